@@ -1,0 +1,183 @@
+//! The one clock: UTC in whole milliseconds, the precision that every store keeps.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 with three decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// A number of milliseconds outside the years that RFC 3339 can write, or text that is not RFC 3339.
+#[derive(Debug, thiserror::Error)]
+#[error("not an RFC 3339 time of the years 0 to 9999")]
+pub struct InvalidTimestamp;
+
+impl Timestamp {
+    const MIN: i64 = -62_167_219_200_000; // 0000-01-01T00:00:00.000Z
+    const MAX: i64 = 253_402_207_200_000; // 9999-12-30T22:00:00.000Z, the last one that jiff writes
+
+    /// The point `millis` milliseconds after the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Result<Self, InvalidTimestamp> {
+        if millis < Self::MIN || millis > Self::MAX {
+            Err(InvalidTimestamp)
+        } else {
+            Ok(Self(millis))
+        }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This point moved later, or the last one there is.
+    #[must_use]
+    pub fn saturating_add(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(by).min(Self::MAX))
+    }
+
+    /// This point moved earlier, or the first one there is.
+    #[must_use]
+    pub fn saturating_sub(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(by).max(Self::MIN))
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
+        write!(f, "{time:.3}")
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    /// Reads RFC 3339 with any offset; finer parts than milliseconds are cut off.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
+        Self::from_millis(time.as_millisecond())
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for Timestamp {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync + 'static {
+    /// The present time.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(
+            i64::try_from(since_epoch.as_millis())
+                .unwrap_or(Timestamp::MAX)
+                .min(Timestamp::MAX),
+        )
+    }
+}
+
+/// A clock that tests move by hand.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock that stands at `start`.
+    pub const fn new(start: Timestamp) -> Self {
+        Self(AtomicI64::new(start.0))
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        let next = self.now().saturating_add(by);
+        self.0.store(next.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_three_decimals_and_reads_them_back() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_700_000_000_007, "2023-11-14T22:13:20.007Z"),
+            (Timestamp::MIN, "0000-01-01T00:00:00.000Z"),
+            (Timestamp::MAX, "9999-12-30T22:00:00.000Z"),
+        ] {
+            let time = Timestamp::from_millis(millis).unwrap();
+            assert_eq!(time.to_string(), text);
+            assert_eq!(text.parse::<Timestamp>().unwrap(), time);
+        }
+    }
+
+    #[test]
+    fn reads_other_offsets_and_cuts_finer_parts() {
+        let time: Timestamp = "2023-11-15T00:13:20.0079+02:00".parse().unwrap();
+        assert_eq!(time.to_string(), "2023-11-14T22:13:20.007Z");
+    }
+
+    #[test]
+    fn refuses_what_it_could_not_write() {
+        assert!(Timestamp::from_millis(Timestamp::MAX + 1).is_err());
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn manual_clock_moves_only_by_hand() {
+        let clock = ManualClock::new(Timestamp(5));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.now(), Timestamp(1005));
+        assert_eq!(clock.now().since(Timestamp(5)), Duration::from_secs(1));
+    }
+}
