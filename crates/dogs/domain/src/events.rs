@@ -1,0 +1,133 @@
+//! What the service tells others. Names, topics and shapes are a public contract: see `api/asyncapi.yaml`.
+
+use kennel_core::{EventType, ObjectKey, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Breed, Dog, DogId, Revision};
+
+/// The CloudEvents `source` of these events.
+pub const SOURCE: &str = "/dogs";
+
+/// A dog was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DogCreated {
+    /// The dog.
+    pub id: DogId,
+    /// Its breed.
+    pub breed: Breed,
+    /// Its name.
+    pub name: Option<String>,
+    /// Whether the service keeps a picture of it.
+    pub has_photo: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A dog was changed by a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DogUpdated {
+    /// The dog.
+    pub id: DogId,
+    /// Its breed after the change.
+    pub breed: Breed,
+    /// Its name after the change.
+    pub name: Option<String>,
+    /// Its revision after the change.
+    pub revision: Revision,
+    /// When it was changed.
+    pub updated_at: Timestamp,
+}
+
+/// A dog was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DogDeleted {
+    /// The dog.
+    pub id: DogId,
+    /// Its breed at the end.
+    pub breed: Breed,
+}
+
+/// A picture of a dog was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImageStored {
+    /// The dog.
+    pub id: DogId,
+    /// Where the picture is in the object store.
+    pub key: ObjectKey,
+    /// Its content type.
+    pub content_type: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// The small copy of a dog's picture was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ThumbnailStored {
+    /// The dog.
+    pub id: DogId,
+    /// The picture it was made from.
+    pub key: ObjectKey,
+    /// Where the small copy is in the object store.
+    pub thumbnail: ObjectKey,
+}
+
+/// A batch of an import was committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DogsImported {
+    /// The import, the same for all its batches.
+    pub import: String,
+    /// Lines of the import that are dealt with once this batch is in, counted from its start.
+    pub lines: u64,
+    /// Dogs that this batch made.
+    pub dogs: u64,
+}
+
+/// What the service tells as `type` of an event whose data is `$type`, and the order it is keyed by.
+macro_rules! event {
+    ($type:ty, $name:literal, |$event:ident| $key:expr) => {
+        impl EventType for $type {
+            const NAME: &'static str = $name;
+            const TOPIC: &'static str = TOPIC;
+
+            fn key(&self) -> String {
+                let $event = self;
+                $key
+            }
+        }
+    };
+}
+
+/// All events of dogs share one topic, so that those of one dog keep their order across types.
+pub const TOPIC: &str = "dogs.events";
+
+event!(DogCreated, "dogs.created", |event| event.id.to_string());
+event!(DogUpdated, "dogs.updated", |event| event.id.to_string());
+event!(DogDeleted, "dogs.deleted", |event| event.id.to_string());
+event!(ImageStored, "dogs.image_stored", |event| event.id.to_string());
+event!(ThumbnailStored, "dogs.thumbnail_stored", |event| event.id.to_string());
+event!(DogsImported, "dogs.imported", |event| event.import.clone());
+
+impl From<&Dog> for DogCreated {
+    fn from(dog: &Dog) -> Self {
+        Self {
+            id: dog.id,
+            breed: dog.breed.clone(),
+            name: dog.name.clone(),
+            has_photo: dog.photo.is_some(),
+            created_at: dog.created_at,
+        }
+    }
+}
+
+impl From<&Dog> for DogUpdated {
+    fn from(dog: &Dog) -> Self {
+        Self {
+            id: dog.id,
+            breed: dog.breed.clone(),
+            name: dog.name.clone(),
+            revision: dog.revision,
+            updated_at: dog.updated_at,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Dogs: the model, the ports it needs, the service over them and the events it tells.
+//!
+//! Nothing here knows a database, a broker or a protocol. Adapters implement [`ports`]; transports call [`DogService`].
+
+pub mod error;
+pub mod events;
+pub mod import;
+pub mod model;
+pub mod ports;
+pub mod service;
+
+pub use error::DogError;
+pub use model::{Breed, BreedCount, Dog, DogId, Photo, Revision};
+pub use ports::{Capabilities, DogRepository, DogSource};
+pub use service::DogService;

@@ -1,0 +1,427 @@
+//! What can be done with dogs, whatever protocol asks for it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join;
+use futures_util::{StreamExt as _, stream};
+use kennel_core::objects::{ByteStream, ObjectMeta, PutOptions, sniff};
+use kennel_core::{
+    Clock, Cursor, Event, EventType, IdSource, ObjectKey, ObjectStore, Order, Page, PageSize, Receipt, TraceContext,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::events::{self, DogCreated, DogDeleted, DogUpdated, ImageStored, ThumbnailStored};
+use crate::model::{MAX_NAME_CHARS, MAX_URL_BYTES};
+use crate::ports::{DogQuery, IdempotencyKey, Inserted, ThumbnailSet};
+use crate::{Breed, BreedCount, Dog, DogError, DogId, DogRepository, DogSource, Photo, Revision};
+
+/// A change is tried again this often when others change the same dog at the same time.
+const UPDATE_TRIES: usize = 8;
+
+/// What [`DogService`] stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Keeps dogs.
+    pub repo: Arc<dyn DogRepository>,
+    /// Finds pictures of dogs.
+    pub source: Arc<dyn DogSource>,
+    /// Keeps pictures.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Hands out ids.
+    pub ids: Arc<dyn IdSource>,
+    /// The trace of the present request, which its events carry on.
+    pub trace: fn() -> Option<TraceContext>,
+}
+
+/// The dogs of the service.
+#[derive(Clone)]
+pub struct DogService {
+    pub(crate) ports: Ports,
+    max_picture_bytes: u64,
+}
+
+/// A dog to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewDog {
+    /// Its breed.
+    pub breed: Breed,
+    /// Its name.
+    pub name: Option<String>,
+    /// A link to a picture elsewhere.
+    pub image_url: Option<String>,
+}
+
+/// What to change of a dog. `None` leaves a value; `Some(None)` takes it away.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DogPatch {
+    /// Another breed.
+    pub breed: Option<Breed>,
+    /// Another name, or none.
+    pub name: Option<Option<String>>,
+    /// Another link, or none.
+    pub image_url: Option<Option<String>>,
+}
+
+/// At which revisions the caller lets a change happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    Any,
+    /// At one of these.
+    OneOf(Vec<Revision>),
+}
+
+impl Expected {
+    fn allows(&self, revision: Revision) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(revisions) => revisions.contains(&revision),
+        }
+    }
+}
+
+/// A dog as made, now or by an earlier request with the same idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The dog.
+    pub dog: Dog,
+    /// Whether an earlier request made it.
+    pub replayed: bool,
+}
+
+/// Which picture of a dog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// As it was stored.
+    Original,
+    /// The small copy.
+    Thumbnail,
+}
+
+impl IdempotencyKey {
+    /// The longest key, in bytes.
+    pub const MAX_BYTES: usize = 255;
+
+    /// Binds `key`, 1 to 255 visible ASCII characters, to the request for `dog`.
+    pub fn new(key: &str, dog: &NewDog) -> Result<Self, DogError> {
+        check_key("Idempotency-Key", key, Self::MAX_BYTES)?;
+        Ok(Self {
+            key: key.to_owned(),
+            fingerprint: Sha256::digest(serde_json::to_vec(dog)?).into(),
+        })
+    }
+}
+
+/// Refuses a caller's key that is empty, longer than `max` bytes or not visible ASCII.
+pub(crate) fn check_key(field: &'static str, key: &str, max: usize) -> Result<(), DogError> {
+    if key.is_empty() || key.len() > max || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(DogError::invalid(
+            field,
+            format!("must be 1 to {max} visible ASCII characters"),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a name that is blank, too long or holds control characters.
+pub(crate) fn check_name(name: Option<&str>) -> Result<(), DogError> {
+    let good = |name: &str| {
+        !name.trim().is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.chars().any(char::is_control)
+    };
+    match name {
+        Some(name) if !good(name) => Err(DogError::invalid(
+            "name",
+            format!("must be 1 to {MAX_NAME_CHARS} printable characters"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a link that is not `http` or `https`, or too long.
+pub(crate) fn check_url(url: Option<&str>) -> Result<(), DogError> {
+    let good = |url: &str| {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        url.len() <= MAX_URL_BYTES
+            && url.bytes().all(|byte| byte.is_ascii_graphic())
+            && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+    };
+    match url {
+        Some(url) if !good(url) => Err(DogError::invalid(
+            "image_url",
+            format!("must be an http or https URL of at most {MAX_URL_BYTES} characters"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl DogService {
+    /// A service over `ports` that takes pictures of at most `max_picture_bytes`.
+    pub fn new(ports: Ports, max_picture_bytes: u64) -> Self {
+        Self {
+            ports,
+            max_picture_bytes,
+        }
+    }
+
+    /// The most bytes a picture may have.
+    pub const fn max_picture_bytes(&self) -> u64 {
+        self.max_picture_bytes
+    }
+
+    /// Fetches a random picture of the breed, keeps it and records a dog with it.
+    pub async fn fetch(&self, breed: &Breed) -> Result<Dog, DogError> {
+        let found = self.ports.source.picture(breed, self.max_picture_bytes).await?;
+        let picture = found.ok_or_else(|| DogError::UnknownBreed(breed.clone()))?;
+        let photo = self.keep(picture.bytes).await?;
+        let dog = self.dog(breed.clone(), None, picture.url, Some(photo.clone()));
+        let events = [
+            self.event(&DogCreated::from(&dog))?,
+            self.event(&image_stored(dog.id, &photo))?,
+        ];
+        self.ports.repo.insert(&dog, &events, None).await?;
+        Ok(dog)
+    }
+
+    /// Makes a dog. With a key, a repetition of the same request answers what the first one made.
+    pub async fn create(&self, new: NewDog, key: Option<&IdempotencyKey>) -> Result<Created, DogError> {
+        check_name(new.name.as_deref())?;
+        check_url(new.image_url.as_deref())?;
+        let dog = self.dog(new.breed, new.name, new.image_url, None);
+        let events = [self.event(&DogCreated::from(&dog))?];
+        match self.ports.repo.insert(&dog, &events, key).await? {
+            Inserted::New => Ok(Created { dog, replayed: false }),
+            Inserted::Replayed(dog) => Ok(Created {
+                dog: *dog,
+                replayed: true,
+            }),
+            Inserted::KeyReused => Err(DogError::KeyReused),
+        }
+    }
+
+    /// The dog with this id.
+    pub async fn get(&self, id: DogId) -> Result<Dog, DogError> {
+        self.ports.repo.find(id).await?.ok_or(DogError::UnknownDog(id))
+    }
+
+    /// A page of dogs, of one breed or of all.
+    pub async fn list(
+        &self,
+        breed: Option<Breed>,
+        after: Option<Cursor>,
+        order: Order,
+        size: PageSize,
+    ) -> Result<Page<Dog>, DogError> {
+        let after = after.map(|cursor| DogId(cursor.0));
+        let dogs = self
+            .ports
+            .repo
+            .list(&DogQuery {
+                breed,
+                after,
+                order,
+                limit: size.get() + 1,
+            })
+            .await?;
+        Ok(Page::from_probe(dogs, size, |dog| dog.id.0))
+    }
+
+    /// Changes a dog. A patch that changes nothing leaves the revision as it is.
+    pub async fn update(&self, id: DogId, patch: &DogPatch, expected: &Expected) -> Result<Dog, DogError> {
+        check_name(patch.name.as_ref().and_then(Option::as_deref))?;
+        check_url(patch.image_url.as_ref().and_then(Option::as_deref))?;
+        self.change(id, expected, |dog| {
+            let before = dog.clone();
+            dog.breed = patch.breed.clone().unwrap_or_else(|| dog.breed.clone());
+            dog.name = patch.name.clone().unwrap_or_else(|| dog.name.take());
+            dog.image_url = patch.image_url.clone().unwrap_or_else(|| dog.image_url.take());
+            *dog != before
+        })
+        .await
+    }
+
+    /// Keeps `picture` as the dog's photo.
+    pub async fn put_photo(&self, id: DogId, picture: Bytes, expected: &Expected) -> Result<Dog, DogError> {
+        let dog = self.get(id).await?;
+        if !expected.allows(dog.revision) {
+            return Err(DogError::Stale(id));
+        }
+        let photo = self.keep(picture).await?;
+        self.change(id, expected, |dog| {
+            let same = dog.photo.as_ref().is_some_and(|old| old.key == photo.key);
+            if !same {
+                dog.photo = Some(photo.clone());
+            }
+            !same
+        })
+        .await
+    }
+
+    /// Removes a dog. Its picture stays: it is named by its content and may be another dog's too.
+    pub async fn delete(&self, id: DogId, expected: &Expected) -> Result<(), DogError> {
+        for _ in 0..UPDATE_TRIES {
+            let dog = self.get(id).await?;
+            if !expected.allows(dog.revision) {
+                return Err(DogError::Stale(id));
+            }
+            let events = [self.event(&DogDeleted { id, breed: dog.breed })?];
+            if self.ports.repo.delete(id, dog.revision, &events).await? {
+                return Ok(());
+            }
+        }
+        Err(DogError::Stale(id))
+    }
+
+    /// The dog's picture, or the `range` of it.
+    pub async fn photo(
+        &self,
+        id: DogId,
+        variant: Variant,
+        range: Option<Range<u64>>,
+    ) -> Result<(ObjectMeta, ByteStream), DogError> {
+        let key = self.photo_key(id, variant).await?;
+        self.ports.objects.get(&key, range).await?.ok_or(DogError::NoPhoto(id))
+    }
+
+    /// Where the dog's picture is in the object store.
+    pub async fn photo_key(&self, id: DogId, variant: Variant) -> Result<ObjectKey, DogError> {
+        let photo = self.get(id).await?.photo.ok_or(DogError::NoPhoto(id))?;
+        match variant {
+            Variant::Original => Ok(photo.key),
+            Variant::Thumbnail => photo.thumbnail.ok_or(DogError::NoPhoto(id)),
+        }
+    }
+
+    /// Keeps `jpeg` as the small copy of the picture `photo`, once for each receipt.
+    pub async fn put_thumbnail(
+        &self,
+        id: DogId,
+        photo: &ObjectKey,
+        jpeg: Bytes,
+        receipt: &Receipt,
+    ) -> Result<ThumbnailSet, DogError> {
+        let thumbnail = self.store("thumbnails", jpeg, "image/jpeg").await?.key;
+        let stored = ThumbnailStored {
+            id,
+            key: photo.clone(),
+            thumbnail: thumbnail.clone(),
+        };
+        let events = [self.event(&stored)?];
+        Ok(self
+            .ports
+            .repo
+            .set_thumbnail(id, photo, &thumbnail, receipt, &events)
+            .await?)
+    }
+
+    /// Every breed that the source or the store knows, by name, with the number of its dogs.
+    ///
+    /// A source that does not answer leaves the breeds that have dogs.
+    pub async fn breeds(&self) -> Result<Vec<BreedCount>, DogError> {
+        let (counts, known) = join(self.ports.repo.count_by_breed(), self.ports.source.breeds()).await;
+        let known = known.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "breeds come from the store alone"
+            );
+            Vec::new()
+        });
+        let mut breeds: std::collections::BTreeMap<_, _> = known.into_iter().map(|breed| (breed, 0)).collect();
+        breeds.extend(counts?.into_iter().map(|count| (count.breed, count.dogs)));
+        Ok(breeds
+            .into_iter()
+            .map(|(breed, dogs)| BreedCount { breed, dogs })
+            .collect())
+    }
+
+    /// Applies `change`, which tells whether it changed anything, to the dog as it is when the change commits.
+    async fn change(&self, id: DogId, expected: &Expected, change: impl Fn(&mut Dog) -> bool) -> Result<Dog, DogError> {
+        for _ in 0..UPDATE_TRIES {
+            let mut dog = self.get(id).await?;
+            let (revision, old_photo) = (dog.revision, dog.photo.clone());
+            if !expected.allows(revision) {
+                return Err(DogError::Stale(id));
+            }
+            if !change(&mut dog) {
+                return Ok(dog);
+            }
+            dog.revision = revision.next();
+            dog.updated_at = self.ports.clock.now();
+            let mut events = vec![self.event(&DogUpdated::from(&dog))?];
+            if let Some(photo) = dog.photo.as_ref().filter(|_| dog.photo != old_photo) {
+                events.push(self.event(&image_stored(id, photo))?);
+            }
+            if self.ports.repo.update(&dog, revision, &events).await? {
+                return Ok(dog);
+            }
+        }
+        Err(DogError::Stale(id))
+    }
+
+    fn dog(&self, breed: Breed, name: Option<String>, image_url: Option<String>, photo: Option<Photo>) -> Dog {
+        let now = self.ports.clock.now();
+        let id = DogId(self.ports.ids.next());
+        Dog {
+            id,
+            breed,
+            name,
+            image_url,
+            photo,
+            revision: Revision::FIRST,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    pub(crate) fn event<E: EventType>(&self, data: &E) -> Result<Event, serde_json::Error> {
+        let mut event = Event::new(self.ports.ids.next(), events::SOURCE, self.ports.clock.now(), data)?;
+        event.trace = (self.ports.trace)();
+        Ok(event)
+    }
+
+    async fn keep(&self, picture: Bytes) -> Result<Photo, DogError> {
+        if picture.len() as u64 > self.max_picture_bytes {
+            return Err(DogError::PictureTooLarge {
+                limit: self.max_picture_bytes,
+            });
+        }
+        let content_type = sniff(&picture).ok_or(DogError::NotAPicture)?;
+        let meta = self.store("photos", picture, content_type).await?;
+        Ok(Photo {
+            key: meta.key,
+            content_type: content_type.to_owned(),
+            size: meta.size,
+            thumbnail: None,
+        })
+    }
+
+    async fn store(&self, prefix: &str, content: Bytes, content_type: &str) -> Result<ObjectMeta, DogError> {
+        let suffix = match content_type {
+            "image/jpeg" => ".jpg",
+            "image/png" => ".png",
+            "image/gif" => ".gif",
+            _ => ".webp",
+        };
+        let key = ObjectKey::addressed(prefix, &content, suffix).expect("prefixes and suffixes here are valid keys");
+        let options = PutOptions {
+            content_type: Some(content_type.to_owned()),
+            max_bytes: content.len() as u64,
+            keep_existing: true,
+        };
+        let body = stream::once(async move { Ok(content) }).boxed();
+        Ok(self.ports.objects.put(&key, body, &options).await?)
+    }
+}
+
+fn image_stored(id: DogId, photo: &Photo) -> ImageStored {
+    ImageStored {
+        id,
+        key: photo.key.clone(),
+        content_type: photo.content_type.clone(),
+        size: photo.size,
+    }
+}
