@@ -1,0 +1,276 @@
+//! Health registry: what the process depends on, and whether it is ready for work.
+
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, join_all};
+use kennel_core::BoxError;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::readiness::Readiness;
+
+/// How long a report is given out again before the checks are run anew.
+pub const FRESH: Duration = Duration::from_secs(1);
+/// How long a check may take unless it is registered with another limit.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Asks a dependency whether it answers.
+#[async_trait]
+pub trait Check: Send + Sync + 'static {
+    /// Fails when the dependency cannot be used. Dropped when it takes longer than its limit. The error is logged
+    /// when the state changes and never shown to clients.
+    async fn check(&self) -> Result<(), BoxError>;
+}
+
+/// Whether a dependency answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It does.
+    Up,
+    /// It fails, or does not answer in time.
+    Down,
+}
+
+/// The state of one dependency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dependency {
+    /// The name it is registered under.
+    pub name: Cow<'static, str>,
+    /// Whether it answers.
+    pub status: Status,
+    /// How long the check took, in milliseconds.
+    pub latency_ms: u64,
+}
+
+/// The state of the process; safe to show to clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether the process takes work: it is up, not stopping, and every dependency answers.
+    pub ready: bool,
+    /// Every dependency, in the order of registration.
+    pub checks: Vec<Dependency>,
+}
+
+/// The dependencies of a process and its readiness. Clones share one state.
+#[derive(Clone)]
+pub struct Health {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    ready: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Arc<Entry>>,
+    open: bool,
+    /// Of the last report; none before the first one or when a check was added since.
+    healthy: Option<bool>,
+    flight: Option<Flight>,
+}
+
+struct Entry {
+    name: Cow<'static, str>,
+    check: Arc<dyn Check>,
+    limit: Duration,
+    last: Mutex<Option<Status>>,
+}
+
+/// One run of all checks, shared by everyone who asks meanwhile and for a moment after.
+struct Flight {
+    started: Instant,
+    limit: Duration,
+    done: Shared<BoxFuture<'static, Done>>,
+}
+
+#[derive(Clone)]
+struct Done {
+    at: Instant,
+    checks: Vec<Dependency>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Health")
+            .field("ready", &*self.inner.ready.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Health {
+    /// A registry without dependencies, not ready.
+    pub fn new() -> Self {
+        let (ready, _) = watch::channel(false);
+        let state = Mutex::default();
+        Self {
+            inner: Arc::new(Inner { state, ready }),
+        }
+    }
+
+    /// Adds a dependency that readiness needs, with [`DEFAULT_TIMEOUT`].
+    pub fn register(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>) {
+        self.register_with_timeout(name, check, DEFAULT_TIMEOUT);
+    }
+
+    /// Adds a dependency that is down when its check takes longer than `limit`.
+    pub fn register_with_timeout(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>, limit: Duration) {
+        let name = name.into();
+        let last = Mutex::new(None);
+        let mut state = lock(&self.inner.state);
+        state.entries.push(Arc::new(Entry {
+            name,
+            check,
+            limit,
+            last,
+        }));
+        state.flight = None;
+        state.healthy = None;
+    }
+
+    /// The state of every dependency. The checks run concurrently, once for all who ask within [`FRESH`].
+    pub async fn report(&self) -> Report {
+        let done = self.flight();
+        let checks = done.await.checks;
+        let healthy = all_up(&checks);
+        let ready = healthy && lock(&self.inner.state).open;
+        Report { ready, checks }
+    }
+
+    /// Follows readiness. It changes when the process opens or stops and when a report finds a change.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.inner.ready.subscribe()
+    }
+
+    /// Lets the process be ready once its dependencies are; for the runner, and for tests of what reads readiness.
+    pub async fn open(&self) {
+        lock(&self.inner.state).open = true;
+        self.report().await;
+        self.inner.publish();
+    }
+
+    /// Makes the process not ready at once, whatever its dependencies say.
+    pub fn close(&self) {
+        lock(&self.inner.state).open = false;
+        self.inner.publish();
+    }
+
+    /// A component named `health` that keeps [`Health::ready`] current while nobody asks for reports.
+    pub fn readiness(&self) -> Readiness {
+        Readiness::new(self.clone())
+    }
+
+    fn flight(&self) -> Shared<BoxFuture<'static, Done>> {
+        let mut state = lock(&self.inner.state);
+        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.is_fresh()) {
+            return flight.done.clone();
+        }
+        let limit = state.entries.iter().map(|entry| entry.limit).max().unwrap_or_default();
+        let run = run_all(Arc::clone(&self.inner), state.entries.clone());
+        let done = run.boxed().shared();
+        let started = Instant::now();
+        state.flight = Some(Flight {
+            started,
+            limit,
+            done: done.clone(),
+        });
+        done
+    }
+}
+
+impl Flight {
+    /// Also true while it runs; when all who asked have gone, the next one takes it up until its limit has passed.
+    fn is_fresh(&self) -> bool {
+        match self.done.peek() {
+            Some(done) => done.at.elapsed() < FRESH,
+            None => self.started.elapsed() <= self.limit,
+        }
+    }
+}
+
+impl Inner {
+    fn publish(&self) {
+        let state = lock(&self.state);
+        let ready = state.open && state.healthy == Some(true);
+        // Sent under the lock, so that of two changes the later one is seen last.
+        self.ready
+            .send_if_modified(|now| std::mem::replace(now, ready) != ready);
+    }
+}
+
+async fn run_all(inner: Arc<Inner>, entries: Vec<Arc<Entry>>) -> Done {
+    let checks = join_all(entries.iter().map(|entry| entry.run())).await;
+    let current = {
+        let mut state = lock(&inner.state);
+        let current = state.entries.len() == entries.len();
+        if current {
+            state.healthy = Some(all_up(&checks));
+        }
+        current
+    };
+    if current {
+        inner.publish();
+    }
+    let at = Instant::now();
+    Done { at, checks }
+}
+
+impl Entry {
+    async fn run(&self) -> Dependency {
+        let started = Instant::now();
+        let check = AssertUnwindSafe(self.check.check()).catch_unwind();
+        let outcome: Result<(), BoxError> = match timeout(self.limit, check).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err("the check panicked".into()),
+            Err(_) => Err("the check took too long".into()),
+        };
+        let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Dependency {
+            name: self.name.clone(),
+            status: self.note(&outcome),
+            latency_ms,
+        }
+    }
+
+    /// Logs a change of state, and only that: a dependency that stays down fills no log.
+    fn note(&self, outcome: &Result<(), BoxError>) -> Status {
+        let status = if outcome.is_ok() { Status::Up } else { Status::Down };
+        let before = lock(&self.last).replace(status);
+        let dependency = self.name.as_ref();
+        match outcome {
+            Err(error) if before != Some(Status::Down) => {
+                tracing::warn!(
+                    dependency,
+                    error = &**error as &dyn std::error::Error,
+                    "dependency is down"
+                );
+            }
+            Ok(()) if before == Some(Status::Down) => tracing::info!(dependency, "dependency is up again"),
+            _ => {}
+        }
+        status
+    }
+}
+
+fn all_up(checks: &[Dependency]) -> bool {
+    checks.iter().all(|check| check.status == Status::Up)
+}
+
+/// No code that can panic runs under these locks, so a poisoned one is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
