@@ -73,11 +73,8 @@ pub enum DogError {
 
 impl DogError {
     /// A refusal of the value called `field`.
-    pub fn invalid(field: &'static str, reason: impl ToString) -> Self {
-        Self::Invalid {
-            field,
-            reason: reason.to_string(),
-        }
+    pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid { field, reason: reason.into() }
     }
 
     /// The kind that protocols show.

@@ -96,10 +96,7 @@ pub struct LineCutter {
 
 impl Default for LineCutter {
     fn default() -> Self {
-        Self {
-            rest: BytesMut::new(),
-            overlong: false,
-        }
+        Self { rest: BytesMut::new(), overlong: false }
     }
 }
 
@@ -173,10 +170,7 @@ impl RowIds {
     fn new(import: &str, started_at: Timestamp) -> Self {
         let digest = Sha256::digest(import);
         let key_bits = digest[..5].iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-        Self {
-            millis: u64::try_from(started_at.as_millis()).unwrap_or(0),
-            key_bits,
-        }
+        Self { millis: u64::try_from(started_at.as_millis()).unwrap_or(0), key_bits }
     }
 
     fn id(self, line: u64) -> DogId {
@@ -267,13 +261,7 @@ impl DogService {
     }
 
     async fn store_batch(&self, batch: &ImportBatch) -> Result<u64, DogError> {
-        let event = |dogs| {
-            self.event(&DogsImported {
-                import: batch.import.clone(),
-                lines: batch.lines,
-                dogs,
-            })
-        };
+        let event = |dogs| self.event(&DogsImported { import: batch.import.clone(), lines: batch.lines, dogs });
         Ok(self.ports.repo.import(batch, &event).await?.len() as u64)
     }
 }
@@ -305,20 +293,13 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
             }
         }
         if self.line < self.progress.lines && interrupted.is_none() {
-            return Err(DogError::OtherImport {
-                import: self.report.import.clone(),
-            });
+            return Err(DogError::OtherImport { import: self.report.import.clone() });
         }
         if self.line <= first && interrupted.is_none() {
             return Ok(None);
         }
         let lines = self.line.max(self.progress.lines);
-        Ok(Some(Batch {
-            dogs,
-            lines,
-            digest: self.hasher.clone().finalize().into(),
-            interrupted,
-        }))
+        Ok(Some(Batch { dogs, lines, digest: self.hasher.clone().finalize().into(), interrupted }))
     }
 
     /// Counts and digests the line; the dog in it, unless it is refused, blank or dealt with already.
@@ -331,9 +312,7 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
         self.hasher.update(b"\n");
         if self.line <= self.progress.lines {
             if self.line == self.progress.lines && self.hasher.clone().finalize()[..] != self.progress.digest {
-                return Err(DogError::OtherImport {
-                    import: self.report.import.clone(),
-                });
+                return Err(DogError::OtherImport { import: self.report.import.clone() });
             }
             return Ok(None);
         }
@@ -347,11 +326,7 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
             Err((field, reason)) => {
                 self.report.failed += 1;
                 if self.report.errors.len() < MAX_REPORTED {
-                    self.report.errors.push(LineError {
-                        line: self.line,
-                        field,
-                        reason,
-                    });
+                    self.report.errors.push(LineError { line: self.line, field, reason });
                 }
                 Ok(None)
             }
@@ -360,10 +335,8 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
 
     fn dog(&self, json: &[u8]) -> Result<Dog, (Option<&'static str>, String)> {
         let row: Row<'_> = serde_json::from_slice(json).map_err(|error| (None, error.to_string()))?;
-        let breed = row
-            .breed
-            .parse()
-            .map_err(|error: crate::model::InvalidBreed| (Some("breed"), error.to_string()))?;
+        let breed =
+            row.breed.parse().map_err(|error: crate::model::InvalidBreed| (Some("breed"), error.to_string()))?;
         let refused = |error: DogError| match error {
             DogError::Invalid { field, reason } => (Some(field), reason),
             other => (None, other.to_string()),

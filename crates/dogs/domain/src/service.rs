@@ -110,20 +110,14 @@ impl IdempotencyKey {
     /// Binds `key`, 1 to 255 visible ASCII characters, to the request for `dog`.
     pub fn new(key: &str, dog: &NewDog) -> Result<Self, DogError> {
         check_key("Idempotency-Key", key, Self::MAX_BYTES)?;
-        Ok(Self {
-            key: key.to_owned(),
-            fingerprint: Sha256::digest(serde_json::to_vec(dog)?).into(),
-        })
+        Ok(Self { key: key.to_owned(), fingerprint: Sha256::digest(serde_json::to_vec(dog)?).into() })
     }
 }
 
 /// Refuses a caller's key that is empty, longer than `max` bytes or not visible ASCII.
 pub(crate) fn check_key(field: &'static str, key: &str, max: usize) -> Result<(), DogError> {
     if key.is_empty() || key.len() > max || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(DogError::invalid(
-            field,
-            format!("must be 1 to {max} visible ASCII characters"),
-        ));
+        return Err(DogError::invalid(field, format!("must be 1 to {max} visible ASCII characters")));
     }
     Ok(())
 }
@@ -134,10 +128,9 @@ pub(crate) fn check_name(name: Option<&str>) -> Result<(), DogError> {
         !name.trim().is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.chars().any(char::is_control)
     };
     match name {
-        Some(name) if !good(name) => Err(DogError::invalid(
-            "name",
-            format!("must be 1 to {MAX_NAME_CHARS} printable characters"),
-        )),
+        Some(name) if !good(name) => {
+            Err(DogError::invalid("name", format!("must be 1 to {MAX_NAME_CHARS} printable characters")))
+        }
         _ => Ok(()),
     }
 }
@@ -162,10 +155,7 @@ pub(crate) fn check_url(url: Option<&str>) -> Result<(), DogError> {
 impl DogService {
     /// A service over `ports` that takes pictures of at most `max_picture_bytes`.
     pub fn new(ports: Ports, max_picture_bytes: u64) -> Self {
-        Self {
-            ports,
-            max_picture_bytes,
-        }
+        Self { ports, max_picture_bytes }
     }
 
     /// The most bytes a picture may have.
@@ -179,10 +169,7 @@ impl DogService {
         let picture = found.ok_or_else(|| DogError::UnknownBreed(breed.clone()))?;
         let photo = self.keep(picture.bytes).await?;
         let dog = self.dog(breed.clone(), None, picture.url, Some(photo.clone()));
-        let events = [
-            self.event(&DogCreated::from(&dog))?,
-            self.event(&image_stored(dog.id, &photo))?,
-        ];
+        let events = [self.event(&DogCreated::from(&dog))?, self.event(&image_stored(dog.id, &photo))?];
         self.ports.repo.insert(&dog, &events, None).await?;
         Ok(dog)
     }
@@ -195,10 +182,7 @@ impl DogService {
         let events = [self.event(&DogCreated::from(&dog))?];
         match self.ports.repo.insert(&dog, &events, key).await? {
             Inserted::New => Ok(Created { dog, replayed: false }),
-            Inserted::Replayed(dog) => Ok(Created {
-                dog: *dog,
-                replayed: true,
-            }),
+            Inserted::Replayed(dog) => Ok(Created { dog: *dog, replayed: true }),
             Inserted::KeyReused => Err(DogError::KeyReused),
         }
     }
@@ -217,16 +201,7 @@ impl DogService {
         size: PageSize,
     ) -> Result<Page<Dog>, DogError> {
         let after = after.map(|cursor| DogId(cursor.0));
-        let dogs = self
-            .ports
-            .repo
-            .list(&DogQuery {
-                breed,
-                after,
-                order,
-                limit: size.get() + 1,
-            })
-            .await?;
+        let dogs = self.ports.repo.list(&DogQuery { breed, after, order, limit: size.get() + 1 }).await?;
         Ok(Page::from_probe(dogs, size, |dog| dog.id.0))
     }
 
@@ -305,17 +280,9 @@ impl DogService {
         receipt: &Receipt,
     ) -> Result<ThumbnailSet, DogError> {
         let thumbnail = self.store("thumbnails", jpeg, "image/jpeg").await?.key;
-        let stored = ThumbnailStored {
-            id,
-            key: photo.clone(),
-            thumbnail: thumbnail.clone(),
-        };
+        let stored = ThumbnailStored { id, key: photo.clone(), thumbnail: thumbnail.clone() };
         let events = [self.event(&stored)?];
-        Ok(self
-            .ports
-            .repo
-            .set_thumbnail(id, photo, &thumbnail, receipt, &events)
-            .await?)
+        Ok(self.ports.repo.set_thumbnail(id, photo, &thumbnail, receipt, &events).await?)
     }
 
     /// Every breed that the source or the store knows, by name, with the number of its dogs.
@@ -324,18 +291,12 @@ impl DogService {
     pub async fn breeds(&self) -> Result<Vec<BreedCount>, DogError> {
         let (counts, known) = join(self.ports.repo.count_by_breed(), self.ports.source.breeds()).await;
         let known = known.unwrap_or_else(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "breeds come from the store alone"
-            );
+            tracing::warn!(error = &error as &dyn std::error::Error, "breeds come from the store alone");
             Vec::new()
         });
         let mut breeds: std::collections::BTreeMap<_, _> = known.into_iter().map(|breed| (breed, 0)).collect();
         breeds.extend(counts?.into_iter().map(|count| (count.breed, count.dogs)));
-        Ok(breeds
-            .into_iter()
-            .map(|(breed, dogs)| BreedCount { breed, dogs })
-            .collect())
+        Ok(breeds.into_iter().map(|(breed, dogs)| BreedCount { breed, dogs }).collect())
     }
 
     /// Applies `change`, which tells whether it changed anything, to the dog as it is when the change commits.
@@ -365,16 +326,7 @@ impl DogService {
     fn dog(&self, breed: Breed, name: Option<String>, image_url: Option<String>, photo: Option<Photo>) -> Dog {
         let now = self.ports.clock.now();
         let id = DogId(self.ports.ids.next());
-        Dog {
-            id,
-            breed,
-            name,
-            image_url,
-            photo,
-            revision: Revision::FIRST,
-            created_at: now,
-            updated_at: now,
-        }
+        Dog { id, breed, name, image_url, photo, revision: Revision::FIRST, created_at: now, updated_at: now }
     }
 
     pub(crate) fn event<E: EventType>(&self, data: &E) -> Result<Event, serde_json::Error> {
@@ -385,18 +337,11 @@ impl DogService {
 
     async fn keep(&self, picture: Bytes) -> Result<Photo, DogError> {
         if picture.len() as u64 > self.max_picture_bytes {
-            return Err(DogError::PictureTooLarge {
-                limit: self.max_picture_bytes,
-            });
+            return Err(DogError::PictureTooLarge { limit: self.max_picture_bytes });
         }
         let content_type = sniff(&picture).ok_or(DogError::NotAPicture)?;
         let meta = self.store("photos", picture, content_type).await?;
-        Ok(Photo {
-            key: meta.key,
-            content_type: content_type.to_owned(),
-            size: meta.size,
-            thumbnail: None,
-        })
+        Ok(Photo { key: meta.key, content_type: content_type.to_owned(), size: meta.size, thumbnail: None })
     }
 
     async fn store(&self, prefix: &str, content: Bytes, content_type: &str) -> Result<ObjectMeta, DogError> {
@@ -418,10 +363,5 @@ impl DogService {
 }
 
 fn image_stored(id: DogId, photo: &Photo) -> ImageStored {
-    ImageStored {
-        id,
-        key: photo.key.clone(),
-        content_type: photo.content_type.clone(),
-        size: photo.size,
-    }
+    ImageStored { id, key: photo.key.clone(), content_type: photo.content_type.clone(), size: photo.size }
 }

@@ -185,27 +185,12 @@ mod tests {
 
     #[test]
     fn keys_cannot_leave_their_folder() {
-        for bad in [
-            "",
-            "/",
-            "a//b",
-            "../a",
-            "a/../b",
-            "a/.b",
-            "A",
-            "a b",
-            "a\\b",
-            "a\0",
-            "a/b/c/d/e/f/g/h/i",
-            "%2e%2e",
-        ] {
+        for bad in ["", "/", "a//b", "../a", "a/../b", "a/.b", "A", "a b", "a\\b", "a\0", "a/b/c/d/e/f/g/h/i", "%2e%2e"]
+        {
             assert!(bad.parse::<ObjectKey>().is_err(), "{bad:?}");
         }
         assert!("a".repeat(256).parse::<ObjectKey>().is_err());
-        assert_eq!(
-            "photos/ab/c-1_2.jpg".parse::<ObjectKey>().unwrap().as_str(),
-            "photos/ab/c-1_2.jpg"
-        );
+        assert_eq!("photos/ab/c-1_2.jpg".parse::<ObjectKey>().unwrap().as_str(), "photos/ab/c-1_2.jpg");
     }
 
     #[test]

@@ -56,11 +56,7 @@ impl PageSize {
 
     /// A page of at most `items` items.
     pub const fn new(items: u32) -> Result<Self, InvalidPageSize> {
-        if items == 0 || items > Self::MAX {
-            Err(InvalidPageSize)
-        } else {
-            Ok(Self(items))
-        }
+        if items == 0 || items > Self::MAX { Err(InvalidPageSize) } else { Ok(Self(items)) }
     }
 
     /// The number of items.

@@ -22,11 +22,7 @@ impl Timestamp {
 
     /// The point `millis` milliseconds after the Unix epoch.
     pub const fn from_millis(millis: i64) -> Result<Self, InvalidTimestamp> {
-        if millis < Self::MIN || millis > Self::MAX {
-            Err(InvalidTimestamp)
-        } else {
-            Ok(Self(millis))
-        }
+        if millis < Self::MIN || millis > Self::MAX { Err(InvalidTimestamp) } else { Ok(Self(millis)) }
     }
 
     /// Milliseconds since the Unix epoch.
@@ -112,11 +108,7 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(
-            i64::try_from(since_epoch.as_millis())
-                .unwrap_or(Timestamp::MAX)
-                .min(Timestamp::MAX),
-        )
+        Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(Timestamp::MAX).min(Timestamp::MAX))
     }
 }
 
