@@ -1,0 +1,244 @@
+//! The two shapes of a log line. Both carry the ids of the trace and the fields of the spans around the event.
+
+use std::error::Error;
+use std::fmt;
+
+use opentelemetry::trace::TraceContextExt as _;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// One JSON object a line. Fields of an event win over those of its spans, inner spans over outer ones.
+pub(crate) struct JsonLines;
+
+impl<S> FormatEvent<S, JsonFields> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), now()?.into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().to_ascii_lowercase().into());
+        line.insert("target".to_owned(), event.metadata().target().into());
+        if let Some((trace_id, span_id)) = trace_ids() {
+            line.insert("trace_id".to_owned(), trace_id.into());
+            line.insert("span_id".to_owned(), span_id.into());
+        }
+        for span in ctx.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
+                add_span_fields(&mut line, &fields.fields);
+            }
+        }
+        event.record(&mut JsonVisitor(&mut line));
+        let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{text}")
+    }
+}
+
+/// Text for people.
+pub(crate) struct PrettyLines;
+
+impl<S, N> FormatEvent<S, N> for PrettyLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let (dim, plain) = if writer.has_ansi_escapes() { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+        let meta = event.metadata();
+        write!(writer, "{dim}{}{plain} {:>5} {dim}{}{plain} ", now()?, meta.level(), meta.target())?;
+        ctx.format_fields(writer.by_ref(), event)?;
+        write!(writer, "{dim}")?;
+        for span in ctx.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+            write!(writer, " {}", span.name())?;
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>().filter(|fields| !fields.is_empty()) {
+                write!(writer, "{{{fields}}}")?;
+            }
+        }
+        if let Some((trace_id, span_id)) = trace_ids() {
+            write!(writer, " trace_id={trace_id} span_id={span_id}")?;
+        }
+        writeln!(writer, "{plain}")
+    }
+}
+
+fn now() -> Result<String, fmt::Error> {
+    let mut text = String::with_capacity(32);
+    SystemTime.format_time(&mut Writer::new(&mut text))?;
+    Ok(text)
+}
+
+/// The trace and span that are active on this thread.
+fn trace_ids() -> Option<(String, String)> {
+    opentelemetry::Context::map_current(|context| {
+        let span = context.span();
+        let ids = span.span_context();
+        ids.is_valid().then(|| (ids.trace_id().to_string(), ids.span_id().to_string()))
+    })
+}
+
+fn add_span_fields(line: &mut Map<String, Value>, fields: &str) {
+    let Ok(fields) = serde_json::from_str::<Map<String, Value>>(fields) else {
+        return;
+    };
+    let ours = fields.into_iter().filter(|(name, _)| !name.starts_with("otel."));
+    for (name, value) in ours {
+        line.insert(name, value);
+    }
+}
+
+struct JsonVisitor<'a>(&'a mut Map<String, Value>);
+
+impl JsonVisitor<'_> {
+    fn insert(&mut self, field: &Field, value: impl Into<Value>) {
+        // `log.*` is what the bridge from the `log` crate adds about itself.
+        if !field.name().starts_with("log.") {
+            let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+            self.0.insert(name.to_owned(), value.into());
+        }
+    }
+}
+
+impl Visit for JsonVisitor<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.insert(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.insert(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.insert(field, value);
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.insert(field, chain(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.insert(field, format!("{value:?}"));
+    }
+}
+
+/// An error and everything behind it, as one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use kennel_core::RepoError;
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+    use tracing_subscriber::fmt::writer::BoxMakeWriter;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+    use crate::config::LogFormat;
+    use crate::guard;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What `work` logs, as `init` would write it.
+    fn logged(format: LogFormat, work: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let out = sink.clone();
+        let tracers = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build();
+        let subscriber = tracing_subscriber::registry().with(guard::traces(&tracers)).with(guard::lines(
+            format,
+            BoxMakeWriter::new(move || out.clone()),
+            false,
+        ));
+        tracing::subscriber::with_default(subscriber, work);
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn fail_inside_a_request() {
+        let outer = tracing::info_span!("request", otel.kind = "server", request_id = "abc", depth = 1);
+        let error = RepoError::Unavailable(io::Error::other("disk on fire").into());
+        let _outer = outer.entered();
+        let _inner = tracing::info_span!("query", depth = 2).entered();
+        tracing::error!(error = &error as &dyn Error, attempts = 3, "query failed");
+    }
+
+    #[test]
+    fn a_json_line_holds_ids_span_fields_and_causes() {
+        let text = logged(LogFormat::Json, fail_inside_a_request);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["level"], "error");
+        assert_eq!(line["message"], "query failed");
+        assert_eq!(line["request_id"], "abc");
+        assert_eq!((line["depth"].as_u64(), line["attempts"].as_u64()), (Some(2), Some(3)));
+        assert_eq!(line["error"], "storage is unavailable: disk on fire");
+        assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
+        assert_eq!(line["span_id"].as_str().unwrap().len(), 16);
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{text}");
+        assert!(!line.contains_key("otel.kind"));
+    }
+
+    #[test]
+    fn outside_a_span_there_are_no_ids() {
+        let text = logged(LogFormat::Json, || tracing::info!("starting"));
+        let line: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["message"], "starting");
+        assert!(!line.contains_key("trace_id") && !line.contains_key("span_id"), "{text}");
+    }
+
+    #[test]
+    fn a_line_break_in_a_value_stays_inside_the_line() {
+        let text = logged(LogFormat::Json, || tracing::info!(breed = "hus\nky\u{1b}[31m", "odd"));
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_pretty_line_holds_the_same() {
+        let text = logged(LogFormat::Pretty, fail_inside_a_request);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        for part in ["ERROR", "query failed", "disk on fire", "request_id=\"abc\"", "trace_id=", "span_id="] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Sets up the process's logs and traces, and brings them to an end.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use kennel_core::BoxError;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::config::{LogFormat, LogTarget, TelemetryConfig};
+use crate::format::{JsonLines, PrettyLines};
+
+/// How long the last spans may take to reach the collector.
+const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+
+/// What writes spans of its own while it sends ours, or has too many of them to be of use.
+const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The directives of the log level cannot be read.
+    #[error("log level is not readable")]
+    Level(#[from] tracing_subscriber::filter::ParseError),
+    /// The collector's address is unusable.
+    #[error("trace exporter cannot be built")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The process has a subscriber already.
+    #[error("telemetry is set up already")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Holds the telemetry of the process; the last thing to be shut down.
+#[derive(Debug)]
+#[must_use = "spans that wait are lost unless `shutdown` is called"]
+pub struct Telemetry {
+    tracers: SdkTracerProvider,
+}
+
+/// Installs the subscriber of the process. With an OTLP endpoint it must be called inside the Tokio runtime.
+///
+/// Trace ids are made, logged and passed on whether or not traces are sent anywhere.
+pub fn init(config: &TelemetryConfig) -> Result<Telemetry, InitError> {
+    let tracers = tracers(config)?;
+    let lines = EnvFilter::try_new(&config.log_level)?.or(filter_fn(is_service_span));
+    tracing_subscriber::registry().with(traces(&tracers)).with(logs(config).with_filter(lines)).try_init()?;
+    Ok(Telemetry { tracers })
+}
+
+impl Telemetry {
+    /// Sends what waits, for a few seconds at most, and stops. Safe to call after a failed start.
+    pub async fn shutdown(self) {
+        let stop = tokio::task::spawn_blocking(move || self.tracers.shutdown_with_timeout(FLUSH_LIMIT));
+        let outcome = match stop.await {
+            Ok(outcome) => outcome.map_err(BoxError::from),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(error = &*error as &dyn std::error::Error, "last spans were not sent");
+        }
+    }
+}
+
+fn tracers(config: &TelemetryConfig) -> Result<SdkTracerProvider, InitError> {
+    let builder = SdkTracerProvider::builder().with_resource(resource(config));
+    let Some(endpoint) = config.endpoint() else {
+        // Ids without recording: new traces are marked as not sampled, so no attribute is kept for them.
+        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+        return Ok(builder.with_sampler(sampler).build());
+    };
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
+    Ok(builder.with_sampler(sampler).with_batch_exporter(exporter).build())
+}
+
+fn resource(config: &TelemetryConfig) -> Resource {
+    Resource::builder()
+        .with_service_name(config.service_name.clone())
+        .with_attribute(KeyValue::new("service.version", config.service_version.clone()))
+        .build()
+}
+
+/// The layer that turns `tracing` spans into spans of a trace.
+pub(crate) fn traces<S>(tracers: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let levels =
+        Targets::new().with_default(LevelFilter::INFO).with_targets(QUIET.map(|target| (target, LevelFilter::OFF)));
+    tracing_opentelemetry::layer()
+        .with_tracer(tracers.tracer("kennel"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_filter(levels)
+}
+
+fn logs<S>(config: &TelemetryConfig) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let (writer, terminal) = match config.log_target {
+        LogTarget::Stdout => (BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal()),
+        LogTarget::Stderr => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
+    };
+    lines(config.log_format, writer, terminal)
+}
+
+/// The layer that writes log lines.
+pub(crate) fn lines<S>(format: LogFormat, writer: BoxMakeWriter, ansi: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
+    match format {
+        LogFormat::Json => layer.fmt_fields(JsonFields::new()).event_format(JsonLines).with_ansi(false).boxed(),
+        LogFormat::Pretty => layer.event_format(PrettyLines).boxed(),
+    }
+}
+
+/// Whether a span gives lines their context even where its own level is not written.
+fn is_service_span(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span()
+        && *metadata.level() <= tracing::Level::INFO
+        && !QUIET.iter().any(|quiet| metadata.target().starts_with(quiet))
+}

@@ -1,0 +1,12 @@
+//! Logs, traces and metrics: one place that sets them up, and what the other crates need to take part.
+//!
+//! [`init`] installs the process's one `tracing` subscriber. Everything else here works with or without it.
+
+pub mod config;
+mod format;
+mod guard;
+pub mod metrics;
+pub mod propagation;
+
+pub use config::{LogFormat, LogTarget, TelemetryConfig};
+pub use guard::{InitError, Telemetry, init};

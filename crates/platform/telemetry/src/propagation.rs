@@ -1,0 +1,206 @@
+//! W3C Trace Context between processes: in headers, and in the envelope of events.
+//!
+//! A span takes a parent only before it is first entered or looked at; call [`set_parent`] right after making it.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use kennel_core::TraceContext;
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
+/// The trace that the present span belongs to. `None` outside a span or without a subscriber.
+pub fn current() -> Option<TraceContext> {
+    let mut carrier = Carrier::default();
+    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut carrier);
+    carrier.into_trace()
+}
+
+/// Makes `span` a child of `trace`. Nothing happens when the trace is not readable or the span has begun.
+pub fn set_parent(span: &Span, trace: &TraceContext) {
+    if let Some(parent) = span_context(trace) {
+        let context = Context::new().with_remote_span_context(parent);
+        // Refused when no layer records traces or the span has begun: neither is worth failing for.
+        drop(span.set_parent(context));
+    }
+}
+
+/// Links `span` to `trace`: related, but not its child. For batches, whose members come from many traces.
+pub fn add_link(span: &Span, trace: &TraceContext) {
+    if let Some(linked) = span_context(trace) {
+        span.add_link(linked);
+    }
+}
+
+/// The trace named by the headers of a request. `None` when there is none or it is not readable.
+pub fn extract(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let trace = TraceContext {
+        traceparent: text(TRACEPARENT)?.trim().to_owned(),
+        tracestate: text(TRACESTATE).filter(|state| !state.is_empty()).map(str::to_owned),
+    };
+    span_context(&trace).is_some().then_some(trace)
+}
+
+/// Names the present trace in the headers of a request, in place of any that they name.
+pub fn inject(headers: &mut HeaderMap) {
+    let Some(trace) = current() else { return };
+    if let Ok(value) = HeaderValue::from_str(&trace.traceparent) {
+        headers.insert(HeaderName::from_static(TRACEPARENT), value);
+        headers.remove(TRACESTATE);
+    }
+    if let Some(value) = trace.tracestate.and_then(|state| HeaderValue::from_str(&state).ok()) {
+        headers.insert(HeaderName::from_static(TRACESTATE), value);
+    }
+}
+
+fn span_context(trace: &TraceContext) -> Option<SpanContext> {
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Envelope(trace));
+    let span = context.span();
+    let ids = span.span_context();
+    ids.is_valid().then(|| ids.clone())
+}
+
+struct Envelope<'a>(&'a TraceContext);
+
+impl Extractor for Envelope<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            TRACEPARENT => Some(&self.0.traceparent),
+            TRACESTATE => self.0.tracestate.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT, TRACESTATE]
+    }
+}
+
+#[derive(Default)]
+struct Carrier {
+    traceparent: Option<String>,
+    tracestate: Option<String>,
+}
+
+impl Carrier {
+    fn into_trace(self) -> Option<TraceContext> {
+        Some(TraceContext { traceparent: self.traceparent?, tracestate: self.tracestate })
+    }
+}
+
+impl Injector for Carrier {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            TRACEPARENT => self.traceparent = Some(value),
+            TRACESTATE if !value.is_empty() => self.tracestate = Some(value),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+    use crate::guard;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn trace(traceparent: &str) -> TraceContext {
+        TraceContext { traceparent: traceparent.to_owned(), tracestate: Some("vendor=1".to_owned()) }
+    }
+
+    fn headers(traceparent: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACEPARENT, traceparent.parse().unwrap());
+        headers.insert(TRACESTATE, "vendor=1".parse().unwrap());
+        headers
+    }
+
+    fn traced<T>(tracers: &SdkTracerProvider, work: impl FnOnce() -> T) -> T {
+        let subscriber = tracing_subscriber::registry().with(guard::traces(tracers));
+        tracing::subscriber::with_default(subscriber, work)
+    }
+
+    fn without_exporter() -> SdkTracerProvider {
+        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+        SdkTracerProvider::builder().with_sampler(sampler).build()
+    }
+
+    #[test]
+    fn a_trace_goes_through_a_span_into_the_next_request() {
+        let sent = traced(&without_exporter(), || {
+            let span = tracing::info_span!("request");
+            set_parent(&span, &extract(&headers(PARENT)).unwrap());
+            span.in_scope(|| {
+                let mut headers = HeaderMap::new();
+                inject(&mut headers);
+                headers
+            })
+        });
+        let next = sent[TRACEPARENT].to_str().unwrap();
+        assert!(next.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{next}");
+        assert!(next.ends_with("-01"), "the caller's decision to sample is kept: {next}");
+        assert_ne!(next, PARENT, "the next parent is this span, not the caller's");
+        assert_eq!(sent[TRACESTATE], "vendor=1");
+    }
+
+    #[test]
+    fn a_new_trace_has_ids_without_an_exporter() {
+        let (first, second) = traced(&without_exporter(), || {
+            let trace = || tracing::info_span!("work").in_scope(current).unwrap().traceparent;
+            (trace(), trace())
+        });
+        assert_eq!(first.len(), PARENT.len());
+        assert_ne!(first[3..35], second[3..35]);
+    }
+
+    #[test]
+    fn outside_a_span_there_is_no_trace() {
+        assert_eq!(current(), None);
+        assert_eq!(traced(&without_exporter(), current), None);
+        let mut headers = HeaderMap::new();
+        inject(&mut headers);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn unreadable_traces_are_as_none() {
+        for bad in [
+            "",
+            "00",
+            "00-00000000000000000000000000000000-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "zz-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(extract(&headers(bad)), None, "{bad}");
+        }
+        assert_eq!(extract(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn links_and_parents_are_recorded() {
+        let exporter = InMemorySpanExporter::default();
+        let tracers = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+        traced(&tracers, || {
+            let span = tracing::info_span!("batch");
+            set_parent(&span, &trace(PARENT));
+            add_link(&span, &trace("00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01"));
+            add_link(&span, &trace("nonsense"));
+            span.in_scope(|| {});
+        });
+        let spans = exporter.get_finished_spans().unwrap();
+        assert_eq!(spans.len(), 1);
+        assert_eq!(spans[0].parent_span_id.to_string(), "00f067aa0ba902b7");
+        let links: Vec<_> = spans[0].links.iter().map(|link| link.span_context.trace_id().to_string()).collect();
+        assert_eq!(links, ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]);
+    }
+}
