@@ -356,3 +356,56 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &[u8], chunk: usize) -> Vec<Line> {
+        let mut cutter = LineCutter::default();
+        let mut lines: Vec<Line> =
+            text.chunks(chunk).flat_map(|part| cutter.push(Bytes::copy_from_slice(part))).collect();
+        lines.extend(cutter.finish());
+        lines
+    }
+
+    fn json(text: &'static str) -> Line {
+        Line::Json(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn lines_do_not_depend_on_the_chunks() {
+        let expected = [json("one"), json(""), json("three\r"), json("four")];
+        for chunk in 1..20 {
+            assert_eq!(cut(b"one\n\nthree\r\nfour", chunk), expected, "chunks of {chunk}");
+        }
+        assert_eq!(cut(b"one\n", 4), [json("one")]);
+        assert_eq!(cut(b"", 1), []);
+    }
+
+    #[test]
+    fn an_overlong_line_is_left_out_and_the_next_one_is_whole() {
+        let mut text = vec![b'x'; MAX_LINE_BYTES + 1];
+        text.extend_from_slice(b"\nnext\n");
+        for chunk in [1_000, MAX_LINE_BYTES, text.len()] {
+            assert_eq!(cut(&text, chunk), [Line::TooLong, json("next")], "chunks of {chunk}");
+        }
+        assert_eq!(cut(&text[..=MAX_LINE_BYTES], 7), [Line::TooLong]);
+        assert!(matches!(cut(&text[1..], 512)[0], Line::Json(_)));
+    }
+
+    #[test]
+    fn row_ids_are_version_7_and_follow_the_lines() {
+        let started = Timestamp::from_millis(1_700_000_000_000).unwrap();
+        let ids = RowIds::new("import", started);
+        let made: Vec<_> = (1..10_000).map(|line| ids.id(line)).collect();
+        assert!(made.is_sorted_by(|a, b| a < b));
+        for id in &made {
+            assert_eq!((id.0.get_version_num(), id.0.get_variant()), (7, uuid::Variant::RFC4122));
+            assert_eq!(id.0.get_timestamp().unwrap().to_unix(), (1_700_000_000, 0));
+        }
+        assert_eq!(ids.id(7), RowIds::new("import", started).id(7), "a repetition has the same ids");
+        assert_ne!(ids.id(7), RowIds::new("other", started).id(7));
+        assert!(ids.id(1 << 33) > ids.id((1 << 33) - 1));
+    }
+}
