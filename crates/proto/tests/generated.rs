@@ -1,0 +1,75 @@
+//! What is committed under `src/gen/` is what the generator makes of `proto/`. `UPDATE=1` writes it anew.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use protox::prost::Message as _;
+
+/// Packages, as file names without their ending, and their sources.
+const PACKAGES: &[(&str, &[&str])] = &[("dogs.v1", &["dogs/v1/dog.proto", "dogs/v1/dog_service.proto"])];
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto")
+}
+
+fn generate() -> Files {
+    let out = tempfile::tempdir().unwrap();
+    let mut files = Files::new();
+    for (package, sources) in PACKAGES {
+        let mut compiler = protox::Compiler::new([root()]).unwrap();
+        compiler.include_imports(true).open_files(sources.iter().copied()).unwrap();
+        let descriptors = compiler.include_source_info(false).file_descriptor_set();
+        files.insert(format!("{package}.binpb"), descriptors.encode_to_vec());
+
+        let commented = compiler.include_source_info(true).file_descriptor_set();
+        tonic_prost_build::configure().out_dir(out.path()).compile_fds(commented).unwrap();
+        let name = format!("{package}.rs");
+        let code = std::fs::read(out.path().join(&name)).unwrap();
+        files.insert(name, code);
+    }
+    files
+}
+
+fn committed(folder: &Path) -> Files {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
+#[test]
+fn generated_files_are_fresh() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gen");
+    let fresh = generate();
+    if std::env::var("UPDATE").is_ok_and(|value| value == "1") {
+        for (name, content) in &fresh {
+            std::fs::write(folder.join(name), content).unwrap();
+        }
+    }
+    let stored = committed(&folder);
+    let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&stored), names(&fresh), "files under src/gen");
+    for (name, content) in fresh {
+        assert!(stored[&name] == content, "src/gen/{name} is stale: run `UPDATE=1 cargo test -p kennel-proto`");
+    }
+}
+
+/// Every source is in [`PACKAGES`], so that a new one is not forgotten.
+#[test]
+fn every_source_is_generated_from() {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                walk(&entry, found);
+            } else if entry.extension().is_some_and(|ending| ending == "proto") {
+                found.push(entry.strip_prefix(root()).unwrap().to_owned());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root(), &mut found);
+    found.sort();
+    let mut known: Vec<_> = PACKAGES.iter().flat_map(|(_, sources)| *sources).map(PathBuf::from).collect();
+    known.sort();
+    assert_eq!(found, known);
+}
