@@ -106,9 +106,7 @@ impl Default for Health {
 
 impl std::fmt::Debug for Health {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Health")
-            .field("ready", &*self.inner.ready.borrow())
-            .finish_non_exhaustive()
+        f.debug_struct("Health").field("ready", &*self.inner.ready.borrow()).finish_non_exhaustive()
     }
 }
 
@@ -117,9 +115,7 @@ impl Health {
     pub fn new() -> Self {
         let (ready, _) = watch::channel(false);
         let state = Mutex::default();
-        Self {
-            inner: Arc::new(Inner { state, ready }),
-        }
+        Self { inner: Arc::new(Inner { state, ready }) }
     }
 
     /// Adds a dependency that readiness needs, with [`DEFAULT_TIMEOUT`].
@@ -132,12 +128,7 @@ impl Health {
         let name = name.into();
         let last = Mutex::new(None);
         let mut state = lock(&self.inner.state);
-        state.entries.push(Arc::new(Entry {
-            name,
-            check,
-            limit,
-            last,
-        }));
+        state.entries.push(Arc::new(Entry { name, check, limit, last }));
         state.flight = None;
         state.healthy = None;
     }
@@ -147,7 +138,7 @@ impl Health {
         let done = self.flight();
         let checks = done.await.checks;
         let healthy = all_up(&checks);
-        let ready = healthy && lock(&self.inner.state).open;
+        let ready = healthy && self.is_open();
         Report { ready, checks }
     }
 
@@ -169,6 +160,10 @@ impl Health {
         self.inner.publish();
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.inner.state).open
+    }
+
     /// A component named `health` that keeps [`Health::ready`] current while nobody asks for reports.
     pub fn readiness(&self) -> Readiness {
         Readiness::new(self.clone())
@@ -183,11 +178,7 @@ impl Health {
         let run = run_all(Arc::clone(&self.inner), state.entries.clone());
         let done = run.boxed().shared();
         let started = Instant::now();
-        state.flight = Some(Flight {
-            started,
-            limit,
-            done: done.clone(),
-        });
+        state.flight = Some(Flight { started, limit, done: done.clone() });
         done
     }
 }
@@ -207,8 +198,7 @@ impl Inner {
         let state = lock(&self.state);
         let ready = state.open && state.healthy == Some(true);
         // Sent under the lock, so that of two changes the later one is seen last.
-        self.ready
-            .send_if_modified(|now| std::mem::replace(now, ready) != ready);
+        self.ready.send_if_modified(|now| std::mem::replace(now, ready) != ready);
     }
 }
 
@@ -239,11 +229,7 @@ impl Entry {
             Err(_) => Err("the check took too long".into()),
         };
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Dependency {
-            name: self.name.clone(),
-            status: self.note(&outcome),
-            latency_ms,
-        }
+        Dependency { name: self.name.clone(), status: self.note(&outcome), latency_ms }
     }
 
     /// Logs a change of state, and only that: a dependency that stays down fills no log.
@@ -253,11 +239,7 @@ impl Entry {
         let dependency = self.name.as_ref();
         match outcome {
             Err(error) if before != Some(Status::Down) => {
-                tracing::warn!(
-                    dependency,
-                    error = &**error as &dyn std::error::Error,
-                    "dependency is down"
-                );
+                tracing::warn!(dependency, error = &**error as &dyn std::error::Error, "dependency is down");
             }
             Ok(()) if before == Some(Status::Down) => tracing::info!(dependency, "dependency is up again"),
             _ => {}

@@ -1,14 +1,23 @@
 //! Component lifecycle, runner, signals and health registry.
 //!
-//! A process is a set of [`Component`]s. They are brought up in the order of their [`Phase`]s, readiness opens
-//! last, and they are taken down in the reverse order when the process is told to stop or one of them ends unasked.
+//! A process is a set of [`Component`]s. [`App`] brings them up in the order of their [`Phase`]s, opens readiness
+//! last, and takes them down in the reverse order when it is told to stop or one of them ends unasked.
 
 pub mod component;
+pub mod error;
+mod fleet;
 pub mod health;
 mod readiness;
+pub mod runner;
+pub mod signals;
 pub mod stop;
+pub mod subset;
 
 pub use component::{Component, Phase};
+pub use error::{Cause, RunError};
 pub use health::{Check, Health, Report, Status};
 pub use readiness::Readiness;
+pub use runner::{App, Options};
+pub use signals::{Abort, signals};
 pub use stop::Stop;
+pub use subset::{Only, UnknownComponent};

@@ -51,9 +51,6 @@ impl Stop {
     /// A stop of its own that ends with this one, for a part of a component.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self {
-            graceful: self.graceful.child_token(),
-            hard: self.hard.child_token(),
-        }
+        Self { graceful: self.graceful.child_token(), hard: self.hard.child_token() }
     }
 }

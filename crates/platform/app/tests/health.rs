@@ -1,0 +1,157 @@
+//! What the health registry tells, and how often it asks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use kennel_app::{Check, Component, Health, Report, Status, Stop};
+use kennel_core::BoxError;
+use tokio::time::{Instant, advance, sleep, timeout};
+
+#[derive(Default)]
+struct Probe {
+    down: AtomicBool,
+    asked: AtomicUsize,
+    takes: Duration,
+}
+
+impl Probe {
+    fn taking(takes: Duration) -> Arc<Self> {
+        Arc::new(Self { takes, ..Self::default() })
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn fail(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Check for Probe {
+    async fn check(&self) -> Result<(), BoxError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        sleep(self.takes).await;
+        if self.down.load(Ordering::SeqCst) { Err("password=hunter2".into()) } else { Ok(()) }
+    }
+}
+
+struct Panics;
+
+#[async_trait]
+impl Check for Panics {
+    async fn check(&self) -> Result<(), BoxError> {
+        panic!("no luck")
+    }
+}
+
+fn states(report: &Report) -> Vec<(&str, Status)> {
+    report.checks.iter().map(|check| (&*check.name, check.status)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_checks_together_and_cuts_slow_ones() {
+    let health = Health::new();
+    health.register("database", Probe::taking(Duration::from_millis(30)));
+    health.register_with_timeout("broker", Probe::taking(Duration::from_mins(1)), Duration::from_millis(50));
+    health.open().await;
+    let report = health.report().await;
+    assert_eq!(states(&report), [("database", Status::Up), ("broker", Status::Down)]);
+    assert_eq!((report.checks[0].latency_ms, report.checks[1].latency_ms), (30, 50));
+    assert!(!report.ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reports_show_no_error_text() {
+    let (health, probe) = (Health::new(), Probe::taking(Duration::ZERO));
+    probe.fail(true);
+    health.register("database", probe);
+    let body = serde_json::to_string(&health.report().await).unwrap();
+    assert_eq!(body, r#"{"ready":false,"checks":[{"name":"database","status":"down","latency_ms":0}]}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_asks_a_dependency_once() {
+    let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
+    health.register("database", Arc::<Probe>::clone(&probe));
+    join_all((0..100).map(|_| health.report())).await;
+    advance(Duration::from_millis(900)).await;
+    health.report().await;
+    assert_eq!(probe.asked(), 1);
+    advance(Duration::from_millis(200)).await;
+    health.report().await;
+    assert_eq!(probe.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_go_away_do_not_start_the_checks_again() {
+    let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
+    health.register("database", Arc::<Probe>::clone(&probe));
+    for _ in 0..10 {
+        assert!(timeout(Duration::from_millis(10), health.report()).await.is_err());
+    }
+    assert_eq!(states(&health.report().await), [("database", Status::Up)]);
+    assert_eq!(probe.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_run_is_not_taken_for_an_answer() {
+    let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
+    health.register("database", Arc::<Probe>::clone(&probe));
+    assert!(timeout(Duration::from_millis(10), health.report()).await.is_err());
+    advance(Duration::from_mins(10)).await;
+    assert_eq!(states(&health.report().await), [("database", Status::Up)]);
+    assert_eq!(probe.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_is_down() {
+    let health = Health::new();
+    health.register("database", Arc::new(Panics));
+    assert_eq!(states(&health.report().await), [("database", Status::Down)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn is_ready_only_while_open() {
+    let health = Health::new();
+    assert!(!health.report().await.ready);
+    health.open().await;
+    assert!(health.report().await.ready && *health.ready().borrow());
+    health.close();
+    assert!(!health.report().await.ready && !*health.ready().borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_follows_a_dependency_that_nobody_asks_about() {
+    let (health, probe) = (Health::new(), Probe::taking(Duration::ZERO));
+    health.register("database", Arc::<Probe>::clone(&probe));
+    health.open().await;
+    let (stop, mut ready) = (Stop::new(), health.ready());
+    assert!(*ready.borrow_and_update());
+    let watch = async {
+        for down in [true, false] {
+            probe.fail(down);
+            let changed = Instant::now();
+            ready.changed().await.unwrap();
+            assert_eq!(*ready.borrow_and_update(), !down);
+            assert!(changed.elapsed() <= Duration::from_secs(6), "{:?}", changed.elapsed());
+        }
+        stop.request();
+    };
+    let (ran, ()) = tokio::join!(Box::new(health.readiness()).run(stop.clone()), watch);
+    ran.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_added_later_counts_at_once() {
+    let (health, probe) = (Health::new(), Probe::taking(Duration::ZERO));
+    health.open().await;
+    probe.fail(true);
+    health.register("database", probe);
+    assert!(!health.report().await.ready);
+    assert!(!*health.ready().borrow());
+}

@@ -1,0 +1,40 @@
+//! Real signals, in a process of their own: one test, because handlers are shared by the whole process.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kennel_app::{App, Component, Options, RunError, Stop, signals};
+use kennel_core::BoxError;
+
+/// Signals its own process when it is up and again when it is asked to stop, which it does not do.
+struct Stubborn;
+
+#[async_trait]
+impl Component for Stubborn {
+    fn name(&self) -> &'static str {
+        "stubborn"
+    }
+
+    async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
+        signal("-TERM");
+        stop.requested().await;
+        signal("-INT");
+        std::future::pending().await
+    }
+}
+
+fn signal(which: &str) {
+    let own = std::process::id().to_string();
+    assert!(Command::new("kill").args([which, &own]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn the_first_signal_stops_and_the_second_aborts() {
+    let options = Options { drain_delay: Duration::ZERO, deadline: Duration::from_mins(10) };
+    let app = App::new(options).component(Stubborn);
+    let ended = tokio::time::timeout(Duration::from_mins(1), app.run(signals().unwrap()));
+    assert!(matches!(ended.await.unwrap(), Err(RunError::Aborted)));
+}
