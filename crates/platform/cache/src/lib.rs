@@ -1,0 +1,16 @@
+//! Cache adapters and the typed, single-flight cache over them.
+//!
+//! Adapters ([`memory`], [`none`]) implement [`kennel_core::Cache`]: bytes under a key. [`Typed`] is what services
+//! use: values of one type, with a namespace, negative entries, one load per key at a time, and invalidation that
+//! wins against loads under way. [`connect`] picks the adapter.
+
+pub mod connect;
+mod flight;
+pub mod memory;
+pub mod metrics;
+pub mod none;
+pub mod typed;
+
+pub use connect::{Backend, CacheConfig, ConnectError, Connected, Tier, connect};
+pub use metrics::CacheMetrics;
+pub use typed::{Policy, Typed};

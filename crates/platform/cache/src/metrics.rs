@@ -1,0 +1,114 @@
+//! What is counted of typed caches.
+
+use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+
+use crate::Tier;
+
+/// How a request to a cache went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The value was there.
+    Hit,
+    /// It was there that there is no such value.
+    NegativeHit,
+    /// Nothing was there.
+    Miss,
+    /// The cache did not answer, or with something unreadable.
+    Error,
+    /// There is no cache.
+    Bypass,
+}
+
+impl Outcome {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::NegativeHit => "negative_hit",
+            Self::Miss => "miss",
+            Self::Error => "error",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
+/// Metrics of all typed caches of a process. Cheap to clone; every clone feeds the same series.
+#[derive(Debug, Clone)]
+pub struct CacheMetrics {
+    requests: IntCounterVec,
+    write_errors: IntCounterVec,
+    loads: HistogramVec,
+    shared: IntCounterVec,
+}
+
+impl CacheMetrics {
+    /// Registers the metrics.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name, help, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            added(registry, counter)
+        };
+        let duration = HistogramOpts::new("cache_load_duration_seconds", "Time to load what the cache did not have")
+            .buckets(LATENCY_BUCKETS.to_vec());
+        Ok(Self {
+            requests: counter("cache_requests_total", "Requests to a cache by outcome", &["cache", "tier", "outcome"])?,
+            write_errors: counter(
+                "cache_write_errors_total",
+                "Entries that could not be set or removed",
+                &["cache", "tier", "operation"],
+            )?,
+            loads: added(registry, HistogramVec::new(duration, &["cache", "outcome"])?)?,
+            shared: counter("cache_loads_shared_total", "Requests answered by the load of another", &["cache"])?,
+        })
+    }
+
+    /// The series of one cache, looked up once.
+    pub(crate) fn of(&self, cache: &'static str, tier: Tier) -> Series {
+        let request = |outcome: Outcome| self.requests.with_label_values(&[cache, tier.name(), outcome.label()]);
+        let write_error = |operation| self.write_errors.with_label_values(&[cache, tier.name(), operation]);
+        Series {
+            hit: request(Outcome::Hit),
+            negative_hit: request(Outcome::NegativeHit),
+            miss: request(Outcome::Miss),
+            error: request(Outcome::Error),
+            bypass: request(Outcome::Bypass),
+            set_error: write_error("set"),
+            remove_error: write_error("remove"),
+            loaded: self.loads.with_label_values(&[cache, "ok"]),
+            load_error: self.loads.with_label_values(&[cache, "error"]),
+            shared: self.shared.with_label_values(&[cache]),
+        }
+    }
+}
+
+fn added<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+/// The series of one cache.
+pub(crate) struct Series {
+    hit: IntCounter,
+    negative_hit: IntCounter,
+    miss: IntCounter,
+    error: IntCounter,
+    bypass: IntCounter,
+    pub(crate) set_error: IntCounter,
+    pub(crate) remove_error: IntCounter,
+    pub(crate) loaded: Histogram,
+    pub(crate) load_error: Histogram,
+    pub(crate) shared: IntCounter,
+}
+
+impl Series {
+    pub(crate) fn request(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Hit => self.hit.inc(),
+            Outcome::NegativeHit => self.negative_hit.inc(),
+            Outcome::Miss => self.miss.inc(),
+            Outcome::Error => self.error.inc(),
+            Outcome::Bypass => self.bypass.inc(),
+        }
+    }
+}

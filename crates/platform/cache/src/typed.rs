@@ -1,0 +1,222 @@
+//! A cache of values of one type: what services use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kennel_core::Cache;
+use kennel_core::cache::CacheError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::flight::{Flights, Landing, Lead, Role};
+use crate::metrics::{Outcome, Series};
+use crate::{CacheMetrics, Connected, Tier};
+
+/// How long a cache keeps what, and under which name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    /// Names the cache in keys and metrics, such as `dogs.by_id`; two caches over one backend need two names.
+    pub name: &'static str,
+    /// Part of the key; raise it when the shape of the values changes, so that old ones are not read.
+    pub version: u32,
+    /// The longest that a value is kept.
+    pub ttl: Duration,
+    /// The longest that the absence of a value is kept; zero keeps no absences.
+    pub negative_ttl: Duration,
+    /// By how much of itself a time above is cut at most, at random, so that entries set together do not end
+    /// together: 0.0 to 1.0.
+    pub jitter: f64,
+}
+
+impl Policy {
+    /// Values for `ttl`, absences for a tenth of it, a tenth of jitter.
+    pub fn new(name: &'static str, ttl: Duration) -> Self {
+        Self { name, version: 1, ttl, negative_ttl: ttl / 10, jitter: 0.1 }
+    }
+
+    fn lifetime(&self, present: bool) -> Duration {
+        let longest = if present { self.ttl } else { self.negative_ttl };
+        longest.mul_f64(1.0 - self.jitter.clamp(0.0, 1.0) * rand::random::<f64>())
+    }
+}
+
+/// Values of type `V` under text keys, loaded where the cache does not have them.
+///
+/// The cache is never in the way: when it fails, or holds something unreadable, a metric says so and the value is
+/// loaded. Share it in an [`Arc`].
+pub struct Typed<V> {
+    cache: Arc<dyn Cache>,
+    tier: Tier,
+    policy: Policy,
+    series: Series,
+    flights: Flights<V>,
+}
+
+impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Typed<V> {
+    /// Values of one kind in `connected`.
+    pub fn new(connected: &Connected, policy: Policy, metrics: &CacheMetrics) -> Self {
+        Self {
+            cache: Arc::clone(&connected.cache),
+            tier: connected.tier,
+            series: metrics.of(policy.name, connected.tier),
+            policy,
+            flights: Flights::new(),
+        }
+    }
+
+    /// The value under `key`, from the cache or else from `load`; `None` when the load says there is none.
+    ///
+    /// Of those who ask for one key at a time, one runs its load and the others wait for it. When that one is
+    /// dropped, another takes over. When its load fails, it gets the error, and each of the others runs its own
+    /// load once, all at a time, without filling the cache: no one waits longer than for two loads.
+    pub async fn get_or_load<E, F>(&self, key: &str, load: impl FnOnce() -> F) -> Result<Option<V>, E>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+    {
+        let span = tracing::info_span!(
+            "cache.get_or_load",
+            cache.name = self.policy.name,
+            cache.tier = self.tier.name(),
+            cache.outcome = tracing::field::Empty
+        );
+        self.get_or_share(&self.full_key(key), load).instrument(span).await
+    }
+
+    /// Forgets `key`. Once this has returned, no load that began before it was called fills the cache of this
+    /// process, and who asks does not join such a load. On an error the old value may stay until its time is up.
+    pub async fn invalidate(&self, key: &str) -> Result<(), CacheError> {
+        let key = self.full_key(key);
+        self.flights.call_off(&key);
+        let _writing = self.flights.writing(&key).await;
+        let removed = self.cache.remove(&key).await;
+        if removed.is_err() {
+            self.series.remove_error.inc();
+        }
+        removed
+    }
+
+    fn full_key(&self, key: &str) -> String {
+        format!("{}:v{}:{key}", self.policy.name, self.policy.version)
+    }
+
+    async fn get_or_share<E, F>(&self, key: &str, load: impl FnOnce() -> F) -> Result<Option<V>, E>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+    {
+        let landed = self.flights.landed();
+        let (outcome, found) = self.look(key).await;
+        self.series.request(outcome);
+        tracing::Span::current().record("cache.outcome", outcome.label());
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        loop {
+            let follow = match self.flights.join(key) {
+                Role::Lead(duty) => return self.lead(key, &duty, landed, load).await,
+                Role::Follow(follow) => follow,
+            };
+            match follow.landing().await {
+                Landing::Loaded(value) => {
+                    self.series.shared.inc();
+                    return Ok(value);
+                }
+                Landing::Failed => return self.timed(load()).await,
+                Landing::Abandoned => {}
+            }
+        }
+    }
+
+    async fn lead<E, F>(
+        &self,
+        key: &str,
+        duty: &Lead<'_, V>,
+        landed: u64,
+        load: impl FnOnce() -> F,
+    ) -> Result<Option<V>, E>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+    {
+        // Another load may have ended between the look and the joining.
+        if self.flights.landed() != landed
+            && let (_, Some(found)) = self.look(key).await
+        {
+            duty.land(Landing::Loaded(found.clone()));
+            return Ok(found);
+        }
+        let loaded = self.timed(load()).await;
+        match &loaded {
+            Ok(value) => {
+                duty.land(Landing::Loaded(value.clone()));
+                self.keep(key, duty, value.as_ref()).await;
+            }
+            Err(_) => duty.land(Landing::Failed),
+        }
+        loaded
+    }
+
+    async fn timed<E>(&self, load: impl Future<Output = Result<Option<V>, E>>) -> Result<Option<V>, E> {
+        let began = Instant::now();
+        let loaded = load.await;
+        let series = if loaded.is_ok() { &self.series.loaded } else { &self.series.load_error };
+        series.observe(began.elapsed().as_secs_f64());
+        loaded
+    }
+
+    async fn look(&self, key: &str) -> (Outcome, Option<Option<V>>) {
+        if self.tier == Tier::None {
+            return (Outcome::Bypass, None);
+        }
+        match self.cache.get(key).await {
+            Ok(Some(bytes)) => match decode(&bytes) {
+                Ok(Some(value)) => (Outcome::Hit, Some(Some(value))),
+                Ok(None) => (Outcome::NegativeHit, Some(None)),
+                Err(Unreadable) => (Outcome::Error, None),
+            },
+            Ok(None) => (Outcome::Miss, None),
+            Err(_) => (Outcome::Error, None),
+        }
+    }
+
+    async fn keep(&self, key: &str, duty: &Lead<'_, V>, value: Option<&V>) {
+        let lifetime = self.policy.lifetime(value.is_some());
+        if self.tier == Tier::None || lifetime.is_zero() {
+            return;
+        }
+        let Some(bytes) = encode(value) else {
+            self.series.set_error.inc();
+            return;
+        };
+        let _writing = self.flights.writing(key).await;
+        if !duty.is_stale() && self.cache.set(key, bytes, lifetime).await.is_err() {
+            self.series.set_error.inc();
+        }
+    }
+}
+
+/// The first byte of an entry that says there is no value.
+const ABSENT: u8 = 0;
+/// The first byte of an entry whose value follows as JSON.
+const PRESENT: u8 = 1;
+
+fn encode<V: Serialize>(value: Option<&V>) -> Option<Bytes> {
+    let Some(value) = value else {
+        return Some(Bytes::from_static(&[ABSENT]));
+    };
+    let mut bytes = vec![PRESENT];
+    serde_json::to_writer(&mut bytes, value).ok()?;
+    Some(bytes.into())
+}
+
+/// An entry that is none of ours.
+struct Unreadable;
+
+fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<Option<V>, Unreadable> {
+    match bytes.split_first() {
+        Some((&ABSENT, [])) => Ok(None),
+        Some((&PRESENT, json)) => serde_json::from_slice(json).map(Some).map_err(|_| Unreadable),
+        _ => Err(Unreadable),
+    }
+}

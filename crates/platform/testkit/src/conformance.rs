@@ -1,0 +1,48 @@
+//! What every adapter of a port must do: one list of cases per port, run by each adapter on fresh state.
+//!
+//! An adapter's test file names a setup function; the port's macro expands to one test per case, so that a failure
+//! names the adapter and the case. A setup that answers `None` skips.
+
+pub mod broker;
+pub mod cache;
+pub mod objects;
+
+use std::any::Any;
+use std::time::Duration;
+
+/// Longer than any case may take on a busy machine, and far shorter than a hang.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at something that is about to change.
+const POLL: Duration = Duration::from_millis(5);
+
+/// An adapter in a state of its own, and what that state lives in.
+pub struct Fresh<P> {
+    /// The adapter.
+    pub port: P,
+    _home: Box<dyn Any + Send>,
+}
+
+impl<P> Fresh<P> {
+    /// An adapter that needs nothing else.
+    pub fn new(port: P) -> Self {
+        Self::within((), port)
+    }
+
+    /// An adapter that lives in `home`, such as a temporary directory.
+    pub fn within(home: impl Any + Send, port: P) -> Self {
+        Self { port, _home: Box::new(home) }
+    }
+}
+
+/// Waits until `look` finds something; fails the case when that takes too long.
+async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("in vain: {what}"))
+}

@@ -1,0 +1,3 @@
+//! Real-service discovery, isolated databases, conformance suites and fault injection.
+
+pub mod conformance;
