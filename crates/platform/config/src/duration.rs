@@ -1,0 +1,94 @@
+//! Spans of time as people write them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::fmt::friendly::{Designator, SpanParser, SpanPrinter};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+static PRINTER: SpanPrinter = SpanPrinter::new().designator(Designator::Compact);
+
+/// A span of time, written such as `30s`, `250ms` or `1h 30m`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HumanDuration(pub Duration);
+
+impl HumanDuration {
+    /// This many milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
+    /// This many seconds.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// The span itself.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl From<HumanDuration> for Duration {
+    fn from(duration: HumanDuration) -> Self {
+        duration.0
+    }
+}
+
+impl fmt::Display for HumanDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&PRINTER.unsigned_duration_to_string(&self.0))
+    }
+}
+
+impl Serialize for HumanDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for HumanDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let span = SpanParser::new().parse_unsigned_duration(text.trim());
+        span.map(Self).map_err(|_| D::Error::custom("must be a span of time such as 30s, 250ms or 1h 30m"))
+    }
+}
+
+impl JsonSchema for HumanDuration {
+    fn schema_name() -> Cow<'static, str> {
+        "HumanDuration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "title": "span of time" })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for (millis, text) in [(0, "0s"), (250, "250ms"), (30_000, "30s"), (5_400_000, "1h 30m"), (1_500, "1s 500ms")] {
+            let span = HumanDuration::from_millis(millis);
+            assert_eq!(span.to_string(), text);
+            assert_eq!(serde_json::from_value::<HumanDuration>(text.into()).unwrap(), span);
+        }
+    }
+
+    #[test]
+    fn refuses_what_has_no_unit_or_runs_backwards() {
+        for bad in ["", "30", "-30s", "soon", "1 fortnight", "30s x"] {
+            assert!(serde_json::from_value::<HumanDuration>(bad.into()).is_err(), "{bad:?}");
+        }
+    }
+}

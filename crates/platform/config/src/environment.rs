@@ -1,0 +1,112 @@
+//! The layers outside the program: the environment, `.env` and the file.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use crate::dotenv;
+use crate::file;
+use crate::layer::{Layer, Origin, Raw, Source};
+use crate::problem::Problems;
+
+/// Names the TOML file.
+pub(crate) const CONFIG_FILE: &str = "config_file";
+
+/// What a process is configured by.
+#[derive(Default)]
+pub struct Environment {
+    variables: Vec<(OsString, OsString)>,
+    dotenv: Option<(String, io::Result<String>)>,
+}
+
+impl std::fmt::Debug for Environment {
+    /// Shows no values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").field("variables", &self.variables.len()).finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// The variables of this process, and `.env` in its working directory where there is one.
+    pub fn from_process() -> Self {
+        let variables = std::env::vars_os().collect();
+        Self { variables, dotenv: None }.dotenv_file(".env")
+    }
+
+    /// These variables and no `.env`.
+    pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let variables = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { variables, dotenv: None }
+    }
+
+    /// With this `.env` file; fine when it is not there.
+    #[must_use]
+    pub fn dotenv_file(mut self, path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        self.dotenv = match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some((path.display().to_string(), read)),
+        };
+        self
+    }
+
+    /// The layers, lowest first.
+    pub(crate) fn layers(&self, problems: &mut Problems) -> [Layer; 3] {
+        let (dotenv, environment) = (self.dotenv_layer(problems), self.variables_layer());
+        let file = environment.get(CONFIG_FILE).or_else(|| dotenv.get(CONFIG_FILE));
+        let file = file.map(|(path, source)| config_file(path, source, problems)).unwrap_or_default();
+        [file, dotenv, environment]
+    }
+
+    fn variables_layer(&self) -> Layer {
+        let mut layer = Layer::default();
+        for (name, value) in &self.variables {
+            let Some(name) = name.to_str() else { continue };
+            let raw = value.to_str().map_or(Raw::NotUnicode, |text| Raw::Text(text.to_owned()));
+            set(&mut layer, name, raw, Origin::Environment);
+        }
+        layer
+    }
+
+    fn dotenv_layer(&self, problems: &mut Problems) -> Layer {
+        let mut layer = Layer::default();
+        match &self.dotenv {
+            None => {}
+            Some((path, Err(error))) => problems.at(path, format!("cannot be read: {}", error.kind())),
+            Some((path, Ok(text))) => {
+                let (good, bad) = dotenv::parse(text);
+                for line in bad {
+                    problems.at(&format!("{path}:{}", line.line), line.message);
+                }
+                for set_here in good {
+                    let origin = Origin::Line { path: path.clone(), line: set_here.line };
+                    set(&mut layer, &set_here.name, Raw::Text(set_here.value), origin);
+                }
+            }
+        }
+        layer
+    }
+}
+
+/// Settings are variables in capitals; one that is empty is as good as unset.
+fn set(layer: &mut Layer, name: &str, raw: Raw, origin: Origin) {
+    let empty = matches!(&raw, Raw::Text(text) if text.is_empty());
+    if !empty && !name.contains(|c: char| c.is_ascii_lowercase()) {
+        let source = Source { name: name.to_owned(), origin };
+        layer.insert(name.to_ascii_lowercase(), raw, source);
+    }
+}
+
+fn config_file(path: &Raw, source: &Source, problems: &mut Problems) -> Layer {
+    let Raw::Text(path) = path else {
+        problems.at(source, "must be the path of a file");
+        return Layer::default();
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => file::parse(path, &text, problems),
+        Err(error) => {
+            problems.at(source, format!("{path} cannot be read: {}", error.kind()));
+            Layer::default()
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the loader knows of a setting, taken from the JSON Schema of its section.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+use crate::Section;
+use crate::value::Kind;
+
+/// One setting.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    /// Its name in files, such as `server_port`.
+    pub(crate) key: String,
+    /// Its name in the environment, such as `SERVER_PORT`.
+    pub(crate) variable: String,
+    pub(crate) description: String,
+    pub(crate) kind: Kind,
+    pub(crate) secret: bool,
+    pub(crate) default: Option<Value>,
+}
+
+impl Field {
+    /// The key of the path that a secret is read from.
+    pub(crate) fn file_key(&self) -> String {
+        format!("{}_file", self.key)
+    }
+}
+
+/// The settings of a section, by key.
+pub(crate) fn fields<S: Section>() -> Vec<Field> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let schema = settings.into_generator().into_root_schema_for::<S>().to_value();
+    let defaults = serde_json::to_value(S::default()).unwrap_or_default();
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Vec::new() };
+    properties.iter().map(|(key, schema)| field(key, schema, &defaults)).collect()
+}
+
+fn field(key: &str, schema: &Value, defaults: &Value) -> Field {
+    let text = |name| schema.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Field {
+        key: key.to_owned(),
+        variable: key.to_ascii_uppercase(),
+        description: text("description"),
+        kind: kind(schema),
+        secret: is_secret(schema),
+        default: defaults.get(key).filter(|value| !value.is_null()).cloned(),
+    }
+}
+
+fn is_secret(schema: &Value) -> bool {
+    schema.get("writeOnly").and_then(Value::as_bool) == Some(true) || alternatives(schema).any(is_secret)
+}
+
+fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
+    ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|name| schema.get(name)?.as_array()).flatten()
+}
+
+fn kind(schema: &Value) -> Kind {
+    let choices = choices(schema);
+    if !choices.is_empty() {
+        return Kind::Choice(choices);
+    }
+    let Some(object) = schema.as_object() else { return Kind::Text(None) };
+    match type_name(object) {
+        Some("integer") => integer(object),
+        Some("number") => Kind::Number,
+        Some("boolean") => Kind::Boolean,
+        Some("array") => Kind::List(Box::new(object.get("items").map_or(Kind::Text(None), kind))),
+        Some(_) => Kind::Text(syntax(object)),
+        None => alternatives(schema).find(|inner| !is_null(inner)).map_or(Kind::Text(None), kind),
+    }
+}
+
+/// What a type that is read from text calls its syntax.
+fn syntax(schema: &Map<String, Value>) -> Option<String> {
+    let text = |name| schema.get(name).and_then(Value::as_str);
+    if text("format") == Some("uri") { Some("URL".to_owned()) } else { text("title").map(str::to_owned) }
+}
+
+fn is_null(schema: &Value) -> bool {
+    schema.get("type").and_then(Value::as_str) == Some("null")
+}
+
+fn type_name(schema: &Map<String, Value>) -> Option<&str> {
+    match schema.get("type")? {
+        Value::String(name) => Some(name),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).find(|&name| name != "null"),
+        _ => None,
+    }
+}
+
+fn integer(schema: &Map<String, Value>) -> Kind {
+    let (low, high) = match schema.get("format").and_then(Value::as_str) {
+        Some("uint32") => (0, i128::from(u32::MAX)),
+        Some("int32") => (i128::from(i32::MIN), i128::from(i32::MAX)),
+        Some("uint64" | "uint") => (0, i128::from(u64::MAX)),
+        _ => (i128::from(i64::MIN), i128::from(i64::MAX)),
+    };
+    let bound = |name| {
+        let value = schema.get(name)?;
+        value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
+    };
+    Kind::Integer { min: bound("minimum").unwrap_or(low), max: bound("maximum").unwrap_or(high) }
+}
+
+/// The values of an enum, whether or not its variants are documented.
+fn choices(schema: &Value) -> Vec<String> {
+    let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+    let own: Vec<_> = listed.chain(schema.get("const")).filter_map(Value::as_str).map(str::to_owned).collect();
+    if own.is_empty() { alternatives(schema).flat_map(choices).collect() } else { own }
+}

@@ -1,0 +1,106 @@
+//! One layer of settings as found, before their types are known.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::field::Field;
+use crate::problem::Problems;
+
+/// The largest file that a secret is read from, in bytes.
+const MAX_SECRET_FILE: u64 = 64 * 1024;
+
+/// A value as found.
+#[derive(Clone)]
+pub(crate) enum Raw {
+    /// Text of a variable; its type is the setting's.
+    Text(String),
+    /// A variable whose bytes are not UTF-8.
+    NotUnicode,
+    /// A value of a file, which has a type of its own.
+    Toml(toml::Value),
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Environment,
+    Line { path: String, line: usize },
+}
+
+/// A value's name in its layer, and where that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) origin: Origin,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment => f.write_str("environment"),
+            Self::Line { path, line } => write!(f, "{path}:{line}"),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.origin)
+    }
+}
+
+/// Settings by key, such as `server_port`.
+#[derive(Default, Clone)]
+pub(crate) struct Layer {
+    entries: BTreeMap<String, (Raw, Source)>,
+}
+
+impl Layer {
+    pub(crate) fn insert(&mut self, key: String, raw: Raw, source: Source) {
+        self.entries.insert(key, (raw, source));
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&(Raw, Source)> {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Raw, &Source)> {
+        self.entries.iter().map(|(key, (raw, source))| (key.as_str(), raw, source))
+    }
+
+    /// What this layer sets the field to: by its name or, for a secret, by the file that `<NAME>_FILE` names.
+    pub(crate) fn find(&self, field: &Field, problems: &mut Problems) -> Option<(Raw, Source)> {
+        let direct = self.get(&field.key).cloned();
+        if !field.secret {
+            return direct;
+        }
+        let Some((raw, source)) = self.get(&field.file_key()) else { return direct };
+        if direct.is_some() {
+            problems.blame(&field.key, source, format!("is set together with {}; set one of them", field.variable));
+            return None;
+        }
+        match read_secret(raw) {
+            Ok(text) => Some((Raw::Text(text), source.clone())),
+            Err(message) => {
+                problems.blame(&field.key, source, message);
+                None
+            }
+        }
+    }
+}
+
+fn read_secret(path: &Raw) -> Result<String, String> {
+    let path = match path {
+        Raw::Text(path) | Raw::Toml(toml::Value::String(path)) => path,
+        Raw::NotUnicode | Raw::Toml(_) => return Err("must be the path of a file".to_owned()),
+    };
+    // The path is not a secret, but a secret put here by mistake would be: it is not quoted.
+    let problem = |error: std::io::Error| format!("the file cannot be read: {}", error.kind());
+    let size = std::fs::metadata(path).map_err(problem)?.len();
+    if size > MAX_SECRET_FILE {
+        return Err(format!("the file is larger than {MAX_SECRET_FILE} bytes"));
+    }
+    let text = std::fs::read_to_string(path).map_err(problem)?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() { Err("the file is empty".to_owned()) } else { Ok(secret.to_owned()) }
+}

@@ -1,0 +1,51 @@
+//! Shows the effective settings.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::Section;
+use crate::field::Field;
+use crate::loader::origin;
+use crate::problem::Problems;
+use crate::secret::REDACTED;
+
+/// A section as it is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Printed {
+    pub(crate) title: &'static str,
+    pub(crate) fields: Vec<Field>,
+    /// One for each field: its value as TOML, where it has one, and where it comes from.
+    lines: Vec<(Option<String>, String)>,
+}
+
+impl Printed {
+    pub(crate) fn new<S: Section>(section: &S, fields: Vec<Field>, problems: &Problems) -> Self {
+        let values = serde_json::to_value(section).unwrap_or_default();
+        let line = |field: &Field| {
+            let value = values.get(&field.key).filter(|value| !value.is_null());
+            let shown = value.map(|value| if field.secret { literal(&REDACTED.into()) } else { literal(value) });
+            (shown, origin(problems.source(&field.key)))
+        };
+        let lines = fields.iter().map(line).collect();
+        Self { title: S::TITLE, fields, lines }
+    }
+}
+
+impl fmt::Display for Printed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# {}", self.title)?;
+        for (field, (value, origin)) in self.fields.iter().zip(&self.lines) {
+            match value {
+                Some(value) => writeln!(f, "{} = {value} # {origin}", field.key)?,
+                None => writeln!(f, "# {} is not set", field.key)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A JSON value as TOML writes it.
+pub(crate) fn literal(value: &Value) -> String {
+    toml::Value::try_from(value).map_or_else(|_| value.to_string(), |value| value.to_string())
+}
