@@ -1,0 +1,132 @@
+//! How dogs are built: head, ears, trunk, legs, tail and fur, for each family of breeds.
+//!
+//! Heads are measured from between the eyes, about 100 to the temple; trunks from the ground.
+
+pub(in crate::drawing) mod company;
+pub(in crate::drawing) mod hounds;
+pub(in crate::drawing) mod working;
+
+use super::shape::Edge;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::drawing) enum Ears {
+    /// Upright triangles.
+    Pricked,
+    /// Upright and round, as of a bat.
+    Bat,
+    /// Upright with the tips folded over.
+    Tipped,
+    /// Small, folded forward at the brow.
+    Button,
+    /// Small, folded back.
+    Rose,
+    /// Hanging at the side of the head.
+    Drop,
+    /// Hanging below the jaw.
+    Long,
+    /// Hanging, with wavy hair.
+    Feathered,
+    /// Spread like wings, with long hair.
+    Butterfly,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::drawing) enum Tail {
+    Curled,
+    Plumed,
+    Straight,
+    Whip,
+    Stub,
+    Pompon,
+}
+
+/// Hair that a head wears beside its outline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::drawing) enum Hair {
+    None,
+    /// Beard and brows.
+    Beard,
+    /// A ball of curls between the ears.
+    Topknot,
+    /// Strands that part on the brow and hang at both sides.
+    Curtain,
+    /// A fringe over the eyes.
+    Fringe,
+}
+
+/// A head.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::drawing) struct Head {
+    /// Half width at the temples, at the cheeks and at the jaw.
+    pub(in crate::drawing) temple: f32,
+    pub(in crate::drawing) cheek: f32,
+    pub(in crate::drawing) jaw: f32,
+    /// From the eyes up to the crown and down to the chin.
+    pub(in crate::drawing) crown: f32,
+    pub(in crate::drawing) chin: f32,
+    /// Half width of the muzzle at the nose, and how far down the nose is.
+    pub(in crate::drawing) muzzle: f32,
+    pub(in crate::drawing) nose_y: f32,
+    pub(in crate::drawing) nose: f32,
+    /// From the axis to an eye, and the eye's radius.
+    pub(in crate::drawing) eye_x: f32,
+    pub(in crate::drawing) eye: f32,
+    pub(in crate::drawing) ears: Ears,
+    /// Width and length of an ear, 1.0 being usual for its kind.
+    pub(in crate::drawing) ear: (f32, f32),
+    pub(in crate::drawing) hair: Hair,
+    /// Folds on the brow and beside the muzzle, 0 to 3.
+    pub(in crate::drawing) wrinkles: u8,
+    /// How far the lips hang below the jaw.
+    pub(in crate::drawing) jowls: f32,
+}
+
+/// A whole dog.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::drawing) struct Build {
+    pub(in crate::drawing) head: Head,
+    pub(in crate::drawing) edge: Edge,
+    /// Size of the head beside the trunk.
+    pub(in crate::drawing) head_scale: f32,
+    pub(in crate::drawing) length: f32,
+    pub(in crate::drawing) depth: f32,
+    pub(in crate::drawing) legs: f32,
+    /// Half width of a leg.
+    pub(in crate::drawing) bone: f32,
+    pub(in crate::drawing) neck: f32,
+    /// How far the belly is drawn up, as a share of the depth.
+    pub(in crate::drawing) tuck: f32,
+    pub(in crate::drawing) tail: Tail,
+}
+
+const HEAD: Head = Head {
+    temple: 92.0,
+    cheek: 92.0,
+    jaw: 58.0,
+    crown: 92.0,
+    chin: 118.0,
+    muzzle: 50.0,
+    nose_y: 56.0,
+    nose: 23.0,
+    eye_x: 46.0,
+    eye: 15.0,
+    ears: Ears::Drop,
+    ear: (1.0, 1.0),
+    hair: Hair::None,
+    wrinkles: 0,
+    jowls: 0.0,
+};
+
+/// Labradors and their like; the others differ from it.
+pub(in crate::drawing) const RETRIEVER: Build = Build {
+    head: HEAD,
+    edge: Edge::Smooth,
+    head_scale: 0.62,
+    length: 250.0,
+    depth: 112.0,
+    legs: 112.0,
+    bone: 19.0,
+    neck: 46.0,
+    tuck: 0.14,
+    tail: Tail::Straight,
+};

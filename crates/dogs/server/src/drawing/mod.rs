@@ -1,0 +1,190 @@
+//! Draws pictures of dogs: flat, in vectors, one look for each breed and a scene that chance picks.
+
+mod anatomy;
+mod canvas;
+mod coat;
+mod collar;
+mod colour;
+mod dice;
+mod ears;
+mod hair;
+mod head;
+mod looks;
+mod markings;
+mod poses;
+mod scene;
+mod shape;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageError};
+
+use self::anatomy::{Build, Hair};
+use self::canvas::Canvas;
+use self::coat::{Coat, Face, Hide};
+use self::collar::Wear;
+use self::colour::{Colour, WHITE, hex};
+use self::dice::Dice;
+use self::head::Mien;
+use self::poses::Pose;
+use self::scene::GROUND;
+use self::shape::{Edge, ellipse};
+
+const WIDTH: f32 = 800.0;
+const HEIGHT: f32 = 600.0;
+/// The size of a picture in pixels.
+pub const SIZE: (u32, u32) = (800, 600);
+const QUALITY: u8 = 85;
+
+/// Why a picture was not drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("picture could not be encoded")]
+pub struct DrawError(#[from] ImageError);
+
+/// Draws a dog of the breed as a JPEG file. The same breed and seed make the same file.
+pub fn jpeg(breed: &str, seed: u64) -> Result<Vec<u8>, DrawError> {
+    let mut file = Vec::with_capacity(96 * 1024);
+    let (width, height) = SIZE;
+    JpegEncoder::new_with_quality(&mut file, QUALITY).encode(
+        &rgb(breed, seed),
+        width,
+        height,
+        ExtendedColorType::Rgb8,
+    )?;
+    Ok(file)
+}
+
+/// Draws a dog of the breed as rows of red, green and blue.
+fn rgb(breed: &str, seed: u64) -> Vec<u8> {
+    let mut dice = Dice::new(seed);
+    let Some(mut canvas) = Canvas::new(SIZE.0, SIZE.1) else {
+        return Vec::new();
+    };
+    let look = Look::of(breed, &mut dice);
+    paint(&mut canvas, &look, &mut dice);
+    canvas.into_rgb()
+}
+
+/// How one dog looks: its breed's build and coat, varied by chance.
+struct Look {
+    build: Build,
+    coat: Coat,
+    collar: Colour,
+    wear: Wear,
+    /// The side of a patch.
+    patch_side: f32,
+    /// Half width of a blaze.
+    blaze: f32,
+    bow: bool,
+}
+
+impl Look {
+    fn of(breed: &str, dice: &mut Dice) -> Self {
+        let (build, coats) = looks::find(breed);
+        let mut build = *build;
+        build.head.ear = (dice.around(build.head.ear.0, 0.06), dice.around(build.head.ear.1, 0.06));
+        build.head.eye = dice.around(build.head.eye, 0.05);
+        build.head.cheek = dice.around(build.head.cheek, 0.03);
+        build.length = dice.around(build.length, 0.04);
+        let coat = vary(dice.pick(coats), dice);
+        Self {
+            build,
+            coat,
+            collar: dice.pick(collar::COLOURS),
+            wear: dice.pick(&[Wear::Collar, Wear::Collar, Wear::Collar, Wear::Bandana, Wear::Bow]),
+            patch_side: dice.side(),
+            blaze: dice.range(10.0, 20.0),
+            bow: dice.chance(0.6),
+        }
+    }
+
+    /// The colour of the muzzle.
+    fn muzzle(&self) -> Colour {
+        let coat = &self.coat;
+        match coat.face {
+            Face::Husky | Face::Points | Face::Blaze => coat.mark,
+            Face::Tricolour | Face::Merle => WHITE,
+            Face::Mask => coat.mark.lighter(0.07),
+            Face::Light => coat.mark.lighter(0.1),
+            Face::Plain | Face::Patch | Face::Spots | Face::Cap if coat.base.luma() > 0.8 => coat.base.lighter(0.5),
+            Face::Plain | Face::Patch | Face::Spots | Face::Cap => coat.base.lighter(0.12),
+        }
+    }
+
+    /// The colour of a light breast.
+    fn bib(&self) -> Colour {
+        self.coat.third
+    }
+
+    /// The colour of the feet, where it differs.
+    fn sock(&self) -> Option<Colour> {
+        match self.coat.hide {
+            Hide::Bib | Hide::Collar | Hide::Points => Some(self.coat.third),
+            Hide::Patches | Hide::Saddle if self.coat.face == Face::Blaze => Some(WHITE),
+            _ => None,
+        }
+    }
+
+    fn furry(&self) -> bool {
+        matches!(self.build.head.hair, Hair::Fringe | Hair::Curtain) || matches!(self.build.edge, Edge::Curly(_))
+    }
+
+    /// Whether the coat around the eyes is too dark for dark eyes to be seen.
+    fn dark_around_eyes(&self) -> bool {
+        self.coat.base.luma() < 0.26 || self.coat.face == Face::Mask
+    }
+}
+
+/// The coat a little lighter or darker, as dogs differ.
+fn vary(coat: Coat, dice: &mut Dice) -> Coat {
+    let share = dice.range(-0.07, 0.07);
+    let shift = |colour: Colour| if share < 0.0 { colour.darker(-share) } else { colour.lighter(share) };
+    Coat { base: shift(coat.base), ears: shift(coat.ears), ..coat }
+}
+
+fn paint(canvas: &mut Canvas, look: &Look, dice: &mut Dice) {
+    let pose = dice.pick(&[Pose::Portrait, Pose::Portrait, Pose::Sitting, Pose::Standing, Pose::Standing]);
+    let scene = dice.pick(if pose == Pose::Portrait { scene::PORTRAITS } else { scene::OUTINGS });
+    scene::paint(canvas, scene, dice);
+    let tongue = dice.chance(0.4);
+    match pose {
+        Pose::Portrait => {
+            let (turn, scale) = (dice.range(-26.0, 26.0), dice.range(1.36, 1.5));
+            let y = 268.0 + (look.build.head.crown - 90.0) * 0.6;
+            let tilt = dice.range(-5.0, 5.0);
+            canvas.placed((WIDTH / 2.0, y), (scale, scale), |canvas| {
+                canvas.turned((0.0, 220.0), tilt, |canvas| {
+                    poses::portrait(canvas, look, Mien { turn, tongue }, (HEIGHT - y) / scale + 30.0, dice);
+                });
+            });
+        }
+        Pose::Sitting => {
+            let (turn, scale) = (dice.range(-18.0, 18.0), sized(look, 1.16));
+            let side = dice.side();
+            shadow(canvas, look.build.depth * 1.5 * scale);
+            canvas.placed((WIDTH / 2.0, GROUND), (scale * side, scale), |canvas| {
+                poses::sitting(canvas, look, Mien { turn, tongue }, dice);
+            });
+        }
+        Pose::Standing => {
+            let (turn, scale) = (dice.range(14.0, 30.0), sized(look, 1.0));
+            let side = dice.side();
+            shadow(canvas, look.build.length * 0.72 * scale);
+            canvas.placed((WIDTH / 2.0 - side * 34.0, GROUND), (scale * side, scale), |canvas| {
+                poses::standing(canvas, look, Mien { turn, tongue }, dice);
+            });
+        }
+    }
+}
+
+/// The scale at which a dog fills the picture: small ones are seen from nearer.
+fn sized(look: &Look, most: f32) -> f32 {
+    let build = &look.build;
+    let head =
+        (build.head.crown + build.head.chin) * build.head_scale + 74.0 * build.head.ear.1.min(1.3) * build.head_scale;
+    let height = build.legs + build.depth + build.neck + head;
+    (450.0 / height).min(640.0 / (build.length * 1.6)).min(most * 1.35)
+}
+
+fn shadow(canvas: &mut Canvas, half: f32) {
+    canvas.wash(&ellipse(WIDTH / 2.0, GROUND, half, 19.0), hex(0x18_1830), 0.22);
+}
