@@ -1,0 +1,255 @@
+//! Picks the store: the only code that knows every one, and the only one that is cut to the features.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use dogs_domain::DogRepository;
+use kennel_app::Check;
+use kennel_core::{DeadLetterSink, DeadLetters, Inbox, Outbox, RepoError};
+use kennel_storage::{Database, DatabaseCheck, DatabaseMetrics, Migrator};
+use serde::{Deserialize, Serialize};
+
+use crate::Metered;
+
+#[cfg(not(feature = "sqlite"))]
+compile_error!("enable at least one storage backend: `sqlite`");
+
+/// A store that a build can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
+pub enum Storage {
+    /// A file of SQLite's.
+    Sqlite,
+    /// A `PostgreSQL` server.
+    Postgres,
+    /// A MySQL server.
+    Mysql,
+    /// A ClickHouse server.
+    Clickhouse,
+}
+
+/// A name that is no store's.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no storage `{name}`; this build has {}", names(Storage::BUILT))]
+pub struct UnknownStorage {
+    name: String,
+}
+
+impl Storage {
+    const ALL: &[Self] = &[Self::Sqlite, Self::Postgres, Self::Mysql, Self::Clickhouse];
+
+    /// The stores that this build has.
+    pub const BUILT: &[Self] = &[
+        #[cfg(feature = "sqlite")]
+        Self::Sqlite,
+    ];
+
+    /// Its name, which is that of its feature too.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+            Self::Clickhouse => "clickhouse",
+        }
+    }
+}
+
+impl Default for Storage {
+    /// The only store of this build, or else SQLite.
+    fn default() -> Self {
+        match Self::BUILT {
+            [only] => *only,
+            _ => Self::Sqlite,
+        }
+    }
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Storage {
+    type Err = UnknownStorage;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.iter().find(|storage| storage.name() == text);
+        found.copied().ok_or_else(|| UnknownStorage { name: text.to_owned() })
+    }
+}
+
+impl TryFrom<String> for Storage {
+    type Error = UnknownStorage;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Storage> for String {
+    fn from(storage: Storage) -> Self {
+        storage.name().to_owned()
+    }
+}
+
+fn names(of: &[Storage]) -> String {
+    of.iter().map(|storage| storage.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// Where dogs are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// Which store. Default: the only one of this build, or else `sqlite`.
+    pub storage: Storage,
+    /// Settings of `sqlite`.
+    #[cfg(feature = "sqlite")]
+    pub sqlite: kennel_storage::sqlite::SqliteConfig,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            storage: Storage::default(),
+            #[cfg(feature = "sqlite")]
+            sqlite: kennel_storage::sqlite::SqliteConfig::at("data/dogs.db"),
+        }
+    }
+}
+
+impl StorageConfig {
+    /// Adds one line for each setting that cannot work, led by the setting's path.
+    pub fn check(&self, path: &str, problems: &mut Vec<String>) {
+        if let Err(error) = built(self.storage) {
+            problems.push(format!("{path}.storage: {error}"));
+        }
+        #[cfg(feature = "sqlite")]
+        if self.storage == Storage::Sqlite {
+            self.sqlite.check(&format!("{path}.sqlite"), problems);
+        }
+    }
+}
+
+/// Why no store could be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The store is not in this build.
+    #[error("storage `{0}` is not in this build, which has {built}; build it with `--features {0}`", built = names(Storage::BUILT))]
+    NotBuilt(Storage),
+    /// It does not open.
+    #[error("storage `{storage}` does not open")]
+    Open {
+        /// The store.
+        storage: Storage,
+        /// Why.
+        #[source]
+        source: RepoError,
+    },
+}
+
+/// An open store, as the ports that it serves.
+#[derive(Clone)]
+pub struct Stores {
+    /// Which one.
+    pub storage: Storage,
+    /// Dogs.
+    pub dogs: Arc<dyn DogRepository>,
+    /// Events that wait to be published, and those that were.
+    pub outbox: Arc<dyn Outbox>,
+    /// What was dealt with.
+    pub inbox: Arc<dyn Inbox>,
+    /// What was given up on, for operators.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// What was given up on, for brokers.
+    pub dead_letter_sink: Arc<dyn DeadLetterSink>,
+    /// Whether the store answers.
+    pub check: Arc<dyn Check>,
+    /// The store's schema. It has to be up before the ports above can work.
+    pub migrator: Arc<dyn Migrator>,
+    /// The store itself.
+    pub database: Arc<dyn Database>,
+}
+
+impl Stores {
+    /// The same stores, with spans and metrics on every call for dogs, and the store's connections in `registry`.
+    pub fn observed(self, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        let metrics = DatabaseMetrics::register(registry, Arc::clone(&self.database))?;
+        let dogs = Arc::new(Metered::new(self.dogs, self.database.system(), metrics));
+        Ok(Self { dogs, ..self })
+    }
+
+    /// Closes the store once the work in hand is done.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+fn built(storage: Storage) -> Result<(), ConnectError> {
+    if Storage::BUILT.contains(&storage) { Ok(()) } else { Err(ConnectError::NotBuilt(storage)) }
+}
+
+/// Opens the store that `config` names. Its schema is left as it is.
+pub async fn connect(config: &StorageConfig) -> Result<Stores, ConnectError> {
+    let storage = config.storage;
+    let opened = match storage {
+        #[cfg(feature = "sqlite")]
+        Storage::Sqlite => sqlite(config).await,
+        absent => return Err(ConnectError::NotBuilt(absent)),
+    };
+    opened.map_err(|source| ConnectError::Open { storage, source })
+}
+
+#[cfg(feature = "sqlite")]
+async fn sqlite(config: &StorageConfig) -> Result<Stores, RepoError> {
+    use kennel_storage::sqlite::{Sqlite, SqliteDeadLetters, SqliteInbox, SqliteMigrator, SqliteOutbox};
+
+    let sqlite = Sqlite::open(&config.sqlite).await?;
+    let database: Arc<dyn Database> = Arc::new(sqlite.clone());
+    let letters = Arc::new(SqliteDeadLetters::new(sqlite.clone()));
+    Ok(Stores {
+        storage: Storage::Sqlite,
+        dogs: Arc::new(crate::SqliteDogs::new(sqlite.clone())),
+        outbox: Arc::new(SqliteOutbox::new(sqlite.clone())),
+        inbox: Arc::new(SqliteInbox::new(sqlite.clone())),
+        dead_letters: Arc::<SqliteDeadLetters>::clone(&letters),
+        dead_letter_sink: letters,
+        check: Arc::new(DatabaseCheck(Arc::clone(&database))),
+        migrator: Arc::new(SqliteMigrator::new(sqlite, crate::SQLITE_MIGRATIONS)),
+        database,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_no_store_are_answered_with_those_that_are() {
+        let error = "oracle".parse::<Storage>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("there is no storage `oracle`; this build has {}", names(Storage::BUILT))
+        );
+        for storage in Storage::ALL {
+            assert_eq!(storage.name().parse::<Storage>().unwrap(), *storage);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_not_built_is_named_with_its_feature() {
+        for storage in Storage::ALL.iter().filter(|storage| !Storage::BUILT.contains(storage)) {
+            let config = StorageConfig { storage: *storage, ..StorageConfig::default() };
+            let mut problems = Vec::new();
+            config.check("dogs", &mut problems);
+            assert_eq!(problems.len(), 1);
+            let error = connect(&config).await.err().unwrap();
+            assert!(error.to_string().contains(&format!("build it with `--features {storage}`")), "{error}");
+            assert!(error.to_string().contains(&names(Storage::BUILT)), "{error}");
+        }
+    }
+}

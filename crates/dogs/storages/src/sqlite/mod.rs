@@ -1,0 +1,202 @@
+//! Dogs in SQLite.
+
+mod import;
+mod rows;
+
+use async_trait::async_trait;
+use dogs_domain::ports::{
+    Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
+};
+use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
+use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
+use kennel_storage::sqlite::{EVENTS, Sqlite, Write, classify};
+use kennel_storage::{Migration, migration};
+use sqlx::sqlite::SqliteRow;
+
+use rows::{DogRow, bind_dog};
+
+/// The schema, step by step.
+pub const MIGRATIONS: &[Migration] = &[EVENTS, migration!("../../../../../migrations/sqlite", 2, "0002_dogs")];
+
+/// The dogs of a SQLite database.
+#[derive(Debug, Clone)]
+pub struct SqliteDogs(Sqlite);
+
+impl SqliteDogs {
+    /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
+    pub const fn new(database: Sqlite) -> Self {
+        Self(database)
+    }
+}
+
+#[async_trait]
+impl DogRepository for SqliteDogs {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { unique_ids: true, transactions: true }
+    }
+
+    async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
+        let mut write = self.0.write().await?;
+        if let Some(key) = key
+            && let Some(earlier) = earlier_use(&mut write, key, dog.created_at).await?
+        {
+            write.commit().await?;
+            return Ok(earlier);
+        }
+        let insert = sqlx::query("INSERT INTO dogs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        bind_dog(insert, dog)?.execute(write.connection()).await.map_err(classify)?;
+        if let Some(key) = key {
+            keep_key(&mut write, key, dog).await?;
+        }
+        write.append(events).await?;
+        write.commit().await?;
+        Ok(Inserted::New)
+    }
+
+    async fn find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
+        let row = sqlx::query("SELECT * FROM dogs WHERE id = ?")
+            .bind(id.0)
+            .fetch_optional(self.0.readers())
+            .await
+            .map_err(classify)?;
+        row.as_ref().map(read_dog).transpose()
+    }
+
+    async fn list(&self, query: &DogQuery) -> Result<Vec<Dog>, RepoError> {
+        let mut select = sqlx::query(rows::page(query));
+        if let Some(breed) = &query.breed {
+            select = select.bind(breed.as_str());
+        }
+        if let Some(after) = query.after {
+            select = select.bind(after.0);
+        }
+        let rows = select.bind(query.limit).fetch_all(self.0.readers()).await.map_err(classify)?;
+        rows.iter().map(read_dog).collect()
+    }
+
+    async fn update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
+        let mut write = self.0.write().await?;
+        // A small copy that was recorded since the caller read the dog stays with its picture.
+        let update = sqlx::query(
+            "UPDATE dogs SET breed = ?2, name = ?3, image_url = ?4, photo_key = ?5, photo_type = ?6, photo_size = ?7,
+                 thumbnail = coalesce(?8, iif(photo_key = ?5, thumbnail, NULL)),
+                 revision = ?9, created_at = ?10, updated_at = ?11
+             WHERE id = ?1 AND revision = ?12",
+        );
+        let updated = bind_dog(update, dog)?.bind(expected.0).execute(write.connection()).await.map_err(classify)?;
+        commit_if(write, updated.rows_affected() == 1, events).await
+    }
+
+    async fn delete(&self, id: DogId, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
+        let mut write = self.0.write().await?;
+        let deleted = sqlx::query("DELETE FROM dogs WHERE id = ? AND revision = ?")
+            .bind(id.0)
+            .bind(expected.0)
+            .execute(write.connection())
+            .await
+            .map_err(classify)?;
+        commit_if(write, deleted.rows_affected() == 1, events).await
+    }
+
+    async fn set_thumbnail(
+        &self,
+        id: DogId,
+        photo: &ObjectKey,
+        thumbnail: &ObjectKey,
+        receipt: &Receipt,
+        events: &[Event],
+    ) -> Result<ThumbnailSet, RepoError> {
+        let mut write = self.0.write().await?;
+        if !write.record(receipt).await? {
+            return Ok(ThumbnailSet::Seen);
+        }
+        let set = sqlx::query("UPDATE dogs SET thumbnail = ? WHERE id = ? AND photo_key = ?")
+            .bind(thumbnail.as_str())
+            .bind(id.0)
+            .bind(photo.as_str())
+            .execute(write.connection())
+            .await
+            .map_err(classify)?;
+        if set.rows_affected() == 0 {
+            write.commit().await?;
+            return Ok(ThumbnailSet::Outdated);
+        }
+        write.append(events).await?;
+        write.commit().await?;
+        Ok(ThumbnailSet::Recorded)
+    }
+
+    async fn count_by_breed(&self) -> Result<Vec<BreedCount>, RepoError> {
+        let counts: Vec<(String, i64)> =
+            sqlx::query_as("SELECT breed, count(*) FROM dogs GROUP BY breed ORDER BY breed")
+                .fetch_all(self.0.readers())
+                .await
+                .map_err(classify)?;
+        counts.into_iter().map(rows::breed_count).collect()
+    }
+
+    async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
+        import::begin(&self.0, import, now).await
+    }
+
+    async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
+        import::store(&self.0, batch, event).await
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+        let mut write = self.0.write().await?;
+        let mut forgotten = 0;
+        for delete in ["DELETE FROM idempotency_keys WHERE used_at < ?", "DELETE FROM imports WHERE used_at < ?"] {
+            let deleted =
+                sqlx::query(delete).bind(before.as_millis()).execute(write.connection()).await.map_err(classify)?;
+            forgotten += deleted.rows_affected();
+        }
+        write.commit().await?;
+        Ok(forgotten)
+    }
+}
+
+fn read_dog(row: &SqliteRow) -> Result<Dog, RepoError> {
+    DogRow::read(row).map_err(classify)?.try_into()
+}
+
+async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<bool, RepoError> {
+    if changed {
+        write.append(events).await?;
+        write.commit().await?;
+    }
+    Ok(changed)
+}
+
+/// What an earlier request with the key came to; the key counts as used again now.
+async fn earlier_use(write: &mut Write, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Inserted>, RepoError> {
+    let earlier: Option<(Vec<u8>, String)> = sqlx::query_as(
+        "UPDATE idempotency_keys SET used_at = max(used_at, ?) WHERE key = ? RETURNING fingerprint, snapshot",
+    )
+    .bind(now.as_millis())
+    .bind(&key.key)
+    .fetch_optional(write.connection())
+    .await
+    .map_err(classify)?;
+    let Some((fingerprint, snapshot)) = earlier else {
+        return Ok(None);
+    };
+    if fingerprint != key.fingerprint {
+        return Ok(Some(Inserted::KeyReused));
+    }
+    let dog = serde_json::from_str(&snapshot).map_err(|error| RepoError::Corrupt(error.into()))?;
+    Ok(Some(Inserted::Replayed(dog)))
+}
+
+async fn keep_key(write: &mut Write, key: &IdempotencyKey, dog: &Dog) -> Result<(), RepoError> {
+    let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
+    sqlx::query("INSERT INTO idempotency_keys (key, fingerprint, snapshot, used_at) VALUES (?, ?, ?, ?)")
+        .bind(&key.key)
+        .bind(&key.fingerprint[..])
+        .bind(snapshot)
+        .bind(dog.created_at.as_millis())
+        .execute(write.connection())
+        .await
+        .map_err(classify)?;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Fresh stores, and the things that are put into them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, Inserted};
+use dogs_domain::{Dog, DogId, Photo, Revision};
+use dogs_storages::{Cached, Storage, StorageConfig, Stores, connect};
+use kennel_cache::{CacheMetrics, Connected, Policy, Typed};
+use kennel_core::{Event, IdSource as _, Order, Receipt, Timestamp, TraceContext, UuidV7};
+use uuid::Uuid;
+
+/// Open stores with their schema up, and the folder they are in.
+pub(crate) struct Fresh {
+    pub(crate) stores: Stores,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) async fn sqlite() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = StorageConfig { storage: Storage::Sqlite, ..StorageConfig::default() };
+    config.sqlite.path = folder.path().join("dogs.db");
+    // The cases run by the hundred; what a loss of power leaves is not what they look at.
+    config.sqlite.synchronous = kennel_storage::sqlite::Synchronous::Normal;
+    config.sqlite.busy_timeout_ms = 60_000;
+    let stores = connect(&config).await.unwrap();
+    stores.migrator.up(at(0)).await.unwrap();
+    Fresh { stores, _folder: folder }
+}
+
+pub(crate) async fn decorated() -> Fresh {
+    let Fresh { stores, _folder } = sqlite().await;
+    let registry = prometheus::Registry::new();
+    let stores = stores.observed(&registry).unwrap();
+    let connected = Connected::memory(1 << 20);
+    let metrics = CacheMetrics::register(&registry).unwrap();
+    let dogs = Typed::new(&connected, Policy::new("dogs.by_id", Duration::from_secs(600)), &metrics);
+    let dogs = Arc::new(Cached::new(Arc::clone(&stores.dogs), dogs));
+    Fresh { stores: Stores { dogs, ..stores }, _folder }
+}
+
+/// A point in time, `millis` after some odd one.
+pub(crate) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_007 + millis).unwrap()
+}
+
+pub(crate) fn id() -> Uuid {
+    UuidV7.next()
+}
+
+/// A dog with every field.
+pub(crate) fn dog(breed: &str) -> Dog {
+    Dog {
+        id: DogId(id()),
+        breed: breed.parse().unwrap(),
+        name: Some("Rex".to_owned()),
+        image_url: Some("https://example.org/rex.jpg".to_owned()),
+        photo: Some(photo("rex")),
+        revision: Revision::FIRST,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+pub(crate) fn photo(name: &str) -> Photo {
+    Photo {
+        key: format!("photos/{name}.jpg").parse().unwrap(),
+        content_type: "image/jpeg".to_owned(),
+        size: 12_345,
+        thumbnail: None,
+    }
+}
+
+/// A dog without the fields that may be missing.
+pub(crate) fn plain_dog(breed: &str) -> Dog {
+    Dog { name: None, image_url: None, photo: None, ..dog(breed) }
+}
+
+/// The dog after a change of its user's.
+pub(crate) fn renamed(dog: &Dog, name: &str) -> Dog {
+    Dog { name: Some(name.to_owned()), revision: dog.revision.next(), updated_at: at(1), ..dog.clone() }
+}
+
+static EVENTS: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn event() -> Event {
+    let number = EVENTS.fetch_add(1, Ordering::Relaxed);
+    Event {
+        id: id(),
+        name: "dogs.created".to_owned(),
+        source: "/dogs".to_owned(),
+        topic: "dogs.events".to_owned(),
+        key: format!("dog {number}"),
+        time: at(i64::try_from(number).unwrap()),
+        data: format!("{{\"number\":{number}}}").into(),
+        trace: Some(TraceContext {
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+            tracestate: Some("kennel=1".to_owned()),
+        }),
+    }
+}
+
+pub(crate) fn events<const N: usize>() -> [Event; N] {
+    std::array::from_fn(|_| event())
+}
+
+pub(crate) fn key(name: &str, fingerprint: u8) -> IdempotencyKey {
+    IdempotencyKey { key: name.to_owned(), fingerprint: [fingerprint; 32] }
+}
+
+pub(crate) fn receipt(group: &str) -> Receipt {
+    Receipt { group: group.to_owned(), event: id(), at: at(0) }
+}
+
+pub(crate) fn batch(import: &str, dogs: Vec<Dog>, lines: u64) -> ImportBatch {
+    let digest = [u8::try_from(lines % 251).unwrap(); 32];
+    ImportBatch { import: import.to_owned(), dogs, lines, digest, at: at(0) }
+}
+
+pub(crate) fn query() -> DogQuery {
+    DogQuery { breed: None, after: None, order: Order::Ascending, limit: 100_000 }
+}
+
+pub(crate) fn ids(dogs: &[Dog]) -> Vec<DogId> {
+    dogs.iter().map(|dog| dog.id).collect()
+}
+
+pub(crate) async fn put(stores: &Stores, dog: &Dog) {
+    assert_eq!(stores.dogs.insert(dog, &[], None).await.unwrap(), Inserted::New);
+}
+
+/// Commits events, in this order.
+pub(crate) async fn tell(stores: &Stores, events: &[Event]) {
+    assert_eq!(stores.dogs.insert(&plain_dog("husky"), events, None).await.unwrap(), Inserted::New);
+}
+
+pub(crate) async fn all(stores: &Stores) -> Vec<Dog> {
+    stores.dogs.list(&query()).await.unwrap()
+}
+
+/// What waits to be published.
+pub(crate) async fn pending(stores: &Stores) -> Vec<Event> {
+    stores.outbox.pending(100_000).await.unwrap()
+}

@@ -1,0 +1,207 @@
+//! The outbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dogs_storages::Stores;
+use kennel_core::outbox::{Backlog, History};
+use kennel_core::{Event, Receipt, TraceContext};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::fixtures::{at, event, events, id, pending, plain_dog, tell};
+
+const TTL: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(60);
+
+fn event_ids(events: &[Event]) -> Vec<Uuid> {
+    events.iter().map(|event| event.id).collect()
+}
+
+async fn publish(stores: &Stores, events: &[Event]) {
+    stores.outbox.mark_published(&event_ids(events), at(0)).await.unwrap();
+}
+
+pub(crate) async fn one_holder_has_the_lease(stores: &Stores) {
+    let (a, b) = (id(), id());
+    assert!(stores.outbox.lease(a, at(0), TTL).await.unwrap());
+    assert!(!stores.outbox.lease(b, at(99), TTL).await.unwrap());
+    assert!(stores.outbox.lease(a, at(99), TTL).await.unwrap(), "renewed");
+    assert!(!stores.outbox.lease(b, at(198), TTL).await.unwrap());
+    assert!(stores.outbox.lease(b, at(199), TTL).await.unwrap(), "it ran out");
+    assert!(!stores.outbox.lease(a, at(200), TTL).await.unwrap());
+    stores.outbox.release(b).await.unwrap();
+    assert!(stores.outbox.lease(a, at(200), TTL).await.unwrap(), "it was given up");
+}
+
+pub(crate) async fn of_leases_at_once_one_is_given(stores: &Stores) {
+    for round in 0..5 {
+        let mut tasks = JoinSet::new();
+        for _ in 0..8 {
+            let outbox = Arc::clone(&stores.outbox);
+            tasks.spawn(async move { outbox.lease(id(), at(round * 100), TTL).await.unwrap() });
+        }
+        assert_eq!(tasks.join_all().await.into_iter().filter(|given| *given).count(), 1);
+    }
+}
+
+pub(crate) async fn a_release_by_another_changes_nothing(stores: &Stores) {
+    let (a, b) = (id(), id());
+    stores.outbox.release(a).await.unwrap();
+    assert!(stores.outbox.lease(a, at(0), TTL).await.unwrap());
+    stores.outbox.release(b).await.unwrap();
+    assert!(!stores.outbox.lease(b, at(1), TTL).await.unwrap());
+}
+
+pub(crate) async fn events_come_back_as_written(stores: &Stores) {
+    let bare = Event { trace: None, data: vec![0, 255, 10].into(), ..event() };
+    let short = TraceContext { traceparent: "00-a-b-01".to_owned(), tracestate: None };
+    let half = Event { trace: Some(short), key: "ключ 🐕".to_owned(), time: at(-1), ..event() };
+    let written = [event(), bare, half, Event { data: vec![b'x'; 300_000].into(), ..event() }];
+    tell(stores, &written).await;
+    assert_eq!(pending(stores).await, written);
+    publish(stores, &written).await;
+    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(written.into()));
+}
+
+pub(crate) async fn pending_is_in_the_order_of_commits(stores: &Stores) {
+    let told = events::<5>();
+    // Neither ids nor times tell the order.
+    let order = [3, 0, 4, 1, 2].map(|place: usize| told[place].clone());
+    for event in &order {
+        tell(stores, std::slice::from_ref(event)).await;
+    }
+    assert_eq!(pending(stores).await, order);
+    assert_eq!(stores.outbox.pending(2).await.unwrap(), order[..2]);
+    assert_eq!(stores.outbox.pending(0).await.unwrap(), []);
+}
+
+pub(crate) async fn of_commits_at_once_none_is_missed(stores: &Stores) {
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        let dogs = Arc::clone(&stores.dogs);
+        tasks.spawn(async move {
+            let told = events::<3>();
+            dogs.insert(&plain_dog("husky"), &told, None).await.unwrap();
+            event_ids(&told)
+        });
+    }
+    let told = tasks.join_all().await;
+    let pending = event_ids(&pending(stores).await);
+    assert_eq!(pending.len(), 60);
+    for ids in told {
+        let place = pending.iter().position(|found| *found == ids[0]).unwrap();
+        assert_eq!(pending[place..place + 3], ids, "the events of one commit stay together");
+    }
+}
+
+pub(crate) async fn a_published_event_is_pending_no_more(stores: &Stores) {
+    let told = events::<4>();
+    tell(stores, &told).await;
+    publish(stores, &told[1..3]).await;
+    assert_eq!(pending(stores).await, [told[0].clone(), told[3].clone()]);
+    publish(stores, &[told[0].clone(), told[3].clone()]).await;
+    assert_eq!(pending(stores).await, []);
+}
+
+pub(crate) async fn marking_unknown_or_published_events_changes_nothing(stores: &Stores) {
+    let told = events::<3>();
+    tell(stores, &told).await;
+    stores.outbox.mark_published(&[], at(0)).await.unwrap();
+    stores.outbox.mark_published(&[id(), told[0].id, id()], at(0)).await.unwrap();
+    publish(stores, &told[1..2]).await;
+    stores.outbox.mark_published(&[told[0].id, told[0].id], at(9)).await.unwrap();
+    assert_eq!(pending(stores).await, told[2..]);
+    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(told[..2].into()));
+    assert_eq!(stores.outbox.purge(at(1)).await.unwrap(), 2, "the first time counts");
+}
+
+pub(crate) async fn the_backlog_counts_and_has_the_oldest(stores: &Stores) {
+    assert_eq!(stores.outbox.backlog().await.unwrap(), Backlog::default());
+    let told = [5, 3, 9].map(|millis| Event { time: at(millis), ..event() });
+    tell(stores, &told).await;
+    let backlog = |pending, oldest| Backlog { pending, oldest };
+    assert_eq!(stores.outbox.backlog().await.unwrap(), backlog(3, Some(at(3))));
+    publish(stores, &told[1..2]).await;
+    assert_eq!(stores.outbox.backlog().await.unwrap(), backlog(2, Some(at(5))));
+    publish(stores, &told).await;
+    assert_eq!(stores.outbox.backlog().await.unwrap(), Backlog::default());
+}
+
+pub(crate) async fn history_is_in_the_order_of_publishing(stores: &Stores) {
+    let told = events::<5>();
+    tell(stores, &told).await;
+    let order = [2, 0, 4, 1].map(|place: usize| told[place].clone());
+    publish(stores, &order[..2]).await;
+    publish(stores, &order[2..]).await;
+    let history = |after: &Event, limit| stores.outbox.history(Some(after.id), limit);
+    assert_eq!(history(&order[0], 9).await.unwrap(), History::Events(order[1..].into()));
+    assert_eq!(history(&order[0], 2).await.unwrap(), History::Events(order[1..3].into()));
+    assert_eq!(history(&order[3], 9).await.unwrap(), History::Events(Vec::new()));
+}
+
+pub(crate) async fn history_without_a_place_is_the_latest(stores: &Stores) {
+    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(Vec::new()));
+    let told = events::<5>();
+    tell(stores, &told).await;
+    publish(stores, &told[..4]).await;
+    assert_eq!(stores.outbox.history(None, 3).await.unwrap(), History::Events(told[1..4].into()));
+    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(told[..4].into()));
+}
+
+pub(crate) async fn history_behind_an_unknown_event_is_gone(stores: &Stores) {
+    let told = events::<3>();
+    tell(stores, &told).await;
+    publish(stores, &told[..2]).await;
+    assert_eq!(stores.outbox.history(Some(id()), 9).await.unwrap(), History::Gone);
+    assert_eq!(stores.outbox.history(Some(told[2].id), 9).await.unwrap(), History::Gone, "never published");
+    stores.outbox.purge(at(1)).await.unwrap();
+    assert_eq!(stores.outbox.history(Some(told[0].id), 9).await.unwrap(), History::Gone);
+}
+
+pub(crate) async fn a_purge_forgets_published_events_and_receipts(stores: &Stores) {
+    let told = events::<4>();
+    tell(stores, &told).await;
+    for (event, millis) in told.iter().zip([5, 20, 10]) {
+        stores.outbox.mark_published(&[event.id], at(millis)).await.unwrap();
+        let receipt = Receipt { group: "g".to_owned(), event: event.id, at: at(millis) };
+        stores.inbox.record(&receipt).await.unwrap();
+    }
+    assert_eq!(stores.outbox.purge(at(10)).await.unwrap(), 1);
+    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(told[1..3].into()));
+    assert_eq!(pending(stores).await, told[3..]);
+    for (event, kept) in told.iter().zip([false, true, true]) {
+        assert_eq!(stores.inbox.seen("g", event.id).await.unwrap(), kept);
+    }
+}
+
+pub(crate) async fn a_purge_of_many_is_complete(stores: &Stores) {
+    let told: Vec<_> = (0..2_500).map(|_| event()).collect();
+    tell(stores, &told).await;
+    publish(stores, &told).await;
+    assert_eq!(stores.outbox.history(Some(told[0].id), 2).await.unwrap(), History::Events(told[1..3].into()));
+    assert_eq!(stores.outbox.purge(at(1)).await.unwrap(), 2_500);
+    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(Vec::new()));
+}
+
+pub(crate) async fn wait_ends_with_a_commit(stores: &Stores) {
+    let started = Instant::now();
+    // Polled in this order, so the wait has begun when the event is committed.
+    let told = [event()];
+    tokio::join!(stores.outbox.wait(LONG), tell(stores, &told));
+    assert!(started.elapsed() < LONG);
+}
+
+pub(crate) async fn a_commit_just_before_the_wait_ends_it(stores: &Stores) {
+    let started = Instant::now();
+    tell(stores, &[event()]).await;
+    stores.outbox.wait(LONG).await;
+    assert!(started.elapsed() < LONG);
+}
+
+pub(crate) async fn wait_ends_at_its_timeout(stores: &Stores) {
+    let started = Instant::now();
+    stores.outbox.wait(Duration::from_millis(30)).await;
+    assert!(started.elapsed() >= Duration::from_millis(30));
+}

@@ -1,0 +1,42 @@
+//! What every database answers about itself, whichever it is.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kennel_app::Check;
+use kennel_core::{BoxError, RepoError};
+
+/// How many connections are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Connections {
+    /// Waiting for work.
+    pub idle: u64,
+    /// At work.
+    pub used: u64,
+}
+
+/// An open database.
+#[async_trait]
+pub trait Database: Send + Sync + 'static {
+    /// Its name in metrics and spans, as OpenTelemetry's `db.system.name`.
+    fn system(&self) -> &'static str;
+
+    /// Whether it answers.
+    async fn ping(&self) -> Result<(), RepoError>;
+
+    /// Its connections at this moment.
+    fn connections(&self) -> Connections;
+
+    /// Closes it once the work in hand is done. Later calls fail with [`RepoError::Unavailable`].
+    async fn close(&self);
+}
+
+/// The health check of a database.
+pub struct DatabaseCheck(pub Arc<dyn Database>);
+
+#[async_trait]
+impl Check for DatabaseCheck {
+    async fn check(&self) -> Result<(), BoxError> {
+        Ok(self.0.ping().await?)
+    }
+}

@@ -1,0 +1,126 @@
+//! Metrics of database calls and connections; the same names on every database.
+
+use std::sync::Arc;
+
+use kennel_core::RepoError;
+use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use tokio::time::Instant;
+
+use crate::Database;
+use crate::error::label;
+
+/// Metrics of the calls to one database. Clones feed the same series.
+#[derive(Debug, Clone)]
+pub struct DatabaseMetrics {
+    system: &'static str,
+    duration: HistogramVec,
+    errors: IntCounterVec,
+}
+
+impl DatabaseMetrics {
+    /// Registers the metrics of `database`, its connections included.
+    pub fn register(registry: &Registry, database: Arc<dyn Database>) -> Result<Self, prometheus::Error> {
+        let duration = HistogramOpts::new("database_query_duration_seconds", "Time spent in a call to the database")
+            .buckets(LATENCY_BUCKETS.to_vec());
+        let errors = Opts::new("database_errors_total", "Calls to the database that failed, by class");
+        let metrics = Self {
+            system: database.system(),
+            duration: HistogramVec::new(duration, &["backend", "operation", "outcome"])?,
+            errors: IntCounterVec::new(errors, &["backend", "kind"])?,
+        };
+        registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(metrics.errors.clone()))?;
+        registry.register(Box::new(ConnectionCollector::new(database)?))?;
+        Ok(metrics)
+    }
+
+    /// Counts one call. `operation` is the port's own name for it, such as `dogs.find`.
+    pub fn record<T>(&self, operation: &'static str, started: Instant, result: &Result<T, RepoError>) {
+        let outcome = match result {
+            Ok(_) => "ok",
+            Err(error) => {
+                self.errors.with_label_values(&[self.system, label(error)]).inc();
+                "error"
+            }
+        };
+        let took = started.elapsed().as_secs_f64();
+        self.duration.with_label_values(&[self.system, operation, outcome]).observe(took);
+    }
+}
+
+/// Asks the pool at the moment of the scrape, so that the gauges are never stale.
+struct ConnectionCollector {
+    database: Arc<dyn Database>,
+    gauges: IntGaugeVec,
+}
+
+impl ConnectionCollector {
+    fn new(database: Arc<dyn Database>) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new("database_connections", "Open connections to the database");
+        let gauges = IntGaugeVec::new(opts, &["backend", "state"])?;
+        Ok(Self { database, gauges })
+    }
+}
+
+impl Collector for ConnectionCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauges.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let open = self.database.connections();
+        for (state, count) in [("idle", open.idle), ("used", open.used)] {
+            let gauge = self.gauges.with_label_values(&[self.database.system(), state]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.gauges.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::Connections;
+
+    struct Still;
+
+    #[async_trait]
+    impl Database for Still {
+        fn system(&self) -> &'static str {
+            "still"
+        }
+
+        async fn ping(&self) -> Result<(), RepoError> {
+            Ok(())
+        }
+
+        fn connections(&self) -> Connections {
+            Connections { idle: 3, used: 1 }
+        }
+
+        async fn close(&self) {}
+    }
+
+    #[test]
+    fn names_and_labels_are_those_of_the_dashboards() {
+        let registry = Registry::new();
+        let metrics = DatabaseMetrics::register(&registry, Arc::new(Still)).unwrap();
+        metrics.record("dogs.find", Instant::now(), &Ok(()));
+        metrics.record::<()>("dogs.find", Instant::now(), &Err(RepoError::Conflict));
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            r#"database_query_duration_seconds_count{backend="still",operation="dogs.find",outcome="ok"} 1"#,
+            r#"database_query_duration_seconds_count{backend="still",operation="dogs.find",outcome="error"} 1"#,
+            r#"database_errors_total{backend="still",kind="conflict"} 1"#,
+            r#"database_connections{backend="still",state="idle"} 3"#,
+            r#"database_connections{backend="still",state="used"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Settings of a SQLite database.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// When a commit counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// Once it has reached the operating system: survives the end of the process, `kill -9` included. The last
+    /// commits may be lost when the machine loses power or its kernel stops; the file stays whole.
+    Normal,
+    /// Once it is on the disk: survives the loss of power too. Costs one `fsync` for each commit.
+    #[default]
+    Full,
+}
+
+/// Settings of [`crate::sqlite::Sqlite::open`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqliteConfig {
+    /// The database file; it and its folder are made when missing. SQLite puts `-wal` and `-shm` files beside it.
+    pub path: PathBuf,
+    /// When a commit counts as done: `full` (on the disk) or `normal` (with the operating system).
+    pub synchronous: Synchronous,
+    /// Connections for reading; writes share one connection of their own.
+    pub readers: NonZeroU32,
+    /// How long a call waits for a free connection, and then for another process's write to end, in milliseconds.
+    pub busy_timeout_ms: u64,
+    /// Page cache of each connection, in KiB.
+    pub cache_kib: u32,
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("data/kennel.db"),
+            synchronous: Synchronous::default(),
+            readers: NonZeroU32::MIN.saturating_add(2),
+            busy_timeout_ms: 5_000,
+            cache_kib: 2_048,
+        }
+    }
+}
+
+impl SqliteConfig {
+    /// The default settings for the file `path`.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+
+    /// Adds one line for each setting that cannot work, led by the setting's path.
+    pub fn check(&self, path: &str, problems: &mut Vec<String>) {
+        if self.path.as_os_str().is_empty() || self.path.as_os_str().as_encoded_bytes().starts_with(b":") {
+            problems.push(format!("{path}.path: must name a file"));
+        }
+        if !(1..=600_000).contains(&self.busy_timeout_ms) {
+            problems.push(format!("{path}.busy_timeout_ms: must be 1 to 600000"));
+        }
+        if self.readers.get() > 64 {
+            problems.push(format!("{path}.readers: must be 1 to 64"));
+        }
+        if !(64..=1_048_576).contains(&self.cache_kib) {
+            problems.push(format!("{path}.cache_kib: must be 64 to 1048576"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_durable_and_allowed() {
+        let mut problems = Vec::new();
+        SqliteConfig::default().check("sqlite", &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(SqliteConfig::default().synchronous, Synchronous::Full);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let mut problems = Vec::new();
+        let readers = NonZeroU32::MIN.saturating_add(64);
+        let config = SqliteConfig { readers, busy_timeout_ms: 0, cache_kib: 1, ..SqliteConfig::at(":memory:") };
+        config.check("sqlite", &mut problems);
+        assert_eq!(problems.len(), 4, "{problems:?}");
+    }
+}

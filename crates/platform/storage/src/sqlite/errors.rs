@@ -1,0 +1,26 @@
+//! Sorts SQLite's result codes.
+
+use kennel_core::RepoError;
+
+/// The class of an error of SQLite's.
+pub fn classify(error: sqlx::Error) -> RepoError {
+    match primary_code(&error) {
+        // PERM, BUSY, LOCKED, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL: the file, its disk or another
+        // process is in the way, and the same call works once that is over.
+        Some(3 | 5 | 6 | 8 | 9 | 10 | 13 | 14 | 15) => RepoError::Unavailable(error.into()),
+        // CORRUPT, NOTADB
+        Some(11 | 26) => RepoError::Corrupt(error.into()),
+        _ => crate::classify(error),
+    }
+}
+
+/// The low byte of the extended result code; see <https://www.sqlite.org/rescode.html>.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// Whether another connection held a lock for longer than the busy timeout.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(5 | 6))
+}

@@ -1,0 +1,136 @@
+//! Migrations in SQLite. All steps of a call are one transaction, which is also the lock between processes.
+
+use async_trait::async_trait;
+use kennel_core::{RepoError, Timestamp};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+
+use super::events::{read_all, timestamp};
+use super::{Sqlite, Write, classify};
+use crate::migration::{Applied, check, compare};
+use crate::{MigrateError, Migration, Migrator, State, Step};
+
+/// Migrates a SQLite database.
+#[derive(Debug, Clone)]
+pub struct SqliteMigrator {
+    database: Sqlite,
+    steps: &'static [Migration],
+}
+
+impl SqliteMigrator {
+    /// Migrates `database` along `steps`, which are sorted by number.
+    pub const fn new(database: Sqlite, steps: &'static [Migration]) -> Self {
+        Self { database, steps }
+    }
+
+    fn step(&self, version: u32) -> Option<&Migration> {
+        self.steps.iter().find(|step| step.version == version)
+    }
+}
+
+#[async_trait]
+impl Migrator for SqliteMigrator {
+    async fn up(&self, now: Timestamp) -> Result<Vec<Step>, MigrateError> {
+        let mut write = self.database.write().await?;
+        let steps = compare(self.steps, &applied(write.connection()).await?);
+        check(&steps)?;
+        let mut done = Vec::new();
+        for step in steps.into_iter().filter(|step| step.state == State::Pending) {
+            let Some(migration) = self.step(step.version) else { continue };
+            run(&mut write, migration, migration.up).await?;
+            remember(&mut write, migration, now).await?;
+            done.push(Step { state: State::Applied { at: now }, ..step });
+        }
+        if !done.is_empty() {
+            write.commit().await?;
+        }
+        Ok(done)
+    }
+
+    async fn down(&self, steps: u32) -> Result<Vec<Step>, MigrateError> {
+        let mut write = self.database.write().await?;
+        let all = compare(self.steps, &applied(write.connection()).await?);
+        check(&all)?;
+        let mut done = Vec::new();
+        let applied = all.into_iter().rev().filter(|step| step.state != State::Pending);
+        for step in applied.take(steps as usize) {
+            let Some(migration) = self.step(step.version) else { continue };
+            run(&mut write, migration, migration.down).await?;
+            forget(&mut write, migration).await?;
+            done.push(Step { state: State::Pending, ..step });
+        }
+        write.commit().await?;
+        Ok(done)
+    }
+
+    async fn status(&self) -> Result<Vec<Step>, MigrateError> {
+        let mut reader = self.database.readers().acquire().await.map_err(classify)?;
+        Ok(compare(self.steps, &applied(&mut reader).await?))
+    }
+}
+
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, RepoError> {
+    let (begun,): (bool,) =
+        sqlx::query_as("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations')")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(classify)?;
+    if !begun {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query("SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version")
+        .fetch_all(connection)
+        .await
+        .map_err(classify)?;
+    read_all(&rows, |row: &SqliteRow| {
+        Ok(Applied {
+            version: row.try_get("version")?,
+            name: row.try_get("name")?,
+            checksum: row.try_get("checksum")?,
+            at: timestamp(row.try_get("applied_at")?)?,
+        })
+    })
+}
+
+async fn run(write: &mut Write, migration: &Migration, sql: &'static str) -> Result<(), MigrateError> {
+    match sqlx::raw_sql(sql).execute(write.connection()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(MigrateError::Step {
+            version: migration.version,
+            name: migration.name.to_owned(),
+            source: classify(error),
+        }),
+    }
+}
+
+async fn remember(write: &mut Write, migration: &Migration, now: Timestamp) -> Result<(), RepoError> {
+    sqlx::raw_sql(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (
+            version INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            checksum BLOB NOT NULL,
+            applied_at INTEGER NOT NULL
+        ) STRICT",
+    )
+    .execute(write.connection())
+    .await
+    .map_err(classify)?;
+    sqlx::query("INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)")
+        .bind(migration.version)
+        .bind(migration.name)
+        .bind(&migration.checksum()[..])
+        .bind(now.as_millis())
+        .execute(write.connection())
+        .await
+        .map_err(classify)?;
+    Ok(())
+}
+
+async fn forget(write: &mut Write, migration: &Migration) -> Result<(), RepoError> {
+    sqlx::query("DELETE FROM schema_migrations WHERE version = ?")
+        .bind(migration.version)
+        .execute(write.connection())
+        .await
+        .map_err(classify)?;
+    Ok(())
+}

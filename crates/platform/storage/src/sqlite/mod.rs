@@ -1,0 +1,24 @@
+//! SQLite: one file, one writer and a few readers in this process; other processes may share the file.
+
+mod config;
+mod errors;
+mod events;
+mod inbox;
+mod letters;
+mod migrate;
+mod outbox;
+mod pool;
+
+pub use config::{SqliteConfig, Synchronous};
+pub use errors::classify;
+pub use events::append;
+pub use inbox::{SqliteInbox, record};
+pub use letters::SqliteDeadLetters;
+pub use migrate::SqliteMigrator;
+pub use outbox::SqliteOutbox;
+pub use pool::{Sqlite, Write};
+
+use crate::{Migration, migration};
+
+/// The tables of the outbox, the inbox and the dead letters: the first step of every service's schema.
+pub const EVENTS: Migration = migration!("../../../../../migrations/sqlite", 1, "0001_events");

@@ -1,0 +1,188 @@
+//! The outbox.
+//!
+//! `seq` is the order of commits: rows are added under SQLite's one write lock. `position` is the order of
+//! publishing. An event that is replayed has a second row, so that one who read up to its first publishing misses
+//! nothing in between.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kennel_core::outbox::{Backlog, History};
+use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use uuid::Uuid;
+
+use super::events::{event, read_all, timestamp};
+use super::{Sqlite, classify};
+
+/// How many rows are removed in one transaction, so that other writes get their turn.
+const PURGE_ROWS: i64 = 1_000;
+
+/// The outbox of a SQLite database.
+#[derive(Debug, Clone)]
+pub struct SqliteOutbox(Sqlite);
+
+impl SqliteOutbox {
+    /// The outbox in `database`, which has the tables of [`super::EVENTS`].
+    pub const fn new(database: Sqlite) -> Self {
+        Self(database)
+    }
+
+    async fn purge_receipts(&self, before: Timestamp) -> Result<(), RepoError> {
+        loop {
+            let mut write = self.0.write().await?;
+            let removed = sqlx::query(
+                "DELETE FROM inbox WHERE (group_name, event) IN
+                 (SELECT group_name, event FROM inbox WHERE at < ? LIMIT ?)",
+            )
+            .bind(before.as_millis())
+            .bind(PURGE_ROWS)
+            .execute(write.connection())
+            .await
+            .map_err(classify)?
+            .rows_affected();
+            write.commit().await?;
+            if removed < PURGE_ROWS.unsigned_abs() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteOutbox {
+    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+        let mut write = self.0.write().await?;
+        let taken = sqlx::query(
+            "INSERT INTO outbox_lease (one, holder, until) VALUES (1, ?1, ?2)
+             ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until
+             WHERE outbox_lease.holder = excluded.holder OR outbox_lease.until <= ?3",
+        )
+        .bind(holder)
+        .bind(now.saturating_add(ttl).as_millis())
+        .bind(now.as_millis())
+        .execute(write.connection())
+        .await
+        .map_err(classify)?;
+        write.commit().await?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
+        let mut write = self.0.write().await?;
+        sqlx::query("DELETE FROM outbox_lease WHERE holder = ?")
+            .bind(holder)
+            .execute(write.connection())
+            .await
+            .map_err(classify)?;
+        write.commit().await
+    }
+
+    async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        let rows = sqlx::query(
+            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+             FROM outbox WHERE position IS NULL ORDER BY seq LIMIT ?",
+        )
+        .bind(limit)
+        .fetch_all(self.0.readers())
+        .await
+        .map_err(classify)?;
+        read_all(&rows, event)
+    }
+
+    async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = ids.iter().map(|id| id.simple()).collect();
+        let ids = serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))?;
+        let mut write = self.0.write().await?;
+        let (last,): (i64,) =
+            sqlx::query_as("SELECT coalesce(max(position), -1) FROM outbox WHERE position IS NOT NULL")
+                .fetch_one(write.connection())
+                .await
+                .map_err(classify)?;
+        sqlx::query(
+            "UPDATE outbox SET published_at = ?1, position = ?2 + 1 + given.key FROM json_each(?3) AS given
+             WHERE outbox.id = unhex(given.value) AND outbox.position IS NULL",
+        )
+        .bind(now.as_millis())
+        .bind(last)
+        .bind(ids)
+        .execute(write.connection())
+        .await
+        .map_err(classify)?;
+        write.commit().await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, RepoError> {
+        let (pending, oldest): (i64, Option<i64>) =
+            sqlx::query_as("SELECT count(*), min(time) FROM outbox WHERE position IS NULL")
+                .fetch_one(self.0.readers())
+                .await
+                .map_err(classify)?;
+        Ok(Backlog { pending: pending.unsigned_abs(), oldest: oldest.map(timestamp).transpose().map_err(classify)? })
+    }
+
+    async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
+        let Some(after) = after else {
+            return self.latest(limit).await.map(History::Events);
+        };
+        // One statement, so that a purge cannot come between finding the place and reading on from it.
+        let rows = sqlx::query(
+            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+             FROM outbox WHERE position >= (SELECT min(position) FROM outbox WHERE id = ?)
+             ORDER BY position LIMIT ?",
+        )
+        .bind(after)
+        .bind(i64::from(limit) + 1)
+        .fetch_all(self.0.readers())
+        .await
+        .map_err(classify)?;
+        match rows.split_first() {
+            None => Ok(History::Gone),
+            Some((_, newer)) => read_all(newer, event).map(History::Events),
+        }
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+        let mut events = 0;
+        loop {
+            let mut write = self.0.write().await?;
+            let removed =
+                sqlx::query("DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE published_at < ? LIMIT ?)")
+                    .bind(before.as_millis())
+                    .bind(PURGE_ROWS)
+                    .execute(write.connection())
+                    .await
+                    .map_err(classify)?
+                    .rows_affected();
+            write.commit().await?;
+            events += removed;
+            if removed < PURGE_ROWS.unsigned_abs() {
+                break;
+            }
+        }
+        self.purge_receipts(before).await?;
+        Ok(events)
+    }
+
+    async fn wait(&self, timeout: Duration) {
+        // Both ends of the wait are good ones.
+        drop(tokio::time::timeout(timeout, self.0.committed().notified()).await);
+    }
+}
+
+impl SqliteOutbox {
+    async fn latest(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        let mut rows = sqlx::query(
+            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+             FROM outbox WHERE position IS NOT NULL ORDER BY position DESC LIMIT ?",
+        )
+        .bind(limit)
+        .fetch_all(self.0.readers())
+        .await
+        .map_err(classify)?;
+        rows.reverse();
+        read_all(&rows, event)
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE dead_letters;
+DROP TABLE inbox;
+DROP TABLE outbox_lease;
+DROP TABLE outbox;
