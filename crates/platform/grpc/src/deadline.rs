@@ -1,0 +1,102 @@
+//! How long a call may take.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use crate::methods::Method;
+
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+/// When a call must have begun to answer, and when it must have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    pub(crate) begin: Option<Instant>,
+    pub(crate) end: Option<Instant>,
+}
+
+impl Deadline {
+    /// What the caller asks for, capped by the server's own `cap` where no stream may rightly last longer.
+    pub(crate) fn of(headers: &HeaderMap, method: &Method, cap: Duration) -> Self {
+        let now = Instant::now();
+        let asked = headers.get(GRPC_TIMEOUT).and_then(|value| parse(value.as_bytes()));
+        let capped = Some(asked.map_or(cap, |asked| asked.min(cap)));
+        let begin = if method.client_streaming { asked } else { capped };
+        let end = if method.client_streaming || method.server_streaming { asked } else { capped };
+        let at = |after: Option<Duration>| after.and_then(|after| now.checked_add(after));
+        Self { begin: at(begin), end: at(end) }
+    }
+}
+
+/// Reads one to eight digits and a unit; anything else is as no timeout.
+fn parse(text: &[u8]) -> Option<Duration> {
+    let (unit, digits) = text.split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(count * 60 * 60),
+        b'M' => Duration::from_secs(count * 60),
+        b'S' => Duration::from_secs(count),
+        b'm' => Duration::from_millis(count),
+        b'u' => Duration::from_micros(count),
+        b'n' => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_timeouts_of_the_specification() {
+        for (text, expected) in [
+            ("2H", Some(Duration::from_hours(2))),
+            ("1M", Some(Duration::from_mins(1))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("5m", Some(Duration::from_millis(5))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("0n", Some(Duration::ZERO)),
+            ("", None),
+            ("S", None),
+            ("5", None),
+            ("-5S", None),
+            ("+5S", None),
+            ("5 S", None),
+            ("5s", None),
+            ("123456789S", None),
+        ] {
+            assert_eq!(parse(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_outlive_the_servers_cap_and_not_the_callers_wish() {
+        let cap = Duration::from_secs(30);
+        let kinds = |client_streaming, server_streaming| Method {
+            service: String::new(),
+            name: String::new(),
+            client_streaming,
+            server_streaming,
+        };
+        let after = |asked: Option<&'static str>, method: &Method| {
+            let mut headers = HeaderMap::new();
+            if let Some(asked) = asked {
+                headers.insert(GRPC_TIMEOUT, asked.parse().unwrap());
+            }
+            let deadline = Deadline::of(&headers, method, cap);
+            let seconds = |at: Option<Instant>| at.map(|at| (at - Instant::now()).as_secs());
+            (seconds(deadline.begin), seconds(deadline.end))
+        };
+        assert_eq!(after(None, &kinds(false, false)), (Some(30), Some(30)));
+        assert_eq!(after(Some("5S"), &kinds(false, false)), (Some(5), Some(5)));
+        assert_eq!(after(Some("1H"), &kinds(false, false)), (Some(30), Some(30)));
+        assert_eq!(after(None, &kinds(false, true)), (Some(30), None));
+        assert_eq!(after(Some("1H"), &kinds(false, true)), (Some(30), Some(3_600)));
+        assert_eq!(after(None, &kinds(true, false)), (None, None));
+        assert_eq!(after(Some("1H"), &kinds(true, true)), (Some(3_600), Some(3_600)));
+    }
+}

@@ -1,0 +1,102 @@
+//! The methods that a server has, as its descriptors tell: what may become a label, and what streams.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use prost::Message as _;
+use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
+
+const UNKNOWN: &str = "unknown";
+
+/// A method of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Method {
+    /// Full name of the service, such as `dogs.v1.DogService`.
+    pub service: String,
+    /// Name of the method, such as `GetDog`.
+    pub name: String,
+    /// Whether the caller sends many messages.
+    pub client_streaming: bool,
+    /// Whether the server sends many messages.
+    pub server_streaming: bool,
+}
+
+impl Method {
+    /// Whether it is the health service's, which is never shed and leaves no spans.
+    pub(crate) fn is_health(&self) -> bool {
+        self.service == crate::health::SERVICE
+    }
+}
+
+/// Every method by its path. Any other path is the one method called `unknown`.
+#[derive(Debug)]
+pub struct Methods {
+    by_path: HashMap<String, Arc<Method>>,
+    unknown: Arc<Method>,
+}
+
+impl Methods {
+    /// Reads encoded `FileDescriptorSet`s.
+    pub fn read(descriptors: &[&[u8]]) -> Result<Self, prost::DecodeError> {
+        let mut by_path = HashMap::new();
+        for encoded in descriptors {
+            for file in FileDescriptorSet::decode(*encoded)?.file {
+                by_path.extend(methods_of(&file));
+            }
+        }
+        let nowhere = MethodDescriptorProto { name: Some(UNKNOWN.to_owned()), ..Default::default() };
+        let unknown = Arc::new(method(UNKNOWN, &nowhere));
+        Ok(Self { by_path, unknown })
+    }
+
+    /// The method at a path such as `/dogs.v1.DogService/GetDog`.
+    pub fn find(&self, path: &str) -> Arc<Method> {
+        Arc::clone(self.by_path.get(path).unwrap_or(&self.unknown))
+    }
+
+    /// Full names of the services.
+    pub fn services(&self) -> BTreeSet<String> {
+        self.by_path.values().map(|method| method.service.clone()).collect()
+    }
+}
+
+fn methods_of(file: &FileDescriptorProto) -> impl Iterator<Item = (String, Arc<Method>)> {
+    file.service.iter().flat_map(|service| {
+        let name = match file.package() {
+            "" => service.name().to_owned(),
+            package => format!("{package}.{}", service.name()),
+        };
+        service.method.iter().map(move |inner| (format!("/{name}/{}", inner.name()), Arc::new(method(&name, inner))))
+    })
+}
+
+fn method(service: &str, descriptor: &MethodDescriptorProto) -> Method {
+    Method {
+        service: service.to_owned(),
+        name: descriptor.name().to_owned(),
+        client_streaming: descriptor.client_streaming(),
+        server_streaming: descriptor.server_streaming(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_methods_of_its_descriptors_alone() {
+        let methods = Methods::read(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
+        let watch = methods.find("/grpc.health.v1.Health/Watch");
+        assert_eq!((watch.service.as_str(), watch.name.as_str()), ("grpc.health.v1.Health", "Watch"));
+        assert!(watch.server_streaming && !watch.client_streaming && watch.is_health());
+        for path in ["", "/", "/grpc.health.v1.Health/Nope", "/Health/Watch", "/grpc.health.v1.Health/Watch/"] {
+            assert_eq!(methods.find(path).service, UNKNOWN, "{path}");
+        }
+        assert_eq!(methods.services(), BTreeSet::from(["grpc.health.v1.Health".to_owned()]));
+    }
+
+    #[test]
+    fn refuses_what_is_no_descriptor() {
+        assert!(Methods::read(&[b"nonsense"]).is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! Metrics of the calls that a server handles.
+
+use std::sync::Arc;
+
+use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::methods::Method;
+
+/// Counts and times calls. Clones feed the same series. Labels are methods of the server's descriptors, never input.
+#[derive(Debug, Clone)]
+pub struct GrpcMetrics {
+    handled: IntCounterVec,
+    duration: HistogramVec,
+    in_flight: IntGaugeVec,
+    connections: IntGauge,
+}
+
+impl GrpcMetrics {
+    /// Adds the metrics to `registry`, once.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let method = &["service", "method"];
+        let handled = Opts::new("grpc_server_handled_total", "Calls that ended, streams included, by status");
+        let duration = HistogramOpts::new("grpc_server_handling_seconds", "Time from a call's start to its end")
+            .buckets(LATENCY_BUCKETS.to_vec());
+        let in_flight = Opts::new("grpc_server_in_flight", "Calls that run now");
+        let metrics = Self {
+            handled: IntCounterVec::new(handled, &["service", "method", "code"])?,
+            duration: HistogramVec::new(duration, method)?,
+            in_flight: IntGaugeVec::new(in_flight, method)?,
+            connections: IntGauge::new("grpc_server_connections", "Connections that are open now")?,
+        };
+        registry.register(Box::new(metrics.handled.clone()))?;
+        registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(metrics.in_flight.clone()))?;
+        registry.register(Box::new(metrics.connections.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Starts the clock of a call.
+    pub(crate) fn begin(&self, method: Arc<Method>) -> CallTimer {
+        self.in_flight.with_label_values(&[&method.service, &method.name]).inc();
+        CallTimer { metrics: self.clone(), method, started: Instant::now() }
+    }
+
+    /// Counts a connection as open until the answer is dropped.
+    pub(crate) fn connection(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+}
+
+/// A connection that is counted as open.
+pub(crate) struct OpenConnection(IntGauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A call that runs.
+pub(crate) struct CallTimer {
+    metrics: GrpcMetrics,
+    method: Arc<Method>,
+    started: Instant,
+}
+
+impl CallTimer {
+    /// Counts the call as ended with `code`.
+    pub(crate) fn end(&self, code: Code) {
+        let labels = [self.method.service.as_str(), self.method.name.as_str()];
+        self.metrics.in_flight.with_label_values(&labels).dec();
+        self.metrics.duration.with_label_values(&labels).observe(self.started.elapsed().as_secs_f64());
+        self.metrics.handled.with_label_values(&[labels[0], labels[1], code_name(code)]).inc();
+    }
+}
+
+/// The name of a code in the gRPC specification.
+pub(crate) const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_pinned() {
+        let registry = Registry::new();
+        let metrics = GrpcMetrics::register(&registry).unwrap();
+        let method = Method {
+            service: "dogs.v1.DogService".to_owned(),
+            name: "GetDog".to_owned(),
+            client_streaming: false,
+            server_streaming: false,
+        };
+        metrics.begin(Arc::new(method)).end(Code::NotFound);
+        let open = metrics.connection();
+        let text = kennel_telemetry::metrics::encode(&registry);
+        for line in [
+            r#"grpc_server_handled_total{code="NOT_FOUND",method="GetDog",service="dogs.v1.DogService"} 1"#,
+            r#"grpc_server_handling_seconds_count{method="GetDog",service="dogs.v1.DogService"} 1"#,
+            r#"grpc_server_in_flight{method="GetDog",service="dogs.v1.DogService"} 0"#,
+            "grpc_server_connections 1",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        drop(open);
+        assert!(kennel_telemetry::metrics::encode(&registry).contains("grpc_server_connections 0"));
+    }
+}

@@ -1,0 +1,17 @@
+//! Server reflection, in the present version and in the one that older tools still ask for.
+
+use tonic::service::Routes;
+use tonic_reflection::server::{Builder, Error};
+
+/// Descriptors of the reflection services themselves.
+pub(crate) const DESCRIPTORS: [&[u8]; 2] =
+    [tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET];
+
+/// Adds both versions, which show the files of `descriptors`.
+pub(crate) fn add(routes: Routes, descriptors: &[&[u8]]) -> Result<Routes, Error> {
+    let builder = || {
+        let empty = Builder::configure().include_reflection_service(false);
+        descriptors.iter().fold(empty, |builder, set| builder.register_encoded_file_descriptor_set(set))
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}

@@ -1,0 +1,165 @@
+//! A service that does as it is told.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use kennel_core::{ErrorKind, RepoError};
+use kennel_grpc::{Details, fault, status};
+use prost::Message as _;
+use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+use tower::{Service, service_fn};
+
+type Words = Pin<Box<dyn futures_util::Stream<Item = Result<String, Status>> + Send>>;
+
+/// Counts are permits, so that a test can wait for them.
+#[derive(Clone)]
+pub(crate) struct Probe {
+    /// Calls that have begun to wait.
+    pub(crate) entered: Arc<Semaphore>,
+    /// Calls that may go on.
+    pub(crate) released: Arc<Semaphore>,
+    /// Calls that were dropped while they waited.
+    pub(crate) dropped: Arc<Semaphore>,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        let none = || Arc::new(Semaphore::new(0));
+        Self { entered: none(), released: none(), dropped: none() }
+    }
+}
+
+struct Dropped(Option<Arc<Semaphore>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        if let Some(dropped) = &self.0 {
+            dropped.add_permits(1);
+        }
+    }
+}
+
+/// Waits until `semaphore` has been counted up once more.
+pub(crate) async fn next(semaphore: &Semaphore) {
+    let wait = tokio::time::timeout(std::time::Duration::from_secs(10), semaphore.acquire());
+    wait.await.expect("it happens").unwrap().forget();
+}
+
+impl Probe {
+    pub(crate) async fn entered(&self) {
+        next(&self.entered).await;
+    }
+
+    pub(crate) async fn dropped(&self) {
+        next(&self.dropped).await;
+    }
+
+    pub(crate) fn release(&self) {
+        self.released.add_permits(1);
+    }
+
+    async fn wait(&self) {
+        let mut dropped = Dropped(Some(Arc::clone(&self.dropped)));
+        self.entered.add_permits(1);
+        self.released.acquire().await.unwrap().forget();
+        dropped.0 = None;
+    }
+
+    async fn act(self, request: Request<String>) -> Result<Response<String>, Status> {
+        match request.get_ref().as_str() {
+            "panic" => panic!("told to"),
+            "wait" => {
+                self.wait().await;
+                Ok(Response::new("waited".to_owned()))
+            }
+            "id" => Ok(Response::new(kennel_grpc::request_id().unwrap().to_string())),
+            "invalid" => {
+                let details = Details::default().field("word", "must be another");
+                Err(status(ErrorKind::Invalid, "word: must be another", details))
+            }
+            "fault" => {
+                let error = RepoError::Backend("password=hunter2".into());
+                Err(fault(ErrorKind::Internal, &error, Details::default()))
+            }
+            word => Ok(Response::new(word.to_owned())),
+        }
+    }
+
+    fn watch(self, word: &str) -> Words {
+        let word = word.to_owned();
+        Box::pin(async_stream::stream! {
+            yield Ok("one".to_owned());
+            // What is ready at once is sent in one frame; "one" is to be on its way.
+            tokio::task::yield_now().await;
+            match word.as_str() {
+                "panic" => panic!("told to"),
+                "fail" => yield Err(status(ErrorKind::NotFound, "no two", Details::default())),
+                "wait" => self.wait().await,
+                _ => {}
+            }
+            yield Ok("two".to_owned());
+        })
+    }
+}
+
+impl NamedService for Probe {
+    const NAME: &'static str = super::SERVICE;
+}
+
+impl Service<http::Request<Body>> for Probe {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let probe = self.clone();
+        Box::pin(async move {
+            let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
+            Ok(match request.uri().path() {
+                "/test.v1.Probe/Do" => grpc.unary(service_fn(move |request| probe.clone().act(request)), request).await,
+                "/test.v1.Probe/Watch" => {
+                    let watch = move |request: Request<String>| {
+                        let words = probe.clone().watch(request.get_ref());
+                        async move { Ok::<_, Status>(Response::new(words)) }
+                    };
+                    grpc.server_streaming(service_fn(watch), request).await
+                }
+                _ => Status::unimplemented("").into_http(),
+            })
+        })
+    }
+}
+
+/// What a generator would have written for the service.
+pub(crate) fn descriptors() -> &'static [u8] {
+    let method = |name: &str, server_streaming| MethodDescriptorProto {
+        name: Some(name.to_owned()),
+        input_type: Some(".google.protobuf.StringValue".to_owned()),
+        output_type: Some(".google.protobuf.StringValue".to_owned()),
+        server_streaming: Some(server_streaming),
+        ..Default::default()
+    };
+    let service = ServiceDescriptorProto {
+        name: Some("Probe".to_owned()),
+        method: vec![method("Do", false), method("Watch", true)],
+        ..Default::default()
+    };
+    let file = FileDescriptorProto {
+        name: Some("test/v1/probe.proto".to_owned()),
+        package: Some("test.v1".to_owned()),
+        service: vec![service],
+        ..Default::default()
+    };
+    FileDescriptorSet { file: vec![file] }.encode_to_vec().leak()
+}
