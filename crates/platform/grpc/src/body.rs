@@ -34,9 +34,9 @@ pub(crate) struct Running {
 impl Running {
     fn end(&mut self, code: Code) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.timer.end(code);
-            trace::end(&self.span, code);
+            trace::end(std::mem::replace(&mut self.span, Span::none()), code);
             self.place = None;
+            self.timer.end(code);
         }
     }
 }

@@ -30,8 +30,9 @@ pub(crate) fn span(method: &Method, headers: &HeaderMap, call: &CallContext) -> 
     span
 }
 
-/// Records how the call ended.
-pub(crate) fn end(span: &Span, code: Code) {
+/// Records how the call ended, and closes its span.
+#[expect(clippy::needless_pass_by_value, reason = "the last handle closes the span")]
+pub(crate) fn end(span: Span, code: Code) {
     span.record("rpc.grpc.status_code", i32::from(code));
     if is_fault(code) {
         span.record("otel.status_code", "ERROR");
