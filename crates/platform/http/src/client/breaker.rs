@@ -1,0 +1,163 @@
+//! Stops calls to an upstream that keeps failing, so that callers fail at once and it can recover.
+//!
+//! Closed, it counts failures in a row. Too many open it: no call for a while. Then one call is let through; its
+//! success closes the circuit, its failure opens it again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A circuit breaker. Clones share one circuit.
+#[derive(Debug, Clone)]
+pub struct Breaker {
+    circuit: Arc<Mutex<Circuit>>,
+    threshold: u32,
+    pause: Duration,
+}
+
+#[derive(Debug)]
+enum Circuit {
+    Closed { failures: u32 },
+    Open { until: Instant },
+    Probing,
+}
+
+/// Leave for one call. Dropped unsettled, because the call was given up, it says nothing about the upstream.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit {
+    breaker: Breaker,
+    probe: bool,
+    settled: bool,
+}
+
+impl Breaker {
+    /// A closed circuit that opens for `pause` after `threshold` failures in a row; 0 never opens it.
+    pub fn new(threshold: u32, pause: Duration) -> Self {
+        let circuit = Arc::new(Mutex::new(Circuit::Closed { failures: 0 }));
+        Self { circuit, threshold, pause }
+    }
+
+    /// Leave for a call, or how long to wait until there may be some.
+    pub fn permit(&self) -> Result<Permit, Duration> {
+        let mut circuit = self.lock();
+        let probe = match *circuit {
+            Circuit::Closed { .. } => false,
+            Circuit::Probing => return Err(self.pause),
+            Circuit::Open { until } => {
+                let left = until.saturating_duration_since(Instant::now());
+                if !left.is_zero() {
+                    return Err(left);
+                }
+                *circuit = Circuit::Probing;
+                true
+            }
+        };
+        Ok(Permit { breaker: self.clone(), probe, settled: false })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, well: bool, probe: bool) {
+        let mut circuit = self.lock();
+        let failures = match (&*circuit, well) {
+            // The answer to a call from before the circuit opened; only the probe decides now.
+            (Circuit::Open { .. } | Circuit::Probing, _) if !probe => return,
+            (_, true) => 0,
+            (Circuit::Closed { failures }, false) => failures.saturating_add(1),
+            (Circuit::Open { .. } | Circuit::Probing, false) => self.threshold,
+        };
+        *circuit = if self.threshold > 0 && failures >= self.threshold {
+            Circuit::Open { until: Instant::now() + self.pause }
+        } else {
+            Circuit::Closed { failures }
+        };
+    }
+}
+
+impl Permit {
+    /// Tells whether the upstream is well.
+    pub fn settle(mut self, well: bool) {
+        self.settled = true;
+        self.breaker.settle(well, self.probe);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.probe && !self.settled {
+            // The next call is the probe.
+            *self.breaker.lock() = Circuit::Open { until: Instant::now() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(10);
+
+    fn fail(breaker: &Breaker, times: u32) {
+        for _ in 0..times {
+            breaker.permit().unwrap().settle(false);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_after_failures_in_a_row_and_recovers() {
+        let breaker = Breaker::new(3, PAUSE);
+        fail(&breaker, 2);
+        breaker.permit().unwrap().settle(true);
+        fail(&breaker, 3);
+        assert_eq!(breaker.permit().unwrap_err(), PAUSE);
+        advance(Duration::from_secs(4)).await;
+        assert_eq!(breaker.permit().unwrap_err(), Duration::from_secs(6));
+        advance(Duration::from_secs(6)).await;
+        let probe = breaker.permit().unwrap();
+        assert!(breaker.permit().is_err(), "one probe at a time");
+        probe.settle(true);
+        fail(&breaker, 2);
+        assert!(breaker.permit().is_ok(), "the count starts anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_probe_opens_it_again() {
+        let breaker = Breaker::new(1, PAUSE);
+        fail(&breaker, 1);
+        advance(PAUSE).await;
+        fail(&breaker, 1);
+        assert_eq!(breaker.permit().unwrap_err(), PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_given_up_does_not_jam_it() {
+        let breaker = Breaker::new(1, PAUSE);
+        fail(&breaker, 1);
+        advance(PAUSE).await;
+        drop(breaker.permit().unwrap());
+        breaker.permit().unwrap().settle(true);
+        assert!(breaker.permit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_does_not_close_it() {
+        let breaker = Breaker::new(1, PAUSE);
+        let late = breaker.permit().unwrap();
+        fail(&breaker, 1);
+        late.settle(true);
+        assert!(breaker.permit().is_err());
+    }
+
+    #[test]
+    fn zero_never_opens_it() {
+        let breaker = Breaker::new(0, PAUSE);
+        fail(&breaker, 100);
+        assert!(breaker.permit().is_ok());
+    }
+}

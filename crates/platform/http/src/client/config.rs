@@ -1,0 +1,100 @@
+//! Settings of a client.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`crate::Client`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientConfig {
+    /// What the client calls itself.
+    pub user_agent: String,
+    /// How long a connection may take, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How long one try may take, its body included, in milliseconds.
+    pub timeout_ms: u64,
+    /// How long all tries may take together, pauses included, in milliseconds.
+    pub deadline_ms: u64,
+    /// How often a call is tried again.
+    pub max_retries: u32,
+    /// Half of the first pause at most, in milliseconds; each further one is up to twice as long.
+    pub backoff_ms: u64,
+    /// The longest pause that the client chooses by itself, in milliseconds.
+    pub max_backoff_ms: u64,
+    /// How many redirects are followed.
+    pub max_redirects: usize,
+    /// Most bytes of a JSON answer.
+    pub max_json_bytes: u64,
+    /// Failures in a row after which calls stop; 0 never stops them.
+    pub breaker_failures: u32,
+    /// How long calls stop, in milliseconds.
+    pub breaker_pause_ms: u64,
+    /// Whether addresses of the machine and of private networks may be called.
+    pub allow_private: bool,
+    /// Addresses that may be called although they are not public.
+    pub allowed_addresses: Vec<IpAddr>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("kennel/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout_ms: 3_000,
+            timeout_ms: 10_000,
+            deadline_ms: 20_000,
+            max_retries: 2,
+            backoff_ms: 100,
+            max_backoff_ms: 5_000,
+            max_redirects: 3,
+            max_json_bytes: 1024 * 1024,
+            breaker_failures: 5,
+            breaker_pause_ms: 10_000,
+            allow_private: false,
+            allowed_addresses: Vec::new(),
+        }
+    }
+}
+
+impl ClientConfig {
+    /// What is wrong, as pairs of field and reason.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let zeros = [
+            ("connect_timeout_ms", self.connect_timeout_ms),
+            ("timeout_ms", self.timeout_ms),
+            ("deadline_ms", self.deadline_ms),
+            ("max_json_bytes", self.max_json_bytes),
+        ];
+        let zeros = zeros.into_iter().filter(|(_, value)| *value == 0);
+        let mut problems: Vec<_> = zeros.map(|(field, _)| (field, "must be at least 1".to_owned())).collect();
+        if http::HeaderValue::from_str(&self.user_agent).is_err() {
+            problems.push(("user_agent", "must be visible ASCII".to_owned()));
+        }
+        problems
+    }
+
+    pub(super) const fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    pub(super) const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    pub(super) const fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+
+    pub(super) const fn backoff(&self) -> Duration {
+        Duration::from_millis(self.backoff_ms)
+    }
+
+    pub(super) const fn max_backoff(&self) -> Duration {
+        Duration::from_millis(self.max_backoff_ms)
+    }
+
+    pub(super) const fn breaker_pause(&self) -> Duration {
+        Duration::from_millis(self.breaker_pause_ms)
+    }
+}

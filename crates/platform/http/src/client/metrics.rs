@@ -1,0 +1,72 @@
+//! How long upstreams take, and how calls to them end.
+
+use std::time::Duration;
+
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, Label};
+use prometheus::{HistogramOpts, HistogramVec, Registry};
+
+use super::error::ClientError;
+
+/// How one try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Ok,
+    ClientError,
+    ServerError,
+    Timeout,
+    Unavailable,
+    Refused,
+    TooLarge,
+    Malformed,
+}
+
+impl Outcome {
+    pub(super) fn of<T>(result: &Result<T, ClientError>) -> Self {
+        match result {
+            Ok(_) => Self::Ok,
+            Err(ClientError::Status { status, .. }) if status.is_server_error() => Self::ServerError,
+            Err(ClientError::Status { .. }) => Self::ClientError,
+            Err(ClientError::Timeout) => Self::Timeout,
+            Err(ClientError::Unavailable { .. }) => Self::Unavailable,
+            Err(ClientError::Refused(_)) => Self::Refused,
+            Err(ClientError::TooLarge { .. }) => Self::TooLarge,
+            Err(ClientError::Malformed(_)) => Self::Malformed,
+        }
+    }
+}
+
+impl Label for Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientError => "client_error",
+            Self::ServerError => "server_error",
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// Metrics of every client of the process. Clones feed the same series.
+#[derive(Debug, Clone)]
+pub struct ClientMetrics {
+    duration: HistogramVec,
+}
+
+impl ClientMetrics {
+    /// Adds `upstream_request_duration_seconds{upstream,outcome}`, one observation for each try.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = HistogramOpts::new("upstream_request_duration_seconds", "Time that a try to call an upstream took");
+        let duration = HistogramVec::new(opts.buckets(LATENCY_BUCKETS.to_vec()), &["upstream", "outcome"])?;
+        registry.register(Box::new(duration.clone()))?;
+        Ok(Self { duration })
+    }
+
+    pub(super) fn record(&self, upstream: &'static str, outcome: Outcome, took: Duration) {
+        let labels = [upstream, outcome.as_str()];
+        self.duration.with_label_values(&labels).observe(took.as_secs_f64());
+    }
+}

@@ -1,0 +1,102 @@
+//! Settings of a server.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`crate::HttpServer`] and [`crate::stack()`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where to listen; port 0 takes any free one.
+    pub addr: SocketAddr,
+    /// How long a handler may take until its response begins, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// Most bytes of a request's body, unless its route says otherwise.
+    pub body_limit: usize,
+    /// Most requests in hand at once; more are refused with 503.
+    pub max_in_flight: usize,
+    /// Most connections at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// How long a client may take to send the head of a request, or stay idle between two, in milliseconds.
+    pub header_read_timeout_ms: u64,
+    /// While stopping: how long connections are still taken, each for one more request, in milliseconds.
+    pub linger_ms: u64,
+    /// Origins whose pages may call; `*` lets all.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            request_timeout_ms: 30_000,
+            body_limit: 1024 * 1024,
+            max_in_flight: 1_024,
+            max_connections: 10_000,
+            header_read_timeout_ms: 30_000,
+            linger_ms: 250,
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+impl HttpConfig {
+    /// What is wrong, as pairs of field and reason.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        let positive = [
+            ("request_timeout_ms", self.request_timeout_ms == 0),
+            ("max_in_flight", self.max_in_flight == 0),
+            ("max_connections", self.max_connections == 0),
+            ("header_read_timeout_ms", self.header_read_timeout_ms == 0),
+        ];
+        for (field, _) in positive.into_iter().filter(|(_, zero)| *zero) {
+            problems.push((field, "must be at least 1".to_owned()));
+        }
+        if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            problems.push(("cors_origins", format!("`{origin}` is not an origin such as https://example.org")));
+        }
+        problems
+    }
+
+    pub(crate) const fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    pub(crate) const fn header_read_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_read_timeout_ms)
+    }
+
+    pub(crate) const fn linger(&self) -> Duration {
+        Duration::from_millis(self.linger_ms)
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    text == "*"
+        || url::Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_fine() {
+        assert_eq!(HttpConfig::default().problems(), []);
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let config = HttpConfig {
+            request_timeout_ms: 0,
+            max_in_flight: 0,
+            cors_origins: vec!["https://example.org".to_owned(), "https://example.org/path".to_owned()],
+            ..HttpConfig::default()
+        };
+        let fields: Vec<_> = config.problems().into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["request_timeout_ms", "max_in_flight", "cors_origins"]);
+    }
+}

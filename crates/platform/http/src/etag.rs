@@ -1,0 +1,215 @@
+//! Entity tags and the preconditions that name them, as of RFC 9110, sections 8.8.3 and 13.1.
+
+use std::fmt;
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponseParts, ResponseParts};
+use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use kennel_core::ErrorKind;
+
+use crate::problem::HttpError;
+
+/// Most tags that a precondition may list.
+const MAX_TAGS: usize = 64;
+
+/// Tells one state of a resource from another. As part of a response it is the `ETag` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ETag {
+    weak: bool,
+    tag: String,
+}
+
+/// Text with a character that no tag may hold.
+#[derive(Debug, thiserror::Error)]
+#[error("not the text of an entity tag")]
+pub struct InvalidETag;
+
+impl ETag {
+    /// A tag that differs whenever a byte of the representation does.
+    pub fn strong(tag: impl Into<String>) -> Result<Self, InvalidETag> {
+        Self::new(false, tag.into())
+    }
+
+    /// A tag that differs whenever the meaning of the representation does.
+    pub fn weak(tag: impl Into<String>) -> Result<Self, InvalidETag> {
+        Self::new(true, tag.into())
+    }
+
+    fn new(weak: bool, tag: String) -> Result<Self, InvalidETag> {
+        let allowed = |byte: u8| byte == 0x21 || (0x23..=0x7e).contains(&byte) || byte >= 0x80;
+        if tag.bytes().all(allowed) { Ok(Self { weak, tag }) } else { Err(InvalidETag) }
+    }
+
+    /// The text between the quotes.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Whether it is weak.
+    pub const fn is_weak(&self) -> bool {
+        self.weak
+    }
+}
+
+impl fmt::Display for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\"{}\"", if self.weak { "W/" } else { "" }, self.tag)
+    }
+}
+
+impl IntoResponseParts for ETag {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        if let Ok(value) = HeaderValue::from_str(&self.to_string()) {
+            parts.headers_mut().insert(ETAG, value);
+        }
+        Ok(parts)
+    }
+}
+
+/// What a precondition names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntityTags {
+    /// `*`: whatever is there.
+    Any,
+    /// One of these.
+    Listed(Vec<ETag>),
+}
+
+impl EntityTags {
+    /// Whether `current` is named, byte for byte: for `If-Match`. Weak tags never match.
+    pub fn match_strongly(&self, current: &ETag) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(tags) => !current.weak && tags.iter().any(|tag| !tag.weak && tag.tag == current.tag),
+        }
+    }
+
+    /// Whether `current` is named, in meaning: for `If-None-Match`.
+    pub fn match_weakly(&self, current: &ETag) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(tags) => tags.iter().any(|tag| tag.tag == current.tag),
+        }
+    }
+
+    /// What the header `name` lists, over all its lines. `None` where it is absent.
+    fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, HttpError> {
+        let mut lines = headers.get_all(name).iter().peekable();
+        if lines.peek().is_none() {
+            return Ok(None);
+        }
+        let unreadable =
+            || HttpError::new(ErrorKind::Malformed).with_detail(format!("{name} is not a list of entity tags"));
+        let texts: Option<Vec<_>> = lines.map(|line| line.to_str().ok()).collect();
+        let text = texts.ok_or_else(unreadable)?.join(",");
+        parse(&text).map(Some).ok_or_else(unreadable)
+    }
+}
+
+fn parse(text: &str) -> Option<EntityTags> {
+    if text.trim() == "*" {
+        return Some(EntityTags::Any);
+    }
+    let (mut tags, mut rest) = (Vec::new(), text);
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            break;
+        }
+        let (tag, after) = first(rest)?;
+        tags.push(tag);
+        rest = after.trim_start_matches([' ', '\t']);
+        if tags.len() > MAX_TAGS || !(rest.is_empty() || rest.starts_with(',')) {
+            return None;
+        }
+    }
+    (!tags.is_empty()).then_some(EntityTags::Listed(tags))
+}
+
+/// The tag that `text` starts with, and what follows it.
+fn first(text: &str) -> Option<(ETag, &str)> {
+    let (weak, quoted) = text.strip_prefix("W/").map_or((false, text), |quoted| (true, quoted));
+    let (tag, after) = quoted.strip_prefix('"')?.split_once('"')?;
+    Some((ETag::new(weak, tag.to_owned()).ok()?, after))
+}
+
+/// The `If-Match` header. Malformed ones are refused with 400.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IfMatch(pub Option<EntityTags>);
+
+/// The `If-None-Match` header. Malformed ones are refused with 400.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IfNoneMatch(pub Option<EntityTags>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
+        EntityTags::read(&parts.headers, &IF_MATCH).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
+        EntityTags::read(&parts.headers, &IF_NONE_MATCH).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(tags: &[(bool, &str)]) -> EntityTags {
+        let tags = tags.iter().map(|(weak, tag)| ETag::new(*weak, (*tag).to_owned()).unwrap());
+        EntityTags::Listed(tags.collect())
+    }
+
+    #[test]
+    fn lists_are_read() {
+        for (text, expected) in [
+            ("*", EntityTags::Any),
+            (" * ", EntityTags::Any),
+            (r#""1""#, listed(&[(false, "1")])),
+            (r#"W/"1""#, listed(&[(true, "1")])),
+            (r#""1", W/"a,b" ,"""#, listed(&[(false, "1"), (true, "a,b"), (false, "")])),
+        ] {
+            assert_eq!(parse(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_list_is_refused() {
+        let long = r#""1","#.repeat(MAX_TAGS + 1);
+        for bad in ["", "1", "\"1", "\"1\" \"2\"", "w/\"1\"", "*, \"1\"", "\"a b\"", ",", &long] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn lines_of_one_header_are_one_list() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(EntityTags::read(&headers, &IF_MATCH).unwrap(), None);
+        headers.append(IF_MATCH, "\"1\"".parse().unwrap());
+        headers.append(IF_MATCH, "\"2\"".parse().unwrap());
+        let tags = EntityTags::read(&headers, &IF_MATCH).unwrap();
+        assert_eq!(tags, Some(listed(&[(false, "1"), (false, "2")])));
+    }
+
+    #[test]
+    fn weak_tags_match_only_in_meaning() {
+        let (strong, weak) = (ETag::strong("1").unwrap(), ETag::weak("1").unwrap());
+        assert!(listed(&[(false, "1")]).match_strongly(&strong));
+        assert!(!listed(&[(true, "1")]).match_strongly(&strong));
+        assert!(!listed(&[(false, "1")]).match_strongly(&weak));
+        assert!(listed(&[(true, "1")]).match_weakly(&strong));
+        assert!(!listed(&[(false, "2")]).match_weakly(&strong));
+        assert!(EntityTags::Any.match_strongly(&strong));
+        assert!(ETag::strong("a\"b").is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! JSON bodies.
+
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use kennel_core::ErrorKind;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::refuse;
+use crate::problem::HttpError;
+
+/// A JSON body, both ways. Refuses another content type with 415, a body over the limit with 413, text that is not
+/// JSON with 400, and a wrong value with 422 and its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
+        if !is_json(request.headers()) {
+            let error = HttpError::new(ErrorKind::UnsupportedMediaType);
+            return Err(error.with_detail("the content type must be application/json"));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|error| unreadable(&error))?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Reads JSON text that came from a client.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut text).map_err(|error| match error.inner().classify() {
+        Category::Data => refuse(error.path(), &error.inner().to_string()),
+        Category::Syntax | Category::Eof | Category::Io => malformed(error.inner()),
+    })?;
+    text.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> HttpError {
+    HttpError::new(ErrorKind::Malformed).with_detail(format!("the body is not JSON: {error}"))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(sent) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let essence = sent.split(';').next().unwrap_or(sent).trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// A body that could not be taken in whole.
+pub(crate) fn unreadable(rejection: &BytesRejection) -> HttpError {
+    match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            HttpError::new(ErrorKind::TooLarge).with_detail("the body is larger than this resource takes")
+        }
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => HttpError::new(ErrorKind::TooLarge),
+        _ => HttpError::new(ErrorKind::Malformed).with_detail("the body could not be read to its end"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only what is refused matters")]
+    struct Dog {
+        name: String,
+        #[serde(default)]
+        tags: Vec<Tag>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only what is refused matters")]
+    struct Tag {
+        weight: u8,
+    }
+
+    fn fault(text: &str) -> (ErrorKind, String) {
+        let error = parse::<Dog>(text.as_bytes()).unwrap_err();
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        for (text, field) in [
+            ("{}", "name: "),
+            (r#"{"name":1}"#, "name: "),
+            (r#"{"name":"a","age":3}"#, "age: "),
+            (r#"{"name":"a","tags":[{"weight":1},{"weight":999}]}"#, "tags[1].weight: "),
+            (r#"{"name":"a","tags":[{}]}"#, "tags[0].weight: "),
+            ("[]", "body: "),
+            ("7", "body: "),
+        ] {
+            let (kind, detail) = fault(text);
+            assert_eq!(kind, ErrorKind::Invalid, "{text}");
+            assert!(detail.starts_with(field), "{text}: {detail}");
+            assert!(!detail.contains(" at line "), "{detail}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_json_is_malformed() {
+        for text in ["", "{", r#"{"name":"a"} x"#, r#"{"name":"a",}"#, "\u{0}"] {
+            assert_eq!(fault(text).0, ErrorKind::Malformed, "{text}");
+        }
+    }
+
+    #[test]
+    fn reasons_do_not_echo_without_end() {
+        let (_, detail) = fault(&format!(r#"{{"name":"a","tags":"{}"}}"#, "x".repeat(10_000)));
+        assert!(detail.len() < 300, "{}", detail.len());
+    }
+
+    #[test]
+    fn content_types() {
+        let with = |value: &str| HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]);
+        for good in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
+            assert!(is_json(&with(good)), "{good}");
+        }
+        for bad in ["text/plain", "application/x-ndjson", "json", "text/html+json"] {
+            assert!(!is_json(&with(bad)), "{bad}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,60 @@
+//! Query strings.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::refuse;
+use crate::problem::HttpError;
+
+/// The query string. Refuses a wrong value with 422 and its name; so too an unknown name, where `T` denies those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
+        parse(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+fn parse<T: DeserializeOwned>(query: &str) -> Result<T, HttpError> {
+    let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(pairs).map_err(|error| refuse(error.path(), &error.inner().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use kennel_core::ErrorKind;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Paging {
+        limit: Option<u32>,
+        breed: String,
+    }
+
+    #[test]
+    fn values_are_decoded() {
+        let paging: Paging = parse("breed=hound%2Fafghan&limit=5").unwrap();
+        assert_eq!((paging.breed.as_str(), paging.limit), ("hound/afghan", Some(5)));
+    }
+
+    #[test]
+    fn the_name_at_fault_is_told() {
+        for (query, name) in [
+            ("breed=a&limit=many", "limit: "),
+            ("limit=1", "breed: "),
+            ("breed=a&colour=red", "colour: "),
+            ("breed=a&breed=b", "breed: "),
+        ] {
+            let error = parse::<Paging>(query).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().starts_with(name), "{query}: {error}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! HTTP: a server component, the layers around its routes, problem details for every error, and a client.
+//!
+//! A service builds a [`axum::Router`], wraps it with [`stack()`] and hands it to [`HttpServer`]. Its handlers
+//! answer errors as [`HttpError`] and take input through [`extract`].
+
+pub mod client;
+pub mod config;
+pub mod etag;
+pub mod extract;
+pub mod link;
+pub mod metrics;
+pub mod openapi;
+pub mod problem;
+pub mod request_id;
+pub mod server;
+pub mod stack;
+pub mod sys;
+
+pub use client::{Client, ClientConfig, ClientError, ClientMetrics};
+pub use config::HttpConfig;
+pub use etag::{ETag, EntityTags, IfMatch, IfNoneMatch};
+pub use extract::{Json, Path, Query};
+pub use link::Links;
+pub use metrics::HttpMetrics;
+pub use problem::{FieldError, HttpError, Problem};
+pub use request_id::RequestId;
+pub use server::{Address, HttpServer};
+pub use stack::{Stack, stack};

@@ -1,0 +1,77 @@
+//! The `Link` header of RFC 8288.
+
+use std::convert::Infallible;
+
+use axum::response::{IntoResponseParts, ResponseParts};
+use http::HeaderValue;
+use http::header::LINK;
+
+/// Where related resources are, such as the next page. As part of a response it is the `Link` header.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links(Vec<(String, &'static str)>);
+
+impl Links {
+    /// No links, which makes no header.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the resource at `target`, a URL or a path, as the `rel` of this one.
+    #[must_use]
+    pub fn with(mut self, rel: &'static str, target: impl Into<String>) -> Self {
+        self.0.push((target.into(), rel));
+        self
+    }
+
+    fn header_value(&self) -> Option<HeaderValue> {
+        let links: Vec<_> = self.0.iter().map(|(target, rel)| format!("<{}>; rel=\"{rel}\"", escape(target))).collect();
+        (!links.is_empty()).then(|| HeaderValue::from_str(&links.join(", ")).ok())?
+    }
+}
+
+impl IntoResponseParts for Links {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        if let Some(value) = self.header_value() {
+            parts.headers_mut().insert(LINK, value);
+        }
+        Ok(parts)
+    }
+}
+
+/// Encodes what would end the target early or is not ASCII.
+fn escape(target: &str) -> String {
+    let mut text = String::with_capacity(target.len());
+    for byte in target.bytes() {
+        if byte.is_ascii_graphic() && !b"<>\"".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.extend(['%', hex(byte >> 4), hex(byte & 0xf)]);
+        }
+    }
+    text
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(u32::from(digit), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_one_header() {
+        let links = Links::new().with("next", "/dogs?after=a&limit=2").with("first", "/dogs");
+        let value = links.header_value().unwrap();
+        assert_eq!(value, r#"</dogs?after=a&limit=2>; rel="next", </dogs>; rel="first""#);
+        assert_eq!(Links::new().header_value(), None);
+    }
+
+    #[test]
+    fn a_target_cannot_end_its_link() {
+        let value = Links::new().with("next", "/a>; rel=\"evil\" \r\n\u{fc}").header_value().unwrap();
+        assert_eq!(value, "</a%3E;%20rel=%22evil%22%20%0D%0A%C3%BC>; rel=\"next\"");
+    }
+}

@@ -1,0 +1,59 @@
+//! Rate, errors and duration of requests.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Metrics of a server. Clones feed the same series.
+#[derive(Debug, Clone)]
+pub struct HttpMetrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    in_flight: IntGauge,
+}
+
+impl HttpMetrics {
+    /// Adds `http_requests_total{method,route,status}`, `http_request_duration_seconds{method,route}` and
+    /// `http_requests_in_flight`.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let total = Opts::new("http_requests_total", "Requests answered");
+        let duration = HistogramOpts::new("http_request_duration_seconds", "Time until a response began");
+        let metrics = Self {
+            requests: IntCounterVec::new(total, &["method", "route", "status"])?,
+            duration: HistogramVec::new(duration.buckets(LATENCY_BUCKETS.to_vec()), &["method", "route"])?,
+            in_flight: IntGauge::new("http_requests_in_flight", "Requests whose response has not begun")?,
+        };
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(metrics.in_flight.clone()))?;
+        Ok(metrics)
+    }
+
+    pub(crate) fn begin(&self) {
+        self.in_flight.inc();
+    }
+
+    /// `route` is the template that matched, of which there are only as many as the service has.
+    pub(crate) fn end(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        self.in_flight.dec();
+        let method = method_label(method);
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.duration.with_label_values(&[method, route]).observe(took.as_secs_f64());
+    }
+}
+
+/// The method, or `other` for one that a client made up.
+pub(crate) fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

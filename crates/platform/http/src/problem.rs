@@ -1,0 +1,284 @@
+//! Errors as clients see them: RFC 9457 problem details, the same shape from every route and layer.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use kennel_core::{BoxError, ErrorKind};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The content type of a [`Problem`].
+pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
+
+/// Body of every response with a status of 400 or more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: `code` tells problems apart.
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    pub kind: &'static str,
+    /// The status in words.
+    #[schema(value_type = String, example = "Not Found")]
+    pub title: Cow<'static, str>,
+    /// The status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// Stable name of the problem, for programs.
+    #[schema(value_type = String, example = "not_found")]
+    pub code: Cow<'static, str>,
+    /// What is wrong with this request. Absent where the fault is not the caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The id under which the service's logs know this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The values that are not allowed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldError>,
+}
+
+/// One value that is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Its name, as the caller wrote it.
+    #[schema(example = "breed")]
+    pub field: String,
+    /// What it has to be.
+    pub reason: String,
+}
+
+impl Problem {
+    /// The problem of a response that carries nothing but its status.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        let kind = ErrorKind::ALL.into_iter().find(|kind| kind.codes().http == status.as_u16());
+        let code = match kind {
+            // Two kinds share this status; a bare one says only the weaker of them.
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => ErrorKind::Unavailable.codes().code.into(),
+            Some(kind) => kind.codes().code.into(),
+            None => title.to_ascii_lowercase().replace([' ', '-'], "_").replace('\'', "").into(),
+        };
+        Self {
+            kind: "about:blank",
+            title: title.into(),
+            status: status.as_u16(),
+            code,
+            detail: None,
+            request_id: None,
+            errors: Vec::new(),
+        }
+    }
+}
+
+/// An error of a handler or layer. The kind decides status and code; see [`ErrorKind::codes`].
+///
+/// Details and fields reach the client only where the fault is the client's. A source never does: it is logged
+/// once, when the error becomes a response.
+#[derive(Debug)]
+pub struct HttpError {
+    kind: ErrorKind,
+    detail: Option<String>,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    source: Option<BoxError>,
+}
+
+impl HttpError {
+    /// An error of this kind and nothing more.
+    pub const fn new(kind: ErrorKind) -> Self {
+        Self { kind, detail: None, errors: Vec::new(), retry_after: None, source: None }
+    }
+
+    /// `error` shown as `kind`: its text where the fault is the client's, otherwise only in the log.
+    pub fn from_error(kind: ErrorKind, error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        let detail = kind.is_client().then(|| error.to_string());
+        Self { detail, source: Some(error), ..Self::new(kind) }
+    }
+
+    /// A value that is not allowed.
+    pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid).with_field(field, reason)
+    }
+
+    /// Says what is wrong, to a client at fault.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Names a value that is not allowed.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<String>, reason: impl Into<String>) -> Self {
+        let (field, reason) = (field.into(), reason.into());
+        self.detail.get_or_insert_with(|| format!("{field}: {reason}"));
+        self.errors.push(FieldError { field, reason });
+        self
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Keeps what caused it, for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Its kind.
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    fn log(&self) {
+        let source = self.source.as_deref().map(|source| source as &(dyn Error + 'static));
+        let code = self.kind.codes().code;
+        match self.kind {
+            kind if kind.is_client() => tracing::debug!(code, error = source, detail = self.detail, "request refused"),
+            ErrorKind::Overloaded | ErrorKind::Unsupported => tracing::debug!(code, error = source, "request refused"),
+            ErrorKind::Internal => tracing::error!(code, error = source, "request failed"),
+            _ => tracing::warn!(code, error = source, "request failed"),
+        }
+    }
+
+    fn problem(self) -> Problem {
+        let codes = self.kind.codes();
+        let shown = self.kind.is_client();
+        Problem {
+            kind: "about:blank",
+            title: status(self.kind).canonical_reason().unwrap_or("Client Closed Request").into(),
+            status: codes.http,
+            code: codes.code.into(),
+            detail: self.detail.filter(|_| shown),
+            request_id: None,
+            errors: if shown { self.errors } else { Vec::new() },
+        }
+    }
+}
+
+impl std::fmt::Display for HttpError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.detail.as_deref().unwrap_or(self.kind.codes().code))
+    }
+}
+
+impl Error for HttpError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+impl From<ErrorKind> for HttpError {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        self.log();
+        let retry_after = self.retry_after;
+        let problem = Arc::new(self.problem());
+        let mut response = render(&problem);
+        if let Some(after) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds(after));
+        }
+        // Left for the outermost layer, which knows the request's id.
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+/// A response that holds the problem and nothing else.
+pub(crate) fn render(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(problem)).into_response();
+    let content_type = HeaderValue::from_static(CONTENT_TYPE_PROBLEM);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+fn status(kind: ErrorKind) -> StatusCode {
+    StatusCode::from_u16(kind.codes().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Whole seconds, at least one, rounded up.
+fn seconds(after: Duration) -> HeaderValue {
+    let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    HeaderValue::from(whole.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn body(error: HttpError) -> (Response<()>, Value) {
+        let (parts, body) = error.into_response().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (Response::from_parts(parts, ()), serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_kind_is_a_problem_of_its_status() {
+        for kind in ErrorKind::ALL {
+            let (response, body) = body(HttpError::new(kind)).await;
+            assert_eq!(response.status().as_u16(), kind.codes().http);
+            assert_eq!(response.headers()[CONTENT_TYPE], CONTENT_TYPE_PROBLEM);
+            assert_eq!(body["code"], kind.codes().code);
+            assert_eq!(body["status"], kind.codes().http);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_ours_never_reaches_the_client() {
+        for kind in ErrorKind::ALL.into_iter().filter(|kind| !kind.is_client()) {
+            let error = HttpError::from_error(kind, std::io::Error::other("password=hunter2"))
+                .with_detail("hunter2")
+                .with_field("hunter2", "hunter2");
+            let (_, body) = body(error).await;
+            assert!(!body.to_string().contains("hunter2"), "{body}");
+            assert_eq!(body.as_object().unwrap().len(), 4, "type, title, status and code: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_is_told_its_fault() {
+        let (_, body) = body(HttpError::invalid("breed", "must be one word")).await;
+        assert_eq!(body["detail"], "breed: must be one word");
+        assert_eq!(body["errors"], json!([{ "field": "breed", "reason": "must be one word" }]));
+    }
+
+    #[tokio::test]
+    async fn retry_after_is_whole_seconds_rounded_up() {
+        for (millis, expected) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2")] {
+            let error = HttpError::new(ErrorKind::Overloaded).with_retry_after(Duration::from_millis(millis));
+            let (response, _) = body(error).await;
+            assert_eq!(response.headers()[RETRY_AFTER], expected);
+        }
+    }
+
+    #[test]
+    fn bare_statuses_have_codes() {
+        for (status, code) in
+            [(404, "not_found"), (503, "unavailable"), (418, "im_a_teapot"), (429, "too_many_requests")]
+        {
+            assert_eq!(Problem::of_status(StatusCode::from_u16(status).unwrap()).code, code);
+        }
+    }
+}

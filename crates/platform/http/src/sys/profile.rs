@@ -1,0 +1,74 @@
+//! CPU profiles of the running process, in the format that `go tool pprof` and Grafana read.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use kennel_core::ErrorKind;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::extract::Query;
+use crate::problem::HttpError;
+
+/// The longest profile.
+const MAX_SECONDS: u64 = 60;
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    seconds: u64,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { seconds: 10 }
+    }
+}
+
+pub(super) fn routes() -> Router {
+    Router::new().route("/debug/pprof/profile", get(profile)).with_state(Arc::new(Semaphore::new(1)))
+}
+
+/// One at a time: the profiler's timer is the process's.
+async fn profile(State(turn): State<Arc<Semaphore>>, Query(wanted): Query<Wanted>) -> Result<Response, HttpError> {
+    if !(1..=MAX_SECONDS).contains(&wanted.seconds) {
+        return Err(HttpError::invalid("seconds", format!("must be 1 to {MAX_SECONDS}")));
+    }
+    let Ok(_turn) = turn.try_acquire() else {
+        return Err(HttpError::new(ErrorKind::Conflict).with_detail("a profile is being taken already"));
+    };
+    take(wanted.seconds).await
+}
+
+#[cfg(not(feature = "pprof"))]
+fn take(_: u64) -> std::future::Ready<Result<Response, HttpError>> {
+    std::future::ready(Err(HttpError::new(ErrorKind::Unsupported)))
+}
+
+#[cfg(feature = "pprof")]
+async fn take(seconds: u64) -> Result<Response, HttpError> {
+    use axum::response::IntoResponse as _;
+    use pprof::protos::Message as _;
+
+    /// Samples a second; not a divisor of common periods, so that it does not fall into step with them.
+    const FREQUENCY: i32 = 99;
+
+    let internal = |error| HttpError::from_error(ErrorKind::Internal, error);
+    let profiler = pprof::ProfilerGuardBuilder::default()
+        .frequency(FREQUENCY)
+        .blocklist(&["libc", "libgcc", "pthread", "vdso"])
+        .build()
+        .map_err(|error| internal(kennel_core::BoxError::from(error)))?;
+    tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+    let encode = tokio::task::spawn_blocking(move || {
+        let profile = profiler.report().build()?.pprof()?;
+        Ok::<_, pprof::Error>(profile.encode_to_vec())
+    });
+    let bytes = encode.await.map_err(|error| internal(error.into()))?;
+    let bytes = bytes.map_err(|error| internal(error.into()))?;
+    let disposition = (http::header::CONTENT_DISPOSITION, "attachment; filename=\"profile.pb\"");
+    Ok(([disposition, (http::header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}

@@ -1,0 +1,329 @@
+//! The server over real sockets: every problem, every layer, and a stop that loses nothing.
+
+mod harness;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use harness::{Server, get_text, problem};
+use http::StatusCode;
+use kennel_core::ErrorKind;
+use kennel_http::{HttpConfig, HttpError, HttpMetrics, Json, Path, Query, RequestId, Stack};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::Notify;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Paging {
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Dog {
+    name: String,
+}
+
+async fn panics() -> StatusCode {
+    panic!("hunter2")
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/dogs/{id}", get(|Path(id): Path<u32>| async move { id.to_string() }))
+        .route("/dogs", get(|Query(paging): Query<Paging>| async move { format!("{:?}", paging.limit) }))
+        .route("/dogs", post(|Json(dog): Json<Dog>| async move { dog.name }))
+        .route("/small", post(|_: bytes::Bytes| async {}).layer(DefaultBodyLimit::max(4)))
+        .route("/panic", get(panics))
+        .route("/hang", get(|| async { std::future::pending::<()>().await }))
+        .route("/bare", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "select hunter2 from users") }))
+        .route("/id", get(|id: RequestId| async move { id.as_str().to_owned() }))
+        .route("/big", get(|| async { "dogs ".repeat(1_000) }))
+        .route(
+            "/down",
+            get(|| async {
+                Err::<(), _>(
+                    HttpError::from_error(ErrorKind::Unavailable, "hunter2").with_retry_after(Duration::from_secs(7)),
+                )
+            }),
+        )
+}
+
+fn config() -> HttpConfig {
+    HttpConfig { body_limit: 64, ..harness::config() }
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem() {
+    let server = Server::stacked(routes(), &config()).await;
+    let client = harness::client();
+    let json =
+        |body: &'static str| client.post(server.url("/dogs")).header("content-type", "application/json").body(body);
+    let long = json(r#"{"name":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#);
+    for (request, status, code, field) in [
+        (client.get(server.url("/nowhere")), 404, "not_found", None),
+        (client.put(server.url("/dogs")), 405, "method_not_allowed", None),
+        (client.get(server.url("/dogs/rex")), 422, "invalid", Some("id")),
+        (client.get(server.url("/dogs?limit=many")), 422, "invalid", Some("limit")),
+        (client.get(server.url("/dogs?colour=red")), 422, "invalid", Some("colour")),
+        (json("{"), 400, "malformed", None),
+        (json(r#"{"name":7}"#), 422, "invalid", Some("name")),
+        (json("{}"), 422, "invalid", Some("name")),
+        (long, 413, "too_large", None),
+        (client.post(server.url("/small")).body("12345"), 413, "too_large", None),
+        (client.post(server.url("/dogs")).body("{}"), 415, "unsupported_media_type", None),
+        (client.get(server.url("/panic")), 500, "internal", None),
+        (client.get(server.url("/bare")), 500, "internal", None),
+        (client.get(server.url("/down")), 503, "unavailable", None),
+    ] {
+        let (parts, body) = problem(request).await;
+        assert_eq!((parts.status.as_u16(), &body["code"]), (status, &json!(code)), "{body}");
+        assert_eq!(body["request_id"], parts.headers["x-request-id"].to_str().unwrap(), "{body}");
+        assert_eq!(body["errors"][0]["field"].as_str(), field, "{body}");
+        assert!(!body.to_string().contains("hunter2"), "{body}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn problems_keep_the_headers_that_matter() {
+    let server = Server::stacked(routes(), &config()).await;
+    let client = harness::client();
+    let (parts, _) = problem(client.put(server.url("/dogs"))).await;
+    let allow = parts.headers["allow"].to_str().unwrap();
+    assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
+    let (parts, _) = problem(client.get(server.url("/down"))).await;
+    assert_eq!(parts.headers["retry-after"], "7");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_handler_is_answered_for_in_time() {
+    let config = HttpConfig { request_timeout_ms: 50, ..config() };
+    let server = Server::stacked(routes(), &config).await;
+    let (parts, body) = problem(harness::client().get(server.url("/hang"))).await;
+    assert_eq!((parts.status.as_u16(), &body["code"]), (504, &json!("timeout")));
+    server.stop().await;
+}
+
+/// A route that says when it has begun and ends when told.
+fn gate() -> (Router, Arc<Notify>, Arc<Notify>) {
+    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, wait) = (Arc::clone(&begun), Arc::clone(&go));
+    let handler = move || {
+        let (told, wait) = (Arc::clone(&told), Arc::clone(&wait));
+        async move {
+            told.notify_one();
+            wait.notified().await;
+            "done"
+        }
+    };
+    let router = Router::new().route("/gate", get(handler)).route("/live", get(|| async { "live" }));
+    (router, begun, go)
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_shed_and_probes_are_not() {
+    let (router, begun, go) = gate();
+    let (config, metrics) = (HttpConfig { max_in_flight: 1, ..config() }, harness::metrics());
+    let server = Server::start(Stack::new(&config, &metrics.0).exempt(["/live"]).apply(router), &config).await;
+    let client = harness::client();
+    let held = tokio::task::JoinSet::from_iter([get_text(client.get(server.url("/gate")))]);
+    begun.notified().await;
+    let (parts, body) = problem(client.get(server.url("/gate"))).await;
+    assert_eq!((parts.status.as_u16(), &body["code"]), (503, &json!("overloaded")));
+    assert_eq!(parts.headers["retry-after"], "1");
+    assert_eq!(get_text(client.get(server.url("/live"))).await, "live");
+    go.notify_one();
+    assert_eq!(held.join_all().await, ["done"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_has_one_id_throughout() {
+    let server = Server::stacked(routes(), &config()).await;
+    let client = harness::client();
+    let response = client.get(server.url("/id")).header("x-request-id", "abc-1").send().await.unwrap();
+    assert_eq!(response.headers()["x-request-id"], "abc-1");
+    assert_eq!(response.text().await.unwrap(), "abc-1");
+    let response = client.get(server.url("/id")).header("x-request-id", "<b>").send().await.unwrap();
+    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    assert_eq!((id.len(), response.text().await.unwrap()), (36, id));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn responses_are_compressed_and_hardened() {
+    let server = Server::stacked(routes(), &config()).await;
+    let client = harness::client();
+    let response = client.get(server.url("/big")).header("accept-encoding", "gzip").send().await.unwrap();
+    let headers = response.headers();
+    assert_eq!(headers["content-encoding"], "gzip");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    assert_eq!(headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
+    assert_eq!(headers["referrer-policy"], "no-referrer");
+    assert!(response.bytes().await.unwrap().len() < 1_000);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_named_origins_may_call() {
+    let config = HttpConfig { cors_origins: vec!["https://good.example".to_owned()], ..config() };
+    let server = Server::stacked(routes(), &config).await;
+    let client = harness::client();
+    for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false)] {
+        let preflight = client.request(http::Method::OPTIONS, server.url("/dogs"));
+        let preflight = preflight.header("origin", origin).header("access-control-request-method", "POST");
+        let headers = preflight.send().await.unwrap().headers().clone();
+        assert_eq!(headers.contains_key("access-control-allow-origin"), allowed, "{headers:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn metric_names_and_labels_are_pinned() {
+    let (metrics, registry) = harness::metrics();
+    let config = config();
+    let server = Server::start(kennel_http::stack(routes(), &config, &metrics), &config).await;
+    let client = harness::client();
+    get_text(client.get(server.url("/dogs/1"))).await;
+    get_text(client.get(server.url("/dogs/2"))).await;
+    problem(client.get(server.url("/secret-42"))).await;
+    problem(client.request("BREW".parse().unwrap(), server.url("/dogs"))).await;
+    let text = kennel_telemetry::metrics::encode(&registry);
+    for line in [
+        r#"http_requests_total{method="GET",route="/dogs/{id}",status="200"} 2"#,
+        r#"http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
+        r#"http_requests_total{method="other",route="/dogs",status="405"} 1"#,
+        r#"http_request_duration_seconds_count{method="GET",route="/dogs/{id}"} 2"#,
+        "http_requests_in_flight 0",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains("secret"), "{text}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_is_counted() {
+    let (metrics, registry) = harness::metrics();
+    let config = config();
+    let (router, begun, _go) = gate();
+    let server = Server::start(kennel_http::stack(router, &config, &metrics), &config).await;
+    let request = tokio::task::JoinSet::from_iter([get_text(harness::client().get(server.url("/gate")))]);
+    begun.notified().await;
+    drop(request);
+    let line = r#"http_requests_total{method="GET",route="/gate",status="499"} 1"#;
+    harness::until(|| kennel_telemetry::metrics::encode(&registry).contains(line)).await;
+    assert!(kennel_telemetry::metrics::encode(&registry).contains("http_requests_in_flight 0"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_are_registered_once() {
+    let (_, registry) = harness::metrics();
+    assert!(HttpMetrics::register(&registry).is_err());
+}
+
+#[tokio::test]
+async fn a_silent_or_slow_client_is_cut_off() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let config = HttpConfig { header_read_timeout_ms: 100, ..config() };
+    let server = Server::stacked(routes(), &config).await;
+    for start in ["", "P", "GET /id HTTP/1.1\r\nhost: a\r\n", "PRI * HTTP/2.0\r\n"] {
+        let mut stream = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok(), "still open after {start:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn http2_is_served_on_the_same_port() {
+    let server = Server::stacked(routes(), &config()).await;
+    let client = harness::client_builder().http2_prior_knowledge().build().unwrap();
+    let response = client.get(server.url("/id")).send().await.unwrap();
+    assert_eq!((response.version(), response.status()), (http::Version::HTTP_2, StatusCode::OK));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_at_init() {
+    use kennel_app::Component as _;
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = HttpConfig { addr: taken.local_addr().unwrap(), ..config() };
+    let mut server = kennel_http::HttpServer::new("http", &config, Router::new());
+    let error = server.init().await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on {}", config.addr));
+}
+
+#[tokio::test]
+async fn a_request_in_hand_is_finished_after_the_stop() {
+    let (router, begun, go) = gate();
+    let server = Server::stacked(router, &config()).await;
+    let held = tokio::task::JoinSet::from_iter([get_text(harness::client().get(server.url("/gate")))]);
+    begun.notified().await;
+    let stop = server.stop.clone();
+    stop.request();
+    go.notify_one();
+    assert_eq!(held.join_all().await, ["done"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_abort_does_not_wait_for_a_request() {
+    let (router, begun, _go) = gate();
+    let server = Server::stacked(router, &config()).await;
+    let held = tokio::task::JoinSet::from_iter([harness::client().get(server.url("/gate")).send()]);
+    begun.notified().await;
+    server.stop.abort();
+    server.stop().await;
+    assert!(held.join_all().await[0].is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_under_load_loses_no_request() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let handler = move || {
+        let count = Arc::clone(&count);
+        async move {
+            tokio::task::yield_now().await;
+            count.fetch_add(1, Ordering::SeqCst);
+            "ok"
+        }
+    };
+    let server = Server::stacked(Router::new().route("/", get(handler)), &config()).await;
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (url, addr, stop) = (server.url("/"), server.addr, server.stop.clone());
+        // One client each: its connection is kept and used again until the server closes it.
+        let client = harness::client();
+        clients.spawn(async move {
+            let mut answered = 0;
+            loop {
+                let stopped = stop.is_requested();
+                match client.get(&url).send().await {
+                    Ok(response) => assert_eq!(response.text().await.unwrap(), "ok"),
+                    Err(error) => {
+                        // Only once the listener is gone may a request fail; none is taken then, see below.
+                        let gone = tokio::net::TcpStream::connect(addr).await.is_err();
+                        assert!(stopped && gone, "lost: {error:?}");
+                        return answered;
+                    }
+                }
+                answered += 1;
+            }
+        });
+    }
+    harness::until(|| taken.load(Ordering::SeqCst) > 500).await;
+    server.stop().await;
+    let answered: usize = clients.join_all().await.into_iter().sum();
+    assert_eq!(answered, taken.load(Ordering::SeqCst));
+}

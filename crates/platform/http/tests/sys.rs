@@ -1,0 +1,144 @@
+//! What operators and readers of the API see.
+
+mod harness;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use harness::{Server, get_text, problem};
+use kennel_app::{Check, Health};
+use kennel_core::BoxError;
+use kennel_http::sys::{self, Sys};
+use kennel_http::{HttpConfig, openapi};
+use kennel_telemetry::metrics::{self, BuildInfo};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+struct Switch(Arc<AtomicBool>);
+
+#[async_trait::async_trait]
+impl Check for Switch {
+    async fn check(&self) -> Result<(), BoxError> {
+        if self.0.load(Ordering::SeqCst) { Ok(()) } else { Err("password=hunter2".into()) }
+    }
+}
+
+async fn sys_server(health: &Health) -> Server {
+    let registry = metrics::registry();
+    let build = BuildInfo { service: "dogs", version: "1.2.3", git_sha: None };
+    metrics::register_build(&registry, &build).unwrap();
+    let router = sys::router(Sys { health: health.clone(), registry, build });
+    Server::start(router, &harness::config()).await
+}
+
+#[tokio::test]
+async fn readiness_follows_the_dependencies() {
+    let (up, health) = (Arc::new(AtomicBool::new(false)), Health::new());
+    health.register("database", Arc::new(Switch(Arc::clone(&up))));
+    health.open().await;
+    let server = sys_server(&health).await;
+    let response = harness::client().get(server.url("/ready")).send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    let report: Value = response.json().await.unwrap();
+    assert_eq!((&report["ready"], &report["checks"][0]["name"]), (&json!(false), &json!("database")));
+    assert_eq!(report["checks"][0]["status"], "down");
+    assert!(!report.to_string().contains("hunter2"), "{report}");
+    assert!(get_text(harness::client().get(server.url("/live"))).await.contains("live"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_ready_process_says_so() {
+    let health = Health::new();
+    health.open().await;
+    let server = sys_server(&health).await;
+    assert!(get_text(harness::client().get(server.url("/ready"))).await.contains(r#""ready":true"#));
+    health.close();
+    assert_eq!(harness::client().get(server.url("/ready")).send().await.unwrap().status(), 503);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_and_version_are_told() {
+    let server = sys_server(&Health::new()).await;
+    let client = harness::client();
+    let text = get_text(client.get(server.url("/metrics"))).await;
+    assert!(text.contains("build_info{") && text.contains("version=\"1.2.3\""), "{text}");
+    let version: Value = serde_json::from_str(&get_text(client.get(server.url("/version"))).await).unwrap();
+    assert_eq!(version, json!({ "service": "dogs", "version": "1.2.3" }));
+    let (parts, _) = problem(client.get(server.url("/nothing"))).await;
+    assert_eq!(parts.status, 404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_profile_has_limits() {
+    let server = sys_server(&Health::new()).await;
+    let client = harness::client();
+    for query in ["seconds=0", "seconds=61", "seconds=x", "minutes=1"] {
+        let (parts, body) = problem(client.get(server.url(&format!("/debug/pprof/profile?{query}")))).await;
+        assert_eq!(parts.status, 422, "{query}: {body}");
+    }
+    server.stop().await;
+}
+
+#[cfg(not(feature = "pprof"))]
+#[tokio::test]
+async fn a_profile_that_is_not_compiled_in_is_told() {
+    let server = sys_server(&Health::new()).await;
+    let (parts, _) = problem(harness::client().get(server.url("/debug/pprof/profile?seconds=1"))).await;
+    assert_eq!(parts.status, 501);
+    server.stop().await;
+}
+
+#[cfg(feature = "pprof")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn profiles_are_taken_one_at_a_time() {
+    let server = sys_server(&Health::new()).await;
+    let profile = || harness::client().get(server.url("/debug/pprof/profile?seconds=1")).send();
+    let (first, second) = tokio::join!(profile(), profile());
+    let mut statuses = [first.unwrap().status().as_u16(), second.unwrap().status().as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409]);
+    server.stop().await;
+}
+
+#[derive(OpenApi)]
+#[openapi(info(title = "Dogs", version = "1.2.3"))]
+struct Api;
+
+async fn api_server() -> Server {
+    let config = HttpConfig { ..harness::config() };
+    let router = Router::new().merge(openapi::routes(&Api::openapi()).unwrap());
+    Server::stacked(router, &config).await
+}
+
+#[tokio::test]
+async fn the_description_and_its_page_are_served() {
+    let server = api_server().await;
+    let client = harness::client();
+    let description: Value = serde_json::from_str(&get_text(client.get(server.url("/openapi.json"))).await).unwrap();
+    assert_eq!(description["info"]["title"], "Dogs");
+    for path in ["/documentation", "/documentation/", "/swagger"] {
+        let response = client.get(server.url(path)).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.url().path()), (200, "/documentation/"), "{path}");
+        let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.contains("script-src 'self'"), "{policy}");
+        let page = response.text().await.unwrap();
+        assert!(page.contains("swagger-ui-bundle.js") && !page.contains("<script>"), "{page}");
+    }
+    let set_up = get_text(client.get(server.url("/documentation/swagger-initializer.js"))).await;
+    assert!(set_up.contains("/openapi.json"), "{set_up}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_asset_that_is_not_there_is_a_problem() {
+    let server = api_server().await;
+    for path in ["/documentation/none.js", "/documentation/../../etc/passwd", "/documentation/%2e%2e/Cargo.toml"] {
+        let (parts, _) = problem(harness::client().get(server.url(path))).await;
+        assert_eq!(parts.status, 404, "{path}");
+    }
+    server.stop().await;
+}
