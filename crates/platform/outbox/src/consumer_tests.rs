@@ -1,0 +1,407 @@
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kennel_core::RepoError;
+use kennel_core::broker::BrokerError;
+use opentelemetry::trace::SpanKind;
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::*;
+use crate::fakes::{Broker, MemoryInbox, Settled, TestClock, beside, event, eventually, in_trace, trace_spans};
+
+/// What the handler does with an event, by its id and how often it has seen it.
+type Script = Box<dyn Fn(u128, u32) -> Reaction + Send + Sync>;
+
+#[derive(Clone, Copy)]
+enum Reaction {
+    Done,
+    Recorded,
+    Retry,
+    Permanent,
+    Panic,
+    Hang,
+}
+
+struct Scripted {
+    script: Script,
+    calls: Mutex<BTreeMap<u128, u32>>,
+    order: Mutex<Vec<u128>>,
+    traces: Mutex<Vec<String>>,
+    running: AtomicU32,
+    most: AtomicU32,
+    held: watch::Sender<bool>,
+}
+
+impl Scripted {
+    fn new(script: impl Fn(u128, u32) -> Reaction + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            script: Box::new(script),
+            calls: Mutex::default(),
+            order: Mutex::default(),
+            traces: Mutex::default(),
+            running: AtomicU32::new(0),
+            most: AtomicU32::new(0),
+            held: watch::Sender::new(false),
+        })
+    }
+
+    fn calls(&self, id: u128) -> u32 {
+        self.calls.lock().unwrap().get(&id).copied().unwrap_or(0)
+    }
+
+    fn order(&self) -> Vec<u128> {
+        self.order.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Handler for Scripted {
+    fn accepts(&self, event: &Event) -> bool {
+        assert_ne!(event.name, "dogs.mad", "mad dogs panic early");
+        event.name != "dogs.other"
+    }
+
+    async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError> {
+        assert_eq!((receipt.group.as_str(), receipt.event), ("thumbnails", event.id));
+        let id = event.id.as_u128();
+        let call = *self.calls.lock().unwrap().entry(id).and_modify(|calls| *calls += 1).or_insert(1);
+        self.order.lock().unwrap().push(id);
+        self.traces.lock().unwrap().extend(propagation::current().map(|trace| trace.traceparent));
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        self.held.subscribe().wait_for(|held| !held).await.unwrap();
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        match (self.script)(id, call) {
+            Reaction::Done => Ok(Handled::Done),
+            Reaction::Recorded => Ok(Handled::Recorded),
+            Reaction::Retry => Err(HandlerError::Retry(RepoError::Unavailable("no disk".into()).into())),
+            Reaction::Permanent => Err(HandlerError::Permanent("not a picture".into())),
+            Reaction::Panic => panic!("the bowl is empty"),
+            Reaction::Hang => std::future::pending().await,
+        }
+    }
+}
+
+struct Setup {
+    broker: Broker,
+    inbox: Arc<MemoryInbox>,
+    registry: Registry,
+    metrics: ConsumerMetrics,
+    config: ConsumerConfig,
+}
+
+fn setup() -> Setup {
+    let registry = Registry::new();
+    Setup {
+        broker: Broker::default(),
+        inbox: Arc::default(),
+        metrics: ConsumerMetrics::register(&registry).unwrap(),
+        registry,
+        config: ConsumerConfig { max_attempts: 3, ..ConsumerConfig::default() },
+    }
+}
+
+impl Setup {
+    fn consumer(&self, handler: &Arc<Scripted>) -> Consumer {
+        let ports = ConsumerPorts {
+            subscriber: Arc::new(self.broker.clone()),
+            inbox: Arc::clone(&self.inbox) as Arc<dyn Inbox>,
+            clock: TestClock::new(),
+            metrics: self.metrics.clone(),
+        };
+        let handler = Arc::clone(handler) as Arc<dyn Handler>;
+        Consumer::new("thumbnails", "dogs", handler, self.config, ports)
+    }
+
+    fn send(&self, ids: impl IntoIterator<Item = u128>, key: &str) {
+        for id in ids {
+            self.broker.send(event(id, key));
+        }
+    }
+
+    async fn until_settled(&self, count: usize) -> Vec<Settled> {
+        eventually("settled", || self.broker.settled().len() >= count).await;
+        self.broker.settled()
+    }
+
+    fn counted(&self, outcome: Outcome) -> u64 {
+        let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let name = "broker_consumed_total";
+        let series = format!(r#"{name}{{group="thumbnails",outcome="{}",topic="dogs"}} "#, outcome.label());
+        text.lines().find_map(|line| line.strip_prefix(&series)).map_or(0, |count| count.parse().unwrap())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_takes_effect_once() {
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    beside(setup.consumer(&handler), async {
+        setup.send([1, 1, 2, 1], "rex");
+        setup.until_settled(4).await;
+    })
+    .await;
+    assert_eq!(setup.broker.acks(), [1, 1, 2, 1]);
+    assert_eq!((handler.calls(1), handler.calls(2)), (1, 1));
+    assert_eq!((setup.counted(Outcome::Ok), setup.counted(Outcome::Duplicate)), (2, 2));
+
+    // Another process of the group, later on.
+    let later = Scripted::new(|_, _| Reaction::Done);
+    beside(setup.consumer(&later), async {
+        setup.send([2], "rex");
+        setup.until_settled(5).await;
+    })
+    .await;
+    assert_eq!(later.calls(2), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_the_handler_recorded_is_left_to_it() {
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Recorded);
+    beside(setup.consumer(&handler), async {
+        setup.send([1], "rex");
+        setup.until_settled(1).await;
+    })
+    .await;
+    assert!(!setup.inbox.seen("thumbnails", event(1, "rex").id).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_no_interest_are_settled_untouched() {
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    beside(setup.consumer(&handler), async {
+        setup.broker.send(Event { name: "dogs.other".to_owned(), ..event(1, "rex") });
+        setup.until_settled(1).await;
+    })
+    .await;
+    assert_eq!((setup.broker.acks(), handler.calls(1)), (vec![1], 0));
+    assert_eq!(setup.counted(Outcome::Ignored), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_tried_again_after_growing_waits() {
+    let setup = setup();
+    let handler = Scripted::new(|_, call| if call < 3 { Reaction::Retry } else { Reaction::Done });
+    let settled = beside(setup.consumer(&handler), async {
+        setup.send([1], "rex");
+        setup.until_settled(3).await
+    })
+    .await;
+    let [Settled::Nack(1, first), Settled::Nack(1, second), Settled::Ack(1)] = settled[..] else {
+        panic!("{settled:?}");
+    };
+    let millis = Duration::from_millis;
+    assert!(first >= millis(100) && first <= millis(200), "{first:?}");
+    assert!(second >= millis(200) && second <= millis(400), "{second:?}");
+    assert_eq!((setup.counted(Outcome::Retry), setup.counted(Outcome::Ok)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_failing_becomes_a_dead_letter_with_its_reason() {
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Retry);
+    let settled = beside(setup.consumer(&handler), async {
+        setup.send([1], "rex");
+        setup.until_settled(3).await
+    })
+    .await;
+    let reason = "event cannot be handled now: storage is unavailable: no disk";
+    assert_eq!(settled[2], Settled::Dead(1, 3, reason.to_owned()));
+    assert_eq!((handler.calls(1), setup.counted(Outcome::DeadLetter)), (3, 1));
+    assert!(!setup.inbox.seen("thumbnails", event(1, "rex").id).await.unwrap(), "a replay would be taken as done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_never_work_becomes_a_dead_letter_at_once() {
+    let setup = setup();
+    let handler = Scripted::new(|id, _| if id == 1 { Reaction::Permanent } else { Reaction::Done });
+    let settled = beside(setup.consumer(&handler), async {
+        setup.send([1, 2], "rex");
+        setup.until_settled(2).await
+    })
+    .await;
+    assert_eq!(settled[0], Settled::Dead(1, 1, "event cannot be handled: not a picture".to_owned()));
+    assert_eq!(settled[1], Settled::Ack(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_and_hangs_stay_inside() {
+    let setup = setup();
+    let handler = Scripted::new(|id, _| match id {
+        1 => Reaction::Panic,
+        2 => Reaction::Hang,
+        _ => Reaction::Done,
+    });
+    let settled = beside(setup.consumer(&handler), async {
+        setup.send([1], "rex");
+        setup.send([2], "bella");
+        setup.broker.send(Event { name: "dogs.mad".to_owned(), ..event(3, "max") });
+        setup.send([4], "luna");
+        setup.until_settled(10).await
+    })
+    .await;
+    let dead = |id: u128, text: &str| {
+        settled
+            .iter()
+            .any(|settled| matches!(settled, Settled::Dead(dead, 3, reason) if *dead == id && reason.contains(text)))
+    };
+    assert!(dead(1, "the bowl is empty"), "{settled:?}");
+    assert!(dead(2, "elapsed"), "{settled:?}");
+    assert!(dead(3, "mad dogs panic early"), "{settled:?}");
+    assert_eq!(setup.broker.acks(), [4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_inbox_never_makes_a_dead_letter() {
+    let setup = setup();
+    setup.inbox.failing.store(8, Ordering::SeqCst);
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    let settled = beside(setup.consumer(&handler), async {
+        setup.send([1], "rex");
+        eventually("acknowledged", || setup.broker.acks() == [1]).await;
+        setup.broker.settled()
+    })
+    .await;
+    assert_eq!((settled.len(), handler.calls(1)), (9, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_go_side_by_side_and_each_in_order() {
+    let mut setup = setup();
+    setup.config.concurrency = 3;
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    handler.held.send_replace(true);
+    beside(setup.consumer(&handler), async {
+        setup.send([1, 2], "rex");
+        setup.send([3], "bella");
+        setup.send([4], "max");
+        eventually("two keys at work", || handler.order() == [1, 3]).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(handler.order(), [1, 3], "the second of a key waits, and the fourth is over the limit");
+        assert_eq!(setup.broker.queued(), 1);
+        handler.held.send_replace(false);
+        setup.until_settled(4).await;
+    })
+    .await;
+    let order = handler.order();
+    let place = |id| order.iter().position(|other| *other == id).unwrap();
+    assert!(place(1) < place(2), "{order:?}");
+    assert_eq!(handler.most.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_fails_is_joined_again_for_ever() {
+    let setup = setup();
+    setup.broker.refuse(50);
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    let mut consumer = setup.consumer(&handler);
+    consumer.place = Place::new(
+        Arc::new(setup.broker.clone()),
+        "dogs",
+        "thumbnails",
+        Group::Shared("thumbnails".to_owned()),
+        Backoff { min: Duration::from_millis(1), max: Duration::from_secs(1) },
+        setup.metrics.clone(),
+    );
+    beside(consumer, async {
+        setup.send([1], "rex");
+        setup.until_settled(1).await;
+        setup.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
+        setup.send([2], "rex");
+        setup.until_settled(2).await;
+        setup.broker.interrupt(None);
+        setup.send([3], "rex");
+        setup.until_settled(3).await;
+        assert_eq!(setup.broker.subscriptions(), 3);
+        setup.broker.interrupt(Some(BrokerError::Corrupt("not ours".into())));
+        setup.send([4], "rex");
+        setup.until_settled(4).await;
+        assert_eq!(setup.broker.subscriptions(), 3, "a message that is not ours breaks nothing");
+    })
+    .await;
+    assert_eq!(setup.broker.acks(), [1, 2, 3, 4]);
+    let text = prometheus::TextEncoder::new().encode_to_string(&setup.registry.gather()).unwrap();
+    let errors = r#"broker_subscription_errors_total{group="thumbnails",topic="dogs"} 53"#;
+    assert!(text.contains(errors), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_group_is_joined_before_the_run() {
+    let setup = setup();
+    let mut consumer = setup.consumer(&Scripted::new(|_, _| Reaction::Done));
+    consumer.init().await.unwrap();
+    assert_eq!(setup.broker.subscriptions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_hand_is_finished_before_the_end_and_the_rest_is_left() {
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    handler.held.send_replace(true);
+    let stop = Stop::new();
+    let ((), ended) = tokio::join!(
+        async {
+            setup.send([1, 2], "rex");
+            eventually("both in hand", || setup.broker.queued() == 0 && handler.order() == [1]).await;
+            stop.request();
+            setup.send([3], "rex");
+            sleep(Duration::from_secs(1)).await;
+            handler.held.send_replace(false);
+        },
+        Box::new(setup.consumer(&handler)).run(stop.clone())
+    );
+    ended.unwrap();
+    assert_eq!((setup.broker.acks(), handler.order()), (vec![1], vec![1]));
+    assert_eq!(setup.broker.queued(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_waits_for_nobody() {
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Hang);
+    let stop = Stop::new();
+    let began = Instant::now();
+    let ((), ended) = tokio::join!(
+        async {
+            setup.send([1], "rex");
+            eventually("in hand", || handler.order() == [1]).await;
+            stop.abort();
+        },
+        Box::new(setup.consumer(&handler)).run(stop.clone())
+    );
+    ended.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(setup.broker.queued(), 1, "it is delivered again");
+}
+
+#[tokio::test]
+async fn handling_goes_on_in_the_trace_of_the_event() {
+    let (_subscriber, spans) = trace_spans();
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    beside(setup.consumer(&handler), async {
+        setup.broker.send(in_trace(event(1, "rex"), trace));
+        setup.until_settled(1).await;
+    })
+    .await;
+    let spans = spans.get_finished_spans().unwrap();
+    let [span] = spans.as_slice() else { panic!("{spans:?}") };
+    assert_eq!((span.name.as_ref(), &span.span_kind), ("process dogs", &SpanKind::Consumer));
+    assert_eq!(span.span_context.trace_id().to_string(), trace);
+    assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
+    let inside = handler.traces.lock().unwrap().clone();
+    assert!(inside[0].contains(trace) && inside[0].contains(&span.span_context.span_id().to_string()), "{inside:?}");
+}
+
+#[test]
+fn reasons_have_a_limit() {
+    let long = HandlerError::Permanent("\u{fc}".repeat(2_000).into());
+    let text = reason(&long);
+    assert!(text.len() <= MAX_REASON_BYTES && text.len() > MAX_REASON_BYTES - 2, "{}", text.len());
+}

@@ -1,0 +1,128 @@
+//! Shows the events of a topic live to many listeners inside the process, with what they missed before.
+
+mod hub;
+mod listener;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use kennel_app::{Component, Phase, Stop};
+use kennel_core::{BoxError, Event, Group, Outbox, Subscriber};
+use uuid::Uuid;
+
+use crate::feed::hub::Hub;
+use crate::feed::listener::Listener;
+use crate::place::Place;
+use crate::{Backoff, ConsumerMetrics};
+
+/// How a feed works.
+#[derive(Debug, Clone, Copy)]
+pub struct FeedConfig {
+    /// Events kept for listeners that are slow or come back; who falls further behind reads the history.
+    pub buffer: usize,
+    /// Events read from the history at a time; at least one.
+    pub page: u32,
+    /// The wait before subscribing again.
+    pub backoff: Backoff,
+}
+
+impl Default for FeedConfig {
+    fn default() -> Self {
+        Self {
+            buffer: 1_024,
+            page: 100,
+            backoff: Backoff { min: Duration::from_millis(200), max: Duration::from_secs(10) },
+        }
+    }
+}
+
+/// What a listener is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeedItem {
+    /// It happened.
+    Event(Arc<Event>),
+    /// Something was missed that can no longer be told: what the listener knows may be out of date.
+    Reset,
+}
+
+/// Fans the events of a topic out to listeners. Clones share one feed; one of them runs as a component.
+///
+/// It stops together with the transports, so that open listeners do not hold up their draining.
+#[derive(Clone)]
+pub struct Feed {
+    topic: &'static str,
+    config: FeedConfig,
+    subscriber: Arc<dyn Subscriber>,
+    outbox: Arc<dyn Outbox>,
+    metrics: ConsumerMetrics,
+    hub: Arc<Hub>,
+}
+
+impl Feed {
+    /// A feed of `topic` that nobody runs yet; listeners can open it already.
+    pub fn new(
+        topic: &'static str,
+        subscriber: Arc<dyn Subscriber>,
+        outbox: Arc<dyn Outbox>,
+        config: FeedConfig,
+        metrics: ConsumerMetrics,
+    ) -> Self {
+        let hub = Arc::new(Hub::new(config.buffer.max(1)));
+        Self { topic, config, subscriber, outbox, metrics, hub }
+    }
+
+    /// The events after `last`, each once and in the order of their publishing, and then live for as long as the
+    /// process serves; with `None`, only the live ones. One [`FeedItem::Reset`] stands for what cannot be told.
+    ///
+    /// The stream also ends when the history cannot be read: opening again with the last id seen resumes it.
+    pub fn open(&self, last: Option<Uuid>) -> impl Stream<Item = FeedItem> + Send + use<> {
+        let listener = Listener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
+        unfold(listener, |mut listener| async {
+            let item = listener.next().await?;
+            Some((item, listener))
+        })
+    }
+}
+
+#[async_trait]
+impl Component for Feed {
+    fn name(&self) -> &'static str {
+        "feed"
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Transport
+    }
+
+    async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
+        let subscriber = Arc::clone(&self.subscriber);
+        let metrics = self.metrics.clone();
+        let mut place = Place::new(subscriber, self.topic, "feed", Group::Broadcast, self.config.backoff, metrics);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = stop.requested() => break,
+                next = place.next() => next,
+            };
+            match next {
+                None => self.hub.interrupt(),
+                Some(delivery) => {
+                    self.hub.push(Arc::new(delivery.event.clone()));
+                    if let Err(error) = delivery.ack().await {
+                        let cause = &error as &dyn std::error::Error;
+                        tracing::warn!(error = cause, topic = self.topic, "delivery cannot be settled");
+                    }
+                }
+            }
+        }
+        self.hub.close();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

@@ -1,0 +1,118 @@
+//! Where a feed's listeners meet: the latest events, and a channel for the next ones.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kennel_core::Event;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// What goes to every listener.
+#[derive(Debug, Clone)]
+pub(crate) enum Live {
+    /// An event.
+    Event(Arc<Event>),
+    /// Events before this point may be missing.
+    Gap,
+}
+
+/// A listener's way in: events from now on, and the ones just before that it may need to reach back to.
+pub(crate) struct Entry {
+    pub(crate) live: broadcast::Receiver<Live>,
+    pub(crate) latest: Vec<Arc<Event>>,
+}
+
+pub(crate) struct Hub {
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None` once the feed has ended.
+    live: Option<broadcast::Sender<Live>>,
+    /// The latest events without a gap between them, oldest first. They bridge the time between the publishing of
+    /// an event and its appearance in the history.
+    latest: VecDeque<Arc<Event>>,
+    capacity: usize,
+}
+
+impl Hub {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let live = Some(broadcast::Sender::new(capacity));
+        Self { state: Mutex::new(State { live, latest: VecDeque::new(), capacity }) }
+    }
+
+    pub(crate) fn push(&self, event: Arc<Event>) {
+        let mut state = self.state();
+        let state = &mut *state;
+        // Published again after a failure; every listener has had it.
+        if state.latest.iter().rev().any(|known| known.id == event.id) {
+            return;
+        }
+        if state.latest.len() == state.capacity {
+            state.latest.pop_front();
+        }
+        state.latest.push_back(Arc::clone(&event));
+        send(state.live.as_ref(), Live::Event(event));
+    }
+
+    /// Tells that events may have been missed.
+    pub(crate) fn interrupt(&self) {
+        let mut state = self.state();
+        state.latest.clear();
+        send(state.live.as_ref(), Live::Gap);
+    }
+
+    /// Ends the streams of all listeners, present and future.
+    pub(crate) fn close(&self) {
+        self.state().live = None;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().live.is_none()
+    }
+
+    /// `None` once the feed has ended.
+    pub(crate) fn enter(&self) -> Option<Entry> {
+        let state = self.state();
+        let live = state.live.as_ref()?.subscribe();
+        Some(Entry { live, latest: state.latest.iter().cloned().collect() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn send(live: Option<&broadcast::Sender<Live>>, item: Live) {
+    if let Some(live) = live {
+        // Without listeners nobody needs it.
+        live.send(item).ok();
+    }
+}
+
+/// The ids that a listener was last given.
+pub(crate) struct Recent {
+    ids: HashSet<Uuid>,
+    order: VecDeque<Uuid>,
+    capacity: usize,
+}
+
+impl Recent {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { ids: HashSet::new(), order: VecDeque::new(), capacity }
+    }
+
+    /// Adds an id, forgetting the oldest beyond the capacity; false when it is there already.
+    pub(crate) fn insert(&mut self, id: Uuid) -> bool {
+        if !self.ids.insert(id) {
+            return false;
+        }
+        self.order.push_back(id);
+        if self.order.len() > self.capacity
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        true
+    }
+}

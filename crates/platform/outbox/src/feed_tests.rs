@@ -1,0 +1,229 @@
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use kennel_core::broker::BrokerError;
+use prometheus::Registry;
+
+use super::*;
+use crate::fakes::{Broker, MemoryOutbox, beside, event, eventually};
+
+struct Setup {
+    broker: Broker,
+    outbox: Arc<MemoryOutbox>,
+    feed: Feed,
+}
+
+fn setup(buffer: usize) -> Setup {
+    let (broker, outbox) = (Broker::default(), Arc::new(MemoryOutbox::default()));
+    let config = FeedConfig { buffer, page: 3, ..FeedConfig::default() };
+    let metrics = ConsumerMetrics::register(&Registry::new()).unwrap();
+    let store = Arc::clone(&outbox) as Arc<dyn Outbox>;
+    let feed = Feed::new("dogs", Arc::new(broker.clone()), store, config, metrics);
+    Setup { broker, outbox, feed }
+}
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// An event's number, or 0 for a reset.
+fn number(item: &FeedItem) -> u128 {
+    match item {
+        FeedItem::Event(event) => event.id.as_u128(),
+        FeedItem::Reset => 0,
+    }
+}
+
+async fn take(stream: &mut (impl Stream<Item = FeedItem> + Unpin), count: usize) -> Vec<u128> {
+    stream.take(count).map(|item| number(&item)).collect().await
+}
+
+impl Setup {
+    /// Publishes an event as the relay does: first the broker has it, then the history.
+    async fn publish(&self, number: u128) {
+        self.go_live(number).await;
+        self.outbox.past(event(number, "rex"));
+    }
+
+    async fn go_live(&self, number: u128) {
+        self.broker.send(event(number, "rex"));
+        eventually("fanned out", || self.broker.acks().contains(&number)).await;
+    }
+
+    async fn joined(&self, times: u32) {
+        eventually("joined", || self.broker.subscriptions() == times).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_listener_gets_what_happens() {
+    let setup = setup(16);
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let (mut one, mut two) = (pin!(setup.feed.open(None)), pin!(setup.feed.open(None)));
+        setup.publish(1).await;
+        let mut late = pin!(setup.feed.open(None));
+        setup.publish(2).await;
+        assert_eq!(take(&mut one, 2).await, [1, 2]);
+        assert_eq!(take(&mut two, 2).await, [1, 2]);
+        assert_eq!(take(&mut late, 1).await, [2]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_gets_what_it_missed_and_goes_on_live() {
+    let setup = setup(16);
+    for number in 1..=10 {
+        setup.outbox.past(event(number, "rex"));
+    }
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut stream = pin!(setup.feed.open(Some(id(2))));
+        assert_eq!(take(&mut stream, 4).await, [3, 4, 5, 6]);
+        setup.publish(11).await;
+        assert_eq!(take(&mut stream, 5).await, [7, 8, 9, 10, 11]);
+        setup.publish(12).await;
+        assert_eq!(take(&mut stream, 1).await, [12]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_live_before_it_is_history_is_not_missed() {
+    let setup = setup(16);
+    setup.outbox.past(event(1, "rex"));
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        setup.publish(2).await;
+        setup.go_live(3).await;
+        let mut stream = pin!(setup.feed.open(Some(id(1))));
+        assert_eq!(take(&mut stream, 2).await, [2, 3]);
+        setup.outbox.past(event(3, "rex"));
+        setup.publish(4).await;
+        assert_eq!(take(&mut stream, 1).await, [4]);
+        let mut again = pin!(setup.feed.open(Some(id(3))));
+        assert_eq!(take(&mut again, 1).await, [4]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_topics_are_passed_over() {
+    let setup = setup(16);
+    setup.outbox.past(event(1, "rex"));
+    for number in 2..=9 {
+        setup.outbox.past(Event { topic: "cats".to_owned(), ..event(number, "tom") });
+    }
+    setup.outbox.past(event(10, "rex"));
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut stream = pin!(setup.feed.open(Some(id(1))));
+        assert_eq!(take(&mut stream, 1).await, [10]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_told_is_one_reset() {
+    let setup = setup(16);
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        setup.publish(1).await;
+        let mut stream = pin!(setup.feed.open(Some(id(99))));
+        setup.publish(2).await;
+        assert_eq!(take(&mut stream, 2).await, [0, 2]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_listener_catches_up_from_the_history() {
+    let setup = setup(4);
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        setup.publish(1).await;
+        let mut slow = pin!(setup.feed.open(Some(id(1))));
+        setup.publish(2).await;
+        assert_eq!(take(&mut slow, 1).await, [2]);
+        for number in 3..=40 {
+            setup.publish(number).await;
+        }
+        assert_eq!(take(&mut slow, 38).await, (3..=40).collect::<Vec<_>>());
+        assert_eq!(slow.next().now_or_never(), None, "nothing comes twice");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_break_in_the_subscription_is_filled_from_the_history() {
+    let setup = setup(16);
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut stream = pin!(setup.feed.open(None));
+        setup.publish(1).await;
+        assert_eq!(take(&mut stream, 1).await, [1]);
+        setup.broker.refuse(5);
+        setup.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
+        eventually("away", || setup.broker.refusals_left() < 5).await;
+        setup.outbox.past(event(2, "rex"));
+        setup.joined(2).await;
+        setup.publish(3).await;
+        assert_eq!(take(&mut stream, 2).await, [2, 3]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_break_without_an_event_to_go_on_from_is_a_reset() {
+    let setup = setup(16);
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut stream = pin!(setup.feed.open(None));
+        setup.broker.interrupt(None);
+        setup.joined(2).await;
+        setup.publish(1).await;
+        assert_eq!(take(&mut stream, 2).await, [0, 1]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_published_twice_is_told_once() {
+    let setup = setup(16);
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut stream = pin!(setup.feed.open(None));
+        for number in [1, 2, 1, 2, 3] {
+            setup.broker.send(event(number, "rex"));
+        }
+        assert_eq!(take(&mut stream, 3).await, [1, 2, 3]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn listeners_end_with_the_feed() {
+    let setup = setup(16);
+    setup.outbox.past(event(1, "rex"));
+    let mut open = pin!(setup.feed.open(None));
+    let mut behind = pin!(setup.feed.open(Some(id(1))));
+    beside(setup.feed.clone(), setup.joined(1)).await;
+    let left: BTreeSet<_> = open.by_ref().map(|item| number(&item)).collect().await;
+    assert!(left.is_subset(&BTreeSet::from([0])), "{left:?}");
+    assert_eq!(behind.next().await, None);
+    assert_eq!(pin!(setup.feed.open(Some(id(1)))).next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_cannot_be_read_ends_the_stream() {
+    let setup = setup(16);
+    setup.outbox.past(event(1, "rex"));
+    setup.outbox.past(event(2, "rex"));
+    setup.outbox.down.store(true, Ordering::SeqCst);
+    assert_eq!(pin!(setup.feed.open(Some(id(1)))).next().await, None);
+    setup.outbox.down.store(false, Ordering::SeqCst);
+    assert_eq!(take(&mut pin!(setup.feed.open(Some(id(1)))), 1).await, [2]);
+}

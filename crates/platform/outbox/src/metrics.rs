@@ -1,0 +1,134 @@
+//! What the relay and the consumers tell Prometheus.
+
+use std::time::Duration;
+
+use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Metrics of the relay. Clones feed the same series.
+#[derive(Debug, Clone)]
+pub struct RelayMetrics {
+    pub(crate) pending: IntGauge,
+    pub(crate) oldest: Gauge,
+    pub(crate) relay: Histogram,
+    pub(crate) published: IntCounter,
+    pub(crate) leader: IntGauge,
+}
+
+impl RelayMetrics {
+    /// Makes and registers them.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let relay = HistogramOpts::new("outbox_relay_seconds", "Time from an event's happening until it is published")
+            .buckets(LATENCY_BUCKETS.to_vec());
+        let metrics = Self {
+            pending: IntGauge::new("outbox_pending", "Events that wait to be published")?,
+            oldest: Gauge::new("outbox_oldest_seconds", "Age of the oldest event that waits; 0 when none does")?,
+            relay: Histogram::with_opts(relay)?,
+            published: IntCounter::new("outbox_published_total", "Events published")?,
+            leader: IntGauge::new("outbox_leader", "Whether this process publishes the outbox")?,
+        };
+        registry.register(Box::new(metrics.pending.clone()))?;
+        registry.register(Box::new(metrics.oldest.clone()))?;
+        registry.register(Box::new(metrics.relay.clone()))?;
+        registry.register(Box::new(metrics.published.clone()))?;
+        registry.register(Box::new(metrics.leader.clone()))?;
+        Ok(metrics)
+    }
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Ok,
+    Ignored,
+    Duplicate,
+    Retry,
+    DeadLetter,
+}
+
+impl Outcome {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Ignored => "ignored",
+            Self::Duplicate => "duplicate",
+            Self::Retry => "retry",
+            Self::DeadLetter => "dead_letter",
+        }
+    }
+}
+
+/// Metrics of all consumers of a process. Clones feed the same series.
+#[derive(Debug, Clone)]
+pub struct ConsumerMetrics {
+    consumed: IntCounterVec,
+    handle: HistogramVec,
+    errors: IntCounterVec,
+}
+
+impl ConsumerMetrics {
+    /// Makes and registers them.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let handle = HistogramOpts::new("consumer_handle_seconds", "Time a handler took for one event")
+            .buckets(LATENCY_BUCKETS.to_vec());
+        let consumed = Opts::new("broker_consumed_total", "Deliveries by what became of them");
+        let errors = Opts::new("broker_subscription_errors_total", "Subscriptions that could not be made, or failed");
+        let metrics = Self {
+            consumed: IntCounterVec::new(consumed, &["topic", "group", "outcome"])?,
+            handle: HistogramVec::new(handle, &["group"])?,
+            errors: IntCounterVec::new(errors, &["topic", "group"])?,
+        };
+        registry.register(Box::new(metrics.consumed.clone()))?;
+        registry.register(Box::new(metrics.handle.clone()))?;
+        registry.register(Box::new(metrics.errors.clone()))?;
+        Ok(metrics)
+    }
+
+    pub(crate) fn consumed(&self, topic: &'static str, group: &'static str, outcome: Outcome) {
+        self.consumed.with_label_values(&[topic, group, outcome.label()]).inc();
+    }
+
+    pub(crate) fn handled(&self, group: &'static str, took: Duration) {
+        self.handle.with_label_values(&[group]).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn subscription_error(&self, topic: &'static str, group: &'static str) {
+        self.errors.with_label_values(&[topic, group]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dashboards_depend_on_these_names() {
+        let registry = Registry::new();
+        let relay = RelayMetrics::register(&registry).unwrap();
+        relay.published.inc();
+        let consumer = ConsumerMetrics::register(&registry).unwrap();
+        for outcome in [Outcome::Ok, Outcome::Ignored, Outcome::Duplicate, Outcome::Retry, Outcome::DeadLetter] {
+            consumer.consumed("dogs", "thumbnails", outcome);
+        }
+        consumer.handled("thumbnails", Duration::from_millis(1));
+        consumer.subscription_error("dogs", "thumbnails");
+
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            "outbox_pending 0",
+            "outbox_oldest_seconds 0",
+            "outbox_relay_seconds_count 0",
+            "outbox_published_total 1",
+            "outbox_leader 0",
+            r#"broker_consumed_total{group="thumbnails",outcome="ok",topic="dogs"} 1"#,
+            r#"broker_consumed_total{group="thumbnails",outcome="ignored",topic="dogs"} 1"#,
+            r#"broker_consumed_total{group="thumbnails",outcome="duplicate",topic="dogs"} 1"#,
+            r#"broker_consumed_total{group="thumbnails",outcome="retry",topic="dogs"} 1"#,
+            r#"broker_consumed_total{group="thumbnails",outcome="dead_letter",topic="dogs"} 1"#,
+            r#"consumer_handle_seconds_count{group="thumbnails"} 1"#,
+            r#"broker_subscription_errors_total{group="thumbnails",topic="dogs"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Publishes what the outbox holds: in order, at least once, by one process at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::poll;
+use kennel_app::{Component, Stop};
+use kennel_core::broker::BrokerError;
+use kennel_core::{BoxError, Clock, Event, Outbox, Publisher, RepoError};
+use kennel_telemetry::propagation;
+use tokio::time::sleep;
+use tracing::{Instrument, Span};
+use uuid::Uuid;
+
+use crate::Backoff;
+use crate::lease::Lease;
+use crate::metrics::RelayMetrics;
+
+/// How the relay works.
+#[derive(Debug, Clone, Copy)]
+pub struct RelayConfig {
+    /// Events published together at most.
+    pub batch: u32,
+    /// How long the lease outlives a process that was killed; it is renewed three times as often.
+    pub lease_ttl: Duration,
+    /// How often to look for events that another process committed.
+    pub poll: Duration,
+    /// The wait after a failure.
+    pub backoff: Backoff,
+    /// How long a batch in hand may still take once a stop is asked for; afterwards it stays for the next start.
+    pub stop_grace: Duration,
+    /// How often the backlog is measured.
+    pub measure_every: Duration,
+    /// How long published events are kept for history, and receipts against repetition.
+    pub retention: Duration,
+    /// How often older ones are removed.
+    pub purge_every: Duration,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            batch: 100,
+            lease_ttl: Duration::from_secs(15),
+            poll: Duration::from_secs(1),
+            backoff: Backoff { min: Duration::from_millis(100), max: Duration::from_secs(10) },
+            stop_grace: Duration::from_secs(2),
+            measure_every: Duration::from_secs(5),
+            retention: Duration::from_hours(7 * 24),
+            purge_every: Duration::from_hours(1),
+        }
+    }
+}
+
+/// Publishes the events of an outbox, in the order of their commits, while it holds the outbox's lease.
+///
+/// An event is published again until the broker has taken it; none is skipped. One that the broker took just before
+/// a crash, or a failed mark, is published twice.
+pub struct Relay {
+    outbox: Arc<dyn Outbox>,
+    publisher: Arc<dyn Publisher>,
+    clock: Arc<dyn Clock>,
+    lease: Lease,
+    config: RelayConfig,
+    metrics: RelayMetrics,
+}
+
+/// Why a batch did not go out.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
+impl Relay {
+    /// A relay that competes for the lease as `holder`, an id of this process alone.
+    pub fn new(
+        outbox: Arc<dyn Outbox>,
+        publisher: Arc<dyn Publisher>,
+        clock: Arc<dyn Clock>,
+        holder: Uuid,
+        config: RelayConfig,
+        metrics: RelayMetrics,
+    ) -> Self {
+        let lease =
+            Lease::new(Arc::clone(&outbox), Arc::clone(&clock), holder, config.lease_ttl, metrics.leader.clone());
+        Self { outbox, publisher, clock, lease, config, metrics }
+    }
+
+    /// Publishes batch after batch until `stop`.
+    async fn lead(&self, stop: &Stop) {
+        let mut failures = 0;
+        while !stop.is_requested() {
+            tokio::select! {
+                () = stop.requested() => return,
+                () = self.lease.held() => {}
+            }
+            let Err(error) = self.step(stop).await else {
+                failures = 0;
+                continue;
+            };
+            failures += 1;
+            let delay = self.config.backoff.delay(failures);
+            tracing::warn!(error = &error as &dyn std::error::Error, failures, ?delay, "events cannot be relayed");
+            tokio::select! {
+                () = stop.requested() => return,
+                () = sleep(delay) => {}
+            }
+        }
+    }
+
+    /// Relays one batch, or waits until there may be one.
+    async fn step(&self, stop: &Stop) -> Result<(), RelayError> {
+        let mut wake = self.outbox.wait(self.config.poll);
+        // Armed before the reading, so that no commit falls between the two.
+        let woken = poll!(&mut wake).is_ready();
+        let events = self.outbox.pending(self.config.batch).await?;
+        if !events.is_empty() {
+            return self.relay(&events, stop).await;
+        }
+        if !woken {
+            tokio::select! {
+                () = stop.requested() => {}
+                () = wake => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the events and marks them, unless the lease is lost or the time to stop runs out on the way.
+    async fn relay(&self, events: &[Event], stop: &Stop) -> Result<(), RelayError> {
+        let span = batch_span(events);
+        tokio::select! {
+            published = self.publisher.publish(events).instrument(span.clone()) => published?,
+            // Whoever has the lease now publishes these; going on could bring them behind newer ones.
+            () = self.lease.lost() => return Ok(()),
+            () = self.out_of_time(stop) => return Ok(()),
+        }
+        self.mark(events).instrument(span).await
+    }
+
+    async fn mark(&self, events: &[Event]) -> Result<(), RelayError> {
+        if !self.lease.is_held() && !self.lease.ask().await? {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
+        let now = self.clock.now();
+        self.outbox.mark_published(&ids, now).await?;
+        for event in events {
+            self.metrics.relay.observe(now.since(event.time).as_secs_f64());
+        }
+        self.metrics.published.inc_by(ids.len() as u64);
+        Ok(())
+    }
+
+    async fn out_of_time(&self, stop: &Stop) {
+        stop.requested().await;
+        tokio::select! {
+            () = stop.aborted() => {}
+            () = sleep(self.config.stop_grace) => {}
+        }
+    }
+
+    /// Keeps the gauges true, leader or not; never ends.
+    async fn measure(&self) {
+        loop {
+            match self.outbox.backlog().await {
+                Ok(backlog) => {
+                    let oldest = backlog.oldest.map(|oldest| self.clock.now().since(oldest));
+                    self.metrics.pending.set(i64::try_from(backlog.pending).unwrap_or(i64::MAX));
+                    self.metrics.oldest.set(oldest.unwrap_or_default().as_secs_f64());
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "outbox backlog cannot be measured");
+                }
+            }
+            sleep(self.config.measure_every).await;
+        }
+    }
+
+    /// Removes what is older than the retention, while leader; never ends.
+    async fn tidy(&self) {
+        loop {
+            self.lease.held().await;
+            let before = self.clock.now().saturating_sub(self.config.retention);
+            match self.outbox.purge(before).await {
+                Ok(events) => tracing::debug!(events, "old events are removed"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "old events cannot be removed");
+                }
+            }
+            sleep(self.config.purge_every).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Component for Relay {
+    fn name(&self) -> &'static str {
+        "outbox-relay"
+    }
+
+    async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
+        // The lease is renewed beside the publishing, which takes as long as the broker likes.
+        tokio::select! {
+            () = self.lead(&stop) => {}
+            ((), (), ()) = async { tokio::join!(self.lease.keep(), self.measure(), self.tidy()) } => {}
+        }
+        self.lease.release().await;
+        Ok(())
+    }
+}
+
+/// The span of one publishing. Each event keeps the trace it happened in; the batch links to all of them.
+fn batch_span(events: &[Event]) -> Span {
+    let span = tracing::info_span!(
+        "outbox.publish",
+        otel.kind = "producer",
+        messaging.operation.name = "publish",
+        messaging.operation.r#type = "send",
+        messaging.batch.message_count = events.len(),
+    );
+    for trace in events.iter().filter_map(|event| event.trace.as_ref()) {
+        propagation::add_link(&span, trace);
+    }
+    span
+}
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

@@ -1,0 +1,248 @@
+use std::sync::atomic::Ordering;
+
+use kennel_core::Timestamp;
+use opentelemetry::trace::SpanKind;
+use prometheus::Registry;
+use tokio::time::Instant;
+
+use super::*;
+use crate::fakes::{Broker, MemoryOutbox, TestClock, beside, event, eventually, in_trace, trace_spans};
+
+const HOLDER: Uuid = Uuid::from_u128(7);
+const OTHER: Uuid = Uuid::from_u128(8);
+
+struct Setup {
+    outbox: Arc<MemoryOutbox>,
+    broker: Broker,
+    clock: Arc<TestClock>,
+    metrics: RelayMetrics,
+    config: RelayConfig,
+}
+
+fn setup() -> Setup {
+    // The poll is far off, so that only a wake-up can be quick.
+    let config = RelayConfig { batch: 3, poll: Duration::from_mins(10), ..RelayConfig::default() };
+    Setup {
+        outbox: Arc::default(),
+        broker: Broker::default(),
+        clock: TestClock::new(),
+        metrics: RelayMetrics::register(&Registry::new()).unwrap(),
+        config,
+    }
+}
+
+impl Setup {
+    fn relay(&self) -> Relay {
+        let outbox = Arc::clone(&self.outbox) as Arc<dyn Outbox>;
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        Relay::new(outbox, Arc::new(self.broker.clone()), clock, HOLDER, self.config, self.metrics.clone())
+    }
+
+    fn commit(&self, ids: impl IntoIterator<Item = u128>) {
+        self.outbox.commit(ids.into_iter().map(|id| event(id, "rex")));
+    }
+
+    async fn until_published(&self, ids: &[u128]) {
+        eventually("published", || self.outbox.published() == ids).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn publishes_what_waits_in_order_and_then_what_comes() {
+    let setup = setup();
+    setup.commit(1..=7);
+    let began = Instant::now();
+    beside(setup.relay(), async {
+        setup.until_published(&[1, 2, 3, 4, 5, 6, 7]).await;
+        setup.commit([8]);
+        setup.until_published(&[1, 2, 3, 4, 5, 6, 7, 8]).await;
+        assert_eq!(setup.metrics.leader.get(), 1);
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(1), "a commit wakes the relay: {:?}", began.elapsed());
+    assert_eq!(setup.broker.taken(), (1..=8).collect::<Vec<_>>());
+    assert_eq!(setup.metrics.published.get(), 8);
+    assert_eq!(setup.metrics.relay.get_sample_count(), 8);
+    assert_eq!((setup.outbox.holder(), setup.metrics.leader.get()), (None, 0), "the lease is given up at the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_another_process_is_found_by_the_poll() {
+    let mut setup = setup();
+    setup.config.poll = Duration::from_mins(2);
+    beside(setup.relay(), async {
+        eventually("leader", || setup.metrics.leader.get() == 1).await;
+        sleep(Duration::from_secs(1)).await;
+        setup.outbox.commit_silently(event(1, "rex"));
+        sleep(Duration::from_mins(1)).await;
+        assert_eq!(setup.outbox.published(), []);
+        setup.until_published(&[1]).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_broker_costs_neither_events_nor_their_order() {
+    let setup = setup();
+    setup.broker.refuse(7);
+    setup.commit(1..=5);
+    let began = Instant::now();
+    beside(setup.relay(), async {
+        eventually("refused once", || setup.broker.refusals_left() < 7).await;
+        assert_eq!(setup.outbox.published(), []);
+        setup.until_published(&[1, 2, 3, 4, 5]).await;
+    })
+    .await;
+    assert_eq!(setup.broker.taken(), [1, 2, 3, 4, 5]);
+    // 0.1 + 0.2 + ... + 6.4 s, each up to half shorter.
+    assert!(began.elapsed() >= Duration::from_millis(6_350), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_store_is_tried_again() {
+    let setup = setup();
+    setup.outbox.down.store(true, Ordering::SeqCst);
+    setup.commit([1]);
+    beside(setup.relay(), async {
+        sleep(Duration::from_mins(2)).await;
+        setup.outbox.down.store(false, Ordering::SeqCst);
+        setup.until_published(&[1]).await;
+        setup.outbox.down.store(true, Ordering::SeqCst);
+        setup.commit([2]);
+        sleep(Duration::from_mins(2)).await;
+        assert_eq!(setup.metrics.leader.get(), 0, "a lease that cannot be renewed runs out");
+        setup.outbox.down.store(false, Ordering::SeqCst);
+        setup.until_published(&[1, 2]).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_could_not_be_marked_are_published_again() {
+    let setup = setup();
+    setup.outbox.failing_marks.store(1, Ordering::SeqCst);
+    setup.commit([1, 2]);
+    beside(setup.relay(), setup.until_published(&[1, 2])).await;
+    assert_eq!(setup.broker.taken(), [1, 2, 1, 2]);
+    assert_eq!(setup.metrics.published.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_for_the_lease_and_measures_meanwhile() {
+    let setup = setup();
+    setup.outbox.hand_over(OTHER, Timestamp::from_millis(60_000).unwrap());
+    setup.commit([1, 2]);
+    beside(setup.relay(), async {
+        sleep(Duration::from_millis(59_900)).await;
+        assert_eq!(setup.broker.begun(), 0);
+        assert_eq!((setup.metrics.leader.get(), setup.metrics.pending.get()), (0, 2));
+        assert!(setup.metrics.oldest.get() >= 50.0, "{}", setup.metrics.oldest.get());
+        setup.until_published(&[1, 2]).await;
+        eventually("measured", || setup.metrics.pending.get() == 0).await;
+        assert!(setup.metrics.oldest.get() < f64::EPSILON);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_is_renewed_while_a_publishing_takes_long() {
+    let setup = setup();
+    setup.broker.hold(true);
+    setup.commit([1]);
+    beside(setup.relay(), async {
+        eventually("begun", || setup.broker.begun() == 1).await;
+        for _ in 0..100 {
+            sleep(setup.config.lease_ttl / 2).await;
+            let taken = setup.outbox.lease(OTHER, setup.clock.now(), setup.config.lease_ttl).await.unwrap();
+            assert!(!taken, "another took the lease after {:?}", setup.clock.now());
+        }
+        setup.broker.hold(false);
+        setup.until_published(&[1]).await;
+    })
+    .await;
+    assert_eq!(setup.broker.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_lost_on_the_way_leaves_the_events_to_the_next_leader() {
+    let setup = setup();
+    setup.broker.hold(true);
+    setup.commit([1]);
+    beside(setup.relay(), async {
+        eventually("begun", || setup.broker.begun() == 1).await;
+        setup.outbox.hand_over(OTHER, Timestamp::from_millis(100_000).unwrap());
+        eventually("noticed", || setup.metrics.leader.get() == 0).await;
+        setup.broker.hold(false);
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(setup.outbox.published(), []);
+        assert_eq!(setup.broker.taken(), [], "the publishing was broken off");
+        setup.until_published(&[1]).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_batch_in_hand_is_finished_before_the_end() {
+    let setup = setup();
+    setup.broker.hold(true);
+    setup.commit(1..=5);
+    let stop = Stop::new();
+    let ((), ended) = tokio::join!(
+        async {
+            eventually("begun", || setup.broker.begun() == 1).await;
+            stop.request();
+            sleep(setup.config.stop_grace / 2).await;
+            setup.broker.hold(false);
+        },
+        Box::new(setup.relay()).run(stop.clone())
+    );
+    ended.unwrap();
+    assert_eq!(setup.outbox.published(), [1, 2, 3]);
+    assert_eq!(setup.outbox.holder(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_broker_does_not_hold_up_the_end() {
+    let setup = setup();
+    setup.broker.hold(true);
+    setup.commit([1]);
+    let began = Instant::now();
+    beside(setup.relay(), eventually("begun", || setup.broker.begun() == 1)).await;
+    assert!(began.elapsed() < setup.config.stop_grace + Duration::from_secs(1));
+    assert_eq!(setup.outbox.published(), []);
+    assert_eq!(setup.outbox.holder(), None);
+}
+
+#[tokio::test]
+async fn a_batch_links_to_the_trace_of_each_event() {
+    let (_subscriber, spans) = trace_spans();
+    let setup = setup();
+    let traces = ["0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"];
+    setup.outbox.commit(traces.iter().zip(1..).map(|(trace, id)| in_trace(event(id, "rex"), trace)));
+    beside(setup.relay(), setup.until_published(&[1, 2])).await;
+
+    let spans = spans.get_finished_spans().unwrap();
+    let batch = spans.iter().find(|span| span.name == "outbox.publish").unwrap();
+    assert_eq!(batch.span_kind, SpanKind::Producer);
+    let links: Vec<_> = batch.links.iter().map(|link| link.span_context.trace_id().to_string()).collect();
+    assert_eq!(links, traces);
+    let kept: Vec<_> = setup.broker.taken_traces();
+    assert!(kept[0].contains(traces[0]) && kept[1].contains(traces[1]), "events keep their own traces: {kept:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_leader_removes_what_is_past_its_retention() {
+    let mut setup = setup();
+    setup.config.retention = Duration::from_hours(2);
+    setup.config.purge_every = Duration::from_mins(1);
+    setup.commit([1]);
+    beside(setup.relay(), async {
+        setup.until_published(&[1]).await;
+        sleep(Duration::from_secs(7_000)).await;
+        setup.commit([2]);
+        setup.until_published(&[1, 2]).await;
+        setup.until_published(&[2]).await;
+        assert!(setup.clock.now() >= Timestamp::from_millis(7_200_000).unwrap());
+    })
+    .await;
+}
