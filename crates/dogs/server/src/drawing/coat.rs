@@ -58,7 +58,9 @@ pub(super) enum Hide {
 /// A coat.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coat {
+    /// The ground colour of the head, and of all else.
     pub(super) base: Colour,
+    pub(super) trunk: Colour,
     /// The markings on the head and on the trunk.
     pub(super) mark: Colour,
     /// The third colour, where a marking has one.
@@ -85,6 +87,7 @@ impl Default for Coat {
 pub(super) const fn solid(base: Colour) -> Coat {
     Coat {
         base,
+        trunk: base,
         mark: base,
         third: base,
         face: Face::Plain,
@@ -102,6 +105,10 @@ impl Coat {
 
     const fn hide(self, hide: Hide, mark: Colour) -> Self {
         Self { hide, third: mark, ..self }
+    }
+
+    const fn trunk(self, trunk: Colour) -> Self {
+        Self { trunk, ..self }
     }
 
     const fn ears(self, ears: Colour) -> Self {
@@ -146,6 +153,7 @@ const fn pied(mark: Colour) -> Coat {
 const fn parti(mark: Colour) -> Coat {
     Coat {
         base: mark,
+        trunk: WHITE,
         mark: WHITE,
         third: mark,
         face: Face::Blaze,
@@ -255,10 +263,8 @@ pub(super) const AIREDALE: &[Coat] =
     &[solid(hex(0xb9_7a42)).hide(Hide::Saddle, BLACK), solid(hex(0xad_6b35)).hide(Hide::Saddle, hex(0x35_3034))];
 pub(super) const RUSSELL: &[Coat] = &[pied(hex(0xb8_7641)), pied(BLACK), blaze(hex(0xb8_7641))];
 pub(super) const CAIRN: &[Coat] = &[solid(WHEAT), solid(hex(0x8c_7a66)), solid(hex(0x5d_564f))];
-pub(super) const YORKIE: &[Coat] = &[
-    solid(hex(0xc2_8a4d)).hide(Hide::Saddle, hex(0x5c_6470)),
-    solid(hex(0xb0_763a)).hide(Hide::Saddle, hex(0x4a_505c)),
-];
+pub(super) const YORKIE: &[Coat] =
+    &[solid(hex(0xc2_8a4d)).trunk(hex(0x5c_6470)), solid(hex(0xb0_763a)).trunk(hex(0x4a_505c))];
 pub(super) const SCHNAUZER: &[Coat] = &[light(hex(0x77_787e), SILVER), light(hex(0x45_4549), SILVER), solid(BLACK)];
 pub(super) const POODLE: &[Coat] =
     &[solid(WHITE), solid(hex(0xc4_8a5a)), solid(BLACK), solid(hex(0x7a_4e34)), solid(SILVER)];

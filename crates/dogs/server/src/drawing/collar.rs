@@ -3,7 +3,7 @@
 use super::Look;
 use super::canvas::Canvas;
 use super::colour::{Colour, WHITE, hex};
-use super::shape::{Point, blob, curve, ellipse, polygon};
+use super::shape::{Point, band, curve, ellipse, polygon};
 
 /// What a dog wears around its neck.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,18 +27,11 @@ impl Default for Colour {
 pub(super) fn paint(canvas: &mut Canvas, look: &Look, (x, y): Point, half: f32, scale: f32) {
     let colour = look.collar;
     let (thick, sag) = (24.0 * scale, 20.0 * scale);
-    let band = [
-        (x - half, y - thick * 0.5),
-        (x, y + sag - thick * 0.5),
-        (x + half, y - thick * 0.5),
-        (x + half, y + thick * 0.5),
-        (x, y + sag + thick * 0.5),
-        (x - half, y + thick * 0.5),
-    ];
+    let band = band((x, y), half, thick, sag);
     let middle = (x, y + sag);
     match look.wear {
         Wear::Collar => {
-            canvas.fill(&band_of(&band), colour);
+            canvas.fill(&band, colour);
             tag(canvas, (x, middle.1 + 22.0 * scale), scale);
         }
         Wear::Bandana => {
@@ -53,10 +46,10 @@ pub(super) fn paint(canvas: &mut Canvas, look: &Look, (x, y): Point, half: f32, 
             for (dx, dy) in [(-0.5, 14.0), (0.0, 20.0), (0.5, 14.0), (-0.26, 46.0), (0.26, 46.0), (0.0, 76.0)] {
                 canvas.fill(&ellipse(x + half * dx, y + dy * scale, 6.0 * scale, 6.0 * scale), WHITE);
             }
-            canvas.fill(&band_of(&band), colour.darker(0.14));
+            canvas.fill(&band, colour.darker(0.14));
         }
         Wear::Bow => {
-            canvas.fill(&band_of(&band), colour);
+            canvas.fill(&band, colour);
             for side in [-1.0, 1.0] {
                 let wing = [
                     middle,
@@ -68,15 +61,6 @@ pub(super) fn paint(canvas: &mut Canvas, look: &Look, (x, y): Point, half: f32, 
             canvas.fill(&ellipse(middle.0, middle.1, 11.0 * scale, 13.0 * scale), colour.darker(0.26));
         }
     }
-}
-
-fn band_of(points: &[Point; 6]) -> super::shape::Shape {
-    let mut dense = points.to_vec();
-    // Doubled corners keep the ends square.
-    for index in [5, 3, 2, 0] {
-        dense.insert(index, points[index]);
-    }
-    blob(&dense)
 }
 
 fn tag(canvas: &mut Canvas, (x, y): Point, scale: f32) {

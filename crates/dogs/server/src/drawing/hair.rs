@@ -49,26 +49,18 @@ fn beard(canvas: &mut Canvas, look: &Look, x: f32) {
     let shape = shifted(&mirrored(&half), x, Edge::Tufted(15.0));
     canvas.fill(&shape, colour);
     strands(canvas, colour, (x, y + 24.0), m, head.chin + 18.0);
-    let lip = shade(colour, 0.6);
     for side in [-1.0, 1.0] {
-        let end = (x + side * m * 0.6, y + 40.0);
-        canvas.stroke(&curve((x, y + 30.0), (x + side * m * 0.35, y + 48.0), end), lip, 4.0);
         brow(canvas, head, colour.lighter(0.08), x, side);
     }
 }
 
 fn brow(canvas: &mut Canvas, head: &Head, colour: Colour, turn: f32, side: f32) {
     let x = turn * 0.5;
-    let (inner, outer) = (x + side * head.eye_x * 0.42, x + side * (head.eye_x + 26.0));
-    let y = -head.eye - 4.0;
-    let points = [
-        (inner, y - 16.0),
-        (f32::midpoint(inner, outer), y - 22.0),
-        (outer, y + 2.0),
-        (f32::midpoint(inner, outer), y + 8.0),
-        (inner, y + 6.0),
-    ];
-    canvas.fill(&outline(&points, Edge::Tufted(8.0)), colour);
+    let (inner, outer) = (x + side * head.eye_x * 0.5, x + side * (head.eye_x + 24.0));
+    let (middle, y) = (f32::midpoint(inner, outer), -head.eye - 15.0);
+    // High inside and low outside: a friendly face.
+    let points = [(inner, y - 17.0), (middle, y - 18.0), (outer, y + 10.0), (middle, y + 3.0), (inner, y + 1.0)];
+    canvas.fill(&outline(&points, Edge::Tufted(7.0)), colour);
 }
 
 /// A few lines that show how hair falls.
@@ -107,8 +99,8 @@ fn curtain(canvas: &mut Canvas, look: &Look, turn: f32) {
             (side * head.cheek * 1.12, head.chin * 0.2),
             (side * head.cheek * 1.16, head.chin * 1.1),
             (side * head.cheek * 0.86, head.chin * 1.2),
-            (side * head.cheek * 0.82, head.chin * 0.3),
-            (side * head.temple * 0.5, -head.crown * 0.46),
+            (side * head.cheek * 0.9, head.chin * 0.3),
+            (side * head.temple * 0.72, -head.crown * 0.4),
         ];
         canvas.fill(&outline(&points, Edge::Tufted(8.0)), colour);
         let moustache = [

@@ -33,11 +33,19 @@ pub(super) fn paint(canvas: &mut Canvas, look: &Look, mien: Mien, dice: &mut Dic
     if !ears::stand(head.ears) {
         ears::paint(canvas, look, mien.turn, dice);
     }
-    muzzle(canvas, look, mien);
+    let bearded = matches!(head.hair, Hair::Beard | Hair::Curtain);
+    if !bearded {
+        jaw(canvas, look, mien);
+    }
+    muzzle(canvas, look, mien.turn);
+    hair::front(canvas, look, mien.turn);
+    if bearded && mien.tongue {
+        tongue(canvas, head, mien.turn);
+    }
+    mouth(canvas, head, shade(look.muzzle(), 0.55), mien.turn);
     if head.hair != Hair::Fringe {
         eyes(canvas, look, mien.turn);
     }
-    hair::front(canvas, look, mien.turn);
     nose(canvas, head, coat, mien.turn);
 }
 
@@ -57,15 +65,29 @@ fn skull(head: &Head, turn: f32) -> Vec<Point> {
     points
 }
 
-fn muzzle(canvas: &mut Canvas, look: &Look, mien: Mien) {
-    let (head, colour) = (&look.build.head, look.muzzle());
-    let (width, y, x) = (head.muzzle, head.nose_y, mien.turn);
-    let lip = y + 46.0 + head.jowls * 0.5;
-    canvas.fill(&ellipse(x, lip, width * 0.46, 17.0), shade(colour, 0.22));
+/// The lower lip, and the tongue over it.
+fn jaw(canvas: &mut Canvas, look: &Look, mien: Mien) {
+    let head = &look.build.head;
+    let lip = shade(look.muzzle(), 0.22);
+    canvas.fill(&ellipse(mien.turn, lower_lip(head), head.muzzle * 0.46, 17.0), lip);
     if mien.tongue {
-        canvas.fill(&ellipse(x + 2.0, lip + 14.0, width * 0.27, 27.0), hex(0xe0_7383));
-        canvas.stroke(&curve((x + 2.0, lip), (x + 3.0, lip + 12.0), (x + 2.0, lip + 24.0)), hex(0xc4_5a6c), 3.0);
+        tongue(canvas, head, mien.turn);
     }
+}
+
+fn tongue(canvas: &mut Canvas, head: &Head, x: f32) {
+    let (x, lip) = (x + 2.0, lower_lip(head));
+    canvas.fill(&ellipse(x, lip + 14.0, head.muzzle * 0.27, 27.0), hex(0xe0_7383));
+    canvas.stroke(&curve((x, lip), (x + 1.0, lip + 12.0), (x, lip + 24.0)), hex(0xc4_5a6c), 3.0);
+}
+
+fn lower_lip(head: &Head) -> f32 {
+    head.nose_y + 46.0 + head.jowls * 0.5
+}
+
+fn muzzle(canvas: &mut Canvas, look: &Look, x: f32) {
+    let (head, colour) = (&look.build.head, look.muzzle());
+    let (width, y) = (head.muzzle, head.nose_y);
     let half = [
         (0.0, y - 58.0),
         (width * 0.56, y - 30.0),
@@ -81,7 +103,6 @@ fn muzzle(canvas: &mut Canvas, look: &Look, mien: Mien) {
         let below = ellipse(x - width * 0.9, y + 40.0, width * 0.8, 46.0);
         canvas.wash(&below, hex(0x20_1428), 0.08);
     });
-    mouth(canvas, head, shade(colour, 0.55), x);
 }
 
 fn mouth(canvas: &mut Canvas, head: &Head, colour: Colour, x: f32) {

@@ -190,3 +190,34 @@ const LOOKS: &[(&str, &Build, &[Coat])] = &[
     ("whippet", &hounds::SIGHTHOUND, coat::FAWNS),
     ("wolfhound-irish", &hounds::WOLFHOUND, coat::GREYS),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::breeds;
+
+    #[test]
+    fn every_breed_has_a_look_of_its_own() {
+        for breed in breeds::all() {
+            if breeds::subs(&breed).is_some_and(|subs| !subs.is_empty()) {
+                continue;
+            }
+            let named = |wanted: &str| LOOKS.iter().any(|(name, ..)| *name == wanted);
+            assert!(named(breed.as_str()) || named(breed.main()), "{breed}");
+        }
+    }
+
+    #[test]
+    fn no_look_is_named_twice_or_for_no_breed() {
+        let mut names: Vec<_> = LOOKS.iter().map(|(name, ..)| *name).collect();
+        assert!(names.iter().all(|name| breeds::subs(&name.parse().unwrap()).is_some()), "{names:?}");
+        names.dedup();
+        assert_eq!(names.len(), LOOKS.len());
+    }
+
+    #[test]
+    fn an_unheard_of_breed_looks_the_same_each_time() {
+        let (one, two) = (find("lurcher"), find("lurcher"));
+        assert!(std::ptr::eq(one.0, two.0));
+    }
+}

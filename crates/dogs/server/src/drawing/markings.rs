@@ -12,12 +12,14 @@ use super::shape::{Point, blob, curve, ellipse, mirrored};
 pub(super) struct Area {
     pub(super) from: Point,
     pub(super) to: Point,
+    /// Whether the trunk is seen from the front.
+    pub(super) front: bool,
 }
 
 /// Paints the markings of the head, without the muzzle.
 pub(super) fn face(canvas: &mut Canvas, look: &Look, turn: f32, dice: &mut Dice) {
     let (head, coat) = (&look.build.head, &look.coat);
-    let whole = Area { from: (-head.cheek, -head.crown), to: (head.cheek, head.chin) };
+    let whole = Area { from: (-head.cheek, -head.crown), to: (head.cheek, head.chin), front: true };
     match coat.face {
         Face::Plain => {}
         Face::Husky => husky(canvas, look, turn),
@@ -122,6 +124,11 @@ pub(super) fn hide(canvas: &mut Canvas, coat: &Coat, area: Area, dice: &mut Dice
     let mark = coat.third;
     match coat.hide {
         Hide::Plain | Hide::Points | Hide::Bib | Hide::Collar => {}
+        Hide::Saddle if area.front => {
+            for x in [left, right] {
+                canvas.fill(&ellipse(x, top + height * 0.3, width * 0.24, height * 0.5), mark);
+            }
+        }
         Hide::Saddle => {
             let back = [
                 (left - width * 0.1, top - height * 0.3),
@@ -138,7 +145,7 @@ pub(super) fn hide(canvas: &mut Canvas, coat: &Coat, area: Area, dice: &mut Dice
         Hide::Patches => clouds(canvas, area, mark, (width * 0.13, width * 0.22), 3, dice),
         Hide::Ticked => spots(canvas, area, mark, (1.8, 4.6), 190, dice),
         Hide::Merle => clouds(canvas, area, mark, (9.0, 24.0), 24, dice),
-        Hide::Brindle => stripes(canvas, area, mark, dice),
+        Hide::Brindle => stripes(canvas, area, mark.mix(coat.trunk, 0.4), dice),
         Hide::Ridge => {
             canvas.fill(&ellipse(left + width * 0.45, top + height * 0.02, width * 0.42, height * 0.07), mark);
         }
@@ -152,7 +159,7 @@ fn stripes(canvas: &mut Canvas, area: Area, colour: Colour, dice: &mut Dice) {
         let top = area.from.1 + (area.to.1 - area.from.1) * dice.range(-0.1, 0.35);
         let end = top + (area.to.1 - area.from.1) * dice.range(0.3, 0.6);
         let line = curve((x, top), (x + lean * 1.4, f32::midpoint(top, end)), (x + lean, end));
-        canvas.stroke(&line, colour.lighter(0.06), dice.range(2.5, 5.0));
+        canvas.stroke(&line, colour, dice.range(2.5, 5.0));
     }
 }
 

@@ -138,7 +138,7 @@ impl Look {
 fn vary(coat: Coat, dice: &mut Dice) -> Coat {
     let share = dice.range(-0.07, 0.07);
     let shift = |colour: Colour| if share < 0.0 { colour.darker(-share) } else { colour.lighter(share) };
-    Coat { base: shift(coat.base), ears: shift(coat.ears), ..coat }
+    Coat { base: shift(coat.base), trunk: shift(coat.trunk), ears: shift(coat.ears), ..coat }
 }
 
 fn paint(canvas: &mut Canvas, look: &Look, dice: &mut Dice) {
@@ -148,8 +148,9 @@ fn paint(canvas: &mut Canvas, look: &Look, dice: &mut Dice) {
     let tongue = dice.chance(0.4);
     match pose {
         Pose::Portrait => {
-            let (turn, scale) = (dice.range(-26.0, 26.0), dice.range(1.36, 1.5));
-            let y = 268.0 + (look.build.head.crown - 90.0) * 0.6;
+            let (turn, scale) = (dice.range(-26.0, 26.0), dice.range(1.28, 1.42));
+            let ears = if ears::stand(look.build.head.ears) { 26.0 * look.build.head.ear.1 } else { 0.0 };
+            let y = 262.0 + ears;
             let tilt = dice.range(-5.0, 5.0);
             canvas.placed((WIDTH / 2.0, y), (scale, scale), |canvas| {
                 canvas.turned((0.0, 220.0), tilt, |canvas| {
@@ -182,9 +183,49 @@ fn sized(look: &Look, most: f32) -> f32 {
     let head =
         (build.head.crown + build.head.chin) * build.head_scale + 74.0 * build.head.ear.1.min(1.3) * build.head_scale;
     let height = build.legs + build.depth + build.neck + head;
-    (450.0 / height).min(640.0 / (build.length * 1.6)).min(most * 1.35)
+    (478.0 / height).min(640.0 / (build.length * 1.6)).min(most * 1.35)
 }
 
 fn shadow(canvas: &mut Canvas, half: f32) {
     canvas.wash(&ellipse(WIDTH / 2.0, GROUND, half, 19.0), hex(0x18_1830), 0.22);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// How many colours a sample of the pixels has: a crude measure of what there is to see.
+    fn colours(rows: &[u8]) -> usize {
+        let seen: BTreeSet<_> =
+            rows.chunks_exact(3).step_by(97).map(|pixel| [pixel[0] >> 4, pixel[1] >> 4, pixel[2] >> 4]).collect();
+        seen.len()
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_dog_and_another_seed_another() {
+        let picture = rgb("husky", 1);
+        assert_eq!(picture.len(), 800 * 600 * 3);
+        assert_eq!(picture, rgb("husky", 1));
+        assert_ne!(picture, rgb("husky", 2));
+        assert_ne!(picture, rgb("pug", 1));
+    }
+
+    #[test]
+    fn pictures_show_something() {
+        for (seed, breed) in
+            [(1, "dalmatian"), (2, "poodle-toy"), (3, "sheepdog-english"), (4, "pug"), (5, "unheard-of")]
+        {
+            let colours = colours(&rgb(breed, seed));
+            assert!(colours > 20, "{breed}: {colours}");
+        }
+    }
+
+    #[test]
+    fn files_are_jpeg_of_a_bearable_size() {
+        let file = jpeg("beagle", 4).unwrap();
+        assert_eq!(kennel_core::objects::sniff(&file), Some("image/jpeg"));
+        assert!((10_000..200_000).contains(&file.len()), "{}", file.len());
+    }
 }

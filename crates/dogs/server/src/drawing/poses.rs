@@ -24,7 +24,7 @@ pub(super) enum Pose {
 
 /// Paints head and shoulders; the origin is between the eyes, the shoulders reach down to `bottom`.
 pub(super) fn portrait(canvas: &mut Canvas, look: &Look, mien: Mien, bottom: f32, dice: &mut Dice) {
-    let (build, colour) = (&look.build, look.coat.base);
+    let (build, colour) = (&look.build, look.coat.trunk);
     let neck = build.head.jaw.max(60.0) * 1.12;
     let base = build.head.chin;
     let half = [
@@ -39,7 +39,7 @@ pub(super) fn portrait(canvas: &mut Canvas, look: &Look, mien: Mien, bottom: f32
     let shape = outline(&mirrored(&half), build.edge);
     canvas.fill(&shape, shade(colour, 0.05));
     canvas.inside(&shape, |canvas| {
-        let area = Area { from: (-neck * 2.2, base * 1.3), to: (neck * 2.2, bottom) };
+        let area = Area { from: (-neck * 2.2, base * 1.3), to: (neck * 2.2, bottom), front: true };
         markings::hide(canvas, &look.coat, area, dice);
         front_marks(canvas, look, (0.0, base * 0.8), (neck * 0.8, bottom - base * 0.9));
         canvas.wash(&ellipse(mien.turn * 0.3, base * 0.9, neck * 1.3, base * 0.42), hex(0x18_1020), 0.18);
@@ -51,7 +51,7 @@ pub(super) fn portrait(canvas: &mut Canvas, look: &Look, mien: Mien, bottom: f32
 /// Paints a sitting dog; the origin is on the ground.
 pub(super) fn sitting(canvas: &mut Canvas, look: &Look, mien: Mien, dice: &mut Dice) {
     let build = &look.build;
-    let (colour, dark) = (look.coat.base, shade(look.coat.base, 0.12));
+    let (colour, dark) = (look.coat.trunk, shade(look.coat.trunk, 0.12));
     let wide = build.depth * 0.78;
     let shoulder = -(build.legs * 0.85 + build.depth * 0.95);
     let leg_top = shoulder * 0.62;
@@ -78,7 +78,7 @@ pub(super) fn sitting(canvas: &mut Canvas, look: &Look, mien: Mien, dice: &mut D
     let trunk = outline(&mirrored(&half), build.edge);
     canvas.fill(&trunk, colour);
     canvas.inside(&trunk, |canvas| {
-        let area = Area { from: (-wide, shoulder), to: (wide, 0.0) };
+        let area = Area { from: (-wide, shoulder), to: (wide, 0.0), front: true };
         markings::hide(canvas, &look.coat, area, dice);
         front_marks(canvas, look, (0.0, shoulder), (wide * 0.52, -shoulder * 0.78));
         canvas.wash(&ellipse(0.0, shoulder - 4.0, wide * 0.9, 30.0), hex(0x18_1020), 0.16);
@@ -100,7 +100,7 @@ pub(super) fn sitting(canvas: &mut Canvas, look: &Look, mien: Mien, dice: &mut D
 pub(super) fn standing(canvas: &mut Canvas, look: &Look, mien: Mien, dice: &mut Dice) {
     let build = &look.build;
     let (length, depth, legs) = (build.length, build.depth, build.legs);
-    let (colour, far) = (look.coat.base, shade(look.coat.base, 0.2));
+    let (colour, far) = (look.coat.trunk, shade(look.coat.trunk, 0.2));
     let back = -(legs + depth);
     let reach = dice.range(-8.0, 12.0);
     tail(canvas, look, (-length * 0.45, back + depth * 0.24));
@@ -109,7 +109,7 @@ pub(super) fn standing(canvas: &mut Canvas, look: &Look, mien: Mien, dice: &mut 
     let trunk = outline(&trunk(look), build.edge);
     canvas.fill(&trunk, colour);
     canvas.inside(&trunk, |canvas| {
-        let area = Area { from: (-length * 0.55, back), to: (length * 0.5, -legs + depth * 0.05) };
+        let area = Area { from: (-length * 0.55, back), to: (length * 0.5, -legs + depth * 0.05), front: false };
         side_marks(canvas, look, area);
         markings::hide(canvas, &look.coat, area, dice);
         canvas.wash(&ellipse(0.0, -legs, length * 0.6, depth * 0.26), hex(0x18_1020), 0.13);
@@ -154,7 +154,7 @@ fn neck(canvas: &mut Canvas, look: &Look, head: Point) {
         (length * 0.2, back + 8.0),
     ];
     let shape = outline(&points, build.edge);
-    canvas.fill(&shape, look.coat.base);
+    canvas.fill(&shape, look.coat.trunk);
     let throat = head.1 + build.head.chin * build.head_scale * 0.98;
     canvas.inside(&shape, |canvas| {
         if matches!(look.coat.hide, Hide::Bib | Hide::Collar) {
@@ -245,12 +245,12 @@ fn limb(canvas: &mut Canvas, look: &Look, points: &[Point], top: f32, colour: Co
         Hide::Points => top * 0.72,
         _ => top * 0.44,
     };
-    let far = if colour == look.coat.base { sock } else { shade(sock, 0.12) };
+    let far = if colour == look.coat.trunk { sock } else { shade(sock, 0.12) };
     canvas.inside(&shape, |canvas| canvas.fill(&ellipse(points[3].0, 0.0, 90.0, -height), far));
 }
 
 fn paw(canvas: &mut Canvas, look: &Look, at: Point, size: f32) {
-    let colour = look.sock().unwrap_or_else(|| look.coat.base.lighter(0.04));
+    let colour = look.sock().unwrap_or_else(|| look.coat.trunk.lighter(0.04));
     canvas.fill(&ellipse(at.0 + size * 0.14, at.1, size, size * 0.58), colour);
     for step in [-0.2, 0.36] {
         let x = at.0 + size * (step + 0.1);
@@ -264,7 +264,7 @@ fn paw(canvas: &mut Canvas, look: &Look, at: Point, size: f32) {
 
 /// The tail of a standing dog, from its root.
 fn tail(canvas: &mut Canvas, look: &Look, (x, y): Point) {
-    let colour = shade(look.coat.ears.mix(look.coat.base, 0.85), 0.06);
+    let colour = shade(look.coat.ears.mix(look.coat.trunk, 0.85), 0.06);
     let tip =
         if matches!(look.coat.hide, Hide::Bib | Hide::Collar) { WHITE.mix(colour, 0.1) } else { shade(colour, 0.1) };
     let fur = look.build.edge;
@@ -329,7 +329,7 @@ fn tail(canvas: &mut Canvas, look: &Look, (x, y): Point) {
                     &[(x - 38.0, y - 88.0), (x - 8.0, y - 62.0), (x - 38.0, y - 36.0), (x - 68.0, y - 62.0)],
                     Edge::Curly(11.0),
                 ),
-                look.coat.base.lighter(0.05),
+                look.coat.trunk.lighter(0.05),
             );
         }
     }
@@ -337,7 +337,7 @@ fn tail(canvas: &mut Canvas, look: &Look, (x, y): Point) {
 
 /// What is seen of the tail behind a sitting dog.
 fn rear_tail(canvas: &mut Canvas, look: &Look, (x, y): Point) {
-    let colour = shade(look.coat.base, 0.16);
+    let colour = shade(look.coat.trunk, 0.16);
     match look.build.tail {
         Tail::Stub => {}
         Tail::Whip | Tail::Straight => {

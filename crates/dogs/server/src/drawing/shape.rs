@@ -60,6 +60,19 @@ pub(super) fn curve(from: Point, by: Point, to: Point) -> Shape {
     Shape(path.finish())
 }
 
+/// A band across the point that sags in the middle.
+pub(super) fn band((x, y): Point, half: f32, thick: f32, sag: f32) -> Shape {
+    let mut path = PathBuilder::new();
+    let (top, bottom) = (y - thick * 0.5, y + thick * 0.5);
+    path.move_to(x - half, top);
+    path.quad_to(x, top + sag * 2.0, x + half, top);
+    path.quad_to(x + half + thick * 0.2, y, x + half, bottom);
+    path.quad_to(x, bottom + sag * 2.0, x - half, bottom);
+    path.quad_to(x - half - thick * 0.2, y, x - half, top);
+    path.close();
+    Shape(path.finish())
+}
+
 /// The points and their mirror images, as one outline. The first and last point are on the axis and not doubled.
 pub(super) fn mirrored(half: &[Point]) -> Vec<Point> {
     let inner = half.get(1..half.len().saturating_sub(1)).unwrap_or_default();
