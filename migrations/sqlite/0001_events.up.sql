@@ -19,7 +19,7 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_id ON outbox (id);
 CREATE UNIQUE INDEX outbox_waiting_id ON outbox (id) WHERE position IS NULL;
-CREATE INDEX outbox_waiting ON outbox (seq, time) WHERE position IS NULL;
+CREATE INDEX outbox_waiting ON outbox (seq, time, position) WHERE position IS NULL;
 CREATE UNIQUE INDEX outbox_position ON outbox (position) WHERE position IS NOT NULL;
 CREATE INDEX outbox_published_at ON outbox (published_at) WHERE published_at IS NOT NULL;
 

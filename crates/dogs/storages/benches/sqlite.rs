@@ -109,5 +109,9 @@ async fn main() {
     println!("insert, one at a time      {alone:>10.0} rows/s   import is {:.0} times as fast", imported / alone);
     println!("insert, 50 at a time       {together:>10.0} rows/s   {:.2} times one at a time", together / alone);
     println!("first page of {PAGE}          {:>10.0} us", first.as_secs_f64() * 1e6);
-    println!("last page of {PAGE}           {:>10.0} us      {:.2} times the first", last.as_secs_f64() * 1e6, last.as_secs_f64() / first.as_secs_f64());
+    println!(
+        "last page of {PAGE}           {:>10.0} us      {:.2} times the first",
+        last.as_secs_f64() * 1e6,
+        last.as_secs_f64() / first.as_secs_f64()
+    );
 }

@@ -1,6 +1,8 @@
 //! Dogs in SQLite.
 
 mod import;
+#[cfg(test)]
+mod plans;
 mod rows;
 
 use async_trait::async_trait;

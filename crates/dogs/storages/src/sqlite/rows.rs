@@ -3,9 +3,10 @@
 use dogs_domain::ports::DogQuery;
 use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
 use kennel_core::{BoxError, Order, RepoError, Timestamp};
+use sqlx::error::UnexpectedNullError;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row as _, Sqlite};
+use sqlx::{Decode, Row as _, Sqlite, Type};
 
 /// A row of `dogs`.
 pub(super) struct DogRow {
@@ -48,11 +49,20 @@ impl PhotoRow {
         };
         Ok(Some(Self {
             key,
-            content_type: row.try_get("photo_type")?,
-            size: row.try_get("photo_size")?,
+            content_type: present(row, "photo_type")?,
+            size: present(row, "photo_size")?,
             thumbnail: row.try_get("thumbnail")?,
         }))
     }
+}
+
+/// The value of a column that may be null in other rows; the driver on its own reads a null as empty.
+fn present<'r, T>(row: &'r SqliteRow, column: &'static str) -> Result<T, sqlx::Error>
+where
+    T: Decode<'r, Sqlite> + Type<Sqlite>,
+{
+    row.try_get::<Option<T>, _>(column)?
+        .ok_or_else(|| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(UnexpectedNullError) })
 }
 
 impl TryFrom<DogRow> for Dog {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// Open stores with their schema up, and the folder they are in.
 pub(crate) struct Fresh {
     pub(crate) stores: Stores,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(crate) async fn sqlite() -> Fresh {
@@ -26,18 +26,18 @@ pub(crate) async fn sqlite() -> Fresh {
     config.sqlite.busy_timeout_ms = 60_000;
     let stores = connect(&config).await.unwrap();
     stores.migrator.up(at(0)).await.unwrap();
-    Fresh { stores, _folder: folder }
+    Fresh { stores, folder }
 }
 
 pub(crate) async fn decorated() -> Fresh {
-    let Fresh { stores, _folder } = sqlite().await;
+    let Fresh { stores, folder } = sqlite().await;
     let registry = prometheus::Registry::new();
     let stores = stores.observed(&registry).unwrap();
     let connected = Connected::memory(1 << 20);
     let metrics = CacheMetrics::register(&registry).unwrap();
-    let dogs = Typed::new(&connected, Policy::new("dogs.by_id", Duration::from_secs(600)), &metrics);
+    let dogs = Typed::new(&connected, Policy::new("dogs.by_id", Duration::from_mins(10)), &metrics);
     let dogs = Arc::new(Cached::new(Arc::clone(&stores.dogs), dogs));
-    Fresh { stores: Stores { dogs, ..stores }, _folder }
+    Fresh { stores: Stores { dogs, ..stores }, folder }
 }
 
 /// A point in time, `millis` after some odd one.

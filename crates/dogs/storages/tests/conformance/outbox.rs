@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::fixtures::{at, event, events, id, pending, plain_dog, tell};
 
 const TTL: Duration = Duration::from_millis(100);
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn event_ids(events: &[Event]) -> Vec<Uuid> {
     events.iter().map(|event| event.id).collect()

@@ -56,8 +56,8 @@ impl SqliteConfig {
         if self.path.as_os_str().is_empty() || self.path.as_os_str().as_encoded_bytes().starts_with(b":") {
             problems.push(format!("{path}.path: must name a file"));
         }
-        if !(1..=600_000).contains(&self.busy_timeout_ms) {
-            problems.push(format!("{path}.busy_timeout_ms: must be 1 to 600000"));
+        if !(100..=600_000).contains(&self.busy_timeout_ms) {
+            problems.push(format!("{path}.busy_timeout_ms: must be 100 to 600000"));
         }
         if self.readers.get() > 64 {
             problems.push(format!("{path}.readers: must be 1 to 64"));

@@ -1,0 +1,202 @@
+//! What is SQLite's own: plans, damaged rows, a file that cannot be written, and the migrations' files.
+
+#![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use dogs_domain::{Dog, DogId, DogRepository as _, Photo, Revision};
+use dogs_storages::{SQLITE_MIGRATIONS, SqliteDogs, StorageConfig, connect};
+use kennel_core::{Event, Outbox as _, RepoError, Timestamp};
+use kennel_storage::Migrator as _;
+use kennel_storage::sqlite::{Sqlite, SqliteConfig, SqliteMigrator, SqliteOutbox};
+use uuid::Uuid;
+
+fn at() -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_007).unwrap()
+}
+
+fn dog(number: u128) -> Dog {
+    let photo =
+        Photo { key: "photos/a.jpg".parse().unwrap(), content_type: "image/jpeg".to_owned(), size: 1, thumbnail: None };
+    Dog {
+        id: DogId(Uuid::from_u128(number)),
+        breed: "husky".parse().unwrap(),
+        name: None,
+        image_url: None,
+        photo: Some(photo),
+        revision: Revision::FIRST,
+        created_at: at(),
+        updated_at: at(),
+    }
+}
+
+fn event() -> Event {
+    Event {
+        id: Uuid::from_u128(9),
+        name: "dogs.created".to_owned(),
+        source: "/dogs".to_owned(),
+        topic: "dogs.events".to_owned(),
+        key: "k".to_owned(),
+        time: at(),
+        data: "{}".into(),
+        trace: None,
+    }
+}
+
+async fn open(path: &Path) -> (Sqlite, SqliteDogs) {
+    let database = Sqlite::open(&SqliteConfig::at(path)).await.unwrap();
+    SqliteMigrator::new(database.clone(), SQLITE_MIGRATIONS).up(at()).await.unwrap();
+    (database.clone(), SqliteDogs::new(database))
+}
+
+async fn edit(database: &Sqlite, sql: &'static str) {
+    let mut write = database.write().await.unwrap();
+    sqlx::raw_sql("PRAGMA ignore_check_constraints = ON").execute(write.connection()).await.unwrap();
+    sqlx::raw_sql(sql).execute(write.connection()).await.unwrap();
+    sqlx::raw_sql("PRAGMA ignore_check_constraints = OFF").execute(write.connection()).await.unwrap();
+    write.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_dog_is_corrupt_and_harms_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, dogs) = open(&folder.path().join("dogs.db")).await;
+    for (number, damage) in (1_u128..).zip([
+        "UPDATE dogs SET breed = 'No Breed!'",
+        "UPDATE dogs SET photo_key = '../etc/passwd'",
+        "UPDATE dogs SET photo_type = NULL",
+        "UPDATE dogs SET photo_size = -1",
+        "UPDATE dogs SET thumbnail = '/'",
+        "UPDATE dogs SET created_at = 9223372036854775807",
+        "UPDATE dogs SET updated_at = -9223372036854775808",
+        "UPDATE dogs SET revision = 4294967296",
+        "UPDATE dogs SET revision = -1",
+        "UPDATE dogs SET name = CAST(x'ff' AS TEXT)",
+    ]) {
+        dogs.insert(&dog(number), &[], None).await.unwrap();
+        edit(&database, damage).await;
+        let result = dogs.find(dog(number).id).await;
+        assert!(matches!(result, Err(RepoError::Corrupt(_))), "{damage}: {result:?}");
+        edit(&database, "DELETE FROM dogs").await;
+        dogs.insert(&dog(number), &[], None).await.unwrap();
+        assert_eq!(dogs.find(dog(number).id).await.unwrap(), Some(dog(number)));
+        edit(&database, "DELETE FROM dogs").await;
+    }
+}
+
+#[tokio::test]
+async fn damaged_events_and_imports_are_corrupt() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, dogs) = open(&folder.path().join("dogs.db")).await;
+    dogs.insert(&dog(1), &[event()], None).await.unwrap();
+    edit(&database, "UPDATE outbox SET time = 9223372036854775807").await;
+    let outbox = SqliteOutbox::new(database.clone());
+    assert!(matches!(outbox.pending(1).await, Err(RepoError::Corrupt(_))));
+    assert!(matches!(outbox.backlog().await, Err(RepoError::Corrupt(_))));
+    dogs.begin_import("i", at()).await.unwrap();
+    edit(&database, "UPDATE imports SET digest = x'00'").await;
+    assert!(matches!(dogs.begin_import("i", at()).await, Err(RepoError::Corrupt(_))));
+}
+
+/// The root user may write to any file, so the disk's own refusal is stood in for by SQLite's.
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_unavailable_and_still_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, dogs) = open(&folder.path().join("dogs.db")).await;
+    dogs.insert(&dog(1), &[], None).await.unwrap();
+    let mut write = database.write().await.unwrap();
+    sqlx::raw_sql("PRAGMA query_only = ON").execute(write.connection()).await.unwrap();
+    drop(write);
+    let result = dogs.insert(&dog(2), &[event()], None).await;
+    assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
+    assert_eq!(dogs.find(dog(2).id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_and_leaves_no_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, dogs) = open(&folder.path().join("dogs.db")).await;
+    edit(&database, "PRAGMA max_page_count = 1").await;
+    let big = Dog { name: Some("x".repeat(1_000_000)), ..dog(1) };
+    let result = dogs.insert(&big, &[event()], None).await;
+    assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
+    assert_eq!(dogs.find(big.id).await.unwrap(), None);
+    assert_eq!(SqliteOutbox::new(database).pending(9).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn without_its_schema_a_store_fails_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = StorageConfig::default();
+    config.sqlite.path = folder.path().join("dogs.db");
+    let stores = connect(&config).await.unwrap();
+    stores.check.check().await.unwrap();
+    let error = stores.dogs.find(DogId(Uuid::nil())).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("no such table: dogs"), "{source}");
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_open_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = StorageConfig::default();
+    config.sqlite.path = folder.path().to_owned();
+    let error = connect(&config).await.err().unwrap();
+    assert_eq!(error.to_string(), "storage `sqlite` does not open");
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[tokio::test]
+async fn another_processes_commits_are_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, here) = (folder.path().join("dogs.db"), open(&folder.path().join("dogs.db")).await);
+    let there = open(&path).await;
+    there.1.insert(&dog(1), &[event()], None).await.unwrap();
+    assert_eq!(here.1.find(dog(1).id).await.unwrap(), Some(dog(1)));
+    assert_eq!(SqliteOutbox::new(here.0).pending(9).await.unwrap(), [event()]);
+    assert!(here.1.update(&Dog { revision: Revision(2), ..dog(1) }, Revision(1), &[]).await.unwrap());
+    assert!(!there.1.update(&Dog { revision: Revision(2), ..dog(1) }, Revision(1), &[]).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_stored_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dogs.db");
+    let (database, dogs) = open(&path).await;
+    dogs.insert(&dog(1), &[event()], None).await.unwrap();
+    kennel_storage::Database::close(&database).await;
+    let (database, dogs) = open(&path).await;
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
+    assert_eq!(SqliteOutbox::new(database).pending(9).await.unwrap(), [event()]);
+}
+
+#[test]
+fn every_migration_file_is_embedded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations/sqlite");
+    let files: BTreeSet<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let embedded: BTreeSet<_> = SQLITE_MIGRATIONS
+        .iter()
+        .flat_map(|step| ["up", "down"].map(|way| format!("{}.{way}.sql", step.name)))
+        .collect();
+    assert_eq!(files, embedded);
+    for (number, step) in (1..).zip(SQLITE_MIGRATIONS) {
+        assert_eq!(step.version, number);
+        assert!(step.name.starts_with(&format!("{number:04}_")), "{}", step.name);
+    }
+}
+
+#[tokio::test]
+async fn down_undoes_all_of_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, _) = open(&folder.path().join("dogs.db")).await;
+    let migrator = SqliteMigrator::new(database.clone(), SQLITE_MIGRATIONS);
+    assert_eq!(migrator.down(u32::MAX).await.unwrap().len(), SQLITE_MIGRATIONS.len());
+    let left: Vec<(String,)> =
+        sqlx::query_as("SELECT name FROM sqlite_schema").fetch_all(database.readers()).await.unwrap();
+    assert_eq!(left, [("schema_migrations".to_owned(),)]);
+    migrator.up(at()).await.unwrap();
+}
