@@ -200,3 +200,34 @@ async fn down_undoes_all_of_up() {
     assert_eq!(left, [("schema_migrations".to_owned(),)]);
     migrator.up(at()).await.unwrap();
 }
+
+/// `cargo test --release -p dogs-storages --test sqlite -- --ignored --nocapture`
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn import_speed() {
+    const ROWS: u128 = 400_000;
+    const BATCH: u128 = 4_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (_, dogs) = open(&folder.path().join("dogs.db")).await;
+    let mut taken = std::time::Duration::ZERO;
+    for first in (0..ROWS).step_by(usize::try_from(BATCH).unwrap()) {
+        let row = |number| Dog {
+            breed: format!("breed{}", number * 7_919 % 180).parse().unwrap(),
+            name: Some(format!("name {number}")),
+            image_url: Some(format!("https://images.example.org/breeds/husky/{number}.jpg")),
+            photo: None,
+            ..dog(number << 40)
+        };
+        let batch = dogs_domain::ports::ImportBatch {
+            import: "i".to_owned(),
+            dogs: (first..first + BATCH).map(row).collect(),
+            lines: u64::try_from(first + BATCH).unwrap(),
+            digest: [0; 32],
+            at: at(),
+        };
+        let started = std::time::Instant::now();
+        dogs.import(&batch, &|_| Ok(Event { id: Uuid::from_u128(first), ..event() })).await.unwrap();
+        taken += started.elapsed();
+    }
+    println!("{} rows in {taken:?}", ROWS);
+}

@@ -1,0 +1,190 @@
+//! The decorators: what they tell, and what they remember.
+
+#![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dogs_domain::ports::ImportBatch;
+use dogs_domain::{Dog, DogId, DogRepository, Revision};
+use dogs_storages::{Cached, StorageConfig, Stores, connect};
+use kennel_cache::{CacheMetrics, Connected, Policy, Typed};
+use kennel_core::{Event, RepoError, Timestamp};
+use prometheus::{Registry, TextEncoder};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use uuid::Uuid;
+
+fn at() -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_007).unwrap()
+}
+
+fn dog(number: u128) -> Dog {
+    Dog {
+        id: DogId(Uuid::from_u128(number)),
+        breed: "husky".parse().unwrap(),
+        name: None,
+        image_url: None,
+        photo: None,
+        revision: Revision::FIRST,
+        created_at: at(),
+        updated_at: at(),
+    }
+}
+
+fn event(_dogs: u64) -> Result<Event, serde_json::Error> {
+    Ok(Event {
+        id: Uuid::from_u128(1),
+        name: "dogs.imported".to_owned(),
+        source: "/dogs".to_owned(),
+        topic: "dogs.events".to_owned(),
+        key: "i".to_owned(),
+        time: at(),
+        data: "{}".into(),
+        trace: None,
+    })
+}
+
+async fn open(folder: &tempfile::TempDir, registry: &Registry) -> Stores {
+    let mut config = StorageConfig::default();
+    config.sqlite.path = folder.path().join("dogs.db");
+    let stores = connect(&config).await.unwrap().observed(registry).unwrap();
+    stores.migrator.up(at()).await.unwrap();
+    stores
+}
+
+fn cached(stores: &Stores, registry: &Registry) -> Cached {
+    let metrics = CacheMetrics::register(registry).unwrap();
+    let policy = Policy::new("dogs.by_id", Duration::from_mins(10));
+    Cached::new(Arc::clone(&stores.dogs), Typed::new(&Connected::memory(1 << 20), policy, &metrics))
+}
+
+/// How often the store was asked for one dog.
+fn finds(registry: &Registry) -> u64 {
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let name = r#"database_query_duration_seconds_count{backend="sqlite",operation="dogs.find",outcome="ok"} "#;
+    text.lines().find_map(|line| line.strip_prefix(name)).map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_dog_is_looked_up_once() {
+    let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
+    let stores = open(&folder, &registry).await;
+    let dogs = cached(&stores, &registry);
+    dogs.insert(&dog(1), &[], None).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
+        assert_eq!(dogs.find(dog(2).id).await.unwrap(), None, "an absence is kept too");
+    }
+    assert_eq!(finds(&registry), 2);
+}
+
+#[tokio::test]
+async fn every_write_makes_it_look_again() {
+    let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
+    let stores = open(&folder, &registry).await;
+    let dogs = cached(&stores, &registry);
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
+    dogs.insert(&dog(1), &[], None).await.unwrap();
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
+    let changed = Dog { revision: Revision(2), name: Some("Ada".to_owned()), ..dog(1) };
+    dogs.update(&changed, Revision(1), &[]).await.unwrap();
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(changed));
+    dogs.delete(dog(1).id, Revision(2), &[]).await.unwrap();
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
+    let batch = ImportBatch { import: "i".to_owned(), dogs: vec![dog(1)], lines: 1, digest: [1; 32], at: at() };
+    dogs.import(&batch, &event).await.unwrap();
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
+}
+
+#[tokio::test]
+async fn a_write_elsewhere_is_seen_once_it_is_told() {
+    let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
+    let stores = open(&folder, &registry).await;
+    let dogs = cached(&stores, &registry);
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
+    stores.dogs.insert(&dog(1), &[], None).await.unwrap();
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None, "it is remembered");
+    dogs.invalidate(dog(1).id).await;
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
+}
+
+#[tokio::test]
+async fn failures_are_not_remembered() {
+    let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
+    let stores = open(&folder, &registry).await;
+    let dogs = cached(&stores, &registry);
+    dogs.insert(&dog(1), &[], None).await.unwrap();
+    stores.migrator.down(1).await.unwrap();
+    assert!(dogs.find(dog(1).id).await.is_err());
+    stores.migrator.up(at()).await.unwrap();
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
+}
+
+/// Writes down each span's name and fields.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<String>>>);
+
+struct Fields<'a>(&'a mut String);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        use std::fmt::Write as _;
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl tracing::Subscriber for Spans {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("dogs_storages")
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut text = span.metadata().name().to_owned();
+        span.record(&mut Fields(&mut text));
+        let mut spans = self.0.lock().unwrap();
+        spans.push(text);
+        Id::from_u64(spans.len() as u64)
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        let place = usize::try_from(span.into_u64()).unwrap() - 1;
+        values.record(&mut Fields(&mut self.0.lock().unwrap()[place]));
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn calls_are_told_in_spans_and_metrics() {
+    let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
+    let stores = open(&folder, &registry).await;
+    let spans = Spans::default();
+    let _guard = tracing::subscriber::set_default(spans.clone());
+    stores.dogs.insert(&dog(1), &[], None).await.unwrap();
+    assert!(matches!(stores.dogs.insert(&dog(1), &[], None).await, Err(RepoError::Conflict)));
+    stores.dogs.count_by_breed().await.unwrap();
+    let id = dog(1).id;
+    let insert = format!(
+        "db.dogs.insert otel.kind=\"client\" db.system.name=\"sqlite\" db.collection.name=\"dogs\" \
+         db.operation.name=\"insert\" dog.id={id}"
+    );
+    let failed = format!("{insert} otel.status_code=\"ERROR\" error.type=\"conflict\"");
+    let count = "db.dogs.count_by_breed otel.kind=\"client\" db.system.name=\"sqlite\" db.collection.name=\"dogs\" \
+                 db.operation.name=\"count_by_breed\"";
+    assert_eq!(*spans.0.lock().unwrap(), [insert, failed, count.to_owned()]);
+
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    for line in [
+        r#"database_query_duration_seconds_count{backend="sqlite",operation="dogs.insert",outcome="ok"} 1"#,
+        r#"database_query_duration_seconds_count{backend="sqlite",operation="dogs.insert",outcome="error"} 1"#,
+        r#"database_errors_total{backend="sqlite",kind="conflict"} 1"#,
+        r#"database_connections{backend="sqlite",state="used"} "#,
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line} is not in\n{text}");
+    }
+}
