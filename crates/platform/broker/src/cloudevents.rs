@@ -1,0 +1,294 @@
+//! Events on a wire, as CloudEvents 1.0: binary mode (attributes in headers, data as body) and JSON (structured) mode.
+//!
+//! The trace goes in `traceparent` and `tracestate`: headers of their own in binary mode, the Distributed Tracing
+//! extension's attributes in JSON. The topic is where a message is found, not a part of it.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use kennel_core::{Event, TraceContext};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The content type of data.
+pub const DATA_CONTENT_TYPE: &str = "application/json";
+/// The content type of an event in JSON mode.
+pub const JSON_CONTENT_TYPE: &str = "application/cloudevents+json";
+
+const SPEC_VERSION: &str = "1.0";
+
+/// How a protocol binding of CloudEvents writes attributes as headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    prefix: &'static str,
+    percent_encoded: bool,
+}
+
+impl Binding {
+    /// HTTP: `ce-id`.
+    pub const HTTP: Self = Self { prefix: "ce-", percent_encoded: true };
+    /// NATS: `ce-id`.
+    pub const NATS: Self = Self::HTTP;
+    /// Kafka: `ce_id`.
+    pub const KAFKA: Self = Self { prefix: "ce_", percent_encoded: false };
+    /// AMQP: `cloudEvents:id`.
+    pub const AMQP: Self = Self { prefix: "cloudEvents:", percent_encoded: false };
+
+    /// The headers of a message whose body is the event's data.
+    pub fn headers(self, event: &Event) -> Vec<(String, String)> {
+        let mut headers = vec![("content-type".to_owned(), DATA_CONTENT_TYPE.to_owned())];
+        let mut attribute = |name: &str, value: &str| {
+            let value = if self.percent_encoded { percent_encode(value) } else { value.to_owned() };
+            headers.push((format!("{}{name}", self.prefix), value));
+        };
+        attribute("specversion", SPEC_VERSION);
+        attribute("id", &event.id.to_string());
+        attribute("type", &event.name);
+        attribute("source", &event.source);
+        attribute("time", &event.time.to_string());
+        if !event.key.is_empty() {
+            attribute("subject", &event.key);
+        }
+        if let Some(trace) = &event.trace {
+            headers.push(("traceparent".to_owned(), trace.traceparent.clone()));
+            let state = trace.tracestate.as_ref();
+            headers.extend(state.map(|state| ("tracestate".to_owned(), state.clone())));
+        }
+        headers
+    }
+
+    /// The event of a message found in `topic`, whose header values `header` gives by their lowercase names.
+    pub fn read<'a>(
+        self,
+        topic: &str,
+        header: impl Fn(&str) -> Option<&'a str>,
+        data: Bytes,
+    ) -> Result<Event, NotAnEvent> {
+        let optional = |name: &'static str| {
+            let value = header(&format!("{}{name}", self.prefix));
+            value.map(|value| self.decode(value).ok_or(NotAnEvent::Attribute(name))).transpose()
+        };
+        let required = |name| optional(name)?.ok_or(NotAnEvent::Attribute(name));
+        let trace = header("traceparent").map(|parent| TraceContext {
+            traceparent: parent.to_owned(),
+            tracestate: header("tracestate").map(str::to_owned),
+        });
+        if required("specversion")? != SPEC_VERSION {
+            return Err(NotAnEvent::Attribute("specversion"));
+        }
+        Ok(Event {
+            id: required("id")?.parse().map_err(|_| NotAnEvent::Attribute("id"))?,
+            name: required("type")?,
+            source: required("source")?,
+            topic: topic.to_owned(),
+            key: optional("subject")?.unwrap_or_default(),
+            time: required("time")?.parse().map_err(|_| NotAnEvent::Attribute("time"))?,
+            data,
+            trace,
+        })
+    }
+
+    fn decode(self, value: &str) -> Option<String> {
+        if self.percent_encoded { percent_decode(value) } else { Some(value.to_owned()) }
+    }
+}
+
+/// A message that is no event of ours.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotAnEvent {
+    /// An attribute is missing or wrong.
+    #[error("attribute `{0}` is missing or wrong")]
+    Attribute(&'static str),
+    /// The message, or the data in it, is not JSON of the expected shape.
+    #[error("not a JSON event")]
+    Json(#[from] serde_json::Error),
+}
+
+#[derive(Serialize, Deserialize)]
+struct JsonEvent<'a> {
+    specversion: String,
+    id: String,
+    #[serde(rename = "type")]
+    name: String,
+    source: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    subject: String,
+    time: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    datacontenttype: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tracestate: Option<String>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// The event in JSON mode, on one line when its data is on one line. Fails when the data is not JSON.
+pub fn to_json(event: &Event) -> Result<String, serde_json::Error> {
+    let trace = event.trace.clone();
+    serde_json::to_string(&JsonEvent {
+        specversion: SPEC_VERSION.to_owned(),
+        id: event.id.to_string(),
+        name: event.name.clone(),
+        source: event.source.clone(),
+        subject: event.key.clone(),
+        time: event.time.to_string(),
+        datacontenttype: Some(DATA_CONTENT_TYPE.to_owned()),
+        traceparent: trace.as_ref().map(|trace| trace.traceparent.clone()),
+        tracestate: trace.and_then(|trace| trace.tracestate),
+        data: serde_json::from_slice(&event.data)?,
+    })
+}
+
+/// The event that `json`, found in `topic`, is in JSON mode. The data is kept as it was written.
+pub fn from_json(topic: &str, json: &[u8]) -> Result<Event, NotAnEvent> {
+    let event: JsonEvent<'_> = serde_json::from_slice(json)?;
+    if event.specversion != SPEC_VERSION {
+        return Err(NotAnEvent::Attribute("specversion"));
+    }
+    let tracestate = event.tracestate;
+    Ok(Event {
+        id: event.id.parse().map_err(|_| NotAnEvent::Attribute("id"))?,
+        name: event.name,
+        source: event.source,
+        topic: topic.to_owned(),
+        key: event.subject,
+        time: event.time.parse().map_err(|_| NotAnEvent::Attribute("time"))?,
+        data: Bytes::copy_from_slice(event.data.get().as_bytes()),
+        trace: event.traceparent.map(|traceparent| TraceContext { traceparent, tracestate }),
+    })
+}
+
+/// Encodes what the HTTP binding says has to be: space, `"`, `%` and all that is not printable ASCII.
+fn percent_encode(value: &str) -> String {
+    let mut encoded = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'%') {
+            encoded.push(char::from(byte));
+        } else {
+            let _infallible = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+fn percent_decode(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        if byte == b'%' {
+            let (digits, behind) = behind.split_at_checked(2)?;
+            let high = char::from(digits[0]).to_digit(16)?;
+            let low = char::from(digits[1]).to_digit(16)?;
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+            rest = behind;
+        } else {
+            bytes.push(byte);
+            rest = behind;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use kennel_core::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn event() -> Event {
+        Event {
+            id: Uuid::from_u128(7),
+            name: "dogs.created".to_owned(),
+            source: "/dogs".to_owned(),
+            topic: "dogs.events".to_owned(),
+            key: "h\u{fc}tte \"1\" 100%".to_owned(),
+            time: Timestamp::from_millis(1_700_000_000_007).unwrap(),
+            data: Bytes::from_static(br#"{"n": 18446744073709551615, "b":1.10}"#),
+            trace: Some(TraceContext { traceparent: "00-1-2-01".to_owned(), tracestate: Some("a=b".to_owned()) }),
+        }
+    }
+
+    fn read(binding: Binding, headers: &HashMap<String, String>) -> Result<Event, NotAnEvent> {
+        binding.read("dogs.events", |name| headers.get(name).map(String::as_str), event().data)
+    }
+
+    #[test]
+    fn headers_are_those_of_the_specification() {
+        let headers: HashMap<_, _> = Binding::HTTP.headers(&event()).into_iter().collect();
+        for (name, value) in [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "00000000-0000-0000-0000-000000000007"),
+            ("ce-type", "dogs.created"),
+            ("ce-source", "/dogs"),
+            ("ce-subject", "h%C3%BCtte%20%221%22%20100%25"),
+            ("ce-time", "2023-11-14T22:13:20.007Z"),
+            ("content-type", "application/json"),
+            ("traceparent", "00-1-2-01"),
+            ("tracestate", "a=b"),
+        ] {
+            assert_eq!(headers.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        assert_eq!(headers.len(), 9);
+    }
+
+    #[test]
+    fn every_binding_reads_what_it_writes() {
+        for binding in [Binding::HTTP, Binding::NATS, Binding::KAFKA, Binding::AMQP] {
+            let plain = Event { key: String::new(), trace: None, ..event() };
+            for event in [event(), plain] {
+                let headers = binding.headers(&event).into_iter().collect();
+                assert_eq!(read(binding, &headers).unwrap(), event, "{binding:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_or_wrong_attribute_is_named() {
+        let good: HashMap<_, _> = Binding::HTTP.headers(&event()).into_iter().collect();
+        for (name, wrong) in [
+            ("specversion", Some("0.3")),
+            ("id", Some("7")),
+            ("time", Some("noon")),
+            ("subject", Some("%ZZ")),
+            ("subject", Some("%F")),
+            ("subject", Some("%FF")),
+            ("type", None),
+            ("source", None),
+            ("specversion", None),
+        ] {
+            let mut headers = good.clone();
+            headers.remove(&format!("ce-{name}"));
+            headers.extend(wrong.map(|wrong| (format!("ce-{name}"), wrong.to_owned())));
+            let error = read(Binding::HTTP, &headers).unwrap_err();
+            assert!(matches!(error, NotAnEvent::Attribute(found) if found == name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn json_mode_survives_the_round_trip_to_the_byte() {
+        let plain = Event { key: String::new(), trace: None, ..event() };
+        for event in [event(), plain] {
+            let json = to_json(&event).unwrap();
+            assert_eq!(from_json("dogs.events", json.as_bytes()).unwrap(), event, "{json}");
+        }
+        let json: serde_json::Value = serde_json::from_str(&to_json(&event()).unwrap()).unwrap();
+        assert_eq!(json["type"], "dogs.created");
+        assert_eq!(json["datacontenttype"], "application/json");
+        assert!(json["data"].is_object());
+    }
+
+    #[test]
+    fn json_mode_refuses_what_is_no_event() {
+        assert!(to_json(&Event { data: Bytes::from_static(b"{"), ..event() }).is_err());
+        let good = to_json(&event()).unwrap();
+        for (from, to) in [("\"1.0\"", "\"2.0\""), ("00000000-", "x-"), ("T22", " at 22"), ("\"data\"", "\"date\"")] {
+            assert!(from_json("dogs.events", good.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Message broker adapters.
+//!
+//! Adapters implement [`kennel_core::Publisher`] and [`kennel_core::Subscriber`]; [`connect`] picks one,
+//! [`Metered`] watches it, and [`cloudevents`] is how events look on a wire.
+
+use async_trait::async_trait;
+use kennel_core::broker::BrokerError;
+use kennel_core::{Publisher, Subscriber};
+
+pub mod cloudevents;
+pub mod connect;
+pub mod memory;
+pub mod metered;
+
+pub use connect::{Backend, BrokerConfig, ConnectError, connect};
+pub use memory::{Lagged, MemoryBroker};
+pub use metered::{BrokerMetrics, Metered};
+
+/// A broker ready for use.
+#[async_trait]
+pub trait Broker: Publisher + Subscriber {
+    /// What it is, as `messaging.system` of the OpenTelemetry semantic conventions.
+    fn system(&self) -> &'static str;
+
+    /// Whether it answers, for health checks.
+    async fn ping(&self) -> Result<(), BrokerError>;
+
+    /// Ends it for good: subscriptions answer `None`, and calls fail. What is not settled comes again elsewhere.
+    async fn close(&self);
+}

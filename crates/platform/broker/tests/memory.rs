@@ -1,0 +1,321 @@
+//! What is particular to the broker inside the process, and what is counted of it.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::poll;
+use kennel_broker::memory::Limits;
+use kennel_broker::{Broker as _, BrokerMetrics, Lagged, MemoryBroker, Metered};
+use kennel_core::broker::BrokerError;
+use kennel_core::{
+    DeadLetter, DeadLetterSink, Delivery, Event, Group, ManualClock, Publisher as _, RepoError, Subscriber as _,
+    Subscription, Timestamp,
+};
+use prometheus::{Registry, TextEncoder};
+use uuid::Uuid;
+
+const TOPIC: &str = "dogs.events";
+const NOON: i64 = 1_700_000_000_000;
+
+/// A sink that can be told to fail.
+#[derive(Default)]
+struct Sink {
+    down: AtomicBool,
+    letters: std::sync::Mutex<Vec<DeadLetter>>,
+}
+
+#[async_trait]
+impl DeadLetterSink for Sink {
+    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(RepoError::Unavailable("down".into()));
+        }
+        self.letters.lock().unwrap().push(letter.clone());
+        Ok(())
+    }
+}
+
+fn broker(limits: Limits) -> (MemoryBroker, Arc<Sink>) {
+    let sink = Arc::new(Sink::default());
+    let clock = ManualClock::new(Timestamp::from_millis(NOON).unwrap());
+    (MemoryBroker::new(limits, Arc::clone(&sink) as Arc<_>, Arc::new(clock)), sink)
+}
+
+fn event(number: u128, key: &str) -> Event {
+    Event {
+        id: Uuid::from_u128(number),
+        name: "dogs.created".to_owned(),
+        source: "/dogs".to_owned(),
+        topic: TOPIC.to_owned(),
+        key: key.to_owned(),
+        time: Timestamp::from_millis(0).unwrap(),
+        data: Bytes::from_static(b"{}"),
+        trace: None,
+    }
+}
+
+async fn join(broker: &MemoryBroker, group: &str) -> Box<dyn Subscription> {
+    broker.subscribe(TOPIC, &Group::Shared(group.to_owned())).await.unwrap()
+}
+
+async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
+    let next = tokio::time::timeout(Duration::from_secs(20), subscription.next()).await;
+    next.unwrap().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn publishing_lasts_until_every_group_has_settled_every_event() {
+    let (broker, _) = broker(Limits::default());
+    let (mut one, mut other) = (join(&broker, "one").await, join(&broker, "other").await);
+    let batch = [event(1, "rex"), event(2, "bello")];
+    let mut publishing = broker.publish(&batch);
+    for group in [&mut one, &mut other] {
+        for _ in 0..2 {
+            assert!(poll!(&mut publishing).is_pending());
+            next(group).await.ack().await.unwrap();
+        }
+    }
+    publishing.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn publishing_lasts_through_refusals_until_the_dead_letter_is_stored() {
+    let (broker, sink) = broker(Limits::default());
+    let mut group = join(&broker, "g").await;
+    let batch = [event(1, "rex")];
+    let mut publishing = broker.publish(&batch);
+    assert!(poll!(&mut publishing).is_pending());
+    next(&mut group).await.nack(Duration::from_secs(9)).await.unwrap();
+    let second = next(&mut group).await;
+    assert!(poll!(&mut publishing).is_pending());
+    second.dead_letter("bad").await.unwrap();
+    publishing.await.unwrap();
+    assert_eq!(sink.letters.lock().unwrap()[0].at.as_millis(), NOON);
+}
+
+#[tokio::test]
+async fn publishing_to_no_group_returns_at_once() {
+    let (broker, _) = broker(Limits::default());
+    broker.publish(&[event(1, "rex")]).await.unwrap();
+    let _listener = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+    broker.publish(&[event(2, "rex")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn events_of_a_dropped_publishing_still_arrive() {
+    let (broker, _) = broker(Limits::default());
+    let mut group = join(&broker, "g").await;
+    {
+        let batch = [event(1, "rex")];
+        assert!(poll!(broker.publish(&batch)).is_pending());
+    }
+    next(&mut group).await.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unsettled_event_is_not_queued_twice() {
+    let (broker, _) = broker(Limits::default());
+    let mut group = join(&broker, "g").await;
+    let (first, second, third) = ([event(1, "rex")], [event(1, "rex")], [event(2, "rex")]);
+    assert!(poll!(broker.publish(&first)).is_pending());
+    let mut again = broker.publish(&second);
+    let mut behind = broker.publish(&third);
+    assert!(poll!(&mut again).is_pending());
+    assert!(poll!(&mut behind).is_pending());
+    next(&mut group).await.ack().await.unwrap();
+    again.await.unwrap();
+    let delivery = next(&mut group).await;
+    assert_eq!(delivery.event, event(2, "rex"));
+    delivery.ack().await.unwrap();
+    behind.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_settled_event_can_be_published_again() {
+    let (broker, _) = broker(Limits::default());
+    let mut group = join(&broker, "g").await;
+    for _ in 0..2 {
+        let batch = [event(1, "rex")];
+        let mut publishing = broker.publish(&batch);
+        assert!(poll!(&mut publishing).is_pending());
+        let delivery = next(&mut group).await;
+        assert_eq!(delivery.attempt, 1);
+        delivery.ack().await.unwrap();
+        publishing.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn publishing_waits_for_room() {
+    let (broker, _) = broker(Limits { queue: NonZeroUsize::new(2).unwrap(), ..Limits::default() });
+    let mut group = join(&broker, "g").await;
+    let batch: Vec<_> = (0..5).map(|number| event(number, &format!("k{number}"))).collect();
+    let mut publishing = broker.publish(&batch);
+    assert!(poll!(&mut publishing).is_pending());
+    let (one, two) = (next(&mut group).await, next(&mut group).await);
+    assert!(poll!(&mut publishing).is_pending());
+    assert!(poll!(group.next()).is_pending(), "no third one has been taken in");
+    one.ack().await.unwrap();
+    two.ack().await.unwrap();
+    let rest = async {
+        for number in 2..5 {
+            let delivery = next(&mut group).await;
+            assert_eq!(delivery.event.id.as_u128(), number);
+            delivery.ack().await.unwrap();
+        }
+    };
+    let (published, ()) = tokio::join!(publishing, rest);
+    published.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_whose_dead_letter_is_not_stored_comes_again() {
+    let (broker, sink) = broker(Limits::default());
+    let mut group = join(&broker, "g").await;
+    let batch = [event(1, "rex")];
+    let mut publishing = broker.publish(&batch);
+    assert!(poll!(&mut publishing).is_pending());
+    sink.down.store(true, Ordering::SeqCst);
+    let refused = next(&mut group).await.dead_letter("bad").await;
+    assert!(matches!(refused, Err(BrokerError::Unavailable(_))), "{refused:?}");
+    assert!(poll!(&mut publishing).is_pending());
+    sink.down.store(false, Ordering::SeqCst);
+    let again = next(&mut group).await;
+    assert_eq!(again.attempt, 2);
+    again.dead_letter("bad").await.unwrap();
+    publishing.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_delivery_outlives_its_subscription_only_as_a_copy() {
+    let (broker, _) = broker(Limits::default());
+    let mut group = join(&broker, "g").await;
+    let batch = [event(1, "rex")];
+    let mut publishing = broker.publish(&batch);
+    assert!(poll!(&mut publishing).is_pending());
+    let held = next(&mut group).await;
+    drop(group);
+    let mut other = join(&broker, "g").await;
+    let handed_on = next(&mut other).await;
+    assert!(held.ack().await.is_err());
+    assert!(poll!(&mut publishing).is_pending(), "the old ack settles nothing");
+    handed_on.ack().await.unwrap();
+    publishing.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_listener_loses_the_oldest_and_is_told() {
+    let (broker, _) = broker(Limits { broadcast_buffer: NonZeroUsize::new(4).unwrap(), ..Limits::default() });
+    let mut listener = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+    for number in 0..10 {
+        broker.publish(&[event(number, "rex")]).await.unwrap();
+    }
+    let Some(Err(BrokerError::Backend(source))) = listener.next().await else { panic!("is not told") };
+    assert_eq!(source.downcast_ref(), Some(&Lagged { missed: 6 }));
+    for number in 6..10 {
+        assert_eq!(next(&mut listener).await.event.id.as_u128(), number);
+    }
+}
+
+#[tokio::test]
+async fn closing_ends_all_who_wait() {
+    let (broker, _) = broker(Limits { queue: NonZeroUsize::MIN, ..Limits::default() });
+    let (mut group, mut idle) = (join(&broker, "g").await, join(&broker, "idle").await);
+    let mut listener = broker.subscribe("other.topic", &Group::Broadcast).await.unwrap();
+    let (unsettled, without_room) = ([event(1, "rex")], [event(2, "rex")]);
+    let (mut publishing, mut waiting) = (broker.publish(&unsettled), broker.publish(&without_room));
+    assert!(poll!(&mut publishing).is_pending());
+    assert!(poll!(&mut waiting).is_pending());
+    let held = next(&mut group).await;
+    next(&mut idle).await.ack().await.unwrap();
+    let (mut idle_next, mut listener_next) = (idle.next(), listener.next());
+    assert!(poll!(&mut idle_next).is_pending());
+    assert!(poll!(&mut listener_next).is_pending());
+    broker.close().await;
+    for published in [publishing.await, waiting.await] {
+        assert!(matches!(published, Err(BrokerError::Unavailable(_))), "{published:?}");
+    }
+    assert!(idle_next.await.is_none());
+    assert!(listener_next.await.is_none());
+    assert!(held.ack().await.is_err());
+    assert!(group.next().await.is_none());
+    assert!(broker.subscribe(TOPIC, &Group::Broadcast).await.is_err());
+    assert!(broker.publish(&[event(3, "rex")]).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn threads_lose_and_double_nothing() {
+    let (broker, _) = broker(Limits { queue: NonZeroUsize::new(16).unwrap(), ..Limits::default() });
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut members = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let (mut member, seen) = (join(&broker, "g").await, Arc::clone(&seen));
+        members.spawn(async move {
+            while let Some(delivery) = member.next().await {
+                let delivery = delivery.unwrap();
+                if delivery.attempt == 1 && delivery.event.id.as_u128() % 5 == 0 {
+                    delivery.nack(Duration::ZERO).await.unwrap();
+                    continue;
+                }
+                seen.lock().unwrap().push(delivery.event.id.as_u128());
+                delivery.ack().await.unwrap();
+            }
+        });
+    }
+    let mut publishers = tokio::task::JoinSet::new();
+    for publisher in 0..4_u128 {
+        let broker = broker.clone();
+        publishers.spawn(async move {
+            for start in (0..500).step_by(50) {
+                let event = |number| event(publisher * 500 + start + number, &format!("{publisher}-{}", number % 8));
+                broker.publish(&(0..50).map(event).collect::<Vec<_>>()).await.unwrap();
+            }
+        });
+    }
+    publishers.join_all().await;
+    broker.close().await;
+    members.join_all().await;
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..2_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_by_pinned_names() {
+    let (memory, sink) = broker(Limits::default());
+    let registry = Registry::new();
+    let metrics = BrokerMetrics::register(&registry).unwrap();
+    let broker = Metered::new(Arc::new(memory), metrics, &[TOPIC]);
+    let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
+    let batch = [event(1, "rex"), event(2, "bello"), Event { topic: "surprise".to_owned(), ..event(3, "rex") }];
+    let mut publishing = broker.publish(&batch);
+    assert!(poll!(&mut publishing).is_pending());
+    next(&mut group).await.nack(Duration::ZERO).await.unwrap();
+    drop(next(&mut group).await);
+    next(&mut group).await.ack().await.unwrap();
+    sink.down.store(true, Ordering::SeqCst);
+    next(&mut group).await.dead_letter("bad").await.unwrap_err();
+    sink.down.store(false, Ordering::SeqCst);
+    next(&mut group).await.dead_letter("bad").await.unwrap();
+    publishing.await.unwrap();
+    broker.close().await;
+    broker.publish(&[event(4, "rex")]).await.unwrap_err();
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let mut expected = vec![
+        format!(r#"broker_published_total{{outcome="ok",topic="{TOPIC}"}} 2"#),
+        r#"broker_published_total{outcome="ok",topic="other"} 1"#.to_owned(),
+        format!(r#"broker_published_total{{outcome="error",topic="{TOPIC}"}} 1"#),
+        r#"broker_publish_duration_seconds_count{outcome="ok"} 1"#.to_owned(),
+    ];
+    for outcome in ["ack", "nack", "dead_letter", "dropped", "error"] {
+        expected.push(format!(r#"broker_consumed_total{{group="g",outcome="{outcome}",topic="{TOPIC}"}} 1"#));
+    }
+    for line in expected {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+}
