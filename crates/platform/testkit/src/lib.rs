@@ -1,3 +1,14 @@
-//! Real-service discovery, isolated databases, conformance suites and fault injection.
+//! What tests of every crate share: real-service discovery, isolated databases, conformance suites, fault injection,
+//! a dog API that can misbehave, and service processes to start and kill.
 
+pub mod backends;
 pub mod conformance;
+pub mod fault;
+pub mod probe;
+pub mod process;
+pub mod upstream;
+
+pub use backends::Backend;
+pub use fault::{FaultProxy, Mode};
+pub use process::ServiceProcess;
+pub use upstream::{Behaviour, Upstream};

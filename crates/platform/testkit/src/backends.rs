@@ -1,0 +1,140 @@
+//! Which real servers there are to test against.
+//!
+//! `TEST_<NAME>` variables name them. One that is not there is skipped aloud, unless `REQUIRE_BACKENDS` lists it.
+
+/// A server that tests can be run against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// `PostgreSQL`, by `TEST_POSTGRES_DSN`.
+    Postgres,
+    /// MySQL, by `TEST_MYSQL_DSN`.
+    MySql,
+    /// ClickHouse, by `TEST_CLICKHOUSE_DSN`.
+    ClickHouse,
+    /// Redis, by `TEST_REDIS_ADDR`.
+    Redis,
+    /// NATS, by `TEST_NATS_URL`.
+    Nats,
+    /// Kafka, by `TEST_KAFKA_BROKERS`.
+    Kafka,
+    /// RabbitMQ, by `TEST_RABBITMQ_URL`.
+    RabbitMq,
+    /// S3 or a server that speaks it, by `TEST_S3_ENDPOINT`.
+    S3,
+}
+
+/// Why the tests of a backend cannot go on.
+#[derive(Debug, PartialEq, Eq)]
+enum Fault {
+    Missing(Backend),
+    Unknown(String),
+}
+
+impl Backend {
+    /// Every backend.
+    pub const ALL: [Self; 8] =
+        [Self::Postgres, Self::MySql, Self::ClickHouse, Self::Redis, Self::Nats, Self::Kafka, Self::RabbitMq, Self::S3];
+
+    /// Its name in `REQUIRE_BACKENDS`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::MySql => "mysql",
+            Self::ClickHouse => "clickhouse",
+            Self::Redis => "redis",
+            Self::Nats => "nats",
+            Self::Kafka => "kafka",
+            Self::RabbitMq => "rabbitmq",
+            Self::S3 => "s3",
+        }
+    }
+
+    /// The variable that says where it is.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Postgres => "TEST_POSTGRES_DSN",
+            Self::MySql => "TEST_MYSQL_DSN",
+            Self::ClickHouse => "TEST_CLICKHOUSE_DSN",
+            Self::Redis => "TEST_REDIS_ADDR",
+            Self::Nats => "TEST_NATS_URL",
+            Self::Kafka => "TEST_KAFKA_BROKERS",
+            Self::RabbitMq => "TEST_RABBITMQ_URL",
+            Self::S3 => "TEST_S3_ENDPOINT",
+        }
+    }
+
+    /// Where the server is. `None`, said aloud, when there is none.
+    ///
+    /// # Panics
+    /// When there is none and `REQUIRE_BACKENDS` lists it, or when that lists a name that is no backend's.
+    pub fn address(self) -> Option<String> {
+        match self.find(|name| std::env::var(name).ok()) {
+            Ok(Some(address)) => Some(address),
+            Ok(None) => {
+                eprintln!("skipped: {} is not set, so nothing is tested against {}", self.variable(), self.name());
+                None
+            }
+            Err(Fault::Missing(_)) => {
+                panic!("REQUIRE_BACKENDS lists {}, but {} is not set", self.name(), self.variable())
+            }
+            Err(Fault::Unknown(name)) => panic!("REQUIRE_BACKENDS lists `{name}`, which is no backend"),
+        }
+    }
+
+    fn find(self, variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, Fault> {
+        let required = variable("REQUIRE_BACKENDS").unwrap_or_default();
+        let required: Vec<_> = required.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        if let Some(unknown) = required.iter().find(|name| !Self::ALL.iter().any(|backend| backend.name() == **name)) {
+            return Err(Fault::Unknown((*unknown).to_owned()));
+        }
+        let address = variable(self.variable()).filter(|address| !address.is_empty());
+        if address.is_none() && required.contains(&self.name()) {
+            return Err(Fault::Missing(self));
+        }
+        Ok(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(backend: Backend, variables: &[(&str, &str)]) -> Result<Option<String>, Fault> {
+        backend.find(|name| variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_backend_that_is_there_is_used() {
+        let variables = [("TEST_NATS_URL", "nats://localhost"), ("REQUIRE_BACKENDS", "nats")];
+        assert_eq!(find(Backend::Nats, &variables), Ok(Some("nats://localhost".to_owned())));
+        assert_eq!(find(Backend::Kafka, &variables), Ok(None));
+    }
+
+    #[test]
+    fn a_backend_that_is_required_must_be_there() {
+        for variables in
+            [&[("REQUIRE_BACKENDS", "nats, kafka")][..], &[("REQUIRE_BACKENDS", "kafka"), ("TEST_KAFKA_BROKERS", "")]]
+        {
+            assert_eq!(find(Backend::Kafka, variables), Err(Fault::Missing(Backend::Kafka)));
+            assert_eq!(find(Backend::Redis, variables), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_slip_in_the_list_does_not_pass_for_nothing_required() {
+        assert_eq!(
+            find(Backend::Postgres, &[("REQUIRE_BACKENDS", "postgresql")]),
+            Err(Fault::Unknown("postgresql".to_owned()))
+        );
+    }
+
+    #[test]
+    fn names_and_variables_are_distinct() {
+        for (index, backend) in Backend::ALL.iter().enumerate() {
+            for other in &Backend::ALL[index + 1..] {
+                assert_ne!(backend.name(), other.name());
+                assert_ne!(backend.variable(), other.variable());
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A TCP proxy on loopback that makes a network fail on demand.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// What happens to connections; a change meets those that are open as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Everything passes.
+    #[default]
+    Pass,
+    /// Everything passes, each piece this much later.
+    Delay(Duration),
+    /// Connections are closed at once.
+    Drop,
+    /// Connections stay open and nothing passes, until the mode changes.
+    BlackHole,
+    /// Each connection is closed after so many bytes from the target.
+    CutAfter(usize),
+}
+
+/// A proxy in front of one address. It goes away with the value.
+pub struct FaultProxy {
+    address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    _serving: JoinSet<()>,
+}
+
+impl FaultProxy {
+    /// Listens on a free port of the loopback address and passes everything on to `target`.
+    pub async fn new(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let mode = watch::Sender::new(Mode::Pass);
+        let mut serving = JoinSet::new();
+        serving.spawn(accept(listener, target, mode.subscribe()));
+        Self { address, mode, _serving: serving }
+    }
+
+    /// Where to connect instead of the target.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes what happens to connections, from now on.
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+async fn accept(listener: TcpListener, target: SocketAddr, mode: watch::Receiver<Mode>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((client, _)) = listener.accept() => {
+                let mode = mode.clone();
+                connections.spawn(async move {
+                    // Whoever closes first ends the connection; that is no fault of the proxy's.
+                    pass(client, target, mode).await.ok();
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn pass(client: TcpStream, target: SocketAddr, mut mode: watch::Receiver<Mode>) -> std::io::Result<()> {
+    open(&mut mode).await?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_target, mut to_target) = TcpStream::connect(target).await?.into_split();
+    let up = pump(&mut from_client, &mut to_target, mode.clone(), false);
+    let down = pump(&mut from_target, &mut to_client, mode, true);
+    tokio::try_join!(up, down).map(|_| ())
+}
+
+fn cut() -> std::io::Error {
+    std::io::ErrorKind::ConnectionAborted.into()
+}
+
+/// The mode in force, once it lets anything pass.
+async fn open(mode: &mut watch::Receiver<Mode>) -> std::io::Result<Mode> {
+    loop {
+        let now = *mode.borrow_and_update();
+        match now {
+            Mode::Drop => return Err(cut()),
+            Mode::BlackHole => mode.changed().await.map_err(|_| cut())?,
+            _ => return Ok(now),
+        }
+    }
+}
+
+/// Copies one direction until its end; an error ends both.
+async fn pump(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mut mode: watch::Receiver<Mode>,
+    counted: bool,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut passed = 0;
+    loop {
+        open(&mut mode).await?;
+        let read = tokio::select! {
+            biased;
+            changed = mode.changed() => {
+                changed.map_err(|_| cut())?;
+                passed = 0;
+                continue;
+            }
+            read = from.read(&mut buffer) => read?,
+        };
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        let mut piece = &buffer[..read];
+        match open(&mut mode).await? {
+            Mode::Delay(delay) => sleep(delay).await,
+            Mode::CutAfter(limit) if counted => {
+                piece = &piece[..piece.len().min(limit.saturating_sub(passed))];
+                passed += piece.len();
+                to.write_all(piece).await?;
+                if passed >= limit {
+                    return Err(cut());
+                }
+                continue;
+            }
+            _ => {}
+        }
+        to.write_all(piece).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    /// A server that sends back what it gets.
+    async fn echo() -> (SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                connections.spawn(async move {
+                    let (mut read, mut write) = stream.split();
+                    tokio::io::copy(&mut read, &mut write).await.ok();
+                });
+            }
+        });
+        (address, serving)
+    }
+
+    async fn proxy() -> (FaultProxy, JoinSet<()>) {
+        let (address, serving) = echo().await;
+        (FaultProxy::new(address).await, serving)
+    }
+
+    async fn connect(proxy: &FaultProxy) -> TcpStream {
+        TcpStream::connect(proxy.address()).await.unwrap()
+    }
+
+    /// Sends `text` and reads as much back; fewer bytes when the connection ends before.
+    async fn exchange(stream: &mut TcpStream, text: &[u8]) -> Vec<u8> {
+        stream.write_all(text).await.ok();
+        let mut back = Vec::new();
+        stream.take(text.len() as u64).read_to_end(&mut back).await.ok();
+        back
+    }
+
+    #[tokio::test]
+    async fn passes_and_delays() {
+        let (proxy, _echo) = proxy().await;
+        let mut stream = connect(&proxy).await;
+        assert_eq!(exchange(&mut stream, b"woof").await, b"woof");
+        proxy.set(Mode::Delay(Duration::from_millis(60)));
+        let began = Instant::now();
+        assert_eq!(exchange(&mut stream, b"woof").await, b"woof");
+        assert!(began.elapsed() >= Duration::from_millis(120), "once each way");
+        drop(stream);
+    }
+
+    #[tokio::test]
+    async fn drops_open_and_new_connections() {
+        let (proxy, _echo) = proxy().await;
+        let mut stream = connect(&proxy).await;
+        assert_eq!(exchange(&mut stream, b"woof").await, b"woof");
+        proxy.set(Mode::Drop);
+        let mut rest = Vec::new();
+        timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.unwrap().ok();
+        assert_eq!(rest, b"");
+        assert_eq!(exchange(&mut connect(&proxy).await, b"woof").await, b"");
+        proxy.set(Mode::Pass);
+        assert_eq!(exchange(&mut connect(&proxy).await, b"woof").await, b"woof");
+    }
+
+    #[tokio::test]
+    async fn holds_everything_back_in_a_black_hole() {
+        let (proxy, _echo) = proxy().await;
+        let mut old = connect(&proxy).await;
+        assert_eq!(exchange(&mut old, b"woof").await, b"woof");
+        proxy.set(Mode::BlackHole);
+        let mut new = connect(&proxy).await;
+        for stream in [&mut old, &mut new] {
+            let silence = timeout(Duration::from_millis(50), exchange(stream, b"bark")).await;
+            assert!(silence.is_err(), "{silence:?}");
+        }
+        proxy.set(Mode::Pass);
+        for stream in [&mut old, &mut new] {
+            let mut back = [0; 4];
+            timeout(Duration::from_secs(10), stream.read_exact(&mut back)).await.unwrap().unwrap();
+            assert_eq!(&back, b"bark");
+        }
+    }
+
+    #[tokio::test]
+    async fn cuts_in_the_middle() {
+        let (proxy, _echo) = proxy().await;
+        proxy.set(Mode::CutAfter(6));
+        let mut stream = connect(&proxy).await;
+        assert_eq!(exchange(&mut stream, b"woof").await, b"woof");
+        assert_eq!(exchange(&mut stream, b"woof").await, b"wo");
+    }
+}

@@ -1,0 +1,63 @@
+//! The smallest HTTP client: one request, one connection, nothing hidden.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// The most of a response that is read, in bytes.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A response as it came over the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The status line and the headers.
+    pub head: String,
+    /// What follows them, chunks not taken apart.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let mut found = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.trim())
+    }
+}
+
+/// Asks for `path` and reads until the server closes the connection, at most 16 MiB.
+///
+/// Fails with `UnexpectedEof` when there is no whole head.
+pub async fn get(address: SocketAddr, path: &str) -> std::io::Result<Response> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut bytes = Vec::new();
+    stream.take(MAX_BYTES).read_to_end(&mut bytes).await?;
+    parse(&bytes).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+}
+
+fn parse(bytes: &[u8]) -> Option<Response> {
+    let end = bytes.windows(4).position(|end| end == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Response { status, head, body: bytes[end + 4..].to_vec() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_a_response_apart() {
+        let response = parse(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nx: y\r\n\r\nbody").unwrap();
+        assert_eq!((response.status, response.body.as_slice()), (503, b"body".as_slice()));
+        assert_eq!((response.header("retry-after"), response.header("none")), (Some("7"), None));
+        assert_eq!(parse(b""), None);
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\n"), None);
+        assert_eq!(parse(b"nonsense\r\n\r\n"), None);
+    }
+}
