@@ -223,7 +223,10 @@ fn seconds(after: Duration) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use http_body_util::BodyExt as _;
+    use kennel_core::RepoError;
     use serde_json::{Value, json};
 
     use super::*;
@@ -254,6 +257,36 @@ mod tests {
             let (_, body) = body(error).await;
             assert!(!body.to_string().contains("hunter2"), "{body}");
             assert_eq!(body.as_object().unwrap().len(), 4, "type, title, status and code: {body}");
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_cause_is_logged_once_with_what_is_behind_it() {
+        let sink = Sink::default();
+        let out = sink.clone();
+        let lines = tracing_subscriber::fmt().with_writer(move || out.clone()).finish();
+        let cause = RepoError::Backend(std::io::Error::other("disk on fire").into());
+        tracing::subscriber::with_default(lines, || {
+            assert_eq!(HttpError::from_error(ErrorKind::Internal, cause).into_response().status(), 500);
+        });
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        for part in ["ERROR", "request failed", "storage operation failed", "disk on fire"] {
+            assert!(text.contains(part), "{part} in {text}");
         }
     }
 

@@ -28,6 +28,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 /// What writes spans of its own while it sends ours, or has too many of them to be of use.
 const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
 
+/// Target of spans that give log lines their context but are part of no trace: probes, scrapes.
+pub const UNTRACED: &str = "untraced";
+
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -98,8 +101,10 @@ pub(crate) fn traces<S>(tracers: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let levels =
-        Targets::new().with_default(LevelFilter::INFO).with_targets(QUIET.map(|target| (target, LevelFilter::OFF)));
+    let levels = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_targets(QUIET.map(|target| (target, LevelFilter::OFF)))
+        .with_target(UNTRACED, LevelFilter::OFF);
     tracing_opentelemetry::layer()
         .with_tracer(tracers.tracer("kennel"))
         .with_location(false)

@@ -9,4 +9,4 @@ pub mod metrics;
 pub mod propagation;
 
 pub use config::{LogFormat, LogTarget, TelemetryConfig};
-pub use guard::{InitError, Telemetry, init};
+pub use guard::{InitError, Telemetry, UNTRACED, init};

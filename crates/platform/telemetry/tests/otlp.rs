@@ -43,6 +43,7 @@ async fn spans_are_flushed_to_the_collector() {
     let telemetry = kennel_telemetry::init(&config).unwrap();
     assert!(matches!(kennel_telemetry::init(&config), Err(InitError::Twice(_))));
     tracing::info_span!("work", http.route = "/dogs").in_scope(|| tracing::info!("busy"));
+    tracing::info_span!(target: kennel_telemetry::UNTRACED, "probe").in_scope(|| {});
     tracing::debug_span!("detail").in_scope(|| {});
     telemetry.shutdown().await;
 

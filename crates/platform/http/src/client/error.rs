@@ -100,7 +100,8 @@ impl From<reqwest::Error> for ClientError {
         if error.is_timeout() {
             return Self::Timeout;
         }
-        if error.is_decode() || error.is_builder() {
+        // Nothing is decoded on the way: a failing decoder is a body that broke off.
+        if error.is_builder() {
             return Self::Malformed(error.into());
         }
         Self::Unavailable { retry_after: None, source: Some(error.into()) }

@@ -11,7 +11,7 @@ use http::header::{
     TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use kennel_telemetry::propagation;
+use kennel_telemetry::{UNTRACED, propagation};
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -31,7 +31,7 @@ const SECURITY: [(HeaderName, &str); 3] = [
     (REFERRER_POLICY, "no-referrer"),
 ];
 
-/// Watches over every request of a router.
+/// Watches over every request of a router; without metrics also without traces.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observer {
     metrics: Option<HttpMetrics>,
@@ -50,7 +50,10 @@ impl Observer {
 async fn observe(State(observer): State<Arc<Observer>>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = span(&request, route.as_ref(), &id);
+    let span = match &observer.metrics {
+        Some(_) => span(&request, route.as_ref(), &id),
+        None => tracing::info_span!(target: UNTRACED, "request", request_id = id.as_str()),
+    };
     if let Some(trace) = propagation::extract(request.headers()) {
         propagation::set_parent(&span, &trace);
     }

@@ -1,15 +1,14 @@
 //! A server on a free port and a client for it.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its share")]
 
 use std::net::SocketAddr;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use kennel_app::{Component as _, Stop};
 use kennel_core::BoxError;
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer};
+use kennel_telemetry::{Telemetry, TelemetryConfig};
 use prometheus::Registry;
 use reqwest::RequestBuilder;
 use serde_json::Value;
@@ -95,4 +94,13 @@ pub(crate) async fn until(so: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+}
+
+/// Gives the spans of this process trace ids. Nothing is written or sent.
+pub(crate) fn traced() {
+    static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
+    TELEMETRY.get_or_init(|| {
+        let config = TelemetryConfig { log_level: "off".to_owned(), ..TelemetryConfig::default() };
+        kennel_telemetry::init(&config).unwrap()
+    });
 }

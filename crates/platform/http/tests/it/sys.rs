@@ -1,12 +1,10 @@
 //! What operators and readers of the API see.
 
-mod harness;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::harness::{self, Server, get_text, problem};
 use axum::Router;
-use harness::{Server, get_text, problem};
 use kennel_app::{Check, Health};
 use kennel_core::BoxError;
 use kennel_http::sys::{self, Sys};

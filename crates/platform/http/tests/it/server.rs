@@ -1,16 +1,17 @@
 //! The server over real sockets: every problem, every layer, and a stop that loses nothing.
 
-mod harness;
-
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
+use crate::harness::{self, Server, get_text, problem};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use harness::{Server, get_text, problem};
+use axum::{Extension, Router};
+use futures_util::StreamExt as _;
 use http::StatusCode;
+use kennel_app::Stop;
 use kennel_core::ErrorKind;
 use kennel_http::{HttpConfig, HttpError, HttpMetrics, Json, Path, Query, RequestId, Stack};
 use serde::Deserialize;
@@ -154,6 +155,34 @@ async fn a_request_has_one_id_throughout() {
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     assert_eq!((id.len(), response.text().await.unwrap()), (36, id));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_goes_on_with_its_callers_trace() {
+    harness::traced();
+    let trace = || async { kennel_telemetry::propagation::current().unwrap().traceparent };
+    let server = Server::stacked(Router::new().route("/", get(trace)), &config()).await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let request = harness::client().get(server.url("/"));
+    let here = get_text(request.header("traceparent", parent)).await;
+    assert_eq!(here[..36], parent[..36], "one trace");
+    assert_ne!(here, parent, "a span of its own");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_response_without_end_ends_with_the_server() {
+    let ticks = |Extension(stop): Extension<Stop>| async move {
+        let ticks = futures_util::stream::once(async { Ok::<_, Infallible>("tick") });
+        let end = async move { stop.requested().await };
+        let quiet = futures_util::stream::pending();
+        axum::body::Body::from_stream(ticks.chain(quiet).take_until(Box::pin(end)))
+    };
+    let server = Server::stacked(Router::new().route("/", get(ticks)), &config()).await;
+    let mut response = harness::client().get(server.url("/")).send().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "tick");
+    server.stop().await;
+    assert_eq!(response.chunk().await.unwrap(), None);
 }
 
 #[tokio::test]
