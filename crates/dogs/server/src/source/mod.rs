@@ -1,8 +1,10 @@
 //! Where dogs come from: drawn here, or fetched from a dog API.
 
 pub mod breeds;
+pub mod dog_ceo;
 pub mod embedded;
 
+pub use dog_ceo::{ConnectError, DogCeoSource};
 pub use embedded::EmbeddedSource;
 
 /// A picture that takes more bytes than the caller allows.

@@ -1,0 +1,219 @@
+//! Every way in which an API can behave, over real connections.
+
+use kennel_testkit::upstream::{Behaviour, Route, Upstream};
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+fn breed(name: &str) -> Breed {
+    name.parse().unwrap()
+}
+
+/// Allows loopback, tries once.
+fn config() -> ClientConfig {
+    ClientConfig { allow_private: true, max_retries: 0, ..ClientConfig::default() }
+}
+
+fn source(upstream: &Upstream, config: &ClientConfig) -> DogCeoSource {
+    let metrics = ClientMetrics::register(&Registry::new()).unwrap();
+    DogCeoSource::new(&upstream.url(), config, &metrics).unwrap()
+}
+
+/// The error of a call for a picture while the API behaves like this.
+async fn error(behaviour: Behaviour) -> SourceError {
+    let upstream = Upstream::new().await;
+    upstream.behave(behaviour);
+    source(&upstream, &config()).picture(&breed("husky"), MIB).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn fetches_pictures_of_breeds_and_sub_breeds() {
+    let upstream = Upstream::new().await;
+    let source = source(&upstream, &config());
+    for name in ["husky", "hound", "hound-afghan"] {
+        let picture = source.picture(&breed(name), MIB).await.unwrap().unwrap();
+        assert!(pictures::inspect(&picture.bytes).is_ok());
+        let url = picture.url.unwrap();
+        assert!(url.contains(&format!("/images/{name}/")), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_base_url_may_end_in_a_slash() {
+    let upstream = Upstream::new().await;
+    let metrics = ClientMetrics::register(&Registry::new()).unwrap();
+    let source = DogCeoSource::new(&format!("{}/", upstream.url()), &config(), &metrics).unwrap();
+    assert!(source.picture(&breed("husky"), MIB).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_unknown_breed_is_none_and_not_an_error() {
+    let upstream = Upstream::new().await;
+    let source = source(&upstream, &config());
+    for name in ["dragon", "husky-foo", "hound-afghan-x"] {
+        assert_eq!(source.picture(&breed(name), MIB).await.unwrap(), None, "{name}");
+    }
+    assert_eq!(upstream.requests(Route::Picture), 0);
+}
+
+#[tokio::test]
+async fn nonsense_is_unusable() {
+    for behaviour in [
+        Behaviour::NotJson,
+        Behaviour::WrongShape,
+        Behaviour::PictureUrl("not a url".to_owned()),
+        Behaviour::PictureUrl("file:///etc/passwd".to_owned()),
+        Behaviour::HugePicture,
+        Behaviour::NotAPicture,
+        Behaviour::RedirectLoop,
+        Behaviour::RedirectTo("ftp://example.com/dog.jpg".to_owned()),
+        Behaviour::Status(403, None),
+    ] {
+        let error = error(behaviour.clone()).await;
+        assert!(matches!(error, SourceError::Unusable(_)), "{behaviour:?}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_over_the_limit_is_unusable() {
+    let upstream = Upstream::new().await;
+    let result = source(&upstream, &config()).picture(&breed("husky"), 100).await;
+    assert!(matches!(result, Err(SourceError::Unusable(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_picture_that_breaks_off_is_not_taken() {
+    let error = error(Behaviour::LyingLength).await;
+    assert!(matches!(error, SourceError::Unavailable { .. } | SourceError::Unusable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn private_addresses_are_refused_wherever_they_come_from() {
+    let upstream = Upstream::new().await;
+    let strict = source(&upstream, &ClientConfig { allow_private: false, ..config() });
+    let result = strict.picture(&breed("husky"), MIB).await;
+    assert!(matches!(result, Err(SourceError::Unusable(_))), "{result:?}");
+    assert_eq!(upstream.requests(Route::Random), 0);
+
+    // Nothing listens there: a call would end as unavailable.
+    let inside = format!("http://127.0.0.2:{}/images/husky/n1.jpg", upstream.address().port());
+    let loopback = upstream.address().ip();
+    let config = ClientConfig { allow_private: false, allowed_addresses: vec![loopback], ..config() };
+    let source = source(&upstream, &config);
+    for behaviour in [Behaviour::PictureUrl(inside.clone()), Behaviour::RedirectTo(inside)] {
+        upstream.behave(behaviour);
+        let result = source.picture(&breed("husky"), MIB).await;
+        assert!(matches!(result, Err(SourceError::Unusable(_))), "{result:?}");
+    }
+    upstream.behave(Behaviour::Normal);
+    assert!(source.picture(&breed("husky"), MIB).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_api_that_is_down_is_unavailable() {
+    for behaviour in [Behaviour::Status(500, None), Behaviour::CloseConnection] {
+        let error = error(behaviour.clone()).await;
+        assert!(matches!(error, SourceError::Unavailable { .. }), "{behaviour:?}: {error:?}");
+    }
+    let upstream = Upstream::new().await;
+    upstream.stop().await;
+    let result = source(&upstream, &config()).picture(&breed("husky"), MIB).await;
+    assert!(matches!(result, Err(SourceError::Unavailable { .. })), "{result:?}");
+}
+
+#[tokio::test]
+async fn it_says_when_to_come_back() {
+    for status in [429, 503] {
+        let error = error(Behaviour::Status(status, Some(120))).await;
+        let SourceError::Unavailable { retry_after, .. } = error else { panic!("{error:?}") };
+        assert_eq!(retry_after, Some(Duration::from_secs(120)));
+    }
+}
+
+#[tokio::test]
+async fn a_failing_api_is_left_alone_for_a_while() {
+    let upstream = Upstream::new().await;
+    upstream.behave(Behaviour::Status(500, None));
+    let config = ClientConfig { breaker_failures: 2, breaker_pause_ms: 60_000, ..config() };
+    let source = source(&upstream, &config);
+    for _ in 0..3 {
+        assert!(source.picture(&breed("husky"), MIB).await.is_err());
+    }
+    let result = source.picture(&breed("husky"), MIB).await;
+    let Err(SourceError::Unavailable { retry_after: Some(wait), .. }) = result else { panic!("{result:?}") };
+    assert!(wait <= Duration::from_secs(60));
+    assert_eq!(upstream.requests(Route::Random), 2);
+}
+
+#[tokio::test]
+async fn a_slow_api_times_out() {
+    let upstream = Upstream::new().await;
+    upstream.behave(Behaviour::Slow(Duration::from_secs(600)));
+    let config = ClientConfig { deadline_ms: 200, timeout_ms: 100, ..config() };
+    let result = source(&upstream, &config).picture(&breed("husky"), MIB).await;
+    assert!(matches!(result, Err(SourceError::Timeout(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn lists_breeds_and_sub_breeds_once_an_hour() {
+    let upstream = Upstream::new().await;
+    let source = source(&upstream, &config());
+    let breeds = source.breeds().await.unwrap();
+    assert!(breeds.is_sorted_by(|a, b| a < b));
+    for name in ["husky", "hound", "hound-afghan"] {
+        assert!(breeds.contains(&breed(name)), "{name}");
+    }
+    assert_eq!(source.breeds().await.unwrap(), breeds);
+    assert_eq!(upstream.requests(Route::Breeds), 1);
+
+    pass(FRESH).await;
+    assert_eq!(source.breeds().await.unwrap(), breeds);
+    assert_eq!(upstream.requests(Route::Breeds), 2);
+}
+
+#[tokio::test]
+async fn an_old_list_is_better_than_none() {
+    let upstream = Upstream::new().await;
+    let source = source(&upstream, &config());
+    upstream.behave(Behaviour::NotJson);
+    assert!(matches!(source.breeds().await, Err(SourceError::Unusable(_))));
+    upstream.behave(Behaviour::Normal);
+    let breeds = source.breeds().await.unwrap();
+
+    upstream.behave(Behaviour::Status(500, None));
+    pass(FRESH).await;
+    assert_eq!(source.breeds().await.unwrap(), breeds);
+    let asked = upstream.requests(Route::Breeds);
+    assert_eq!(source.breeds().await.unwrap(), breeds);
+    assert_eq!(upstream.requests(Route::Breeds), asked, "a failing api is not asked each time");
+
+    upstream.behave(Behaviour::Normal);
+    pass(STALE).await;
+    assert_eq!(source.breeds().await.unwrap(), breeds);
+    assert_eq!(upstream.requests(Route::Breeds), asked + 1);
+}
+
+#[tokio::test]
+async fn many_callers_fetch_one_list() {
+    let upstream = Upstream::new().await;
+    let source = source(&upstream, &config());
+    let lists = futures_util::future::join_all((0..20).map(|_| source.breeds())).await;
+    assert!(lists.iter().all(Result::is_ok));
+    assert_eq!(upstream.requests(Route::Breeds), 1);
+}
+
+#[test]
+fn other_base_urls_are_refused() {
+    let metrics = ClientMetrics::register(&Registry::new()).unwrap();
+    for base in ["", "dog.ceo/api", "ftp://dog.ceo/api", "data:,x"] {
+        assert!(matches!(DogCeoSource::new(base, &config(), &metrics), Err(ConnectError::BaseUrl)), "{base}");
+    }
+}
+
+/// Lets time pass for the source, without waiting.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time + Duration::from_secs(1)).await;
+    tokio::time::resume();
+}
