@@ -134,9 +134,10 @@ impl Relay {
     async fn relay(&self, events: &[Event], stop: &Stop) -> Result<(), RelayError> {
         let span = batch_span(events);
         tokio::select! {
-            published = self.publisher.publish(events).instrument(span.clone()) => published?,
+            biased;
             // Whoever has the lease now publishes these; going on could bring them behind newer ones.
             () = self.lease.lost() => return Ok(()),
+            published = self.publisher.publish(events).instrument(span.clone()) => published?,
             () = self.out_of_time(stop) => return Ok(()),
         }
         self.mark(events).instrument(span).await
