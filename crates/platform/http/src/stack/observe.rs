@@ -50,9 +50,10 @@ impl Observer {
 async fn observe(State(observer): State<Arc<Observer>>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = match &observer.metrics {
-        Some(_) => span(&request, route.as_ref(), &id),
-        None => tracing::info_span!(target: UNTRACED, "request", request_id = id.as_str()),
+    let span = if observer.metrics.is_some() {
+        span(&request, route.as_ref(), &id)
+    } else {
+        tracing::info_span!(target: UNTRACED, "request", request_id = id.as_str())
     };
     if let Some(trace) = propagation::extract(request.headers()) {
         propagation::set_parent(&span, &trace);
