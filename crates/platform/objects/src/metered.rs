@@ -1,0 +1,129 @@
+//! An object store whose work is timed and traced.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kennel_core::objects::{ByteStream, ObjectError, ObjectMeta, PutOptions};
+use kennel_core::{ObjectKey, ObjectStore};
+use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use prometheus::{HistogramOpts, HistogramVec, Registry};
+use tokio::time::Instant;
+use tracing::{Instrument as _, info_span};
+
+/// Metrics of an object store. Cheap to clone; every clone feeds the same series.
+#[derive(Debug, Clone)]
+pub struct ObjectMetrics {
+    duration: HistogramVec,
+}
+
+/// What is asked of an object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Put,
+    Get,
+    Head,
+    Delete,
+    List,
+    Presign,
+}
+
+impl Operation {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Head => "head",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::Presign => "presign",
+        }
+    }
+}
+
+impl ObjectMetrics {
+    /// Registers the metrics.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let duration = HistogramOpts::new(
+            "objects_operation_duration_seconds",
+            "Time of an operation on the object store; of a get, until its bytes can be read",
+        );
+        let duration = HistogramVec::new(duration.buckets(LATENCY_BUCKETS.to_vec()), &["operation", "outcome"])?;
+        registry.register(Box::new(duration.clone()))?;
+        Ok(Self { duration })
+    }
+}
+
+/// Watches an object store.
+#[derive(Clone)]
+pub struct Metered {
+    inner: Arc<dyn ObjectStore>,
+    metrics: ObjectMetrics,
+}
+
+impl Metered {
+    /// Watches `inner`.
+    pub fn new(inner: Arc<dyn ObjectStore>, metrics: ObjectMetrics) -> Self {
+        Self { inner, metrics }
+    }
+
+    async fn watch<T>(
+        &self,
+        operation: Operation,
+        span: tracing::Span,
+        work: impl Future<Output = Result<T, ObjectError>> + Send,
+    ) -> Result<T, ObjectError> {
+        let began = Instant::now();
+        let done = work.instrument(span).await;
+        let outcome = match &done {
+            Ok(_) => "ok",
+            Err(ObjectError::TooLarge { .. } | ObjectError::Body(_)) => "refused",
+            Err(_) => "error",
+        };
+        let duration = self.metrics.duration.with_label_values(&[operation.label(), outcome]);
+        duration.observe(began.elapsed().as_secs_f64());
+        done
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Metered {
+    async fn put(&self, key: &ObjectKey, body: ByteStream, options: &PutOptions) -> Result<ObjectMeta, ObjectError> {
+        let span = info_span!("objects.put", object.key = %key);
+        self.watch(Operation::Put, span, self.inner.put(key, body, options)).await
+    }
+
+    async fn get(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<(ObjectMeta, ByteStream)>, ObjectError> {
+        let span = info_span!("objects.get", object.key = %key);
+        self.watch(Operation::Get, span, self.inner.get(key, range)).await
+    }
+
+    async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {
+        let span = info_span!("objects.head", object.key = %key);
+        self.watch(Operation::Head, span, self.inner.head(key)).await
+    }
+
+    async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
+        let span = info_span!("objects.delete", object.key = %key);
+        self.watch(Operation::Delete, span, self.inner.delete(key)).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ObjectMeta>, ObjectError> {
+        let span = info_span!("objects.list", object.prefix = prefix);
+        self.watch(Operation::List, span, self.inner.list(prefix, after, limit)).await
+    }
+
+    async fn presign(&self, key: &ObjectKey, ttl: Duration) -> Result<Option<String>, ObjectError> {
+        let span = info_span!("objects.presign", object.key = %key);
+        self.watch(Operation::Presign, span, self.inner.presign(key, ttl)).await
+    }
+
+    async fn ping(&self) -> Result<(), ObjectError> {
+        self.inner.ping().await
+    }
+}
