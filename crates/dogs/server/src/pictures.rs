@@ -239,7 +239,7 @@ mod tests {
             let file = write(&picture, format);
             let head = &file[..14.min(file.len())];
             assert!(matches!(inspect(head), Err(PictureError::Damaged(_))), "{format:?}");
-            for at in 0..file.len() {
+            for at in (0..file.len()).step_by(2) {
                 let mut broken = file.clone();
                 broken[at] ^= 0xFF;
                 let _any_result = thumbnail(&broken);

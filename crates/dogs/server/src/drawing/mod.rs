@@ -147,34 +147,38 @@ fn paint(canvas: &mut Canvas, look: &Look, dice: &mut Dice) {
     scene::paint(canvas, scene, dice);
     let tongue = dice.chance(0.4);
     match pose {
-        Pose::Portrait => {
-            let (turn, scale) = (dice.range(-26.0, 26.0), dice.range(1.28, 1.42));
-            let ears = if ears::stand(look.build.head.ears) { 26.0 * look.build.head.ear.1 } else { 0.0 };
-            let y = 262.0 + ears;
-            let tilt = dice.range(-5.0, 5.0);
-            canvas.placed((WIDTH / 2.0, y), (scale, scale), |canvas| {
-                canvas.turned((0.0, 220.0), tilt, |canvas| {
-                    poses::portrait(canvas, look, Mien { turn, tongue }, (HEIGHT - y) / scale + 30.0, dice);
-                });
-            });
-        }
-        Pose::Sitting => {
-            let (turn, scale) = (dice.range(-18.0, 18.0), sized(look, 1.16));
-            let side = dice.side();
-            shadow(canvas, look.build.depth * 1.5 * scale);
-            canvas.placed((WIDTH / 2.0, GROUND), (scale * side, scale), |canvas| {
-                poses::sitting(canvas, look, Mien { turn, tongue }, dice);
-            });
-        }
-        Pose::Standing => {
-            let (turn, scale) = (dice.range(14.0, 30.0), sized(look, 1.0));
-            let side = dice.side();
-            shadow(canvas, look.build.length * 0.72 * scale);
-            canvas.placed((WIDTH / 2.0 - side * 34.0, GROUND), (scale * side, scale), |canvas| {
-                poses::standing(canvas, look, Mien { turn, tongue }, dice);
-            });
-        }
+        Pose::Portrait => portrait(canvas, look, tongue, dice),
+        Pose::Sitting => sitting(canvas, look, tongue, dice),
+        Pose::Standing => standing(canvas, look, tongue, dice),
     }
+}
+
+fn portrait(canvas: &mut Canvas, look: &Look, tongue: bool, dice: &mut Dice) {
+    let (turn, scale, tilt) = (dice.range(-26.0, 26.0), dice.range(1.28, 1.42), dice.range(-5.0, 5.0));
+    let head = &look.build.head;
+    // Upright ears need room above.
+    let y = 262.0 + if ears::stand(head.ears) { 26.0 * head.ear.1 } else { 0.0 };
+    canvas.placed((WIDTH / 2.0, y), (scale, scale), |canvas| {
+        canvas.turned((0.0, 220.0), tilt, |canvas| {
+            poses::portrait(canvas, look, Mien { turn, tongue }, (HEIGHT - y) / scale + 30.0, dice);
+        });
+    });
+}
+
+fn sitting(canvas: &mut Canvas, look: &Look, tongue: bool, dice: &mut Dice) {
+    let (turn, scale, side) = (dice.range(-18.0, 18.0), sized(look, 1.16), dice.side());
+    shadow(canvas, look.build.depth * 1.5 * scale);
+    canvas.placed((WIDTH / 2.0, GROUND), (scale * side, scale), |canvas| {
+        poses::sitting(canvas, look, Mien { turn, tongue }, dice);
+    });
+}
+
+fn standing(canvas: &mut Canvas, look: &Look, tongue: bool, dice: &mut Dice) {
+    let (turn, scale, side) = (dice.range(14.0, 30.0), sized(look, 1.0), dice.side());
+    shadow(canvas, look.build.length * 0.72 * scale);
+    canvas.placed((WIDTH / 2.0 - side * 34.0, GROUND), (scale * side, scale), |canvas| {
+        poses::standing(canvas, look, Mien { turn, tongue }, dice);
+    });
 }
 
 /// The scale at which a dog fills the picture: small ones are seen from nearer.

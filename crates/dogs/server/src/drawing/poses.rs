@@ -263,76 +263,48 @@ fn paw(canvas: &mut Canvas, look: &Look, at: Point, size: f32) {
 }
 
 /// The tail of a standing dog, from its root.
-fn tail(canvas: &mut Canvas, look: &Look, (x, y): Point) {
-    let colour = shade(look.coat.ears.mix(look.coat.trunk, 0.85), 0.06);
-    let tip =
-        if matches!(look.coat.hide, Hide::Bib | Hide::Collar) { WHITE.mix(colour, 0.1) } else { shade(colour, 0.1) };
-    let fur = look.build.edge;
+fn tail(canvas: &mut Canvas, look: &Look, root: Point) {
+    let colour = shade(look.coat.trunk, 0.06);
+    let light = matches!(look.coat.hide, Hide::Bib | Hide::Collar);
+    let tip = if light { WHITE.mix(colour, 0.1) } else { shade(colour, 0.1) };
+    let (x, y) = root;
     match look.build.tail {
-        Tail::Curled => {
-            canvas.fill(
-                &outline(
-                    &[
-                        (x + 12.0, y - 4.0),
-                        (x - 30.0, y - 24.0),
-                        (x - 34.0, y - 76.0),
-                        (x + 8.0, y - 98.0),
-                        (x + 48.0, y - 74.0),
-                        (x + 34.0, y - 34.0),
-                    ],
-                    fur,
-                ),
-                colour,
-            );
-            canvas.stroke(
-                &curve((x + 26.0, y - 44.0), (x + 4.0, y - 66.0), (x - 12.0, y - 38.0)),
-                shade(colour, 0.16),
-                5.0,
-            );
-            canvas.fill(&ellipse(x + 28.0, y - 48.0, 17.0, 14.0), tip);
+        Tail::Curled => curled_tail(canvas, look.build.edge, root, (colour, tip)),
+        Tail::Plumed => plumed_tail(canvas, look.build.edge, root, (colour, tip)),
+        Tail::Straight => {
+            let to = [(14.0, -12.0), (-40.0, -38.0), (-84.0, -78.0), (-92.0, -68.0), (-54.0, -12.0), (10.0, 22.0)];
+            canvas.fill(&blob(&from(root, &to)), colour);
         }
-        Tail::Plumed => {
-            let shape = outline(
-                &[
-                    (x + 14.0, y - 14.0),
-                    (x - 40.0, y - 34.0),
-                    (x - 92.0, y - 66.0),
-                    (x - 118.0, y - 44.0),
-                    (x - 84.0, y + 8.0),
-                    (x - 30.0, y + 18.0),
-                    (x + 14.0, y + 20.0),
-                ],
-                fur,
-            );
-            canvas.fill(&shape, colour);
-            canvas.inside(&shape, |canvas| canvas.fill(&ellipse(x - 112.0, y - 54.0, 30.0, 36.0), tip));
-        }
-        Tail::Straight => canvas.fill(
-            &blob(&[
-                (x + 14.0, y - 12.0),
-                (x - 40.0, y - 38.0),
-                (x - 84.0, y - 78.0),
-                (x - 92.0, y - 68.0),
-                (x - 54.0, y - 12.0),
-                (x + 10.0, y + 22.0),
-            ]),
-            colour,
-        ),
-        Tail::Whip => {
-            canvas.stroke(&curve((x + 10.0, y), (x - 54.0, y + 34.0), (x - 92.0, y - 28.0)), colour, 12.0);
-        }
+        Tail::Whip => canvas.stroke(&curve((x + 10.0, y), (x - 54.0, y + 34.0), (x - 92.0, y - 28.0)), colour, 12.0),
         Tail::Stub => canvas.fill(&ellipse(x - 6.0, y - 10.0, 17.0, 15.0), colour),
         Tail::Pompon => {
             canvas.stroke(&curve((x + 8.0, y), (x - 20.0, y - 20.0), (x - 34.0, y - 48.0)), colour, 12.0);
-            canvas.fill(
-                &outline(
-                    &[(x - 38.0, y - 88.0), (x - 8.0, y - 62.0), (x - 38.0, y - 36.0), (x - 68.0, y - 62.0)],
-                    Edge::Curly(11.0),
-                ),
-                look.coat.trunk.lighter(0.05),
-            );
+            let ball = from(root, &[(-38.0, -88.0), (-8.0, -62.0), (-38.0, -36.0), (-68.0, -62.0)]);
+            canvas.fill(&outline(&ball, Edge::Curly(11.0)), look.coat.trunk.lighter(0.05));
         }
     }
+}
+
+fn curled_tail(canvas: &mut Canvas, fur: Edge, root: Point, (colour, tip): (Colour, Colour)) {
+    let (x, y) = root;
+    let ring = [(12.0, -4.0), (-30.0, -24.0), (-34.0, -76.0), (8.0, -98.0), (48.0, -74.0), (34.0, -34.0)];
+    canvas.fill(&outline(&from(root, &ring), fur), colour);
+    let swirl = curve((x + 26.0, y - 44.0), (x + 4.0, y - 66.0), (x - 12.0, y - 38.0));
+    canvas.stroke(&swirl, shade(colour, 0.16), 5.0);
+    canvas.fill(&ellipse(x + 28.0, y - 48.0, 17.0, 14.0), tip);
+}
+
+fn plumed_tail(canvas: &mut Canvas, fur: Edge, root: Point, (colour, tip): (Colour, Colour)) {
+    let plume =
+        [(14.0, -14.0), (-40.0, -34.0), (-92.0, -66.0), (-118.0, -44.0), (-84.0, 8.0), (-30.0, 18.0), (14.0, 20.0)];
+    let shape = outline(&from(root, &plume), fur);
+    canvas.fill(&shape, colour);
+    canvas.inside(&shape, |canvas| canvas.fill(&ellipse(root.0 - 112.0, root.1 - 54.0, 30.0, 36.0), tip));
+}
+
+/// The points, measured from the root.
+fn from(root: Point, points: &[Point]) -> Vec<Point> {
+    points.iter().map(|&(x, y)| (root.0 + x, root.1 + y)).collect()
 }
 
 /// What is seen of the tail behind a sitting dog.
