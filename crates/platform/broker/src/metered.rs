@@ -1,15 +1,14 @@
-//! A broker whose work is counted, timed and traced.
+//! A broker whose publishing is counted, timed and traced. What is consumed is counted by who consumes it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Event, Group, Publisher, Settle, Subscriber, Subscription};
+use kennel_core::{Event, Group, Publisher, Subscriber, Subscription};
 use kennel_telemetry::metrics::{LATENCY_BUCKETS, Outcome};
 use kennel_telemetry::propagation;
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -23,14 +22,12 @@ const OTHER: &str = "other";
 pub struct BrokerMetrics {
     published: IntCounterVec,
     publish_duration: HistogramVec,
-    consumed: IntCounterVec,
 }
 
 impl BrokerMetrics {
     /// Registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let published = Opts::new("broker_published_total", "Events published by outcome");
-        let consumed = Opts::new("broker_consumed_total", "Deliveries by how they were settled");
         let duration = HistogramOpts::new(
             "broker_publish_duration_seconds",
             "Time until the broker had a batch durably; inside the process, until it was dealt with",
@@ -39,7 +36,6 @@ impl BrokerMetrics {
         Ok(Self {
             published: added(registry, IntCounterVec::new(published, &["topic", "outcome"])?)?,
             publish_duration: added(registry, HistogramVec::new(duration, &["outcome"])?)?,
-            consumed: added(registry, IntCounterVec::new(consumed, &["topic", "group", "outcome"])?)?,
         })
     }
 }
@@ -113,20 +109,7 @@ const fn label(outcome: Outcome) -> &'static str {
 #[async_trait]
 impl Subscriber for Metered {
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
-        let inner = self.inner.subscribe(topic, group).await?;
-        let group = match group {
-            Group::Shared(name) => name.as_str(),
-            Group::Broadcast => "(broadcast)",
-        };
-        let count = |outcome| self.metrics.consumed.with_label_values(&[self.label(topic), group, outcome]);
-        let settled = Settled {
-            acked: count("ack"),
-            nacked: count("nack"),
-            dead_lettered: count("dead_letter"),
-            dropped: count("dropped"),
-            failed: count("error"),
-        };
-        Ok(Box::new(MeteredSubscription { inner, settled: Arc::new(settled) }))
+        self.inner.subscribe(topic, group).await
     }
 }
 
@@ -142,75 +125,5 @@ impl Broker for Metered {
 
     async fn close(&self) {
         self.inner.close().await;
-    }
-}
-
-/// How the deliveries of one group ended.
-struct Settled {
-    acked: IntCounter,
-    nacked: IntCounter,
-    dead_lettered: IntCounter,
-    dropped: IntCounter,
-    failed: IntCounter,
-}
-
-struct MeteredSubscription {
-    inner: Box<dyn Subscription>,
-    settled: Arc<Settled>,
-}
-
-#[async_trait]
-impl Subscription for MeteredSubscription {
-    async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
-        let next = self.inner.next().await?;
-        if next.is_err() {
-            self.settled.failed.inc();
-        }
-        let wrap = |inner| Box::new(Counted { inner: Some(inner), settled: Arc::clone(&self.settled) }) as Box<_>;
-        Some(next.map(|delivery| delivery.map_settle(wrap)))
-    }
-}
-
-struct Counted {
-    /// Gone once settled.
-    inner: Option<Box<dyn Settle>>,
-    settled: Arc<Settled>,
-}
-
-impl Counted {
-    fn count<T>(&self, settled: &Result<T, BrokerError>, counter: &IntCounter) {
-        if settled.is_ok() { counter.inc() } else { self.settled.failed.inc() }
-    }
-}
-
-#[async_trait]
-impl Settle for Counted {
-    async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
-        let Some(inner) = self.inner.take() else { return Ok(()) };
-        let settled = inner.ack().await;
-        self.count(&settled, &self.settled.acked);
-        settled
-    }
-
-    async fn nack(mut self: Box<Self>, delay: Duration) -> Result<(), BrokerError> {
-        let Some(inner) = self.inner.take() else { return Ok(()) };
-        let settled = inner.nack(delay).await;
-        self.count(&settled, &self.settled.nacked);
-        settled
-    }
-
-    async fn dead_letter(mut self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError> {
-        let Some(inner) = self.inner.take() else { return Ok(()) };
-        let settled = inner.dead_letter(event, attempts, reason).await;
-        self.count(&settled, &self.settled.dead_lettered);
-        settled
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if self.inner.is_some() {
-            self.settled.dropped.inc();
-        }
     }
 }

@@ -78,12 +78,6 @@ impl Delivery {
         Self { event, attempt, settle }
     }
 
-    /// Puts `wrap` around the adapter's side of it; for decorators.
-    #[must_use]
-    pub fn map_settle(self, wrap: impl FnOnce(Box<dyn Settle>) -> Box<dyn Settle>) -> Self {
-        Self { settle: wrap(self.settle), ..self }
-    }
-
     /// The group is done with it.
     pub async fn ack(self) -> Result<(), BrokerError> {
         self.settle.ack().await
