@@ -1,0 +1,66 @@
+//! Entity tags of dogs and pictures, and the revisions that `If-Match` names.
+
+use dogs_domain::service::Expected;
+use dogs_domain::{Dog, Revision};
+use kennel_core::ObjectKey;
+use kennel_http::etag::InvalidETag;
+use kennel_http::{ETag, EntityTags, IfMatch, IfNoneMatch};
+
+/// The entity tag of a dog: its revision, then a `t` once the thumbnail is there, which is no change of a user's.
+pub(super) fn dog_tag(dog: &Dog) -> Result<ETag, InvalidETag> {
+    let thumbnail = dog.photo.as_ref().is_some_and(|photo| photo.thumbnail.is_some());
+    ETag::strong(format!("{}{}", dog.revision.0, if thumbnail { "t" } else { "" }))
+}
+
+/// The entity tag of a picture: the digest of its content, as its key has it.
+pub(super) fn picture_tag(key: &ObjectKey) -> Result<ETag, InvalidETag> {
+    let file = key.as_str().rsplit('/').next().unwrap_or_default();
+    ETag::strong(file.split('.').next().unwrap_or_default())
+}
+
+/// At which revisions `If-Match` lets a change happen. Weak tags match nothing, as RFC 9110 has it.
+pub(super) fn expected(precondition: IfMatch) -> Expected {
+    match precondition.0 {
+        None | Some(EntityTags::Any) => Expected::Any,
+        Some(EntityTags::Listed(tags)) => Expected::OneOf(tags.iter().filter_map(revision).collect()),
+    }
+}
+
+/// Whether `If-None-Match` says that the caller has what `tag` names.
+pub(super) fn is_known(precondition: &IfNoneMatch, tag: &ETag) -> bool {
+    precondition.0.as_ref().is_some_and(|tags| tags.match_weakly(tag))
+}
+
+fn revision(tag: &ETag) -> Option<Revision> {
+    let text = tag.tag().strip_suffix('t').unwrap_or(tag.tag());
+    text.parse().ok().filter(|_| !tag.is_weak()).map(Revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revisions(tags: &[&str]) -> Expected {
+        expected(IfMatch(Some(EntityTags::Listed(tags.iter().map(|tag| ETag::strong(*tag).unwrap()).collect()))))
+    }
+
+    #[test]
+    fn if_match_names_revisions() {
+        assert_eq!(expected(IfMatch(None)), Expected::Any);
+        assert_eq!(expected(IfMatch(Some(EntityTags::Any))), Expected::Any);
+        assert_eq!(revisions(&["3t", "4"]), Expected::OneOf(vec![Revision(3), Revision(4)]));
+    }
+
+    #[test]
+    fn if_match_never_opens_up_by_mistake() {
+        assert_eq!(revisions(&["x", "", "t", "-1", "99999999999"]), Expected::OneOf(Vec::new()));
+        let weak = EntityTags::Listed(vec![ETag::weak("3").unwrap()]);
+        assert_eq!(expected(IfMatch(Some(weak))), Expected::OneOf(Vec::new()));
+    }
+
+    #[test]
+    fn pictures_are_named_by_their_content() {
+        let key = "photos/ba/ba7816bf.jpg".parse().unwrap();
+        assert_eq!(picture_tag(&key).unwrap().to_string(), "\"ba7816bf\"");
+    }
+}

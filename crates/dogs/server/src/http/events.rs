@@ -1,0 +1,100 @@
+//! The stream of events, as server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::IntoResponse;
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use futures_util::{Stream, StreamExt as _, stream};
+use kennel_core::Event;
+use kennel_http::{HttpError, Query};
+use kennel_outbox::FeedItem;
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::Shared;
+use super::documents::EventDocument;
+use super::errors::{ApiError, header_text};
+use super::problems::{self, Failures};
+
+/// Streams open at a time; more are told to come back.
+pub(super) const MAX_STREAMS: usize = 256;
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// How often an idle stream sends a comment, so that nothing on the way takes it for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a browser waits before it connects again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Where the stream starts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventParams {
+    /// Start behind this event; for callers that cannot set the header `Last-Event-ID`.
+    last_event_id: Option<String>,
+}
+
+/// Follow what happens
+///
+/// Server-sent events: `id` is the event's id, `event` its type, `data` the event as JSON. Without a last event the
+/// stream starts now. When what came behind the last event cannot be told any more, it starts with an event called
+/// `reset`: read anew what you show. Comments keep idle streams open.
+#[utoipa::path(
+    get, path = "/api/v1/events", tag = "events", operation_id = "watchEvents",
+    params(
+        EventParams,
+        ("Last-Event-ID" = Option<Uuid>, Header, description = "Start behind this event."),
+    ),
+    responses(
+        (status = 200, description = "Events as they happen.", content_type = "text/event-stream", body = EventDocument),
+        (status = 400, response = problems::Malformed),
+        (status = 422, response = problems::Invalid),
+        Failures,
+    ),
+)]
+pub(super) async fn events(
+    State(shared): State<Arc<Shared>>,
+    Query(params): Query<EventParams>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, ApiError> {
+    let last = header_text(&headers, &LAST_EVENT_ID)?.or(params.last_event_id.as_deref());
+    let last = last.filter(|id| !id.is_empty()).map(str::parse::<Uuid>).transpose();
+    let last = last.map_err(|_| HttpError::invalid("last_event_id", "must be the id of an event, a UUID"))?;
+    let place = Arc::clone(&shared.streams).try_acquire_owned();
+    let place = place.map_err(|_| ApiError::overloaded("too many streams are open already"))?;
+    let hello = stream::iter([Message::default().comment("open").retry(RETRY)]);
+    let items = shared.api.feed.open(last).filter_map(async |item| message(item));
+    let messages = holding(place, hello.chain(items).map(Ok::<_, Infallible>));
+    Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+fn message(item: FeedItem) -> Option<Message> {
+    match item {
+        FeedItem::Event(event) => told(&event),
+        // Browsers pass over messages without data.
+        FeedItem::Reset => Some(Message::default().event("reset").data("{}")),
+    }
+}
+
+fn told(event: &Event) -> Option<Message> {
+    let message = Message::default().id(event.id.to_string()).event(&event.name);
+    match EventDocument::try_from(event).map_err(axum::Error::new).and_then(|data| message.json_data(data)) {
+        Ok(message) => Some(message),
+        Err(error) => {
+            tracing::error!(event.id = %event.id, error = &error as &dyn std::error::Error, "event is not readable");
+            None
+        }
+    }
+}
+
+/// Keeps the place for as long as the stream lives.
+fn holding<T>(place: OwnedSemaphorePermit, items: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    items.map(move |item| {
+        let _held = &place;
+        item
+    })
+}

@@ -1,0 +1,59 @@
+//! The gallery: a page that shows the service to people. Its files are part of the program.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use kennel_http::{ETag, IfNoneMatch};
+
+use super::conditional::is_known;
+use super::errors::ApiError;
+
+/// Nothing but the page's own files, and pictures from wherever dogs have links to.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: http: data:; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+#[derive(Clone, Copy)]
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    content: &'static str,
+}
+
+const FILES: [File; 4] = [
+    File { path: "/", content_type: "text/html; charset=utf-8", content: include_str!("gallery/index.html") },
+    File {
+        path: "/gallery/app.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("gallery/app.js"),
+    },
+    File {
+        path: "/gallery/style.css",
+        content_type: "text/css; charset=utf-8",
+        content: include_str!("gallery/style.css"),
+    },
+    File { path: "/gallery/icon.svg", content_type: "image/svg+xml", content: include_str!("gallery/icon.svg") },
+];
+
+/// The page and its files.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    FILES.into_iter().fold(Router::new(), |router, file| {
+        router.route(file.path, get(async move |known: IfNoneMatch| serve(file, &known)))
+    })
+}
+
+fn serve(file: File, known: &IfNoneMatch) -> Result<Response, ApiError> {
+    let mut hasher = DefaultHasher::new();
+    file.content.hash(&mut hasher);
+    let tag = ETag::strong(format!("{:016x}", hasher.finish()))?;
+    let headers = [(CACHE_CONTROL, HeaderValue::from_static("no-cache")), (CONTENT_SECURITY_POLICY, POLICY)];
+    if is_known(known, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, tag, headers).into_response());
+    }
+    Ok((tag, headers, [(CONTENT_TYPE, file.content_type)], file.content).into_response())
+}

@@ -1,0 +1,94 @@
+//! Import: dogs by the million, one JSON object a line, read as they come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use dogs_domain::import::lines;
+use futures_util::{Stream, StreamExt as _};
+use kennel_core::{BoxError, ErrorKind};
+use kennel_http::HttpError;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::documents::{ReportDocument, RowDocument};
+use super::errors::{ApiError, header_text};
+use super::problems::{self, Failures};
+
+/// Imports that run at a time; more are told to come back.
+pub(super) const MAX_IMPORTS: usize = 4;
+/// How long a caller may send nothing before the import counts as interrupted.
+const IDLE: Duration = Duration::from_mins(1);
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const MEDIA_TYPES: [&str; 4] =
+    ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"];
+
+/// Import dogs
+///
+/// One JSON object a line. Lines are stored in batches as they come; lines with faults are left out and told in the
+/// report. An import that was interrupted goes on when the same lines are sent again under the same
+/// `Idempotency-Key`: nothing is doubled. Answers carry the key, also when the service had to make one.
+#[utoipa::path(
+    post, path = "/api/v1/dogs/import", tag = "dogs", operation_id = "importDogs",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 128,
+        description = "Names the import: 1 to 128 visible ASCII characters.")),
+    request_body(content = RowDocument, content_type = "application/x-ndjson",
+        description = "Any number of lines, 65,536 bytes each at most. The schema is that of one line."),
+    responses(
+        (status = 200, description = "The import is done; single lines may have been refused.", body = ReportDocument,
+            headers(("Idempotency-Key" = String, description = "The import's key."))),
+        (status = 400, response = problems::Malformed),
+        (status = 415, response = problems::UnsupportedMediaType),
+        (status = 422, response = problems::Invalid),
+        Failures,
+    ),
+)]
+pub(super) async fn import(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
+    let key = match header_text(&headers, &IDEMPOTENCY_KEY) {
+        Ok(key) => key.map_or_else(|| shared.api.ids.next().to_string(), str::to_owned),
+        Err(error) => return error.into_response(),
+    };
+    let mut response = match run(&shared, &headers, &key, body).await {
+        Ok(report) => axum::Json(report).into_response(),
+        Err(error) => error.into_response(),
+    };
+    if let Ok(key) = HeaderValue::from_str(&key) {
+        response.headers_mut().insert(IDEMPOTENCY_KEY, key);
+    }
+    response
+}
+
+async fn run(shared: &Shared, headers: &HeaderMap, key: &str, body: Body) -> Result<ReportDocument, ApiError> {
+    if !is_ndjson(headers) {
+        let error = HttpError::new(ErrorKind::UnsupportedMediaType);
+        return Err(error.with_detail("the content type must be application/x-ndjson").into());
+    }
+    let _place = shared.imports.try_acquire().map_err(|_| ApiError::overloaded("too many imports run already"))?;
+    let rows = lines(patient(body.into_data_stream()));
+    let report = shared.api.service.import(key, rows, |_| {}).await?;
+    Ok(report.into())
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = given.split(';').next().unwrap_or_default().trim();
+    MEDIA_TYPES.iter().any(|known| known.eq_ignore_ascii_case(media_type))
+}
+
+/// Ends `chunks` with an error when nothing comes for [`IDLE`].
+fn patient<E: Into<BoxError>>(
+    chunks: impl Stream<Item = Result<Bytes, E>> + Send,
+) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
+    futures_util::stream::unfold(Some(Box::pin(chunks)), |chunks| async move {
+        let mut chunks = chunks?;
+        match timeout(IDLE, chunks.next()).await {
+            Ok(chunk) => chunk.map(|chunk| (chunk.map_err(Into::into), Some(chunks))),
+            Err(elapsed) => Some((Err(elapsed.into()), None)),
+        }
+    })
+}

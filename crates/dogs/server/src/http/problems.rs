@@ -1,0 +1,127 @@
+//! The problems that operations answer with, each described once and referred to by name.
+
+use kennel_http::Problem;
+use kennel_http::problem::CONTENT_TYPE_PROBLEM;
+use serde_json::{Value, json};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, ResponsesBuilder};
+use utoipa::{IntoResponses, ToResponse, ToSchema as _};
+
+/// Types that name a problem in `#[utoipa::path]`, and the list of all of them.
+macro_rules! problems {
+    ($($name:ident = $status:literal $title:literal $code:literal, $description:literal, $detail:expr;)*) => {
+        $(
+            #[doc = $description]
+            pub(super) struct $name;
+
+            impl<'r> ToResponse<'r> for $name {
+                fn response() -> (&'r str, RefOr<Response>) {
+                    let example = example($status, $title, $code, $detail);
+                    (stringify!($name), describe($status, $description, example).into())
+                }
+            }
+        )*
+
+        /// Every problem, by the name that operations use.
+        pub(super) fn all() -> Vec<(String, RefOr<Response>)> {
+            vec![$({
+                let (name, response) = $name::response();
+                (name.to_owned(), response)
+            }),*]
+        }
+    };
+}
+
+problems! {
+    Malformed = 400 "Bad Request" "malformed", "The request cannot be read.",
+        Some(("the body is not JSON: expected `,` or `}` at line 1 column 18", None));
+    NotFound = 404 "Not Found" "not_found", "There is no such thing.",
+        Some(("there is no breed `unicorn`", None));
+    PreconditionFailed = 412 "Precondition Failed" "precondition_failed", "It is at another revision than `If-Match` says.",
+        Some(("the dog 0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10 has been changed by someone else", None));
+    TooLarge = 413 "Payload Too Large" "too_large", "The body is larger than the limit.",
+        Some(("the picture is larger than 10485760 bytes", None));
+    UnsupportedMediaType = 415 "Unsupported Media Type" "unsupported_media_type",
+        "The body is of a type that is not taken here.",
+        Some(("the content type must be application/json", None));
+    RangeNotSatisfiable = 416 "Range Not Satisfiable" "range_not_satisfiable",
+        "The picture has no such part; `Content-Range` tells its length.", None;
+    Invalid = 422 "Unprocessable Entity" "invalid", "A value is not allowed; `errors` names it.",
+        Some(("breed: must be one to four words of a-z and 0-9, at most 64 characters", Some("breed")));
+    Internal = 500 "Internal Server Error" "internal", "A fault of the service's own; its log knows more.", None;
+    BadUpstream = 502 "Bad Gateway" "bad_upstream", "The source of dogs answered with something unusable.", None;
+    Unavailable = 503 "Service Unavailable" "unavailable",
+        "The service has all the work it can hold, or something that it needs does not answer.", None;
+    Timeout = 504 "Gateway Timeout" "timeout", "The work did not end in time.", None;
+}
+
+/// What any operation can run into.
+pub(super) struct Failures;
+
+impl IntoResponses for Failures {
+    fn responses() -> std::collections::BTreeMap<String, RefOr<Response>> {
+        let named = |name| RefOr::Ref(Ref::from_response_name(name));
+        ResponsesBuilder::new()
+            .response("500", named("Internal"))
+            .response("503", named("Unavailable"))
+            .response("504", named("Timeout"))
+            .build()
+            .responses
+    }
+}
+
+fn example(status: u16, title: &str, code: &str, detail: Option<(&str, Option<&str>)>) -> Value {
+    let mut example = json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "code": code,
+        "request_id": "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a11",
+    });
+    if let Some((detail, field)) = detail {
+        example["detail"] = detail.into();
+        if let Some(field) = field {
+            let reason = detail.strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
+            example["errors"] = json!([{ "field": field, "reason": reason }]);
+        }
+    }
+    example
+}
+
+fn describe(status: u16, description: &str, example: Value) -> Response {
+    let schema = Ref::from_schema_name(Problem::name());
+    let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+    let response = ResponseBuilder::new().description(description).content(CONTENT_TYPE_PROBLEM, content);
+    let header = match status {
+        503 => Some(("Retry-After", Type::Integer, "Seconds to wait before the next try.")),
+        416 => Some(("Content-Range", Type::String, "`bytes */` and the picture's length.")),
+        _ => None,
+    };
+    let Some((name, kind, text)) = header else { return response.build() };
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    response.header(name, HeaderBuilder::new().schema(Some(schema)).description(Some(text)).build()).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use kennel_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn examples_are_what_the_service_answers() {
+        for (name, response) in all() {
+            let RefOr::T(response) = response else { panic!("{name} is a reference") };
+            let RefOr::T(content) = &response.content[CONTENT_TYPE_PROBLEM] else { panic!("{name} has no example") };
+            let example = content.example.clone().unwrap();
+            let known = ErrorKind::ALL.iter().find(|kind| kind.codes().code == example["code"]);
+            let Some(kind) = known else {
+                assert_eq!(name, "RangeNotSatisfiable");
+                continue;
+            };
+            assert_eq!(example["status"], kind.codes().http, "{name}");
+            assert_eq!(example.get("detail").is_some(), kind.is_client(), "{name}");
+        }
+    }
+}

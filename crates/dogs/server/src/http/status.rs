@@ -1,0 +1,67 @@
+//! What the service runs on, and whether it is well.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problems::Failures;
+use super::{Parts, Shared};
+
+/// What the service runs on, and whether it is well.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Status)]
+pub(super) struct StatusDocument {
+    /// Whether it takes work.
+    ready: bool,
+    /// Its version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+    parts: Parts,
+    /// What it depends on.
+    checks: Vec<CheckDocument>,
+    /// Where its metrics are, when they are meant to be looked at from here.
+    #[schema(format = "uri", required = true, example = "http://localhost:9090/metrics")]
+    metrics_url: Option<String>,
+}
+
+/// The state of one dependency.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Check)]
+struct CheckDocument {
+    /// Its name.
+    #[schema(example = "database")]
+    name: String,
+    /// `up` or `down`.
+    #[schema(value_type = String, example = "up")]
+    status: kennel_app::Status,
+    /// How long it took to answer, in milliseconds.
+    latency_ms: u64,
+}
+
+/// Tell how the service is
+///
+/// For people and dashboards: it answers 200 also when the service is not ready. Load balancers ask `/ready`.
+#[utoipa::path(
+    get, path = "/api/v1/status", tag = "service", operation_id = "getStatus",
+    responses((status = 200, description = "The state of the service.", body = StatusDocument), Failures),
+)]
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let report = shared.api.health.report().await;
+    let checks = report.checks.into_iter().map(|check| CheckDocument {
+        name: check.name.into_owned(),
+        status: check.status,
+        latency_ms: check.latency_ms,
+    });
+    let body = StatusDocument {
+        ready: report.ready,
+        version: env!("CARGO_PKG_VERSION"),
+        parts: shared.api.parts,
+        checks: checks.collect(),
+        metrics_url: shared.api.metrics_url.clone(),
+    };
+    ([(CACHE_CONTROL, "no-store")], axum::Json(body))
+}

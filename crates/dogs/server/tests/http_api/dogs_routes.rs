@@ -1,0 +1,283 @@
+//! Fetch, list, make, read, change and remove.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kennel_core::Receipt;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Mood, PUBLIC_URL, TestApp};
+
+/// An id that no dog has.
+const NOBODY: &str = "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10";
+
+#[tokio::test]
+async fn a_fetched_picture_can_be_looked_at() {
+    let app = TestApp::start().await;
+    let fetched = app.get("/api/v1/dogs/husky/image").await.expect(200);
+    assert_eq!(fetched.header("cache-control"), "no-store");
+    let body = fetched.json();
+    let id = body["id"].as_str().unwrap();
+    assert_eq!(body["image_url"], format!("{PUBLIC_URL}/api/v1/dogs/{id}/photo"));
+    assert_eq!((&body["breed"], &body["thumbnail_url"]), (&json!("husky"), &Value::Null));
+    let photo = app.get(body["image_url"].as_str().unwrap()).await.expect(200);
+    assert_eq!((photo.header("content-type"), &photo.body[..2]), ("image/jpeg", &[0xff, 0xd8][..]));
+    let dog = app.get(&format!("/api/v1/dogs/{id}")).await.expect(200).json();
+    assert_eq!((&dog["image_url"], &dog["created_at"]), (&body["image_url"], &body["created_at"]));
+    let listed = app.get("/api/v1/dogs?breed=husky").await.expect(200).json();
+    assert_eq!(listed["items"], json!([dog]));
+}
+
+#[tokio::test]
+async fn sub_breeds_have_three_spellings() {
+    let app = TestApp::start().await;
+    for path in ["hound-afghan", "hound/afghan", "Hound%20Afghan", "hound%2Fafghan"] {
+        let body = app.get(&format!("/api/v1/dogs/{path}/image")).await.expect(200).json();
+        assert_eq!(body["breed"], "hound-afghan", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_breeds_are_not_found() {
+    let app = TestApp::start().await;
+    for breed in ["unicorn", "hound/unicorn", "not.a.breed", "h%C3%BCsky", "%20", "a-b-c-d-e"] {
+        let answer = app.get(&format!("/api/v1/dogs/{breed}/image")).await.expect(404);
+        assert_eq!(answer.json()["code"], "not_found", "{breed}");
+    }
+    app.get("/api/v1/dogs/%ff/image").await.expect(400);
+}
+
+#[tokio::test]
+async fn a_source_in_trouble_is_told_apart_and_kept_private() {
+    let app = TestApp::start().await;
+    for (mood, status, code, retry_after) in [
+        (Mood::Away(Some(Duration::from_secs(17))), 503, "unavailable", "17"),
+        (Mood::Away(None), 503, "unavailable", "5"),
+        (Mood::Slow, 504, "timeout", "5"),
+        (Mood::Nonsense, 502, "bad_upstream", ""),
+    ] {
+        app.source.feel(mood);
+        let answer = app.get("/api/v1/dogs/husky/image").await.expect(status);
+        let body = answer.json();
+        assert_eq!((&body["code"], answer.header("retry-after")), (&json!(code), retry_after), "{mood:?}");
+        let keys: BTreeSet<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, BTreeSet::from(["code", "request_id", "status", "title", "type"]), "{mood:?}");
+    }
+    app.source.feel(Mood::Well);
+    app.get("/api/v1/dogs/husky/image").await.expect(200);
+}
+
+#[tokio::test]
+async fn asking_for_the_head_makes_no_dog() {
+    let app = TestApp::start().await;
+    Answer::to(app.request("HEAD", "/api/v1/dogs/husky/image")).await;
+    assert_eq!(app.get("/api/v1/dogs").await.expect(200).json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_dog_is_made_read_and_removed() {
+    let app = TestApp::start().await;
+    let new = json!({ "breed": "Husky", "name": "Balto", "image_url": "https://example.org/b.jpg" });
+    let made = app.send("POST", "/api/v1/dogs", new).await.expect(201);
+    let dog = made.json();
+    let place = made.header("location");
+    assert_eq!(place, format!("{PUBLIC_URL}/api/v1/dogs/{}", dog["id"].as_str().unwrap()));
+    assert_eq!(made.header("etag"), "\"1\"");
+    assert_eq!((&dog["breed"], &dog["name"], &dog["revision"]), (&json!("husky"), &json!("Balto"), &json!(1)));
+    assert_eq!((&dog["image_url"], &dog["source_url"]), (&json!("https://example.org/b.jpg"), &dog["image_url"]));
+    let read = app.get(place).await.expect(200);
+    assert_eq!((read.json(), read.header("etag")), (dog, "\"1\""));
+    let removed = Answer::to(app.request("DELETE", place)).await.expect(204);
+    assert!(removed.body.is_empty());
+    app.get(place).await.expect(404);
+    Answer::to(app.request("DELETE", place)).await.expect(404);
+}
+
+#[tokio::test]
+async fn bodies_are_refused_by_what_is_wrong_with_them() {
+    let app = TestApp::start().await;
+    let post = |content_type: &'static str, body: &'static str| {
+        Answer::to(app.request("POST", "/api/v1/dogs").header("content-type", content_type).body(body))
+    };
+    for broken in ["", "{", "{\"breed\": husky}", "{\"breed\":\"husky\"} x"] {
+        assert_eq!(post("application/json", broken).await.expect(400).json()["code"], "malformed", "{broken}");
+    }
+    for (wrong, field) in [
+        (r"{}", "breed"),
+        (r#"{"breed": 3}"#, "breed"),
+        (r#"{"breed": "a.b"}"#, "breed"),
+        (r#"{"breed": "husky", "colour": "red"}"#, "colour"),
+        (r#"{"breed": "husky", "name": " "}"#, "name"),
+        (r#"{"breed": "husky", "image_url": "ftp://example.org"}"#, "image_url"),
+    ] {
+        post("application/json", wrong).await.refuses(field);
+    }
+    post("text/plain", r#"{"breed": "husky"}"#).await.expect(415);
+    let large = app.request("POST", "/api/v1/dogs").header("content-type", "application/json");
+    Answer::to(large.body(vec![b' '; 1024 * 1024 + 1])).await.expect(413);
+    assert_eq!(app.get("/api/v1/dogs").await.json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_key_makes_one_dog_and_one_answer() {
+    let app = TestApp::start().await;
+    let post = |key: &'static str, breed: &'static str| {
+        Answer::to(app.request("POST", "/api/v1/dogs").header("idempotency-key", key).json(&json!({ "breed": breed })))
+    };
+    let (one, other) = tokio::join!(post("k-1", "husky"), post("k-1", "husky"));
+    let again = post("k-1", "husky").await.expect(201);
+    let replayed = [&one, &other, &again].map(|answer| answer.header("idempotency-replayed"));
+    assert_eq!(replayed.iter().filter(|mark| **mark == "true").count(), 2, "{replayed:?}");
+    for answer in [one, other] {
+        let answer = answer.expect(201);
+        assert_eq!((answer.json(), answer.header("location")), (again.json(), again.header("location")));
+        assert_eq!(answer.header("etag"), again.header("etag"));
+    }
+    post("k-1", "boxer").await.refuses("Idempotency-Key");
+    post("a b", "boxer").await.refuses("Idempotency-Key");
+    assert_eq!(app.get("/api/v1/dogs").await.json()["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names() {
+    let app = TestApp::start().await;
+    let new = json!({ "breed": "husky", "name": "Balto", "image_url": "https://example.org/b.jpg" });
+    let place = app.send("POST", "/api/v1/dogs", new).await.expect(201).header("location").to_owned();
+    let patch = |body: Value| {
+        let request = app.request("PATCH", &place).header("content-type", "application/merge-patch+json");
+        Answer::to(request.body(body.to_string()))
+    };
+    let renamed = patch(json!({ "name": "Togo" })).await.expect(200);
+    assert_eq!((&renamed.json()["name"], renamed.header("etag")), (&json!("Togo"), "\"2\""));
+    assert_eq!(renamed.json()["image_url"], "https://example.org/b.jpg");
+    let bare = patch(json!({ "name": null, "image_url": null })).await.expect(200).json();
+    assert_eq!((bare.get("name"), &bare["image_url"], &bare["revision"]), (None, &Value::Null, &json!(3)));
+    assert_eq!(patch(json!({})).await.expect(200).header("etag"), "\"3\"");
+    assert_eq!(app.send("PATCH", &place, json!({ "breed": "boxer" })).await.expect(200).json()["breed"], "boxer");
+    for (wrong, field) in [
+        (json!({ "breed": null }), "breed"),
+        (json!({ "id": NOBODY }), "id"),
+        (json!({ "revision": 9 }), "revision"),
+        (json!({ "name": 5 }), "name"),
+    ] {
+        patch(wrong).await.refuses(field);
+    }
+    let text = app.request("PATCH", &place).header("content-type", "text/plain").body("{}");
+    Answer::to(text).await.expect(415);
+    app.send("PATCH", &format!("/api/v1/dogs/{NOBODY}"), json!({ "name": "x" })).await.expect(404);
+}
+
+#[tokio::test]
+async fn of_two_writers_with_one_revision_one_wins() {
+    let app = TestApp::start().await;
+    for _ in 0..10 {
+        let dog = app.dog("husky").await;
+        let place = format!("/api/v1/dogs/{}", dog["id"].as_str().unwrap());
+        let write = |name: &'static str| {
+            Answer::to(app.request("PATCH", &place).header("if-match", "\"1\"").json(&json!({ "name": name })))
+        };
+        let (one, other) = tokio::join!(write("one"), write("other"));
+        let mut statuses = [one.status, other.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 412]);
+        let (winner, loser) = if one.status == 200 { ("one", other) } else { ("other", one) };
+        assert_eq!(loser.expect(412).json()["code"], "precondition_failed");
+        let now = app.get(&place).await.json();
+        assert_eq!((&now["name"], &now["revision"]), (&json!(winner), &json!(2)));
+    }
+}
+
+#[tokio::test]
+async fn if_match_takes_lists_and_refuses_nonsense() {
+    let app = TestApp::start().await;
+    let place = format!("/api/v1/dogs/{}", app.dog("husky").await["id"].as_str().unwrap());
+    let write = |tags: &'static str, name: &'static str| {
+        Answer::to(app.request("PATCH", &place).header("if-match", tags).json(&json!({ "name": name })))
+    };
+    write("\"7\", \"1t\"", "a").await.expect(200);
+    write("*", "b").await.expect(200);
+    for stale in ["\"2\"", "W/\"3\"", "\"x\""] {
+        write(stale, "c").await.expect(412);
+    }
+    write("3", "c").await.expect(400);
+    let remove = |tags: &'static str| Answer::to(app.request("DELETE", &place).header("if-match", tags));
+    remove("\"2\"").await.expect(412);
+    remove("\"3\"").await.expect(204);
+}
+
+#[tokio::test]
+async fn the_tag_tells_of_the_thumbnail_and_the_revision_does_not() {
+    let app = TestApp::start().await;
+    let fetched = app.get("/api/v1/dogs/husky/image").await.expect(200).json();
+    let place = format!("/api/v1/dogs/{}", fetched["id"].as_str().unwrap());
+    let known = |tags: &'static str| Answer::to(app.request("GET", &place).header("if-none-match", tags));
+    let unchanged = known("W/\"1\", \"9\"").await.expect(304);
+    assert_eq!((unchanged.header("etag"), unchanged.body.len()), ("\"1\"", 0));
+
+    let id = fetched["id"].as_str().unwrap().parse().unwrap();
+    let key = app.service.get(id).await.unwrap().photo.unwrap().key;
+    let at = kennel_core::Timestamp::from_millis(0).unwrap();
+    let receipt = Receipt { group: "test".to_owned(), event: uuid::Uuid::from_u128(1), at };
+    app.service.put_thumbnail(id, &key, b"\xff\xd8\xff small".as_slice().into(), &receipt).await.unwrap();
+
+    let with_thumbnail = known("\"1\"").await.expect(200);
+    assert_eq!(with_thumbnail.header("etag"), "\"1t\"");
+    let thumbnail = with_thumbnail.json()["thumbnail_url"].as_str().unwrap().to_owned();
+    assert_eq!(&app.get(&thumbnail).await.expect(200).body[..], b"\xff\xd8\xff small");
+    known("\"1t\"").await.expect(304);
+    // Who read the dog before its thumbnail was made may still change it.
+    let write = app.request("PATCH", &place).header("if-match", "\"1\"").json(&json!({ "name": "Balto" }));
+    assert_eq!(Answer::to(write).await.expect(200).header("etag"), "\"2t\"");
+}
+
+#[tokio::test]
+async fn pages_are_walked_by_their_links() {
+    let app = TestApp::start().await;
+    let mut made = Vec::new();
+    for breed in ["husky", "boxer", "husky", "husky", "husky", "boxer", "husky"] {
+        made.push(app.dog(breed).await);
+    }
+    let huskies: Vec<_> = made.iter().filter(|dog| dog["breed"] == "husky").cloned().collect();
+    for (order, expected) in [("asc", huskies.clone()), ("desc", huskies.into_iter().rev().collect())] {
+        let mut target = Some(format!("/api/v1/dogs?breed=husky&limit=2&order={order}"));
+        let (mut walked, mut pages) = (Vec::new(), 0);
+        while let Some(here) = target {
+            let page = app.get(&here).await.expect(200);
+            assert!(page.link("first").is_some());
+            assert_eq!(page.link("next").is_some(), page.json()["next"].is_string());
+            // A dog that is made meanwhile moves nobody.
+            app.dog("boxer").await;
+            walked.extend(page.json()["items"].as_array().unwrap().clone());
+            target = page.link("next");
+            pages += 1;
+        }
+        assert_eq!((walked, pages), (expected, 3), "{order}");
+    }
+    let newest = app.get("/api/v1/dogs?limit=1&breed=husky").await.expect(200).json();
+    assert_eq!(newest["items"][0], made[6]);
+}
+
+#[tokio::test]
+async fn listings_say_which_value_is_wrong() {
+    let app = TestApp::start().await;
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=many", "limit"),
+        ("cursor=x", "cursor"),
+        ("order=up", "order"),
+        ("breed=a.b", "breed"),
+        ("bread=rye", "bread"),
+    ] {
+        app.get(&format!("/api/v1/dogs?{query}")).await.refuses(field);
+    }
+    app.get("/api/v1/dogs?limit=1000").await.expect(200);
+}
+
+#[tokio::test]
+async fn ids_that_name_nobody_are_told_apart() {
+    let app = TestApp::start().await;
+    app.get(&format!("/api/v1/dogs/{NOBODY}")).await.expect(404);
+    app.get("/api/v1/dogs/husky").await.refuses("id");
+    app.get("/api/v1/dogs/husky/photo").await.refuses("id");
+}

@@ -1,0 +1,89 @@
+//! The stream of events: live, taken up again, and ended.
+
+use serde_json::json;
+
+use crate::support::{Answer, TestApp};
+
+#[tokio::test]
+async fn events_come_as_they_happen() {
+    let app = TestApp::start().await;
+    let mut events = app.events(None).await;
+    let dog = app.dog("husky").await;
+    let place = format!("/api/v1/dogs/{}", dog["id"].as_str().unwrap());
+    app.send("PATCH", &place, json!({ "name": "Balto" })).await.expect(200);
+    Answer::to(app.request("DELETE", &place)).await.expect(204);
+
+    let created = events.expect("dogs.created").await;
+    assert_eq!((created.data["id"].as_str(), &created.data["subject"]), (Some(created.id.as_str()), &dog["id"]));
+    assert_eq!((&created.data["type"], &created.data["time"]), (&json!("dogs.created"), &dog["created_at"]));
+    assert_eq!((&created.data["data"]["breed"], &created.data["data"]["id"]), (&json!("husky"), &dog["id"]));
+    let updated = events.expect("dogs.updated").await;
+    assert_eq!((&updated.data["data"]["name"], &updated.data["data"]["revision"]), (&json!("Balto"), &json!(2)));
+    events.expect("dogs.deleted").await;
+}
+
+#[tokio::test]
+async fn a_stream_is_taken_up_where_it_broke_off() {
+    let app = TestApp::start().await;
+    let mut events = app.events(None).await;
+    app.dog("husky").await;
+    let last = events.expect("dogs.created").await.id;
+    drop(events);
+    let (second, third) = (app.dog("boxer").await, app.dog("beagle").await);
+
+    let mut by_header = app.events(Some(&last)).await;
+    let target = format!("/api/v1/events?last_event_id={last}");
+    let mut by_query = crate::support::Messages::open(app.request("GET", &target)).await;
+    for stream in [&mut by_header, &mut by_query] {
+        for dog in [&second, &third] {
+            assert_eq!(stream.expect("dogs.created").await.data["subject"], dog["id"]);
+        }
+    }
+    app.dog("husky").await;
+    assert_eq!(by_header.expect("dogs.created").await.data["data"]["breed"], "husky");
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_any_more_is_said() {
+    let app = TestApp::start().await;
+    let mut events = app.events(Some("0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10")).await;
+    events.expect("reset").await;
+    app.dog("husky").await;
+    events.expect("dogs.created").await;
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_refused() {
+    let app = TestApp::start().await;
+    app.get("/api/v1/events?last_event_id=7").await.refuses("last_event_id");
+    let request = app.request("GET", "/api/v1/events").header("last-event-id", "x");
+    Answer::to(request).await.refuses("last_event_id");
+}
+
+#[tokio::test]
+async fn streams_are_limited_and_given_back() {
+    let app = TestApp::start().await;
+    let mut open = Vec::new();
+    for _ in 0..256 {
+        open.push(app.events(None).await);
+    }
+    let refused = app.get("/api/v1/events").await.expect(503);
+    assert_eq!((&refused.json()["code"], refused.header("retry-after")), (&json!("overloaded"), "5"));
+    open.clear();
+    // The service learns that callers are gone when it next writes to them.
+    let mut tries = 0;
+    while app.request("GET", "/api/v1/events").send().await.unwrap().status() != 200 {
+        app.dog("husky").await;
+        tries += 1;
+        assert!(tries < 1_000, "no stream was given back");
+    }
+}
+
+#[tokio::test]
+async fn open_streams_end_when_the_service_stops() {
+    let app = TestApp::start().await;
+    let mut events = app.events(None).await;
+    let stopped = app.stop();
+    let ended = async move { while events.next().await.is_some() {} };
+    tokio::time::timeout(crate::support::PATIENCE, futures_util::future::join(stopped, ended)).await.unwrap();
+}

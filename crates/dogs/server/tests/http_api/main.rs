@@ -1,0 +1,9 @@
+//! The HTTP API over a running service: every route, and every way it refuses.
+
+mod dogs_routes;
+mod events;
+mod import;
+mod photos;
+mod service;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,121 @@
+//! Pictures: stored, handed out, whole and in part.
+
+use kennel_testkit::upstream::pictures;
+use serde_json::json;
+
+use crate::support::{Answer, Setup, TestApp};
+
+async fn dog(app: &TestApp) -> String {
+    format!("/api/v1/dogs/{}", app.dog("husky").await["id"].as_str().unwrap())
+}
+
+async fn put(app: &TestApp, place: &str, content_type: &str, picture: impl Into<reqwest::Body>) -> Answer {
+    let request = app.request("PUT", &format!("{place}/photo")).header("content-type", content_type);
+    Answer::to(request.body(picture)).await
+}
+
+#[tokio::test]
+async fn a_picture_comes_back_as_it_was_stored() {
+    let app = TestApp::start().await;
+    let place = dog(&app).await;
+    app.get(&format!("{place}/photo")).await.expect(404);
+    let picture = pictures::png("rex");
+    // The bytes decide what it is, not what the caller calls it.
+    let stored = put(&app, &place, "image/jpeg", picture.clone()).await.expect(200);
+    assert_eq!((stored.header("etag"), &stored.json()["revision"]), ("\"2\"", &json!(2)));
+    let url = stored.json()["image_url"].as_str().unwrap().to_owned();
+    let photo = app.get(&url).await.expect(200);
+    assert_eq!((photo.header("content-type"), photo.header("x-content-type-options")), ("image/png", "nosniff"));
+    assert_eq!(photo.header("content-length"), picture.len().to_string());
+    assert_eq!((photo.header("accept-ranges"), photo.header("cache-control")), ("bytes", "no-cache"));
+    assert_eq!(photo.body, picture);
+    let tag = photo.header("etag");
+    assert_eq!(tag.len(), 66, "{tag}");
+    let known = Answer::to(app.request("GET", &url).header("if-none-match", tag)).await.expect(304);
+    assert_eq!((known.header("etag"), known.body.len()), (tag, 0));
+    let head = Answer::to(app.request("HEAD", &url)).await;
+    assert_eq!((head.status, head.header("content-length")), (200, picture.len().to_string().as_str()));
+
+    assert_eq!(put(&app, &place, "image/png", picture).await.expect(200).header("etag"), "\"2\"", "the same again");
+    let other = put(&app, &place, "image/png", pictures::png("rover")).await.expect(200);
+    assert_eq!(other.header("etag"), "\"3\"");
+    let changed = Answer::to(app.request("GET", &url).header("if-none-match", tag)).await.expect(200);
+    assert_ne!(changed.header("etag"), tag);
+}
+
+#[tokio::test]
+async fn what_is_no_picture_is_refused() {
+    let app = TestApp::with(Setup { picture_limit: 64 * 1024, ..Setup::default() }).await;
+    let place = dog(&app).await;
+    put(&app, &place, "image/jpeg", "<script>alert(1)</script>").await.expect(415);
+    put(&app, &place, "image/jpeg", "").await.expect(415);
+    put(&app, &place, "text/html", pictures::jpeg("rex")).await.expect(415);
+    let large = put(&app, &place, "image/jpeg", vec![0xff; 64 * 1024 + 1]).await.expect(413);
+    assert!(large.json()["detail"].as_str().unwrap().contains("65536"));
+    // One that does not say how long it is.
+    let pieces = futures_util::stream::iter((0..65).map(|_| Ok::<_, std::io::Error>(vec![0xff; 1024])));
+    put(&app, &place, "image/jpeg", reqwest::Body::wrap_stream(pieces)).await.expect(413);
+    put(&app, "/api/v1/dogs/0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10", "image/jpeg", pictures::jpeg("rex"))
+        .await
+        .expect(404);
+    assert_eq!(app.get(&place).await.json()["revision"], 1);
+}
+
+#[tokio::test]
+async fn a_picture_may_be_larger_than_other_bodies() {
+    let http = kennel_http::HttpConfig { body_limit: 16, ..Setup::default().http };
+    let app = TestApp::with(Setup { http, ..Setup::default() }).await;
+    let made = app.get("/api/v1/dogs/husky/image").await.expect(200).json();
+    let place = format!("/api/v1/dogs/{}", made["id"].as_str().unwrap());
+    put(&app, &place, "image/jpeg", pictures::jpeg("rex")).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_picture_is_stored_only_at_the_revision_that_was_seen() {
+    let app = TestApp::start().await;
+    let place = dog(&app).await;
+    let at = |tag: &'static str| {
+        let request = app.request("PUT", &format!("{place}/photo")).header("if-match", tag);
+        Answer::to(request.body(pictures::jpeg("rex")))
+    };
+    at("\"2\"").await.expect(412);
+    at("\"1\"").await.expect(200);
+}
+
+#[tokio::test]
+async fn parts_are_handed_out() {
+    let app = TestApp::start().await;
+    let place = dog(&app).await;
+    let picture = pictures::png("rex");
+    put(&app, &place, "image/png", picture.clone()).await.expect(200);
+    let photo = format!("{place}/photo");
+    let part = |range: &str| Answer::to(app.request("GET", &photo).header("range", range));
+    let size = picture.len();
+    for (range, from, to) in [("bytes=0-3", 0, 4), ("bytes=10-", 10, size), ("bytes=-5", size - 5, size)] {
+        let answer = part(range).await.expect(206);
+        assert_eq!(answer.body, picture[from..to], "{range}");
+        assert_eq!(answer.header("content-range"), format!("bytes {from}-{}/{size}", to - 1));
+        assert_eq!(answer.header("content-length"), (to - from).to_string());
+    }
+    let beyond = part(&format!("bytes={size}-")).await.expect(416);
+    assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
+    assert_eq!(beyond.json()["code"], "range_not_satisfiable");
+    for ignored in ["bytes=0-1,4-5", "lines=1-2", "bytes=9-3"] {
+        assert_eq!(part(ignored).await.expect(200).body, picture, "{ignored}");
+    }
+    let tag = part("bytes=0-0").await.header("etag").to_owned();
+    let if_range =
+        |tag: &str| Answer::to(app.request("GET", &photo).header("range", "bytes=0-3").header("if-range", tag));
+    if_range(&tag).await.expect(206);
+    assert_eq!(if_range("\"another\"").await.expect(200).body, picture);
+}
+
+#[tokio::test]
+async fn thumbnails_are_there_once_they_are_made() {
+    let app = TestApp::start().await;
+    let place = dog(&app).await;
+    put(&app, &place, "image/png", pictures::png("rex")).await.expect(200);
+    app.get(&format!("{place}/photo?variant=thumbnail")).await.expect(404);
+    app.get(&format!("{place}/photo?variant=huge")).await.refuses("variant");
+    app.get(&format!("{place}/photo?variant=original")).await.expect(200);
+}

@@ -1,0 +1,113 @@
+//! Breeds, status, the gallery, the documentation, and what no route has.
+
+use dogs_domain::Breed;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Mood, TestApp};
+
+#[tokio::test]
+async fn breeds_are_counted() {
+    let app = TestApp::start().await;
+    for breed in ["husky", "husky", "mixed"] {
+        app.dog(breed).await;
+    }
+    let breeds = app.get("/api/v1/breeds").await.expect(200).json();
+    let counted = |list: &[(&str, u64)]| -> Value {
+        list.iter().map(|(breed, dogs)| json!({ "breed": breed, "dogs": dogs })).collect()
+    };
+    assert_eq!(breeds["items"], counted(&[("hound-afghan", 0), ("husky", 2), ("mixed", 1)]));
+    app.source.feel(Mood::Away(None));
+    let stored = app.get("/api/v1/breeds").await.expect(200).json();
+    assert_eq!(stored["items"], counted(&[("husky", 2), ("mixed", 1)]));
+    assert!(
+        stored["items"].as_array().unwrap().iter().all(|item| item["breed"].as_str().unwrap().parse::<Breed>().is_ok())
+    );
+}
+
+#[tokio::test]
+async fn the_status_names_the_parts() {
+    let app = TestApp::start().await;
+    let status = app.get("/api/v1/status").await.expect(200).json();
+    let parts = json!({ "storage": "sqlite", "broker": "memory", "cache": "none", "objects": "fs" });
+    assert_eq!((&status["ready"], &status["parts"]), (&json!(true), &parts));
+    assert_eq!((&status["checks"][0]["name"], &status["checks"][0]["status"]), (&json!("storage"), &json!("up")));
+    app.get("/live").await.expect(200);
+    assert_eq!(app.get("/ready").await.json()["ready"], true);
+    app.health.close();
+    assert_eq!(app.get("/api/v1/status").await.expect(200).json()["ready"], false);
+    assert_eq!(app.get("/ready").await.status, 503);
+}
+
+#[tokio::test]
+async fn the_gallery_allows_itself_little() {
+    let app = TestApp::start().await;
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/gallery/app.js", "text/javascript; charset=utf-8"),
+        ("/gallery/style.css", "text/css; charset=utf-8"),
+        ("/gallery/icon.svg", "image/svg+xml"),
+    ] {
+        let file = app.get(path).await.expect(200);
+        assert_eq!(file.header("content-type"), content_type);
+        assert!(file.header("content-security-policy").starts_with("default-src 'none'; script-src 'self';"));
+        let known = app.request("GET", path).header("if-none-match", file.header("etag"));
+        assert_eq!(Answer::to(known).await.expect(304).header("etag"), file.header("etag"));
+    }
+    let page = String::from_utf8(app.get("/").await.body.to_vec()).unwrap();
+    // The policy would not let any of these work.
+    for inline in ["<style", " style=", " onclick=", "javascript:", "<script>"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+    for (_, rest) in page.match_indices("=\"/gallery/").map(|(at, _)| (at, &page[at + 2..])) {
+        app.get(rest.split('"').next().unwrap()).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn the_documentation_is_served() {
+    let app = TestApp::start().await;
+    let described = app.get("/openapi.json").await.expect(200).json();
+    let committed: Value = serde_json::from_str(&dogs::contracts::openapi_json().unwrap()).unwrap();
+    assert_eq!(described, committed);
+    app.get("/documentation/").await.expect(200);
+}
+
+/// Every route that is described answers, and says in the description what it is called here.
+#[tokio::test]
+async fn what_is_described_is_there() {
+    let app = TestApp::start().await;
+    let described = app.get("/openapi.json").await.json();
+    for (path, operations) in described["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let target = path.replace("{id}", "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10").replace("{breed}", "unicorn");
+            let target = target.replace("{sub_breed}", "pink");
+            let request = app.request(&method.to_uppercase(), &target);
+            let status = request.send().await.unwrap().status().as_u16();
+            let known = operation["responses"].as_object().unwrap();
+            assert!(known.contains_key(&status.to_string()), "{method} {path}: {status}");
+            assert_ne!(status, 405, "{method} {path}");
+            for code in ["500", "503", "504"] {
+                assert!(known.contains_key(code), "{method} {path}: {code}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_no_route_has_is_a_problem_too() {
+    let app = TestApp::start().await;
+    for path in
+        ["/nowhere", "/api/v1/cats", "/api/v1/dogs/husky/image/large", "/gallery/../secret", "/documentation/nothing"]
+    {
+        assert_eq!(app.get(path).await.expect(404).json()["code"], "not_found", "{path}");
+    }
+    for (method, path, allowed) in [
+        ("DELETE", "/api/v1/dogs", "GET"),
+        ("POST", "/api/v1/breeds", "GET"),
+        ("PUT", "/api/v1/events", "GET"),
+        ("POST", "/", "GET"),
+    ] {
+        let answer = Answer::to(app.request(method, path)).await.expect(405);
+        assert!(answer.header("allow").contains(allowed), "{method} {path}: {}", answer.header("allow"));
+    }
+}

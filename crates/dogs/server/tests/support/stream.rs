@@ -1,0 +1,85 @@
+//! Server-sent events, as a browser would read them.
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::PATIENCE;
+
+/// One event of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Message {
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    pub event: String,
+    /// Its data, which is JSON.
+    pub data: Value,
+}
+
+/// A stream of events.
+pub struct Messages {
+    chunks: BoxStream<'static, reqwest::Result<Bytes>>,
+    text: String,
+}
+
+impl Messages {
+    /// Opens the stream and waits until it has begun.
+    pub async fn open(request: reqwest::RequestBuilder) -> Self {
+        let response = request.header("accept", "text/event-stream").send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut messages = Self { chunks: response.bytes_stream().boxed(), text: String::new() };
+        // The service greets, so that callers know that nothing from here on is missed.
+        assert!(messages.block().await.unwrap().starts_with(':'));
+        messages
+    }
+
+    /// The next event; `None` when the stream has ended.
+    pub async fn next(&mut self) -> Option<Message> {
+        loop {
+            let block = self.block().await?;
+            if !block.starts_with(':') {
+                return Some(parse(&block));
+            }
+        }
+    }
+
+    /// The next event, which has to be of this type.
+    #[track_caller]
+    pub fn expect(&mut self, event: &str) -> impl Future<Output = Message> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let message = self.next().await.unwrap_or_else(|| panic!("no `{event}` came, asked at {caller}"));
+            assert_eq!(message.event, event, "asked at {caller}");
+            message
+        }
+    }
+
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.text = rest;
+                return Some(block);
+            }
+            let chunk = timeout(PATIENCE, self.chunks.next()).await.expect("an event, or the end");
+            self.text.push_str(std::str::from_utf8(&chunk?.unwrap()).unwrap());
+        }
+    }
+}
+
+fn parse(block: &str) -> Message {
+    let mut message = Message::default();
+    for line in block.lines() {
+        match line.split_once(": ").unwrap_or((line, "")) {
+            ("id", id) => id.clone_into(&mut message.id),
+            ("event", event) => event.clone_into(&mut message.event),
+            ("data", data) => message.data = serde_json::from_str(data).unwrap(),
+            _ => {}
+        }
+    }
+    message
+}
