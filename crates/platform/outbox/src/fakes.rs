@@ -274,6 +274,7 @@ struct Inner {
     refused: AtomicU32,
     taken: Mutex<Vec<Event>>,
     held: watch::Sender<bool>,
+    held_key: watch::Sender<&'static str>,
     begun: AtomicU32,
 }
 
@@ -301,6 +302,11 @@ impl Broker {
     /// Makes publishings hang, or lets them go on.
     pub(crate) fn hold(&self, held: bool) {
         self.0.held.send_replace(held);
+    }
+
+    /// Makes publishings with events of this key hang, in place of another.
+    pub(crate) fn hold_key(&self, key: &'static str) {
+        self.0.held_key.send_replace(key);
     }
 
     pub(crate) fn subscriptions(&self) -> u32 {
@@ -363,6 +369,8 @@ impl Publisher for Broker {
         self.0.begun.fetch_add(1, Ordering::SeqCst);
         self.accept()?;
         self.0.held.subscribe().wait_for(|held| !held).await.unwrap();
+        let mut held_key = self.0.held_key.subscribe();
+        held_key.wait_for(|held| batch.iter().all(|event| event.key != *held)).await.unwrap();
         self.0.taken.lock().unwrap().extend_from_slice(batch);
         Ok(())
     }

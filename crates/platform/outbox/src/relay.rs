@@ -1,10 +1,13 @@
 //! Publishes what the outbox holds: in order, at least once, by one process at a time.
 
+use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::poll;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use kennel_app::{Component, Stop};
 use kennel_core::broker::BrokerError;
 use kennel_core::{BoxError, Clock, Event, Outbox, Publisher, RepoError};
@@ -22,6 +25,9 @@ use crate::metrics::RelayMetrics;
 pub struct RelayConfig {
     /// Events published together at most.
     pub batch: u32,
+    /// Batches in flight at once; at least one, and more only for a broker that hands events on in the order of the
+    /// calls and answers once they are dealt with, so that one event in trouble does not hold up the others.
+    pub in_flight: usize,
     /// How long the lease outlives a process that was killed; it is renewed three times as often.
     pub lease_ttl: Duration,
     /// How often to look for events that another process committed.
@@ -42,6 +48,7 @@ impl Default for RelayConfig {
     fn default() -> Self {
         Self {
             batch: 100,
+            in_flight: 1,
             lease_ttl: Duration::from_secs(15),
             poll: Duration::from_secs(1),
             backoff: Backoff { min: Duration::from_millis(100), max: Duration::from_secs(10) },
@@ -90,7 +97,7 @@ impl Relay {
         Self { outbox, publisher, clock, lease, config, metrics }
     }
 
-    /// Publishes batch after batch until `stop`.
+    /// Publishes while the lease is held, until `stop`.
     async fn lead(&self, stop: &Stop) {
         let mut failures = 0;
         while !stop.is_requested() {
@@ -98,10 +105,13 @@ impl Relay {
                 () = stop.requested() => return,
                 () = self.lease.held() => {}
             }
-            let Err(error) = self.step(stop).await else {
-                failures = 0;
-                continue;
+            let ended = tokio::select! {
+                biased;
+                // Whoever has the lease now publishes the rest; going on could bring it behind newer events.
+                () = self.lease.lost() => continue,
+                ended = self.publish_all(stop, &mut failures) => ended,
             };
+            let Err(error) = ended else { return };
             failures += 1;
             let delay = self.config.backoff.delay(failures);
             tracing::warn!(error = &error as &dyn std::error::Error, failures, ?delay, "events cannot be relayed");
@@ -112,35 +122,60 @@ impl Relay {
         }
     }
 
-    /// Relays one batch, or waits until there may be one.
-    async fn step(&self, stop: &Stop) -> Result<(), RelayError> {
-        let mut wake = self.outbox.wait(self.config.poll);
-        // Armed before the reading, so that no commit falls between the two.
-        let woken = poll!(&mut wake).is_ready();
-        let events = self.outbox.pending(self.config.batch).await?;
-        if !events.is_empty() {
-            return self.relay(&events, stop).await;
-        }
-        if !woken {
+    /// Publishes batch after batch until `stop`, and marks them in the same order. What is in flight when this
+    /// fails or is dropped stays unmarked, and so is published again.
+    async fn publish_all(&self, stop: &Stop, failures: &mut u32) -> Result<(), RelayError> {
+        let mut batches = FuturesOrdered::new();
+        let mut flight = Flight::default();
+        let mut out_of_time = pin!(self.out_of_time(stop));
+        loop {
+            let mut wake = self.outbox.wait(self.config.poll);
+            // Armed before the reading, so that no commit falls between the two.
+            let woken = poll!(&mut wake).is_ready();
+            let stopping = stop.is_requested();
+            let room = !stopping && batches.len() < self.config.in_flight.max(1);
+            if room {
+                let events = self.next_batch(&flight).await?;
+                if !events.is_empty() {
+                    flight.board(&events);
+                    batches.push_back(self.publish(events));
+                    continue;
+                }
+                if woken {
+                    continue;
+                }
+            }
+            if stopping && batches.is_empty() {
+                return Ok(());
+            }
             tokio::select! {
-                () = stop.requested() => {}
-                () = wake => {}
+                biased;
+                Some(published) = batches.next() => {
+                    let (events, span) = published?;
+                    self.mark(&events).instrument(span).await?;
+                    flight.leave(&events);
+                    *failures = 0;
+                }
+                () = &mut out_of_time => return Ok(()),
+                () = stop.requested(), if !stopping => {}
+                () = wake, if room => {}
             }
         }
-        Ok(())
     }
 
-    /// Publishes the events and marks them, unless the lease is lost or the time to stop runs out on the way.
-    async fn relay(&self, events: &[Event], stop: &Stop) -> Result<(), RelayError> {
-        let span = batch_span(events);
-        tokio::select! {
-            biased;
-            // Whoever has the lease now publishes these; going on could bring them behind newer ones.
-            () = self.lease.lost() => return Ok(()),
-            published = self.publisher.publish(events).instrument(span.clone()) => published?,
-            () = self.out_of_time(stop) => return Ok(()),
-        }
-        self.mark(events).instrument(span).await
+    /// The oldest events that wait and have no event of their key in flight.
+    async fn next_batch(&self, flight: &Flight) -> Result<Vec<Event>, RepoError> {
+        let limit = self.config.batch.saturating_add(flight.events);
+        let mut events = self.outbox.pending(limit).await?;
+        events.retain(|event| !flight.carries(event));
+        events.truncate(self.config.batch as usize);
+        Ok(events)
+    }
+
+    async fn publish(&self, events: Vec<Event>) -> Result<(Vec<Event>, Span), BrokerError> {
+        let span = batch_span(&events);
+        self.publisher.publish(&events).instrument(span.clone()).await?;
+        Ok((events, span))
     }
 
     async fn mark(&self, events: &[Event]) -> Result<(), RelayError> {
@@ -213,6 +248,36 @@ impl Component for Relay {
         self.lease.release().await;
         Ok(())
     }
+}
+
+/// What is being published: at most one batch has events of a key, so that none can overtake another.
+#[derive(Default)]
+struct Flight {
+    keys: HashSet<(String, String)>,
+    events: u32,
+}
+
+impl Flight {
+    fn carries(&self, event: &Event) -> bool {
+        self.events > 0 && self.keys.contains(&place(event))
+    }
+
+    fn board(&mut self, events: &[Event]) {
+        self.keys.extend(events.iter().map(place));
+        self.events += u32::try_from(events.len()).unwrap_or(u32::MAX);
+    }
+
+    fn leave(&mut self, events: &[Event]) {
+        for event in events {
+            self.keys.remove(&place(event));
+        }
+        self.events -= u32::try_from(events.len()).unwrap_or(u32::MAX);
+    }
+}
+
+/// What orders an event.
+fn place(event: &Event) -> (String, String) {
+    (event.topic.clone(), event.key.clone())
 }
 
 /// The span of one publishing. Each event keeps the trace it happened in; the batch links to all of them.

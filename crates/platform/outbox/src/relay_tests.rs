@@ -202,6 +202,30 @@ async fn the_batch_in_hand_is_finished_before_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_in_trouble_holds_up_its_key_alone_and_marks_keep_the_order() {
+    let mut setup = setup();
+    (setup.config.batch, setup.config.in_flight) = (2, 3);
+    setup.broker.hold_key("rex");
+    let keys = ["rex", "bella", "rex", "max", "luna", "max", "bella"];
+    setup.outbox.commit(keys.iter().zip(1..).map(|(key, id)| event(id, key)));
+    beside(setup.relay(), async {
+        eventually("three batches", || setup.broker.begun() == 3).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(setup.broker.taken(), [4, 5], "the third has to wait for the first, the last ones for room or key");
+        assert_eq!(setup.outbox.published(), [], "what is behind in the history waits for what is before");
+        setup.broker.hold_key("no other");
+        eventually("all published", || setup.outbox.published().len() == 7).await;
+    })
+    .await;
+    let published = setup.outbox.published();
+    assert_eq!(setup.broker.taken().len(), 7, "nothing goes out twice");
+    for key in ["rex", "bella", "max"] {
+        let of_key: Vec<_> = published.iter().filter(|id| keys[usize::try_from(**id).unwrap() - 1] == key).collect();
+        assert!(of_key.is_sorted(), "{key}: {published:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hanging_broker_does_not_hold_up_the_end() {
     let setup = setup();
     setup.broker.hold(true);
