@@ -1,6 +1,6 @@
 //! Message broker adapters.
 //!
-//! Adapters implement [`kennel_core::Publisher`] and [`kennel_core::Subscriber`]; [`connect`] picks one,
+//! Adapters implement [`kennel_core::Publisher`] and [`kennel_core::Subscriber`]; [`connect()`] picks one,
 //! [`Metered`] watches it, and [`cloudevents`] is how events look on a wire.
 
 use async_trait::async_trait;

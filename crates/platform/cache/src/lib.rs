@@ -2,7 +2,7 @@
 //!
 //! Adapters ([`memory`], [`none`]) implement [`kennel_core::Cache`]: bytes under a key. [`Typed`] is what services
 //! use: values of one type, with a namespace, negative entries, one load per key at a time, and invalidation that
-//! wins against loads under way. [`connect`] picks the adapter.
+//! wins against loads under way. [`connect()`] picks the adapter.
 
 pub mod connect;
 mod flight;

@@ -1,6 +1,6 @@
 //! Object store adapters.
 //!
-//! Adapters implement [`kennel_core::ObjectStore`]; [`connect`] picks one and [`Metered`] watches it.
+//! Adapters implement [`kennel_core::ObjectStore`]; [`connect()`] picks one and [`Metered`] watches it.
 
 pub mod connect;
 pub mod fs;
