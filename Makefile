@@ -38,7 +38,8 @@ docs: tools ## Build the API documentation of the crates
 	$(CARGO) doc --workspace --no-deps
 
 generate: tools ## Write the generated files anew: api/, docs/configuration.md, protobuf code
-	UPDATE=1 $(CARGO) test -q -p kennel-proto -p dogs --test generated
+	UPDATE=1 $(CARGO) test -q -p kennel-proto --test generated
+	UPDATE=1 $(CARGO) test -q -p dogs --lib contracts
 
 migrate-up: tools ## Bring the database to the newest schema
 	$(CARGO) run -q -p dogs -- migrate up

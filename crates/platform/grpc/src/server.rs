@@ -115,7 +115,7 @@ impl GrpcServer {
         let failed = |source| InitError::Bind { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        tracing::info!(%addr, "grpc server listens");
+        tracing::info!(component = "grpc", address = %addr, "listening");
         self.bound.send_replace(Some(addr));
         Ok(listener)
     }

@@ -1,0 +1,66 @@
+//! `dogs dlq`: events that a consumer group gave up on.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use kennel_core::{Clock, DeadLetter, DeadLetters, PageSize};
+use uuid::Uuid;
+
+use super::args::Dlq;
+
+/// Runs a command on dead letters.
+pub(super) async fn run(letters: &dyn DeadLetters, clock: &dyn Clock, command: Dlq) -> anyhow::Result<ExitCode> {
+    match command {
+        Dlq::List { limit } => list(letters, limit).await,
+        Dlq::Show { id } => show(letters, id).await,
+        Dlq::Replay { id } => done(letters.replay(id, clock.now()).await?, id, "replayed"),
+        Dlq::Drop { id } => done(letters.discard(id).await?, id, "dropped"),
+    }
+}
+
+async fn list(letters: &dyn DeadLetters, limit: u32) -> anyhow::Result<ExitCode> {
+    let limit = PageSize::new(limit).map_err(|error| anyhow::anyhow!("--limit: {error}"))?;
+    for DeadLetter { event, group, attempts, reason, at } in letters.list(None, limit.get()).await? {
+        println!("{}  {at}  {}  {group}  {attempts} tries  {}", event.id, event.name, one_line(&reason));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(letters: &dyn DeadLetters, id: Uuid) -> anyhow::Result<ExitCode> {
+    let found = letters.find(id).await?;
+    let Some(first) = found.first() else { bail!("no dead letter has the event id {id}") };
+    let data: serde_json::Value = serde_json::from_slice(&first.event.data).unwrap_or_else(|_| {
+        // What cannot be read is often why it is here.
+        String::from_utf8_lossy(&first.event.data).into()
+    });
+    let event = serde_json::json!({
+        "id": first.event.id,
+        "type": first.event.name,
+        "source": first.event.source,
+        "topic": first.event.topic,
+        "subject": first.event.key,
+        "time": first.event.time,
+        "traceparent": first.event.trace.as_ref().map(|trace| &trace.traceparent),
+        "data": data,
+        "failures": found.iter().map(|letter| serde_json::json!({
+            "group": letter.group,
+            "attempts": letter.attempts,
+            "reason": letter.reason,
+            "at": letter.at,
+        })).collect::<Vec<_>>(),
+    });
+    println!("{event:#}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn done(was_there: bool, id: Uuid, what: &str) -> anyhow::Result<ExitCode> {
+    if !was_there {
+        bail!("no dead letter has the event id {id}");
+    }
+    println!("{id} {what}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+}

@@ -1,0 +1,43 @@
+//! `dogs migrate`: the database's schema.
+
+use std::process::ExitCode;
+
+use kennel_core::{Clock as _, SystemClock};
+use kennel_storage::{Migrator, State, Step};
+
+use super::args::Migrate;
+
+/// Runs a command on the schema. `status` fails when a step is pending, so that scripts can ask.
+pub(super) async fn run(migrator: &dyn Migrator, command: Migrate) -> anyhow::Result<ExitCode> {
+    match command {
+        Migrate::Up => changed("applied", &migrator.up(SystemClock.now()).await?),
+        Migrate::Down => changed("taken back", &migrator.down(1).await?),
+        Migrate::Status => {
+            let steps = migrator.status().await?;
+            for step in &steps {
+                println!("{:<32} {}", step.name, state(step.state));
+            }
+            let up = steps.iter().all(|step| matches!(step.state, State::Applied { .. }));
+            return Ok(if up { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn changed(what: &str, steps: &[Step]) {
+    if steps.is_empty() {
+        println!("nothing to do");
+    }
+    for step in steps {
+        println!("{} {what}", step.name);
+    }
+}
+
+fn state(state: State) -> String {
+    match state {
+        State::Pending => "pending".to_owned(),
+        State::Applied { at } => format!("applied {at}"),
+        State::Changed => "changed after it was applied".to_owned(),
+        State::Unknown => "applied, not known to this build".to_owned(),
+    }
+}

@@ -1,0 +1,99 @@
+//! The command line: the same service without listeners.
+
+pub mod args;
+mod dlq;
+mod dogs;
+mod healthcheck;
+mod import;
+mod migrate;
+mod serve;
+
+use std::process::ExitCode;
+
+use kennel_config::{EX_USAGE, Environment, Loaded};
+use kennel_telemetry::LogTarget;
+
+use self::args::{Cli, Command, Config, Format};
+use crate::config::DogsSettings;
+use crate::contracts::{self, ContractError};
+use crate::wiring::Wiring;
+
+/// Runs the command; what goes wrong is told on standard error in one line for each cause.
+///
+/// Exit codes: 0 done; 1 not done, or not ready; 64 wrong configuration.
+pub async fn run(cli: Cli) -> ExitCode {
+    let environment = Environment::from_process();
+    // These describe the build, not the configuration, which may be what is wrong.
+    match cli.command {
+        Command::Config(Config::Reference) => return printed(&crate::config::document()),
+        Command::Openapi { format: Format::Json } => return printed_or(contracts::openapi_json()),
+        Command::Openapi { format: Format::Yaml } => return printed_or(contracts::openapi_yaml()),
+        Command::Asyncapi => return printed_or(contracts::asyncapi_yaml()),
+        _ => {}
+    }
+    let loaded = match kennel_config::load::<DogsSettings>(&environment) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
+    match dispatch(cli.command, loaded).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Config(Config::Print) => return Ok(printed(&loaded.print())),
+        Command::Config(_) => return Ok(printed("the configuration is fine")),
+        Command::Healthcheck { url } => return healthcheck::run(&loaded.settings, url).await,
+        _ => {}
+    }
+    let target = if matches!(command, Command::Serve(_)) { LogTarget::Stdout } else { LogTarget::Stderr };
+    let telemetry = kennel_telemetry::init(&loaded.settings.telemetry.telemetry(target))?;
+    let result = with_service(command, loaded.settings).await;
+    telemetry.shutdown().await;
+    result
+}
+
+async fn with_service(command: Command, mut settings: DogsSettings) -> anyhow::Result<ExitCode> {
+    // Commands on the schema see it as it is.
+    settings.storage.migrate_on_start &= !matches!(command, Command::Migrate(_));
+    let public_url = settings.server.public_url();
+    let wiring = Wiring::open(settings).await?;
+    let (service, stores) = (wiring.service.clone(), wiring.stores.clone());
+    let result = match command {
+        Command::Serve(options) => return serve::run(wiring, options.only.as_deref()).await,
+        Command::Migrate(command) => migrate::run(&*stores.migrator, command).await,
+        Command::Fetch { breed } => dogs::fetch(&service, &breed, &public_url).await,
+        Command::List(options) => dogs::list(&service, &options).await,
+        Command::Import(options) => import::run(&service, &options).await,
+        Command::Export { breed } => dogs::export(&service, breed.as_ref()).await,
+        Command::Dlq(command) => dlq::run(&*stores.dead_letters, &*wiring.clock, command).await,
+        Command::Config(_) | Command::Openapi { .. } | Command::Asyncapi | Command::Healthcheck { .. } => {
+            unreachable!("these need no service and were dealt with")
+        }
+    };
+    stores.close().await;
+    result
+}
+
+fn printed(text: &str) -> ExitCode {
+    println!("{}", text.trim_end());
+    ExitCode::SUCCESS
+}
+
+fn printed_or(text: Result<String, ContractError>) -> ExitCode {
+    match text {
+        Ok(text) => printed(&text),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

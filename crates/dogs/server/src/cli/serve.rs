@@ -1,0 +1,16 @@
+//! `dogs serve`: runs the service until it is told to stop.
+
+use std::process::ExitCode;
+
+use kennel_app::{Only, signals};
+
+use crate::wiring::{SELECTABLE, Wiring};
+
+/// Runs the picked components, all of them by default, until SIGTERM or SIGINT.
+pub(super) async fn run(wiring: Wiring, only: Option<&str>) -> anyhow::Result<ExitCode> {
+    let only = only.map_or_else(|| Ok(Only::all()), |names| Only::parse(names, &SELECTABLE))?;
+    let stop = signals()?;
+    wiring.app(&only)?.run(stop).await?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,286 @@
+//! Settings of the parts that the service stands on.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use dogs_storages::{Storage, StorageConfig};
+use kennel_broker::BrokerConfig;
+use kennel_cache::{CacheConfig, Policy};
+use kennel_config::{ByteSize, HumanDuration, Problems, Section};
+use kennel_objects::ObjectsConfig;
+use kennel_outbox::{ConsumerConfig, RelayConfig};
+use kennel_storage::sqlite::{SqliteConfig, Synchronous};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::serving::is_web_url;
+
+/// Where dogs are kept.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StorageSettings {
+    /// Which store: `sqlite`, or another that is compiled in.
+    #[schemars(with = "String")]
+    pub storage: Storage,
+    /// Apply missing migrations when the service starts; without it, a service over an old schema does not start.
+    pub migrate_on_start: bool,
+    /// The file of SQLite; it and its folder are made when missing.
+    #[schemars(with = "String")]
+    pub sqlite_path: PathBuf,
+    /// When SQLite's commits count as done: `full`, on the disk, or `normal`, with the operating system.
+    #[schemars(with = "String")]
+    pub sqlite_synchronous: Synchronous,
+    /// SQLite connections for reading; writes share one of their own.
+    pub sqlite_readers: NonZeroU32,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        let sqlite = SqliteConfig::at("data/dogs.db");
+        Self {
+            storage: Storage::default(),
+            migrate_on_start: true,
+            sqlite_path: sqlite.path,
+            sqlite_synchronous: sqlite.synchronous,
+            sqlite_readers: sqlite.readers,
+        }
+    }
+}
+
+impl Section for StorageSettings {
+    const TITLE: &'static str = "Storage";
+
+    fn check(&self, problems: &mut Problems) {
+        let mut found = Vec::new();
+        self.storage().check("", &mut found);
+        for line in found {
+            let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
+            let key = path.trim_start_matches('.').replace('.', "_");
+            problems.add(&key, reason);
+        }
+    }
+}
+
+impl StorageSettings {
+    /// What to open.
+    pub fn storage(&self) -> StorageConfig {
+        StorageConfig {
+            storage: self.storage,
+            sqlite: SqliteConfig {
+                synchronous: self.sqlite_synchronous,
+                readers: self.sqlite_readers,
+                ..SqliteConfig::at(self.sqlite_path.clone())
+            },
+        }
+    }
+}
+
+/// Where events go.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BrokerSettings {
+    /// Which broker: `memory`, inside the process, or another that is compiled in.
+    #[schemars(with = "String")]
+    pub broker: kennel_broker::Backend,
+}
+
+impl BrokerSettings {
+    /// What to open.
+    pub fn broker(&self) -> BrokerConfig {
+        BrokerConfig { backend: self.broker, ..BrokerConfig::default() }
+    }
+}
+
+impl Section for BrokerSettings {
+    const TITLE: &'static str = "Broker";
+
+    fn check(&self, problems: &mut Problems) {
+        if !kennel_broker::Backend::COMPILED_IN.contains(&self.broker) {
+            problems.add("broker", kennel_broker::ConnectError::NotCompiledIn(self.broker).to_string());
+        }
+    }
+}
+
+/// How events get to the broker and to their consumers, and when they are forgotten.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OutboxSettings {
+    /// Events published together at most.
+    pub outbox_batch: NonZeroU32,
+    /// How long another process waits before it takes over from a relay that was killed.
+    pub outbox_lease: HumanDuration,
+    /// How often to look for events that another process committed.
+    pub outbox_poll: HumanDuration,
+    /// Tries before an event becomes a dead letter.
+    pub consumer_max_attempts: NonZeroU32,
+    /// How long published events, receipts, idempotency keys and the progress of imports are kept.
+    pub retention: HumanDuration,
+}
+
+impl Default for OutboxSettings {
+    fn default() -> Self {
+        let relay = RelayConfig::default();
+        Self {
+            outbox_batch: NonZeroU32::new(relay.batch).unwrap_or(NonZeroU32::MIN),
+            outbox_lease: HumanDuration(relay.lease_ttl),
+            outbox_poll: HumanDuration(relay.poll),
+            // The in-process broker holds later events back until an event is settled: about three seconds with these tries.
+            consumer_max_attempts: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
+            retention: HumanDuration(relay.retention),
+        }
+    }
+}
+
+impl Section for OutboxSettings {
+    const TITLE: &'static str = "Events";
+
+    fn check(&self, problems: &mut Problems) {
+        for (key, span) in [("outbox_lease", self.outbox_lease), ("outbox_poll", self.outbox_poll)] {
+            if span.get().is_zero() {
+                problems.add(key, "must be longer than nothing");
+            }
+        }
+        if self.outbox_batch.get() > 1_000 {
+            problems.add("outbox_batch", "must be 1 to 1000");
+        }
+    }
+}
+
+impl OutboxSettings {
+    /// The relay's part, for a broker that has `in_flight` batches in hand at once.
+    pub fn relay(&self, in_flight: usize) -> RelayConfig {
+        RelayConfig {
+            in_flight,
+            batch: self.outbox_batch.get(),
+            lease_ttl: self.outbox_lease.get(),
+            poll: self.outbox_poll.get(),
+            retention: self.retention.get(),
+            ..RelayConfig::default()
+        }
+    }
+
+    /// The consumers' part.
+    pub fn consumer(&self) -> ConsumerConfig {
+        ConsumerConfig { max_attempts: self.consumer_max_attempts.get(), ..ConsumerConfig::default() }
+    }
+}
+
+/// What is remembered of dogs that were read.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CacheSettings {
+    /// Which cache: `none`, `memory`, inside the process, or another that is compiled in.
+    #[schemars(with = "String")]
+    pub cache: kennel_cache::Backend,
+    /// How many bytes the cache inside the process may hold.
+    pub cache_size: ByteSize,
+    /// The longest that a dog is remembered, and so the longest that a lost event can leave an old answer.
+    pub cache_ttl: HumanDuration,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        let cache = CacheConfig::default();
+        Self { cache: cache.backend, cache_size: ByteSize(cache.memory_bytes), cache_ttl: HumanDuration::from_secs(30) }
+    }
+}
+
+impl Section for CacheSettings {
+    const TITLE: &'static str = "Cache";
+
+    fn check(&self, problems: &mut Problems) {
+        if !kennel_cache::Backend::COMPILED_IN.contains(&self.cache) {
+            problems.add("cache", kennel_cache::ConnectError::NotCompiledIn(self.cache).to_string());
+        }
+    }
+}
+
+impl CacheSettings {
+    /// What to open.
+    pub fn cache(&self) -> CacheConfig {
+        CacheConfig { backend: self.cache, memory_bytes: self.cache_size.0 }
+    }
+
+    /// How dogs are kept in it.
+    pub fn dogs(&self) -> Policy {
+        Policy::new("dogs.by_id", self.cache_ttl.get())
+    }
+}
+
+/// Where pictures are kept.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ObjectSettings {
+    /// Which object store: `fs`, a folder, or another that is compiled in.
+    #[schemars(with = "String")]
+    pub objects: kennel_objects::Backend,
+    /// The folder of `fs`; made when missing.
+    #[schemars(with = "String")]
+    pub objects_path: PathBuf,
+    /// The largest picture that is taken, from users and from the dog API.
+    pub picture_limit: ByteSize,
+}
+
+impl Default for ObjectSettings {
+    fn default() -> Self {
+        Self {
+            objects: kennel_objects::Backend::default(),
+            objects_path: PathBuf::from("data/objects"),
+            picture_limit: ByteSize(10 * 1024 * 1024),
+        }
+    }
+}
+
+impl ObjectSettings {
+    /// What to open.
+    pub fn objects(&self) -> ObjectsConfig {
+        ObjectsConfig { backend: self.objects, path: self.objects_path.clone() }
+    }
+}
+
+impl Section for ObjectSettings {
+    const TITLE: &'static str = "Objects";
+
+    fn check(&self, problems: &mut Problems) {
+        if !kennel_objects::Backend::COMPILED_IN.contains(&self.objects) {
+            problems.add("objects", kennel_objects::ConnectError::NotCompiledIn(self.objects).to_string());
+        }
+        if self.objects_path.as_os_str().is_empty() {
+            problems.add("objects_path", "must name a folder");
+        }
+        if !(1..=256 * 1024 * 1024).contains(&self.picture_limit.0) {
+            problems.add("picture_limit", "must be 1B to 256MiB");
+        }
+    }
+}
+
+/// Where new pictures of dogs come from.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SourceSettings {
+    /// Base URL of an API with the contract of dog.ceo, such as `https://dog.ceo/api`. Unset: pictures are drawn in-process.
+    pub dog_api_base_url: Option<String>,
+    /// How long a request to the dog API may take, retries included.
+    pub dog_api_timeout: HumanDuration,
+    /// Let the dog API, and the pictures it names, be at private and loopback addresses.
+    pub dog_api_allow_private: bool,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        Self { dog_api_base_url: None, dog_api_timeout: HumanDuration::from_secs(10), dog_api_allow_private: false }
+    }
+}
+
+impl Section for SourceSettings {
+    const TITLE: &'static str = "Dog API";
+
+    fn check(&self, problems: &mut Problems) {
+        if self.dog_api_base_url.as_deref().is_some_and(|text| !is_web_url(text)) {
+            problems.add("dog_api_base_url", "must be an http or https URL");
+        }
+        if self.dog_api_timeout.get().is_zero() {
+            problems.add("dog_api_timeout", "must be longer than nothing");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Settings of the process: listeners, limits, logs and traces.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use kennel_config::{ByteSize, HumanDuration, Problems, Section};
+use kennel_grpc::GrpcConfig;
+use kennel_http::HttpConfig;
+use kennel_telemetry::{LogFormat, LogTarget, TelemetryConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// Listeners and limits.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ServerSettings {
+    /// The address that all listeners bind to. The default is reachable from this machine alone; containers set `0.0.0.0`.
+    #[schemars(with = "String")]
+    pub server_host: IpAddr,
+    /// Port of HTTP; 0 takes any free one.
+    pub server_port: u16,
+    /// Port of gRPC; 0 takes any free one.
+    pub grpc_port: u16,
+    /// Port of metrics, health and profiles; 0 takes any free one. Keep it off public networks.
+    pub prometheus_port: u16,
+    /// Where callers reach HTTP, for the links in answers. Unset: `http://localhost:<SERVER_PORT>`.
+    pub public_url: Option<String>,
+    /// How long a request or a call may take.
+    pub request_timeout: HumanDuration,
+    /// The largest body of a request, pictures and imports aside.
+    pub body_limit: ByteSize,
+    /// Requests in hand at once, over each of HTTP and gRPC; more are refused.
+    pub max_in_flight: u32,
+    /// Origins whose pages may call, separated by commas; `*` lets all.
+    pub cors_origins: Vec<String>,
+    /// How long to go on serving after readiness went away, for load balancers to notice.
+    pub drain_delay: HumanDuration,
+    /// How long a stop may take in all.
+    pub shutdown_deadline: HumanDuration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            server_host: Ipv4Addr::LOCALHOST.into(),
+            server_port: 8080,
+            grpc_port: 50051,
+            prometheus_port: 9090,
+            public_url: None,
+            request_timeout: HumanDuration::from_secs(30),
+            body_limit: ByteSize(1024 * 1024),
+            max_in_flight: 1_024,
+            cors_origins: Vec::new(),
+            drain_delay: HumanDuration::from_secs(0),
+            shutdown_deadline: HumanDuration::from_secs(25),
+        }
+    }
+}
+
+impl Section for ServerSettings {
+    const TITLE: &'static str = "Server";
+
+    fn check(&self, problems: &mut Problems) {
+        if self.public_url.as_deref().is_some_and(|text| !is_web_url(text)) {
+            problems.add("public_url", "must be an http or https URL");
+        }
+        for (field, reason) in self.http().problems() {
+            let key = match field {
+                "request_timeout_ms" => "request_timeout",
+                other => other,
+            };
+            problems.add(key, reason);
+        }
+        if self.shutdown_deadline.get() <= self.drain_delay.get() {
+            problems.add("shutdown_deadline", "must be longer than DRAIN_DELAY");
+        }
+    }
+}
+
+impl ServerSettings {
+    /// The HTTP server's part.
+    pub fn http(&self) -> HttpConfig {
+        HttpConfig {
+            addr: SocketAddr::new(self.server_host, self.server_port),
+            request_timeout_ms: u64::try_from(self.request_timeout.get().as_millis()).unwrap_or(u64::MAX),
+            body_limit: self.body_limit.as_usize(),
+            max_in_flight: self.max_in_flight as usize,
+            cors_origins: self.cors_origins.clone(),
+            ..HttpConfig::default()
+        }
+    }
+
+    /// The gRPC server's part.
+    pub fn grpc(&self) -> GrpcConfig {
+        GrpcConfig {
+            addr: SocketAddr::new(self.server_host, self.grpc_port),
+            domain: "dogs",
+            timeout: self.request_timeout.get(),
+            max_in_flight: self.max_in_flight as usize,
+            ..GrpcConfig::default()
+        }
+    }
+
+    /// The server of metrics, health and profiles.
+    pub fn sys(&self) -> HttpConfig {
+        HttpConfig { addr: SocketAddr::new(self.server_host, self.prometheus_port), ..HttpConfig::default() }
+    }
+
+    /// Where callers reach HTTP, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://localhost:{}", self.server_port),
+        }
+    }
+}
+
+/// Logs and traces.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TelemetrySettings {
+    /// Which lines are logged: a level such as `info`, or directives such as `info,sqlx=warn`.
+    pub log_level: String,
+    /// How lines look: `json` or `pretty`.
+    #[schemars(with = "String")]
+    pub log_format: LogFormat,
+    /// Collector that takes traces by OTLP over gRPC, such as `http://localhost:4317`. Unset: traces are not sent.
+    pub otel_exporter_otlp_endpoint: Option<String>,
+    /// Name of the service in traces.
+    pub otel_service_name: String,
+    /// Share of new traces that are sent, from 0 to 1; a caller's own decision is kept.
+    pub otel_traces_sampler_arg: f64,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Json,
+            otel_exporter_otlp_endpoint: None,
+            otel_service_name: "dogs".to_owned(),
+            otel_traces_sampler_arg: 1.0,
+        }
+    }
+}
+
+impl Section for TelemetrySettings {
+    const TITLE: &'static str = "Telemetry";
+
+    fn check(&self, problems: &mut Problems) {
+        for (field, reason) in self.telemetry(LogTarget::Stdout).problems() {
+            let key = match field {
+                "sample_ratio" => "otel_traces_sampler_arg",
+                "otlp_endpoint" => "otel_exporter_otlp_endpoint",
+                other => other,
+            };
+            problems.add(key, reason);
+        }
+    }
+}
+
+impl TelemetrySettings {
+    /// What to set up, with lines going to `target`.
+    pub fn telemetry(&self, target: LogTarget) -> TelemetryConfig {
+        TelemetryConfig {
+            service_name: self.otel_service_name.clone(),
+            service_version: env!("CARGO_PKG_VERSION").to_owned(),
+            log_level: self.log_level.clone(),
+            log_format: self.log_format,
+            log_target: target,
+            otlp_endpoint: self.otel_exporter_otlp_endpoint.clone(),
+            sample_ratio: self.otel_traces_sampler_arg,
+        }
+    }
+}
+
+/// Whether this is an absolute URL of the web.
+pub(super) fn is_web_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}

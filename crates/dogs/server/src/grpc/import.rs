@@ -1,0 +1,68 @@
+//! `ImportDogs`: rows in messages become the lines that every import is made of.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use dogs_domain::DogService;
+use dogs_domain::import::{ImportReport, Line, Row};
+use futures_util::{StreamExt as _, stream};
+use kennel_core::{BoxError, IdSource, Timestamp};
+use kennel_proto::convert::millis;
+use kennel_proto::dogs::v1 as pb;
+use tonic::{Status, Streaming};
+
+use super::status::refusal;
+
+pub(super) async fn run(
+    service: &DogService,
+    ids: &dyn IdSource,
+    mut messages: Streaming<pb::ImportDogsRequest>,
+) -> Result<pb::ImportDogsResponse, Status> {
+    let Some(mut first) = messages.message().await? else {
+        return Err(super::status::invalid("import_key", &"an import needs at least one message"));
+    };
+    let import = match std::mem::take(&mut first.import_key) {
+        key if key.is_empty() => ids.next().to_string(),
+        key => key,
+    };
+    let lines = stream::once(async { Ok(first) }).chain(messages).map(|message| {
+        message.map_err(BoxError::from).and_then(|message| message.rows.into_iter().map(line).collect())
+    });
+    let report = service.import(&import, lines, |_| ()).await.map_err(refusal)?;
+    Ok(response(report))
+}
+
+/// The row as the line that an NDJSON import of it has, so that both ways have one check and one digest.
+fn line(row: pb::ImportDogsRow) -> Result<Line, BoxError> {
+    let mut json = serde_json::to_value(Row {
+        breed: Cow::Owned(row.breed),
+        name: row.name.map(Cow::Owned),
+        image_url: row.image_url.map(Cow::Owned),
+        id: None,
+        created_at: row.created_at.and_then(|time| Timestamp::from_millis(millis(&time)).ok()),
+    })?;
+    if let Some(id) = row.id {
+        json["id"] = id.into();
+    }
+    Ok(Line::Json(Bytes::from(serde_json::to_vec(&json)?)))
+}
+
+fn response(report: ImportReport) -> pb::ImportDogsResponse {
+    pb::ImportDogsResponse {
+        import_key: report.import,
+        lines: report.lines,
+        created: report.created,
+        skipped: report.existing,
+        failed: report.failed,
+        errors: report
+            .errors
+            .into_iter()
+            .map(|error| pb::ImportDogsError {
+                line: error.line,
+                field: error.field.unwrap_or_default().to_owned(),
+                reason: error.reason,
+            })
+            .collect(),
+        resumed_from: report.resumed_from,
+    }
+}

@@ -1,0 +1,149 @@
+//! The gRPC face of the service: `dogs.v1.DogService`.
+
+mod convert;
+mod import;
+mod status;
+mod watch;
+
+use std::pin::Pin;
+
+use dogs_domain::ports::IdempotencyKey;
+use dogs_domain::service::Expected;
+use dogs_domain::{DogService, Revision};
+use futures_util::Stream;
+use kennel_core::{Cursor, IdSource, PageSize};
+use kennel_outbox::Feed;
+use kennel_proto::convert::timestamp;
+use kennel_proto::dogs::v1 as pb;
+use kennel_proto::dogs::v1::dog_service_server::{DogService as Rpc, DogServiceServer};
+use std::sync::Arc;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::http::Links;
+use convert::{breed, dog_id, new_dog, order, patch};
+use status::{invalid, refusal};
+
+/// `dogs.v1.DogService` over the domain service.
+#[derive(Clone)]
+pub struct DogRpc {
+    service: DogService,
+    feed: Feed,
+    links: Links,
+    ids: Arc<dyn IdSource>,
+}
+
+impl DogRpc {
+    /// The service, ready to be added to a server. Messages are limited to `max_message_bytes` each way.
+    pub fn server(
+        service: DogService,
+        feed: Feed,
+        links: Links,
+        ids: Arc<dyn IdSource>,
+        max_message_bytes: usize,
+    ) -> DogServiceServer<Self> {
+        DogServiceServer::new(Self { service, feed, links, ids })
+            .max_decoding_message_size(max_message_bytes)
+            .max_encoding_message_size(max_message_bytes)
+    }
+}
+
+fn expected(revision: Option<u32>) -> Expected {
+    revision.map_or(Expected::Any, |revision| Expected::OneOf(vec![Revision(revision)]))
+}
+
+#[tonic::async_trait]
+impl Rpc for DogRpc {
+    async fn get_random_dog_image(
+        &self,
+        request: Request<pb::GetRandomDogImageRequest>,
+    ) -> Result<Response<pb::GetRandomDogImageResponse>, Status> {
+        let breed = breed(&request.get_ref().breed)?;
+        let dog = self.service.fetch(&breed).await.map_err(refusal)?;
+        Ok(Response::new(pb::GetRandomDogImageResponse {
+            id: dog.id.to_string(),
+            image_url: self.links.image(&dog).unwrap_or_default(),
+            created_at: Some(timestamp(dog.created_at.as_millis())),
+            breed: dog.breed.into(),
+        }))
+    }
+
+    async fn create_dog(
+        &self,
+        request: Request<pb::CreateDogRequest>,
+    ) -> Result<Response<pb::CreateDogResponse>, Status> {
+        let request = request.into_inner();
+        let key = request.idempotency_key.clone();
+        let new = new_dog(request)?;
+        let key = match key.as_str() {
+            "" => None,
+            key => Some(IdempotencyKey::new(key, &new).map_err(refusal)?),
+        };
+        let created = self.service.create(new, key.as_ref()).await.map_err(refusal)?;
+        Ok(Response::new(pb::CreateDogResponse { dog: Some(convert::dog(created.dog, &self.links)) }))
+    }
+
+    async fn get_dog(&self, request: Request<pb::GetDogRequest>) -> Result<Response<pb::GetDogResponse>, Status> {
+        let id = dog_id(&request.get_ref().id)?;
+        let dog = self.service.get(id).await.map_err(refusal)?;
+        Ok(Response::new(pb::GetDogResponse { dog: Some(convert::dog(dog, &self.links)) }))
+    }
+
+    async fn list_dogs(&self, request: Request<pb::ListDogsRequest>) -> Result<Response<pb::ListDogsResponse>, Status> {
+        let request = request.into_inner();
+        let size = match request.page_size {
+            0 => PageSize::default(),
+            items => PageSize::new(items).map_err(|error| invalid("page_size", &error))?,
+        };
+        let after = match request.page_token.as_str() {
+            "" => None,
+            token => Some(token.parse::<Cursor>().map_err(|error| invalid("page_token", &error))?),
+        };
+        let breed = if request.breed.is_empty() { None } else { Some(breed(&request.breed)?) };
+        let page = self.service.list(breed, after, order(request.order)?, size).await.map_err(refusal)?;
+        Ok(Response::new(pb::ListDogsResponse {
+            dogs: page.items.into_iter().map(|dog| convert::dog(dog, &self.links)).collect(),
+            next_page_token: page.next.map(|cursor| cursor.to_string()).unwrap_or_default(),
+        }))
+    }
+
+    async fn update_dog(
+        &self,
+        request: Request<pb::UpdateDogRequest>,
+    ) -> Result<Response<pb::UpdateDogResponse>, Status> {
+        let request = request.into_inner();
+        let (id, expected) = (dog_id(&request.id)?, expected(request.expected_revision));
+        let dog = self.service.update(id, &patch(request)?, &expected).await.map_err(refusal)?;
+        Ok(Response::new(pb::UpdateDogResponse { dog: Some(convert::dog(dog, &self.links)) }))
+    }
+
+    async fn delete_dog(
+        &self,
+        request: Request<pb::DeleteDogRequest>,
+    ) -> Result<Response<pb::DeleteDogResponse>, Status> {
+        let request = request.get_ref();
+        self.service.delete(dog_id(&request.id)?, &expected(request.expected_revision)).await.map_err(refusal)?;
+        Ok(Response::new(pb::DeleteDogResponse {}))
+    }
+
+    async fn list_breeds(&self, _: Request<pb::ListBreedsRequest>) -> Result<Response<pb::ListBreedsResponse>, Status> {
+        let counts = self.service.breeds().await.map_err(refusal)?;
+        let breeds = counts.into_iter().map(|count| pb::Breed { name: count.breed.into(), dogs: count.dogs }).collect();
+        Ok(Response::new(pb::ListBreedsResponse { breeds }))
+    }
+
+    async fn import_dogs(
+        &self,
+        request: Request<Streaming<pb::ImportDogsRequest>>,
+    ) -> Result<Response<pb::ImportDogsResponse>, Status> {
+        import::run(&self.service, &*self.ids, request.into_inner()).await.map(Response::new)
+    }
+
+    type WatchDogsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchDogsResponse, Status>> + Send>>;
+
+    async fn watch_dogs(
+        &self,
+        request: Request<pb::WatchDogsRequest>,
+    ) -> Result<Response<Self::WatchDogsStream>, Status> {
+        watch::open(&self.feed, &request.get_ref().last_event_id).map(Response::new)
+    }
+}

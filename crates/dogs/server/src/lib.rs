@@ -1,0 +1,12 @@
+//! The dogs service: HTTP, gRPC, workers and command line over one domain service.
+
+pub mod cli;
+pub mod config;
+pub mod contracts;
+pub mod drawing;
+pub mod grpc;
+pub mod http;
+pub mod pictures;
+pub mod source;
+pub mod wiring;
+pub mod workers;

@@ -1,0 +1,30 @@
+//! The `dogs` program: reads the command line and runs the command.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use dogs::cli::{self, args::Cli};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            let code = if help.use_stderr() { kennel_config::EX_USAGE } else { 0 };
+            // Nowhere is left to tell of a closed terminal.
+            drop(help.print());
+            return ExitCode::from(code);
+        }
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(cli::run(cli));
+            // Work that hung past its deadline must not hold the process.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

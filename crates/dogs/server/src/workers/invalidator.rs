@@ -1,0 +1,68 @@
+//! Forgets what this replica's cache holds of a dog that any replica has changed.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dogs_domain::DogId;
+use dogs_domain::events::{DogDeleted, DogUpdated, ThumbnailStored};
+use dogs_storages::Cached;
+use futures_util::StreamExt as _;
+use kennel_app::{Component, Stop};
+use kennel_core::{BoxError, Event, EventType as _};
+use kennel_outbox::{Feed, FeedItem};
+
+/// Listens to every event and tells the cache which dogs it no longer knows.
+///
+/// Events that passed unseen, such as while the broker was away, leave an entry for at most its time to live.
+pub struct Invalidator {
+    feed: Feed,
+    cached: Arc<Cached>,
+}
+
+impl Invalidator {
+    /// One that keeps `cached` current by `feed`.
+    pub fn new(feed: Feed, cached: Arc<Cached>) -> Self {
+        Self { feed, cached }
+    }
+}
+
+fn changed(event: &Event) -> Result<Option<DogId>, serde_json::Error> {
+    Ok(match event.name.as_str() {
+        DogUpdated::NAME => event.decode::<DogUpdated>()?.map(|event| event.id),
+        DogDeleted::NAME => event.decode::<DogDeleted>()?.map(|event| event.id),
+        ThumbnailStored::NAME => event.decode::<ThumbnailStored>()?.map(|event| event.id),
+        _ => None,
+    })
+}
+
+#[async_trait]
+impl Component for Invalidator {
+    fn name(&self) -> &'static str {
+        "cache-invalidator"
+    }
+
+    async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
+        let mut events = pin!(self.feed.open(None));
+        loop {
+            let item = tokio::select! {
+                () = stop.requested() => return Ok(()),
+                item = events.next() => item,
+            };
+            let event = match item {
+                Some(FeedItem::Event(event)) => event,
+                Some(FeedItem::Reset) => continue,
+                // The feed ends only as the process stops.
+                None => {
+                    stop.requested().await;
+                    return Ok(());
+                }
+            };
+            match changed(&event) {
+                Ok(Some(id)) => self.cached.invalidate(id).await,
+                Ok(None) => {}
+                Err(error) => tracing::warn!(event.id = %event.id, %error, "event is not readable"),
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Which crate may depend on which. The rules are those of `docs/architecture.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// Platform crates that the others may use beside `kennel-core`.
+const SHARED: [&str; 4] = ["kennel-core", "kennel-app", "kennel-config", "kennel-telemetry"];
+
+/// The crates that `name` may depend on, beside crates from outside; `None` for a name no rule covers.
+fn allowed(name: &str) -> Option<Allowed> {
+    Some(match name {
+        "kennel-core" | "kennel-proto" => Allowed::Only(&[]),
+        "kennel-app" | "kennel-config" | "kennel-telemetry" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
+        name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
+        name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
+        "dogs-storages" => Allowed::Platform("dogs-domain"),
+        "dogs" => Allowed::Anything,
+        _ => return None,
+    })
+}
+
+enum Allowed {
+    Only(&'static [&'static str]),
+    /// Any platform crate, and this domain.
+    Platform(&'static str),
+    Anything,
+}
+
+impl Allowed {
+    fn permits(&self, dependency: &str) -> bool {
+        match self {
+            Self::Only(names) => names.contains(&dependency),
+            Self::Platform(domain) => dependency.starts_with("kennel-") || dependency == *domain,
+            Self::Anything => true,
+        }
+    }
+}
+
+/// Each crate of the workspace, with the others of it that it depends on outside of tests.
+fn edges() -> BTreeMap<String, BTreeSet<String>> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../Cargo.toml");
+    let metadata =
+        MetadataCommand::new().manifest_path(manifest).no_deps().exec().expect("cargo tells of the workspace");
+    let members: BTreeSet<_> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    metadata
+        .packages
+        .iter()
+        .map(|package| {
+            let inside = package
+                .dependencies
+                .iter()
+                .filter(|dependency| {
+                    dependency.kind != DependencyKind::Development && members.contains(&dependency.name)
+                })
+                .map(|dependency| dependency.name.clone());
+            (package.name.to_string(), inside.collect())
+        })
+        .collect()
+}
+
+fn against(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, dependencies) in edges {
+        let Some(allowed) = allowed(name) else {
+            wrong.push(format!("{name}: no rule says what it may depend on"));
+            continue;
+        };
+        let forbidden = dependencies.iter().filter(|dependency| !allowed.permits(dependency));
+        wrong.extend(forbidden.map(|dependency| format!("{name} -> {dependency}")));
+    }
+    wrong
+}
+
+#[test]
+fn no_crate_depends_against_the_direction() {
+    let edges = edges();
+    assert!(edges.contains_key("dogs-domain") && edges["dogs"].len() > 5, "the workspace is read: {edges:?}");
+    assert_eq!(against(&edges), Vec::<String>::new());
+}
+
+#[test]
+fn the_rules_notice_a_wrong_edge() {
+    let edge = |from: &str, to: &str| BTreeMap::from([(from.to_owned(), BTreeSet::from([to.to_owned()]))]);
+    for (from, to) in [
+        ("dogs-domain", "kennel-storage"),
+        ("kennel-core", "kennel-app"),
+        ("kennel-http", "dogs-domain"),
+        ("kennel-cache", "kennel-broker"),
+        ("dogs-storages", "dogs"),
+    ] {
+        assert_eq!(against(&edge(from, to)), [format!("{from} -> {to}")]);
+    }
+    assert_eq!(against(&edge("dogs-storages", "kennel-storage")), Vec::<String>::new());
+}
