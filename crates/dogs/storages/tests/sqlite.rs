@@ -229,5 +229,5 @@ async fn import_speed() {
         dogs.import(&batch, &|_| Ok(Event { id: Uuid::from_u128(first), ..event() })).await.unwrap();
         taken += started.elapsed();
     }
-    println!("{} rows in {taken:?}", ROWS);
+    println!("{ROWS} rows in {taken:?}");
 }
