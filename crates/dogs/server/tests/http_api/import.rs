@@ -15,7 +15,9 @@ async fn import(app: &TestApp, key: &str, body: impl Into<reqwest::Body>) -> Ans
 }
 
 fn rows(count: usize) -> String {
-    (0..count).map(|n| format!("{{\"breed\":\"husky\",\"name\":\"dog {n}\"}}\n")).collect()
+    let rows: Vec<_> =
+        (0..count).map(|n| json!({ "breed": "husky", "name": format!("dog {n}") }).to_string()).collect();
+    rows.join("\n") + "\n"
 }
 
 async fn dogs(app: &TestApp) -> usize {

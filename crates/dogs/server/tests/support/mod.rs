@@ -1,6 +1,6 @@
 //! The service in one process for tests: real routes, store, broker, objects and feed over a folder of its own.
 
-#![expect(clippy::allow_attributes, reason = "an expectation would fail where a test uses all of it")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part of it")]
 
 mod answer;

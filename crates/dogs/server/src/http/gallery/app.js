@@ -13,7 +13,7 @@ const EVENTS = {
 };
 
 const $ = (id) => document.getElementById(id);
-const state = { breed: "", next: null, dogs: new Map(), shown: null, loading: 0 };
+const state = { breed: "", next: null, shown: null, loading: 0 };
 
 // --- the API ---------------------------------------------------------------------------------------------------
 
@@ -82,6 +82,7 @@ async function busy(button, work, where) {
 
 const title = (breed) => breed.split("-").reverse().map((word) => word[0].toUpperCase() + word.slice(1)).join(" ");
 const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const when = (time) => new Date(time).toDateString() === new Date().toDateString() ? clock(time) : new Date(time).toLocaleDateString();
 const short = (id) => id.slice(-6);
 
 // The service's own pictures are asked for where this page came from, whatever name it goes by there.
@@ -107,36 +108,37 @@ function picture(dog) {
 }
 
 function card(dog) {
-  const when = make("time", { dateTime: dog.created_at, textContent: clock(dog.created_at) });
+  const made = make("time", { dateTime: dog.created_at, textContent: when(dog.created_at) });
   const button = make("button", { type: "button", className: "card" },
     make("span", { className: "frame" }, picture(dog)),
     make("span", { className: "caption" },
       make("strong", { textContent: dog.name ?? title(dog.breed) }),
-      make("small", {}, dog.name ? `${title(dog.breed)} · ` : "", when)));
+      make("small", {}, dog.name ? `${title(dog.breed)} · ` : "", made)));
   button.addEventListener("click", () => view(dog.id));
   const item = make("li", {}, button);
   item.dataset.id = dog.id;
   return item;
 }
 
-function show(dog, place) {
+// Newest first, as ids sort by age. A dog from behind the loaded pages waits for its page.
+function show(dog, fresh) {
   const old = document.querySelector(`#grid > [data-id="${CSS.escape(dog.id)}"]`);
   const fits = !state.breed || state.breed === dog.breed;
-  state.dogs.set(dog.id, dog);
   if (!fits) {
     old?.remove();
   } else if (old) {
     old.replaceWith(card(dog));
   } else {
     const item = card(dog);
-    if (place === "top") item.classList.add("new");
-    place === "top" ? $("grid").prepend(item) : $("grid").append(item);
+    const behind = [...$("grid").children].find((other) => other.dataset.id < dog.id);
+    if (fresh) item.classList.add("new");
+    if (behind) behind.before(item);
+    else if (!fresh || !state.next) $("grid").append(item);
   }
   $("empty").hidden = $("grid").childElementCount > 0;
 }
 
 function forget(id) {
-  state.dogs.delete(id);
   document.querySelector(`#grid > [data-id="${CSS.escape(id)}"]`)?.remove();
   $("empty").hidden = $("grid").childElementCount > 0;
   if (state.shown === id) $("viewer").close();
@@ -150,10 +152,9 @@ async function load(fresh) {
   const page = await read(`/dogs?${query}`);
   if (turn !== state.loading) return; // another choice was made meanwhile
   if (fresh) {
-    state.dogs.clear();
     $("grid").replaceChildren();
   }
-  page.items.forEach((dog) => show(dog, "end"));
+  page.items.forEach((dog) => show(dog, false));
   state.next = page.next;
   $("more").hidden = !page.next;
   $("empty").hidden = $("grid").childElementCount > 0;
@@ -187,7 +188,7 @@ function anyBreed() {
 async function view(id) {
   const { body: dog, tag } = await call(`/dogs/${id}`).catch((error) => (complain(error), {}));
   if (!dog) return;
-  show(dog, "top");
+  show(dog, true);
   state.shown = id;
   state.tag = tag;
   complain(null, "viewer-message");
@@ -213,7 +214,7 @@ $("rename").addEventListener("submit", (event) => {
   const [id, name] = [state.shown, $("rename-name").value.trim() || null];
   busy(event.submitter ?? $("close"), async () => {
     const { body } = await call(`/dogs/${id}`, json("PATCH", { name }, { "if-match": state.tag }));
-    show(body, "top");
+    show(body, true);
     await view(id);
   }, "viewer-message");
 });
@@ -241,7 +242,7 @@ $("fetch").addEventListener("submit", (event) => {
   event.preventDefault();
   busy(event.submitter ?? $("more"), async () => {
     const found = await read(`/dogs/${state.breed || anyBreed()}/image`);
-    show(await read(`/dogs/${found.id}`), "top");
+    show(await read(`/dogs/${found.id}`), true);
   });
 });
 
@@ -254,7 +255,7 @@ $("upload").addEventListener("submit", (event) => {
     const { body } = await call("/dogs", json("POST", dog, { "idempotency-key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` }));
     try {
       const stored = await call(`/dogs/${body.id}/photo`, { method: "PUT", headers: { "content-type": file.type }, body: file });
-      show(stored.body, "top");
+      show(stored.body, true);
       form.reset();
     } catch (error) {
       // A dog whose picture was refused is not what was asked for.
@@ -279,7 +280,7 @@ function refresh(id) {
     changed.clear();
     flush = null;
     const dogs = await Promise.all(ids.map((each) => read(`/dogs/${each}`).catch(() => null)));
-    dogs.filter(Boolean).forEach((dog) => show(dog, "top"));
+    dogs.filter(Boolean).forEach((dog) => show(dog, true));
     breeds().catch(() => {});
   }, 400);
 }
