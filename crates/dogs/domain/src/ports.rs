@@ -110,7 +110,8 @@ pub trait DogRepository: Send + Sync + 'static {
     async fn list(&self, query: &DogQuery) -> Result<Vec<Dog>, RepoError>;
 
     /// Replaces the dog if it is at revision `expected`. False, and nothing stored, when it is not or is gone.
-    /// Of several calls that expect one revision, exactly one is true.
+    /// Of several calls that expect one revision, exactly one is true. A thumbnail recorded meanwhile stays with its
+    /// picture.
     async fn update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError>;
 
     /// Removes the dog if it is at revision `expected`. False, and nothing stored, when it is not or is gone.
