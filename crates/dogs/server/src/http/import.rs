@@ -92,3 +92,19 @@ fn patient<E: Into<BoxError>>(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_goes_quiet_is_not_waited_for() {
+        let first = stream::iter([Ok::<_, BoxError>(Bytes::from_static(b"a"))]);
+        let mut chunks = Box::pin(patient(first.chain(stream::pending())));
+        assert_eq!(chunks.next().await.unwrap().unwrap(), "a");
+        assert!(chunks.next().await.unwrap().is_err());
+        assert!(chunks.next().await.is_none());
+    }
+}

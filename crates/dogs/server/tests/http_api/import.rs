@@ -4,8 +4,11 @@ use std::io;
 
 use futures_util::stream;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, PATIENCE, TestApp};
 
 const PATH: &str = "/api/v1/dogs/import";
 
@@ -113,4 +116,24 @@ async fn what_is_no_import_is_refused() {
     app.get(PATH).await.expect(405);
     let report = import(&app, "empty", "").await.expect(200).json();
     assert_eq!((&report["lines"], &report["created"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_says_how_far_it_came() {
+    let app = TestApp::start().await;
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: kennel.test\r\ncontent-type: application/x-ndjson\r\n\
+         idempotency-key: broken\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    );
+    let lines = rows(3);
+    let mut connection = TcpStream::connect(app.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let request = format!("{head}{:x}\r\n{lines}\r\nthis is no chunk\r\n", lines.len());
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, connection.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("idempotency-key: broken") && answer.contains("3 lines are imported"), "{answer}");
+    assert_eq!(dogs(&app).await, 3);
+    let report = import(&app, "broken", rows(5)).await.expect(200).json();
+    assert_eq!((&report["resumed_from"], &report["created"]), (&json!(3), &json!(2)));
 }
