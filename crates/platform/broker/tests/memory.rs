@@ -14,8 +14,9 @@ use kennel_broker::{Broker as _, BrokerMetrics, Lagged, MemoryBroker, Metered};
 use kennel_core::broker::BrokerError;
 use kennel_core::{
     DeadLetter, DeadLetterSink, Delivery, Event, Group, ManualClock, Publisher as _, RepoError, Subscriber as _,
-    Subscription, Timestamp,
+    Subscription, Timestamp, TraceContext,
 };
+use opentelemetry::trace::SpanKind;
 use prometheus::{Registry, TextEncoder};
 use uuid::Uuid;
 
@@ -310,4 +311,23 @@ async fn counts_by_pinned_names() {
     for line in expected {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
     }
+}
+
+#[tokio::test]
+async fn publishing_links_to_the_trace_of_each_event() {
+    let (_subscriber, spans) = kennel_testkit::spans::record();
+    let (memory, _sink) = broker(Limits::default());
+    let broker = Metered::new(Arc::new(memory), BrokerMetrics::register(&Registry::new()).unwrap(), &[TOPIC]);
+    let traces = ["0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"];
+    let batch = traces.map(|trace| Event {
+        trace: Some(TraceContext { traceparent: format!("00-{trace}-00f067aa0ba902b7-01"), tracestate: None }),
+        ..event(1, "rex")
+    });
+    broker.publish(&batch).await.unwrap();
+
+    let spans = spans.get_finished_spans().unwrap();
+    let publish = spans.iter().find(|span| span.name == format!("publish {TOPIC}")).unwrap();
+    assert_eq!(publish.span_kind, SpanKind::Producer);
+    let links: Vec<_> = publish.links.iter().map(|link| link.span_context.trace_id().to_string()).collect();
+    assert_eq!(links, traces);
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::*;
-use crate::fakes::{Broker, MemoryInbox, Settled, TestClock, beside, event, eventually, in_trace, trace_spans};
+use crate::fakes::{Broker, MemoryInbox, Settled, TestClock, beside, event, eventually, in_trace};
 
 /// What the handler does with an event, by its id and how often it has seen it.
 type Script = Box<dyn Fn(u128, u32) -> Reaction + Send + Sync>;
@@ -381,7 +381,7 @@ async fn an_abort_waits_for_nobody() {
 
 #[tokio::test]
 async fn handling_goes_on_in_the_trace_of_the_event() {
-    let (_subscriber, spans) = trace_spans();
+    let (_subscriber, spans) = kennel_testkit::spans::record();
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Done);
     let trace = "0af7651916cd43dd8448eb211c80319c";

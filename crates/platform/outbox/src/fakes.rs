@@ -13,13 +13,8 @@ use kennel_core::{
     Clock, Delivery, Event, Group, Inbox, Outbox, Publisher, Receipt, RepoError, Settle, Subscriber, Subscription,
     Timestamp, TraceContext,
 };
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 use uuid::Uuid;
 
 /// Runs a component beside `scenario` and stops it when that ends.
@@ -67,14 +62,6 @@ pub(crate) fn event(id: u128, key: &str) -> Event {
 pub(crate) fn in_trace(mut event: Event, trace: &str) -> Event {
     event.trace = Some(TraceContext { traceparent: format!("00-{trace}-00f067aa0ba902b7-01"), tracestate: None });
     event
-}
-
-/// Records the spans that this thread ends until the guard is dropped.
-pub(crate) fn trace_spans() -> (DefaultGuard, InMemorySpanExporter) {
-    let exporter = InMemorySpanExporter::default();
-    let tracers = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-    let layer = tracing_opentelemetry::layer().with_tracer(tracers.tracer("test"));
-    (tracing_subscriber::registry().with(layer).set_default(), exporter)
 }
 
 pub(crate) fn numbers<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<u128> {

@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod fault;
 pub mod probe;
 pub mod process;
+pub mod spans;
 pub mod upstream;
 
 pub use backends::Backend;
