@@ -16,6 +16,7 @@ use kennel_http::{HttpMetrics, HttpServer};
 use kennel_objects::ObjectMetrics;
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
+use kennel_storage::{State, Step};
 use kennel_telemetry::metrics::{self, BuildInfo};
 use kennel_telemetry::propagation;
 use prometheus::Registry;
@@ -81,6 +82,16 @@ impl Wiring {
         };
         let service = DogService::new(ports, settings.objects.picture_limit.0);
         Ok(Self { settings, service, stores, clock, ids, registry, cached, objects, broker })
+    }
+
+    /// Fails when the schema is older than this build, or has been changed since.
+    pub async fn check_schema(&self) -> anyhow::Result<()> {
+        let steps = self.stores.migrator.status().await.context("the schema cannot be read")?;
+        let stale = |step: &&Step| matches!(step.state, State::Pending | State::Changed);
+        if let Some(step) = steps.iter().find(stale) {
+            bail!("the schema lacks `{}`; bring it up with `dogs migrate up` or MIGRATE_ON_START=true", step.name);
+        }
+        Ok(())
     }
 
     /// The process that `serve` runs, with the components that `only` picks.

@@ -7,6 +7,7 @@ use kennel_core::{Clock, DeadLetter, DeadLetters, PageSize};
 use uuid::Uuid;
 
 use super::args::Dlq;
+use super::out::say;
 
 /// Runs a command on dead letters.
 pub(super) async fn run(letters: &dyn DeadLetters, clock: &dyn Clock, command: Dlq) -> anyhow::Result<ExitCode> {
@@ -21,7 +22,8 @@ pub(super) async fn run(letters: &dyn DeadLetters, clock: &dyn Clock, command: D
 async fn list(letters: &dyn DeadLetters, limit: u32) -> anyhow::Result<ExitCode> {
     let limit = PageSize::new(limit).map_err(|error| anyhow::anyhow!("--limit: {error}"))?;
     for DeadLetter { event, group, attempts, reason, at } in letters.list(None, limit.get()).await? {
-        println!("{}  {at}  {}  {group}  {attempts} tries  {}", event.id, event.name, one_line(&reason));
+        let reason = one_line(&reason);
+        say(format_args!("{}  {at}  {}  {group}  {attempts} tries  {reason}", event.id, event.name))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -49,7 +51,7 @@ async fn show(letters: &dyn DeadLetters, id: Uuid) -> anyhow::Result<ExitCode> {
             "at": letter.at,
         })).collect::<Vec<_>>(),
     });
-    println!("{event:#}");
+    say(format_args!("{event:#}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,7 +59,7 @@ fn done(was_there: bool, id: Uuid, what: &str) -> anyhow::Result<ExitCode> {
     if !was_there {
         bail!("no dead letter has the event id {id}");
     }
-    println!("{id} {what}");
+    say(format_args!("{id} {what}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,11 +9,12 @@ use dogs_domain::{Breed, Dog, DogService};
 use kennel_core::{Order, PageSize};
 
 use super::args::List;
+use super::out::say;
 
 /// Fetches a picture and says what became of it.
 pub(super) async fn fetch(service: &DogService, breed: &Breed, public_url: &str) -> anyhow::Result<ExitCode> {
     let dog = service.fetch(breed).await?;
-    println!("{}  {}  {public_url}/api/v1/dogs/{}/photo", dog.id, dog.breed, dog.id);
+    say(format_args!("{}  {}  {public_url}/api/v1/dogs/{}/photo", dog.id, dog.breed, dog.id))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,6 +7,7 @@ use kennel_http::client::{Client, ClientConfig, ClientMetrics};
 use kennel_telemetry::metrics;
 use url::Url;
 
+use super::out::say;
 use crate::config::DogsSettings;
 
 /// How much of an answer is read.
@@ -26,7 +27,7 @@ pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow:
     let client = Client::new("dogs", &config, &ClientMetrics::register(&metrics::registry())?)?;
     match client.download(&url, MAX_BYTES).await {
         Ok(_) => {
-            println!("ready");
+            say("ready")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {

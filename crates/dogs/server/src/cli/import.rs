@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use dogs_domain::DogService;
 use dogs_domain::import::{ImportReport, LineError, MAX_REPORTED, lines};
+use dogs_domain::{DogError, DogService};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sha2::{Digest as _, Sha256};
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::args::Import;
+use super::out::say;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -37,10 +38,18 @@ pub(super) async fn run(service: &DogService, options: &Import) -> anyhow::Resul
     let chunks = ReaderStream::with_capacity(input, CHUNK).inspect_ok(|chunk| bar.inc(chunk.len() as u64)).boxed();
     let outcome = service.import(&key, lines(chunks), |report| bar.set_message(summary(report))).await;
     bar.finish_and_clear();
-    let report = outcome.with_context(|| format!("import {key}"))?;
+    let report = outcome.map_err(by_option).with_context(|| format!("import {key}"))?;
     write_errors(options.errors.as_deref(), &report)?;
-    println!("{}", summary(&report));
+    say(summary(&report))?;
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The error as the command line names what is at fault.
+fn by_option(error: DogError) -> DogError {
+    match error {
+        DogError::Invalid { reason, .. } => DogError::Invalid { field: "--key", reason },
+        other => other,
+    }
 }
 
 async fn open(path: &Path) -> anyhow::Result<tokio::fs::File> {

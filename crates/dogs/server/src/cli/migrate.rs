@@ -1,21 +1,23 @@
 //! `dogs migrate`: the database's schema.
 
+use std::io;
 use std::process::ExitCode;
 
 use kennel_core::{Clock as _, SystemClock};
 use kennel_storage::{Migrator, State, Step};
 
 use super::args::Migrate;
+use super::out::say;
 
 /// Runs a command on the schema. `status` fails when a step is pending, so that scripts can ask.
 pub(super) async fn run(migrator: &dyn Migrator, command: Migrate) -> anyhow::Result<ExitCode> {
     match command {
-        Migrate::Up => changed("applied", &migrator.up(SystemClock.now()).await?),
-        Migrate::Down => changed("taken back", &migrator.down(1).await?),
+        Migrate::Up => changed("applied", &migrator.up(SystemClock.now()).await?)?,
+        Migrate::Down => changed("taken back", &migrator.down(1).await?)?,
         Migrate::Status => {
             let steps = migrator.status().await?;
             for step in &steps {
-                println!("{:<32} {}", step.name, state(step.state));
+                say(format_args!("{:<32} {}", step.name, state(step.state)))?;
             }
             let up = steps.iter().all(|step| matches!(step.state, State::Applied { .. }));
             return Ok(if up { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -24,13 +26,14 @@ pub(super) async fn run(migrator: &dyn Migrator, command: Migrate) -> anyhow::Re
     Ok(ExitCode::SUCCESS)
 }
 
-fn changed(what: &str, steps: &[Step]) {
+fn changed(what: &str, steps: &[Step]) -> io::Result<()> {
     if steps.is_empty() {
-        println!("nothing to do");
+        say("nothing to do")?;
     }
     for step in steps {
-        println!("{} {what}", step.name);
+        say(format_args!("{} {what}", step.name))?;
     }
+    Ok(())
 }
 
 fn state(state: State) -> String {

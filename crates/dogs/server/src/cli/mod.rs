@@ -6,8 +6,10 @@ mod dogs;
 mod healthcheck;
 mod import;
 mod migrate;
+mod out;
 mod serve;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use kennel_config::{EX_USAGE, Environment, Loaded};
@@ -40,6 +42,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
     match dispatch(cli.command, loaded).await {
         Ok(code) => code,
+        Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -84,8 +87,13 @@ async fn with_service(command: Command, mut settings: DogsSettings) -> anyhow::R
 }
 
 fn printed(text: &str) -> ExitCode {
-    println!("{}", text.trim_end());
-    ExitCode::SUCCESS
+    match out::say(text.trim_end()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn printed_or(text: Result<String, ContractError>) -> ExitCode {

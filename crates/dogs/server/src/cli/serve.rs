@@ -9,6 +9,7 @@ use crate::wiring::{SELECTABLE, Wiring};
 /// Runs the picked components, all of them by default, until SIGTERM or SIGINT.
 pub(super) async fn run(wiring: Wiring, only: Option<&str>) -> anyhow::Result<ExitCode> {
     let only = only.map_or_else(|| Ok(Only::all()), |names| Only::parse(names, &SELECTABLE))?;
+    wiring.check_schema().await?;
     let stop = signals()?;
     wiring.app(&only)?.run(stop).await?;
     tracing::info!("stopped");

@@ -135,7 +135,7 @@ impl Rpc for DogRpc {
         &self,
         request: Request<Streaming<pb::ImportDogsRequest>>,
     ) -> Result<Response<pb::ImportDogsResponse>, Status> {
-        import::run(&self.service, &*self.ids, request.into_inner()).await.map(Response::new)
+        import::run(&self.service, &*self.ids, request).await.map(Response::new)
     }
 
     type WatchDogsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchDogsResponse, Status>> + Send>>;

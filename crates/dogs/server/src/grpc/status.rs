@@ -10,15 +10,29 @@ use kennel_grpc::Details;
 use tonic::Status;
 
 /// The status of a refusal by the domain.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 pub(super) fn refusal(error: DogError) -> Status {
+    of(error, "idempotency_key")
+}
+
+/// The status of a refusal of an import.
+pub(super) fn import_refusal(error: DogError) -> Status {
+    of(error, "import_key")
+}
+
+/// The domain names keys as HTTP does; here they are called `key`.
+fn of(error: DogError, key: &'static str) -> Status {
+    let name = |field| if field == "Idempotency-Key" { key } else { field };
+    let error = match error {
+        DogError::Invalid { field, reason } => DogError::Invalid { field: name(field), reason },
+        other => other,
+    };
     let mut details = Details { retry_after: retry_after(&error), ..Details::default() };
     if let Some(field) = error.field() {
         let reason = match &error {
             DogError::Invalid { reason, .. } => reason.clone(),
             other => other.to_string(),
         };
-        details = details.field(field_name(field), reason);
+        details = details.field(name(field), reason);
     }
     kennel_grpc::fault(error.kind(), &error, details)
 }
@@ -27,11 +41,6 @@ pub(super) fn refusal(error: DogError) -> Status {
 pub(super) fn invalid(field: &'static str, reason: &dyn Display) -> Status {
     let details = Details::default().field(field, reason.to_string());
     kennel_grpc::status(ErrorKind::Invalid, format!("{field}: {reason}"), details)
-}
-
-/// The domain names keys as HTTP does.
-fn field_name(field: &'static str) -> &'static str {
-    if field == "Idempotency-Key" { "idempotency_key" } else { field }
 }
 
 fn retry_after(error: &DogError) -> Option<Duration> {

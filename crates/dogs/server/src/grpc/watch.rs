@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use kennel_core::{ErrorKind, Event};
 use kennel_grpc::Details;
 use kennel_outbox::{Feed, FeedItem};
@@ -28,8 +28,10 @@ pub(super) fn open(feed: &Feed, last_event_id: &str) -> Result<Responses, Status
             Details::default(),
         )),
     });
+    // The feed ends as the process stops, or when its history cannot be read; either way it can be taken up again.
+    let end = stream::once(async { Err(kennel_grpc::status(ErrorKind::Unavailable, "", Details::default())) });
     // A status ends a gRPC stream; nothing may follow it.
-    let ended = items.scan(false, |ended, item| {
+    let ended = items.chain(end).scan(false, |ended, item| {
         let next = (!*ended).then_some(item);
         *ended = matches!(next, Some(Err(_)));
         std::future::ready(next)

@@ -1,0 +1,93 @@
+//! Wrong settings: all of them are told, with their places, before anything is opened.
+
+use crate::home::Home;
+
+#[tokio::test]
+async fn every_problem_of_every_layer_is_told_at_once() {
+    let home = Home::new()
+        .set("CONFIG_FILE", "dogs.toml")
+        .set("SERVER_PORT", "http")
+        .set("STORAGE", "oracle")
+        .set("LOG_LEVEL", "what=loud");
+    home.write("dogs.toml", "grpc_port = 50051\nbroker = \"pigeon\"\nserver_prot = 8080\n");
+    home.write(".env", "REQUEST_TIMEOUT=soon\nCACHE=redis\nBROKER=\n");
+    let before = home.entries();
+    for args in [["serve"].as_slice(), &["config", "check"], &["config", "print"], &["list"], &["migrate", "up"]] {
+        let ended = home.run(args).await.ends(64);
+        assert_eq!(ended.stdout, "");
+        let told: Vec<_> = ended.stderr.lines().collect();
+        let places = [
+            "SERVER_PORT (environment): ",
+            "STORAGE (environment): ",
+            "LOG_LEVEL (environment): ",
+            "REQUEST_TIMEOUT (.env:1): ",
+            "CACHE (.env:2): ",
+            "broker (dogs.toml:2): ",
+            "dogs.toml:3: unknown key \"server_prot\"",
+        ];
+        for place in places {
+            assert_eq!(told.iter().filter(|line| line.starts_with(place)).count(), 1, "{place} in\n{}", ended.stderr);
+        }
+        assert_eq!(told.len(), places.len(), "{}", ended.stderr);
+        assert_eq!(home.entries(), before, "nothing is made or opened");
+    }
+}
+
+#[tokio::test]
+async fn parts_that_are_not_there_are_answered_with_those_that_are() {
+    for (variable, value, told) in [
+        ("STORAGE", "oracle", "there is no storage `oracle`; this build has sqlite"),
+        ("STORAGE", "postgres", "feature"),
+        ("BROKER", "pigeon", "memory"),
+        ("BROKER", "kafka", "feature"),
+        ("CACHE", "redis", "feature"),
+        ("OBJECTS", "s3", "feature"),
+    ] {
+        let ended = Home::new().set(variable, value).run(&["config", "check"]).await.ends(64);
+        let problem = format!("{variable} (environment): ");
+        assert!(ended.stderr.starts_with(&problem) && ended.stderr.contains(told), "{}", ended.stderr);
+        assert!(ended.stderr.contains(value), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_shown_with_its_origin() {
+    let home = Home::new().set("CONFIG_FILE", "dogs.toml").set("SERVER_PORT", "8081");
+    home.write("dogs.toml", "server_port = 1\ngrpc_port = 2\npicture_limit = \"1MiB\"\n");
+    home.write(".env", "SERVER_PORT=3\nLOG_LEVEL=warn\n");
+    home.run(&["config", "check"]).await.ends(0);
+    let shown = home.run(&["config", "print"]).await.ends(0).stdout;
+    for line in [
+        "server_port = 8081 # SERVER_PORT (environment)",
+        "log_level = \"warn\" # LOG_LEVEL (.env:2)",
+        "picture_limit = \"1MiB\" # picture_limit (dogs.toml:3)",
+        "cache = \"memory\" # default",
+    ] {
+        assert!(shown.lines().any(|found| found == line), "{line} in\n{shown}");
+    }
+    assert!(toml_like(&shown), "{shown}");
+    let reference = home.run(&["config", "reference"]).await.ends(0).stdout;
+    for line in shown.lines().filter(|line| !line.is_empty()) {
+        let key = line.trim_start_matches("# ").split(' ').next().unwrap();
+        let is_setting = line.contains(" = ") || line.ends_with(" is not set");
+        assert!(!is_setting || reference.contains(&key.to_ascii_uppercase()), "{key} is not described");
+    }
+    assert_eq!(home.entries(), [".env", "dogs.toml"], "nothing is made");
+}
+
+/// Whether what is shown can be a `CONFIG_FILE`: every line is a comment or a setting.
+fn toml_like(text: &str) -> bool {
+    text.lines().all(|line| line.is_empty() || line.starts_with('#') || line.contains(" = "))
+}
+
+#[tokio::test]
+async fn wrong_usage_is_told_apart() {
+    let home = Home::new();
+    let ended = home.run(&["sreve"]).await.ends(64);
+    assert!(ended.stdout.is_empty() && ended.stderr.contains("serve"), "{ended:?}");
+    home.run(&["list", "--limit", "many"]).await.ends(64);
+    home.run(&["fetch", "a.b"]).await.ends(64);
+    home.run(&["--help"]).await.ends(0);
+    assert!(home.run(&["--version"]).await.ends(0).stdout.starts_with("dogs 0."));
+    assert_eq!(home.entries(), Vec::<String>::new());
+}

@@ -1,0 +1,18 @@
+//! The program as users run it: real processes over folders of their own, served, asked, stopped and killed.
+
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed, and nobody reaches in")]
+
+mod cli;
+mod config;
+mod crash;
+mod dead_letters;
+mod failing;
+mod grpc;
+mod home;
+mod imports;
+mod load;
+mod rpc_streams;
+mod stop;
+mod story;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,185 @@
+//! The calls that stream: imports and the watch.
+
+use futures_util::{StreamExt as _, stream};
+use kennel_proto::convert::millis;
+use kennel_proto::dogs::v1::{
+    CreateDogRequest, GetDogRequest, ImportDogsRequest, ImportDogsResponse, ImportDogsRow, WatchDogsRequest,
+};
+use prost_types::Timestamp;
+use tonic::{Code, Status};
+
+use crate::grpc::{refused, refused_field};
+use crate::home::{Home, Served, eventually};
+use crate::support::PATIENCE;
+
+fn row(breed: &str, name: &str) -> ImportDogsRow {
+    ImportDogsRow { breed: breed.to_owned(), name: Some(name.to_owned()), ..Default::default() }
+}
+
+fn rows(count: usize) -> Vec<ImportDogsRow> {
+    (0..count).map(|n| row("husky", &format!("dog {n}"))).collect()
+}
+
+/// Messages of up to `size` rows; the first one names the import.
+fn messages(key: &str, rows: &[ImportDogsRow], size: usize) -> Vec<ImportDogsRequest> {
+    let name = |first: bool| if first { key.to_owned() } else { String::new() };
+    let chunks = rows.chunks(size).enumerate();
+    chunks.map(|(n, rows)| ImportDogsRequest { import_key: name(n == 0), rows: rows.to_vec() }).collect()
+}
+
+async fn import(served: &Served, messages: Vec<ImportDogsRequest>) -> Result<ImportDogsResponse, Status> {
+    served.rpc().import_dogs(stream::iter(messages)).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
+async fn faulty_rows_are_told_and_the_others_are_in() {
+    let home = Home::new();
+    let served = home.serve().await;
+    let id = "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10";
+    let created_at = Some(Timestamp { seconds: 1_582_977_600, nanos: 123_999_999 });
+    let own = ImportDogsRow { id: Some(id.to_owned()), created_at, ..row("Hound/Afghan", "Balto") };
+    let broken_id = ImportDogsRow { id: Some("7".to_owned()), ..row("husky", "x") };
+    let broken_url = ImportDogsRow { image_url: Some("ftp://dogs.example".to_owned()), ..row("husky", "x") };
+    let all = [own, row("a.b", "x"), row("husky", " "), broken_id, broken_url, row("boxer", "Togo")];
+    let report = import(&served, messages("k", &all, 2)).await.unwrap();
+    assert_eq!((report.import_key.as_str(), report.lines, report.resumed_from), ("k", 6, 0));
+    assert_eq!((report.created, report.skipped, report.failed), (2, 0, 4));
+    let told: Vec<_> = report.errors.iter().map(|error| (error.line, error.field.as_str())).collect();
+    assert_eq!(told[..2], [(2, "breed"), (3, "name")]);
+    assert_eq!((told[2].0, told[3]), (4, (5, "image_url")));
+    assert!(report.errors.iter().all(|error| !error.reason.is_empty()));
+
+    let dog = served.rpc().get_dog(GetDogRequest { id: id.to_owned() }).await.unwrap().into_inner().dog.unwrap();
+    assert_eq!((dog.breed.as_str(), millis(&dog.created_at.unwrap())), ("hound-afghan", 1_582_977_600_123));
+    let again = import(&served, messages("other", &all, 100)).await.unwrap();
+    assert_eq!((again.created, again.skipped, again.failed), (1, 1, 4));
+}
+
+#[tokio::test]
+async fn an_import_that_broke_off_is_finished() {
+    let home = Home::new();
+    let served = home.serve().await;
+    let (count, half) = (10_000, 6_000);
+    let all = rows(count);
+    // The caller is gone in the middle: the stream of messages never ends and the call is dropped.
+    let head = stream::iter(messages("k", &all[..half], 500)).chain(stream::pending());
+    let mut client = served.rpc();
+    let call = client.import_dogs(head);
+    let seen = eventually_some_are_in(&served);
+    futures_util::future::select(std::pin::pin!(call), std::pin::pin!(seen)).await;
+
+    let report = import(&served, messages("k", &all, 700)).await.unwrap();
+    assert_eq!(report.lines, u64::try_from(count).unwrap());
+    assert!(report.resumed_from > 0, "{report:?}");
+    assert_eq!(report.resumed_from + report.created + report.skipped, report.lines, "{report:?}");
+    let kept = home.run(&["export"]).await.ends(0).stdout.lines().count();
+    assert_eq!(kept, count);
+
+    let again = import(&served, messages("k", &all, 300)).await.unwrap();
+    assert_eq!((again.resumed_from, again.created, again.skipped), (report.lines, 0, 0));
+    let mut others = all.clone();
+    others[0].name = Some("someone else".to_owned());
+    refused_field(&import(&served, messages("k", &others, 300)).await.unwrap_err(), "import_key");
+}
+
+#[tokio::test]
+async fn an_import_in_hand_does_not_hold_a_stop_up() {
+    let home = Home::new();
+    let mut served = home.serve().await;
+    let all = rows(6_000);
+    let head = stream::iter(messages("k", &all, 500)).chain(stream::pending());
+    let mut client = served.rpc();
+    let mut call = tokio::task::JoinSet::new();
+    call.spawn(async move { client.import_dogs(head).await });
+    eventually_some_are_in(&served).await;
+    served.process.terminate();
+    let status = call.join_next().await.unwrap().unwrap().unwrap_err();
+    refused(&status, Code::Unavailable, "unavailable");
+    assert_eq!(served.process.wait(PATIENCE / 3).await.code(), Some(0), "{}", served.process.output());
+    let report = import(&home.serve().await, messages("k", &all, 500)).await.unwrap();
+    assert_eq!((report.lines, report.resumed_from + report.created), (6_000, 6_000));
+}
+
+async fn eventually_some_are_in(served: &Served) {
+    eventually("a batch is in", async || {
+        let page = served.get("/api/v1/dogs?limit=1").await.expect(200).json();
+        (!page["items"].as_array().unwrap().is_empty()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_mean_the_same_over_every_protocol() {
+    let home = Home::new();
+    let served = home.serve().await;
+    let all = [row("husky", "Balto"), row("boxer", "Togo")];
+    import(&served, messages("k", &all, 1)).await.unwrap();
+    let lines = "{\"breed\":\"husky\",\"name\":\"Balto\"}\n{\"breed\":\"boxer\",\"name\":\"Togo\"}\n";
+    let ended = home.run_with_input(&["import", "-", "--key", "k"], lines.as_bytes()).await.ends(0);
+    assert_eq!(ended.stdout, "2 lines: 0 created, 0 existing, 0 refused, resumed after line 2\n");
+    assert_eq!(served.dogs().await.len(), 2);
+}
+
+#[tokio::test]
+async fn imports_without_a_key_or_a_message() {
+    let home = Home::new();
+    let served = home.serve().await;
+    let one = import(&served, messages("", &rows(1), 1)).await.unwrap();
+    let other = import(&served, messages("", &rows(1), 1)).await.unwrap();
+    assert!(!one.import_key.is_empty() && one.import_key != other.import_key);
+    assert_eq!(one.created + other.created, 2);
+    refused_field(&import(&served, Vec::new()).await.unwrap_err(), "import_key");
+    refused_field(&import(&served, messages("a b", &rows(1), 1)).await.unwrap_err(), "import_key");
+    let empty = ImportDogsRequest { import_key: "empty".to_owned(), rows: Vec::new() };
+    assert_eq!(import(&served, vec![empty]).await.unwrap().lines, 0);
+}
+
+fn watch(last: &str) -> WatchDogsRequest {
+    WatchDogsRequest { last_event_id: last.to_owned() }
+}
+
+#[tokio::test]
+async fn a_watch_is_taken_up_where_it_broke_off() {
+    let home = Home::new();
+    let served = home.serve().await;
+    let mut client = served.rpc();
+    let mut live = client.watch_dogs(watch("")).await.unwrap().into_inner();
+    let mut ids = Vec::new();
+    for name in ["one", "two", "three"] {
+        let request = CreateDogRequest { breed: "husky".to_owned(), name: Some(name.to_owned()), ..Default::default() };
+        ids.push(client.create_dog(request).await.unwrap().into_inner().dog.unwrap());
+    }
+    let mut told = Vec::new();
+    for dog in &ids {
+        let event = live.message().await.unwrap().unwrap();
+        assert_eq!((event.r#type.as_str(), &event.subject, event.time), ("dogs.created", &dog.id, dog.created_at));
+        let breed = event.data.as_ref().unwrap().fields["breed"].kind.clone();
+        assert_eq!(breed, Some(prost_types::value::Kind::StringValue("husky".to_owned())));
+        told.push(event);
+    }
+    drop(live);
+
+    let mut resumed = client.watch_dogs(watch(&told[0].id)).await.unwrap().into_inner();
+    for event in &told[1..] {
+        assert_eq!(resumed.message().await.unwrap().as_ref(), Some(event));
+    }
+    let late = served.dog("late").await;
+    assert_eq!(resumed.message().await.unwrap().unwrap().subject, late, "and goes on live");
+    served.stop().await;
+    refused(&resumed.message().await.unwrap_err(), Code::Unavailable, "unavailable");
+
+    let served = home.serve().await;
+    let mut resumed = served.rpc().watch_dogs(watch(&told[1].id)).await.unwrap().into_inner();
+    assert_eq!(resumed.message().await.unwrap().as_ref(), Some(&told[2]), "also by another process");
+}
+
+#[tokio::test]
+async fn a_watch_behind_something_unknown_says_so() {
+    let home = Home::new();
+    let served = home.serve().await;
+    let mut client = served.rpc();
+    let mut gone = client.watch_dogs(watch("0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10")).await.unwrap().into_inner();
+    refused(&gone.message().await.unwrap_err(), Code::FailedPrecondition, "precondition_failed");
+    assert!(gone.message().await.unwrap().is_none(), "nothing follows a status");
+    refused_field(&client.watch_dogs(watch("seven")).await.unwrap_err(), "last_event_id");
+}
