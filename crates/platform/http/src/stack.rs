@@ -104,7 +104,9 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    let exposed: [HeaderName; 6] = [CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER, request_id::HEADER];
+    let idempotency = ["idempotency-key", "idempotency-replayed"].map(HeaderName::from_static);
+    let exposed = [CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER, request_id::HEADER].into_iter().chain(idempotency);
+    let exposed: Vec<HeaderName> = exposed.collect();
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods(methods)

@@ -113,7 +113,7 @@ fn write_errors(path: Option<&Path>, report: &ImportReport) -> anyhow::Result<()
 }
 
 fn plain(error: &LineError) -> String {
-    match error.field {
+    match &error.field {
         Some(field) => format!("line {}: {field}: {}", error.line, error.reason),
         None => format!("line {}: {}", error.line, error.reason),
     }

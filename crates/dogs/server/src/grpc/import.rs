@@ -91,7 +91,7 @@ fn response(report: ImportReport) -> pb::ImportDogsResponse {
             .into_iter()
             .map(|error| pb::ImportDogsError {
                 line: error.line,
-                field: error.field.unwrap_or_default().to_owned(),
+                field: error.field.unwrap_or_default().into_owned(),
                 reason: error.reason,
             })
             .collect(),

@@ -272,7 +272,7 @@ pub(super) struct LineErrorDocument {
     line: u64,
     /// The field at fault, where one is.
     #[schema(required = true, example = "breed")]
-    field: Option<&'static str>,
+    field: Option<String>,
     /// What is wrong.
     #[schema(example = "must be one to four words of a-z and 0-9, at most 64 characters")]
     reason: String,
@@ -289,7 +289,11 @@ impl From<ImportReport> for ReportDocument {
             existing: report.existing,
             failed: report.failed,
             errors: errors
-                .map(|error| LineErrorDocument { line: error.line, field: error.field, reason: error.reason })
+                .map(|error| LineErrorDocument {
+                    line: error.line,
+                    field: error.field.map(Into::into),
+                    reason: error.reason,
+                })
                 .collect(),
         }
     }

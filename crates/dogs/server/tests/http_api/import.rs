@@ -48,7 +48,7 @@ async fn every_faulty_line_is_told_and_the_rest_are_stored() {
     );
     assert_eq!((&report["created"], &report["existing"], &report["failed"]), (&json!(2), &json!(0), &json!(4)));
     let told = report["errors"].as_array().unwrap().iter().map(|error| (error["line"].clone(), error["field"].clone()));
-    let expected = [(2, json!("breed")), (4, json!(null)), (5, json!(null)), (6, json!("name"))];
+    let expected = [(2, json!("breed")), (4, json!(null)), (5, json!("colour")), (6, json!("name"))];
     assert_eq!(told.collect::<Vec<_>>(), expected.map(|(line, field)| (json!(line), field)));
     assert_eq!(dogs(&app).await, 2);
 }

@@ -57,7 +57,14 @@ async fn faulty_lines_are_told_and_the_others_are_in() {
     let ended = home.run(&["import", "faulty.ndjson"]).await.ends(1);
     assert_eq!(ended.stdout, "9 lines: 2 created, 0 existing, 6 refused\n");
     let told: Vec<_> = ended.stderr.lines().collect();
-    let starts = ["line 2: breed: ", "line 4: ", "line 5: ", "line 6: name: ", "line 7: image_url: ", "line 8: "];
+    let starts = [
+        "line 2: breed: ",
+        "line 4: not JSON: ",
+        "line 5: colour: ",
+        "line 6: name: ",
+        "line 7: image_url: ",
+        "line 8: id: ",
+    ];
     assert_eq!(told.len(), starts.len(), "{}", ended.stderr);
     assert!(told.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{}", ended.stderr);
     assert!(told[2].contains("colour"), "{}", told[2]);
@@ -71,7 +78,7 @@ async fn faulty_lines_are_told_and_the_others_are_in() {
     let refused = std::fs::read_to_string(home.path().join("refused.ndjson")).unwrap();
     let refused: Vec<Value> = refused.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let told: Vec<_> = refused.iter().map(|error| (error["line"].as_u64().unwrap(), error["field"].as_str())).collect();
-    let fields = [None, None, Some("name"), Some("image_url"), None];
+    let fields = [None, Some("colour"), Some("name"), Some("image_url"), Some("id")];
     assert_eq!(told[0], (2, Some("breed")));
     assert_eq!(told[1..].iter().map(|(_, field)| *field).collect::<Vec<_>>(), fields);
 }
