@@ -1,6 +1,7 @@
 //! Callers that make dogs without a pause, one at a time each, and keep account of what became of each request.
 
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,13 +29,7 @@ pub async fn http(address: SocketAddr, caller: usize, answers: Answers) -> Accou
     let mut account = Account::default();
     let mut number = 0;
     loop {
-        let mut stream = match TcpStream::connect(address).await {
-            Ok(stream) => stream,
-            Err(error) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-                return account;
-            }
-        };
+        let Some(mut stream) = connect(address).await else { return account };
         let mut open = true;
         while open {
             let name = format!("http {caller} {number}");
@@ -49,6 +44,17 @@ pub async fn http(address: SocketAddr, caller: usize, answers: Answers) -> Accou
             open = goes_on;
         }
     }
+}
+
+/// A connection; `None` once nobody takes any.
+async fn connect(address: SocketAddr) -> Option<TcpStream> {
+    let error = match TcpStream::connect(address).await {
+        Ok(stream) => return Some(stream),
+        Err(error) => error,
+    };
+    // The listener may close between the two halves of a connection.
+    assert!(matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset), "{error}");
+    None
 }
 
 /// Makes a dog; whether the connection can be used again, `None` when it was closed without any answer.
@@ -94,8 +100,7 @@ pub async fn grpc(address: SocketAddr, caller: usize, answers: Answers) -> Accou
             Err(status) => {
                 assert!(status.source().is_some() && status.details().is_empty(), "the service refused: {status:?}");
                 account.unanswered.push(name);
-                let refused = TcpStream::connect(address).await.expect_err("connections are still taken");
-                assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+                assert!(connect(address).await.is_none(), "connections are still taken");
                 break;
             }
         }
