@@ -8,6 +8,7 @@ mod letters;
 mod migrate;
 mod outbox;
 mod pool;
+mod write;
 
 pub use config::{SqliteConfig, Synchronous};
 pub use errors::classify;
@@ -16,7 +17,8 @@ pub use inbox::{SqliteInbox, record};
 pub use letters::SqliteDeadLetters;
 pub use migrate::SqliteMigrator;
 pub use outbox::SqliteOutbox;
-pub use pool::{Sqlite, Write};
+pub use pool::Sqlite;
+pub use write::Write;
 
 use crate::{Migration, migration};
 

@@ -1,17 +1,18 @@
-//! The connections to one SQLite file, and its write transaction.
+//! The connections to one SQLite file.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kennel_core::{Event, Receipt, RepoError};
+use kennel_core::RepoError;
+use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, SqliteConnection, Transaction};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{SqliteConfig, Synchronous, append, classify, record};
+use super::write::Writer;
+use super::{SqliteConfig, Synchronous, Write, classify};
 use crate::{Connections, Database};
 
 /// An open SQLite database. Clones share its connections.
@@ -21,9 +22,8 @@ use crate::{Connections, Database};
 /// processes can be in the way, and for those a write waits at its start, never in its middle.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
-    committed: Arc<Notify>,
     path: Arc<Path>,
 }
 
@@ -35,7 +35,8 @@ impl Sqlite {
         }
         let writer = open_writer(config).await.map_err(classify)?;
         let readers = open_readers(config).await.map_err(classify)?;
-        Ok(Self { writer, readers, committed: Arc::default(), path: config.path.as_path().into() })
+        let writer = Writer::new(writer, Duration::from_millis(config.busy_timeout_ms));
+        Ok(Self { writer, readers, path: config.path.as_path().into() })
     }
 
     /// The connections for reading; a write through them fails.
@@ -43,14 +44,13 @@ impl Sqlite {
         &self.readers
     }
 
-    /// Begins a write transaction, once those before it are done. Dropped without a commit, it leaves no trace.
+    /// Begins a write transaction, once the writes before it are done. Writes that queue commit together; see [`Write`].
     pub async fn write(&self) -> Result<Write, RepoError> {
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
-        Ok(Write { transaction, committed: Arc::clone(&self.committed), tells: false })
+        self.writer.write().await
     }
 
     pub(super) fn committed(&self) -> &Notify {
-        &self.committed
+        self.writer.committed()
     }
 }
 
@@ -68,51 +68,14 @@ impl Database for Sqlite {
     }
 
     fn connections(&self) -> Connections {
-        let size = u64::from(self.writer.size()) + u64::from(self.readers.size());
-        let idle = self.writer.num_idle() as u64 + self.readers.num_idle() as u64;
+        let size = u64::from(self.writer.pool().size()) + u64::from(self.readers.size());
+        let idle = self.writer.pool().num_idle() as u64 + self.readers.num_idle() as u64;
         Connections { idle, used: size.saturating_sub(idle) }
     }
 
     async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
-    }
-}
-
-/// A write transaction: the changes, and the events and receipts that commit with them.
-pub struct Write {
-    transaction: Transaction<'static, sqlx::Sqlite>,
-    committed: Arc<Notify>,
-    tells: bool,
-}
-
-impl Write {
-    /// The connection, for statements of the transaction.
-    pub fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.transaction
-    }
-
-    /// Adds events to the outbox, in this order.
-    pub async fn append(&mut self, events: &[Event]) -> Result<(), RepoError> {
-        append(&mut self.transaction, events).await?;
-        self.tells |= !events.is_empty();
-        Ok(())
-    }
-
-    /// Adds a receipt to the inbox. False when it was there already.
-    pub async fn record(&mut self, receipt: &Receipt) -> Result<bool, RepoError> {
-        record(&mut self.transaction, receipt).await
-    }
-
-    /// Makes the changes last, and wakes whoever waits for events. After an error it is open whether they do.
-    pub async fn commit(self) -> Result<(), RepoError> {
-        self.transaction.commit().await.map_err(classify)?;
-        if self.tells {
-            self.committed.notify_waiters();
-            // Kept for one who has just looked and is about to wait.
-            self.committed.notify_one();
-        }
-        Ok(())
+        self.writer.pool().close().await;
     }
 }
 

@@ -1,0 +1,140 @@
+//! Writes to SQLite that queue share a commit, and still succeed or fail by themselves.
+
+#![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use futures_util::future::join_all;
+use futures_util::poll;
+use kennel_core::{RepoError, Timestamp};
+use kennel_storage::Migrator as _;
+use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteConfig, SqliteMigrator, classify};
+use kennel_storage::{Database as _, Migration};
+
+const TABLE: Migration = Migration {
+    version: 2,
+    name: "0002_table",
+    up: "CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT",
+    down: "DROP TABLE t",
+};
+
+async fn migrated(folder: &Path) -> Sqlite {
+    let database = Sqlite::open(&SqliteConfig::at(folder.join("test.db"))).await.unwrap();
+    let now = Timestamp::from_millis(0).unwrap();
+    SqliteMigrator::new(database.clone(), &[EVENTS, TABLE]).up(now).await.unwrap();
+    database
+}
+
+async fn put(database: &Sqlite, number: i64) -> Result<(), RepoError> {
+    let mut write = database.write().await?;
+    sqlx::query("INSERT INTO t VALUES (?)").bind(number).execute(write.connection()).await.map_err(classify)?;
+    write.commit().await
+}
+
+async fn numbers(database: &Sqlite) -> Vec<i64> {
+    sqlx::query_scalar("SELECT n FROM t ORDER BY n").fetch_all(database.readers()).await.unwrap()
+}
+
+/// Counts the commits in the write-ahead log: frames that carry the size of the database, as of SQLite's file format,
+/// section 4.1.
+fn commits(folder: &Path) -> usize {
+    let log = std::fs::read(folder.join("test.db-wal")).unwrap();
+    let word = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
+    let frame = 24 + word(8) as usize;
+    (32..log.len()).step_by(frame).filter(|&start| start + frame <= log.len() && word(start + 4) != 0).count()
+}
+
+#[tokio::test]
+async fn a_write_alone_commits_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = migrated(folder.path()).await;
+    let before = commits(folder.path());
+    for number in 0..5 {
+        put(&database, number).await.unwrap();
+    }
+    assert_eq!(commits(folder.path()) - before, 5);
+}
+
+#[tokio::test]
+async fn writes_that_queue_share_a_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = migrated(folder.path()).await;
+    let before = commits(folder.path());
+    let mut first = database.write().await.unwrap();
+    sqlx::query("INSERT INTO t VALUES (0)").execute(first.connection()).await.unwrap();
+    let mut others = Box::pin(join_all((1..50).map(|number| put(&database, number))));
+    assert!(poll!(&mut others).is_pending(), "they queue behind the first");
+    let (done, others) = tokio::join!(first.commit(), others);
+    done.unwrap();
+    assert!(others.iter().all(Result::is_ok), "{others:?}");
+    assert_eq!(commits(folder.path()) - before, 1);
+    assert_eq!(numbers(&database).await, (0..50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn those_that_fail_or_are_given_up_leave_no_trace_in_their_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = migrated(folder.path()).await;
+    put(&database, 1_000).await.unwrap();
+    let writes = (0..90).map(|number| {
+        let database = &database;
+        async move {
+            match number % 3 {
+                0 => put(database, number).await,
+                1 => {
+                    let mut write = database.write().await?;
+                    sqlx::query("INSERT INTO t VALUES (?)").bind(number).execute(write.connection()).await.unwrap();
+                    Ok(())
+                }
+                _ => {
+                    let mut write = database.write().await?;
+                    let insert = |number| sqlx::query("INSERT INTO t VALUES (?)").bind(number);
+                    insert(number).execute(write.connection()).await.unwrap();
+                    insert(1_000).execute(write.connection()).await.map_err(classify)?;
+                    write.commit().await
+                }
+            }
+        }
+    });
+    let results = join_all(writes).await;
+    for (number, result) in results.iter().enumerate() {
+        assert_eq!(matches!(result, Err(RepoError::Conflict)), number % 3 == 2, "{number}: {result:?}");
+    }
+    let expected: Vec<i64> = (0..90).filter(|number| number % 3 == 0).chain([1_000]).collect();
+    assert_eq!(numbers(&database).await, expected);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_holds_up_no_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = migrated(folder.path()).await;
+    let elsewhere = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
+    for polls in 0..40 {
+        let mut going = Box::pin(put(&database, 100 + polls));
+        for _ in 0..polls {
+            if poll!(&mut going).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(going);
+        // The lock on the file is free again, for this process and for others.
+        put(&database, 200 + polls).await.unwrap();
+        put(&elsewhere, 300 + polls).await.unwrap();
+    }
+    let kept = numbers(&database).await;
+    assert_eq!(kept.iter().filter(|&&number| number >= 200).count(), 80);
+}
+
+#[tokio::test]
+async fn closing_waits_for_the_commit_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = migrated(folder.path()).await;
+    let mut write = database.write().await.unwrap();
+    sqlx::query("INSERT INTO t VALUES (1)").execute(write.connection()).await.unwrap();
+    let (done, ()) = tokio::join!(write.commit(), database.close());
+    done.unwrap();
+    let again = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
+    assert_eq!(numbers(&again).await, [1]);
+}
