@@ -282,7 +282,8 @@ impl DogService {
     }
 
     async fn store_batch(&self, batch: &ImportBatch) -> Result<u64, DogError> {
-        let event = |dogs| self.event(&DogsImported { import: batch.import.clone(), lines: batch.lines, dogs });
+        let event =
+            |dogs| self.event(batch.at, &DogsImported { import: batch.import.clone(), lines: batch.lines, dogs });
         Ok(self.ports.repo.import(batch, &event).await?.len() as u64)
     }
 }

@@ -8,7 +8,8 @@ use futures_util::future::join;
 use futures_util::{StreamExt as _, stream};
 use kennel_core::objects::{ByteStream, ObjectMeta, PutOptions, sniff};
 use kennel_core::{
-    Clock, Cursor, Event, EventType, IdSource, ObjectKey, ObjectStore, Order, Page, PageSize, Receipt, TraceContext,
+    Clock, Cursor, Event, EventType, IdSource, ObjectKey, ObjectStore, Order, Page, PageSize, Receipt, Timestamp,
+    TraceContext,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -169,7 +170,8 @@ impl DogService {
         let picture = found.ok_or_else(|| DogError::UnknownBreed(breed.clone()))?;
         let photo = self.keep(picture.bytes).await?;
         let dog = self.dog(breed.clone(), None, picture.url, Some(photo.clone()));
-        let events = [self.event(&DogCreated::from(&dog))?, self.event(&image_stored(dog.id, &photo))?];
+        let at = dog.created_at;
+        let events = [self.event(at, &DogCreated::from(&dog))?, self.event(at, &image_stored(dog.id, &photo))?];
         self.ports.repo.insert(&dog, &events, None).await?;
         Ok(dog)
     }
@@ -179,7 +181,7 @@ impl DogService {
         check_name(new.name.as_deref())?;
         check_url(new.image_url.as_deref())?;
         let dog = self.dog(new.breed, new.name, new.image_url, None);
-        let events = [self.event(&DogCreated::from(&dog))?];
+        let events = [self.event(dog.created_at, &DogCreated::from(&dog))?];
         match self.ports.repo.insert(&dog, &events, key).await? {
             Inserted::New => Ok(Created { dog, replayed: false }),
             Inserted::Replayed(dog) => Ok(Created { dog: *dog, replayed: true }),
@@ -243,7 +245,7 @@ impl DogService {
             if !expected.allows(dog.revision) {
                 return Err(DogError::Stale(id));
             }
-            let events = [self.event(&DogDeleted { id, breed: dog.breed })?];
+            let events = [self.event(self.ports.clock.now(), &DogDeleted { id, breed: dog.breed })?];
             if self.ports.repo.delete(id, dog.revision, &events).await? {
                 return Ok(());
             }
@@ -281,7 +283,7 @@ impl DogService {
     ) -> Result<ThumbnailSet, DogError> {
         let thumbnail = self.store("thumbnails", jpeg, "image/jpeg").await?.key;
         let stored = ThumbnailStored { id, key: photo.clone(), thumbnail: thumbnail.clone() };
-        let events = [self.event(&stored)?];
+        let events = [self.event(receipt.at, &stored)?];
         Ok(self.ports.repo.set_thumbnail(id, photo, &thumbnail, receipt, &events).await?)
     }
 
@@ -312,9 +314,9 @@ impl DogService {
             }
             dog.revision = revision.next();
             dog.updated_at = self.ports.clock.now();
-            let mut events = vec![self.event(&DogUpdated::from(&dog))?];
+            let mut events = vec![self.event(dog.updated_at, &DogUpdated::from(&dog))?];
             if let Some(photo) = dog.photo.as_ref().filter(|_| dog.photo != old_photo) {
-                events.push(self.event(&image_stored(id, photo))?);
+                events.push(self.event(dog.updated_at, &image_stored(id, photo))?);
             }
             if self.ports.repo.update(&dog, revision, &events).await? {
                 return Ok(dog);
@@ -329,8 +331,8 @@ impl DogService {
         Dog { id, breed, name, image_url, photo, revision: Revision::FIRST, created_at: now, updated_at: now }
     }
 
-    pub(crate) fn event<E: EventType>(&self, data: &E) -> Result<Event, serde_json::Error> {
-        let mut event = Event::new(self.ports.ids.next(), events::SOURCE, self.ports.clock.now(), data)?;
+    pub(crate) fn event<E: EventType>(&self, at: Timestamp, data: &E) -> Result<Event, serde_json::Error> {
+        let mut event = Event::new(self.ports.ids.next(), events::SOURCE, at, data)?;
         event.trace = (self.ports.trace)();
         Ok(event)
     }

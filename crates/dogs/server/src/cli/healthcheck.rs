@@ -1,5 +1,6 @@
 //! `dogs healthcheck`: for containers, which have no curl.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -15,8 +16,10 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 /// Asks `url`, or the metrics port of the settings, and says what it found.
 pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow::Result<ExitCode> {
-    let url = url.unwrap_or_else(|| format!("http://localhost:{}/ready", settings.server.prometheus_port));
-    let url = Url::parse(&url).context("--url")?;
+    let url = match url {
+        Some(url) => Url::parse(&url).context("--url")?,
+        None => Url::parse(&format!("http://{}/ready", reachable(settings.server.sys().addr)))?,
+    };
     let config = ClientConfig {
         allow_private: true,
         timeout_ms: 2_000,
@@ -33,6 +36,33 @@ pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow:
         Err(error) => {
             eprintln!("not ready: {error}");
             Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Where a listener on `addr` answers from this machine.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_asked_on_loopback() {
+        for (listens, asked) in [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("10.0.0.7:1", "10.0.0.7:1"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+        ] {
+            assert_eq!(reachable(listens.parse().unwrap()).to_string(), asked);
         }
     }
 }

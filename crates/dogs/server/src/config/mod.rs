@@ -90,7 +90,8 @@ mod tests {
             ("CACHE", "redis"),
             ("OBJECTS", "s3"),
             ("LOG_LEVEL", "what=loud"),
-            ("DOG_API_BASE_URL", "ftp://example.org"),
+            ("DOG_API_BASE_URL", "https://user:hunter2@example.org"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hunter2@localhost:4317"),
             ("REQUEST_TIMEOUT", "soon"),
             ("PUBLIC_URL", "kennel.example"),
         ];
@@ -99,5 +100,6 @@ mod tests {
             assert!(told.lines().any(|line| line.starts_with(&format!("{name} (environment)"))), "{name} in:\n{told}");
         }
         assert_eq!(told.lines().count(), bad.len(), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
     }
 }

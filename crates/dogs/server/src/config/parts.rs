@@ -13,7 +13,7 @@ use kennel_storage::sqlite::{SqliteConfig, Synchronous};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::serving::is_web_url;
+use super::serving::{WEB_URL, is_web_url};
 
 /// Where dogs are kept.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -277,7 +277,7 @@ impl Section for SourceSettings {
 
     fn check(&self, problems: &mut Problems) {
         if self.dog_api_base_url.as_deref().is_some_and(|text| !is_web_url(text)) {
-            problems.add("dog_api_base_url", "must be an http or https URL");
+            problems.add("dog_api_base_url", WEB_URL);
         }
         if self.dog_api_timeout.get().is_zero() {
             problems.add("dog_api_timeout", "must be longer than nothing");

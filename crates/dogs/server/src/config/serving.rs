@@ -62,7 +62,7 @@ impl Section for ServerSettings {
 
     fn check(&self, problems: &mut Problems) {
         if self.public_url.as_deref().is_some_and(|text| !is_web_url(text)) {
-            problems.add("public_url", "must be an http or https URL");
+            problems.add("public_url", WEB_URL);
         }
         for (field, reason) in self.http().problems() {
             let key = match field {
@@ -148,6 +148,9 @@ impl Section for TelemetrySettings {
     const TITLE: &'static str = "Telemetry";
 
     fn check(&self, problems: &mut Problems) {
+        if self.otel_exporter_otlp_endpoint.as_deref().is_some_and(|text| !is_web_url(text)) {
+            problems.add("otel_exporter_otlp_endpoint", WEB_URL);
+        }
         for (field, reason) in self.telemetry(LogTarget::Stdout).problems() {
             let key = match field {
                 "sample_ratio" => "otel_traces_sampler_arg",
@@ -174,7 +177,13 @@ impl TelemetrySettings {
     }
 }
 
-/// Whether this is an absolute URL of the web.
+/// What a URL of the web has to be. One that is no secret must not hold one, for it is printed.
+pub(super) const WEB_URL: &str = "must be an http or https URL without a user or a password";
+
+/// Whether this is what [`WEB_URL`] says.
 pub(super) fn is_web_url(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    Url::parse(text).is_ok_and(|url| {
+        let bare = url.username().is_empty() && url.password().is_none();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && bare
+    })
 }

@@ -1,24 +1,20 @@
 //! `ImportDogs`: rows in messages become the lines that every import is made of.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use bytes::Bytes;
 use dogs_domain::import::{ImportReport, Line, Row};
 use dogs_domain::{DogError, DogService};
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use kennel_app::Stop;
 use kennel_core::{BoxError, ErrorKind, IdSource, Timestamp};
 use kennel_grpc::Details;
 use kennel_proto::convert::millis;
 use kennel_proto::dogs::v1 as pb;
-use tokio::time::timeout;
 use tonic::{Request, Status, Streaming};
 
 use super::status::{import_refusal, invalid};
-
-/// How long a caller may send nothing before the import counts as interrupted.
-const IDLE: Duration = Duration::from_mins(1);
+use crate::patience::patient;
 
 pub(super) async fn run(
     service: &DogService,
@@ -34,7 +30,7 @@ pub(super) async fn run(
         key if key.is_empty() => ids.next().to_string(),
         key => key,
     };
-    let lines = until(stop.clone(), stream::once(async { Ok(first) }).chain(messages))
+    let lines = patient(stop.clone(), stream::once(async { Ok(first) }).chain(messages))
         .map(|message| message.and_then(|message| message.rows.into_iter().map(line).collect()));
     match service.import(&import, lines, |_| ()).await {
         Ok(report) => Ok(response(report)),
@@ -44,24 +40,6 @@ pub(super) async fn run(
         }
         Err(error) => Err(import_refusal(error)),
     }
-}
-
-/// The messages; an error in place of the next one when the process stops, or the caller sends nothing for [`IDLE`].
-fn until(
-    stop: Stop,
-    messages: impl Stream<Item = Result<pb::ImportDogsRequest, Status>> + Send,
-) -> impl Stream<Item = Result<pb::ImportDogsRequest, BoxError>> + Send {
-    stream::unfold((Box::pin(messages), stop), |(mut messages, stop)| async {
-        let next = tokio::select! {
-            biased;
-            () = stop.requested() => Some(Err("the process stops".into())),
-            next = timeout(IDLE, messages.next()) => match next {
-                Ok(next) => next.map(|message| message.map_err(BoxError::from)),
-                Err(elapsed) => Some(Err(elapsed.into())),
-            },
-        };
-        next.map(|message| (message, (messages, stop)))
-    })
 }
 
 /// The row as the line that an NDJSON import of it has, so that both ways have one check and one digest.

@@ -1,29 +1,26 @@
 //! Import: dogs by the million, one JSON object a line, read as they come.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use dogs_domain::DogError;
 use dogs_domain::import::lines;
-use futures_util::{Stream, StreamExt as _};
-use kennel_core::{BoxError, ErrorKind};
+use kennel_app::Stop;
+use kennel_core::ErrorKind;
 use kennel_http::HttpError;
-use tokio::time::timeout;
 
 use super::Shared;
 use super::documents::{ReportDocument, RowDocument};
 use super::errors::{ApiError, header_text};
 use super::problems::{self, Failures};
+use crate::patience::patient;
 
 /// Imports that run at a time; more are told to come back.
 pub(super) const MAX_IMPORTS: usize = 4;
-/// How long a caller may send nothing before the import counts as interrupted.
-const IDLE: Duration = Duration::from_mins(1);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MEDIA_TYPES: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"];
@@ -48,12 +45,18 @@ const MEDIA_TYPES: [&str; 4] =
         Failures,
     ),
 )]
-pub(super) async fn import(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn import(
+    State(shared): State<Arc<Shared>>,
+    stop: Option<Extension<Stop>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let stop = stop.map(|Extension(stop)| stop).unwrap_or_default();
     let key = match header_text(&headers, &IDEMPOTENCY_KEY) {
         Ok(key) => key.map_or_else(|| shared.api.ids.next().to_string(), str::to_owned),
         Err(error) => return error.into_response(),
     };
-    let mut response = match run(&shared, &headers, &key, body).await {
+    let mut response = match run(&shared, &headers, &stop, &key, body).await {
         Ok(report) => axum::Json(report).into_response(),
         Err(error) => error.into_response(),
     };
@@ -63,48 +66,31 @@ pub(super) async fn import(State(shared): State<Arc<Shared>>, headers: HeaderMap
     response
 }
 
-async fn run(shared: &Shared, headers: &HeaderMap, key: &str, body: Body) -> Result<ReportDocument, ApiError> {
+async fn run(
+    shared: &Shared,
+    headers: &HeaderMap,
+    stop: &Stop,
+    key: &str,
+    body: Body,
+) -> Result<ReportDocument, ApiError> {
     if !is_ndjson(headers) {
         let error = HttpError::new(ErrorKind::UnsupportedMediaType);
         return Err(error.with_detail("the content type must be application/x-ndjson").into());
     }
     let _place = shared.imports.try_acquire().map_err(|_| ApiError::overloaded("too many imports run already"))?;
-    let rows = lines(patient(body.into_data_stream()));
-    let report = shared.api.service.import(key, rows, |_| {}).await?;
-    Ok(report.into())
+    let rows = lines(patient(stop.clone(), body.into_data_stream()));
+    match shared.api.service.import(key, rows, |_| {}).await {
+        Ok(report) => Ok(report.into()),
+        // The caller did nothing wrong, and can go on with another process.
+        Err(DogError::Interrupted { .. }) if stop.is_requested() => {
+            Err(ApiError::overloaded("the process stops; send the import again to go on"))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn is_ndjson(headers: &HeaderMap) -> bool {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = given.split(';').next().unwrap_or_default().trim();
     MEDIA_TYPES.iter().any(|known| known.eq_ignore_ascii_case(media_type))
-}
-
-/// Ends `chunks` with an error when nothing comes for [`IDLE`].
-fn patient<E: Into<BoxError>>(
-    chunks: impl Stream<Item = Result<Bytes, E>> + Send,
-) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
-    futures_util::stream::unfold(Some(Box::pin(chunks)), |chunks| async move {
-        let mut chunks = chunks?;
-        match timeout(IDLE, chunks.next()).await {
-            Ok(chunk) => chunk.map(|chunk| (chunk.map_err(Into::into), Some(chunks))),
-            Err(elapsed) => Some((Err(elapsed.into()), None)),
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::stream;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_caller_who_goes_quiet_is_not_waited_for() {
-        let first = stream::iter([Ok::<_, BoxError>(Bytes::from_static(b"a"))]);
-        let mut chunks = Box::pin(patient(first.chain(stream::pending())));
-        assert_eq!(chunks.next().await.unwrap().unwrap(), "a");
-        assert!(chunks.next().await.unwrap().is_err());
-        assert!(chunks.next().await.is_none());
-    }
 }

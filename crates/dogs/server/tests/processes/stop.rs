@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use kennel_proto::dogs::v1::WatchDogsRequest;
 use kennel_testkit::upstream::Route;
 use kennel_testkit::{Behaviour, Upstream};
@@ -13,6 +14,7 @@ use tonic::Code;
 
 use crate::home::{Home, eventually};
 use crate::load::{self, Answers};
+use crate::support::PATIENCE;
 
 /// How long a stop may take by default.
 const DEADLINE: Duration = Duration::from_secs(25);
@@ -87,4 +89,29 @@ async fn a_second_signal_cuts_it_short() {
     let ended = served.process.wait(Duration::from_secs(5)).await;
     assert_eq!(ended.code(), Some(1), "{}", served.process.output());
     assert!(served.process.output().contains("cut short by a second signal"), "{}", served.process.output());
+}
+
+#[tokio::test]
+async fn an_import_in_hand_ends_and_can_be_taken_up() {
+    let home = Home::new().set("SHUTDOWN_DEADLINE", "10s");
+    let mut served = home.serve().await;
+    let all = "{\"breed\":\"husky\"}\n".repeat(6_000);
+    let lines = stream::iter([Ok::<_, std::io::Error>(all.clone())]).chain(stream::pending());
+    let request = served.request("POST", "/api/v1/dogs/import").header("content-type", "application/x-ndjson");
+    let request = request.header("idempotency-key", "k").body(reqwest::Body::wrap_stream(lines));
+    let mut asked = JoinSet::new();
+    asked.spawn(request.send());
+    eventually("a batch is in", async || {
+        let page = served.get("/api/v1/dogs?limit=1").await.expect(200).json();
+        (!page["items"].as_array().unwrap().is_empty()).then_some(())
+    })
+    .await;
+    served.process.terminate();
+    let answer = asked.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    assert_eq!(served.process.wait(PATIENCE).await.code(), Some(0), "{}", served.process.output());
+    let ended = home.run_with_input(&["import", "-", "--key", "k"], all.as_bytes()).await.ends(0);
+    assert!(ended.stdout.contains("resumed after line "), "{}", ended.stdout);
+    assert_eq!(home.run(&["export"]).await.ends(0).stdout.lines().count(), 6_000);
 }
