@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, DogSource, events};
 use dogs_storages::{Cached, Stores};
-use kennel_app::{App, Component, Health, Only, Options, Phase, Stop};
+use kennel_app::{App, Check, Component, Health, Only, Options, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics};
 use kennel_cache::{CacheMetrics, Typed};
 use kennel_core::{BoxError, Clock, IdSource, ObjectStore, Publisher, Subscriber, SystemClock, UuidV7};
@@ -101,6 +101,7 @@ impl Wiring {
         metrics::register_runtime(&self.registry, &tokio::runtime::Handle::current())?;
         let health = Health::new();
         health.register("storage", Arc::clone(&self.stores.check));
+        health.register("objects", Arc::new(ObjectCheck(Arc::clone(&self.objects))));
         let consumed = ConsumerMetrics::register(&self.registry)?;
         let feed = self.feed(&consumed);
         let server = &self.settings.server;
@@ -242,5 +243,15 @@ impl Component for StoreDriver {
         stop.requested().await;
         self.0.close().await;
         Ok(())
+    }
+}
+
+/// Whether the object store answers. The broker and the cache are no part of readiness: requests go on without them.
+struct ObjectCheck(Arc<dyn ObjectStore>);
+
+#[async_trait]
+impl Check for ObjectCheck {
+    async fn check(&self) -> Result<(), BoxError> {
+        Ok(self.0.ping().await?)
     }
 }
