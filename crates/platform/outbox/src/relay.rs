@@ -48,7 +48,8 @@ impl Default for RelayConfig {
         Self {
             batch: 100,
             in_flight: 1,
-            lease_ttl: Duration::from_secs(15),
+            // A relay that was killed is followed by another within five seconds.
+            lease_ttl: Duration::from_secs(4),
             poll: Duration::from_secs(1),
             backoff: Backoff { min: Duration::from_millis(100), max: Duration::from_secs(10) },
             stop_grace: Duration::from_secs(2),
