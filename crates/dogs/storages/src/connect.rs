@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Metered;
 
-#[cfg(not(feature = "sqlite"))]
-compile_error!("enable at least one storage backend: `sqlite`");
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+compile_error!("enable at least one storage backend: `sqlite`, `postgres` or `mysql`");
 
 /// A store that a build can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,10 @@ impl Storage {
     pub const BUILT: &[Self] = &[
         #[cfg(feature = "sqlite")]
         Self::Sqlite,
+        #[cfg(feature = "postgres")]
+        Self::Postgres,
+        #[cfg(feature = "mysql")]
+        Self::Mysql,
     ];
 
     /// Its name, which is that of its feature too.
@@ -109,14 +113,25 @@ pub struct StorageConfig {
     /// Settings of `sqlite`.
     #[cfg(feature = "sqlite")]
     pub sqlite: kennel_storage::sqlite::SqliteConfig,
+    /// Settings of `postgres`.
+    #[cfg(feature = "postgres")]
+    pub postgres: kennel_storage::postgres::PostgresConfig,
+    /// Settings of `mysql`.
+    #[cfg(feature = "mysql")]
+    pub mysql: kennel_storage::mysql::MysqlConfig,
 }
 
+#[cfg_attr(not(feature = "sqlite"), expect(clippy::derivable_impls, reason = "SQLite has a default of its own here"))]
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
             storage: Storage::default(),
             #[cfg(feature = "sqlite")]
             sqlite: kennel_storage::sqlite::SqliteConfig::at("data/dogs.db"),
+            #[cfg(feature = "postgres")]
+            postgres: kennel_storage::postgres::PostgresConfig::default(),
+            #[cfg(feature = "mysql")]
+            mysql: kennel_storage::mysql::MysqlConfig::default(),
         }
     }
 }
@@ -130,6 +145,14 @@ impl StorageConfig {
         #[cfg(feature = "sqlite")]
         if self.storage == Storage::Sqlite {
             self.sqlite.check(&format!("{path}.sqlite"), problems);
+        }
+        #[cfg(feature = "postgres")]
+        if self.storage == Storage::Postgres {
+            self.postgres.check(&format!("{path}.postgres"), problems);
+        }
+        #[cfg(feature = "mysql")]
+        if self.storage == Storage::Mysql {
+            self.mysql.check(&format!("{path}.mysql"), problems);
         }
     }
 }
@@ -199,6 +222,10 @@ pub async fn connect(config: &StorageConfig) -> Result<Stores, ConnectError> {
     let opened = match storage {
         #[cfg(feature = "sqlite")]
         Storage::Sqlite => sqlite(config).await,
+        #[cfg(feature = "postgres")]
+        Storage::Postgres => postgres(config).await,
+        #[cfg(feature = "mysql")]
+        Storage::Mysql => mysql(config).await,
         absent => return Err(ConnectError::NotBuilt(absent)),
     };
     opened.map_err(|source| ConnectError::Open { storage, source })
@@ -220,6 +247,46 @@ async fn sqlite(config: &StorageConfig) -> Result<Stores, RepoError> {
         dead_letter_sink: letters,
         check: Arc::new(DatabaseCheck(Arc::clone(&database))),
         migrator: Arc::new(SqliteMigrator::new(sqlite, crate::SQLITE_MIGRATIONS)),
+        database,
+    })
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(config: &StorageConfig) -> Result<Stores, RepoError> {
+    use kennel_storage::postgres::{Postgres, PostgresDeadLetters, PostgresInbox, PostgresMigrator, PostgresOutbox};
+
+    let postgres = Postgres::open(&config.postgres).await?;
+    let database: Arc<dyn Database> = Arc::new(postgres.clone());
+    let letters = Arc::new(PostgresDeadLetters::new(postgres.clone()));
+    Ok(Stores {
+        storage: Storage::Postgres,
+        dogs: Arc::new(crate::PostgresDogs::new(postgres.clone())),
+        outbox: Arc::new(PostgresOutbox::new(postgres.clone())),
+        inbox: Arc::new(PostgresInbox::new(postgres.clone())),
+        dead_letters: Arc::<PostgresDeadLetters>::clone(&letters),
+        dead_letter_sink: letters,
+        check: Arc::new(DatabaseCheck(Arc::clone(&database))),
+        migrator: Arc::new(PostgresMigrator::new(postgres, crate::POSTGRES_MIGRATIONS)),
+        database,
+    })
+}
+
+#[cfg(feature = "mysql")]
+async fn mysql(config: &StorageConfig) -> Result<Stores, RepoError> {
+    use kennel_storage::mysql::{Mysql, MysqlDeadLetters, MysqlInbox, MysqlMigrator, MysqlOutbox};
+
+    let mysql = Mysql::open(&config.mysql).await?;
+    let database: Arc<dyn Database> = Arc::new(mysql.clone());
+    let letters = Arc::new(MysqlDeadLetters::new(mysql.clone()));
+    Ok(Stores {
+        storage: Storage::Mysql,
+        dogs: Arc::new(crate::MysqlDogs::new(mysql.clone())),
+        outbox: Arc::new(MysqlOutbox::new(mysql.clone())),
+        inbox: Arc::new(MysqlInbox::new(mysql.clone())),
+        dead_letters: Arc::<MysqlDeadLetters>::clone(&letters),
+        dead_letter_sink: letters,
+        check: Arc::new(DatabaseCheck(Arc::clone(&database))),
+        migrator: Arc::new(MysqlMigrator::new(mysql, crate::MYSQL_MIGRATIONS)),
         database,
     })
 }

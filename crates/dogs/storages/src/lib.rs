@@ -3,11 +3,19 @@
 mod cached;
 mod connect;
 mod metered;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use cached::Cached;
 pub use connect::{ConnectError, Storage, StorageConfig, Stores, UnknownStorage, connect};
 pub use metered::Metered;
+#[cfg(feature = "mysql")]
+pub use mysql::{MIGRATIONS as MYSQL_MIGRATIONS, MysqlDogs};
+#[cfg(feature = "postgres")]
+pub use postgres::{MIGRATIONS as POSTGRES_MIGRATIONS, PostgresDogs};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{MIGRATIONS as SQLITE_MIGRATIONS, SqliteDogs};

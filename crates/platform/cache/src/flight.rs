@@ -77,6 +77,14 @@ impl<V: Clone> Flights<V> {
         }
     }
 
+    /// Calls off every load.
+    #[cfg(feature = "redis")]
+    pub(crate) fn call_off_all(&self) {
+        for (_, flight) in self.lock().drain() {
+            flight.stale.store(true, Ordering::Release);
+        }
+    }
+
     /// The right to write `key` in the cache.
     pub(crate) async fn writing(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
         let stripe = usize::try_from(self.hasher.hash_one(key) % STRIPES as u64).unwrap_or(0);

@@ -35,6 +35,28 @@ impl MemoryCache {
         Self { entries }
     }
 
+    pub(crate) fn find(&self, key: &str) -> Option<Bytes> {
+        self.entries.get(key).map(|entry| entry.value)
+    }
+
+    pub(crate) fn keep(&self, key: &str, value: Bytes, ttl: Duration) {
+        if ttl.is_zero() {
+            self.forget(key);
+        } else {
+            let ttl = ttl.min(LONGEST_TTL);
+            self.entries.insert(key.to_owned(), Entry { value, ttl });
+        }
+    }
+
+    pub(crate) fn forget(&self, key: &str) {
+        self.entries.invalidate(key);
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn forget_all(&self) {
+        self.entries.invalidate_all();
+    }
+
     /// What the entries weigh, in bytes, once what is due for removal is gone.
     pub fn weighed_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
@@ -50,21 +72,16 @@ fn weight(key: &str, entry: &Entry) -> u32 {
 #[async_trait]
 impl Cache for MemoryCache {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
-        Ok(self.entries.get(key).map(|entry| entry.value))
+        Ok(self.find(key))
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), CacheError> {
-        if ttl.is_zero() {
-            self.entries.invalidate(key);
-        } else {
-            let ttl = ttl.min(LONGEST_TTL);
-            self.entries.insert(key.to_owned(), Entry { value, ttl });
-        }
+        self.keep(key, value, ttl);
         Ok(())
     }
 
     async fn remove(&self, key: &str) -> Result<(), CacheError> {
-        self.entries.invalidate(key);
+        self.forget(key);
         Ok(())
     }
 

@@ -65,14 +65,19 @@ impl CacheMetrics {
 
     /// The series of one cache, looked up once.
     pub(crate) fn of(&self, cache: &'static str, tier: Tier) -> Series {
-        let request = |outcome: Outcome| self.requests.with_label_values(&[cache, tier.name(), outcome.label()]);
+        let requests = |tier: Tier| {
+            let request = |outcome: Outcome| self.requests.with_label_values(&[cache, tier.name(), outcome.label()]);
+            Requests {
+                hit: request(Outcome::Hit),
+                negative_hit: request(Outcome::NegativeHit),
+                miss: request(Outcome::Miss),
+                error: request(Outcome::Error),
+                bypass: request(Outcome::Bypass),
+            }
+        };
         let write_error = |operation| self.write_errors.with_label_values(&[cache, tier.name(), operation]);
         Series {
-            hit: request(Outcome::Hit),
-            negative_hit: request(Outcome::NegativeHit),
-            miss: request(Outcome::Miss),
-            error: request(Outcome::Error),
-            bypass: request(Outcome::Bypass),
+            requests: tier.layers().iter().copied().map(requests).collect(),
             set_error: write_error("set"),
             remove_error: write_error("remove"),
             loaded: self.loads.with_label_values(&[cache, "ok"]),
@@ -89,11 +94,8 @@ fn added<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> R
 
 /// The series of one cache.
 pub(crate) struct Series {
-    hit: IntCounter,
-    negative_hit: IntCounter,
-    miss: IntCounter,
-    error: IntCounter,
-    bypass: IntCounter,
+    /// One per layer of the tier, nearest first.
+    requests: Vec<Requests>,
     pub(crate) set_error: IntCounter,
     pub(crate) remove_error: IntCounter,
     pub(crate) loaded: Histogram,
@@ -102,7 +104,26 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    pub(crate) fn request(&self, outcome: Outcome) {
+    /// Counts a request that `outcome` ended in layer `depth`, or the farthest one; the nearer layers did not have it.
+    pub(crate) fn request(&self, outcome: Outcome, depth: usize) {
+        let last = depth.min(self.requests.len().saturating_sub(1));
+        for (index, layer) in self.requests.iter().enumerate().take(last + 1) {
+            layer.count(if index == last { outcome } else { Outcome::Miss });
+        }
+    }
+}
+
+/// The requests to one layer of one cache.
+struct Requests {
+    hit: IntCounter,
+    negative_hit: IntCounter,
+    miss: IntCounter,
+    error: IntCounter,
+    bypass: IntCounter,
+}
+
+impl Requests {
+    fn count(&self, outcome: Outcome) {
         match outcome {
             Outcome::Hit => self.hit.inc(),
             Outcome::NegativeHit => self.negative_hit.inc(),

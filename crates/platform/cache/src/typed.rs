@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kennel_core::Cache;
-use kennel_core::cache::CacheError;
+use kennel_core::cache::{CacheError, Lease, Lookup};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -85,8 +85,9 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Typed<V> {
         self.get_or_share(&self.full_key(key), load).instrument(span).await
     }
 
-    /// Forgets `key`. Once this has returned, no load that began before it was called fills the cache of this
-    /// process, and who asks does not join such a load. On an error the old value may stay until its time is up.
+    /// Forgets `key`. Once this has returned, no load that began before it was called fills the cache, in this process
+    /// or, where the cache is shared, in another; and who asks here does not join such a load. On an error the old
+    /// value may stay until its time is up.
     pub async fn invalidate(&self, key: &str) -> Result<(), CacheError> {
         let key = self.full_key(key);
         self.flights.call_off(&key);
@@ -107,15 +108,16 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Typed<V> {
         F: Future<Output = Result<Option<V>, E>>,
     {
         let landed = self.flights.landed();
-        let (outcome, found) = self.look(key).await;
-        self.series.request(outcome);
-        tracing::Span::current().record("cache.outcome", outcome.label());
-        if let Some(found) = found {
-            return Ok(found);
-        }
+        let looked = self.look(key).await;
+        self.series.request(looked.outcome, looked.depth);
+        tracing::Span::current().record("cache.outcome", looked.outcome.label());
+        let lease = match looked.found {
+            Ok(found) => return Ok(found),
+            Err(lease) => lease,
+        };
         loop {
             let follow = match self.flights.join(key) {
-                Role::Lead(duty) => return self.lead(key, &duty, landed, load).await,
+                Role::Lead(duty) => return self.lead(key, &duty, landed, lease, load).await,
                 Role::Follow(follow) => follow,
             };
             match follow.landing().await {
@@ -134,23 +136,27 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Typed<V> {
         key: &str,
         duty: &Lead<'_, V>,
         landed: u64,
+        mut lease: Lease,
         load: impl FnOnce() -> F,
     ) -> Result<Option<V>, E>
     where
         F: Future<Output = Result<Option<V>, E>>,
     {
         // Another load may have ended between the look and the joining.
-        if self.flights.landed() != landed
-            && let (_, Some(found)) = self.look(key).await
-        {
-            duty.land(Landing::Loaded(found.clone()));
-            return Ok(found);
+        if self.flights.landed() != landed {
+            match self.look(key).await.found {
+                Ok(found) => {
+                    duty.land(Landing::Loaded(found.clone()));
+                    return Ok(found);
+                }
+                Err(newer) => lease = newer,
+            }
         }
         let loaded = self.timed(load()).await;
         match &loaded {
             Ok(value) => {
                 duty.land(Landing::Loaded(value.clone()));
-                self.keep(key, duty, value.as_ref()).await;
+                self.keep(key, duty, value.as_ref(), &lease).await;
             }
             Err(_) => duty.land(Landing::Failed),
         }
@@ -165,22 +171,33 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Typed<V> {
         loaded
     }
 
-    async fn look(&self, key: &str) -> (Outcome, Option<Option<V>>) {
+    async fn look(&self, key: &str) -> Looked<V> {
         if self.tier == Tier::None {
-            return (Outcome::Bypass, None);
+            return Looked::nothing(Outcome::Bypass, Lease::default());
         }
-        match self.cache.get(key).await {
-            Ok(Some(bytes)) => match decode(&bytes) {
-                Ok(Some(value)) => (Outcome::Hit, Some(Some(value))),
-                Ok(None) => (Outcome::NegativeHit, Some(None)),
-                Err(Unreadable) => (Outcome::Error, None),
+        match self.cache.lookup(key).await {
+            Ok(Lookup::Hit { value, depth }) => match decode(&value) {
+                Ok(found) => {
+                    let outcome = if found.is_some() { Outcome::Hit } else { Outcome::NegativeHit };
+                    Looked { found: Ok(found), outcome, depth }
+                }
+                Err(Unreadable) => Looked { depth, ..self.look_without(key).await },
             },
-            Ok(None) => (Outcome::Miss, None),
-            Err(_) => (Outcome::Error, None),
+            Ok(Lookup::Miss(lease)) => Looked::nothing(Outcome::Miss, lease),
+            Err(_) => Looked::nothing(Outcome::Error, Lease::default()),
         }
     }
 
-    async fn keep(&self, key: &str, duty: &Lead<'_, V>, value: Option<&V>) {
+    /// Does away with an entry that no one can read, so that it can be filled.
+    async fn look_without(&self, key: &str) -> Looked<V> {
+        let removed = self.cache.remove(key).await;
+        match removed.and(self.cache.lookup(key).await) {
+            Ok(Lookup::Miss(lease)) => Looked::nothing(Outcome::Error, lease),
+            Ok(Lookup::Hit { .. }) | Err(_) => Looked::nothing(Outcome::Error, Lease::default()),
+        }
+    }
+
+    async fn keep(&self, key: &str, duty: &Lead<'_, V>, value: Option<&V>, lease: &Lease) {
         let lifetime = self.policy.lifetime(value.is_some());
         if self.tier == Tier::None || lifetime.is_zero() {
             return;
@@ -190,9 +207,24 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Typed<V> {
             return;
         };
         let _writing = self.flights.writing(key).await;
-        if !duty.is_stale() && self.cache.set(key, bytes, lifetime).await.is_err() {
+        if !duty.is_stale() && self.cache.fill(key, bytes, lifetime, lease).await.is_err() {
             self.series.set_error.inc();
         }
+    }
+}
+
+/// What a look into the cache came to.
+struct Looked<V> {
+    /// The value or its absence, or else the right to fill the key.
+    found: Result<Option<V>, Lease>,
+    outcome: Outcome,
+    /// The layer that `outcome` is of.
+    depth: usize,
+}
+
+impl<V> Looked<V> {
+    const fn nothing(outcome: Outcome, lease: Lease) -> Self {
+        Self { found: Err(lease), outcome, depth: usize::MAX }
     }
 }
 

@@ -14,3 +14,44 @@ mod memory {
 
     kennel_testkit::cache_conformance!(fresh);
 }
+
+#[cfg(feature = "redis")]
+mod support;
+
+#[cfg(feature = "redis")]
+mod redis {
+    use std::sync::Arc;
+
+    use kennel_cache::redis::RedisCache;
+    use kennel_core::Cache;
+    use kennel_testkit::conformance::Fresh;
+
+    use super::support::Space;
+
+    async fn fresh() -> Option<Fresh<Arc<dyn Cache>>> {
+        let space = Space::new()?;
+        let cache = RedisCache::connect(space.patient()).await.expect("redis takes connections");
+        Some(Fresh::within(space, Arc::new(cache)))
+    }
+
+    kennel_testkit::cache_conformance!(fresh);
+}
+
+#[cfg(feature = "redis")]
+mod tiered {
+    use std::sync::Arc;
+
+    use kennel_cache::tiered::TieredCache;
+    use kennel_core::Cache;
+    use kennel_testkit::conformance::Fresh;
+
+    use super::support::Space;
+
+    async fn fresh() -> Option<Fresh<Arc<dyn Cache>>> {
+        let space = Space::new()?;
+        let cache = TieredCache::connect(space.patient(), 16 * 1024 * 1024).await.expect("redis takes connections");
+        Some(Fresh::within(space, Arc::new(cache)))
+    }
+
+    kennel_testkit::cache_conformance!(fresh);
+}

@@ -10,6 +10,7 @@ use kennel_core::{Clock, ObjectStore};
 use serde::{Deserialize, Serialize};
 
 use crate::FsObjects;
+use crate::s3_config::S3Config;
 
 /// An object store by its name, as the variable `OBJECTS` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -26,7 +27,11 @@ impl Backend {
     /// Every object store there is, compiled in or not.
     pub const ALL: &'static [Self] = &[Self::Fs, Self::S3];
     /// The object stores that this build has.
-    pub const COMPILED_IN: &'static [Self] = &[Self::Fs];
+    pub const COMPILED_IN: &'static [Self] = &[
+        Self::Fs,
+        #[cfg(feature = "s3")]
+        Self::S3,
+    ];
 
     /// Its name, which is also that of the Cargo feature that compiles it in.
     pub const fn name(self) -> &'static str {
@@ -73,6 +78,23 @@ pub enum ConnectError {
         #[source]
         source: ObjectError,
     },
+    /// A setting is missing or cannot work.
+    #[error("the object store `{backend}` cannot be used: {}", problems.join("; "))]
+    Settings {
+        /// The object store.
+        backend: Backend,
+        /// One line for each such setting.
+        problems: Vec<String>,
+    },
+    /// The bucket cannot be used.
+    #[error("the bucket of objects, {bucket}, cannot be used")]
+    Bucket {
+        /// The bucket.
+        bucket: String,
+        /// Why.
+        #[source]
+        source: ObjectError,
+    },
 }
 
 fn names(backends: &[Backend]) -> String {
@@ -81,18 +103,31 @@ fn names(backends: &[Backend]) -> String {
 }
 
 /// Which object store, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectsConfig {
     /// Which object store.
     pub backend: Backend,
     /// The directory of the filesystem's store; made when it is not there.
     pub path: PathBuf,
+    /// Settings of `s3`.
+    pub s3: S3Config,
 }
 
 impl Default for ObjectsConfig {
     fn default() -> Self {
-        Self { backend: Backend::default(), path: PathBuf::from("data/objects") }
+        Self { backend: Backend::default(), path: PathBuf::from("data/objects"), s3: S3Config::default() }
+    }
+}
+
+impl ObjectsConfig {
+    /// Adds one line for each setting that cannot work, led by the setting's path.
+    pub fn check(&self, path: &str, problems: &mut Vec<String>) {
+        if !Backend::COMPILED_IN.contains(&self.backend) {
+            problems.push(format!("{path}.backend: {}", ConnectError::NotCompiledIn(self.backend)));
+        } else if self.backend == Backend::S3 {
+            self.s3.check(&format!("{path}.s3"), problems);
+        }
     }
 }
 
@@ -103,7 +138,23 @@ pub async fn connect(config: &ObjectsConfig, clock: &dyn Clock) -> Result<Arc<dy
             Ok(objects) => Ok(Arc::new(objects)),
             Err(source) => Err(ConnectError::Directory { path: config.path.clone(), source }),
         },
+        #[cfg(feature = "s3")]
+        Backend::S3 => s3(config).await,
+        #[cfg(not(feature = "s3"))]
         Backend::S3 => Err(ConnectError::NotCompiledIn(config.backend)),
+    }
+}
+
+#[cfg(feature = "s3")]
+async fn s3(config: &ObjectsConfig) -> Result<Arc<dyn ObjectStore>, ConnectError> {
+    let mut problems = Vec::new();
+    config.s3.check("s3", &mut problems);
+    if !problems.is_empty() {
+        return Err(ConnectError::Settings { backend: config.backend, problems });
+    }
+    match crate::S3Objects::open(&config.s3).await {
+        Ok(objects) => Ok(Arc::new(objects)),
+        Err(source) => Err(ConnectError::Bucket { bucket: config.s3.bucket.clone().unwrap_or_default(), source }),
     }
 }
 
@@ -134,7 +185,15 @@ mod tests {
     async fn says_what_is_wrong() {
         let s3 = ObjectsConfig { backend: Backend::S3, ..ObjectsConfig::default() };
         let error = connect(&s3, &SystemClock).await.err().unwrap().to_string();
-        assert!(error.contains("this build has fs") && error.contains("feature `s3`"), "{error}");
+        let mut problems = Vec::new();
+        s3.check("objects", &mut problems);
+        if Backend::COMPILED_IN.contains(&Backend::S3) {
+            assert!(error.contains("s3.bucket: is needed"), "{error}");
+            assert_eq!(problems.len(), 4);
+        } else {
+            assert!(error.contains("this build has fs") && error.contains("feature `s3`"), "{error}");
+            assert_eq!(problems, [format!("objects.backend: {error}")]);
+        }
         let file = tempfile::NamedTempFile::new().unwrap();
         let config = ObjectsConfig { path: file.path().to_owned(), ..ObjectsConfig::default() };
         let error = connect(&config, &SystemClock).await.err().unwrap().to_string();

@@ -5,7 +5,13 @@
 pub mod connect;
 pub mod fs;
 pub mod metered;
+#[cfg(feature = "s3")]
+pub mod s3;
+pub mod s3_config;
 
 pub use connect::{Backend, ConnectError, ObjectsConfig, connect};
 pub use fs::FsObjects;
 pub use metered::{Metered, ObjectMetrics};
+#[cfg(feature = "s3")]
+pub use s3::S3Objects;
+pub use s3_config::S3Config;

@@ -15,6 +15,17 @@ pub fn classify(error: sqlx::Error) -> RepoError {
     }
 }
 
+/// Whether the server gave the call up to end a deadlock, or because it came between others: the same call may be made
+/// again, and nothing of it is stored.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn is_deadlock(error: &RepoError) -> bool {
+    let RepoError::Unavailable(source) = error else { return false };
+    let database = source.downcast_ref().and_then(sqlx::Error::as_database_error);
+    let state = database.and_then(sqlx::error::DatabaseError::code);
+    // SQLSTATE serialization_failure, which is MySQL's deadlock too, and PostgreSQL's deadlock_detected.
+    state.is_some_and(|state| state == "40001" || state == "40P01")
+}
+
 /// The class of a failure, as a metric label.
 pub const fn label(error: &RepoError) -> &'static str {
     match error {

@@ -4,13 +4,29 @@
 //! a service's tables: repositories bring their own SQL and write through the database's own write transaction.
 
 pub mod database;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod dsn;
 pub mod error;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod letters;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod limits;
 pub mod metrics;
 pub mod migration;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 pub use database::{Connections, Database, DatabaseCheck};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use dsn::Dsn;
 pub use error::classify;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use limits::PoolConfig;
 pub use metrics::DatabaseMetrics;
 pub use migration::{MigrateError, Migration, Migrator, State, Step};

@@ -65,7 +65,8 @@ pub struct Step {
     pub state: State,
 }
 
-/// Why migrating failed. The database is as it was before.
+/// Why migrating failed. The database is as it was before; where statements about tables cannot be taken back, as in MySQL,
+/// the steps before the failed one stay, and a repetition makes that one whole.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {

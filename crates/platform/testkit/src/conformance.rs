@@ -19,6 +19,7 @@ const POLL: Duration = Duration::from_millis(5);
 pub struct Fresh<P> {
     /// The adapter.
     pub port: P,
+    left_out: &'static [&'static str],
     _home: Box<dyn Any + Send>,
 }
 
@@ -30,7 +31,23 @@ impl<P> Fresh<P> {
 
     /// An adapter that lives in `home`, such as a temporary directory.
     pub fn within(home: impl Any + Send, port: P) -> Self {
-        Self { port, _home: Box::new(home) }
+        Self { port, left_out: &[], _home: Box::new(home) }
+    }
+
+    /// Leaves out cases by name, because the server behind the adapter cannot pass them.
+    #[must_use]
+    pub const fn leaving_out(mut self, cases: &'static [&'static str]) -> Self {
+        self.left_out = cases;
+        self
+    }
+
+    /// Whether to run a case; said aloud when not.
+    pub fn takes(&self, case: &str) -> bool {
+        let takes = !self.left_out.contains(&case);
+        if !takes {
+            eprintln!("skipped: the server cannot pass {case}");
+        }
+        takes
     }
 }
 

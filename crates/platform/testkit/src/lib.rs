@@ -3,6 +3,8 @@
 
 pub mod backends;
 pub mod conformance;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod database;
 pub mod fault;
 pub mod probe;
 pub mod process;
@@ -10,6 +12,8 @@ pub mod spans;
 pub mod upstream;
 
 pub use backends::Backend;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use database::TestDatabase;
 pub use fault::{FaultProxy, Mode};
 pub use process::ServiceProcess;
 pub use upstream::{Behaviour, Upstream};

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use dogs_storages::{Storage, StorageConfig};
 use kennel_broker::BrokerConfig;
-use kennel_cache::{CacheConfig, Policy};
-use kennel_config::{ByteSize, HumanDuration, Problems, Section};
-use kennel_objects::ObjectsConfig;
+use kennel_cache::{CacheConfig, Policy, RedisConfig};
+use kennel_config::{ByteSize, HumanDuration, Problems, Secret, Section};
+use kennel_objects::{ObjectsConfig, S3Config};
 use kennel_outbox::{ConsumerConfig, RelayConfig};
 use kennel_storage::sqlite::{SqliteConfig, Synchronous};
 use schemars::JsonSchema;
@@ -32,6 +32,16 @@ pub struct StorageSettings {
     pub sqlite_synchronous: Synchronous,
     /// SQLite connections for reading; writes share one of their own.
     pub sqlite_readers: NonZeroU32,
+    /// The database of `postgres`, such as `postgres://user:password@host:5432/dogs?sslmode=verify-full`.
+    pub postgres_dsn: Option<Secret>,
+    /// The database of `mysql`, such as `mysql://user:password@host:3306/dogs?ssl-mode=VERIFY_IDENTITY`.
+    pub mysql_dsn: Option<Secret>,
+    /// Connections to a database server at most.
+    pub database_max_connections: NonZeroU32,
+    /// How long a call waits for a free connection to the database server.
+    pub database_acquire_timeout: HumanDuration,
+    /// How long the database server works on one statement before it gives it up.
+    pub database_statement_timeout: HumanDuration,
 }
 
 impl Default for StorageSettings {
@@ -43,6 +53,11 @@ impl Default for StorageSettings {
             sqlite_path: sqlite.path,
             sqlite_synchronous: sqlite.synchronous,
             sqlite_readers: sqlite.readers,
+            postgres_dsn: None,
+            mysql_dsn: None,
+            database_max_connections: NonZeroU32::MIN.saturating_add(9),
+            database_acquire_timeout: HumanDuration::from_secs(5),
+            database_statement_timeout: HumanDuration::from_secs(15),
         }
     }
 }
@@ -56,7 +71,10 @@ impl Section for StorageSettings {
         for line in found {
             let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
             let key = path.trim_start_matches('.').replace('.', "_");
-            problems.add(&key, reason);
+            // The limits of connections are the same settings for each database server.
+            let limit =
+                key.split_once("_pool_").map(|(_, limit)| format!("database_{}", limit.trim_end_matches("_ms")));
+            problems.add(&limit.unwrap_or(key), reason);
         }
     }
 }
@@ -71,6 +89,27 @@ impl StorageSettings {
                 readers: self.sqlite_readers,
                 ..SqliteConfig::at(self.sqlite_path.clone())
             },
+            #[cfg(feature = "postgres")]
+            postgres: kennel_storage::postgres::PostgresConfig {
+                dsn: self.postgres_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                pool: self.pool(),
+            },
+            #[cfg(feature = "mysql")]
+            mysql: kennel_storage::mysql::MysqlConfig {
+                dsn: self.mysql_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                pool: self.pool(),
+                ..kennel_storage::mysql::MysqlConfig::default()
+            },
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    fn pool(&self) -> kennel_storage::PoolConfig {
+        let milliseconds = |span: HumanDuration| u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX);
+        kennel_storage::PoolConfig {
+            max_connections: self.database_max_connections,
+            acquire_timeout_ms: milliseconds(self.database_acquire_timeout),
+            statement_timeout_ms: milliseconds(self.database_statement_timeout),
         }
     }
 }
@@ -169,19 +208,35 @@ impl OutboxSettings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CacheSettings {
-    /// Which cache: `none`, `memory`, inside the process, or another that is compiled in.
+    /// Which cache: `none`, `memory`, inside the process, or another that is compiled in, as `redis`, which has memory in front.
     #[schemars(with = "String")]
     pub cache: kennel_cache::Backend,
     /// How many bytes the cache inside the process may hold.
     pub cache_size: ByteSize,
     /// The longest that a dog is remembered, and so the longest that a lost event can leave an old answer.
     pub cache_ttl: HumanDuration,
+    /// Host and port of Redis, as `cache:6379`.
+    pub redis_addr: Option<String>,
+    /// The password of Redis, when it asks for one.
+    pub redis_password: Option<Secret>,
+    /// The number of the database in Redis.
+    pub redis_db: u32,
+    /// How long a request may wait for Redis; while Redis is away, none waits.
+    pub redis_timeout: HumanDuration,
 }
 
 impl Default for CacheSettings {
     fn default() -> Self {
         let cache = CacheConfig::default();
-        Self { cache: cache.backend, cache_size: ByteSize(cache.memory_bytes), cache_ttl: HumanDuration::from_secs(30) }
+        Self {
+            cache: cache.backend,
+            cache_size: ByteSize(cache.memory_bytes),
+            cache_ttl: HumanDuration::from_secs(30),
+            redis_addr: None,
+            redis_password: None,
+            redis_db: cache.redis.db,
+            redis_timeout: HumanDuration(cache.redis.timeout),
+        }
     }
 }
 
@@ -189,8 +244,13 @@ impl Section for CacheSettings {
     const TITLE: &'static str = "Cache";
 
     fn check(&self, problems: &mut Problems) {
-        if !kennel_cache::Backend::COMPILED_IN.contains(&self.cache) {
-            problems.add("cache", kennel_cache::ConnectError::NotCompiledIn(self.cache).to_string());
+        let mut found = Vec::new();
+        self.cache().check("", &mut found);
+        for line in found {
+            let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
+            let key =
+                if path == ".backend" { "cache".to_owned() } else { path.trim_start_matches('.').replace('.', "_") };
+            problems.add(&key, reason);
         }
     }
 }
@@ -198,7 +258,15 @@ impl Section for CacheSettings {
 impl CacheSettings {
     /// What to open.
     pub fn cache(&self) -> CacheConfig {
-        CacheConfig { backend: self.cache, memory_bytes: self.cache_size.0 }
+        let redis = RedisConfig {
+            addr: self.redis_addr.clone(),
+            password: self.redis_password.clone().map(Into::into),
+            db: self.redis_db,
+            prefix: "dogs".to_owned(),
+            timeout: self.redis_timeout.get(),
+            ..RedisConfig::default()
+        };
+        CacheConfig { backend: self.cache, memory_bytes: self.cache_size.0, redis }
     }
 
     /// How dogs are kept in it.
@@ -211,7 +279,7 @@ impl CacheSettings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ObjectSettings {
-    /// Which object store: `fs`, a folder, or another that is compiled in.
+    /// Which object store: `fs`, a folder, or another that is compiled in, as `s3`.
     #[schemars(with = "String")]
     pub objects: kennel_objects::Backend,
     /// The folder of `fs`; made when missing.
@@ -219,6 +287,20 @@ pub struct ObjectSettings {
     pub objects_path: PathBuf,
     /// The largest picture that is taken, from users and from the dog API.
     pub picture_limit: ByteSize,
+    /// The id of the access key to S3.
+    pub s3_storage_key: Option<String>,
+    /// The secret of the access key to S3.
+    pub s3_storage_secret: Option<Secret>,
+    /// The bucket in S3.
+    pub s3_storage_bucket: Option<String>,
+    /// Base URL of what speaks the protocol of S3, as `http://minio:9000`. Unset: Amazon's own, by the region.
+    pub s3_storage_endpoint: Option<String>,
+    /// Base URL under which browsers reach the same store. Unset: as above.
+    pub s3_storage_endpoint_public: Option<String>,
+    /// The region of the bucket. Unset: `us-east-1` where an endpoint is set.
+    pub s3_storage_region: Option<String>,
+    /// Make the bucket when it is not there; for development.
+    pub s3_storage_create_bucket: bool,
 }
 
 impl Default for ObjectSettings {
@@ -227,6 +309,13 @@ impl Default for ObjectSettings {
             objects: kennel_objects::Backend::default(),
             objects_path: PathBuf::from("data/objects"),
             picture_limit: ByteSize(10 * 1024 * 1024),
+            s3_storage_key: None,
+            s3_storage_secret: None,
+            s3_storage_bucket: None,
+            s3_storage_endpoint: None,
+            s3_storage_endpoint_public: None,
+            s3_storage_region: None,
+            s3_storage_create_bucket: false,
         }
     }
 }
@@ -234,7 +323,17 @@ impl Default for ObjectSettings {
 impl ObjectSettings {
     /// What to open.
     pub fn objects(&self) -> ObjectsConfig {
-        ObjectsConfig { backend: self.objects, path: self.objects_path.clone() }
+        let s3 = S3Config {
+            key: self.s3_storage_key.clone(),
+            secret: self.s3_storage_secret.clone().map(Into::into),
+            bucket: self.s3_storage_bucket.clone(),
+            endpoint: self.s3_storage_endpoint.clone(),
+            endpoint_public: self.s3_storage_endpoint_public.clone(),
+            region: self.s3_storage_region.clone(),
+            create_bucket: self.s3_storage_create_bucket,
+            ..S3Config::default()
+        };
+        ObjectsConfig { backend: self.objects, path: self.objects_path.clone(), s3 }
     }
 }
 
@@ -242,8 +341,13 @@ impl Section for ObjectSettings {
     const TITLE: &'static str = "Objects";
 
     fn check(&self, problems: &mut Problems) {
-        if !kennel_objects::Backend::COMPILED_IN.contains(&self.objects) {
-            problems.add("objects", kennel_objects::ConnectError::NotCompiledIn(self.objects).to_string());
+        let mut found = Vec::new();
+        self.objects().check("", &mut found);
+        for line in found {
+            let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
+            let key =
+                path.strip_prefix(".s3.").map_or_else(|| "objects".to_owned(), |name| format!("s3_storage_{name}"));
+            problems.add(&key, reason);
         }
         if self.objects_path.as_os_str().is_empty() {
             problems.add("objects_path", "must name a folder");

@@ -1,43 +1,73 @@
 //! Fresh stores, and the things that are put into them.
 
+use std::any::Any;
+#[cfg(feature = "sqlite")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(feature = "sqlite")]
 use std::time::Duration;
 
 use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, Inserted};
 use dogs_domain::{Dog, DogId, Photo, Revision};
-use dogs_storages::{Cached, Storage, StorageConfig, Stores, connect};
+#[cfg(feature = "sqlite")]
+use dogs_storages::Cached;
+use dogs_storages::{Storage, StorageConfig, Stores, connect};
+#[cfg(feature = "sqlite")]
 use kennel_cache::{CacheMetrics, Connected, Policy, Typed};
 use kennel_core::{Event, IdSource as _, Order, Receipt, Timestamp, TraceContext, UuidV7};
 use uuid::Uuid;
 
-/// Open stores with their schema up, and the folder they are in.
+/// Open stores with their schema up, and what they are in, which goes away with the value.
 pub(crate) struct Fresh {
     pub(crate) stores: Stores,
-    folder: tempfile::TempDir,
+    _home: Box<dyn Any + Send>,
 }
 
-pub(crate) async fn sqlite() -> Fresh {
+impl Fresh {
+    async fn open(config: &StorageConfig, home: impl Any + Send) -> Self {
+        let stores = connect(config).await.unwrap();
+        stores.migrator.up(at(0)).await.unwrap();
+        Self { stores, _home: Box::new(home) }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) async fn sqlite() -> Option<Fresh> {
     let folder = tempfile::tempdir().unwrap();
     let mut config = StorageConfig { storage: Storage::Sqlite, ..StorageConfig::default() };
     config.sqlite.path = folder.path().join("dogs.db");
     // The cases run by the hundred; what a loss of power leaves is not what they look at.
     config.sqlite.synchronous = kennel_storage::sqlite::Synchronous::Normal;
     config.sqlite.busy_timeout_ms = 60_000;
-    let stores = connect(&config).await.unwrap();
-    stores.migrator.up(at(0)).await.unwrap();
-    Fresh { stores, folder }
+    Some(Fresh::open(&config, folder).await)
 }
 
-pub(crate) async fn decorated() -> Fresh {
-    let Fresh { stores, folder } = sqlite().await;
+#[cfg(feature = "postgres")]
+pub(crate) async fn postgres() -> Option<Fresh> {
+    let database = kennel_testkit::TestDatabase::postgres().await?;
+    let mut config = StorageConfig { storage: Storage::Postgres, ..StorageConfig::default() };
+    config.postgres = kennel_storage::postgres::PostgresConfig::at(database.dsn());
+    Some(Fresh::open(&config, database).await)
+}
+
+#[cfg(feature = "mysql")]
+pub(crate) async fn mysql() -> Option<Fresh> {
+    let database = kennel_testkit::TestDatabase::mysql().await?;
+    let mut config = StorageConfig { storage: Storage::Mysql, ..StorageConfig::default() };
+    config.mysql = kennel_storage::mysql::MysqlConfig::at(database.dsn());
+    Some(Fresh::open(&config, database).await)
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) async fn decorated() -> Option<Fresh> {
+    let fresh = sqlite().await?;
     let registry = prometheus::Registry::new();
-    let stores = stores.observed(&registry).unwrap();
+    let stores = fresh.stores.clone().observed(&registry).unwrap();
     let connected = Connected::memory(1 << 20);
     let metrics = CacheMetrics::register(&registry).unwrap();
     let dogs = Typed::new(&connected, Policy::new("dogs.by_id", Duration::from_mins(10)), &metrics);
     let dogs = Arc::new(Cached::new(Arc::clone(&stores.dogs), dogs));
-    Fresh { stores: Stores { dogs, ..stores }, folder }
+    Some(Fresh { stores: Stores { dogs, ..stores }, ..fresh })
 }
 
 /// A point in time, `millis` after some odd one.

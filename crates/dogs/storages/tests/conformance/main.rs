@@ -22,3 +22,15 @@ mod decorated {
     //! SQLite behind spans, metrics and the cache.
     crate::cases::store_conformance!(crate::fixtures::decorated);
 }
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    //! A real `PostgreSQL`, a database for each case.
+    crate::cases::store_conformance!(crate::fixtures::postgres);
+}
+
+#[cfg(feature = "mysql")]
+mod mysql {
+    //! A real MySQL or `MariaDB`, a database for each case.
+    crate::cases::store_conformance!(crate::fixtures::mysql);
+}

@@ -107,3 +107,19 @@ pub(crate) async fn pages_go_on_behind_a_deleted_dog(stores: &Stores) {
     let behind = DogQuery { after: Some(dogs[1].id), ..query() };
     assert_eq!(stores.dogs.list(&behind).await.unwrap(), dogs[2..]);
 }
+
+pub(crate) async fn a_dog_is_listed_under_the_breed_it_has_now(stores: &Stores) {
+    let dogs: Vec<_> = (1..=3).map(|number| numbered(number, "husky")).collect();
+    for dog in &dogs {
+        put(stores, dog).await;
+    }
+    let moved = Dog { breed: "pug".parse().unwrap(), revision: dogs[1].revision.next(), ..dogs[1].clone() };
+    assert!(stores.dogs.update(&moved, dogs[1].revision, &[]).await.unwrap());
+    let of = |breed: &str| DogQuery { breed: Some(breed.parse().unwrap()), limit: 2, ..query() };
+    assert_eq!(stores.dogs.list(&of("husky")).await.unwrap(), [dogs[0].clone(), dogs[2].clone()]);
+    assert_eq!(stores.dogs.list(&of("pug")).await.unwrap(), std::slice::from_ref(&moved));
+    let back = Dog { breed: dogs[1].breed.clone(), revision: moved.revision.next(), ..moved.clone() };
+    assert!(stores.dogs.update(&back, moved.revision, &[]).await.unwrap());
+    assert_eq!(stores.dogs.list(&of("husky")).await.unwrap(), [dogs[0].clone(), back]);
+    assert_eq!(stores.dogs.list(&of("pug")).await.unwrap(), []);
+}

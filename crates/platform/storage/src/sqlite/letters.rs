@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
 use super::{Sqlite, Write, classify};
+use crate::letters::whole_events;
 
 /// The dead letters of a SQLite database.
 #[derive(Debug, Clone)]
@@ -146,16 +147,4 @@ fn letter(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
         reason: row.try_get("reason")?,
         at: timestamp(row.try_get("at")?)?,
     })
-}
-
-/// The first `limit` letters, cut between two events where that can be, so that the next page misses none.
-fn whole_events(mut letters: Vec<DeadLetter>, limit: usize) -> Vec<DeadLetter> {
-    if letters.len() <= limit {
-        return letters;
-    }
-    let cut = letters[limit].event.id;
-    letters.truncate(limit);
-    let whole = letters.iter().position(|letter| letter.event.id == cut).filter(|whole| *whole > 0);
-    letters.truncate(whole.unwrap_or(limit));
-    letters
 }

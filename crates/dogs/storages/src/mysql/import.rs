@@ -1,0 +1,153 @@
+//! Imports: many dogs in one transaction, with few statements.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use dogs_domain::ports::{ImportBatch, ImportEvent, ImportProgress};
+use dogs_domain::{Dog, DogId};
+use kennel_core::{RepoError, Timestamp};
+use kennel_storage::mysql::{Mysql, Write, classify};
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use super::rows::bind_dog;
+
+/// Rows of one statement. Three sizes, so that all stay prepared whatever the length of a batch.
+const MANY: usize = 256;
+const FEW: usize = 16;
+/// How often a batch is tried when others take its ids meanwhile.
+const ATTEMPTS: u32 = 5;
+
+static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert(MANY));
+static INSERT_FEW: LazyLock<String> = LazyLock::new(|| insert(FEW));
+static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert(1));
+
+fn insert(rows: usize) -> String {
+    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    format!("INSERT INTO dogs VALUES {}", vec![row; rows].join(", "))
+}
+
+pub(super) async fn begin(database: &Mysql, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
+    let mut write = database.write().await?;
+    sqlx::query(
+        "INSERT INTO imports (`key`, started_at, `lines`, digest, used_at) VALUES (?, ?, 0, REPEAT('\\0', 32), ?)
+         ON DUPLICATE KEY UPDATE used_at = GREATEST(used_at, VALUES(used_at))",
+    )
+    .bind(import.as_bytes())
+    .bind(now.as_millis())
+    .bind(now.as_millis())
+    .execute(write.connection())
+    .await
+    .map_err(classify)?;
+    let row = sqlx::query("SELECT started_at, `lines`, digest FROM imports WHERE `key` = ?")
+        .bind(import.as_bytes())
+        .fetch_one(write.connection())
+        .await
+        .map_err(classify)?;
+    let digest: Vec<u8> = row.try_get("digest").map_err(classify)?;
+    let started_at = row.try_get("started_at").map_err(classify)?;
+    let lines: i64 = row.try_get("lines").map_err(classify)?;
+    let progress = ImportProgress {
+        started_at: Timestamp::from_millis(started_at).map_err(|error| RepoError::Corrupt(error.into()))?,
+        lines: lines.unsigned_abs(),
+        digest: digest.try_into().map_err(|_| RepoError::Corrupt("digest of another length".into()))?,
+    };
+    write.commit().await?;
+    Ok(progress)
+}
+
+pub(super) async fn store(
+    database: &Mysql,
+    batch: &ImportBatch,
+    event: ImportEvent<'_>,
+) -> Result<Vec<DogId>, RepoError> {
+    let mut attempt = 1;
+    loop {
+        match try_store(database, batch, event).await {
+            // Another call took an id after this one had found it free.
+            Err(RepoError::Conflict) if attempt < ATTEMPTS => attempt += 1,
+            result => return result,
+        }
+    }
+}
+
+async fn try_store(database: &Mysql, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
+    let mut write = database.write().await?;
+    if !advance(&mut write, batch).await? {
+        return Ok(Vec::new());
+    }
+    let (new, taken) = part(&batch.dogs, stored_ids(&mut write, &batch.dogs).await?);
+    insert_all(&mut write, &new).await?;
+    if !new.is_empty() {
+        let event = event(new.len() as u64).map_err(|error| RepoError::Backend(error.into()))?;
+        write.append(&[event]).await?;
+    }
+    write.commit().await?;
+    Ok(taken)
+}
+
+/// Records the progress. False when these lines are dealt with already.
+async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoError> {
+    let lines = i64::try_from(batch.lines).map_err(|error| RepoError::Backend(error.into()))?;
+    // Locks the import, so that of one batch several times at once each after the first sees what that one did.
+    sqlx::query(
+        "INSERT INTO imports (`key`, started_at, `lines`, digest, used_at) VALUES (?, ?, 0, ?, ?)
+         ON DUPLICATE KEY UPDATE used_at = used_at",
+    )
+    .bind(batch.import.as_bytes())
+    .bind(batch.at.as_millis())
+    .bind(&batch.digest[..])
+    .bind(batch.at.as_millis())
+    .execute(write.connection())
+    .await
+    .map_err(classify)?;
+    let advanced = sqlx::query(
+        "UPDATE imports SET `lines` = ?, digest = ?, used_at = GREATEST(used_at, ?) WHERE `key` = ? AND `lines` < ?",
+    )
+    .bind(lines)
+    .bind(&batch.digest[..])
+    .bind(batch.at.as_millis())
+    .bind(batch.import.as_bytes())
+    .bind(lines)
+    .execute(write.connection())
+    .await
+    .map_err(classify)?;
+    Ok(advanced.rows_affected() == 1)
+}
+
+/// Which of the dogs' ids are stored already.
+async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, RepoError> {
+    let ids: Vec<_> = dogs.iter().map(|dog| dog.id.0.simple()).collect();
+    let ids = serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))?;
+    let found: Vec<(Uuid,)> = sqlx::query_as(
+        "SELECT dogs.id FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
+         STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
+    )
+    .bind(ids)
+    .fetch_all(write.connection())
+    .await
+    .map_err(classify)?;
+    Ok(found.into_iter().map(|(id,)| id).collect())
+}
+
+/// Parts the dogs into new ones and the ids of the others; of several with one id, the first counts.
+fn part(dogs: &[Dog], mut taken: HashSet<Uuid>) -> (Vec<&Dog>, Vec<DogId>) {
+    let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| taken.insert(dog.id.0));
+    (new, old.into_iter().map(|dog| dog.id).collect())
+}
+
+async fn insert_all(write: &mut Write, dogs: &[&Dog]) -> Result<(), RepoError> {
+    let many = dogs.chunks_exact(MANY);
+    let few = many.remainder().chunks_exact(FEW);
+    let ones = few.remainder().chunks_exact(1);
+    for (chunks, sql) in [(many, &INSERT_MANY), (few, &INSERT_FEW), (ones, &INSERT_ONE)] {
+        for chunk in chunks {
+            let mut insert = sqlx::query(sql.as_str());
+            for dog in chunk {
+                insert = bind_dog(insert, dog)?;
+            }
+            insert.execute(write.connection()).await.map_err(classify)?;
+        }
+    }
+    Ok(())
+}

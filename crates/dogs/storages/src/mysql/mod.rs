@@ -1,0 +1,245 @@
+//! Dogs in MySQL.
+
+mod import;
+#[cfg(test)]
+mod plans;
+mod rows;
+
+use async_trait::async_trait;
+use dogs_domain::ports::{
+    Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
+};
+use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
+use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
+use kennel_storage::mysql::{EVENTS, Mysql, Write, classify};
+use kennel_storage::{Migration, migration};
+use sqlx::mysql::MySqlRow;
+
+use rows::{DogRow, bind_dog};
+
+/// The schema, step by step.
+pub const MIGRATIONS: &[Migration] = &[EVENTS, migration!("../../../../../migrations/mysql", 2, "0002_dogs")];
+
+/// The dogs of a MySQL database.
+#[derive(Debug, Clone)]
+pub struct MysqlDogs(Mysql);
+
+impl MysqlDogs {
+    /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
+    pub const fn new(database: Mysql) -> Self {
+        Self(database)
+    }
+
+    async fn try_insert(
+        &self,
+        dog: &Dog,
+        events: &[Event],
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Inserted, RepoError> {
+        let mut write = self.0.write().await?;
+        if let Some(key) = key
+            && let Some(earlier) = keep_key(&mut write, key, dog).await?
+        {
+            write.commit().await?;
+            return Ok(earlier);
+        }
+        let insert = sqlx::query("INSERT INTO dogs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        bind_dog(insert, dog)?.execute(write.connection()).await.map_err(classify)?;
+        write.append(events).await?;
+        write.commit().await?;
+        Ok(Inserted::New)
+    }
+
+    async fn try_find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
+        let row = sqlx::query("SELECT * FROM dogs WHERE id = ?")
+            .bind(id.0)
+            .fetch_optional(self.0.pool())
+            .await
+            .map_err(classify)?;
+        row.as_ref().map(read_dog).transpose()
+    }
+
+    async fn try_list(&self, query: &DogQuery) -> Result<Vec<Dog>, RepoError> {
+        let mut select = sqlx::query(rows::page(query));
+        if let Some(breed) = &query.breed {
+            select = select.bind(breed.as_str());
+        }
+        if let Some(after) = query.after {
+            select = select.bind(after.0);
+        }
+        let rows = select.bind(query.limit).fetch_all(self.0.pool()).await.map_err(classify)?;
+        rows.iter().map(read_dog).collect()
+    }
+
+    async fn try_update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
+        let mut write = self.0.write().await?;
+        // A small copy that was recorded since the caller read the dog stays with its picture.
+        // The assignments are made one after the other, so the one that looks at the old picture comes first.
+        let update = sqlx::query(
+            "UPDATE dogs SET thumbnail = coalesce(?, IF(photo_key = ?, thumbnail, NULL)), breed = ?, name = ?,
+                 image_url = ?, photo_key = ?, photo_type = ?, photo_size = ?, revision = ?, created_at = ?,
+                 updated_at = ?
+             WHERE id = ? AND revision = ?",
+        );
+        let update = rows::bind_change(update, dog)?.bind(expected.0);
+        let updated = update.execute(write.connection()).await.map_err(classify)?;
+        commit_if(write, updated.rows_affected() == 1, events).await
+    }
+
+    async fn try_delete(&self, id: DogId, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
+        let mut write = self.0.write().await?;
+        let deleted = sqlx::query("DELETE FROM dogs WHERE id = ? AND revision = ?")
+            .bind(id.0)
+            .bind(expected.0)
+            .execute(write.connection())
+            .await
+            .map_err(classify)?;
+        commit_if(write, deleted.rows_affected() == 1, events).await
+    }
+
+    async fn try_set_thumbnail(
+        &self,
+        id: DogId,
+        photo: &ObjectKey,
+        thumbnail: &ObjectKey,
+        receipt: &Receipt,
+        events: &[Event],
+    ) -> Result<ThumbnailSet, RepoError> {
+        let mut write = self.0.write().await?;
+        if !write.record(receipt).await? {
+            return Ok(ThumbnailSet::Seen);
+        }
+        let set = sqlx::query("UPDATE dogs SET thumbnail = ? WHERE id = ? AND photo_key = ?")
+            .bind(thumbnail.as_str())
+            .bind(id.0)
+            .bind(photo.as_str())
+            .execute(write.connection())
+            .await
+            .map_err(classify)?;
+        if set.rows_affected() == 0 {
+            write.commit().await?;
+            return Ok(ThumbnailSet::Outdated);
+        }
+        write.append(events).await?;
+        write.commit().await?;
+        Ok(ThumbnailSet::Recorded)
+    }
+
+    async fn try_count(&self) -> Result<Vec<BreedCount>, RepoError> {
+        let counts: Vec<(String, i64)> =
+            sqlx::query_as("SELECT breed, count(*) FROM dogs GROUP BY breed ORDER BY breed")
+                .fetch_all(self.0.pool())
+                .await
+                .map_err(classify)?;
+        counts.into_iter().map(rows::breed_count).collect()
+    }
+
+    async fn try_purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+        let mut write = self.0.write().await?;
+        let mut forgotten = 0;
+        for delete in ["DELETE FROM idempotency_keys WHERE used_at < ?", "DELETE FROM imports WHERE used_at < ?"] {
+            let deleted =
+                sqlx::query(delete).bind(before.as_millis()).execute(write.connection()).await.map_err(classify)?;
+            forgotten += deleted.rows_affected();
+        }
+        write.commit().await?;
+        Ok(forgotten)
+    }
+}
+
+#[async_trait]
+impl DogRepository for MysqlDogs {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { unique_ids: true, transactions: true }
+    }
+
+    async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
+        self.0.run(|| self.try_insert(dog, events, key)).await
+    }
+
+    async fn find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
+        self.0.run(|| self.try_find(id)).await
+    }
+
+    async fn list(&self, query: &DogQuery) -> Result<Vec<Dog>, RepoError> {
+        self.0.run(|| self.try_list(query)).await
+    }
+
+    async fn update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
+        self.0.run(|| self.try_update(dog, expected, events)).await
+    }
+
+    async fn delete(&self, id: DogId, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
+        self.0.run(|| self.try_delete(id, expected, events)).await
+    }
+
+    async fn set_thumbnail(
+        &self,
+        id: DogId,
+        photo: &ObjectKey,
+        thumbnail: &ObjectKey,
+        receipt: &Receipt,
+        events: &[Event],
+    ) -> Result<ThumbnailSet, RepoError> {
+        self.0.run(|| self.try_set_thumbnail(id, photo, thumbnail, receipt, events)).await
+    }
+
+    async fn count_by_breed(&self) -> Result<Vec<BreedCount>, RepoError> {
+        self.0.run(|| self.try_count()).await
+    }
+
+    async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
+        self.0.run(|| import::begin(&self.0, import, now)).await
+    }
+
+    async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
+        self.0.run(|| import::store(&self.0, batch, event)).await
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+        self.0.run(|| self.try_purge(before)).await
+    }
+}
+
+fn read_dog(row: &MySqlRow) -> Result<Dog, RepoError> {
+    DogRow::read(row).map_err(classify)?.try_into()
+}
+
+async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<bool, RepoError> {
+    if changed {
+        write.append(events).await?;
+        write.commit().await?;
+    }
+    Ok(changed)
+}
+
+/// Keeps the key with the dog that is about to be made under it. When it is there already: what the earlier request
+/// came to; the key counts as used again now. Of several at once, all but one wait here for that one's end.
+async fn keep_key(write: &mut Write, key: &IdempotencyKey, dog: &Dog) -> Result<Option<Inserted>, RepoError> {
+    let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
+    sqlx::query(
+        "INSERT INTO idempotency_keys (`key`, fingerprint, snapshot, used_at, uses) VALUES (?, ?, ?, ?, 1)
+         ON DUPLICATE KEY UPDATE used_at = GREATEST(used_at, VALUES(used_at)), uses = uses + 1",
+    )
+    .bind(key.key.as_bytes())
+    .bind(&key.fingerprint[..])
+    .bind(snapshot)
+    .bind(dog.created_at.as_millis())
+    .execute(write.connection())
+    .await
+    .map_err(classify)?;
+    let (uses, fingerprint, snapshot): (u64, Vec<u8>, String) =
+        sqlx::query_as("SELECT uses, fingerprint, snapshot FROM idempotency_keys WHERE `key` = ?")
+            .bind(key.key.as_bytes())
+            .fetch_one(write.connection())
+            .await
+            .map_err(classify)?;
+    if uses == 1 {
+        return Ok(None);
+    }
+    if fingerprint != key.fingerprint {
+        return Ok(Some(Inserted::KeyReused));
+    }
+    let dog = serde_json::from_str(&snapshot).map_err(|error| RepoError::Corrupt(error.into()))?;
+    Ok(Some(Inserted::Replayed(dog)))
+}

@@ -1,0 +1,106 @@
+//! Imports: many dogs in one transaction, with one statement.
+
+use std::collections::HashSet;
+
+use dogs_domain::ports::{ImportBatch, ImportEvent, ImportProgress};
+use dogs_domain::{Dog, DogId, Photo};
+use kennel_core::{RepoError, Timestamp};
+use kennel_storage::postgres::{Postgres, Write, classify};
+use sqlx::Row as _;
+use uuid::Uuid;
+
+pub(super) async fn begin(database: &Postgres, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
+    let row = sqlx::query(
+        "INSERT INTO imports AS known (key, started_at, lines, digest, used_at)
+         VALUES ($1, $2, 0, decode(repeat('00', 32), 'hex'), $2)
+         ON CONFLICT (key) DO UPDATE SET used_at = greatest(known.used_at, excluded.used_at)
+         RETURNING started_at, lines, digest",
+    )
+    .bind(import)
+    .bind(now.as_millis())
+    .fetch_one(database.pool())
+    .await
+    .map_err(classify)?;
+    let digest: Vec<u8> = row.try_get("digest").map_err(classify)?;
+    let started_at = row.try_get("started_at").map_err(classify)?;
+    let lines: i64 = row.try_get("lines").map_err(classify)?;
+    Ok(ImportProgress {
+        started_at: Timestamp::from_millis(started_at).map_err(|error| RepoError::Corrupt(error.into()))?,
+        lines: lines.unsigned_abs(),
+        digest: digest.try_into().map_err(|_| RepoError::Corrupt("digest of another length".into()))?,
+    })
+}
+
+pub(super) async fn store(
+    database: &Postgres,
+    batch: &ImportBatch,
+    event: ImportEvent<'_>,
+) -> Result<Vec<DogId>, RepoError> {
+    let mut write = database.write().await?;
+    if !advance(&mut write, batch).await? {
+        return Ok(Vec::new());
+    }
+    let new = insert_all(&mut write, &batch.dogs).await?;
+    if !new.is_empty() {
+        let event = event(new.len() as u64).map_err(|error| RepoError::Backend(error.into()))?;
+        write.append(&[event]).await?;
+    }
+    write.commit().await?;
+    Ok(taken(&batch.dogs, new))
+}
+
+/// Records the progress. False when these lines are dealt with already.
+async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoError> {
+    let lines = i64::try_from(batch.lines).map_err(|error| RepoError::Backend(error.into()))?;
+    let advanced = sqlx::query(
+        "INSERT INTO imports AS known (key, started_at, lines, digest, used_at) VALUES ($1, $2, $3, $4, $2)
+         ON CONFLICT (key) DO UPDATE SET
+             lines = excluded.lines, digest = excluded.digest, used_at = greatest(known.used_at, excluded.used_at)
+         WHERE known.lines < excluded.lines",
+    )
+    .bind(&batch.import)
+    .bind(batch.at.as_millis())
+    .bind(lines)
+    .bind(&batch.digest[..])
+    .execute(write.connection())
+    .await
+    .map_err(classify)?;
+    Ok(advanced.rows_affected() == 1)
+}
+
+/// Stores the dogs whose ids are free, and answers their ids; of several with one id, the first counts.
+async fn insert_all(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, RepoError> {
+    let text = |read: fn(&Dog) -> Option<&str>| dogs.iter().map(read).collect::<Vec<_>>();
+    let photo =
+        |read: fn(&Photo) -> Option<&str>| dogs.iter().map(|dog| dog.photo.as_ref().and_then(read)).collect::<Vec<_>>();
+    let number = |read: fn(&Dog) -> i64| dogs.iter().map(read).collect::<Vec<_>>();
+    let size = |dog: &Dog| dog.photo.as_ref().map(|photo| i64::try_from(photo.size)).transpose();
+    let sizes: Vec<Option<i64>> =
+        dogs.iter().map(size).collect::<Result<_, _>>().map_err(|error| RepoError::Backend(error.into()))?;
+    let stored: Vec<(Uuid,)> = sqlx::query_as(
+        "INSERT INTO dogs
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+                              $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])
+         ON CONFLICT (id) DO NOTHING RETURNING id",
+    )
+    .bind(dogs.iter().map(|dog| dog.id.0).collect::<Vec<_>>())
+    .bind(text(|dog| Some(dog.breed.as_str())))
+    .bind(text(|dog| dog.name.as_deref()))
+    .bind(text(|dog| dog.image_url.as_deref()))
+    .bind(photo(|photo| Some(photo.key.as_str())))
+    .bind(photo(|photo| Some(&photo.content_type)))
+    .bind(sizes)
+    .bind(photo(|photo| photo.thumbnail.as_ref().map(kennel_core::ObjectKey::as_str)))
+    .bind(number(|dog| i64::from(dog.revision.0)))
+    .bind(number(|dog| dog.created_at.as_millis()))
+    .bind(number(|dog| dog.updated_at.as_millis()))
+    .fetch_all(write.connection())
+    .await
+    .map_err(classify)?;
+    Ok(stored.into_iter().map(|(id,)| id).collect())
+}
+
+/// The ids that were not free when their turn came.
+fn taken(dogs: &[Dog], mut new: HashSet<Uuid>) -> Vec<DogId> {
+    dogs.iter().map(|dog| dog.id).filter(|id| !new.remove(&id.0)).collect()
+}

@@ -1,0 +1,401 @@
+//! What is particular to Redis and to memory in front of it: replicas, leases, and a Redis that is away.
+#![cfg(feature = "redis")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::poll;
+use kennel_cache::redis::RedisCache;
+use kennel_cache::tiered::TieredCache;
+use kennel_cache::{
+    Backend, CacheConfig, CacheMetrics, ConnectError, Connected, Policy, RedisConfig, Tier, Typed, connect,
+};
+use kennel_core::Cache;
+use kennel_core::cache::{Lease, Lookup};
+use kennel_testkit::{FaultProxy, Mode};
+use prometheus::{Registry, TextEncoder};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+
+use support::Space;
+
+const LONG: Duration = Duration::from_mins(10);
+const ROOM: u64 = 16 * 1024 * 1024;
+
+/// Memory that forgets only what it is told to.
+fn lasting(config: RedisConfig) -> RedisConfig {
+    RedisConfig { memory_ttl: LONG, ..config }
+}
+
+async fn tiered(config: RedisConfig) -> TieredCache {
+    TieredCache::connect(lasting(config), ROOM).await.unwrap()
+}
+
+async fn proxy(space: &Space) -> FaultProxy {
+    let address: SocketAddr = tokio::net::lookup_host(space.addr()).await.unwrap().next().unwrap();
+    FaultProxy::new(address).await
+}
+
+/// Settings that lead through the proxy.
+fn through(space: &Space, proxy: &FaultProxy) -> RedisConfig {
+    RedisConfig { addr: Some(proxy.address().to_string()), ..space.patient() }
+}
+
+/// Settings that lead through the proxy, and find out by a command that Redis is away.
+fn hasty(space: &Space, proxy: &FaultProxy) -> RedisConfig {
+    let brief = Duration::from_millis(300);
+    RedisConfig { timeout: brief, connect_timeout: brief, heartbeat: LONG, ..through(space, proxy) }
+}
+
+async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let found = timeout(Duration::from_secs(20), async {
+        while !look().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("in vain: {what}"));
+}
+
+async fn set(cache: &dyn Cache, key: &str, value: &'static str) {
+    cache.set(key, Bytes::from_static(value.as_bytes()), LONG).await.unwrap();
+}
+
+async fn get(cache: &dyn Cache, key: &str) -> Option<String> {
+    cache.get(key).await.unwrap().map(|value| String::from_utf8(value.to_vec()).unwrap())
+}
+
+/// The lease that a lookup gives, which must find nothing.
+async fn lease(cache: &dyn Cache, key: &str) -> Lease {
+    match cache.lookup(key).await.unwrap() {
+        Lookup::Miss(lease) => lease,
+        hit @ Lookup::Hit { .. } => panic!("{hit:?}"),
+    }
+}
+
+/// How many tiers a key was not in.
+async fn depth(cache: &dyn Cache, key: &str) -> Option<usize> {
+    match cache.lookup(key).await.unwrap() {
+        Lookup::Miss(_) => None,
+        Lookup::Hit { depth, .. } => Some(depth),
+    }
+}
+
+async fn fill(cache: &dyn Cache, key: &str, value: &'static str, lease: &Lease) -> bool {
+    cache.fill(key, Bytes::from_static(value.as_bytes()), LONG, lease).await.unwrap()
+}
+
+struct Replica {
+    typed: Typed<String>,
+    registry: Registry,
+}
+
+impl Replica {
+    async fn new(config: RedisConfig) -> Self {
+        let connected = Connected { cache: Arc::new(tiered(config).await), tier: Tier::Redis };
+        let registry = Registry::new();
+        let metrics = CacheMetrics::register(&registry).unwrap();
+        Self { typed: Typed::new(&connected, Policy::new("dogs", LONG), &metrics), registry }
+    }
+
+    async fn load(&self, key: &str, value: &str) -> String {
+        self.typed.get_or_load(key, async || Ok::<_, ()>(Some(value.to_owned()))).await.unwrap().unwrap()
+    }
+
+    fn requests(&self, tier: &str, outcome: &str) -> u64 {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let start = format!(r#"cache_requests_total{{cache="dogs",outcome="{outcome}",tier="{tier}"}} "#);
+        text.lines().find_map(|line| line.strip_prefix(&start)).unwrap().parse().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_removal_reaches_the_memory_of_other_replicas() {
+    let Some(space) = Space::new() else { return };
+    let (one, other) = (tiered(space.patient()).await, tiered(space.patient()).await);
+    set(&one, "rex", "old").await;
+    set(&one, "bello", "stays").await;
+    for key in ["rex", "bello"] {
+        eventually("the announcement of the set is through", async || {
+            get(&other, key).await.unwrap();
+            depth(&other, key).await == Some(0)
+        })
+        .await;
+    }
+    one.remove("rex").await.unwrap();
+    assert_eq!(get(&one, "rex").await, None, "at once where it was called");
+    eventually("the other forgets", async || get(&other, "rex").await.is_none()).await;
+    assert_eq!(depth(&other, "bello").await, Some(0), "others stay in memory");
+    set(&one, "bello", "new").await;
+    eventually("the other hears of the set", async || get(&other, "bello").await.as_deref() == Some("new")).await;
+}
+
+#[tokio::test]
+async fn a_load_of_another_process_does_not_outlive_an_invalidation() {
+    let Some(space) = Space::new() else { return };
+    let (one, other) = (Replica::new(space.patient()).await, Replica::new(space.patient()).await);
+    let (finish, finished) = oneshot::channel();
+    let (starting, mut underway) = oneshot::channel();
+    let slow = other.typed.get_or_load("rex", async || {
+        starting.send(()).unwrap();
+        Ok::<_, ()>(finished.await.ok())
+    });
+    tokio::pin!(slow);
+    timeout(Duration::from_secs(20), async {
+        while underway.try_recv().is_err() {
+            assert!(poll!(&mut slow).is_pending());
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    one.typed.invalidate("rex").await.unwrap();
+    finish.send("old".to_owned()).unwrap();
+    assert_eq!(slow.await, Ok(Some("old".to_owned())), "who asked before may still see it");
+    assert_eq!(one.load("rex", "new").await, "new");
+    assert_eq!(other.load("rex", "newer").await, "new", "from the cache");
+}
+
+#[tokio::test]
+async fn a_lease_ends_with_a_removal_a_set_or_a_fill() {
+    let Some(space) = Space::new() else { return };
+    let (one, other) = (RedisCache::connect(space.patient()).await.unwrap(), tiered(space.patient()).await);
+    let old = lease(&one, "rex").await;
+    other.remove("rex").await.unwrap();
+    assert!(!fill(&one, "rex", "old", &old).await);
+    let new = lease(&other, "rex").await;
+    assert_ne!(old, new);
+    assert!(!fill(&one, "rex", "old", &old).await, "a newer lease does not revive an older one");
+    assert!(fill(&other, "rex", "new", &new).await);
+    assert!(!fill(&one, "rex", "old", &new).await, "it is used up");
+    assert_eq!(get(&one, "rex").await.as_deref(), Some("new"));
+    let before = lease(&one, "bello").await;
+    set(&other, "bello", "set").await;
+    assert!(!fill(&one, "bello", "loaded", &before).await);
+    assert_eq!(get(&one, "bello").await.as_deref(), Some("set"));
+}
+
+#[tokio::test]
+async fn no_one_fills_without_a_lease() {
+    let Some(space) = Space::new() else { return };
+    let cache = tiered(space.patient()).await;
+    for lease in [Lease::default(), Lease::new(7)] {
+        assert!(!fill(&cache, "rex", "x", &lease).await);
+    }
+    assert_eq!(get(&cache, "rex").await, None);
+    let shared = (lease(&cache, "rex").await, lease(&cache, "rex").await);
+    assert_eq!(shared.0, shared.1, "loads side by side share one, and the first fills");
+    assert!(fill(&cache, "rex", "x", &shared.1).await);
+}
+
+#[tokio::test]
+async fn memory_lives_no_longer_than_redis_says() {
+    let Some(space) = Space::new() else { return };
+    let (one, other) = (tiered(space.patient()).await, tiered(space.patient()).await);
+    one.set("rex", Bytes::from_static(b"x"), Duration::from_millis(300)).await.unwrap();
+    get(&other, "rex").await;
+    eventually("its time is up", async || get(&other, "rex").await.is_none()).await;
+    let brief = RedisConfig { memory_ttl: Duration::from_millis(50), ..space.patient() };
+    let brief = TieredCache::connect(brief, ROOM).await.unwrap();
+    set(&one, "bello", "x").await;
+    eventually("it is in memory", async || {
+        get(&brief, "bello").await.unwrap();
+        depth(&brief, "bello").await == Some(0)
+    })
+    .await;
+    eventually("it is in Redis alone", async || depth(&brief, "bello").await == Some(1)).await;
+}
+
+#[tokio::test]
+async fn of_many_who_look_one_asks_redis() {
+    let Some(space) = Space::new() else { return };
+    let (one, other) = (tiered(space.patient()).await, tiered(space.patient()).await);
+    set(&one, "rex", "x").await;
+    // The announcement comes before the answer to this.
+    other.ping().await.unwrap();
+    let mut monitor = BufReader::new(tokio::net::TcpStream::connect(space.addr()).await.unwrap());
+    monitor.write_all(b"MONITOR\r\n").await.unwrap();
+    let mut line = String::new();
+    monitor.read_line(&mut line).await.unwrap();
+    assert_eq!(line, "+OK\r\n");
+    assert!(join_all((0..50).map(|_| get(&other, "rex"))).await.into_iter().all(|found| found.as_deref() == Some("x")));
+    get(&other, "the end").await;
+    let looks = async {
+        let mut looks = 0;
+        loop {
+            line.clear();
+            monitor.read_line(&mut line).await.unwrap();
+            if !line.contains("\"EVALSHA\"") || !line.contains(space.prefix()) {
+                continue;
+            }
+            if line.contains("the end") {
+                return looks;
+            }
+            looks += 1;
+        }
+    };
+    assert_eq!(timeout(Duration::from_secs(20), looks).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_tier() {
+    let Some(space) = Space::new() else { return };
+    let (one, other) = (Replica::new(space.patient()).await, Replica::new(space.patient()).await);
+    for _ in 0..3 {
+        one.load("rex", "x").await;
+    }
+    other.load("rex", "y").await;
+    let of = |replica: &Replica| {
+        [("memory", "miss"), ("memory", "hit"), ("redis", "miss"), ("redis", "hit"), ("redis", "error")]
+            .map(|(tier, outcome)| replica.requests(tier, outcome))
+    };
+    assert_eq!(of(&one), [1, 2, 1, 0, 0]);
+    assert_eq!(of(&other), [1, 0, 0, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_neither_fails_nor_slows_requests() {
+    let Some(space) = Space::new() else { return };
+    let proxy = proxy(&space).await;
+    let replica = Replica::new(hasty(&space, &proxy)).await;
+    for (round, mode) in [Mode::BlackHole, Mode::Drop].into_iter().enumerate() {
+        let key = |number: usize| format!("dog-{round}-{number}");
+        eventually("redis is in use", async || {
+            let before = replica.requests("redis", "error");
+            replica.load("probe", "x").await;
+            replica.requests("redis", "error") == before
+        })
+        .await;
+        proxy.set(mode);
+        let began = Instant::now();
+        assert_eq!(replica.load(&key(0), "loaded").await, "loaded");
+        assert!(began.elapsed() < Duration::from_secs(5), "{mode:?}: one command waits: {:?}", began.elapsed());
+        eventually("the loss is noticed", async || {
+            let began = Instant::now();
+            replica.load(&key(1), "loaded").await;
+            began.elapsed() < Duration::from_millis(100)
+        })
+        .await;
+        let (began, errors) = (Instant::now(), replica.requests("redis", "error"));
+        for number in 2..1_002 {
+            assert_eq!(replica.load(&key(number), "loaded").await, "loaded");
+        }
+        // One that waited would take 300 ms, and all of them five minutes.
+        assert!(began.elapsed() < Duration::from_secs(10), "{mode:?}: {:?}", began.elapsed());
+        assert_eq!(replica.requests("redis", "error") - errors, 1_000, "{mode:?}: metrics say so");
+        proxy.set(Mode::Pass);
+    }
+    eventually("redis is in use again", async || {
+        replica.load("back", "x").await;
+        replica.requests("memory", "hit") > 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn memory_is_empty_while_announcements_can_be_lost() {
+    let Some(space) = Space::new() else { return };
+    let proxy = proxy(&space).await;
+    let beating = RedisConfig { heartbeat: Duration::from_millis(20), ..hasty(&space, &proxy) };
+    let (one, other) = (tiered(space.patient()).await, tiered(beating).await);
+    for mode in [Mode::Drop, Mode::BlackHole] {
+        set(&one, "rex", "old").await;
+        eventually("it is in memory", async || matches!(other.lookup("rex").await, Ok(Lookup::Hit { depth: 0, .. })))
+            .await;
+        proxy.set(mode);
+        // No request is made meanwhile: the connection's end, or a heartbeat, tells.
+        eventually("memory is left", async || other.lookup("rex").await.is_err()).await;
+        set(&one, "rex", "new").await;
+        proxy.set(Mode::Pass);
+        eventually("redis is back", async || other.ping().await.is_ok()).await;
+        assert_eq!(get(&other, "rex").await.as_deref(), Some("new"), "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn removals_that_failed_are_done_when_redis_is_back() {
+    let Some(space) = Space::new() else { return };
+    let proxy = proxy(&space).await;
+    let (cut_off, other) = (tiered(hasty(&space, &proxy)).await, tiered(space.patient()).await);
+    for key in ["rex", "bello", "stays"] {
+        set(&other, key, "old").await;
+    }
+    let load = lease(&other, "loading").await;
+    proxy.set(Mode::BlackHole);
+    for key in ["rex", "bello", "loading"] {
+        cut_off.remove(key).await.unwrap_err();
+    }
+    assert_eq!(get(&other, "rex").await.as_deref(), Some("old"));
+    proxy.set(Mode::Pass);
+    eventually("redis is back", async || cut_off.ping().await.is_ok()).await;
+    // The announcements come before the answer to this.
+    other.ping().await.unwrap();
+    for key in ["rex", "bello"] {
+        assert_eq!(get(&other, key).await, None, "{key}");
+    }
+    assert_eq!(get(&other, "stays").await.as_deref(), Some("old"));
+    assert!(!fill(&other, "loading", "old", &load).await, "leases are removed as well");
+}
+
+#[tokio::test]
+async fn too_many_removals_that_failed_remove_everything() {
+    let Some(space) = Space::new() else { return };
+    let proxy = proxy(&space).await;
+    let (cut_off, other) = (tiered(hasty(&space, &proxy)).await, tiered(space.patient()).await);
+    set(&other, "rex", "old").await;
+    eventually("it is in memory", async || {
+        get(&other, "rex").await.unwrap();
+        depth(&other, "rex").await == Some(0)
+    })
+    .await;
+    proxy.set(Mode::Drop);
+    eventually("redis is away", async || cut_off.ping().await.is_err()).await;
+    for number in 0..10_001 {
+        cut_off.remove(&number.to_string()).await.unwrap_err();
+    }
+    proxy.set(Mode::Pass);
+    eventually("redis is back", async || cut_off.ping().await.is_ok()).await;
+    other.ping().await.unwrap();
+    assert_eq!(get(&other, "rex").await, None);
+}
+
+#[tokio::test]
+async fn starts_without_redis_and_finds_it_later() {
+    let Some(space) = Space::new() else { return };
+    let proxy = proxy(&space).await;
+    for mode in [Mode::Drop, Mode::BlackHole] {
+        proxy.set(mode);
+        let config = CacheConfig { backend: Backend::Redis, redis: hasty(&space, &proxy), ..CacheConfig::default() };
+        let connected = timeout(Duration::from_secs(10), connect(&config)).await.unwrap().unwrap();
+        assert_eq!(connected.tier, Tier::Redis);
+        connected.cache.ping().await.unwrap_err();
+        proxy.set(Mode::Pass);
+        eventually("redis is found", async || connected.cache.ping().await.is_ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_is_a_fault_of_the_settings() {
+    let Some(space) = Space::new() else { return };
+    let redis = RedisConfig { db: 100_000, password: Some("hunter2".to_owned().into()), ..space.patient() };
+    let config = CacheConfig { backend: Backend::Redis, redis, ..CacheConfig::default() };
+    let refused = connect(&config).await.err().unwrap();
+    assert!(matches!(refused, ConnectError::Refused { .. }), "{refused:?}");
+    assert!(!format!("{refused:?} {config:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn databases_are_kept_apart() {
+    let Some(space) = Space::new() else { return };
+    let (zero, one) = (tiered(space.patient()).await, tiered(RedisConfig { db: 1, ..space.patient() }).await);
+    one.set("rex", Bytes::from_static(b"one"), Duration::from_secs(5)).await.unwrap();
+    assert_eq!(get(&zero, "rex").await, None);
+    assert_eq!(get(&one, "rex").await.as_deref(), Some("one"));
+    one.remove("rex").await.unwrap();
+}

@@ -1,0 +1,66 @@
+//! A part of the tests' Redis for one test.
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file needs a part of it")]
+
+use std::time::Duration;
+
+use kennel_cache::RedisConfig;
+use kennel_testkit::Backend;
+
+/// Keys that begin with a prefix of their own; removed when dropped.
+pub(crate) struct Space {
+    addr: String,
+    prefix: String,
+}
+
+impl Space {
+    /// None where there is no Redis.
+    pub(crate) fn new() -> Option<Self> {
+        let addr = Backend::Redis.address()?;
+        Some(Self { addr, prefix: format!("test-{:032x}", rand::random::<u128>()) })
+    }
+
+    pub(crate) fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Settings for a machine with other things to do.
+    pub(crate) fn patient(&self) -> RedisConfig {
+        RedisConfig {
+            addr: Some(self.addr.clone()),
+            prefix: self.prefix.clone(),
+            timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(20),
+            ..RedisConfig::default()
+        }
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let sweep = || -> redis::RedisResult<()> {
+            let client = redis::Client::open(format!("redis://{}", self.addr))?;
+            let mut connection = client.get_connection_with_timeout(Duration::from_secs(5))?;
+            let pattern = format!("{}:*", self.prefix);
+            let mut cursor = 0_u64;
+            loop {
+                let mut scan = redis::cmd("SCAN");
+                scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
+                let (next, keys): (u64, Vec<Vec<u8>>) = scan.query(&mut connection)?;
+                if !keys.is_empty() {
+                    redis::cmd("UNLINK").arg(keys).exec(&mut connection)?;
+                }
+                if next == 0 {
+                    return Ok(());
+                }
+                cursor = next;
+            }
+        };
+        if let Err(error) = sweep() {
+            eprintln!("keys of {} are left behind: {error}", self.prefix);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! MySQL 8 and `MariaDB` 10.11: a pool of connections to one database, which other processes share.
+
+mod config;
+mod errors;
+mod events;
+mod inbox;
+mod letters;
+mod migrate;
+mod outbox;
+mod pool;
+
+pub use config::MysqlConfig;
+pub use errors::classify;
+pub use events::append;
+pub use inbox::{MysqlInbox, record};
+pub use letters::MysqlDeadLetters;
+pub use migrate::MysqlMigrator;
+pub use outbox::MysqlOutbox;
+pub use pool::{Mysql, Write};
+
+use crate::{Migration, migration};
+
+/// The tables of the outbox, the inbox and the dead letters: the first step of every service's schema.
+pub const EVENTS: Migration = migration!("../../../../../migrations/mysql", 1, "0001_events");

@@ -1,0 +1,217 @@
+//! The outbox.
+//!
+//! `seq` is the order of changes. Transactions end in another order than they took their `seq`, so a row may come to
+//! sight behind later ones; no one may remember how far it has read. The relay needs not: it asks for what is not
+//! published. The events of a key are in order all the same, since a change takes its `seq` while it holds the lock of
+//! the row that it changed. This takes one server that writes: several hand out numbers each for itself.
+//!
+//! `position` is the order of publishing. It is given out under the lock of one row, which is held to the commit, so the
+//! positions come to sight in their order, and who reads on from one misses nothing. An event that is replayed has a
+//! second row, so that one who read up to its first publishing misses nothing in between.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kennel_core::outbox::{Backlog, History};
+use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::events::{event, read_all, timestamp};
+use super::{Mysql, classify};
+
+/// How many rows are removed by one statement, so that none takes long.
+const PURGE_ROWS: u64 = 1_000;
+
+/// The outbox of a MySQL database.
+#[derive(Debug, Clone)]
+pub struct MysqlOutbox(Mysql);
+
+impl MysqlOutbox {
+    /// The outbox in `database`, which has the tables of [`super::EVENTS`].
+    pub const fn new(database: Mysql) -> Self {
+        Self(database)
+    }
+
+    async fn try_lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+        let taken = sqlx::query("UPDATE outbox_lease SET holder = ?, until = ? WHERE holder = ? OR until <= ?")
+            .bind(holder)
+            .bind(now.saturating_add(ttl).as_millis())
+            .bind(holder)
+            .bind(now.as_millis())
+            .execute(self.0.pool())
+            .await
+            .map_err(classify)?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    async fn try_pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        let rows = sqlx::query(
+            "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
+             FROM outbox WHERE position IS NULL ORDER BY seq LIMIT ?",
+        )
+        .bind(limit)
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(classify)?;
+        read_all(&rows, event)
+    }
+
+    async fn try_mark(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
+        let count = i64::try_from(ids.len()).map_err(|error| RepoError::Backend(error.into()))?;
+        let given: Vec<_> = ids.iter().map(|id| id.simple()).collect();
+        let given = serde_json::to_string(&given).map_err(|error| RepoError::Backend(error.into()))?;
+        let mut write = self.0.write().await?;
+        sqlx::query("UPDATE outbox_place SET position = position + ?")
+            .bind(count)
+            .execute(write.connection())
+            .await
+            .map_err(classify)?;
+        let (last,): (i64,) = sqlx::query_as("SELECT position FROM outbox_place")
+            .fetch_one(write.connection())
+            .await
+            .map_err(classify)?;
+        // By the index, however small the table is: a walk of all rows would wait for those not committed yet.
+        sqlx::query(
+            "UPDATE JSON_TABLE(?, '$[*]' COLUMNS (ordinal FOR ORDINALITY, id CHAR(32) PATH '$')) AS given
+             STRAIGHT_JOIN outbox FORCE INDEX (outbox_waiting_id) ON outbox.waiting_id = UNHEX(given.id)
+             SET outbox.position = ? + given.ordinal, outbox.published_at = ?",
+        )
+        .bind(given)
+        .bind(last - count)
+        .bind(now.as_millis())
+        .execute(write.connection())
+        .await
+        .map_err(classify)?;
+        write.commit().await
+    }
+
+    async fn try_backlog(&self) -> Result<Backlog, RepoError> {
+        let (pending, oldest): (i64, Option<i64>) =
+            sqlx::query_as("SELECT count(*), min(time) FROM outbox WHERE position IS NULL")
+                .fetch_one(self.0.pool())
+                .await
+                .map_err(classify)?;
+        Ok(Backlog { pending: pending.unsigned_abs(), oldest: oldest.map(timestamp).transpose().map_err(classify)? })
+    }
+
+    async fn behind(&self, after: Uuid, limit: u32) -> Result<History, RepoError> {
+        // One statement, so that a purge cannot come between finding the place and reading on from it.
+        let rows = sqlx::query(
+            "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
+             FROM outbox WHERE position >= (SELECT min(position) FROM outbox WHERE id = ?)
+             ORDER BY position LIMIT ?",
+        )
+        .bind(after)
+        .bind(u64::from(limit) + 1)
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(classify)?;
+        match rows.split_first() {
+            None => Ok(History::Gone),
+            Some((_, newer)) => read_all(newer, event).map(History::Events),
+        }
+    }
+
+    async fn latest(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        let mut rows = sqlx::query(
+            "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
+             FROM outbox WHERE position IS NOT NULL ORDER BY position DESC LIMIT ?",
+        )
+        .bind(limit)
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(classify)?;
+        rows.reverse();
+        read_all(&rows, event)
+    }
+
+    /// Removes what is older with `delete`, a few rows at a time.
+    async fn purge_by(&self, delete: &'static str, before: Timestamp) -> Result<u64, RepoError> {
+        let some = || async {
+            let removed = sqlx::query(delete).bind(before.as_millis()).bind(PURGE_ROWS).execute(self.0.pool()).await;
+            Ok(removed.map_err(classify)?.rows_affected())
+        };
+        let mut all = 0;
+        loop {
+            let removed = self.0.run(some).await?;
+            all += removed;
+            if removed < PURGE_ROWS {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Returns when another process has committed events.
+    async fn others_commit(&self) {
+        loop {
+            // Looking comes after the pause, for the one who waits has looked by itself just now.
+            sleep(self.0.poll()).await;
+            let last: Result<(Option<u64>,), _> =
+                sqlx::query_as("SELECT max(seq) FROM outbox").fetch_one(self.0.pool()).await;
+            // A server that is away is noticed by whoever asks it for more than this.
+            let Ok((Some(last),)) = last else { continue };
+            if self.0.wake().seen.fetch_max(last, Ordering::Relaxed) < last {
+                return;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Outbox for MysqlOutbox {
+    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+        self.0.run(|| self.try_lease(holder, now, ttl)).await
+    }
+
+    async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
+        let release = || async {
+            let end = sqlx::query("UPDATE outbox_lease SET until = ? WHERE holder = ?").bind(i64::MIN).bind(holder);
+            end.execute(self.0.pool()).await.map_err(classify)?;
+            Ok(())
+        };
+        self.0.run(release).await
+    }
+
+    async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        self.0.run(|| self.try_pending(limit)).await
+    }
+
+    async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.0.run(|| self.try_mark(ids, now)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, RepoError> {
+        self.0.run(|| self.try_backlog()).await
+    }
+
+    async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
+        match after {
+            Some(after) => self.0.run(|| self.behind(after, limit)).await,
+            None => self.0.run(|| self.latest(limit)).await.map(History::Events),
+        }
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+        let published = "DELETE FROM outbox WHERE published_at < ? ORDER BY published_at LIMIT ?";
+        let events = self.purge_by(published, before).await?;
+        self.purge_by("DELETE FROM inbox WHERE at < ? ORDER BY at LIMIT ?", before).await?;
+        Ok(events)
+    }
+
+    async fn wait(&self, timeout: Duration) {
+        let commit = async {
+            tokio::select! {
+                biased;
+                () = self.0.wake().committed.notified() => {}
+                () = self.others_commit() => {}
+            }
+        };
+        // Both ends of the wait are good ones.
+        drop(tokio::time::timeout(timeout, commit).await);
+    }
+}

@@ -1,0 +1,193 @@
+//! The outbox.
+//!
+//! `(seq, ordinal)` is the order of changes. Transactions end in another order than they took their `seq`, so a row may
+//! come to sight behind later ones; no one may remember how far it has read. The relay needs not: it asks for what is
+//! not published. The events of a key are in order all the same, since a change takes its `seq` while it holds the lock
+//! of the row that it changed.
+//!
+//! `position` is the order of publishing. It is given out under the lock of one row, which is held to the commit, so the
+//! positions come to sight in their order, and who reads on from one misses nothing. An event that is replayed has a
+//! second row, so that one who read up to its first publishing misses nothing in between.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kennel_core::outbox::{Backlog, History};
+use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use uuid::Uuid;
+
+use super::events::{event, read_all, timestamp};
+use super::{Postgres, classify};
+
+/// How many rows are removed by one statement, so that none takes long.
+const PURGE_ROWS: i64 = 1_000;
+
+/// The outbox of a `PostgreSQL` database.
+#[derive(Debug, Clone)]
+pub struct PostgresOutbox(Postgres);
+
+impl PostgresOutbox {
+    /// The outbox in `database`, which has the tables of [`super::EVENTS`].
+    pub const fn new(database: Postgres) -> Self {
+        Self(database)
+    }
+
+    async fn try_lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+        let taken = sqlx::query(
+            "INSERT INTO outbox_lease (one, holder, until) VALUES (1, $1, $2)
+             ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until
+             WHERE outbox_lease.holder = excluded.holder OR outbox_lease.until <= $3",
+        )
+        .bind(holder)
+        .bind(now.saturating_add(ttl).as_millis())
+        .bind(now.as_millis())
+        .execute(self.0.pool())
+        .await
+        .map_err(classify)?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    async fn try_pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        let rows = sqlx::query(
+            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+             FROM outbox WHERE position IS NULL ORDER BY seq, ordinal LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(classify)?;
+        read_all(&rows, event)
+    }
+
+    async fn try_mark(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
+        sqlx::query(
+            "WITH place AS (
+                 UPDATE outbox_place SET position = position + cardinality($1::uuid[])
+                 RETURNING position - cardinality($1::uuid[]) AS last
+             )
+             UPDATE outbox SET published_at = $2, position = place.last + given.ordinal
+             FROM place, unnest($1::uuid[]) WITH ORDINALITY AS given (id, ordinal)
+             WHERE outbox.id = given.id AND outbox.position IS NULL",
+        )
+        .bind(ids)
+        .bind(now.as_millis())
+        .execute(self.0.pool())
+        .await
+        .map_err(classify)?;
+        Ok(())
+    }
+
+    async fn try_backlog(&self) -> Result<Backlog, RepoError> {
+        let (pending, oldest): (i64, Option<i64>) =
+            sqlx::query_as("SELECT count(*), min(time) FROM outbox WHERE position IS NULL")
+                .fetch_one(self.0.pool())
+                .await
+                .map_err(classify)?;
+        Ok(Backlog { pending: pending.unsigned_abs(), oldest: oldest.map(timestamp).transpose().map_err(classify)? })
+    }
+
+    async fn behind(&self, after: Uuid, limit: u32) -> Result<History, RepoError> {
+        // One statement, so that a purge cannot come between finding the place and reading on from it.
+        let rows = sqlx::query(
+            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+             FROM outbox WHERE position >= (SELECT min(position) FROM outbox WHERE id = $1 AND position IS NOT NULL)
+             ORDER BY position LIMIT $2",
+        )
+        .bind(after)
+        .bind(i64::from(limit) + 1)
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(classify)?;
+        match rows.split_first() {
+            None => Ok(History::Gone),
+            Some((_, newer)) => read_all(newer, event).map(History::Events),
+        }
+    }
+
+    async fn latest(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        let mut rows = sqlx::query(
+            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+             FROM outbox WHERE position IS NOT NULL ORDER BY position DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.0.pool())
+        .await
+        .map_err(classify)?;
+        rows.reverse();
+        read_all(&rows, event)
+    }
+
+    /// Removes what is older with `delete`, a few rows at a time.
+    async fn purge_by(&self, delete: &'static str, before: Timestamp) -> Result<u64, RepoError> {
+        let some = || async {
+            let removed = sqlx::query(delete).bind(before.as_millis()).bind(PURGE_ROWS).execute(self.0.pool()).await;
+            Ok(removed.map_err(classify)?.rows_affected())
+        };
+        let mut all = 0;
+        loop {
+            let removed = self.0.run(some).await?;
+            all += removed;
+            if removed < PURGE_ROWS.unsigned_abs() {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Outbox for PostgresOutbox {
+    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+        self.0.run(|| self.try_lease(holder, now, ttl)).await
+    }
+
+    async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
+        let release = || async {
+            let delete = sqlx::query("DELETE FROM outbox_lease WHERE holder = $1").bind(holder);
+            delete.execute(self.0.pool()).await.map_err(classify)?;
+            Ok(())
+        };
+        self.0.run(release).await
+    }
+
+    async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        self.0.run(|| self.try_pending(limit)).await
+    }
+
+    async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.0.run(|| self.try_mark(ids, now)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, RepoError> {
+        self.0.run(|| self.try_backlog()).await
+    }
+
+    async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
+        match after {
+            Some(after) => self.0.run(|| self.behind(after, limit)).await,
+            None => self.0.run(|| self.latest(limit)).await.map(History::Events),
+        }
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+        let events = self
+            .purge_by(
+                "DELETE FROM outbox
+                 WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox WHERE published_at < $1 LIMIT $2))",
+                before,
+            )
+            .await?;
+        self.purge_by(
+            "DELETE FROM inbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM inbox WHERE at < $1 LIMIT $2))",
+            before,
+        )
+        .await?;
+        Ok(events)
+    }
+
+    async fn wait(&self, timeout: Duration) {
+        self.0.wake().wait(timeout).await;
+    }
+}

@@ -1,0 +1,132 @@
+//! The connections to one `PostgreSQL` database, and its write transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kennel_core::{Event, Receipt, RepoError};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, PgConnection, Transaction};
+
+use super::wake::Wake;
+use super::{PostgresConfig, append, classify, record};
+use crate::server::Calls;
+use crate::{Connections, Database};
+
+/// An open `PostgreSQL` database. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    pool: PgPool,
+    calls: Calls,
+    wake: Arc<Wake>,
+}
+
+impl Postgres {
+    /// Connects to the database.
+    pub async fn open(config: &PostgresConfig) -> Result<Self, RepoError> {
+        let options = options(config)?;
+        let calls = Calls::new(&config.pool);
+        let pool: PgPool = config.pool.options(&calls).connect_with(options.clone()).await.map_err(classify)?;
+        // Apart from the others, so that one who listens never keeps a call waiting.
+        let listening = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(config.pool.acquire_timeout())
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(options);
+        Ok(Self { wake: Arc::new(Wake::new(pool.clone(), listening)), pool, calls })
+    }
+
+    /// The connections, for single statements.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Makes a call, within the limits of the settings. One that was given up to end a deadlock is made again, so it is
+    /// a whole transaction, or a single statement.
+    pub async fn run<T, F, C>(&self, call: F) -> Result<T, RepoError>
+    where
+        F: Fn() -> C,
+        C: Future<Output = Result<T, RepoError>>,
+    {
+        self.calls.run(call).await
+    }
+
+    /// Begins a write transaction. Dropped without a commit, it leaves no trace.
+    pub async fn write(&self) -> Result<Write, RepoError> {
+        let transaction = self.pool.begin().await.map_err(classify)?;
+        Ok(Write { transaction, wake: Arc::clone(&self.wake), tells: false })
+    }
+
+    pub(super) fn wake(&self) -> &Arc<Wake> {
+        &self.wake
+    }
+}
+
+#[async_trait]
+impl Database for Postgres {
+    fn system(&self) -> &'static str {
+        "postgresql"
+    }
+
+    async fn ping(&self) -> Result<(), RepoError> {
+        let ping = || async {
+            sqlx::query("SELECT 1").execute(&self.pool).await.map_err(classify)?;
+            Ok(())
+        };
+        self.run(ping).await
+    }
+
+    fn connections(&self) -> Connections {
+        let idle = self.pool.num_idle() as u64;
+        Connections { idle, used: u64::from(self.pool.size()).saturating_sub(idle) }
+    }
+
+    async fn close(&self) {
+        self.wake.close().await;
+        self.pool.close().await;
+    }
+}
+
+/// A write transaction: the changes, and the events and receipts that commit with them.
+pub struct Write {
+    transaction: Transaction<'static, sqlx::Postgres>,
+    wake: Arc<Wake>,
+    tells: bool,
+}
+
+impl Write {
+    /// The connection, for statements of the transaction.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    /// Adds events to the outbox, in this order; see [`append`].
+    pub async fn append(&mut self, events: &[Event]) -> Result<(), RepoError> {
+        append(&mut self.transaction, events).await?;
+        self.tells |= !events.is_empty();
+        Ok(())
+    }
+
+    /// Adds a receipt to the inbox. False when it was there already.
+    pub async fn record(&mut self, receipt: &Receipt) -> Result<bool, RepoError> {
+        record(&mut *self.transaction, receipt).await
+    }
+
+    /// Makes the changes last, and wakes whoever waits for events. After an error it is open whether they do.
+    pub async fn commit(self) -> Result<(), RepoError> {
+        self.transaction.commit().await.map_err(classify)?;
+        if self.tells {
+            self.wake.committed();
+        }
+        Ok(())
+    }
+}
+
+fn options(config: &PostgresConfig) -> Result<PgConnectOptions, RepoError> {
+    let address = config.address().map_err(|problem| RepoError::Backend(format!("dsn: {problem}").into()))?;
+    let milliseconds = config.pool.statement_timeout_ms.to_string();
+    let settings = [("statement_timeout", &milliseconds), ("idle_in_transaction_session_timeout", &milliseconds)];
+    let named = address.get_application_name().is_some();
+    let address = if named { address } else { address.application_name("kennel") };
+    Ok(address.options(settings).disable_statement_logging())
+}

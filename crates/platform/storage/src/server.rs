@@ -1,0 +1,156 @@
+//! What SQL databases on a server share: pools within limits, and calls that are bounded in time.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kennel_core::RepoError;
+use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
+use sqlx::{Connection, Database};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::PoolConfig;
+use crate::error::is_deadlock;
+
+/// Connections that were idle for longer are asked for a sign of life before they are used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// How long connections are mistrusted after a call was cut short.
+const SUSPICION: Duration = Duration::from_secs(30);
+/// How long a mistrusted connection may take to answer.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// How often a call is made at most when it comes into deadlocks with others.
+const ATTEMPTS: u32 = 12;
+
+impl PoolConfig {
+    /// The options of a pool within these limits, whose calls go through `calls`.
+    pub(crate) fn options<DB: Database>(&self, calls: &Calls) -> PoolOptions<DB> {
+        let calls = calls.clone();
+        PoolOptions::new()
+            .max_connections(self.max_connections.get())
+            .acquire_timeout(self.acquire_timeout())
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| Box::pin(answers(connection, about)))
+            .after_release(move |connection: &mut DB::Connection, _| {
+                let suspicious = calls.suspicious();
+                Box::pin(async move {
+                    if suspicious {
+                        // Without a limit, a connection into nowhere would keep its place in the pool for minutes.
+                        timeout(SIGN_OF_LIFE, connection.ping()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                    }
+                    Ok(true)
+                })
+            })
+    }
+}
+
+async fn answers<C: Connection>(connection: &mut C, about: PoolConnectionMetadata) -> Result<bool, sqlx::Error> {
+    if about.idle_for > TRUSTED_IDLE {
+        timeout(SIGN_OF_LIFE, connection.ping()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    }
+    Ok(true)
+}
+
+/// Makes calls to a server that may be away. Clones share what they learn about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Calls {
+    limit: Duration,
+    silence: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Calls {
+    /// Calls within the limits of `config`, with a little time for the way there and back.
+    pub(crate) fn new(config: &PoolConfig) -> Self {
+        let limit = config.acquire_timeout() + config.statement_timeout() + Duration::from_secs(1);
+        Self { limit, silence: Arc::default() }
+    }
+
+    /// Makes a call, and makes it again when the server chose it to end a deadlock: then nothing of it is stored.
+    /// A call that takes too long is dropped and fails with [`RepoError::Unavailable`].
+    pub(crate) async fn run<T, F, C>(&self, call: F) -> Result<T, RepoError>
+    where
+        F: Fn() -> C,
+        C: Future<Output = Result<T, RepoError>>,
+    {
+        let deadline = Instant::now() + self.limit;
+        let mut attempt = 1;
+        loop {
+            let mut answer = pin!(call());
+            // Goes before the call does, which then gives its connection back.
+            let mut cut = Cut { calls: self, short: true };
+            let answered = timeout_at(deadline, &mut answer).await;
+            cut.short = answered.is_err();
+            match answered {
+                Err(elapsed) => return Err(RepoError::Unavailable(elapsed.into())),
+                Ok(Err(error)) if attempt < ATTEMPTS && is_deadlock(&error) => {
+                    sleep(Duration::from_millis(u64::from(attempt))).await;
+                    attempt += 1;
+                }
+                Ok(result) => return result,
+            }
+        }
+    }
+
+    /// Mistrusts connections from now on.
+    fn suspect(&self) {
+        *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn suspicious(&self) -> bool {
+        let silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        silence.is_some_and(|since| since.elapsed() < SUSPICION)
+    }
+}
+
+/// Notices that a call is dropped in the middle, by its own limit or by its caller: what its connection hears next may
+/// be the answer to another question, or nothing.
+struct Cut<'c> {
+    calls: &'c Calls,
+    short: bool,
+}
+
+impl Drop for Cut<'_> {
+    fn drop(&mut self) {
+        if self.short {
+            self.calls.suspect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_into_nowhere_ends() {
+        let calls = Calls::new(&PoolConfig::default());
+        assert!(!calls.suspicious());
+        let result: Result<(), _> = calls.run(std::future::pending).await;
+        assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
+        assert!(calls.suspicious());
+        tokio::time::advance(SUSPICION).await;
+        assert!(!calls.suspicious());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_its_caller_drops_is_noticed() {
+        let calls = Calls::new(&PoolConfig::default());
+        calls.run(async || Ok(())).await.unwrap();
+        assert!(!calls.suspicious());
+        drop(timeout(Duration::ZERO, calls.run(std::future::pending::<Result<(), RepoError>>)).await);
+        assert!(calls.suspicious());
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_is_no_deadlock_is_not_repeated() {
+        let made = AtomicU32::new(0);
+        let call = || async {
+            made.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(RepoError::Conflict)
+        };
+        let result = Calls::new(&PoolConfig::default()).run(call).await;
+        assert!(matches!(result, Err(RepoError::Conflict)), "{result:?}");
+        assert_eq!(made.into_inner(), 1);
+    }
+}

@@ -1,0 +1,171 @@
+//! Limits, outages and secrets.
+
+use std::error::Error;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use kennel_core::RepoError;
+use kennel_storage::{Connections, PoolConfig};
+use kennel_testkit::{FaultProxy, Mode, TestDatabase};
+use tokio::sync::Barrier;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::server::{Pause, Server, opened};
+
+const LONG: Duration = Duration::from_mins(1);
+
+fn unavailable<T>(result: &Result<T, RepoError>) -> bool {
+    matches!(result, Err(RepoError::Unavailable(_)))
+}
+
+/// Limits so short that a test can wait for them.
+fn short() -> PoolConfig {
+    PoolConfig {
+        acquire_timeout_ms: 500,
+        statement_timeout_ms: 1_000,
+        max_connections: NonZeroU32::MIN.saturating_add(2),
+    }
+}
+
+/// A database with its tables, reached by way of a proxy.
+async fn behind_proxy<S: Server>(home: &TestDatabase) -> (S, FaultProxy) {
+    opened::<S>(home).await.database().close().await;
+    let proxy = FaultProxy::new(home.server()).await;
+    (S::open(home.dsn_by(proxy.address()), short()).await.unwrap(), proxy)
+}
+
+async fn comes_back<S: Server>(server: &S) {
+    let answers = async {
+        while server.put(1, 1).await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LONG, answers).await.unwrap();
+    server.database().ping().await.unwrap();
+}
+
+pub(crate) async fn connections_are_limited_and_counted<S: Server>(home: &TestDatabase) {
+    opened::<S>(home).await.database().close().await;
+    let server = S::open(home.dsn(), short()).await.unwrap();
+    let held = [server.begin().await.unwrap(), server.begin().await.unwrap(), server.begin().await.unwrap()];
+    assert_eq!(server.database().connections(), Connections { idle: 0, used: 3 });
+    assert!(unavailable(&server.begin().await));
+    assert!(unavailable(&server.database().ping().await));
+    drop(held);
+    server.database().ping().await.unwrap();
+}
+
+pub(crate) async fn a_lock_that_is_held_too_long_is_unavailable<S: Server>(home: &TestDatabase) {
+    let holder = opened::<S>(home).await;
+    holder.put(1, 1).await.unwrap();
+    let mut write = holder.begin().await.unwrap();
+    S::add(&mut write, 1, 1).await.unwrap();
+    let waiter = S::open(home.dsn(), short()).await.unwrap();
+    let result = timeout(LONG, waiter.put(1, 1)).await.unwrap();
+    assert!(unavailable(&result), "{result:?}");
+    S::commit(write).await.unwrap();
+    waiter.put(1, 1).await.unwrap();
+    assert_eq!(waiter.get(1).await.unwrap(), 3);
+}
+
+pub(crate) async fn a_server_that_goes_away_is_unavailable_until_it_is_back<S: Server>(home: &TestDatabase) {
+    let (server, proxy) = behind_proxy::<S>(home).await;
+    server.put(1, 1).await.unwrap();
+    let mut write = server.begin().await.unwrap();
+    S::add(&mut write, 2, 1).await.unwrap();
+    proxy.set(Mode::Drop);
+    let results = [S::commit(write).await, server.put(1, 1).await, server.database().ping().await];
+    assert!(results.iter().all(unavailable), "{results:?}");
+    proxy.set(Mode::Pass);
+    comes_back(&server).await;
+}
+
+pub(crate) async fn a_server_that_falls_silent_is_unavailable_until_it_answers<S: Server>(home: &TestDatabase) {
+    let (server, proxy) = behind_proxy::<S>(home).await;
+    server.put(1, 1).await.unwrap();
+    proxy.set(Mode::BlackHole);
+    let started = Instant::now();
+    let database = server.database();
+    let calls = (server.put(1, 1), server.put(2, 1), server.put(3, 1), database.ping());
+    let results = tokio::join!(calls.0, calls.1, calls.2, calls.3);
+    let results = [results.0, results.1, results.2, results.3];
+    assert!(results.iter().all(unavailable), "{results:?}");
+    assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
+    proxy.set(Mode::Pass);
+    comes_back(&server).await;
+}
+
+pub(crate) async fn a_closed_database_is_unavailable<S: Server>(home: &TestDatabase) {
+    let server = opened::<S>(home).await;
+    server.database().ping().await.unwrap();
+    server.database().close().await;
+    assert!(unavailable(&server.database().ping().await));
+    assert!(unavailable(&server.put(1, 1).await));
+    assert_eq!(server.database().connections(), Connections::default());
+}
+
+pub(crate) async fn a_server_that_is_not_there_is_unavailable<S: Server>(home: &TestDatabase) {
+    let proxy = FaultProxy::new(home.server()).await;
+    let dsn = home.dsn_by(proxy.address());
+    drop(proxy);
+    let result = timeout(LONG, S::open(dsn, short())).await.unwrap();
+    assert!(unavailable(&result.map(drop)));
+}
+
+pub(crate) async fn passwords_are_never_shown<S: Server>(home: &TestDatabase) {
+    let dsn = home.dsn().replace("kennel:kennel@", "kennel:hunter2@");
+    let mut shown = Vec::new();
+    let refused = S::open(dsn.clone(), short()).await.map(drop).unwrap_err();
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&refused);
+    while let Some(error) = cause {
+        shown.push(format!("{error} {error:?}"));
+        cause = error.source();
+    }
+    let open = opened::<S>(home).await;
+    shown.push(S::show(&open));
+    for text in shown {
+        assert!(!text.contains("hunter2") && !text.contains("kennel:kennel"), "{text}");
+    }
+}
+
+/// Lets the first two pass only together, so that both are in the middle of their transactions.
+struct Meeting(Barrier, std::sync::atomic::AtomicU32);
+
+#[async_trait::async_trait]
+impl Pause for Meeting {
+    async fn pause(&self) {
+        if self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 {
+            self.0.wait().await;
+        }
+    }
+}
+
+pub(crate) async fn calls_in_a_deadlock_all_come_through<S: Server>(home: &TestDatabase) {
+    let server = opened::<S>(home).await;
+    server.put(1, 0).await.unwrap();
+    server.put(2, 0).await.unwrap();
+    let meeting = Meeting(Barrier::new(2), 0.into());
+    let both = tokio::join!(server.add_two(1, 2, &meeting), server.add_two(2, 1, &meeting));
+    both.0.unwrap();
+    both.1.unwrap();
+    assert_eq!((server.get(1).await.unwrap(), server.get(2).await.unwrap()), (2, 2));
+    assert!(meeting.1.into_inner() > 2, "one of the two was made again");
+}
+
+pub(crate) async fn a_dropped_call_leaves_the_connection_usable<S: Server>(home: &TestDatabase) {
+    opened::<S>(home).await.put(1, 0).await.unwrap();
+    let one = PoolConfig { max_connections: NonZeroU32::MIN, ..PoolConfig::default() };
+    let server = S::open(home.dsn(), one).await.unwrap();
+    for polls in 0..40 {
+        let mut call = Box::pin(server.put(1, 1));
+        for _ in 0..polls {
+            if futures_util::poll!(&mut call).is_ready() {
+                break;
+            }
+            sleep(Duration::from_micros(50)).await;
+        }
+    }
+    let before = server.get(1).await.unwrap();
+    server.put(1, 1).await.unwrap();
+    assert_eq!(server.get(1).await.unwrap(), before + 1);
+}

@@ -1,0 +1,124 @@
+//! MySQL and `MariaDB`.
+
+use std::sync::Arc;
+
+use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError};
+use kennel_storage::mysql::{
+    EVENTS, Mysql, MysqlConfig, MysqlDeadLetters, MysqlMigrator, MysqlOutbox, Write, classify,
+};
+use kennel_storage::{Database, Migration, Migrator, PoolConfig};
+use kennel_testkit::TestDatabase;
+
+use crate::server::{Pause, Server};
+
+const TABLE: Migration = Migration {
+    version: 2,
+    name: "0002_table",
+    up: "CREATE TABLE IF NOT EXISTS t (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)",
+    down: "DROP TABLE IF EXISTS t",
+};
+
+const HALF: Migration =
+    Migration { version: 3, name: "0003_half", up: "CREATE TABLE IF NOT EXISTS half (n BIGINT)", down: "" };
+
+impl Server for Mysql {
+    type Write = Write;
+    const STEPS: &'static [Migration] = &[EVENTS, TABLE];
+    const CHANGED: &'static [Migration] = &[EVENTS, Migration { up: "SELECT 1", ..TABLE }];
+    const BROKEN: &'static [Migration] = &[
+        EVENTS,
+        TABLE,
+        Migration { up: "CREATE TABLE IF NOT EXISTS half (n BIGINT); CREATE TABLE t (n BIGINT)", ..HALF },
+    ];
+    const MENDED: &'static [Migration] = &[EVENTS, TABLE, HALF];
+
+    async fn home() -> Option<TestDatabase> {
+        TestDatabase::mysql().await
+    }
+
+    async fn open(dsn: String, pool: PoolConfig) -> Result<Self, RepoError> {
+        Self::open(&MysqlConfig { pool, ..MysqlConfig::at(dsn) }).await
+    }
+
+    fn database(&self) -> Arc<dyn Database> {
+        Arc::new(self.clone())
+    }
+
+    fn migrator(&self, steps: &'static [Migration]) -> Arc<dyn Migrator> {
+        Arc::new(MysqlMigrator::new(self.clone(), steps))
+    }
+
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(MysqlOutbox::new(self.clone()))
+    }
+
+    fn letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>) {
+        let letters = Arc::new(MysqlDeadLetters::new(self.clone()));
+        (Arc::<MysqlDeadLetters>::clone(&letters), letters)
+    }
+
+    async fn tables(&self) -> Vec<String> {
+        let sql = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY table_name";
+        let tables: Vec<(String,)> = sqlx::query_as(sql).fetch_all(self.pool()).await.unwrap();
+        tables.into_iter().map(|(name,)| name).collect()
+    }
+
+    async fn begin(&self) -> Result<Write, RepoError> {
+        self.write().await
+    }
+
+    async fn add(write: &mut Write, id: i64, n: i64) -> Result<(), RepoError> {
+        let add = "INSERT INTO t VALUES (?, ?) ON DUPLICATE KEY UPDATE n = n + VALUES(n)";
+        sqlx::query(add).bind(id).bind(n).execute(write.connection()).await.map_err(classify)?;
+        Ok(())
+    }
+
+    async fn append(write: &mut Write, events: &[Event]) -> Result<(), RepoError> {
+        write.append(events).await
+    }
+
+    async fn commit(write: Write) -> Result<(), RepoError> {
+        write.commit().await
+    }
+
+    async fn get_in(write: &mut Write, id: i64) -> Result<i64, RepoError> {
+        let get = sqlx::query_as("SELECT n FROM t WHERE id = ?").bind(id);
+        let (n,) = get.fetch_one(write.connection()).await.map_err(classify)?;
+        Ok(n)
+    }
+
+    fn show(&self) -> String {
+        format!("{self:?}")
+    }
+
+    async fn get(&self, id: i64) -> Result<i64, RepoError> {
+        let get = || async {
+            let get = sqlx::query_as("SELECT n FROM t WHERE id = ?").bind(id);
+            let (n,) = get.fetch_one(self.pool()).await.map_err(classify)?;
+            Ok(n)
+        };
+        self.run(get).await
+    }
+
+    async fn add_two(&self, first: i64, second: i64, pause: &(dyn Pause + Sync)) -> Result<(), RepoError> {
+        let add = || async {
+            let mut write = self.write().await?;
+            <Self as Server>::add(&mut write, first, 1).await?;
+            pause.pause().await;
+            <Self as Server>::add(&mut write, second, 1).await?;
+            write.commit().await
+        };
+        self.run(add).await
+    }
+
+    async fn put(&self, id: i64, n: i64) -> Result<(), RepoError> {
+        let put = || async {
+            let mut write = self.write().await?;
+            <Self as Server>::add(&mut write, id, n).await?;
+            write.commit().await
+        };
+        self.run(put).await
+    }
+}
+
+crate::server_cases!(Mysql);

@@ -1,0 +1,83 @@
+//! What the cases need of a server.
+
+use std::sync::Arc;
+
+use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError, Timestamp};
+use kennel_storage::{Database, Migration, Migrator, PoolConfig};
+use kennel_testkit::TestDatabase;
+use uuid::Uuid;
+
+/// A database on a server, and the few statements that the cases make.
+pub(crate) trait Server: Clone + Send + Sync + Sized + 'static {
+    /// A transaction.
+    type Write: Send;
+    /// The steps of a schema with events and a table `t` of rows `(id, n)`.
+    const STEPS: &'static [Migration];
+    /// The second step with other statements.
+    const CHANGED: &'static [Migration];
+    /// A third step that fails in its second statement.
+    const BROKEN: &'static [Migration];
+    /// The third step as it should have been.
+    const MENDED: &'static [Migration];
+
+    async fn home() -> Option<TestDatabase>;
+    async fn open(dsn: String, pool: PoolConfig) -> Result<Self, RepoError>;
+    fn database(&self) -> Arc<dyn Database>;
+    fn migrator(&self, steps: &'static [Migration]) -> Arc<dyn Migrator>;
+    fn outbox(&self) -> Arc<dyn Outbox>;
+    fn letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>);
+    /// The tables there are.
+    async fn tables(&self) -> Vec<String>;
+
+    async fn begin(&self) -> Result<Self::Write, RepoError>;
+    /// Adds to `n` of a row, which is made when missing.
+    async fn add(write: &mut Self::Write, id: i64, n: i64) -> Result<(), RepoError>;
+    async fn append(write: &mut Self::Write, events: &[Event]) -> Result<(), RepoError>;
+    async fn commit(write: Self::Write) -> Result<(), RepoError>;
+    /// `n` of a row, as the transaction sees it.
+    async fn get_in(write: &mut Self::Write, id: i64) -> Result<i64, RepoError>;
+    /// What it prints as.
+    fn show(&self) -> String;
+    /// `n` of a row, read outside of transactions.
+    async fn get(&self, id: i64) -> Result<i64, RepoError>;
+    /// [`Server::add`] to two rows, within the database's limits; `pause` comes between the two.
+    async fn add_two(&self, first: i64, second: i64, pause: &(dyn Pause + Sync)) -> Result<(), RepoError>;
+    /// [`Server::add`] in a transaction of its own, within the database's limits.
+    async fn put(&self, id: i64, n: i64) -> Result<(), RepoError>;
+}
+
+/// Something to wait for in the middle of a transaction.
+#[async_trait::async_trait]
+pub(crate) trait Pause {
+    async fn pause(&self);
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_007).unwrap()
+}
+
+pub(crate) fn event(number: u128, key: &str) -> Event {
+    Event {
+        id: Uuid::from_u128(number),
+        name: "t.changed".to_owned(),
+        source: "/t".to_owned(),
+        topic: "t.events".to_owned(),
+        key: key.to_owned(),
+        time: now(),
+        data: "{}".into(),
+        trace: None,
+    }
+}
+
+/// Opens the database of a test and makes its tables.
+pub(crate) async fn opened<S: Server>(home: &TestDatabase) -> S {
+    let server = S::open(home.dsn(), PoolConfig::default()).await.unwrap();
+    server.migrator(S::STEPS).up(now()).await.unwrap();
+    server
+}
+
+pub(crate) async fn tell<S: Server>(server: &S, events: &[Event]) {
+    let mut write = server.begin().await.unwrap();
+    S::append(&mut write, events).await.unwrap();
+    S::commit(write).await.unwrap();
+}

@@ -1,0 +1,135 @@
+//! Databases on real servers, one for each test, that go away with it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kennel_core::{IdSource as _, UuidV7};
+use sqlx::{AssertSqlSafe, Connection};
+use url::Url;
+
+use crate::Backend;
+
+/// An empty database of its own. It is dropped with the value, also when the test fails.
+pub struct TestDatabase {
+    kind: Kind,
+    server: Url,
+    name: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    #[cfg(feature = "postgres")]
+    Postgres,
+    #[cfg(feature = "mysql")]
+    Mysql,
+}
+
+impl TestDatabase {
+    /// One on the server of `TEST_POSTGRES_DSN`; `None` when there is no such server.
+    ///
+    /// # Panics
+    /// When the server is required and missing, or does not make a database.
+    #[cfg(feature = "postgres")]
+    pub async fn postgres() -> Option<Self> {
+        Some(Self::make(Kind::Postgres, &Backend::Postgres.address()?).await)
+    }
+
+    /// One on the server of `TEST_MYSQL_DSN`; `None` when there is no such server.
+    ///
+    /// # Panics
+    /// When the server is required and missing, or does not make a database.
+    #[cfg(feature = "mysql")]
+    pub async fn mysql() -> Option<Self> {
+        Some(Self::make(Kind::Mysql, &Backend::MySql.address()?).await)
+    }
+
+    async fn make(kind: Kind, server: &str) -> Self {
+        let server = Url::parse(server).expect("the server's address is a URL");
+        let database = Self { kind, server, name: format!("kennel_test_{}", UuidV7.next().simple()) };
+        let create = format!("CREATE DATABASE {}", database.name);
+        database.execute(create).await.expect("the server makes a database");
+        database
+    }
+
+    async fn execute(&self, sql: String) -> Result<(), sqlx::Error> {
+        match self.kind {
+            #[cfg(feature = "postgres")]
+            Kind::Postgres => run::<sqlx::PgConnection>(self.server.as_str(), sql).await,
+            #[cfg(feature = "mysql")]
+            Kind::Mysql => run::<sqlx::MySqlConnection>(self.server.as_str(), sql).await,
+        }
+    }
+
+    /// Where it is.
+    pub fn dsn(&self) -> String {
+        self.at(&self.name).into()
+    }
+
+    /// Where it is by way of a proxy on loopback.
+    ///
+    /// # Panics
+    /// When the server's address cannot take a port.
+    pub fn dsn_by(&self, proxy: SocketAddr) -> String {
+        let mut dsn = self.at(&self.name);
+        dsn.set_ip_host(proxy.ip()).expect("the address of a server has a host");
+        dsn.set_port(Some(proxy.port())).expect("the address of a server has a port");
+        dsn.into()
+    }
+
+    /// The server's own address.
+    ///
+    /// # Panics
+    /// When the address is not one of a host and a port.
+    pub fn server(&self) -> SocketAddr {
+        let default = || match self.kind {
+            #[cfg(feature = "postgres")]
+            Kind::Postgres => Some(5432),
+            #[cfg(feature = "mysql")]
+            Kind::Mysql => Some(3306),
+        };
+        let addresses = self.server.socket_addrs(default).expect("the server's host is known");
+        addresses[0]
+    }
+
+    fn at(&self, database: &str) -> Url {
+        let mut dsn = self.server.clone();
+        dsn.set_path(database);
+        dsn
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let force = match self.kind {
+            #[cfg(feature = "postgres")]
+            Kind::Postgres => " WITH (FORCE)",
+            #[cfg(feature = "mysql")]
+            Kind::Mysql => "",
+        };
+        let sql = format!("DROP DATABASE IF EXISTS {}{force}", self.name);
+        // A test's runtime may be on its way out, so this takes one of its own.
+        let dropped = std::thread::scope(|scope| {
+            let drop_it = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let limited = async { tokio::time::timeout(Duration::from_secs(10), self.execute(sql)).await };
+                runtime.block_on(limited).map_err(std::io::Error::other)?.map_err(std::io::Error::other)
+            };
+            scope.spawn(drop_it).join()
+        });
+        if !matches!(dropped, Ok(Ok(()))) {
+            eprintln!("database {} is left behind: {dropped:?}", self.name);
+        }
+    }
+}
+
+async fn run<C>(server: &str, sql: String) -> Result<(), sqlx::Error>
+where
+    C: Connection,
+    for<'c> &'c mut C: sqlx::Executor<'c>,
+{
+    use sqlx::Executor as _;
+
+    let mut connection = C::connect(server).await?;
+    connection.execute(AssertSqlSafe(sql)).await?;
+    connection.close().await
+}

@@ -1,0 +1,3 @@
+DROP TABLE imports;
+DROP TABLE idempotency_keys;
+DROP TABLE dogs;
