@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Event, Group, Publisher, Subscriber, Subscription};
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, Outcome};
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, Outcome, names};
 use kennel_telemetry::propagation;
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
@@ -27,9 +27,9 @@ pub struct BrokerMetrics {
 impl BrokerMetrics {
     /// Registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let published = Opts::new("broker_published_total", "Events published by outcome");
+        let published = Opts::new(names::BROKER_PUBLISHED, "Events published by outcome");
         let duration = HistogramOpts::new(
-            "broker_publish_duration_seconds",
+            names::BROKER_PUBLISH_DURATION,
             "Time until the broker had a batch durably; inside the process, until it was dealt with",
         );
         let duration = duration.buckets(LATENCY_BUCKETS.to_vec());
