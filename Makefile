@@ -61,9 +61,10 @@ bench: tools ## Run the benchmarks and print their ratios
 docs: tools ## Build the API documentation of the crates
 	$(CARGO) doc --workspace --no-deps
 
-generate: tools ## Write the generated files anew: api/, docs/configuration.md, protobuf code
+generate: tools ## Write the generated files anew: api/, docs/configuration.md, protobuf code, dashboards and rules in infra/
 	UPDATE=1 $(CARGO) test -q -p kennel-proto --test generated
 	UPDATE=1 $(CARGO) test -q -p dogs --lib contracts
+	UPDATE=1 $(CARGO) test -q -p kennel-dashboards --test generated committed
 
 migrate-up: tools ## Bring the database to the newest schema
 	$(CARGO) run -q -p dogs -- migrate up
