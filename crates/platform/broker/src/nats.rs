@@ -28,6 +28,7 @@ mod feed;
 mod leases;
 mod letters;
 mod listener;
+mod pull;
 mod wire;
 
 use std::collections::{HashMap, HashSet};

@@ -43,6 +43,7 @@ macro_rules! server_cases {
         pages_through_dead_letters
         tells_its_lag
         gives_a_first_group_what_came_before
+        goes_on_behind_what_is_no_event
     } };
 }
 pub(crate) use server_cases;
@@ -388,4 +389,25 @@ pub(crate) async fn gives_a_first_group_what_came_before<H: Home>(home: &H) {
     }
     let first = |number| found.iter().position(|found| *found == number).unwrap();
     assert!(first(1) < first(2) && found.contains(&3), "{found:?}");
+}
+
+pub(crate) async fn goes_on_behind_what_is_no_event<H: Home>(home: &H) {
+    let (broker, _) = home.open(None).await;
+    let (mut group, mut listener) = (join(&broker).await, broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap());
+    home.send_rubbish().await;
+    publish(&broker, &(1..=40).map(|number| event(number, &format!("k{number}"))).collect::<Vec<_>>()).await;
+    for subscription in [&mut group, &mut listener] {
+        let (mut events, mut corrupt) = (BTreeSet::new(), 0);
+        while events.len() < 40 || corrupt < 1 {
+            match timeout(PATIENCE, subscription.next()).await.unwrap().unwrap() {
+                Ok(delivery) => {
+                    assert!(events.insert(delivery.event.id));
+                    delivery.ack().await.unwrap();
+                }
+                Err(BrokerError::Corrupt(_)) => corrupt += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(timeout(Duration::from_millis(100), group.next()).await.is_err(), "it is told once");
 }

@@ -33,6 +33,9 @@ trait Home: Send + Sized + 'static {
 
     /// A broker of this corner, which finds the server at `address`, or where it is.
     async fn open(&self, address: Option<SocketAddr>) -> (Arc<dyn Broker>, Arc<dyn DeadLetters>);
+
+    /// Sends what is no event to the first partition of [`TOPIC`].
+    async fn send_rubbish(&self);
 }
 
 /// `url` with another place to find the server.

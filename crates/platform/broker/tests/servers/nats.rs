@@ -11,7 +11,7 @@ use kennel_broker::nats::{NatsBroker, NatsConfig};
 use kennel_core::{DeadLetters, IdSource as _, SystemClock, UuidV7};
 use kennel_testkit::Backend;
 
-use crate::{Home, IN_FLIGHT, moved, place};
+use crate::{Home, IN_FLIGHT, TOPIC, moved, place};
 
 /// Streams of one prefix, removed with the value.
 struct NatsHome {
@@ -42,6 +42,12 @@ impl Home for NatsHome {
         let broker = NatsBroker::connect(&config, in_flight, Arc::new(SystemClock)).await.unwrap();
         let letters = broker.dead_letters();
         (Arc::new(broker), Arc::new(letters))
+    }
+
+    async fn send_rubbish(&self) {
+        let jetstream = async_nats::jetstream::new(async_nats::connect(&self.url).await.unwrap());
+        let subject = format!("{}.topic.{}.0", self.config.prefix, TOPIC.replace('.', "_"));
+        jetstream.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
     }
 }
 

@@ -9,8 +9,8 @@ use kennel_broker::Broker;
 use kennel_broker::rabbitmq::{RabbitBroker, RabbitConfig};
 use kennel_core::{DeadLetters, IdSource as _, SystemClock, UuidV7};
 use kennel_testkit::Backend;
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
-use lapin::{Connection, ConnectionProperties};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
 
 use crate::{Home, IN_FLIGHT, TOPIC, moved, place};
 
@@ -44,6 +44,17 @@ impl Home for RabbitHome {
         let broker = RabbitBroker::connect(&config, in_flight, Arc::new(SystemClock)).unwrap();
         let letters = broker.dead_letters();
         (Arc::new(broker), Arc::new(letters))
+    }
+
+    async fn send_rubbish(&self) {
+        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let exchange = format!("{}.topic.{}", self.config.prefix, TOPIC.replace('.', "_"));
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let sent = channel.basic_publish(exchange.into(), "0".into(), options, b"rubbish", properties).await;
+        assert!(sent.unwrap().await.unwrap().is_ack());
+        connection.close(200, "done".into()).await.unwrap();
     }
 }
 
