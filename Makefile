@@ -2,12 +2,26 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 ARGS ?=
+# nats, kafka, rabbitmq, or memory for none.
+BROKER ?= nats
+COMPOSE ?= docker compose
+# Empty for a Compose that does not know it (before 2.1).
+WAIT ?= --wait
+
+KENNEL := $(COMPOSE) -p kennel --env-file .env-docker -f docker/compose.yml
+KENNEL_TEST := $(COMPOSE) -p kennel-test --env-file .env-docker -f docker/compose.test.yml
+# The broker as a Cargo feature and as a Compose file; memory is neither.
+PART := $(filter-out memory,$(BROKER))
+STACK = $(KENNEL) -f docker/compose.$(STORE).yml $(PART:%=-f docker/compose.%.yml)
+EVERYTHING := $(KENNEL) $(patsubst %,-f docker/compose.%.yml,postgres mysql clickhouse nats kafka rabbitmq) --profile app
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run release test lint fmt bench docs generate migrate-up migrate-down migrate-status clean
+.PHONY: help tools run release test test-services test-quick test-load lint fmt bench docs generate \
+	migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
+	run-pg run-mysql run-ch down down-clean ps logs bucket-create
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools: # What every other target needs; says how to get what is missing
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing; install it with: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"; exit 1; }
@@ -21,6 +35,16 @@ release: tools ## Build target/release/dogs
 
 test: tools ## Run every test that needs no server
 	$(CARGO) test --workspace
+
+test-services: tools engine ## Run every test, against real servers too: starts docker/compose.test.yml and takes it down again
+	$(KENNEL_TEST) up -d $(WAIT)
+	docker/against tests $(CARGO) test --workspace --all-features; result=$$?; $(KENNEL_TEST) down -v; exit $$result
+
+test-quick: tools ## Put a running service under light load for 5 seconds and print a summary
+	$(CARGO) run -q -p dogs --example load -- --seconds 5 --workers 4 $(ARGS)
+
+test-load: tools ## Put a running service under load for 30 seconds and print a summary
+	$(CARGO) run -q -p dogs --example load -- --seconds 30 --workers 32 $(ARGS)
 
 lint: tools ## Check formatting, lints and documentation as CI does
 	$(CARGO) fmt --all --check
@@ -37,9 +61,10 @@ bench: tools ## Run the benchmarks and print their ratios
 docs: tools ## Build the API documentation of the crates
 	$(CARGO) doc --workspace --no-deps
 
-generate: tools ## Write the generated files anew: api/, docs/configuration.md, protobuf code
+generate: tools ## Write the generated files anew: api/, docs/configuration.md, protobuf code, dashboards and rules in infra/
 	UPDATE=1 $(CARGO) test -q -p kennel-proto --test generated
 	UPDATE=1 $(CARGO) test -q -p dogs --lib contracts
+	UPDATE=1 $(CARGO) test -q -p kennel-dashboards --test generated committed
 
 migrate-up: tools ## Bring the database to the newest schema
 	$(CARGO) run -q -p dogs -- migrate up
@@ -49,6 +74,39 @@ migrate-down: tools ## Take the newest migration back
 
 migrate-status: tools ## Show which migrations are applied
 	$(CARGO) run -q -p dogs -- migrate status
+
+up-pg run-pg full-pg: STORE := postgres
+up-mysql run-mysql full-mysql: STORE := mysql
+up-ch run-ch full-ch: STORE := clickhouse
+
+engine: # What runs the containers
+	@$(COMPOSE) version >/dev/null 2>&1 || { echo "Docker with Compose is missing; see https://docs.docker.com/engine/install"; exit 1; }
+
+up-pg up-mysql up-ch: engine ## Start a store, the broker (BROKER=nats), Redis, MinIO and telemetry; not the service
+	$(STACK) --profile app rm -sf dogs
+	SCRAPE=host $(STACK) up -d --build --remove-orphans $(WAIT)
+
+run-pg run-mysql run-ch: run-%: tools up-% ## The same, with the service run from here
+	docker/against $(STORE) $(BROKER) $(CARGO) run -p dogs --features $(STORE),redis,s3$(PART:%=,%) -- serve $(ARGS)
+
+full-pg full-mysql full-ch: engine ## The same, with the service in a container of its own
+	$(STACK) --profile app up -d --build --remove-orphans $(WAIT)
+	@echo "gallery http://localhost:8080   metrics http://localhost:9090/metrics   Grafana http://localhost:3000"
+
+ps: engine ## Show the containers and their health
+	$(EVERYTHING) ps
+
+logs: engine ## Follow the logs; of one container with ARGS=dogs
+	$(EVERYTHING) logs -f --tail=100 $(ARGS)
+
+bucket-create: engine ## Make the bucket of the pictures, should it be gone
+	. ./.env-docker && $(EVERYTHING) exec -T minio mc --quiet mb --ignore-existing "local/$$S3_STORAGE_BUCKET"
+
+down: engine ## Stop and remove the containers; the data stays
+	$(EVERYTHING) down --remove-orphans
+
+down-clean: engine ## Stop and remove the containers and their data
+	$(EVERYTHING) down --remove-orphans -v
 
 clean: ## Remove what was built and the local data
 	$(CARGO) clean

@@ -1,6 +1,7 @@
 //! Puts the service together: the only place, beside the `connect.rs` of each port, that knows which parts there are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
@@ -8,9 +9,9 @@ use dogs_domain::service::Ports;
 use dogs_domain::{DogService, DogSource, events};
 use dogs_storages::{Cached, Stores};
 use kennel_app::{App, Check, Component, Health, Only, Options, Phase, Stop};
-use kennel_broker::{Broker, BrokerMetrics};
+use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
 use kennel_cache::{CacheMetrics, Typed};
-use kennel_core::{BoxError, Clock, IdSource, ObjectStore, Publisher, Subscriber, SystemClock, UuidV7};
+use kennel_core::{BoxError, Clock, DeadLetters, IdSource, ObjectStore, Publisher, Subscriber, SystemClock, UuidV7};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
 use kennel_objects::ObjectMetrics;
@@ -34,6 +35,9 @@ pub const BUILD: BuildInfo =
 /// The components that `serve --only` can pick; the others run beside whichever is picked.
 pub const SELECTABLE: [&str; 5] = ["http", "grpc", "sys", "relay", "thumbnailer"];
 
+/// How often the broker is asked how far its groups are behind.
+const LAG_EVERY: Duration = Duration::from_secs(5);
+
 /// The service with everything it stands on, connected. The command line uses it as it is; `serve` runs its [`App`].
 pub struct Wiring {
     /// What it was made from.
@@ -44,11 +48,13 @@ pub struct Wiring {
     pub stores: Stores,
     /// The one clock.
     pub clock: Arc<dyn Clock>,
+    /// What consumer groups gave up on: with the broker, or else with the store.
+    pub dead_letters: Arc<dyn DeadLetters>,
     ids: Arc<dyn IdSource>,
     registry: Registry,
     cached: Arc<Cached>,
     objects: Arc<dyn ObjectStore>,
-    broker: Arc<dyn Broker>,
+    broker: Arc<kennel_broker::Metered>,
 }
 
 impl Wiring {
@@ -68,9 +74,11 @@ impl Wiring {
         let objects: Arc<dyn ObjectStore> =
             Arc::new(kennel_objects::Metered::new(objects, ObjectMetrics::register(&registry)?));
         let sink = Arc::clone(&stores.dead_letter_sink);
-        let broker = kennel_broker::connect(&settings.broker.broker(), sink, Arc::clone(&clock)).await?;
+        let Connected { broker, dead_letters } =
+            kennel_broker::connect(&settings.broker(), sink, Arc::clone(&clock)).await?;
+        let dead_letters = dead_letters.unwrap_or_else(|| Arc::clone(&stores.dead_letters));
         let metered = kennel_broker::Metered::new(broker, BrokerMetrics::register(&registry)?, &[events::TOPIC]);
-        let broker: Arc<dyn Broker> = Arc::new(metered);
+        let broker = Arc::new(metered);
         let source = source(&settings, &registry)?;
         let ports = Ports {
             repo: Arc::<Cached>::clone(&cached),
@@ -81,7 +89,7 @@ impl Wiring {
             trace: propagation::current,
         };
         let service = DogService::new(ports, settings.objects.picture_limit.0);
-        Ok(Self { settings, service, stores, clock, ids, registry, cached, objects, broker })
+        Ok(Self { settings, service, stores, clock, dead_letters, ids, registry, cached, objects, broker })
     }
 
     /// Fails when the schema is older than this build, or has been changed since.
@@ -110,6 +118,8 @@ impl Wiring {
             .health(health.clone())
             .component(StoreDriver(self.stores.clone()))
             .component(health.readiness())
+            .component(BrokerDriver(Arc::clone(&self.broker)))
+            .component(LagWatch::new(Arc::clone(&self.broker), LAG_EVERY))
             .component(feed.clone())
             .component(Invalidator::new(feed.clone(), Arc::clone(&self.cached)))
             .component(Housekeeper::new(
@@ -156,7 +166,7 @@ impl Wiring {
     }
 
     fn subscriber(&self) -> Arc<dyn Subscriber> {
-        Arc::<dyn Broker>::clone(&self.broker)
+        Arc::<kennel_broker::Metered>::clone(&self.broker)
     }
 
     fn feed(&self, consumed: &ConsumerMetrics) -> Feed {
@@ -177,7 +187,7 @@ impl Wiring {
 
     fn relay(&self) -> Result<Relay, prometheus::Error> {
         let outbox = Arc::clone(&self.stores.outbox);
-        let publisher: Arc<dyn Publisher> = Arc::<dyn Broker>::clone(&self.broker);
+        let publisher: Arc<dyn Publisher> = Arc::<kennel_broker::Metered>::clone(&self.broker);
         let metrics = RelayMetrics::register(&self.registry)?;
         let holder = self.ids.next();
         let config = self.settings.outbox.relay(self.batches_in_flight());
@@ -253,5 +263,25 @@ struct ObjectCheck(Arc<dyn ObjectStore>);
 impl Check for ObjectCheck {
     async fn check(&self) -> Result<(), BoxError> {
         Ok(self.0.ping().await?)
+    }
+}
+
+/// Closes the broker after everything that uses it has stopped.
+struct BrokerDriver(Arc<kennel_broker::Metered>);
+
+#[async_trait]
+impl Component for BrokerDriver {
+    fn name(&self) -> &'static str {
+        "broker"
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::Driver
+    }
+
+    async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
+        stop.requested().await;
+        self.0.close().await;
+        Ok(())
     }
 }

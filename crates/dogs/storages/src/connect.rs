@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Metered;
 
-#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
-compile_error!("enable at least one storage backend: `sqlite`, `postgres` or `mysql`");
+#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse")))]
+compile_error!("enable at least one storage backend: `sqlite`, `postgres`, `mysql` or `clickhouse`");
 
 /// A store that a build can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ impl Storage {
         Self::Postgres,
         #[cfg(feature = "mysql")]
         Self::Mysql,
+        #[cfg(feature = "clickhouse")]
+        Self::Clickhouse,
     ];
 
     /// Its name, which is that of its feature too.
@@ -119,6 +121,9 @@ pub struct StorageConfig {
     /// Settings of `mysql`.
     #[cfg(feature = "mysql")]
     pub mysql: kennel_storage::mysql::MysqlConfig,
+    /// Settings of `clickhouse`.
+    #[cfg(feature = "clickhouse")]
+    pub clickhouse: kennel_storage::clickhouse::ClickHouseConfig,
 }
 
 #[cfg_attr(not(feature = "sqlite"), expect(clippy::derivable_impls, reason = "SQLite has a default of its own here"))]
@@ -132,6 +137,8 @@ impl Default for StorageConfig {
             postgres: kennel_storage::postgres::PostgresConfig::default(),
             #[cfg(feature = "mysql")]
             mysql: kennel_storage::mysql::MysqlConfig::default(),
+            #[cfg(feature = "clickhouse")]
+            clickhouse: kennel_storage::clickhouse::ClickHouseConfig::default(),
         }
     }
 }
@@ -153,6 +160,10 @@ impl StorageConfig {
         #[cfg(feature = "mysql")]
         if self.storage == Storage::Mysql {
             self.mysql.check(&format!("{path}.mysql"), problems);
+        }
+        #[cfg(feature = "clickhouse")]
+        if self.storage == Storage::Clickhouse {
+            self.clickhouse.check(&format!("{path}.clickhouse"), problems);
         }
     }
 }
@@ -226,6 +237,9 @@ pub async fn connect(config: &StorageConfig) -> Result<Stores, ConnectError> {
         Storage::Postgres => postgres(config).await,
         #[cfg(feature = "mysql")]
         Storage::Mysql => mysql(config).await,
+        #[cfg(feature = "clickhouse")]
+        Storage::Clickhouse => clickhouse(config).await,
+        #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse")))]
         absent => return Err(ConnectError::NotBuilt(absent)),
     };
     opened.map_err(|source| ConnectError::Open { storage, source })
@@ -287,6 +301,28 @@ async fn mysql(config: &StorageConfig) -> Result<Stores, RepoError> {
         dead_letter_sink: letters,
         check: Arc::new(DatabaseCheck(Arc::clone(&database))),
         migrator: Arc::new(MysqlMigrator::new(mysql, crate::MYSQL_MIGRATIONS)),
+        database,
+    })
+}
+
+#[cfg(feature = "clickhouse")]
+async fn clickhouse(config: &StorageConfig) -> Result<Stores, RepoError> {
+    use kennel_storage::clickhouse::{
+        ClickHouse, ClickHouseDeadLetters, ClickHouseInbox, ClickHouseMigrator, ClickHouseOutbox,
+    };
+
+    let clickhouse = ClickHouse::open(&config.clickhouse).await?;
+    let database: Arc<dyn Database> = Arc::new(clickhouse.clone());
+    let letters = Arc::new(ClickHouseDeadLetters::new(clickhouse.clone()));
+    Ok(Stores {
+        storage: Storage::Clickhouse,
+        dogs: Arc::new(crate::ClickHouseDogs::new(clickhouse.clone())),
+        outbox: Arc::new(ClickHouseOutbox::new(clickhouse.clone())),
+        inbox: Arc::new(ClickHouseInbox::new(clickhouse.clone())),
+        dead_letters: Arc::<ClickHouseDeadLetters>::clone(&letters),
+        dead_letter_sink: letters,
+        check: Arc::new(DatabaseCheck(Arc::clone(&database))),
+        migrator: Arc::new(ClickHouseMigrator::new(clickhouse, crate::CLICKHOUSE_MIGRATIONS)),
         database,
     })
 }

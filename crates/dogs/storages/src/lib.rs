@@ -1,6 +1,8 @@
 //! Where dogs are kept: one folder per store, decorators over the port, and [`connect`], which picks.
 
 mod cached;
+#[cfg(feature = "clickhouse")]
+mod clickhouse;
 mod connect;
 mod metered;
 #[cfg(feature = "mysql")]
@@ -11,6 +13,8 @@ mod postgres;
 mod sqlite;
 
 pub use cached::Cached;
+#[cfg(feature = "clickhouse")]
+pub use clickhouse::{ClickHouseDogs, MIGRATIONS as CLICKHOUSE_MIGRATIONS};
 pub use connect::{ConnectError, Storage, StorageConfig, Stores, UnknownStorage, connect};
 pub use metered::Metered;
 #[cfg(feature = "mysql")]

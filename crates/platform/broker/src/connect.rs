@@ -5,11 +5,18 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use kennel_core::{Clock, DeadLetterSink};
+use kennel_core::broker::BrokerError;
+use kennel_core::{Clock, DeadLetterSink, DeadLetters};
 use serde::{Deserialize, Serialize};
 
 use crate::Broker;
+#[cfg(feature = "kafka")]
+use crate::kafka::{KafkaBroker, KafkaConfig};
 use crate::memory::{Limits, MemoryBroker};
+#[cfg(feature = "nats")]
+use crate::nats::{NatsBroker, NatsConfig};
+#[cfg(feature = "rabbitmq")]
+use crate::rabbitmq::{RabbitBroker, RabbitConfig};
 
 /// A broker by its name, as the variable `BROKER` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -31,7 +38,15 @@ impl Backend {
     /// Every broker there is, compiled in or not.
     pub const ALL: &'static [Self] = &[Self::Memory, Self::Nats, Self::Kafka, Self::RabbitMq];
     /// The brokers that this build has.
-    pub const COMPILED_IN: &'static [Self] = &[Self::Memory];
+    pub const COMPILED_IN: &'static [Self] = &[
+        Self::Memory,
+        #[cfg(feature = "nats")]
+        Self::Nats,
+        #[cfg(feature = "kafka")]
+        Self::Kafka,
+        #[cfg(feature = "rabbitmq")]
+        Self::RabbitMq,
+    ];
 
     /// Its name, which is also that of the Cargo feature that compiles it in.
     pub const fn name(self) -> &'static str {
@@ -71,6 +86,33 @@ pub enum ConnectError {
     /// The build lacks it.
     #[error("the broker `{0}` is not compiled in: this build has {built}; build with the feature `{0}`", built = names(Backend::COMPILED_IN))]
     NotCompiledIn(Backend),
+    /// A setting is missing or wrong. Its value is not told: it may be a secret.
+    #[error("the setting `{setting}` of the broker {problem}")]
+    Setting {
+        /// Its name, such as `nats.url`.
+        setting: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The broker refused.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}
+
+/// A broker, and who keeps what its groups gave up on.
+pub struct Connected {
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// The dead letters, when the broker keeps them itself; `None` when they are with the sink.
+    pub dead_letters: Option<Arc<dyn DeadLetters>>,
+}
+
+impl Connected {
+    /// A broker that keeps its dead letters itself.
+    #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+    fn durable(broker: impl Broker, dead_letters: impl DeadLetters) -> Self {
+        Self { broker: Arc::new(broker), dead_letters: Some(Arc::new(dead_letters)) }
+    }
 }
 
 fn names(backends: &[Backend]) -> String {
@@ -79,7 +121,7 @@ fn names(backends: &[Backend]) -> String {
 }
 
 /// Which broker, and its bounds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BrokerConfig {
     /// Which broker.
@@ -90,6 +132,15 @@ pub struct BrokerConfig {
     pub queue: NonZeroUsize,
     /// How many events the broker inside the process holds for a slow broadcast subscription before it loses the oldest.
     pub broadcast_buffer: NonZeroUsize,
+    /// NATS.
+    #[cfg(feature = "nats")]
+    pub nats: NatsConfig,
+    /// Kafka.
+    #[cfg(feature = "kafka")]
+    pub kafka: KafkaConfig,
+    /// RabbitMQ.
+    #[cfg(feature = "rabbitmq")]
+    pub rabbitmq: RabbitConfig,
 }
 
 impl Default for BrokerConfig {
@@ -100,24 +151,51 @@ impl Default for BrokerConfig {
             in_flight: limits.in_flight,
             queue: limits.queue,
             broadcast_buffer: limits.broadcast_buffer,
+            #[cfg(feature = "nats")]
+            nats: NatsConfig::default(),
+            #[cfg(feature = "kafka")]
+            kafka: KafkaConfig::default(),
+            #[cfg(feature = "rabbitmq")]
+            rabbitmq: RabbitConfig::default(),
         }
     }
 }
 
 /// Opens the broker that the configuration names. The only code that knows every adapter.
 ///
-/// Dead letters go to `sink` when the broker has no durable place of its own for them.
+/// Dead letters go to `sink` when the broker has no durable place of its own for them. A server that is away fails
+/// nothing here: calls to the broker do, until it is back.
 pub async fn connect(
     config: &BrokerConfig,
     sink: Arc<dyn DeadLetterSink>,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Broker>, ConnectError> {
+) -> Result<Connected, ConnectError> {
     match config.backend {
         Backend::Memory => {
             let limits =
                 Limits { in_flight: config.in_flight, queue: config.queue, broadcast_buffer: config.broadcast_buffer };
-            Ok(Arc::new(MemoryBroker::new(limits, sink, clock)))
+            Ok(Connected { broker: Arc::new(MemoryBroker::new(limits, sink, clock)), dead_letters: None })
         }
+        #[cfg(feature = "nats")]
+        Backend::Nats => {
+            let broker = NatsBroker::connect(&config.nats, config.in_flight, clock).await?;
+            let letters = broker.dead_letters();
+            Ok(Connected::durable(broker, letters))
+        }
+        #[cfg(feature = "kafka")]
+        Backend::Kafka => {
+            let broker = KafkaBroker::connect(&config.kafka, config.in_flight, clock)?;
+            let letters = broker.dead_letters();
+            Ok(Connected::durable(broker, letters))
+        }
+        #[cfg(feature = "rabbitmq")]
+        Backend::RabbitMq => {
+            let broker = RabbitBroker::connect(&config.rabbitmq, config.in_flight, clock)?;
+            let letters = broker.dead_letters();
+            Ok(Connected::durable(broker, letters))
+        }
+        #[expect(clippy::allow_attributes, reason = "whether there is an absent one depends on the features")]
+        #[allow(unreachable_patterns)]
         absent => Err(ConnectError::NotCompiledIn(absent)),
     }
 }
@@ -153,12 +231,14 @@ mod tests {
         for backend in Backend::ALL.iter().copied() {
             let config = BrokerConfig { backend, ..BrokerConfig::default() };
             match connect(&config, Arc::new(NoSink), Arc::new(SystemClock)).await {
-                Ok(broker) => {
-                    assert!(Backend::COMPILED_IN.contains(&backend), "{backend}");
-                    broker.ping().await.unwrap();
-                    broker.close().await;
-                    assert!(broker.ping().await.is_err());
+                Ok(connected) => {
+                    assert_eq!(backend, Backend::Memory, "no other has a default for where it is");
+                    connected.broker.ping().await.unwrap();
+                    connected.broker.close().await;
+                    assert!(connected.broker.ping().await.is_err());
+                    assert!(connected.dead_letters.is_none());
                 }
+                Err(ConnectError::Setting { .. }) => assert!(Backend::COMPILED_IN.contains(&backend), "{backend}"),
                 Err(error) => {
                     assert!(!Backend::COMPILED_IN.contains(&backend), "{backend}");
                     let text = error.to_string();
@@ -173,6 +253,7 @@ mod tests {
     fn settings_have_limits() {
         assert!(serde_json::from_str::<BrokerConfig>(r#"{"in_flight": 0}"#).is_err());
         assert!(serde_json::from_str::<BrokerConfig>(r#"{"inflight": 1}"#).is_err());
-        assert_eq!(serde_json::from_str::<BrokerConfig>("{}").unwrap(), BrokerConfig::default());
+        let (read, default) = (serde_json::from_str::<BrokerConfig>("{}").unwrap(), BrokerConfig::default());
+        assert_eq!(format!("{read:?}"), format!("{default:?}"));
     }
 }

@@ -9,10 +9,20 @@ use kennel_core::{Publisher, Subscriber};
 
 pub mod cloudevents;
 pub mod connect;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod group;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod lag;
 pub mod memory;
 pub mod metered;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 
-pub use connect::{Backend, BrokerConfig, ConnectError, connect};
+pub use connect::{Backend, BrokerConfig, ConnectError, Connected, connect};
+pub use lag::{Lag, LagWatch};
 pub use memory::{Lagged, MemoryBroker};
 pub use metered::{BrokerMetrics, Metered};
 
@@ -24,6 +34,11 @@ pub trait Broker: Publisher + Subscriber {
 
     /// Whether it answers, for health checks.
     async fn ping(&self) -> Result<(), BrokerError>;
+
+    /// How far the groups that this process is in are behind, as far as the broker can tell.
+    async fn lag(&self) -> Result<Vec<Lag>, BrokerError> {
+        Ok(Vec::new())
+    }
 
     /// Ends it for good: subscriptions answer `None`, and calls fail. What is not settled comes again elsewhere.
     async fn close(&self);

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, broadcast};
 
 use self::group::{GroupState, Ticket};
 use self::subscription::{Listener, Member};
-use crate::Broker;
+use crate::{Broker, Lag};
 
 /// A broadcast subscription was too slow and has lost its oldest events. Source of a [`BrokerError::Backend`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -207,6 +207,17 @@ impl Broker for MemoryBroker {
     async fn ping(&self) -> Result<(), BrokerError> {
         drop(self.0.open()?);
         Ok(())
+    }
+
+    async fn lag(&self) -> Result<Vec<Lag>, BrokerError> {
+        let state = self.0.open()?;
+        let groups =
+            state.topics.iter().flat_map(|(topic, state)| state.groups.iter().map(move |group| (topic, group)));
+        let lag = |(topic, (group, state)): (&String, (&String, &GroupState))| {
+            let events = u64::try_from(state.unsettled()).unwrap_or(u64::MAX);
+            Lag { topic: topic.clone(), group: group.clone(), events }
+        };
+        Ok(groups.map(lag).collect())
     }
 
     async fn close(&self) {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Event, Group, Publisher, Subscriber, Subscription};
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, Outcome};
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, Outcome, names};
 use kennel_telemetry::propagation;
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::Broker;
+use crate::{Broker, Lag};
 
 /// The label of topics that no one announced.
 const OTHER: &str = "other";
@@ -22,20 +22,23 @@ const OTHER: &str = "other";
 pub struct BrokerMetrics {
     published: IntCounterVec,
     publish_duration: HistogramVec,
+    consumer_lag: IntGaugeVec,
 }
 
 impl BrokerMetrics {
     /// Registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let published = Opts::new("broker_published_total", "Events published by outcome");
+        let published = Opts::new(names::BROKER_PUBLISHED, "Events published by outcome");
         let duration = HistogramOpts::new(
-            "broker_publish_duration_seconds",
+            names::BROKER_PUBLISH_DURATION,
             "Time until the broker had a batch durably; inside the process, until it was dealt with",
         );
         let duration = duration.buckets(LATENCY_BUCKETS.to_vec());
+        let lag = Opts::new(names::BROKER_CONSUMER_LAG, "Events that a group has not settled, as the broker last told");
         Ok(Self {
             published: added(registry, IntCounterVec::new(published, &["topic", "outcome"])?)?,
             publish_duration: added(registry, HistogramVec::new(duration, &["outcome"])?)?,
+            consumer_lag: added(registry, IntGaugeVec::new(lag, &["topic", "group"])?)?,
         })
     }
 }
@@ -121,6 +124,16 @@ impl Broker for Metered {
 
     async fn ping(&self) -> Result<(), BrokerError> {
         self.inner.ping().await
+    }
+
+    /// Sets the gauge, too.
+    async fn lag(&self) -> Result<Vec<Lag>, BrokerError> {
+        let lags = self.inner.lag().await?;
+        for Lag { topic, group, events } in &lags {
+            let gauge = self.metrics.consumer_lag.with_label_values(&[self.label(topic), group]);
+            gauge.set(i64::try_from(*events).unwrap_or(i64::MAX));
+        }
+        Ok(lags)
     }
 
     async fn close(&self) {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::poll;
+use kennel_app::{Component as _, Stop};
 use kennel_broker::memory::Limits;
-use kennel_broker::{Broker as _, BrokerMetrics, Lagged, MemoryBroker, Metered};
+use kennel_broker::{Broker as _, BrokerMetrics, Lag, LagWatch, Lagged, MemoryBroker, Metered};
 use kennel_core::broker::BrokerError;
 use kennel_core::{
     DeadLetter, DeadLetterSink, Delivery, Event, Group, ManualClock, Publisher as _, RepoError, Subscriber as _,
@@ -297,9 +298,12 @@ async fn counts_by_pinned_names() {
     let mut publishing = broker.publish(&batch);
     assert!(poll!(&mut publishing).is_pending());
     next(&mut group).await.ack().await.unwrap();
+    let lag = |events| vec![Lag { topic: TOPIC.to_owned(), group: "g".to_owned(), events }];
+    assert_eq!(broker.lag().await.unwrap(), lag(1));
     next(&mut group).await.ack().await.unwrap();
     publishing.await.unwrap();
     broker.close().await;
+    broker.lag().await.unwrap_err();
     broker.publish(&[event(4, "rex")]).await.unwrap_err();
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     let expected = [
@@ -307,6 +311,7 @@ async fn counts_by_pinned_names() {
         r#"broker_published_total{outcome="ok",topic="other"} 1"#.to_owned(),
         format!(r#"broker_published_total{{outcome="error",topic="{TOPIC}"}} 1"#),
         r#"broker_publish_duration_seconds_count{outcome="ok"} 1"#.to_owned(),
+        format!(r#"broker_consumer_lag{{group="g",topic="{TOPIC}"}} 1"#),
     ];
     for line in expected {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
@@ -330,4 +335,25 @@ async fn publishing_links_to_the_trace_of_each_event() {
     assert_eq!(publish.span_kind, SpanKind::Producer);
     let links: Vec<_> = publish.links.iter().map(|link| link.span_context.trace_id().to_string()).collect();
     assert_eq!(links, traces);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_watch_keeps_the_lag_up_to_date_until_it_is_stopped() {
+    let (memory, _sink) = broker(Limits::default());
+    let registry = Registry::new();
+    let broker = Arc::new(Metered::new(Arc::new(memory), BrokerMetrics::register(&registry).unwrap(), &[TOPIC]));
+    let _group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
+    let stop = Stop::new();
+    let watch = Box::new(LagWatch::new(Arc::clone(&broker), Duration::from_secs(5)));
+    let mut watching = tokio::task::JoinSet::new();
+    watching.spawn(watch.run(stop.clone()));
+    let batch = [event(1, "rex"), event(2, "rex")];
+    let mut publishing = broker.publish(&batch);
+    assert!(poll!(&mut publishing).is_pending());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let line = format!(r#"broker_consumer_lag{{group="g",topic="{TOPIC}"}} 2"#);
+    assert!(text.lines().any(|found| found == line), "{text}");
+    stop.request();
+    watching.join_next().await.unwrap().unwrap().unwrap();
 }

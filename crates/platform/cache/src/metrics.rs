@@ -1,6 +1,6 @@
 //! What is counted of typed caches.
 
-use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
@@ -49,17 +49,17 @@ impl CacheMetrics {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
             added(registry, counter)
         };
-        let duration = HistogramOpts::new("cache_load_duration_seconds", "Time to load what the cache did not have")
+        let duration = HistogramOpts::new(names::CACHE_LOAD_DURATION, "Time to load what the cache did not have")
             .buckets(LATENCY_BUCKETS.to_vec());
         Ok(Self {
-            requests: counter("cache_requests_total", "Requests to a cache by outcome", &["cache", "tier", "outcome"])?,
+            requests: counter(names::CACHE_REQUESTS, "Requests to a cache by outcome", &["cache", "tier", "outcome"])?,
             write_errors: counter(
-                "cache_write_errors_total",
+                names::CACHE_WRITE_ERRORS,
                 "Entries that could not be set or removed",
                 &["cache", "tier", "operation"],
             )?,
             loads: added(registry, HistogramVec::new(duration, &["cache", "outcome"])?)?,
-            shared: counter("cache_loads_shared_total", "Requests answered by the load of another", &["cache"])?,
+            shared: counter(names::CACHE_LOADS_SHARED, "Requests answered by the load of another", &["cache"])?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
 use tonic::Code;
@@ -22,15 +22,15 @@ impl GrpcMetrics {
     /// Adds the metrics to `registry`, once.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let method = &["service", "method"];
-        let handled = Opts::new("grpc_server_handled_total", "Calls that ended, streams included, by status");
-        let duration = HistogramOpts::new("grpc_server_handling_seconds", "Time from a call's start to its end")
+        let handled = Opts::new(names::GRPC_HANDLED, "Calls that ended, streams included, by status");
+        let duration = HistogramOpts::new(names::GRPC_DURATION, "Time from a call's start to its end")
             .buckets(LATENCY_BUCKETS.to_vec());
-        let in_flight = Opts::new("grpc_server_in_flight", "Calls that run now");
+        let in_flight = Opts::new(names::GRPC_IN_FLIGHT, "Calls that run now");
         let metrics = Self {
             handled: IntCounterVec::new(handled, &["service", "method", "code"])?,
             duration: HistogramVec::new(duration, method)?,
             in_flight: IntGaugeVec::new(in_flight, method)?,
-            connections: IntGauge::new("grpc_server_connections", "Connections that are open now")?,
+            connections: IntGauge::new(names::GRPC_CONNECTIONS, "Connections that are open now")?,
         };
         registry.register(Box::new(metrics.handled.clone()))?;
         registry.register(Box::new(metrics.duration.clone()))?;

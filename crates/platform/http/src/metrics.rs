@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Metrics of a server. Clones feed the same series.
@@ -18,12 +18,12 @@ impl HttpMetrics {
     /// Adds `http_requests_total{method,route,status}`, `http_request_duration_seconds{method,route}` and
     /// `http_requests_in_flight`.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let total = Opts::new("http_requests_total", "Requests answered");
-        let duration = HistogramOpts::new("http_request_duration_seconds", "Time until a response began");
+        let total = Opts::new(names::HTTP_REQUESTS, "Requests answered");
+        let duration = HistogramOpts::new(names::HTTP_DURATION, "Time until a response began");
         let metrics = Self {
             requests: IntCounterVec::new(total, &["method", "route", "status"])?,
             duration: HistogramVec::new(duration.buckets(LATENCY_BUCKETS.to_vec()), &["method", "route"])?,
-            in_flight: IntGauge::new("http_requests_in_flight", "Requests whose response has not begun")?,
+            in_flight: IntGauge::new(names::HTTP_IN_FLIGHT, "Requests whose response has not begun")?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.duration.clone()))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_core::objects::{ByteStream, ObjectError, ObjectMeta, PutOptions};
 use kennel_core::{ObjectKey, ObjectStore};
-use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
@@ -46,7 +46,7 @@ impl ObjectMetrics {
     /// Registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let duration = HistogramOpts::new(
-            "objects_operation_duration_seconds",
+            names::OBJECTS_DURATION,
             "Time of an operation on the object store; of a get, until its bytes can be read",
         );
         let duration = HistogramVec::new(duration.buckets(LATENCY_BUCKETS.to_vec()), &["operation", "outcome"])?;

@@ -110,6 +110,7 @@ impl Consumer {
         let shared = Group::Shared(group.to_owned());
         let subscriber = Arc::clone(&ports.subscriber);
         let place = Place::new(subscriber, topic, group, shared, config.backoff, ports.metrics.clone());
+        ports.metrics.announce(topic, group);
         Self { place, worker: Worker { group, topic, handler, config, ports } }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Metrics of the relay. Clones feed the same series.
@@ -18,14 +18,14 @@ pub struct RelayMetrics {
 impl RelayMetrics {
     /// Makes and registers them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let relay = HistogramOpts::new("outbox_relay_seconds", "Time from an event's happening until it is published")
+        let relay = HistogramOpts::new(names::OUTBOX_RELAY, "Time from an event's happening until it is published")
             .buckets(LATENCY_BUCKETS.to_vec());
         let metrics = Self {
-            pending: IntGauge::new("outbox_pending", "Events that wait to be published")?,
-            oldest: Gauge::new("outbox_oldest_seconds", "Age of the oldest event that waits; 0 when none does")?,
+            pending: IntGauge::new(names::OUTBOX_PENDING, "Events that wait to be published")?,
+            oldest: Gauge::new(names::OUTBOX_OLDEST, "Age of the oldest event that waits; 0 when none does")?,
             relay: Histogram::with_opts(relay)?,
-            published: IntCounter::new("outbox_published_total", "Events published")?,
-            leader: IntGauge::new("outbox_leader", "Whether this process publishes the outbox")?,
+            published: IntCounter::new(names::OUTBOX_PUBLISHED, "Events published")?,
+            leader: IntGauge::new(names::OUTBOX_LEADER, "Whether this process publishes the outbox")?,
         };
         registry.register(Box::new(metrics.pending.clone()))?;
         registry.register(Box::new(metrics.oldest.clone()))?;
@@ -47,6 +47,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 5] = [Self::Ok, Self::Ignored, Self::Duplicate, Self::Retry, Self::DeadLetter];
+
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -69,10 +71,10 @@ pub struct ConsumerMetrics {
 impl ConsumerMetrics {
     /// Makes and registers them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let handle = HistogramOpts::new("consumer_handle_seconds", "Time a handler took for one event")
+        let handle = HistogramOpts::new(names::CONSUMER_DURATION, "Time a handler took for one event")
             .buckets(LATENCY_BUCKETS.to_vec());
-        let consumed = Opts::new("broker_consumed_total", "Deliveries by what became of them");
-        let errors = Opts::new("broker_subscription_errors_total", "Subscriptions that could not be made, or failed");
+        let consumed = Opts::new(names::BROKER_CONSUMED, "Deliveries by what became of them");
+        let errors = Opts::new(names::BROKER_SUBSCRIPTION_ERRORS, "Subscriptions that could not be made, or failed");
         let metrics = Self {
             consumed: IntCounterVec::new(consumed, &["topic", "group", "outcome"])?,
             handle: HistogramVec::new(handle, &["group"])?,
@@ -82,6 +84,18 @@ impl ConsumerMetrics {
         registry.register(Box::new(metrics.handle.clone()))?;
         registry.register(Box::new(metrics.errors.clone()))?;
         Ok(metrics)
+    }
+
+    /// Makes the series of a consumer, at nought: a rate does not see the first step of a series that begins with it.
+    pub(crate) fn announce(&self, topic: &'static str, group: &'static str) {
+        for outcome in Outcome::ALL {
+            self.consumed.with_label_values(&[topic, group, outcome.label()]);
+        }
+    }
+
+    /// The same for a subscription.
+    pub(crate) fn announce_subscription(&self, topic: &'static str, group: &'static str) {
+        self.errors.with_label_values(&[topic, group]);
     }
 
     pub(crate) fn consumed(&self, topic: &'static str, group: &'static str, outcome: Outcome) {
@@ -102,12 +116,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_has_not_happened_yet_is_told_as_nought() {
+        let registry = Registry::new();
+        let consumer = ConsumerMetrics::register(&registry).unwrap();
+        consumer.announce("dogs", "thumbnails");
+        consumer.announce_subscription("dogs", "thumbnails");
+        let text = kennel_telemetry::metrics::encode(&registry);
+        for line in [
+            r#"broker_consumed_total{group="thumbnails",outcome="dead_letter",topic="dogs"} 0"#,
+            r#"broker_consumed_total{group="thumbnails",outcome="ok",topic="dogs"} 0"#,
+            r#"broker_subscription_errors_total{group="thumbnails",topic="dogs"} 0"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
     fn dashboards_depend_on_these_names() {
         let registry = Registry::new();
         let relay = RelayMetrics::register(&registry).unwrap();
         relay.published.inc();
         let consumer = ConsumerMetrics::register(&registry).unwrap();
-        for outcome in [Outcome::Ok, Outcome::Ignored, Outcome::Duplicate, Outcome::Retry, Outcome::DeadLetter] {
+        for outcome in Outcome::ALL {
             consumer.consumed("dogs", "thumbnails", outcome);
         }
         consumer.handled("thumbnails", Duration::from_millis(1));

@@ -35,6 +35,7 @@ impl Place {
         backoff: Backoff,
         metrics: ConsumerMetrics,
     ) -> Self {
+        metrics.announce_subscription(topic, name);
         Self { subscriber, topic, name, group, backoff, metrics, current: None, failures: 0, retry_at: None }
     }
 

@@ -3,13 +3,15 @@
 //! One folder per database, with the same file names in each; what they share stands beside them. Nothing here knows
 //! a service's tables: repositories bring their own SQL and write through the database's own write transaction.
 
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 pub mod database;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod dsn;
 pub mod error;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod letters;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod limits;
 pub mod metrics;
 pub mod migration;
@@ -23,10 +25,10 @@ mod server;
 pub mod sqlite;
 
 pub use database::{Connections, Database, DatabaseCheck};
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 pub use dsn::Dsn;
 pub use error::classify;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 pub use limits::PoolConfig;
 pub use metrics::DatabaseMetrics;
 pub use migration::{MigrateError, Migration, Migrator, State, Step};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kennel_core::RepoError;
-use kennel_telemetry::metrics::LATENCY_BUCKETS;
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
@@ -23,9 +23,9 @@ pub struct DatabaseMetrics {
 impl DatabaseMetrics {
     /// Registers the metrics of `database`, its connections included.
     pub fn register(registry: &Registry, database: Arc<dyn Database>) -> Result<Self, prometheus::Error> {
-        let duration = HistogramOpts::new("database_query_duration_seconds", "Time spent in a call to the database")
+        let duration = HistogramOpts::new(names::DATABASE_DURATION, "Time spent in a call to the database")
             .buckets(LATENCY_BUCKETS.to_vec());
-        let errors = Opts::new("database_errors_total", "Calls to the database that failed, by class");
+        let errors = Opts::new(names::DATABASE_ERRORS, "Calls to the database that failed, by class");
         let metrics = Self {
             system: database.system(),
             duration: HistogramVec::new(duration, &["backend", "operation", "outcome"])?,
@@ -59,7 +59,7 @@ struct ConnectionCollector {
 
 impl ConnectionCollector {
     fn new(database: Arc<dyn Database>) -> Result<Self, prometheus::Error> {
-        let opts = Opts::new("database_connections", "Open connections to the database");
+        let opts = Opts::new(names::DATABASE_CONNECTIONS, "Open connections to the database");
         let gauges = IntGaugeVec::new(opts, &["backend", "state"])?;
         Ok(Self { database, gauges })
     }

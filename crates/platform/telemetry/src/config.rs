@@ -39,7 +39,7 @@ pub struct TelemetryConfig {
     pub log_format: LogFormat,
     /// Where lines go.
     pub log_target: LogTarget,
-    /// Collector that takes traces by OTLP over gRPC, such as `http://localhost:4317`. Unset or empty sends none.
+    /// Collector that takes traces and lines by OTLP over gRPC, such as `http://localhost:4317`. Unset or empty sends none.
     pub otlp_endpoint: Option<String>,
     /// Share of new traces that are sent, from 0 to 1. A caller's own decision is kept.
     pub sample_ratio: f64,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use kennel_core::BoxError;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
@@ -20,9 +21,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogFormat, LogTarget, TelemetryConfig};
+use crate::export;
 use crate::format::{JsonLines, PrettyLines};
 
-/// How long the last spans may take to reach the collector.
+/// How long the last spans and lines may take to reach the collector.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
 /// What writes spans of its own while it sends ours, or has too many of them to be of use.
@@ -39,7 +41,7 @@ pub enum InitError {
     #[error("log level is not readable")]
     Level(#[from] tracing_subscriber::filter::ParseError),
     /// The collector's address is unusable.
-    #[error("trace exporter cannot be built")]
+    #[error("exporter cannot be built")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The process has a subscriber already.
     #[error("telemetry is set up already")]
@@ -51,28 +53,35 @@ pub enum InitError {
 #[must_use = "spans that wait are lost unless `shutdown` is called"]
 pub struct Telemetry {
     tracers: SdkTracerProvider,
+    loggers: Option<SdkLoggerProvider>,
 }
 
 /// Installs the subscriber of the process. With an OTLP endpoint it must be called inside the Tokio runtime.
 ///
-/// Trace ids are made, logged and passed on whether or not traces are sent anywhere.
+/// Trace ids are made, logged and passed on whether or not traces are sent anywhere. Lines go to the collector as well.
 pub fn init(config: &TelemetryConfig) -> Result<Telemetry, InitError> {
     let tracers = tracers(config)?;
+    let loggers = loggers(config)?;
     let lines = EnvFilter::try_new(&config.log_level)?.or(filter_fn(is_service_span));
-    tracing_subscriber::registry().with(traces(&tracers)).with(logs(config).with_filter(lines)).try_init()?;
-    Ok(Telemetry { tracers })
+    let logs = logs(config).and_then(loggers.as_ref().map(export::layer)).with_filter(lines);
+    tracing_subscriber::registry().with(traces(&tracers)).with(logs).try_init()?;
+    Ok(Telemetry { tracers, loggers })
 }
 
 impl Telemetry {
     /// Sends what waits, for a few seconds at most, and stops. Safe to call after a failed start.
     pub async fn shutdown(self) {
-        let stop = tokio::task::spawn_blocking(move || self.tracers.shutdown_with_timeout(FLUSH_LIMIT));
+        let stop = tokio::task::spawn_blocking(move || {
+            let spans = self.tracers.shutdown_with_timeout(FLUSH_LIMIT);
+            let lines = self.loggers.map_or(Ok(()), |loggers| loggers.shutdown_with_timeout(FLUSH_LIMIT));
+            spans.and(lines)
+        });
         let outcome = match stop.await {
             Ok(outcome) => outcome.map_err(BoxError::from),
             Err(error) => Err(error.into()),
         };
         if let Err(error) = outcome {
-            tracing::warn!(error = &*error as &dyn std::error::Error, "last spans were not sent");
+            tracing::warn!(error = &*error as &dyn std::error::Error, "last spans or lines were not sent");
         }
     }
 }
@@ -87,6 +96,13 @@ fn tracers(config: &TelemetryConfig) -> Result<SdkTracerProvider, InitError> {
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
     Ok(builder.with_sampler(sampler).with_batch_exporter(exporter).build())
+}
+
+/// What sends log lines, where there is a collector.
+fn loggers(config: &TelemetryConfig) -> Result<Option<SdkLoggerProvider>, InitError> {
+    let Some(endpoint) = config.endpoint() else { return Ok(None) };
+    let exporter = LogExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    Ok(Some(SdkLoggerProvider::builder().with_resource(resource(config)).with_batch_exporter(exporter).build()))
 }
 
 fn resource(config: &TelemetryConfig) -> Resource {
@@ -137,9 +153,12 @@ where
     }
 }
 
+/// Whether it is not about the sending of spans and lines itself, which would never end.
+pub(crate) fn is_ours(metadata: &Metadata<'_>) -> bool {
+    !QUIET.iter().any(|quiet| metadata.target().starts_with(quiet))
+}
+
 /// Whether a span gives lines their context even where its own level is not written.
 fn is_service_span(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span()
-        && *metadata.level() <= tracing::Level::INFO
-        && !QUIET.iter().any(|quiet| metadata.target().starts_with(quiet))
+    metadata.is_span() && *metadata.level() <= tracing::Level::INFO && is_ours(metadata)
 }

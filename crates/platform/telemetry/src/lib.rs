@@ -3,6 +3,7 @@
 //! [`init`] installs the process's one `tracing` subscriber. Everything else here works with or without it.
 
 pub mod config;
+mod export;
 mod format;
 mod guard;
 pub mod metrics;

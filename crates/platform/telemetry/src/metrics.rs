@@ -2,6 +2,7 @@
 //!
 //! Labels come from enums or other `&'static str`, never from input: each new value is a new series for ever.
 
+pub mod names;
 mod runtime;
 
 use prometheus::{Encoder as _, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -71,7 +72,7 @@ pub fn registry() -> Registry {
 
 /// Adds `build_info{service,version,git_sha} 1`.
 pub fn register_build(registry: &Registry, build: &BuildInfo) -> Result<(), prometheus::Error> {
-    let opts = Opts::new("build_info", "What is running; always 1");
+    let opts = Opts::new(names::BUILD_INFO, "What is running; always 1");
     let info = IntGaugeVec::new(opts, &["service", "version", "git_sha"])?;
     info.with_label_values(&[build.service, build.version, build.git_sha.unwrap_or("")]).set(1);
     registry.register(Box::new(info))

@@ -21,6 +21,8 @@ pub enum Backend {
     RabbitMq,
     /// S3 or a server that speaks it, by `TEST_S3_ENDPOINT`.
     S3,
+    /// Prometheus, by `TEST_PROMETHEUS`: the path of the program, which has `promtool` beside it. Tests start their own.
+    Prometheus,
 }
 
 /// Why the tests of a backend cannot go on.
@@ -32,8 +34,17 @@ enum Fault {
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 8] =
-        [Self::Postgres, Self::MySql, Self::ClickHouse, Self::Redis, Self::Nats, Self::Kafka, Self::RabbitMq, Self::S3];
+    pub const ALL: [Self; 9] = [
+        Self::Postgres,
+        Self::MySql,
+        Self::ClickHouse,
+        Self::Redis,
+        Self::Nats,
+        Self::Kafka,
+        Self::RabbitMq,
+        Self::S3,
+        Self::Prometheus,
+    ];
 
     /// Its name in `REQUIRE_BACKENDS`.
     pub const fn name(self) -> &'static str {
@@ -46,6 +57,7 @@ impl Backend {
             Self::Kafka => "kafka",
             Self::RabbitMq => "rabbitmq",
             Self::S3 => "s3",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -60,6 +72,7 @@ impl Backend {
             Self::Kafka => "TEST_KAFKA_BROKERS",
             Self::RabbitMq => "TEST_RABBITMQ_URL",
             Self::S3 => "TEST_S3_ENDPOINT",
+            Self::Prometheus => "TEST_PROMETHEUS",
         }
     }
 

@@ -2,6 +2,8 @@
 //! a dog API that can misbehave, and service processes to start and kill.
 
 pub mod backends;
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 pub mod conformance;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod database;
@@ -12,6 +14,8 @@ pub mod spans;
 pub mod upstream;
 
 pub use backends::Backend;
+#[cfg(feature = "clickhouse")]
+pub use clickhouse::TestClickHouse;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use database::TestDatabase;
 pub use fault::{FaultProxy, Mode};

@@ -77,7 +77,7 @@ async fn with_service(command: Command, mut settings: DogsSettings) -> anyhow::R
         Command::List(options) => dogs::list(&service, &options).await,
         Command::Import(options) => import::run(&service, &options).await,
         Command::Export { breed } => dogs::export(&service, breed.as_ref()).await,
-        Command::Dlq(command) => dlq::run(&*stores.dead_letters, &*wiring.clock, command).await,
+        Command::Dlq(command) => dlq::run(&*wiring.dead_letters, &*wiring.clock, command).await,
         Command::Config(_) | Command::Openapi { .. } | Command::Asyncapi | Command::Healthcheck { .. } => {
             unreachable!("these need no service and were dealt with")
         }

@@ -1,10 +1,15 @@
 //! The settings of the service. `docs/configuration.md` is generated from here.
 
+mod kafka;
 mod parts;
 mod serving;
 
+use kennel_broker::BrokerConfig;
+#[cfg(feature = "kafka")]
+use kennel_config::Problems;
 use kennel_config::{Reader, Settings};
 
+pub use kafka::KafkaSettings;
 pub use parts::{BrokerSettings, CacheSettings, ObjectSettings, OutboxSettings, SourceSettings, StorageSettings};
 pub use serving::{ServerSettings, TelemetrySettings};
 
@@ -19,6 +24,8 @@ pub struct DogsSettings {
     pub storage: StorageSettings,
     /// Where events go.
     pub broker: BrokerSettings,
+    /// The Kafka cluster, where events go there.
+    pub kafka: KafkaSettings,
     /// How events get there, and what is forgotten when.
     pub outbox: OutboxSettings,
     /// What is remembered.
@@ -36,11 +43,29 @@ impl Settings for DogsSettings {
             telemetry: reader.section(),
             storage: reader.section(),
             broker: reader.section(),
+            kafka: reader.section(),
             outbox: reader.section(),
             cache: reader.section(),
             objects: reader.section(),
             source: reader.section(),
         }
+    }
+
+    #[cfg(feature = "kafka")]
+    fn check(&self, problems: &mut Problems) {
+        if self.broker.broker == kennel_broker::Backend::Kafka {
+            self.kafka.check_as_broker(problems);
+        }
+    }
+}
+
+impl DogsSettings {
+    /// The broker to open.
+    pub fn broker(&self) -> BrokerConfig {
+        let broker = self.broker.broker();
+        #[cfg(feature = "kafka")]
+        let broker = BrokerConfig { kafka: self.kafka.kafka(), ..broker };
+        broker
     }
 }
 
@@ -86,9 +111,9 @@ mod tests {
         let bad = [
             ("SERVER_PORT", "http"),
             ("STORAGE", "oracle"),
-            ("BROKER", "kafka"),
-            ("CACHE", "redis"),
-            ("OBJECTS", "s3"),
+            ("BROKER", "pigeon"),
+            ("CACHE", "drawer"),
+            ("OBJECTS", "attic"),
             ("LOG_LEVEL", "what=loud"),
             ("DOG_API_BASE_URL", "https://user:hunter2@example.org"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hunter2@localhost:4317"),

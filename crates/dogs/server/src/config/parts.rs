@@ -36,6 +36,8 @@ pub struct StorageSettings {
     pub postgres_dsn: Option<Secret>,
     /// The database of `mysql`, such as `mysql://user:password@host:3306/dogs?ssl-mode=VERIFY_IDENTITY`.
     pub mysql_dsn: Option<Secret>,
+    /// The database of `clickhouse`, such as `https://user:password@host:8443/dogs`, or `http://` and port 8123.
+    pub clickhouse_dsn: Option<Secret>,
     /// Connections to a database server at most.
     pub database_max_connections: NonZeroU32,
     /// How long a call waits for a free connection to the database server.
@@ -55,6 +57,7 @@ impl Default for StorageSettings {
             sqlite_readers: sqlite.readers,
             postgres_dsn: None,
             mysql_dsn: None,
+            clickhouse_dsn: None,
             database_max_connections: NonZeroU32::MIN.saturating_add(9),
             database_acquire_timeout: HumanDuration::from_secs(5),
             database_statement_timeout: HumanDuration::from_secs(15),
@@ -100,10 +103,15 @@ impl StorageSettings {
                 pool: self.pool(),
                 ..kennel_storage::mysql::MysqlConfig::default()
             },
+            #[cfg(feature = "clickhouse")]
+            clickhouse: kennel_storage::clickhouse::ClickHouseConfig {
+                dsn: self.clickhouse_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                pool: self.pool(),
+            },
         }
     }
 
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
     fn pool(&self) -> kennel_storage::PoolConfig {
         let milliseconds = |span: HumanDuration| u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX);
         kennel_storage::PoolConfig {
@@ -121,12 +129,29 @@ pub struct BrokerSettings {
     /// Which broker: `memory`, inside the process, or another that is compiled in.
     #[schemars(with = "String")]
     pub broker: kennel_broker::Backend,
+    /// The servers of `nats`, such as `nats://user:password@host:4222`, parted by commas; `tls://` encrypts.
+    pub nats_url: Option<Secret>,
+    /// The server of `rabbitmq`, such as `amqp://user:password@host:5672/%2f`; `amqps://` encrypts.
+    pub rabbitmq_url: Option<Secret>,
 }
 
 impl BrokerSettings {
     /// What to open.
     pub fn broker(&self) -> BrokerConfig {
-        BrokerConfig { backend: self.broker, ..BrokerConfig::default() }
+        BrokerConfig {
+            backend: self.broker,
+            #[cfg(feature = "nats")]
+            nats: kennel_broker::nats::NatsConfig {
+                url: self.nats_url.clone().map(Into::into),
+                ..kennel_broker::nats::NatsConfig::default()
+            },
+            #[cfg(feature = "rabbitmq")]
+            rabbitmq: kennel_broker::rabbitmq::RabbitConfig {
+                url: self.rabbitmq_url.clone().map(Into::into),
+                ..kennel_broker::rabbitmq::RabbitConfig::default()
+            },
+            ..BrokerConfig::default()
+        }
     }
 }
 
@@ -136,6 +161,14 @@ impl Section for BrokerSettings {
     fn check(&self, problems: &mut Problems) {
         if !kennel_broker::Backend::COMPILED_IN.contains(&self.broker) {
             problems.add("broker", kennel_broker::ConnectError::NotCompiledIn(self.broker).to_string());
+        }
+        for (broker, key, url) in [
+            (kennel_broker::Backend::Nats, "nats_url", &self.nats_url),
+            (kennel_broker::Backend::RabbitMq, "rabbitmq_url", &self.rabbitmq_url),
+        ] {
+            if self.broker == broker && url.as_ref().is_none_or(|url| url.expose().trim().is_empty()) {
+                problems.add(key, format!("must be set when the broker is {broker}"));
+            }
         }
     }
 }

@@ -124,7 +124,7 @@ pub struct TelemetrySettings {
     /// How lines look: `json` or `pretty`.
     #[schemars(with = "String")]
     pub log_format: LogFormat,
-    /// Collector that takes traces by OTLP over gRPC, such as `http://localhost:4317`. Unset: traces are not sent.
+    /// Collector that takes traces and logs by OTLP over gRPC, such as `http://localhost:4317`. Unset: neither is sent.
     pub otel_exporter_otlp_endpoint: Option<String>,
     /// Name of the service in traces.
     pub otel_service_name: String,

@@ -157,7 +157,7 @@ async fn open_stores(home: &TempDir, clock: &dyn Clock) -> Stores {
 
 async fn open_broker(stores: &Stores, clock: &Arc<dyn Clock>) -> Arc<dyn Broker> {
     let sink = Arc::clone(&stores.dead_letter_sink);
-    kennel_broker::connect(&BrokerConfig::default(), sink, Arc::clone(clock)).await.unwrap()
+    kennel_broker::connect(&BrokerConfig::default(), sink, Arc::clone(clock)).await.unwrap().broker
 }
 
 async fn open_objects(home: &TempDir, clock: &dyn Clock) -> Arc<dyn ObjectStore> {

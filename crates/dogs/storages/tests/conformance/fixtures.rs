@@ -58,6 +58,14 @@ pub(crate) async fn mysql() -> Option<Fresh> {
     Some(Fresh::open(&config, database).await)
 }
 
+#[cfg(feature = "clickhouse")]
+pub(crate) async fn clickhouse() -> Option<Fresh> {
+    let database = kennel_testkit::TestClickHouse::make()?;
+    let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
+    config.clickhouse = kennel_storage::clickhouse::ClickHouseConfig::at(database.dsn());
+    Some(Fresh::open(&config, database).await)
+}
+
 #[cfg(feature = "sqlite")]
 pub(crate) async fn decorated() -> Option<Fresh> {
     let fresh = sqlite().await?;

@@ -34,3 +34,9 @@ mod mysql {
     //! A real MySQL or `MariaDB`, a database for each case.
     crate::cases::store_conformance!(crate::fixtures::mysql);
 }
+
+#[cfg(feature = "clickhouse")]
+mod clickhouse {
+    //! A real ClickHouse, a database for each case.
+    crate::cases::store_conformance!(crate::fixtures::clickhouse);
+}

@@ -70,6 +70,11 @@ pub(super) struct GroupState {
 }
 
 impl GroupState {
+    /// How many events are unsettled.
+    pub(super) fn unsettled(&self) -> usize {
+        self.unsettled.len()
+    }
+
     pub(super) fn has_room(&self, event: &Event, limit: usize) -> bool {
         self.unsettled.len() < limit || self.unsettled.contains_key(&event.id)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, Label};
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, Label, names};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 
 use super::error::ClientError;
@@ -59,7 +59,7 @@ pub struct ClientMetrics {
 impl ClientMetrics {
     /// Adds `upstream_request_duration_seconds{upstream,outcome}`, one observation for each try.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let opts = HistogramOpts::new("upstream_request_duration_seconds", "Time that a try to call an upstream took");
+        let opts = HistogramOpts::new(names::UPSTREAM_DURATION, "Time that a try to call an upstream took");
         let duration = HistogramVec::new(opts.buckets(LATENCY_BUCKETS.to_vec()), &["upstream", "outcome"])?;
         registry.register(Box::new(duration.clone()))?;
         Ok(Self { duration })

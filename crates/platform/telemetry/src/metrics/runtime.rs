@@ -5,6 +5,8 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Counter, IntGauge};
 use tokio::runtime::{Handle, RuntimeMetrics};
 
+use super::names;
+
 /// Reads the runtime's own counters at each scrape.
 pub(super) struct RuntimeCollector {
     runtime: RuntimeMetrics,
@@ -18,13 +20,10 @@ impl RuntimeCollector {
     pub(super) fn new(handle: &Handle) -> Result<Self, prometheus::Error> {
         Ok(Self {
             runtime: handle.metrics(),
-            workers: IntGauge::new("tokio_workers", "Worker threads of the runtime")?,
-            alive_tasks: IntGauge::new("tokio_alive_tasks", "Tasks that have not ended")?,
-            queue_depth: IntGauge::new("tokio_global_queue_depth", "Tasks that wait for a worker to take them up")?,
-            busy: Counter::new(
-                "tokio_busy_seconds_total",
-                "Time that workers spent running tasks, all taken together",
-            )?,
+            workers: IntGauge::new(names::TOKIO_WORKERS, "Worker threads of the runtime")?,
+            alive_tasks: IntGauge::new(names::TOKIO_ALIVE_TASKS, "Tasks that have not ended")?,
+            queue_depth: IntGauge::new(names::TOKIO_QUEUE_DEPTH, "Tasks that wait for a worker to take them up")?,
+            busy: Counter::new(names::TOKIO_BUSY, "Time that workers spent running tasks, all taken together")?,
         })
     }
 

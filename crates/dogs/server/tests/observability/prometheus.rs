@@ -1,0 +1,116 @@
+//! A Prometheus with the repository's configuration and rules, in more of a hurry.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use kennel_testkit::process::{Launch, ServiceProcess};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running Prometheus.
+pub(crate) struct Prometheus {
+    url: String,
+    client: reqwest::Client,
+    _process: ServiceProcess,
+    _folder: TempDir,
+}
+
+impl Prometheus {
+    /// One that scrapes the service at `target`.
+    pub(crate) async fn start(binary: &Path, target: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        configure(folder.path(), target);
+        let args = [
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            "--web.listen-address=127.0.0.1:0",
+            "--log.format=json",
+        ];
+        let process = ServiceProcess::start(&Launch { binary, args: &args, env: &[], directory: folder.path() });
+        let url = format!("http://{}", address(&process).await);
+        rustls::crypto::ring::default_provider().install_default().ok();
+        Self { url, client: reqwest::Client::new(), _process: process, _folder: folder }
+    }
+
+    /// Waits until a scrape of `job` worked.
+    pub(crate) async fn until_up(&self, job: &str) {
+        let began = Instant::now();
+        while self.query(&format!("up{{job=\"{job}\"}} == 1")).await.is_empty() {
+            assert!(began.elapsed() < PATIENCE, "{job} is not scraped");
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// The series of `expr` at this moment: labels and value.
+    pub(crate) async fn query(&self, expr: &str) -> Vec<(Value, String)> {
+        let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query", self.url), [("query", expr)]).unwrap();
+        let Ok(response) = self.client.get(url).send().await else { return Vec::new() };
+        let answer: Value = response.json().await.unwrap_or_default();
+        assert_ne!(answer["errorType"], "bad_data", "{expr}: {answer}");
+        let series = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        let value = |series: Value| (series["metric"].clone(), series["value"][1].as_str().unwrap().to_owned());
+        series.into_iter().map(value).collect()
+    }
+}
+
+fn infra() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/prometheus")
+}
+
+/// The repository's configuration, with a second in place of each interval, and one service to scrape.
+fn configure(folder: &Path, target: SocketAddr) {
+    let mut config = fs::read_to_string(infra().join("prometheus.yml")).unwrap();
+    for (setting, slow) in [("scrape_interval", "15s"), ("scrape_timeout", "10s"), ("evaluation_interval", "15s")] {
+        let slow = format!("{setting}: {slow}");
+        assert!(config.contains(&slow), "{slow}");
+        config = config.replace(&slow, &format!("{setting}: 1s"));
+    }
+    fs::write(folder.join("prometheus.yml"), config).unwrap();
+    for name in ["rules", "targets"] {
+        fs::create_dir(folder.join(name)).unwrap();
+    }
+    for entry in fs::read_dir(infra().join("rules")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.join("rules").join(entry.file_name())).unwrap();
+    }
+    let targets = format!("- targets: ['{target}']\n  labels: {{ job: dogs }}\n");
+    fs::write(folder.join("targets/services.yml"), targets).unwrap();
+}
+
+/// Where it listens, once it says so.
+async fn address(process: &ServiceProcess) -> String {
+    let began = Instant::now();
+    loop {
+        let output = process.output();
+        let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        if let Some(line) = lines.into_iter().find(|line| line["msg"] == "Listening on") {
+            return line["address"].as_str().unwrap().to_owned();
+        }
+        assert!(began.elapsed() < PATIENCE, "prometheus does not start:\n{output}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What `promtool`, beside the program, has against the metrics.
+pub(crate) async fn lint(binary: &Path, metrics: &str) -> String {
+    let mut child = Command::new(binary.with_file_name("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(metrics.as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().await.unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}

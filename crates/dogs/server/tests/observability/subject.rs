@@ -1,0 +1,75 @@
+//! The service under test, as its own process over a folder of its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kennel_testkit::process::{Launch, ServiceProcess};
+use kennel_testkit::{Upstream, probe};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
+use tempfile::TempDir;
+
+/// A running service and what its pictures come from.
+pub(crate) struct Subject {
+    pub(crate) upstream: Upstream,
+    pub(crate) http: SocketAddr,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) sys: SocketAddr,
+    home: TempDir,
+    process: ServiceProcess,
+}
+
+impl Subject {
+    pub(crate) async fn start() -> Self {
+        let (home, upstream) = (tempfile::tempdir().unwrap(), Upstream::new().await);
+        let url = upstream.url();
+        let env = [
+            ("SERVER_PORT", "0"),
+            ("GRPC_PORT", "0"),
+            ("PROMETHEUS_PORT", "0"),
+            ("PICTURE_LIMIT", "256KiB"),
+            // An event in trouble stays in trouble for the whole test.
+            ("CONSUMER_MAX_ATTEMPTS", "1000"),
+            ("DOG_API_ALLOW_PRIVATE", "true"),
+            ("DOG_API_BASE_URL", &url),
+        ];
+        let binary = Path::new(env!("CARGO_BIN_EXE_dogs"));
+        let launch = Launch { binary, args: &["serve"], env: &env, directory: home.path() };
+        let mut process = ServiceProcess::start(&launch);
+        let http = process.listener("http").await;
+        let grpc = process.listener("grpc").await;
+        let sys = process.listener("sys").await;
+        process.ready(sys, "/ready").await;
+        Self { upstream, http, grpc, sys, home, process }
+    }
+
+    /// What it tells Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        let response = probe::get(self.sys, "/metrics").await.unwrap();
+        String::from_utf8(response.body).unwrap()
+    }
+
+    /// Takes the lock that writers need, until the connection is closed.
+    pub(crate) async fn lock_database(&self) -> SqliteConnection {
+        let file = self.home.path().join("data/dogs.db");
+        let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+        connection
+    }
+
+    /// Puts a file where the folder of thumbnails is, so that none can be stored from now on.
+    pub(crate) fn block_thumbnails(&self) {
+        let objects = self.home.path().join("data/objects");
+        let is_thumbnails = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("thumbnails");
+        let entries = std::fs::read_dir(&objects).unwrap().map(|entry| entry.unwrap().path());
+        let folder = entries.into_iter().find(is_thumbnails).expect("there was a thumbnail");
+        std::fs::rename(&folder, self.home.path().join("away")).unwrap();
+        std::fs::write(&folder, "in the way").unwrap();
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.process.terminate();
+        self.process.wait(Duration::from_mins(1)).await;
+    }
+}

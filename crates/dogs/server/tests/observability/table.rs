@@ -1,0 +1,161 @@
+//! What every expression of the dashboards and rules returns.
+
+use std::fmt::Write as _;
+
+use kennel_dashboards::{Rule, Source, boards, groups};
+use serde_json::Value;
+
+use crate::prometheus::Prometheus;
+
+/// What may return nothing, by the beginning of its name, and why. One that does return something must go from here.
+const EMPTY: [(&str, &str); 16] = [
+    ("Platform Tracing / Spans", COLLECTOR),
+    ("Platform Tracing / Failed spans", COLLECTOR),
+    ("Platform Tracing / p95 of spans", COLLECTOR),
+    ("Platform Tracing / Failed traces", "TraceQL, answered by Tempo"),
+    ("Platform Tracing / Slow traces", "TraceQL, answered by Tempo"),
+    ("Platform Tracing / Warnings and errors", "LogQL, answered by Loki"),
+    ("Brokers and Outbox / Lag", NO_LAG),
+    ("record slo:missed:bool{slo=\"consumer-lag\"}", NO_LAG),
+    ("record slo:error_ratio:rate5m{slo=\"consumer-lag\"}", NO_LAG),
+    ("record slo:error_ratio:rate30m{slo=\"consumer-lag\"}", NO_LAG),
+    ("record slo:error_ratio:rate1h{slo=\"consumer-lag\"}", NO_LAG),
+    ("record slo:error_ratio:rate2h{slo=\"consumer-lag\"}", NO_LAG),
+    ("record slo:error_ratio:rate6h{slo=\"consumer-lag\"}", NO_LAG),
+    ("record slo:error_ratio:rate1d{slo=\"consumer-lag\"}", NO_LAG),
+    ("record slo:error_ratio:rate3d{slo=\"consumer-lag\"}", NO_LAG),
+    ("alert ConsumerLag", NO_LAG),
+];
+/// Alerts that the faults of this test do not set off.
+const QUIET: [(&str, &str); 1] =
+    [("alert RelayWithoutLeader", "one process runs and leads; promtool tests set it off")];
+
+const COLLECTOR: &str = "counted by the collector, which does not run here";
+/// Not every broker tells; with one that does, these rows have data.
+const NO_LAG: &str = "told by brokers that know it: with BROKER=memory, events wait in the outbox";
+
+/// One expression.
+pub(crate) struct Row {
+    name: String,
+    expr: String,
+    source: Source,
+    legend: String,
+    series: Vec<(Value, String)>,
+}
+
+impl Row {
+    fn new(name: String, source: Source, expr: &str, legend: &str) -> Self {
+        Self { name, expr: expr.to_owned(), source, legend: legend.to_owned(), series: Vec::new() }
+    }
+
+    fn reason(&self) -> Option<&'static str> {
+        let mut listed = EMPTY.iter().chain(&QUIET);
+        listed.find(|(name, _)| self.name.starts_with(name)).map(|(_, reason)| *reason)
+    }
+
+    /// Whether it returns nothing, or nothing but NaN, though it should.
+    pub(crate) fn is_unexplained(&self) -> bool {
+        !self.has_data() && self.reason().is_none()
+    }
+
+    fn has_data(&self) -> bool {
+        self.series.iter().any(|(_, value)| value != "NaN")
+    }
+
+    /// A label that the legend names and that no series has.
+    fn unknown_label(&self) -> Option<&str> {
+        let labels = self.legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+        let known = |label: &str| self.series.iter().any(|(metric, _)| metric.get(label).is_some());
+        labels.into_iter().find(|label| self.has_data() && !known(label))
+    }
+
+    fn sample(&self) -> String {
+        let shown = self.series.iter().find(|(_, value)| value != "NaN" && value != "0").or(self.series.first());
+        match (shown, self.reason()) {
+            (Some((metric, value)), _) if self.has_data() => {
+                format!("{value} {metric} ({} series)", self.series.len())
+            }
+            (_, Some(reason)) => format!("– {reason}"),
+            _ => "NOTHING".to_owned(),
+        }
+    }
+}
+
+/// Every expression of every dashboard and rule, with what it returns now.
+pub(crate) async fn rows(prometheus: &Prometheus) -> Vec<Row> {
+    let mut rows = panels();
+    rows.extend(groups().iter().flat_map(|group| group.rules().iter().flat_map(of_rule).collect::<Vec<_>>()));
+    for row in rows.iter_mut().filter(|row| row.source == Source::Prometheus) {
+        row.series = prometheus.query(&filled(&row.expr)).await;
+    }
+    rows
+}
+
+/// As Grafana fills it in.
+fn filled(expr: &str) -> String {
+    expr.replace("$__rate_interval", "5m").replace("$job", "dogs")
+}
+
+fn panels() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for board in boards::all() {
+        for panel in board.panels() {
+            let name = format!("{} / {}", board.title(), panel.title());
+            rows.extend(
+                panel.queries().iter().map(|query| Row::new(name.clone(), query.source, &query.expr, &query.legend)),
+            );
+        }
+    }
+    rows
+}
+
+/// A recorded series is looked up by its name; of an alert, what it watches and the condition itself.
+fn of_rule(rule: &Rule) -> Vec<Row> {
+    let row = |name, expr: &str| Row::new(name, Source::Prometheus, expr, "");
+    match rule {
+        Rule::Record(recording) => {
+            let labels = recording.labels().iter().map(|(name, value)| format!("{name}=\"{value}\""));
+            let series = format!("{}{{{}}}", recording.name(), labels.collect::<Vec<_>>().join(","));
+            vec![row(format!("record {series}"), &series)]
+        }
+        Rule::Alert(alert) => {
+            let watched = alert.watched().iter().map(|expr| (format!("watched by {}", alert.name()), expr.as_str()));
+            let lag = alert.name().starts_with("ConsumerLag");
+            let watched = watched.filter(|_| !lag).map(|(name, expr)| row(name, expr));
+            watched.chain([row(format!("alert {}", alert.name()), alert.expr())]).collect()
+        }
+    }
+}
+
+/// A Markdown table.
+pub(crate) fn text(rows: &[Row]) -> String {
+    let mut text = "| panel or alert | expression | sample |\n|---|---|---|\n".to_owned();
+    for row in rows {
+        let cell = |text: &str| text.replace('|', "\\|");
+        writeln!(text, "| {} | `{}` | {} |", cell(&row.name), cell(&row.expr), cell(&row.sample())).unwrap();
+    }
+    let empty = rows.iter().filter(|row| !row.has_data()).count();
+    writeln!(text, "\n{} expressions, {} with data, {empty} listed with a reason", rows.len(), rows.len() - empty)
+        .unwrap();
+    text
+}
+
+/// What is wrong: empty without a reason, with a reason but not empty, or with a legend over labels that are not there.
+pub(crate) fn faults(rows: &[Row]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for row in rows {
+        if row.is_unexplained() {
+            faults.push(format!("{} returns nothing: {}", row.name, row.expr));
+        }
+        if let Some(label) = row.unknown_label() {
+            faults.push(format!("{}: no series has the label {label}", row.name));
+        }
+        let excused = EMPTY.iter().any(|(name, reason)| row.name.starts_with(name) && *reason != NO_LAG);
+        if excused && row.has_data() {
+            faults.push(format!("{} returns data: strike it off the list", row.name));
+        }
+    }
+    let unused = EMPTY.iter().chain(&QUIET).filter(|(name, _)| !rows.iter().any(|row| row.name.starts_with(name)));
+    faults.extend(unused.map(|(name, _)| format!("no expression is called {name}")));
+    faults
+}

@@ -1,0 +1,200 @@
+//! Dogs, and what goes with them, as records.
+
+use dogs_domain::ports::IdempotencyKey;
+use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
+use kennel_core::{BoxError, RepoError, Timestamp};
+use kennel_storage::clickhouse::{Kind, Place, Write};
+use serde::{Deserialize, Serialize};
+
+pub(super) const DOG: Kind = Kind {
+    name: "dog",
+    columns: "breed, name, image_url, photo_key, photo_type, photo_size, thumbnail, revision, created_at, updated_at",
+};
+/// The index that the pages of one breed walk; all that it tells is in its keys.
+pub(super) const BREED: Kind = Kind { name: "breed", columns: "version" };
+const IDEMPOTENCY: Kind = Kind { name: "idempotency", columns: "fingerprint, snapshot, at" };
+pub(super) const IMPORT: Kind = Kind { name: "import", columns: "started_at, lines, digest, at" };
+
+pub(super) fn dog(id: DogId) -> Place {
+    DOG.at(id.to_string())
+}
+
+pub(super) fn breed(dog: &Dog) -> Place {
+    BREED.at(format!("{}/{}", dog.breed, dog.id))
+}
+
+/// What comes behind all dogs of a breed: behind `/` comes `0`.
+pub(super) fn breed_end(breed: &str) -> String {
+    format!("{breed}0")
+}
+
+pub(super) fn idempotency(key: &str) -> Place {
+    IDEMPOTENCY.at(key)
+}
+
+/// The columns of a dog.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DogRow {
+    breed: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photo_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photo_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photo_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbnail: Option<String>,
+    revision: u32,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl From<&Dog> for DogRow {
+    fn from(dog: &Dog) -> Self {
+        let photo = dog.photo.as_ref();
+        Self {
+            breed: dog.breed.as_str().to_owned(),
+            name: dog.name.clone(),
+            image_url: dog.image_url.clone(),
+            photo_key: photo.map(|photo| photo.key.as_str().to_owned()),
+            photo_type: photo.map(|photo| photo.content_type.clone()),
+            photo_size: photo.map(|photo| photo.size),
+            thumbnail: photo.and_then(|photo| photo.thumbnail.as_ref()).map(|key| key.as_str().to_owned()),
+            revision: dog.revision.0,
+            created_at: dog.created_at.as_millis(),
+            updated_at: dog.updated_at.as_millis(),
+        }
+    }
+}
+
+/// The dog whose record has this key and these columns.
+pub(super) fn read(key: &str, row: DogRow) -> Result<Dog, RepoError> {
+    Ok(Dog {
+        id: key.parse().map_err(corrupt)?,
+        breed: row.breed.parse().map_err(corrupt)?,
+        name: row.name,
+        image_url: row.image_url,
+        photo: photo(row.photo_key, row.photo_type, row.photo_size, row.thumbnail)?,
+        revision: Revision(row.revision),
+        created_at: timestamp(row.created_at)?,
+        updated_at: timestamp(row.updated_at)?,
+    })
+}
+
+fn photo(
+    key: Option<String>,
+    content_type: Option<String>,
+    size: Option<u64>,
+    thumbnail: Option<String>,
+) -> Result<Option<Photo>, RepoError> {
+    match (key, content_type, size) {
+        (None, None, None) => Ok(None),
+        (Some(key), Some(content_type), Some(size)) => Ok(Some(Photo {
+            key: key.parse().map_err(corrupt)?,
+            content_type,
+            size,
+            thumbnail: thumbnail.map(|key| key.parse().map_err(corrupt)).transpose()?,
+        })),
+        _ => Err(corrupt("a picture is not whole")),
+    }
+}
+
+pub(super) fn timestamp(millis: i64) -> Result<Timestamp, RepoError> {
+    Timestamp::from_millis(millis).map_err(corrupt)
+}
+
+pub(super) fn corrupt(error: impl Into<BoxError>) -> RepoError {
+    RepoError::Corrupt(error.into())
+}
+
+/// Stores a dog and its place in the index, in place of the dog that was there.
+pub(super) fn put(write: &mut Write<'_>, before: Option<&Dog>, after: &Dog) -> Result<(), RepoError> {
+    write.put(&dog(after.id), &DogRow::from(after))?;
+    if let Some(before) = before {
+        if before.breed == after.breed {
+            return Ok(());
+        }
+        write.remove(&breed(before));
+    }
+    write.put(&breed(after), &serde_json::Map::new())
+}
+
+/// The columns of an idempotency key.
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeyRow {
+    fingerprint: String,
+    /// The dog as it was made.
+    snapshot: String,
+    pub(super) at: i64,
+}
+
+impl KeyRow {
+    pub(super) fn new(key: &IdempotencyKey, dog: &Dog) -> Result<Self, RepoError> {
+        let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
+        Ok(Self { fingerprint: digest_text(&key.fingerprint), snapshot, at: dog.created_at.as_millis() })
+    }
+
+    pub(super) fn is_of(&self, key: &IdempotencyKey) -> bool {
+        self.fingerprint == digest_text(&key.fingerprint)
+    }
+
+    pub(super) fn dog(&self) -> Result<Dog, RepoError> {
+        serde_json::from_str(&self.snapshot).map_err(corrupt)
+    }
+}
+
+/// A digest as 64 hexadecimal digits: two UUIDs without their dashes.
+pub(super) fn digest_text(digest: &[u8; 32]) -> String {
+    let (high, low) = digest.split_at(16);
+    [high, low]
+        .iter()
+        .filter_map(|half| uuid::Uuid::from_slice(half).ok())
+        .map(|half| half.simple().to_string())
+        .collect()
+}
+
+pub(super) fn digest(text: &str) -> Result<[u8; 32], RepoError> {
+    let half = |range| text.get(range).and_then(|half| uuid::Uuid::try_parse(half).ok());
+    match (text.len(), half(0..32), half(32..64)) {
+        (64, Some(high), Some(low)) => {
+            let mut digest = [0; 32];
+            digest[..16].copy_from_slice(high.as_bytes());
+            digest[16..].copy_from_slice(low.as_bytes());
+            Ok(digest)
+        }
+        _ => Err(corrupt("digest of another length")),
+    }
+}
+
+/// How many dogs of a breed there are.
+#[derive(Deserialize)]
+pub(super) struct CountRow {
+    breed: String,
+    pub(super) dogs: u64,
+}
+
+impl TryFrom<CountRow> for BreedCount {
+    type Error = RepoError;
+
+    fn try_from(row: CountRow) -> Result<Self, Self::Error> {
+        Ok(Self { breed: row.breed.parse().map_err(corrupt)?, dogs: row.dogs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_survives_its_text() {
+        let given: [u8; 32] = std::array::from_fn(|place| u8::try_from(place * 7).unwrap());
+        assert_eq!(digest(&digest_text(&given)).unwrap(), given);
+        for broken in ["", "00", &"x".repeat(64), &"0".repeat(65)] {
+            assert!(digest(broken).is_err(), "{broken}");
+        }
+    }
+}

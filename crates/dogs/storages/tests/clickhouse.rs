@@ -1,0 +1,284 @@
+//! What is ClickHouse's own: plans, parts, damaged records, many processes, and the migrations' files.
+
+#![cfg(feature = "clickhouse")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use dogs_domain::ports::{DogQuery, ImportBatch, Inserted};
+use dogs_domain::{Dog, DogId, DogRepository as _, Revision};
+use dogs_storages::{CLICKHOUSE_MIGRATIONS, ClickHouseDogs, Storage, StorageConfig, connect};
+use futures_util::future::join_all;
+use kennel_core::{Event, Order, Outbox as _, RepoError, Timestamp};
+use kennel_storage::clickhouse::{ClickHouse, ClickHouseConfig, ClickHouseMigrator, ClickHouseOutbox};
+use kennel_storage::{Database as _, Migrator as _};
+use kennel_testkit::TestClickHouse;
+use serde::Deserialize;
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+struct Count {
+    count: u64,
+}
+
+fn at() -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_007).unwrap()
+}
+
+fn dog(number: u128) -> Dog {
+    Dog {
+        id: DogId(Uuid::from_u128(number)),
+        breed: "husky".parse().unwrap(),
+        name: None,
+        image_url: None,
+        photo: None,
+        revision: Revision::FIRST,
+        created_at: at(),
+        updated_at: at(),
+    }
+}
+
+fn event(number: u128) -> Event {
+    Event {
+        id: Uuid::from_u128(number),
+        name: "dogs.created".to_owned(),
+        source: "/dogs".to_owned(),
+        topic: "dogs.events".to_owned(),
+        key: "k".to_owned(),
+        time: at(),
+        data: "{}".into(),
+        trace: None,
+    }
+}
+
+async fn opened(home: &TestClickHouse) -> (ClickHouse, ClickHouseDogs) {
+    let database = ClickHouse::open(&ClickHouseConfig::at(home.dsn().as_str())).await.unwrap();
+    (database.clone(), ClickHouseDogs::new(database))
+}
+
+async fn migrated(home: &TestClickHouse) -> (ClickHouse, ClickHouseDogs) {
+    let (database, dogs) = opened(home).await;
+    ClickHouseMigrator::new(database.clone(), CLICKHOUSE_MIGRATIONS).up(at()).await.unwrap();
+    (database, dogs)
+}
+
+async fn count(database: &ClickHouse, from: &str) -> u64 {
+    let counts: Vec<Count> =
+        database.rows(database.query(&format!("SELECT count() AS count FROM {from}"))).await.unwrap();
+    counts[0].count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_dog_is_corrupt_and_harms_no_other() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let (database, dogs) = migrated(&home).await;
+    dogs.insert(&dog(1), &[], None).await.unwrap();
+    for (version, damage) in (1_000..).zip([
+        "'No Breed!' AS breed",
+        "'../etc/passwd' AS photo_key, 'image/png' AS photo_type, 1 AS photo_size",
+        "'a.png' AS photo_key",
+        "253402300800000 AS created_at",
+        "-62167219200001 AS updated_at",
+        "unhex('ff') AS name",
+    ]) {
+        let columns: Vec<_> = damage.split(" AS ").skip(1).map(|rest| rest.split(',').next().unwrap()).collect();
+        let breed = if columns.contains(&"breed") { "" } else { ", breed" };
+        let value = if breed.is_empty() { "" } else { ", 'husky'" };
+        let sql = format!(
+            "INSERT INTO records (what, key, version, revision{breed}, {}) SELECT 'dog', '{}', {version}, 1{value}, {damage}",
+            columns.join(", "),
+            dog(2).id
+        );
+        database.execute(&sql).await.unwrap();
+        let result = dogs.find(dog(2).id).await;
+        assert!(matches!(result, Err(RepoError::Corrupt(_))), "{damage}: {result:?}");
+        assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_writes_in_many_processes_one_wins() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let replicas = [migrated(&home).await.1, opened(&home).await.1, opened(&home).await.1];
+    let inserts = join_all(replicas.iter().map(|dogs| async { dogs.insert(&dog(1), &[event(1)], None).await })).await;
+    assert_eq!(inserts.iter().filter(|result| matches!(result, Ok(Inserted::New))).count(), 1);
+    assert_eq!(inserts.iter().filter(|result| matches!(result, Err(RepoError::Conflict))).count(), 2);
+    for revision in 1..=4 {
+        let changed = |name: usize| Dog { name: Some(name.to_string()), revision: Revision(revision + 1), ..dog(1) };
+        let updates = join_all(replicas.iter().enumerate().map(|(name, dogs)| async move {
+            dogs.update(&changed(name), Revision(revision), &[event(u128::from(revision) * 10)]).await.unwrap()
+        }))
+        .await;
+        assert_eq!(updates.iter().filter(|won| **won).count(), 1);
+        let winner = updates.iter().position(|won| *won).unwrap();
+        for dogs in &replicas {
+            assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(changed(winner)));
+        }
+    }
+    let (database, _) = opened(&home).await;
+    assert_eq!(ClickHouseOutbox::new(database).pending(99).await.unwrap().len(), 5, "one event for each winner");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stored_outlives_merges_and_a_restart() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let (database, dogs) = migrated(&home).await;
+    dogs.insert(&dog(1), &[event(1)], None).await.unwrap();
+    dogs.insert(&dog(2), &[event(2)], None).await.unwrap();
+    let changed = Dog { revision: Revision(2), breed: "pug".parse().unwrap(), ..dog(1) };
+    assert!(dogs.update(&changed, Revision(1), &[event(3)]).await.unwrap());
+    assert!(dogs.delete(dog(2).id, Revision(1), &[event(4)]).await.unwrap());
+    database.execute("OPTIMIZE TABLE records FINAL").await.unwrap();
+    database.close().await;
+    let (database, dogs) = opened(&home).await;
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(changed.clone()));
+    assert_eq!(dogs.find(dog(2).id).await.unwrap(), None);
+    let events = ClickHouseOutbox::new(database.clone()).pending(9).await.unwrap();
+    assert_eq!(events, [event(1), event(2), event(3), event(4)], "a later version takes no event along");
+    assert_eq!(count(&database, "dogs WHERE breed = 'pug'").await, 1, "the view shows dogs as they are");
+    assert_eq!(count(&database, "dogs").await, 1);
+    let query =
+        |breed: &str| DogQuery { breed: Some(breed.parse().unwrap()), after: None, order: Order::Ascending, limit: 9 };
+    assert_eq!(dogs.list(&query("pug")).await.unwrap(), [changed]);
+    assert_eq!(dogs.list(&query("husky")).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_makes_one_part_for_a_batch() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let (database, dogs) = migrated(&home).await;
+    database.execute("SYSTEM STOP MERGES records").await.unwrap();
+    import(&dogs, 12_000).await;
+    let parts = count(&database, "system.parts WHERE database = currentDatabase() AND table = 'records'").await;
+    assert_eq!(parts, 3);
+    assert_eq!(count(&database, "dogs").await, 12_000);
+}
+
+/// Imports so many dogs; answers how long it took.
+async fn import(dogs: &ClickHouseDogs, rows: u128) -> Duration {
+    const BATCH: u128 = 4_000;
+    let mut taken = Duration::ZERO;
+    for first in (0..rows).step_by(usize::try_from(BATCH).unwrap()) {
+        let row = |number| Dog {
+            breed: format!("breed{}", number * 7_919 % 180).parse().unwrap(),
+            name: Some(format!("name {number}")),
+            image_url: Some(format!("https://images.example.org/breeds/husky/{number}.jpg")),
+            ..dog(number << 40)
+        };
+        let batch = ImportBatch {
+            import: "i".to_owned(),
+            dogs: (first..first + BATCH).map(row).collect(),
+            lines: u64::try_from(first + BATCH).unwrap(),
+            digest: [0; 32],
+            at: at(),
+        };
+        let started = Instant::now();
+        dogs.import(&batch, &|_| Ok(event(first))).await.unwrap();
+        taken += started.elapsed();
+    }
+    taken
+}
+
+/// `cargo test --release -p dogs-storages --no-default-features --features clickhouse --test clickhouse -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn import_speed() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let (database, dogs) = migrated(&home).await;
+    let taken = import(&dogs, 100_000).await;
+    let active = "system.parts WHERE database = currentDatabase() AND table = 'records' AND active";
+    println!("100000 rows in {taken:?}; {} parts left", count(&database, active).await);
+    for breed in [None, Some("breed7".parse().unwrap())] {
+        for after in [None, Some(dog(99_000 << 40).id)] {
+            let query = DogQuery { breed: breed.clone(), after, order: Order::Ascending, limit: 50 };
+            let started = Instant::now();
+            let page = dogs.list(&query).await.unwrap();
+            println!("page of {:?} behind {after:?}: {} dogs in {:?}", query.breed, page.len(), started.elapsed());
+        }
+    }
+    let one = |number| Dog { id: DogId(Uuid::from_u128(number | 1 << 100)), ..dog(number) };
+    let started = Instant::now();
+    join_all((0..1_000_u128).map(|number| {
+        let (dogs, dog) = (dogs.clone(), one(number));
+        async move { dogs.insert(&dog, &[event(number)], None).await.unwrap() }
+    }))
+    .await;
+    println!("1000 inserts at once in {:?}; {} parts left", started.elapsed(), count(&database, active).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_read_in_the_order_of_the_key() {
+    #[derive(Deserialize)]
+    struct Line {
+        explain: String,
+    }
+    let Some(home) = TestClickHouse::make() else { return };
+    let (database, dogs) = migrated(&home).await;
+    import(&dogs, 4_000).await;
+    for (what, order) in [("dog", "ASC"), ("dog", "DESC"), ("breed", "ASC"), ("event", "ASC"), ("published", "DESC")] {
+        let sql = format!(
+            "EXPLAIN indexes = 1 SELECT key, deleted, revision FROM records WHERE what = '{what}' AND key > '0'
+             ORDER BY key {order}, version DESC LIMIT 1 BY key LIMIT 50"
+        );
+        let plan: Vec<Line> = database.rows(database.query(&sql)).await.unwrap();
+        let plan = plan.into_iter().map(|line| line.explain).collect::<Vec<_>>().join("\n");
+        assert!(plan.contains("PrimaryKey"), "{plan}");
+        assert!(plan.contains("Prefix sort description: key"), "only what shares a key is sorted: {plan}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_schema_a_store_fails_and_says_why() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
+    config.clickhouse = ClickHouseConfig::at(home.dsn().as_str());
+    let stores = connect(&config).await.unwrap();
+    stores.check.check().await.unwrap();
+    let error = stores.dogs.find(DogId(Uuid::nil())).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("records"), "{source}");
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_open_is_named() {
+    let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
+    config.clickhouse = ClickHouseConfig::at("http://kennel:hunter2@127.0.0.1:1/dogs");
+    let error = connect(&config).await.err().unwrap();
+    assert_eq!(error.to_string(), "storage `clickhouse` does not open");
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[test]
+fn every_migration_file_is_embedded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations/clickhouse");
+    let files: BTreeSet<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let embedded: BTreeSet<_> = CLICKHOUSE_MIGRATIONS
+        .iter()
+        .flat_map(|step| ["up", "down"].map(|way| format!("{}.{way}.sql", step.name)))
+        .collect();
+    assert_eq!(files, embedded);
+    for (number, step) in (1..).zip(CLICKHOUSE_MIGRATIONS) {
+        assert_eq!(step.version, number);
+        assert!(step.name.starts_with(&format!("{number:04}_")), "{}", step.name);
+    }
+}
+
+#[tokio::test]
+async fn down_undoes_all_of_up_and_a_step_alone() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let (database, dogs) = migrated(&home).await;
+    dogs.insert(&dog(1), &[event(1)], None).await.unwrap();
+    let migrator = ClickHouseMigrator::new(database.clone(), CLICKHOUSE_MIGRATIONS);
+    assert_eq!(migrator.down(1).await.unwrap().len(), 1);
+    assert_eq!(ClickHouseOutbox::new(database.clone()).pending(9).await.unwrap(), [event(1)], "the events stay");
+    migrator.up(at()).await.unwrap();
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
+    assert_eq!(dogs.insert(&dog(1), &[], None).await.unwrap(), Inserted::New);
+    assert_eq!(migrator.down(u32::MAX).await.unwrap().len(), CLICKHOUSE_MIGRATIONS.len());
+    let left = "system.tables WHERE database = currentDatabase() AND name NOT LIKE 'schema_%'";
+    assert_eq!(count(&database, left).await, 0);
+    migrator.up(at()).await.unwrap();
+}

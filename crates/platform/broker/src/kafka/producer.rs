@@ -1,0 +1,138 @@
+//! Writes records: idempotent, acknowledged by all replicas, in the order given.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kennel_core::broker::BrokerError;
+use rdkafka::ClientConfig;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig};
+use tokio::time::{Instant, sleep};
+
+use super::Closed;
+use super::config::KafkaConfig;
+use super::context::Quiet;
+use super::error::classify;
+
+/// Between two tries to get a record into a full queue.
+const QUEUE_POLL: Duration = Duration::from_millis(20);
+
+/// A record on its way. Without a value it takes back what its key had.
+pub(super) struct Record<'a> {
+    pub(super) topic: &'a str,
+    pub(super) key: &'a [u8],
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) value: Option<&'a [u8]>,
+}
+
+impl<'a> Record<'a> {
+    fn into_future_record(self) -> FutureRecord<'a, [u8], [u8]> {
+        let mut headers = OwnedHeaders::new_with_capacity(self.headers.len());
+        for (key, value) in &self.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let record = FutureRecord::to(self.topic).key(self.key).headers(headers);
+        match self.value {
+            Some(value) => record.payload(value),
+            None => record,
+        }
+    }
+}
+
+/// The process's producer. A fatal error of the driver's ends only the publishing that met it: the next has a new one.
+pub(super) struct Producer {
+    settings: ClientConfig,
+    timeout: Duration,
+    current: Mutex<Option<FutureProducer<Quiet>>>,
+}
+
+impl Producer {
+    pub(super) fn new(config: &KafkaConfig) -> Result<Self, BrokerError> {
+        let mut settings = config.client();
+        settings.set("acks", "all").set("enable.idempotence", "true");
+        settings.set("compression.type", "zstd").set("linger.ms", "2");
+        // The Java clients' hash, so that other producers agree; an empty key has one partition, as any other.
+        settings.set("partitioner", "murmur2");
+        settings.set("message.timeout.ms", config.tuning.publish_timeout_ms.to_string());
+        settings.set("queue.buffering.max.kbytes", "65536");
+        let producer = FutureProducer::from_config_and_context(&settings, Quiet).map_err(classify)?;
+        Ok(Self { settings, timeout: config.tuning.publish_timeout(), current: Mutex::new(Some(producer)) })
+    }
+
+    /// Returns once every record is there durably. After an error any part may be.
+    pub(super) async fn send(&self, records: Vec<Record<'_>>) -> Result<(), BrokerError> {
+        let producer = self.current()?;
+        let mut sent = Vec::with_capacity(records.len());
+        for record in records {
+            sent.push(self.enqueue(&producer, record).await?);
+        }
+        for delivery in sent {
+            if let Err(error) = delivered(delivery.await) {
+                // What is queued behind would otherwise overtake this record when it is sent again.
+                producer.purge(PurgeConfig::default().queue());
+                self.replace_if_fatal(&producer)?;
+                return Err(classify(error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn enqueue(
+        &self,
+        producer: &FutureProducer<Quiet>,
+        record: Record<'_>,
+    ) -> Result<DeliveryFuture, BrokerError> {
+        let deadline = Instant::now() + self.timeout;
+        let mut record = record.into_future_record();
+        loop {
+            match producer.send_result(record) {
+                Ok(delivery) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < deadline => {
+                    record = back;
+                    sleep(QUEUE_POLL).await;
+                }
+                Err((error, _)) => {
+                    self.replace_if_fatal(producer)?;
+                    return Err(classify(error));
+                }
+            }
+        }
+    }
+
+    fn current(&self) -> Result<FutureProducer<Quiet>, Closed> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Closed)
+    }
+
+    fn replace_if_fatal(&self, failed: &FutureProducer<Quiet>) -> Result<(), BrokerError> {
+        let Some((code, reason)) = failed.client().fatal_error() else {
+            return Ok(());
+        };
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current =
+            |current: &FutureProducer<Quiet>| current.client().native_ptr() == failed.client().native_ptr();
+        if current.as_ref().is_some_and(is_current) {
+            tracing::error!(%code, reason, "kafka producer is made anew");
+            *current = Some(FutureProducer::from_config_and_context(&self.settings, Quiet).map_err(classify)?);
+        }
+        Ok(())
+    }
+
+    /// Sends no more; waits for what is on its way.
+    pub(super) async fn close(&self) {
+        let producer = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(producer) = producer else { return };
+        let timeout = self.timeout;
+        let flushed = tokio::task::spawn_blocking(move || producer.flush(timeout)).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::warn!(error = &error as &dyn std::error::Error, "kafka producer is closed with records unsent");
+        }
+    }
+}
+
+/// What became of a record; the producer going away counts as a failure.
+fn delivered<C>(outcome: Result<OwnedDeliveryResult, C>) -> Result<(), KafkaError> {
+    outcome.map_err(|_| KafkaError::Canceled)?.map(|_| ()).map_err(|(error, _)| error)
+}

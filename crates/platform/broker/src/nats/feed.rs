@@ -1,0 +1,212 @@
+//! A member's work in the background: its part of the partitions, and what comes from them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Subscriber;
+use async_nats::connection::State;
+use async_nats::jetstream::AckKind;
+use futures_util::StreamExt as _;
+use futures_util::future::{join_all, try_join_all};
+use kennel_core::broker::BrokerError;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::leases::{Lease, Leases};
+use super::pull::{Pull, Reply, consumer};
+use super::{ANSWER, Core, unavailable};
+use crate::group::{Handle as _, Shared, quota};
+
+/// How often a partition that is given up is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A partition that this member has.
+struct Owned {
+    lease: Lease,
+    stop: CancellationToken,
+    pulling: JoinHandle<()>,
+    /// Given up as soon as nothing of it is out.
+    leaving: bool,
+}
+
+/// See the [module](self).
+pub(super) struct Feed {
+    core: Arc<Core>,
+    topic: String,
+    group: String,
+    shared: Arc<Shared<Reply>>,
+    leases: Leases,
+    bell: Subscriber,
+    owned: BTreeMap<u16, Owned>,
+}
+
+impl Feed {
+    /// Makes the group unless it is there, and takes a place in it.
+    pub(super) async fn join(
+        core: Arc<Core>,
+        topic: &str,
+        group: &str,
+        shared: Arc<Shared<Reply>>,
+    ) -> Result<Self, BrokerError> {
+        core.groups_stream().await?;
+        try_join_all((0..core.config.partitions.get()).map(|partition| consumer(&core, topic, group, partition)))
+            .await?;
+        let leases = Leases::new(Arc::clone(&core), topic, group);
+        let bell = leases.bell().await?;
+        leases.show().await?;
+        leases.ring().await?;
+        core.count_group(topic, group, 1);
+        let (topic, group) = (topic.to_owned(), group.to_owned());
+        let mut feed = Self { core, topic, group, shared, leases, bell, owned: BTreeMap::new() };
+        feed.balance().await?;
+        Ok(feed)
+    }
+
+    /// Works until `leaving` is cancelled, then hands back what is left.
+    pub(super) async fn run(mut self, leaving: CancellationToken) {
+        let mut renewal = interval(self.core.config.lease / 3);
+        let mut progress = interval(self.core.config.ack_wait / 3);
+        let mut look = interval(LOOK);
+        loop {
+            tokio::select! {
+                biased;
+                () = leaving.cancelled() => break,
+                _ = renewal.tick() => self.renew().await,
+                _ = progress.tick() => self.progress().await,
+                _ = look.tick(), if self.owned.values().any(|owned| owned.leaving) => self.give_up_settled().await,
+                Some(_) = self.bell.next() => self.balance_or_later().await,
+            }
+        }
+        self.shared.end();
+        // What cannot be handed back now comes again when its time with the server is over.
+        let _late = timeout(ANSWER, self.leave()).await;
+        self.core.count_group(&self.topic, &self.group, -1);
+    }
+
+    /// Tells the server that what is here is being worked on.
+    async fn progress(&self) {
+        for reply in self.shared.here() {
+            if self.core.client.connection_state() != State::Connected || reply.tell(AckKind::Progress).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn renew(&mut self) {
+        let (leases, patience) = (&self.leases, self.core.config.lease / 4);
+        let renewing = self.owned.iter().map(|(&partition, owned)| async move {
+            let renewed = timeout(patience, leases.renew(partition, owned.lease)).await;
+            (partition, renewed.unwrap_or_else(|late| Err(unavailable(late))))
+        });
+        for (partition, renewed) in join_all(renewing).await {
+            let Some(owned) = self.owned.get_mut(&partition) else { continue };
+            match renewed {
+                Ok(Some(lease)) => owned.lease = lease,
+                Ok(None) => self.lose(partition),
+                Err(_) if owned.lease.is_over() => self.lose(partition),
+                Err(_) => {}
+            }
+        }
+        self.balance_or_later().await;
+    }
+
+    /// Another may have the partition by now.
+    fn lose(&mut self, partition: u16) {
+        if let Some(owned) = self.owned.remove(&partition) {
+            owned.stop.cancel();
+        }
+        self.shared.shut(partition);
+        self.shared.forget(partition);
+    }
+
+    /// A server that does not answer is asked again at the next renewal.
+    async fn balance_or_later(&mut self) {
+        let sharing = async {
+            self.leases.show().await?;
+            self.balance().await
+        };
+        if let Ok(Err(error)) | Err(error) = timeout(ANSWER, sharing).await.map_err(unavailable) {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                group = self.group,
+                "partitions are not shared out"
+            );
+        }
+    }
+
+    /// Takes partitions that no one has, or gives some up, to have a fair part.
+    async fn balance(&mut self) -> Result<(), BrokerError> {
+        let view = self.leases.look().await?;
+        let partitions = self.core.config.partitions.get();
+        let quota = quota(partitions, view.members);
+        let staying: Vec<_> = self.owned.iter().filter(|(_, owned)| !owned.leaving).map(|(&place, _)| place).collect();
+        for &partition in staying.iter().skip(quota) {
+            self.shared.shut(partition);
+            if let Some(owned) = self.owned.get_mut(&partition) {
+                owned.leaving = true;
+            }
+        }
+        for partition in (0..partitions).filter(|partition| !view.taken.contains(partition)) {
+            if self.owned.len() >= quota {
+                break;
+            }
+            if !self.owned.contains_key(&partition)
+                && let Some(lease) = self.leases.take(partition).await?
+            {
+                self.start(partition, lease).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, partition: u16, lease: Lease) -> Result<(), BrokerError> {
+        self.shared.shut(partition);
+        let (core, shared, stop) = (Arc::clone(&self.core), Arc::clone(&self.shared), CancellationToken::new());
+        let pull = Pull::new(core, &self.topic, &self.group, partition, shared).await?;
+        let pulling = self.core.tasks.spawn(pull.run(stop.clone()));
+        self.owned.insert(partition, Owned { lease, stop, pulling, leaving: false });
+        Ok(())
+    }
+
+    /// Gives up what is on its way out and settled.
+    async fn give_up_settled(&mut self) {
+        let settled = |(partition, owned): (&u16, &Owned)| {
+            (owned.leaving && !self.shared.is_out(*partition)).then_some(*partition)
+        };
+        let settled: Vec<_> = self.owned.iter().filter_map(settled).collect();
+        if settled.is_empty() {
+            return;
+        }
+        if let Err(error) = self.give_up(&settled, false).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, group = self.group, "partitions go without word");
+        }
+    }
+
+    async fn leave(&mut self) -> Result<(), BrokerError> {
+        let all: Vec<_> = self.owned.keys().copied().collect();
+        self.give_up(&all, true).await
+    }
+
+    /// Hands back what is here of some partitions, and then the partitions.
+    async fn give_up(&mut self, partitions: &[u16], leaving: bool) -> Result<(), BrokerError> {
+        let given_up: Vec<_> = partitions.iter().filter_map(|partition| self.owned.remove(partition)).collect();
+        for (partition, owned) in partitions.iter().zip(&given_up) {
+            self.shared.shut(*partition);
+            owned.stop.cancel();
+        }
+        let mut leases = Vec::with_capacity(given_up.len());
+        for owned in given_up {
+            // It has no way to fail that would matter here.
+            let _ended = owned.pulling.await;
+            leases.push(owned.lease);
+        }
+        for partition in partitions {
+            for reply in self.shared.forget(*partition) {
+                reply.again(Duration::ZERO).await?;
+            }
+        }
+        self.leases.give_up(&leases, leaving).await
+    }
+}

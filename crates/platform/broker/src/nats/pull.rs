@@ -1,0 +1,229 @@
+//! What comes from a partition, and how it is settled.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::{Subject, Subscriber};
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use kennel_core::DeadLetter;
+use kennel_core::broker::BrokerError;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{ANSWER, Core, Names, backoff, unavailable, wire};
+use crate::group::{Arrival, Handle, Shared};
+
+/// How long the server keeps a request for events.
+const REQUEST: Duration = Duration::from_secs(3);
+/// How long what was under way may take to come when a partition is given up.
+const REST: Duration = Duration::from_secs(1);
+
+/// Settles a message.
+#[derive(Clone)]
+pub(super) struct Reply {
+    core: Arc<Core>,
+    subject: Subject,
+}
+
+impl Reply {
+    /// Tells the server without waiting for its answer.
+    pub(super) async fn tell(&self, what: AckKind) -> Result<(), BrokerError> {
+        let telling = self.core.client.publish(self.subject.clone(), what.into());
+        timeout(ANSWER, telling).await.map_err(unavailable)?.map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl Handle for Reply {
+    async fn ack(&self) -> Result<(), BrokerError> {
+        self.core.client.request(self.subject.clone(), AckKind::Ack.into()).await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn again(&self, delay: Duration) -> Result<Option<Duration>, BrokerError> {
+        self.tell(AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()))).await?;
+        Ok(None)
+    }
+
+    async fn bury(&self, letter: &DeadLetter) -> Result<(), BrokerError> {
+        self.core.bury(letter).await
+    }
+}
+
+/// The durable consumer of a group's partition.
+pub(super) async fn consumer(
+    core: &Core,
+    topic: &str,
+    group: &str,
+    partition: u16,
+) -> Result<PullConsumer, BrokerError> {
+    let stream = core.jetstream.get_stream_no_info(core.names.topic_stream(topic)).await.map_err(unavailable)?;
+    let config = pull::Config {
+        durable_name: Some(Names::consumer(group, partition)),
+        filter_subject: core.names.partition_subject(topic, partition),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: core.config.ack_wait,
+        max_ack_pending: i64::try_from(core.config.buffer.get()).unwrap_or(i64::MAX),
+        max_deliver: -1,
+        ..pull::Config::default()
+    };
+    stream.create_consumer(config).await.map_err(unavailable)
+}
+
+/// Holds a partition's events back until all that the member before left unsettled is here.
+#[derive(Default)]
+struct Gate {
+    /// The last place that was ever delivered before.
+    last: u64,
+    /// How much of it was unsettled.
+    left: usize,
+    old: BTreeSet<u64>,
+    new: BTreeSet<u64>,
+}
+
+impl Gate {
+    fn arrived(&mut self, place: u64) {
+        if place <= self.last {
+            self.old.insert(place)
+        } else {
+            self.new.insert(place)
+        };
+    }
+
+    fn is_complete(&self) -> bool {
+        self.old.len() >= self.left
+    }
+}
+
+/// Fetches the events of a partition.
+pub(super) struct Pull {
+    core: Arc<Core>,
+    topic: String,
+    group: String,
+    partition: u16,
+    consumer: PullConsumer,
+    shared: Arc<Shared<Reply>>,
+    gate: Option<Gate>,
+}
+
+impl Pull {
+    /// Fetches what comes from a partition that was just taken, which is shut until it may be handed out.
+    pub(super) async fn new(
+        core: Arc<Core>,
+        topic: &str,
+        group: &str,
+        partition: u16,
+        shared: Arc<Shared<Reply>>,
+    ) -> Result<Self, BrokerError> {
+        let consumer = consumer(&core, topic, group, partition).await?;
+        let info = consumer.get_info().await.map_err(unavailable)?;
+        let gate = Gate { last: info.delivered.stream_sequence, left: info.num_ack_pending, ..Gate::default() };
+        let (topic, group) = (topic.to_owned(), group.to_owned());
+        Ok(Self { core, topic, group, partition, consumer, shared, gate: Some(gate) })
+    }
+
+    /// Fetches until `stop` is cancelled, and then takes in what was under way.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let inbox = Subject::from(self.core.client.new_inbox());
+        // Fails only once the client has ended.
+        let Ok(mut events) = self.core.client.subscribe(inbox.clone()).await else { return };
+        self.open_if_complete();
+        let mut failures = 0;
+        loop {
+            let fetched = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                fetched = self.fetch(&mut events, &inbox) => fetched,
+            };
+            failures = if fetched.is_ok() { 0 } else { failures + 1 };
+            if failures > 0 {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(backoff(failures)) => {}
+                }
+            }
+        }
+        if events.drain().await.is_ok() {
+            while let Ok(Some(message)) = timeout(REST, events.next()).await {
+                self.arrive(message).await;
+            }
+        }
+    }
+
+    /// Asks for events and takes in those that come.
+    async fn fetch(&mut self, events: &mut Subscriber, inbox: &Subject) -> Result<(), BrokerError> {
+        let batch = self.core.config.buffer.get();
+        let request = pull::BatchConfig { batch, expires: Some(REQUEST), ..pull::BatchConfig::default() };
+        self.consumer.request_batch(request, inbox.clone()).await.map_err(unavailable)?;
+        let deadline = Instant::now() + REQUEST + REST;
+        for _ in 0..batch {
+            let Ok(next) = tokio::time::timeout_at(deadline, events.next()).await else { break };
+            let message = next.ok_or_else(|| unavailable("subscription has ended"))?;
+            match message.status.map(|status| status.as_u16()) {
+                None => self.arrive(message).await,
+                // No events came until the request ran out.
+                Some(404 | 408) => break,
+                Some(_) => {
+                    let reason = message.description.unwrap_or_default();
+                    self.mend().await?;
+                    return Err(unavailable(reason));
+                }
+            }
+        }
+        self.look_again().await
+    }
+
+    /// Makes the consumer again, should it be gone.
+    async fn mend(&mut self) -> Result<(), BrokerError> {
+        self.consumer = consumer(&self.core, &self.topic, &self.group, self.partition).await?;
+        Ok(())
+    }
+
+    async fn arrive(&mut self, message: async_nats::Message) {
+        let Some(subject) = message.reply.clone() else { return };
+        let reply = Reply { core: Arc::clone(&self.core), subject };
+        let jetstream = self.core.jetstream.clone();
+        let message = async_nats::jetstream::Message { message, context: jetstream };
+        let place = message.info().map(|info| (info.stream_sequence, info.delivered)).map_err(BrokerError::Corrupt);
+        let headers = message.message.headers.clone().unwrap_or_default();
+        let event = wire::event(&self.topic, &headers, message.message.payload.clone());
+        let event = event.map_err(|error| BrokerError::Corrupt(error.into()));
+        match place.and_then(|place| Ok((place, event?))) {
+            Ok(((place, delivered), event)) => {
+                let attempt = u32::try_from(delivered).unwrap_or(u32::MAX);
+                let (partition, position, handle) = (self.partition, Some(place), reply);
+                self.shared.arrive(Arrival { event, attempt, partition, position, handle });
+                if let Some(gate) = &mut self.gate {
+                    gate.arrived(place);
+                }
+            }
+            Err(error) => {
+                // It stays in the stream, for people to look at; it would be no better the next time.
+                let _gone = reply.tell(AckKind::Term).await;
+                self.shared.trouble(error);
+            }
+        }
+        self.open_if_complete();
+    }
+
+    fn open_if_complete(&mut self) {
+        if self.gate.take_if(|gate| gate.is_complete()).is_some() {
+            self.shared.open(self.partition);
+        }
+    }
+
+    /// Some of what was left may have been settled since.
+    async fn look_again(&mut self) -> Result<(), BrokerError> {
+        if let Some(gate) = &mut self.gate {
+            let info = self.consumer.get_info().await.map_err(unavailable)?;
+            gate.left = gate.left.min(info.num_ack_pending.saturating_sub(gate.new.len()));
+            self.open_if_complete();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Broadcast subscriptions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use kennel_core::broker::BrokerError;
+use kennel_core::{Delivery, Subscription};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Consumer};
+
+use super::session::Session;
+use super::{Core, answered, backoff, topology, unavailable, wire};
+use crate::group::{Unheld, unique};
+
+/// Events that the server sends ahead.
+const AHEAD: u16 = 256;
+
+/// Reads a topic from the present on.
+pub(super) struct Listener {
+    core: Arc<Core>,
+    topic: String,
+    queue: ShortString,
+    reading: Option<Reading>,
+    failures: u32,
+}
+
+struct Reading {
+    session: Session,
+    channel: Channel,
+    messages: Consumer,
+}
+
+impl Listener {
+    pub(super) async fn new(core: Arc<Core>, topic: &str) -> Result<Self, BrokerError> {
+        let queue = core.names.listener(topic, &unique());
+        let mut listener = Self { core, topic: topic.to_owned(), queue, reading: None, failures: 0 };
+        listener.reading = Some(listener.open().await?);
+        Ok(listener)
+    }
+
+    async fn open(&self) -> Result<Reading, BrokerError> {
+        answered(async {
+            let session = Session::open(&self.core).await?;
+            let channel = session.channel().await?;
+            topology::topic(&channel, &self.core.names, &self.topic).await?;
+            topology::listener(&channel, &self.core.names, &self.topic, self.queue.clone()).await?;
+            channel.basic_qos(AHEAD, BasicQosOptions::default()).await.map_err(unavailable)?;
+            let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+            let messages = channel.basic_consume(self.queue.clone(), "".into(), options, arguments).await;
+            Ok(Reading { session, channel, messages: messages.map_err(unavailable)? })
+        })
+        .await
+    }
+
+    /// The next event; an error ends nothing.
+    async fn read(&mut self) -> Result<Delivery, BrokerError> {
+        loop {
+            let Some(reading) = &mut self.reading else {
+                if self.failures > 0 {
+                    tokio::time::sleep(backoff(self.failures)).await;
+                }
+                self.failures = self.failures.saturating_add(1);
+                self.reading = self.open().await.ok();
+                continue;
+            };
+            let Some(Ok(message)) = reading.messages.next().await else {
+                self.reading = None;
+                continue;
+            };
+            self.failures = 0;
+            let acker = message.acker;
+            // Beside the caller, who may stop waiting at any point. When it fails the event comes again.
+            self.core.tasks.spawn(async move { acker.ack(BasicAckOptions::default()).await });
+            let event = wire::event(&self.topic, &message.properties, message.data);
+            let event = event.map_err(|error| BrokerError::Corrupt(error.into()))?;
+            return Ok(Delivery::new(event, 1, Box::new(Unheld)));
+        }
+    }
+}
+
+#[async_trait]
+impl Subscription for Listener {
+    async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
+        let closed = self.core.closed.clone();
+        tokio::select! {
+            biased;
+            () = closed.cancelled() => None,
+            read = self.read() => Some(read),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let (Some(Reading { session, channel, messages }), queue) = (self.reading.take(), self.queue.clone()) else {
+            return;
+        };
+        drop(messages);
+        self.core.tasks.spawn(async move {
+            // When that fails, the server forgets the queue in a while.
+            let _expires = channel.queue_delete(queue, QueueDeleteOptions::default()).await;
+            session.close().await;
+        });
+    }
+}

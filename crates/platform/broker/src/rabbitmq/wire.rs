@@ -1,0 +1,100 @@
+//! Events as AMQP messages.
+
+use bytes::Bytes;
+use kennel_core::{Event, TraceContext};
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
+
+use crate::cloudevents::{Binding, DATA_CONTENT_TYPE, NotAnEvent};
+
+/// The header in which a quorum queue counts how often it took a message back.
+const RETURNS: &str = "x-delivery-count";
+/// On the disk.
+const PERSISTENT: u8 = 2;
+
+/// The properties of the event's message; `extra` is a further header.
+pub(super) fn properties(event: &Event, extra: Option<(&str, &str)>) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let attributes = Binding::AMQP.headers(event).into_iter().filter(|(name, _)| name != "content-type");
+    let extra = extra.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    for (name, value) in attributes.chain(extra) {
+        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    BasicProperties::default()
+        .with_content_type(DATA_CONTENT_TYPE.into())
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(event.id.to_string().into())
+        .with_headers(headers)
+}
+
+/// A header that is text.
+pub(super) fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a str> {
+    match properties.headers().as_ref()?.inner().get(name)? {
+        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+        AMQPValue::ShortString(text) => Some(text.as_str()),
+        _ => None,
+    }
+}
+
+/// The event that a message found in `topic` is.
+pub(super) fn event(topic: &str, properties: &BasicProperties, data: Vec<u8>) -> Result<Event, NotAnEvent> {
+    let event = Binding::AMQP.read(topic, |name| header(properties, name), Bytes::from(data))?;
+    let trace = event.trace.filter(|trace| *trace != TraceContext::default());
+    Ok(Event { trace, ..event })
+}
+
+/// Which time this is that the message is delivered.
+pub(super) fn attempt(properties: &BasicProperties) -> u32 {
+    let returns = properties.headers().as_ref().and_then(|headers| headers.inner().get(RETURNS));
+    let returns = match returns {
+        Some(AMQPValue::LongLongInt(count)) => u32::try_from(*count).unwrap_or(u32::MAX),
+        Some(AMQPValue::LongInt(count)) => u32::try_from(*count).unwrap_or(0),
+        Some(AMQPValue::LongUInt(count)) => *count,
+        Some(AMQPValue::ShortInt(count)) => u32::try_from(*count).unwrap_or(0),
+        Some(AMQPValue::ShortUInt(count)) => u32::from(*count),
+        Some(AMQPValue::ShortShortInt(count)) => u32::try_from(*count).unwrap_or(0),
+        Some(AMQPValue::ShortShortUInt(count)) => u32::from(*count),
+        _ => 0,
+    };
+    returns.saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use kennel_core::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_event_survives_the_wire() {
+        let told = Event {
+            id: Uuid::from_u128(7),
+            name: "dogs.created".to_owned(),
+            source: "/dogs".to_owned(),
+            topic: "dogs.events".to_owned(),
+            key: "h\u{fc}tte\r\n1".to_owned(),
+            time: Timestamp::from_millis(1_700_000_000_007).unwrap(),
+            data: Bytes::from_static(b"{}"),
+            trace: Some(TraceContext { traceparent: "00-1-2-01".to_owned(), tracestate: None }),
+        };
+        for told in [told.clone(), Event { key: String::new(), trace: None, ..told }] {
+            let properties = properties(&told, Some(("kennel-x", "y")));
+            assert_eq!(header(&properties, "kennel-x"), Some("y"));
+            assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
+            assert_eq!(event("dogs.events", &properties, told.data.to_vec()).unwrap(), told);
+        }
+    }
+
+    #[test]
+    fn attempts_are_counted_from_one() {
+        let with = |value| {
+            let mut headers = FieldTable::default();
+            headers.insert(RETURNS.into(), value);
+            attempt(&BasicProperties::default().with_headers(headers))
+        };
+        assert_eq!(attempt(&BasicProperties::default()), 1);
+        assert_eq!([with(AMQPValue::LongLongInt(3)), with(AMQPValue::ShortShortUInt(1))], [4, 2]);
+        assert_eq!(with(AMQPValue::LongLongInt(i64::MAX)), u32::MAX);
+    }
+}

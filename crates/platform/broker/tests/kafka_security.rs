@@ -1,0 +1,91 @@
+//! Getting into a Kafka cluster that asks who one is.
+//!
+//! `TEST_KAFKA_SASL_BROKERS` names a listener that speaks `SASL_SSL` with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512,
+//! `TEST_KAFKA_CA_CERT` the authority that its certificate is from; the user `TEST_KAFKA_USERNAME` has the password
+//! `TEST_KAFKA_PASSWORD` in each of the three ways. Where they are not set, these tests are skipped aloud.
+#![cfg(feature = "kafka")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+#[path = "servers/kafka_events.rs"]
+mod kafka_events;
+
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use kennel_broker::Broker as _;
+use kennel_broker::kafka::{Auth, KafkaBroker, KafkaConfig, Tls};
+use kennel_core::broker::BrokerError;
+use kennel_core::{IdSource as _, Publisher as _, SystemClock, UuidV7};
+
+use self::kafka_events::{event, eventually, join, nothing_more, settle};
+
+fn config(auth: Auth) -> Option<KafkaConfig> {
+    let variable = |name: &str| {
+        let value = std::env::var(name).ok();
+        if value.is_none() {
+            eprintln!("skipped: {name} is not set, so nothing is tested against a Kafka that asks who one is");
+        }
+        value
+    };
+    let mut config = KafkaConfig::at(variable("TEST_KAFKA_SASL_BROKERS")?);
+    config.auth = auth;
+    config.username = Some(variable("TEST_KAFKA_USERNAME")?);
+    config.password = Some(variable("TEST_KAFKA_PASSWORD")?.into());
+    config.tls = Tls { enabled: true, ca_cert: Some(variable("TEST_KAFKA_CA_CERT")?.into()), ..Tls::default() };
+    config.tuning.publish_timeout_ms = 3_000;
+    Some(config)
+}
+
+fn broker(config: &KafkaConfig) -> KafkaBroker {
+    KafkaBroker::connect(config, NonZeroUsize::MIN, Arc::new(SystemClock)).unwrap()
+}
+
+fn topic() -> String {
+    format!("test-{}.secured", UuidV7.next().simple())
+}
+
+/// The error and its causes.
+fn texts(error: &BrokerError) -> String {
+    let (mut texts, mut cause) = (vec![format!("{error} {error:?}")], error.source());
+    while let Some(error) = cause {
+        texts.push(format!("{error} {error:?}"));
+        cause = error.source();
+    }
+    texts.concat()
+}
+
+#[tokio::test]
+async fn users_are_let_in_each_way_and_what_they_say_arrives() {
+    for auth in [Auth::Plain, Auth::ScramSha256, Auth::ScramSha512] {
+        let Some(config) = config(auth) else { return };
+        let (broker, topic) = (broker(&config), topic());
+        broker.publish(&[event(&topic, 1, "rex")]).await.unwrap();
+        let mut member = join(&broker, &topic, "g").await;
+        assert_eq!(settle(&mut member, 1).await, [1], "{auth:?}");
+        nothing_more(&mut member).await;
+        let is_settled = async || (broker.lag().await.unwrap()[0].events == 0).then_some(());
+        eventually("what is settled is committed", is_settled).await;
+        broker.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_and_not_told() {
+    for auth in [Auth::Plain, Auth::ScramSha256, Auth::ScramSha512] {
+        let Some(mut config) = config(auth) else { return };
+        config.password = Some("not-the-password".to_owned().into());
+        let refused = broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap_err();
+        assert!(!texts(&refused).contains("not-the-password"), "{auth:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_without_a_known_certificate_is_believed_only_when_told_so() {
+    let Some(mut config) = config(Auth::ScramSha512) else { return };
+    config.tls.ca_cert = None;
+    broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap_err();
+    config.tls.skip_verify = true;
+    config.tls.allow_insecure = true;
+    broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap();
+}

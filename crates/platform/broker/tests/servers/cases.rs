@@ -1,0 +1,413 @@
+//! What every broker that is a server must do: through outages, with members that come and go, and with dead letters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kennel_broker::{Broker, Lag};
+use kennel_core::broker::BrokerError;
+use kennel_core::{Delivery, Event, Group, Subscription, Timestamp, TraceContext};
+use kennel_testkit::{FaultProxy, Mode};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+use crate::{Home, TOPIC};
+
+/// Longer than anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Expands to one test per case over `$home`.
+macro_rules! server_cases {
+    ($home:ty: $($case:ident)+) => { $(
+        #[tokio::test]
+        async fn $case() {
+            if let Some(home) = <$home as $crate::Home>::new() {
+                $crate::cases::$case(&home).await;
+            }
+        }
+    )+ };
+    ($home:ty) => { $crate::cases::server_cases! { $home:
+        starts_without_a_server
+        goes_on_after_an_outage
+        gives_again_what_was_out_during_an_outage
+        listens_on_after_an_outage
+        refuses_what_cannot_be_stored_in_time
+        keeps_order_while_members_come_and_go
+        shares_partitions_with_a_second_process
+        takes_over_from_a_process_that_is_cut_off
+        ends_subscriptions_when_closed
+        shows_and_removes_dead_letters
+        replays_dead_letters
+        pages_through_dead_letters
+        tells_its_lag
+        gives_a_first_group_what_came_before
+        goes_on_behind_what_is_no_event
+    } };
+}
+pub(crate) use server_cases;
+
+fn event(number: u128, key: &str) -> Event {
+    Event {
+        id: Uuid::from_u128(number),
+        name: "tests.happened".to_owned(),
+        source: "/tests".to_owned(),
+        topic: TOPIC.to_owned(),
+        key: key.to_owned(),
+        time: at(7),
+        data: format!(r#"{{"number":{number}}}"#).into(),
+        trace: None,
+    }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis).unwrap()
+}
+
+async fn join(broker: &Arc<dyn Broker>) -> Box<dyn Subscription> {
+    broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap()
+}
+
+async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
+    let next = timeout(PATIENCE, subscription.next()).await.expect("a delivery comes");
+    next.expect("the broker is open").unwrap()
+}
+
+/// Acknowledges the next event; `None` when that came too late, and it comes again.
+async fn settle_next(subscription: &mut Box<dyn Subscription>) -> Option<u128> {
+    let delivery = next(subscription).await;
+    let number = delivery.event.id.as_u128();
+    delivery.ack().await.is_ok().then_some(number)
+}
+
+/// Publishes as a relay does: until it works.
+async fn publish(broker: &Arc<dyn Broker>, batch: &[Event]) {
+    let published = timeout(PATIENCE, async {
+        while broker.publish(batch).await.is_err() {
+            sleep(POLL).await;
+        }
+    });
+    published.await.expect("publishing works in the end");
+}
+
+/// Cuts every connection, and lets none be made for a while.
+async fn outage(proxy: &FaultProxy, lasting: Duration) {
+    proxy.set(Mode::Drop);
+    sleep(lasting).await;
+    proxy.set(Mode::Pass);
+}
+
+pub(crate) async fn starts_without_a_server<H: Home>(home: &H) {
+    let proxy = FaultProxy::new(home.server()).await;
+    proxy.set(Mode::Drop);
+    let (broker, _) = timeout(PATIENCE, home.open(Some(proxy.address()))).await.unwrap();
+    let pinged = timeout(PATIENCE, broker.ping()).await.unwrap();
+    assert!(matches!(pinged, Err(BrokerError::Unavailable(_))), "{pinged:?}");
+    let published = timeout(PATIENCE, broker.publish(&[event(1, "rex")])).await.unwrap();
+    assert!(matches!(published, Err(BrokerError::Unavailable(_))), "{published:?}");
+    proxy.set(Mode::Pass);
+    publish(&broker, &[event(1, "rex")]).await;
+    broker.ping().await.unwrap();
+}
+
+pub(crate) async fn goes_on_after_an_outage<H: Home>(home: &H) {
+    let proxy = FaultProxy::new(home.server()).await;
+    let (broker, _) = home.open(Some(proxy.address())).await;
+    let mut group = join(&broker).await;
+    for round in 0..3 {
+        publish(&broker, &[event(round, "rex")]).await;
+        while settle_next(&mut group).await != Some(round) {}
+        outage(&proxy, Duration::from_millis(300)).await;
+    }
+}
+
+pub(crate) async fn gives_again_what_was_out_during_an_outage<H: Home>(home: &H) {
+    let proxy = FaultProxy::new(home.server()).await;
+    let (broker, _) = home.open(Some(proxy.address())).await;
+    let mut group = join(&broker).await;
+    let (other, _) = home.open(None).await;
+    publish(&other, &[event(1, "rex"), event(2, "rex"), event(3, "bello")]).await;
+    let held = next(&mut group).await;
+    outage(&proxy, Duration::from_millis(300)).await;
+    drop(held);
+    let mut settled = Vec::new();
+    while settled.iter().collect::<BTreeSet<_>>().len() < 3 {
+        settled.extend(settle_next(&mut group).await);
+    }
+    let first = |number| settled.iter().position(|found| *found == number).unwrap();
+    assert!(first(1) < first(2), "{settled:?}");
+}
+
+pub(crate) async fn listens_on_after_an_outage<H: Home>(home: &H) {
+    let proxy = FaultProxy::new(home.server()).await;
+    let (broker, _) = home.open(Some(proxy.address())).await;
+    let mut listener = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+    let (other, _) = home.open(None).await;
+    publish(&other, &[event(1, "rex")]).await;
+    assert_eq!(next(&mut listener).await.event.id.as_u128(), 1);
+    proxy.set(Mode::Drop);
+    publish(&other, &[event(2, "rex")]).await;
+    proxy.set(Mode::Pass);
+    publish(&other, &[event(3, "rex")]).await;
+    let mut found = Vec::new();
+    while !found.contains(&3) {
+        found.push(next(&mut listener).await.event.id.as_u128());
+    }
+    found.dedup();
+    assert!(found == [2, 3] || found == [1, 2, 3], "{found:?}");
+}
+
+pub(crate) async fn refuses_what_cannot_be_stored_in_time<H: Home>(home: &H) {
+    let proxy = FaultProxy::new(home.server()).await;
+    let (broker, _) = home.open(Some(proxy.address())).await;
+    publish(&broker, &[event(1, "rex")]).await;
+    proxy.set(Mode::BlackHole);
+    let began = Instant::now();
+    let published = timeout(PATIENCE, broker.publish(&[event(2, "rex")])).await.expect("publishing ends");
+    assert!(matches!(published, Err(BrokerError::Unavailable(_))), "{published:?}");
+    assert!(began.elapsed() < Duration::from_secs(30));
+    proxy.set(Mode::Pass);
+    publish(&broker, &[event(2, "rex")]).await;
+}
+
+/// What members have dealt with, in the order in which they did.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<(String, u128)>>>);
+
+impl Log {
+    fn distinct(&self) -> usize {
+        self.0.lock().unwrap().iter().map(|(_, number)| *number).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Events come again after a failure, but none may come for the first time before one that is older.
+    fn assert_ordered(&self) {
+        let mut by_key = BTreeMap::<_, Vec<_>>::new();
+        for (key, number) in self.0.lock().unwrap().iter() {
+            let seen = by_key.entry(key.clone()).or_default();
+            if !seen.contains(number) {
+                seen.push(*number);
+            }
+        }
+        assert!(by_key.values().all(|seen| seen.is_sorted()), "{by_key:?}");
+    }
+
+    /// Deals with events, refuses some, and leaves after `limit` deliveries.
+    async fn work(self, broker: Arc<dyn Broker>, limit: usize) {
+        let mut member = join(&broker).await;
+        for _ in 0..limit {
+            let Some(Ok(delivery)) = member.next().await else { return };
+            let number = delivery.event.id.as_u128();
+            if number % 11 == 3 && delivery.attempt == 1 {
+                delivery.nack(Duration::from_millis(5)).await.ok();
+                continue;
+            }
+            self.0.lock().unwrap().push((delivery.event.key.clone(), number));
+            delivery.ack().await.ok();
+        }
+    }
+}
+
+pub(crate) async fn keeps_order_while_members_come_and_go<H: Home>(home: &H) {
+    const EVENTS: u128 = 400;
+    let (publisher, _) = home.open(None).await;
+    drop(join(&publisher).await);
+    let (log, mut members) = (Log::default(), JoinSet::new());
+    for limit in [60, 90, usize::MAX] {
+        let (broker, _) = home.open(None).await;
+        members.spawn(log.clone().work(broker, limit));
+    }
+    for start in (0..EVENTS).step_by(40) {
+        let batch: Vec<_> = (start..start + 40).map(|number| event(number, &format!("k{}", number % 13))).collect();
+        publish(&publisher, &batch).await;
+        sleep(Duration::from_millis(50)).await;
+        if start == 200 {
+            let (broker, _) = home.open(None).await;
+            members.spawn(log.clone().work(broker, usize::MAX));
+        }
+    }
+    let done = timeout(PATIENCE, async {
+        while log.distinct() < EVENTS as usize {
+            sleep(POLL).await;
+        }
+    });
+    done.await.unwrap_or_else(|_| panic!("{} of {EVENTS} events", log.distinct()));
+    members.shutdown().await;
+    log.assert_ordered();
+}
+
+pub(crate) async fn shares_partitions_with_a_second_process<H: Home>(home: &H) {
+    let (first, _) = home.open(None).await;
+    let (second, _) = home.open(None).await;
+    let (mut one, mut other) = (join(&first).await, join(&second).await);
+    let shared = timeout(PATIENCE, async {
+        let (mut number, mut by_one, mut by_other) = (0, false, false);
+        while !(by_one && by_other) {
+            first.publish(&[event(number, &format!("k{}", number % 40))]).await.unwrap();
+            tokio::select! {
+                found = one.next() => { by_one = true; found.unwrap().unwrap().ack().await.ok(); }
+                found = other.next() => { by_other = true; found.unwrap().unwrap().ack().await.ok(); }
+            }
+            number += 1;
+        }
+    });
+    shared.await.expect("both get something");
+}
+
+pub(crate) async fn takes_over_from_a_process_that_is_cut_off<H: Home>(home: &H) {
+    let proxy = FaultProxy::new(home.server()).await;
+    let (doomed, _) = home.open(Some(proxy.address())).await;
+    let mut one = join(&doomed).await;
+    let (healthy, _) = home.open(None).await;
+    publish(&healthy, &[event(1, "rex"), event(2, "rex")]).await;
+    let held = next(&mut one).await;
+    assert_eq!(held.event.id.as_u128(), 1);
+    proxy.set(Mode::Drop);
+    let mut other = join(&healthy).await;
+    for number in [1, 2] {
+        while settle_next(&mut other).await != Some(number) {}
+    }
+    let late = timeout(PATIENCE, held.ack()).await.expect("settling ends");
+    assert!(late.is_err(), "another has dealt with it");
+}
+
+pub(crate) async fn ends_subscriptions_when_closed<H: Home>(home: &H) {
+    let (broker, _) = home.open(None).await;
+    let (mut group, mut listener) = (join(&broker).await, broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap());
+    publish(&broker, &[event(1, "rex"), event(2, "rex")]).await;
+    let held = next(&mut group).await;
+    timeout(PATIENCE, broker.close()).await.expect("closing ends");
+    assert!(timeout(PATIENCE, group.next()).await.unwrap().is_none());
+    assert!(timeout(PATIENCE, listener.next()).await.unwrap().is_none());
+    assert!(held.ack().await.is_err());
+    assert!(broker.publish(&[event(3, "rex")]).await.is_err());
+    assert!(broker.ping().await.is_err());
+    let (other, _) = home.open(None).await;
+    let mut group = join(&other).await;
+    for number in [1, 2] {
+        assert_eq!(settle_next(&mut group).await, Some(number));
+    }
+}
+
+/// Gives up on an event, in the group.
+async fn bury(group: &mut Box<dyn Subscription>, number: u128, reason: &str) {
+    let delivery = next(group).await;
+    assert_eq!(delivery.event.id.as_u128(), number);
+    delivery.dead_letter(reason).await.unwrap();
+}
+
+pub(crate) async fn shows_and_removes_dead_letters<H: Home>(home: &H) {
+    let (broker, letters) = home.open(None).await;
+    let mut group = join(&broker).await;
+    assert_eq!(letters.list(None, 10).await.unwrap(), []);
+    let trace = Some(TraceContext { traceparent: "00-1-2-01".to_owned(), tracestate: None });
+    let told = Event { trace, data: "no json".into(), ..event(7, "h\u{fc}tte") };
+    publish(&broker, std::slice::from_ref(&told)).await;
+    bury(&mut group, 7, "no such file: '\u{fc}'\r\nat line 2").await;
+    let found = letters.find(told.id).await.unwrap();
+    let [letter] = found.as_slice() else { panic!("one letter, not {found:?}") };
+    assert_eq!(letter.event, told);
+    assert_eq!((letter.group.as_str(), letter.attempts), ("g", 1));
+    assert_eq!(letter.reason, "no such file: '\u{fc}'\r\nat line 2");
+    assert_eq!(letters.list(None, 10).await.unwrap(), found);
+    assert!(!letters.discard(Uuid::from_u128(8)).await.unwrap());
+    assert!(letters.discard(told.id).await.unwrap());
+    assert!(!letters.discard(told.id).await.unwrap());
+    assert_eq!(letters.list(None, 10).await.unwrap(), []);
+    assert_eq!(letters.find(told.id).await.unwrap(), []);
+}
+
+pub(crate) async fn replays_dead_letters<H: Home>(home: &H) {
+    let (broker, letters) = home.open(None).await;
+    let mut group = join(&broker).await;
+    publish(&broker, &[event(1, "rex"), event(2, "bello")]).await;
+    for _ in 0..2 {
+        next(&mut group).await.dead_letter("bad").await.unwrap();
+    }
+    for time in 0..2 {
+        assert!(letters.replay(Uuid::from_u128(1), at(time)).await.unwrap());
+        let again = next(&mut group).await;
+        assert_eq!((again.event.clone(), again.attempt), (event(1, "rex"), 1));
+        again.dead_letter("still bad").await.unwrap();
+    }
+    let found = letters.list(None, 10).await.unwrap();
+    let reasons: Vec<_> = found.iter().map(|letter| letter.reason.as_str()).collect();
+    assert_eq!(reasons, ["still bad", "bad"]);
+    assert!(!letters.replay(Uuid::from_u128(3), at(0)).await.unwrap());
+}
+
+pub(crate) async fn pages_through_dead_letters<H: Home>(home: &H) {
+    let (broker, letters) = home.open(None).await;
+    let mut group = join(&broker).await;
+    for number in [3, 1, 5, 2, 4] {
+        publish(&broker, &[event(number, "rex")]).await;
+        bury(&mut group, number, "bad").await;
+    }
+    let page = |after: Option<u128>| {
+        let letters = Arc::clone(&letters);
+        async move {
+            let page = letters.list(after.map(Uuid::from_u128), 2).await.unwrap();
+            page.iter().map(|letter| letter.event.id.as_u128()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(page(None).await, [1, 2]);
+    assert_eq!(page(Some(2)).await, [3, 4]);
+    assert_eq!(page(Some(4)).await, [5]);
+    assert_eq!(page(Some(5)).await, [] as [u128; 0]);
+}
+
+pub(crate) async fn tells_its_lag<H: Home>(home: &H) {
+    let (broker, _) = home.open(None).await;
+    assert_eq!(broker.lag().await.unwrap(), []);
+    let mut group = join(&broker).await;
+    let lag = |events| vec![Lag { topic: TOPIC.to_owned(), group: "g".to_owned(), events }];
+    assert_eq!(broker.lag().await.unwrap(), lag(0));
+    publish(&broker, &[event(1, "rex")]).await;
+    while settle_next(&mut group).await != Some(1) {}
+    let settled = timeout(PATIENCE, async {
+        while broker.lag().await.unwrap() != lag(0) {
+            sleep(POLL).await;
+        }
+    });
+    settled.await.expect("nothing is left");
+    drop(group);
+    let left = timeout(PATIENCE, async {
+        while !broker.lag().await.unwrap().is_empty() {
+            sleep(POLL).await;
+        }
+    });
+    left.await.expect("the group is left");
+}
+
+pub(crate) async fn gives_a_first_group_what_came_before<H: Home>(home: &H) {
+    let (broker, _) = home.open(None).await;
+    publish(&broker, &[event(1, "rex"), event(2, "rex"), event(3, "bello")]).await;
+    let mut group = join(&broker).await;
+    let mut found = Vec::new();
+    while found.len() < 3 {
+        found.extend(settle_next(&mut group).await);
+    }
+    let first = |number| found.iter().position(|found| *found == number).unwrap();
+    assert!(first(1) < first(2) && found.contains(&3), "{found:?}");
+}
+
+pub(crate) async fn goes_on_behind_what_is_no_event<H: Home>(home: &H) {
+    let (broker, _) = home.open(None).await;
+    let (mut group, mut listener) = (join(&broker).await, broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap());
+    home.send_rubbish().await;
+    publish(&broker, &(1..=40).map(|number| event(number, &format!("k{number}"))).collect::<Vec<_>>()).await;
+    for subscription in [&mut group, &mut listener] {
+        let (mut events, mut corrupt) = (BTreeSet::new(), 0);
+        while events.len() < 40 || corrupt < 1 {
+            match timeout(PATIENCE, subscription.next()).await.unwrap().unwrap() {
+                Ok(delivery) => {
+                    assert!(events.insert(delivery.event.id));
+                    delivery.ack().await.unwrap();
+                }
+                Err(BrokerError::Corrupt(_)) => corrupt += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(timeout(Duration::from_millis(100), group.next()).await.is_err(), "it is told once");
+}

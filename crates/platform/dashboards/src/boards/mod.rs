@@ -1,0 +1,27 @@
+//! The dashboards.
+
+mod brokers;
+mod cache;
+mod database;
+mod metrics;
+mod slo;
+mod tracing;
+
+use crate::{Dashboard, Expr, Series, quantile};
+
+/// Every dashboard.
+pub fn all() -> Vec<Dashboard> {
+    vec![
+        metrics::dashboard(),
+        tracing::dashboard(),
+        database::dashboard(),
+        brokers::dashboard(),
+        cache::dashboard(),
+        slo::dashboard(),
+    ]
+}
+
+/// The median, and what one in twenty and one in a hundred are slower than.
+fn quantiles(of: &Series) -> [(Expr, &'static str); 3] {
+    [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")].map(|(q, legend)| (quantile(q, of.clone(), &[]), legend))
+}

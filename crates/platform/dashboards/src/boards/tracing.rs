@@ -1,0 +1,47 @@
+//! Spans, the traces behind them, and the logs that belong to them.
+
+use crate::recorded::{SPAN_DURATION, SPANS};
+use crate::{Dashboard, Panel, Series, Source, Unit, quantile, series, sum};
+
+const FAILED: &str = "STATUS_CODE_ERROR";
+
+pub(super) fn dashboard() -> Dashboard {
+    Dashboard::new(
+        "platform-tracing",
+        "Platform Tracing",
+        "Spans counted by the collector, the traces they are from, and the logs of the same requests.",
+    )
+    .row("Spans", spans())
+    .row("Traces", traces())
+    .row("Logs", logs())
+}
+
+fn of(name: &'static str) -> Series {
+    series(name).matches("service_name", "$job")
+}
+
+fn spans() -> Vec<Panel> {
+    let by = ["span_kind", "span_name"];
+    let failed = of(SPANS).is("status_code", FAILED);
+    vec![
+        Panel::lines("Spans", Unit::PerSecond).metric(&sum(&by, &of(SPANS).rate()), "{{span_kind}} {{span_name}}"),
+        Panel::lines("Failed spans", Unit::PerSecond).metric(&sum(&by, &failed.rate()), "{{span_kind}} {{span_name}}"),
+        Panel::lines("p95 of spans", Unit::Seconds)
+            .describe("Each dot is an example: it opens the trace.")
+            .wide(24)
+            .metric(&quantile(0.95, of(SPAN_DURATION), &by), "{{span_kind}} {{span_name}}"),
+    ]
+}
+
+fn traces() -> Vec<Panel> {
+    let table = |title, query| Panel::table(title, Unit::Number).wide(12).query(Source::Tempo, query, "");
+    vec![
+        table("Failed traces", r#"{resource.service.name =~ "$job" && status = error}"#),
+        table("Slow traces", r#"{resource.service.name =~ "$job" && kind = server && duration > 250ms}"#),
+    ]
+}
+
+fn logs() -> Vec<Panel> {
+    let query = r#"{service_name=~"$job"} | severity_text=~"(?i)warn|error""#;
+    vec![Panel::logs("Warnings and errors").query(Source::Loki, query, "")]
+}

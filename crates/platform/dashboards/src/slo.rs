@@ -1,0 +1,231 @@
+//! What services promise, and the alerts on promises that are about to be broken.
+//!
+//! Each objective leaves a budget of what may miss it within 30 days. An alert looks at how fast the budget goes, over
+//! a long window, so that a hiccup wakes no one, and over a short one, so that it ends when the trouble does.
+
+use kennel_telemetry::metrics::names;
+
+use crate::recorded::{self, MISSED, UP};
+use crate::rules::{Alert, Group, Recording, Rule, Severity};
+use crate::{Expr, Series, max, series, sum};
+
+/// A promise.
+#[derive(Debug, Clone, Copy)]
+pub struct Objective {
+    /// Its value of the label `slo`, and its runbook.
+    pub name: &'static str,
+    /// What may miss it, from 0 to 1.
+    pub budget: f64,
+    /// Names of its alerts: the budget is gone within days, or within the month.
+    alerts: [&'static str; 2],
+    measure: Measure,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Measure {
+    /// Share of requests.
+    Requests(fn(&str) -> Expr),
+    /// Share of time, while this is 1.
+    Time(fn() -> Expr),
+}
+
+/// Requests that begin to be answered later than this, in seconds, are late. It has to be the bound of a bucket.
+pub const LATE_AFTER: f64 = 0.5;
+/// An event that waits for longer than this, in seconds, is late.
+pub const EVENT_LATE_AFTER: u32 = 30;
+/// A consumer group that has more events than this before it is behind.
+pub const BEHIND_BY: u32 = 1_000;
+/// Codes of gRPC by which a service says that it failed, not its caller.
+pub const GRPC_FAILURES: &str = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS";
+
+/// Every promise.
+pub const OBJECTIVES: [Objective; 4] = [
+    Objective {
+        name: "availability",
+        budget: 0.001,
+        alerts: ["AvailabilityBudgetBurnsFast", "AvailabilityBudgetBurns"],
+        measure: Measure::Requests(failed),
+    },
+    Objective {
+        name: "latency",
+        budget: 0.01,
+        alerts: ["LatencyBudgetBurnsFast", "LatencyBudgetBurns"],
+        measure: Measure::Requests(late),
+    },
+    Objective {
+        name: "outbox-age",
+        budget: 0.01,
+        alerts: ["OutboxAgeBudgetBurnsFast", "OutboxAgeBudgetBurns"],
+        measure: Measure::Time(outbox_late),
+    },
+    Objective {
+        name: "consumer-lag",
+        budget: 0.01,
+        alerts: ["ConsumerLagBudgetBurnsFast", "ConsumerLagBudgetBurns"],
+        measure: Measure::Time(consumer_behind),
+    },
+];
+
+/// The windows that are recorded, with the name each is recorded as.
+pub const WINDOWS: [(&str, &str); 7] = [
+    ("5m", recorded::ERROR_RATIO_5M),
+    ("30m", recorded::ERROR_RATIO_30M),
+    ("1h", recorded::ERROR_RATIO_1H),
+    ("2h", recorded::ERROR_RATIO_2H),
+    ("6h", recorded::ERROR_RATIO_6H),
+    ("1d", recorded::ERROR_RATIO_1D),
+    ("3d", recorded::ERROR_RATIO_3D),
+];
+
+/// How many times too fast the budget goes, over which long and short window; either pair sets the alert off.
+const FAST: [(f64, &str, &str); 2] = [
+    (14.4, recorded::ERROR_RATIO_1H, recorded::ERROR_RATIO_5M),
+    (6.0, recorded::ERROR_RATIO_6H, recorded::ERROR_RATIO_30M),
+];
+const SLOW: [(f64, &str, &str); 2] = [
+    (3.0, recorded::ERROR_RATIO_1D, recorded::ERROR_RATIO_2H),
+    (1.0, recorded::ERROR_RATIO_3D, recorded::ERROR_RATIO_6H),
+];
+
+/// Series to record.
+pub(crate) fn recordings() -> Vec<Group> {
+    let mut rules = Vec::new();
+    for objective in OBJECTIVES {
+        rules.extend(objective.recordings());
+    }
+    vec![Group::new("slo", rules.into_iter().map(Rule::Record).collect())]
+}
+
+/// Alerts.
+pub(crate) fn alerts() -> Vec<Group> {
+    let burning = OBJECTIVES.iter().flat_map(Objective::alerts).map(Rule::Alert).collect();
+    let broken = [down(), relay_without_leader(), dead_letters()].map(Rule::Alert).into();
+    vec![Group::new("slo-burn", burning), Group::new("broken", broken)]
+}
+
+/// Requests, by HTTP and by gRPC.
+fn requests(window: &str, http: &Series, grpc: &Series) -> Expr {
+    sum(&["job"], &http.rate_over(window).or(&grpc.rate_over(window)))
+}
+
+fn failed(window: &str) -> Expr {
+    let (http, grpc) = (series(names::HTTP_REQUESTS), series(names::GRPC_HANDLED));
+    let total = requests(window, &http, &grpc);
+    let failed = requests(window, &http.matches("status", "5.."), &grpc.matches("code", GRPC_FAILURES));
+    failed.or_nought_of(&total).over(&total)
+}
+
+fn late(window: &str) -> Expr {
+    let requests = series(names::HTTP_DURATION);
+    let in_time = sum(&["job"], &requests.clone().bucket().is("le", &LATE_AFTER.to_string()).rate_over(window));
+    let total = sum(&["job"], &requests.count().rate_over(window));
+    Expr::raw(format!("1 - {}", in_time.over(&total)))
+}
+
+fn outbox_late() -> Expr {
+    max(&["job"], &series(names::OUTBOX_OLDEST).now()).is_above(EVENT_LATE_AFTER)
+}
+
+fn consumer_behind() -> Expr {
+    max(&["job"], &series(names::BROKER_CONSUMER_LAG).now()).is_above(BEHIND_BY)
+}
+
+impl Objective {
+    fn recordings(&self) -> Vec<Recording> {
+        let mut recordings =
+            vec![Recording::new(recorded::ERROR_BUDGET, &Expr::raw(format!("vector({})", self.budget)))];
+        if let Measure::Time(missed) = self.measure {
+            recordings.push(Recording::new(MISSED, &missed()));
+        }
+        recordings.extend(WINDOWS.map(|(window, name)| {
+            let ratio = match self.measure {
+                Measure::Requests(ratio) => ratio(window),
+                Measure::Time(_) => Expr::raw(format!("avg by (job, slo) ({})", self.series(MISSED).mean(window))),
+            };
+            Recording::new(name, &ratio)
+        }));
+        recordings.into_iter().map(|recording| recording.label("slo", self.name)).collect()
+    }
+
+    fn series(&self, name: &'static str) -> Series {
+        series(name).is("slo", self.name)
+    }
+
+    fn alerts(&self) -> [Alert; 2] {
+        let [fast, slow] = self.alerts;
+        [self.alert(fast, Severity::Page, &FAST, "2m"), self.alert(slow, Severity::Ticket, &SLOW, "15m")]
+    }
+
+    fn alert(
+        &self,
+        name: &'static str,
+        severity: Severity,
+        pairs: &[(f64, &'static str, &'static str)],
+        hold: &'static str,
+    ) -> Alert {
+        let burns = |(factor, long, short): &(f64, &'static str, &'static str)| {
+            let limit = limit(*factor, self.budget);
+            format!("({} and {})", self.series(long).now().above(&limit), self.series(short).now().above(&limit))
+        };
+        let expr = Expr::raw(pairs.iter().map(burns).collect::<Vec<_>>().join(" or "));
+        let watched = pairs.iter().flat_map(|(_, long, short)| [*long, *short]);
+        Alert::new(name, severity, &expr, hold, self.name)
+            .label("slo", self.name)
+            .summary(&format!(
+                "{{{{ $labels.job }}}} misses its {} objective: {{{{ $value | humanizePercentage }}}} miss it",
+                self.name
+            ))
+            .watching(watched.map(|name| self.series(name).now()).collect())
+    }
+}
+
+/// `factor * budget` as a person would write it.
+fn limit(factor: f64, budget: f64) -> String {
+    let text = format!("{:.6}", factor * budget);
+    text.trim_end_matches('0').to_owned()
+}
+
+fn down() -> Alert {
+    let up = max(&["job"], &series(UP).now());
+    Alert::new("ServiceDown", Severity::Page, &Expr::raw(format!("{up} == 0")), "2m", "service-down")
+        .summary("no process of {{ $labels.job }} answers a scrape")
+        .watching(vec![up])
+}
+
+fn relay_without_leader() -> Alert {
+    let leaders = max(&["job"], &series(names::OUTBOX_LEADER).now());
+    let expr = Expr::raw(format!("{leaders} == 0"));
+    Alert::new("RelayWithoutLeader", Severity::Page, &expr, "2m", "relay-without-leader")
+        .summary("no process of {{ $labels.job }} publishes its events")
+        .watching(vec![leaders])
+}
+
+fn dead_letters() -> Alert {
+    let consumed = series(names::BROKER_CONSUMED);
+    let given_up = consumed.clone().is("outcome", "dead_letter").increase("15m");
+    let by = ["job", "topic", "group"];
+    let expr = sum(&by, &given_up).above(0);
+    Alert::new("DeadLetters", Severity::Ticket, &expr, "0m", "dead-letters")
+        .summary(
+            "{{ $labels.group }} of {{ $labels.job }} gave up on {{ $value | humanize }} events of {{ $labels.topic }}",
+        )
+        .watching(vec![sum(&by, &consumed.increase("15m"))])
+}
+
+#[cfg(test)]
+mod tests {
+    use kennel_telemetry::metrics::LATENCY_BUCKETS;
+
+    use super::*;
+
+    #[test]
+    fn lateness_falls_on_the_bound_of_a_bucket() {
+        assert!(LATENCY_BUCKETS.contains(&LATE_AFTER));
+    }
+
+    #[test]
+    fn a_limit_is_a_plain_number() {
+        assert_eq!(limit(14.4, 0.001), "0.0144");
+        assert_eq!(limit(6.0, 0.01), "0.06");
+    }
+}

@@ -1,0 +1,122 @@
+//! What is committed under `infra/` is what the code says. `UPDATE=1` writes it anew.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kennel_dashboards::{Rule, Source, boards, files, groups, recorded, slo};
+use kennel_telemetry::metrics::names;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+#[test]
+fn committed_files_are_fresh() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut stale = Vec::new();
+    for (path, text) in files().unwrap() {
+        let whole = root().join("infra").join(&path);
+        if update {
+            fs::create_dir_all(whole.parent().unwrap()).unwrap();
+            fs::write(&whole, &text).unwrap();
+        }
+        if fs::read_to_string(&whole).ok() != Some(text) {
+            stale.push(path);
+        }
+    }
+    assert!(stale.is_empty(), "stale, run `make generate`: {stale:?}");
+}
+
+#[test]
+fn nothing_else_lies_where_generated_files_are() {
+    let generated: BTreeSet<_> =
+        files().unwrap().into_iter().map(|(path, _)| root().join("infra").join(path)).collect();
+    for folder in ["grafana/dashboards", "prometheus/rules"] {
+        for entry in fs::read_dir(root().join("infra").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            assert!(generated.contains(&path), "{} is not generated", path.display());
+        }
+    }
+}
+
+/// Every word of an expression that names a metric is known; what else expressions are made of is listed.
+#[test]
+fn expressions_name_known_metrics_alone() {
+    let exprs = boards::all()
+        .iter()
+        .flat_map(|board| board.panels().flat_map(|panel| panel.queries().to_vec()).collect::<Vec<_>>())
+        .filter(|query| query.source == Source::Prometheus)
+        .map(|query| query.expr)
+        .chain(groups().iter().flat_map(|group| group.rules().iter().map(expr_of).collect::<Vec<_>>()))
+        .collect::<Vec<_>>();
+    assert!(exprs.len() > 80, "{}", exprs.len());
+    let used: BTreeSet<_> = exprs.iter().flat_map(|expr| metrics_in(expr)).collect();
+    let unknown: Vec<_> = used.iter().filter(|name| !is_known(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let unused: Vec<_> = names::ALL.iter().filter(|name| !used.iter().any(|used| used.starts_with(*name))).collect();
+    assert!(unused.is_empty(), "no panel shows {unused:?}");
+}
+
+fn expr_of(rule: &Rule) -> String {
+    match rule {
+        Rule::Record(recording) => recording.expr().to_owned(),
+        Rule::Alert(alert) => alert.expr().to_owned(),
+    }
+}
+
+/// What stands before a `{` or a `[`, or alone as a word with an underscore and no `(`: a metric's name.
+fn metrics_in(expr: &str) -> Vec<String> {
+    let outside: String = without_braces(expr);
+    outside
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+        .filter(|word| word.contains(['_', ':']) && !word.starts_with('_'))
+        .filter(|word| !["histogram_quantile", "avg_over_time", "group_left", "span_kind", "span_name"].contains(word))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn without_braces(expr: &str) -> String {
+    let mut depth = 0;
+    expr.chars()
+        .filter(|c| {
+            depth += i32::from(matches!(c, '{' | '['));
+            let outside = depth == 0;
+            depth -= i32::from(matches!(c, '}' | ']'));
+            outside
+        })
+        .collect()
+}
+
+fn is_known(name: &str) -> bool {
+    let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+    let recorded = slo::WINDOWS.map(|(_, name)| name);
+    let derived = [recorded::MISSED, recorded::ERROR_BUDGET, recorded::SPANS, recorded::SPAN_DURATION];
+    names::ALL.contains(&base) || names::ALL.contains(&name) || recorded.contains(&name) || derived.contains(&base)
+}
+
+#[test]
+fn every_alert_has_a_runbook_that_the_index_names() {
+    let index = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let mut told = BTreeSet::new();
+    for group in groups() {
+        for rule in group.rules() {
+            let Rule::Alert(alert) = rule else { continue };
+            let runbook = fs::read_to_string(root().join(alert.runbook()))
+                .unwrap_or_else(|error| panic!("{}: {}: {error}", alert.name(), alert.runbook()));
+            assert!(runbook.contains(alert.name()), "{} does not name {}", alert.runbook(), alert.name());
+            let link = alert.runbook().trim_start_matches("docs/");
+            assert!(
+                index.contains(link) && index.contains(alert.name()),
+                "operations.md does not name {}",
+                alert.name()
+            );
+            told.insert(link.trim_start_matches("runbooks/").to_owned());
+        }
+    }
+    let pages: BTreeSet<_> = fs::read_dir(root().join("docs/runbooks"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(pages, told);
+}

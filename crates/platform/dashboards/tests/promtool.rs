@@ -1,0 +1,57 @@
+//! The committed configuration and rules, as Prometheus itself judges them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kennel_testkit::Backend;
+
+fn promtool() -> Option<PathBuf> {
+    Backend::Prometheus.address().map(|prometheus| Path::new(&prometheus).with_file_name("promtool"))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/prometheus")
+}
+
+/// Files of a folder.
+fn files(name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder().join(name)).unwrap();
+    let files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    files
+}
+
+fn succeeds(args: &[&str], files: &[PathBuf]) {
+    let Some(promtool) = promtool() else { return };
+    let output = Command::new(promtool).args(args).args(files).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
+fn the_configuration_is_sound() {
+    succeeds(&["check", "config"], &[folder().join("prometheus.yml")]);
+}
+
+#[test]
+fn rules_are_sound() {
+    succeeds(&["check", "rules", "--lint-fatal"], &files("rules"));
+}
+
+#[test]
+fn alerts_go_off_when_they_should_and_only_then() {
+    succeeds(&["test", "rules"], &files("tests"));
+}
+
+#[test]
+fn both_ways_to_run_name_the_same_services() {
+    let services = |way: &str| {
+        let text = std::fs::read_to_string(folder().join("targets").join(way).join("services.yml")).unwrap();
+        let jobs = text.lines().filter_map(|line| line.split_once("job: "));
+        jobs.map(|(_, job)| job.trim_end_matches([' ', '}']).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(services("host"), services("compose"));
+    assert!(!services("host").is_empty());
+}

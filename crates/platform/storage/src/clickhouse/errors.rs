@@ -1,0 +1,98 @@
+//! Sorts ClickHouse's error codes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use clickhouse::error::Error;
+use kennel_core::RepoError;
+
+/// The class of an error of ClickHouse's or its driver's.
+pub fn classify(error: Error) -> RepoError {
+    match &error {
+        Error::Network(_) | Error::TimedOut => RepoError::Unavailable(error.into()),
+        Error::BadResponse(text) => match code(text) {
+            // TIMEOUT_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT, NETWORK_ERROR, ABORTED,
+            // MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, TOO_MANY_PARTS, ALL_CONNECTION_TRIES_FAILED,
+            // TOO_FEW_LIVE_REPLICAS, UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, UNKNOWN_STATUS_OF_INSERT,
+            // SESSION_IS_LOCKED, QUERY_WAS_CANCELLED, CANNOT_SCHEDULE_TASK, KEEPER_EXCEPTION
+            // And without a code: something between here and the server answered in its place.
+            Some(
+                159 | 202 | 209 | 210 | 236 | 241 | 242 | 243 | 252 | 279 | 285 | 286 | 319 | 373 | 394 | 439 | 999,
+            )
+            | None => RepoError::Unavailable(error.into()),
+            // CHECKSUM_DOESNT_MATCH, CORRUPTED_DATA, CANNOT_DECOMPRESS
+            Some(40 | 246 | 271) => RepoError::Corrupt(error.into()),
+            Some(_) => RepoError::Backend(error.into()),
+        },
+        Error::Decompression(_) | Error::DataFormat(_) | Error::InvalidUtf8Encoding(_) | Error::NotEnoughData => {
+            RepoError::Corrupt(error.into())
+        }
+        _ => RepoError::Backend(error.into()),
+    }
+}
+
+/// The number in `Code: 60. DB::Exception: …`.
+fn code(text: &str) -> Option<u32> {
+    let (_, rest) = text.split_once("Code: ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// An error that several calls end with.
+#[derive(Debug, Clone)]
+pub(super) struct Shared(Arc<RepoError>);
+
+impl Shared {
+    pub(super) fn new(error: RepoError) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// The error of one of the calls.
+    pub(super) fn one(&self) -> RepoError {
+        let cause = Box::new(self.clone());
+        match &*self.0 {
+            RepoError::Conflict => RepoError::Conflict,
+            RepoError::Unavailable(_) => RepoError::Unavailable(cause),
+            RepoError::Corrupt(_) => RepoError::Corrupt(cause),
+            _ => RepoError::Backend(cause),
+        }
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the commit that it was part of failed")
+    }
+}
+
+impl std::error::Error for Shared {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_by_what_helps() {
+        let class = |text: &str| classify(Error::BadResponse(text.to_owned()));
+        let full = class("Code: 243. DB::Exception: Cannot reserve 1.00 MiB. (NOT_ENOUGH_SPACE) (version 26.9)");
+        assert!(matches!(full, RepoError::Unavailable(_)));
+        assert!(matches!(class("502 Bad Gateway"), RepoError::Unavailable(_)));
+        assert!(matches!(class("Code: 246. DB::Exception: Corrupted"), RepoError::Corrupt(_)));
+        assert!(matches!(class("Code: 60. DB::Exception: Table a.b does not exist"), RepoError::Backend(_)));
+        assert!(matches!(classify(Error::TimedOut), RepoError::Unavailable(_)));
+    }
+
+    #[test]
+    fn a_shared_error_keeps_its_class_and_cause() {
+        let shared = Shared::new(classify(Error::BadResponse("Code: 60. no table".to_owned())));
+        for error in [shared.one(), shared.one()] {
+            assert!(matches!(error, RepoError::Backend(_)));
+            let group = std::error::Error::source(&error).unwrap();
+            assert!(group.source().unwrap().to_string().contains("no table"));
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The outbox.
+//!
+//! An event waits as a record whose key is its commit and its place in that: the order of commits. When it is
+//! published, one commit removes it there and adds it to the published ones, whose keys are the order of publishing.
+//! So neither needs a join, and reading what waits begins where what is published ends. An event that is replayed
+//! waits, and then is published, a second time, so that one who read up to its first publishing misses nothing in
+//! between.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kennel_core::outbox::{Backlog, History};
+use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::ClickHouse;
+use super::events::{EventRow, timestamp};
+use super::pool::Range;
+use super::records::{EVENT, Found, LEASE, PUBLISHED, Place, number};
+
+/// Commits whose records are kept, so that the one who made them can be told: no fewer than the server remembers.
+const KEPT_COMMITS: u64 = 10_000;
+/// Events marked in one commit.
+const MARK_AT_ONCE: usize = 5_000;
+
+/// The outbox of a ClickHouse database.
+#[derive(Debug, Clone)]
+pub struct ClickHouseOutbox {
+    database: ClickHouse,
+    /// All events with keys up to this one are published.
+    done: Arc<Mutex<String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LeaseRow {
+    holder: Uuid,
+    at: i64,
+}
+
+/// The columns of a published event.
+#[derive(Serialize, Deserialize)]
+struct PublishedRow {
+    #[serde(flatten)]
+    event: EventRow,
+    at: i64,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct Count {
+    count: u64,
+}
+
+impl ClickHouseOutbox {
+    /// The outbox in `database`, which has the tables of [`super::EVENTS`].
+    pub fn new(database: ClickHouse) -> Self {
+        Self { database, done: Arc::default() }
+    }
+
+    fn done(&self) -> String {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers that what lies before the commit of this key is published, for good: later commits have greater
+    /// numbers, and are whole from the moment that they can be seen.
+    fn remember(&self, key: &str) {
+        let before = key.split_once('/').map_or("", |(commit, _)| commit);
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if before > done.as_str() {
+            before.clone_into(&mut done);
+        }
+    }
+
+    async fn waiting(&self, limit: usize) -> Result<Vec<Found>, RepoError> {
+        let range = Range { kind: EVENT, above: self.done(), below: None, descending: false };
+        let (found, reached) = self.database.scan_on(&range, limit).await?;
+        // Where none waits, all that was looked at is published.
+        if let Some(key) = found.first().map(|first| &first.key).or(reached.as_ref()) {
+            self.remember(key);
+        }
+        Ok(found)
+    }
+
+    async fn mark(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
+        let places = waiting(&self.database, &self.done(), ids).await?;
+        let order: HashMap<_, _> = ids.iter().rev().enumerate().map(|(place, id)| (*id, Reverse(place))).collect();
+        self.database
+            .write(places.clone(), move |write| {
+                let mut rows = Vec::new();
+                for place in &places {
+                    if let Some(event) = write.get::<EventRow>(place)? {
+                        write.remove(place);
+                        rows.push(event);
+                    }
+                }
+                // In the order given, which is that of their publishing.
+                rows.sort_by_key(|row| order.get(&row.id()).copied());
+                rows.into_iter().try_for_each(|event| write.publish(&PublishedRow { event, at: now.as_millis() }))
+            })
+            .await
+    }
+
+    async fn behind(&self, after: Uuid, limit: usize) -> Result<History, RepoError> {
+        // The skip index on the id leaves few granules to look through.
+        let sql = "SELECT key FROM records WHERE what = 'published' AND event_id = ? ORDER BY key LIMIT 1";
+        let place: Vec<Key> = self.database.rows(self.database.query(sql).bind(after.to_string())).await?;
+        let Some(place) = place.into_iter().next() else {
+            return Ok(History::Gone);
+        };
+        let range = Range { kind: PUBLISHED, above: place.key.clone(), below: None, descending: false };
+        let events = self.published(&range, limit).await?;
+        // A purge in between may have taken some of those that follow, and the place with them.
+        if self.database.find(&[PUBLISHED.at(place.key)]).await?.is_empty() {
+            return Ok(History::Gone);
+        }
+        Ok(History::Events(events))
+    }
+
+    async fn published(&self, range: &Range, limit: usize) -> Result<Vec<Event>, RepoError> {
+        self.database.scan(range, limit).await?.iter().map(event).collect()
+    }
+
+    async fn count(&self, sql: &str) -> Result<u64, RepoError> {
+        let counts: Vec<Count> = self.database.rows(self.database.query(sql)).await?;
+        Ok(counts.first().map_or(0, |count| count.count))
+    }
+
+    /// Removes the traces of events that wait no more. The versions that say that they wait go first, so that at no
+    /// time one is left without the later version that says that it does not.
+    async fn sweep(&self) -> Result<(), RepoError> {
+        self.waiting(1).await?;
+        let done = self.done();
+        for waited in ["deleted = 0", "deleted = 1"] {
+            let dead = format!("what = 'event' AND {waited} AND key < '{done}'");
+            if self.count(&format!("SELECT count() AS count FROM records WHERE {dead}")).await? > 0 {
+                self.database.execute(&format!("ALTER TABLE records DELETE WHERE {dead}")).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn event(found: &Found) -> Result<Event, RepoError> {
+    found.read::<EventRow>()?.try_into()
+}
+
+/// Where these events wait behind the key `above`, or have waited.
+pub(super) async fn waiting(database: &ClickHouse, above: &str, ids: &[Uuid]) -> Result<Vec<Place>, RepoError> {
+    let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
+    let sql = "SELECT DISTINCT key FROM records WHERE what = 'event' AND key > ? AND deleted = 0 AND event_id IN ?";
+    let keys: Vec<Key> = database.rows(database.query(sql).bind(above).bind(ids)).await?;
+    Ok(keys.into_iter().map(|row| EVENT.at(row.key)).collect())
+}
+
+#[async_trait]
+impl Outbox for ClickHouseOutbox {
+    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+        let place = LEASE.at("outbox");
+        let until = now.saturating_add(ttl).as_millis();
+        self.database
+            .write(vec![place.clone()], move |write| match write.get::<LeaseRow>(&place)? {
+                Some(held) if held.holder != holder && held.at > now.as_millis() => Ok(false),
+                _ => write.put(&place, &LeaseRow { holder, at: until }).map(|()| true),
+            })
+            .await
+    }
+
+    async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
+        let place = LEASE.at("outbox");
+        self.database
+            .write(vec![place.clone()], move |write| {
+                if write.get::<LeaseRow>(&place)?.is_some_and(|held| held.holder == holder) {
+                    write.remove(&place);
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        self.waiting(limit as usize).await?.iter().map(event).collect()
+    }
+
+    async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
+        for ids in ids.chunks(MARK_AT_ONCE) {
+            self.mark(ids, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, RepoError> {
+        #[derive(Deserialize)]
+        struct Row {
+            pending: u64,
+            oldest: i64,
+        }
+        // FINAL leaves out what is published; only what lies behind that is merged for it.
+        let sql = "SELECT count() AS pending, min(event_time) AS oldest FROM records FINAL
+                   WHERE what = 'event' AND key > ?";
+        let rows: Vec<Row> = self.database.rows(self.database.query(sql).bind(self.done())).await?;
+        match rows.first() {
+            Some(row) if row.pending > 0 => Ok(Backlog { pending: row.pending, oldest: Some(timestamp(row.oldest)?) }),
+            _ => Ok(Backlog::default()),
+        }
+    }
+
+    async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
+        let limit = limit as usize;
+        if let Some(after) = after {
+            return self.behind(after, limit).await;
+        }
+        let range = Range { kind: PUBLISHED, above: String::new(), below: None, descending: true };
+        let mut events = self.published(&range, limit).await?;
+        events.reverse();
+        Ok(History::Events(events))
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+        self.sweep().await?;
+        let before = before.as_millis();
+        let old = format!("what = 'published' AND at < {before}");
+        let events = self.count(&format!("SELECT count() AS count FROM records WHERE {old}")).await?;
+        let sql = "SELECT max(version) AS count FROM records WHERE what = 'commit'";
+        let commits = number(self.count(sql).await?.saturating_sub(KEPT_COMMITS));
+        // These have one version each, so their order does not matter.
+        let old = format!("({old}) OR (what = 'receipt' AND at < {before}) OR (what = 'commit' AND key < '{commits}')");
+        if self.count(&format!("SELECT count() AS count FROM records WHERE {old}")).await? > 0 {
+            self.database.execute(&format!("ALTER TABLE records DELETE WHERE {old}")).await?;
+        }
+        Ok(events)
+    }
+
+    async fn wait(&self, timeout: Duration) {
+        // Both ends of the wait are good ones.
+        drop(tokio::time::timeout(timeout, self.database.committed().notified()).await);
+    }
+}

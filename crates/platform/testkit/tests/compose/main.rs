@@ -1,0 +1,240 @@
+//! What can be known of the Compose files without an engine. Which rules, `rules.rs` says.
+
+mod model;
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kennel_testkit::Backend;
+
+use crate::model::{Dependency, File};
+use crate::rules::{is_pinned, problems};
+
+const STORES: [&str; 3] = ["postgres", "mysql", "clickhouse"];
+const BROKERS: [&str; 3] = ["nats", "kafka", "rabbitmq"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+fn folder() -> PathBuf {
+    root().join("docker")
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The variables of `.env-docker`.
+fn variables() -> BTreeMap<String, String> {
+    let file = text(".env-docker");
+    let lines = file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| line.split_once('=').expect("NAME=value"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The names in each `${NAME}`; `$$` stands for a dollar sign.
+fn references(text: &str) -> BTreeSet<String> {
+    let text = text.replace("$$", "");
+    text.split('$').skip(1).map(|rest| rest.strip_prefix('{').and_then(|rest| rest.split_once('}'))).fold(
+        BTreeSet::new(),
+        |mut names, found| {
+            let (name, _) = found.expect("variables are written ${NAME}, without defaults");
+            names.insert(name.to_owned());
+            names
+        },
+    )
+}
+
+fn with_values(text: &str, variables: &BTreeMap<String, String>) -> String {
+    references(text).iter().fold(text.to_owned(), |text, name| {
+        let value = variables.get(name).unwrap_or_else(|| panic!("{name} is not in .env-docker"));
+        text.replace(&format!("${{{name}}}"), value)
+    })
+}
+
+fn load(name: &str) -> File {
+    let text = with_values(&text(&format!("docker/{name}")), &variables());
+    yaml_serde::from_str(&text).unwrap_or_else(|error| panic!("docker/{name}: {error}"))
+}
+
+/// The base with a store and a broker.
+fn stack(store: &str, broker: Option<&str>) -> File {
+    let mut stack = load("compose.yml");
+    for part in [Some(store), broker].into_iter().flatten() {
+        stack.merge(load(&format!("compose.{part}.yml")));
+    }
+    stack
+}
+
+/// The servers of the tests, with what they take from other files.
+fn test_servers() -> File {
+    let mut file = load("compose.test.yml");
+    for service in file.services.values_mut() {
+        let Some(extends) = service.extends.take() else { continue };
+        let mut base = load(&extends.file).services.remove(&extends.service).expect("the service that is extended");
+        assert!(base.depends_on.is_empty(), "Compose extends no service that depends on others");
+        base.merge(std::mem::take(service));
+        *service = base;
+    }
+    file
+}
+
+fn memory(file: &File) -> u64 {
+    file.services.values().filter_map(model::Service::memory).sum()
+}
+
+#[test]
+fn every_stack_is_sound() {
+    for store in STORES {
+        for broker in [None].into_iter().chain(BROKERS.map(Some)) {
+            let found = problems(&stack(store, broker), &folder());
+            assert_eq!(found, Vec::<String>::new(), "{store} with {broker:?}");
+        }
+    }
+}
+
+#[test]
+fn the_service_waits_for_all_that_it_is_told_of() {
+    for (store, broker) in STORES.into_iter().flat_map(|store| BROKERS.map(|broker| (store, broker))) {
+        let stack = stack(store, Some(broker));
+        let dogs = &stack.services["dogs"];
+        for server in ["redis", "minio", "otel-collector", store, broker] {
+            assert!(dogs.depends_on.contains_key(server), "{server}");
+        }
+        let setting = |name: &str| dogs.environment[name].text();
+        assert_eq!((setting("STORAGE"), setting("BROKER")), (store.to_owned(), broker.to_owned()));
+        assert!(dogs.read_only && dogs.cap_drop == ["ALL"] && dogs.profiles == ["app"]);
+    }
+}
+
+#[test]
+fn prometheus_finds_the_service_in_both_modes() {
+    let modes = [("compose", "dogs:9090"), ("host", "host.docker.internal:9090")];
+    for (mode, address) in modes {
+        let targets = text(&format!("infra/prometheus/targets/{mode}/services.yml"));
+        assert!(targets.contains(address), "{targets}");
+    }
+    let stack = stack("postgres", None);
+    let prometheus = &stack.services["prometheus"];
+    let chosen = format!("../infra/prometheus/targets/{}:/etc/prometheus/targets:ro", variables()["SCRAPE"]);
+    assert!(prometheus.volumes.contains(&chosen), "{:?}", prometheus.volumes);
+    assert_eq!(prometheus.extra_hosts, ["host.docker.internal:host-gateway"]);
+    assert!(text("Makefile").contains("SCRAPE=host $(STACK) up "));
+}
+
+#[test]
+fn the_default_stack_fits_into_one_and_a_half_gibibytes() {
+    let total = memory(&stack("postgres", Some("nats")));
+    assert!(total <= 1536 << 20, "{} MiB", total >> 20);
+}
+
+#[test]
+fn the_tests_have_every_server_and_are_told_where() {
+    let servers = test_servers();
+    assert_eq!(problems(&servers, &folder()), Vec::<String>::new());
+    let script = text("docker/against");
+    let required = script.split("REQUIRE_BACKENDS=").nth(1).and_then(|rest| rest.lines().next()).unwrap();
+    // Prometheus is a program that tests start themselves.
+    let backends = Backend::ALL.into_iter().filter(|backend| backend.name() != "prometheus");
+    for backend in backends.clone() {
+        let server = if backend == Backend::S3 { "minio" } else { backend.name() };
+        assert!(servers.services.contains_key(server), "{server}");
+        assert!(script.contains(&format!("{}=", backend.variable())), "{}", backend.variable());
+        assert!(required.split(',').any(|name| name == backend.name()), "{required}");
+    }
+    assert_eq!(servers.services.len(), backends.count());
+}
+
+#[test]
+fn every_variable_is_defined_once_and_used() {
+    let defined = variables();
+    let script = text("docker/against");
+    let mut used = BTreeSet::new();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if Path::new(&name).extension().is_some_and(|extension| extension == "yml") {
+            used.extend(references(&text(&format!("docker/{name}"))));
+        }
+    }
+    let missing: Vec<_> = used.iter().filter(|name| !defined.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "not in .env-docker: {missing:?}");
+    let idle: Vec<_> = defined.keys().filter(|name| !used.contains(*name) && !script.contains(*name)).collect();
+    assert!(idle.is_empty(), "used by nothing: {idle:?}");
+    let lines = text(".env-docker").lines().filter(|line| line.contains('=') && !line.starts_with('#')).count();
+    assert_eq!(lines, defined.len(), "a variable is defined twice");
+}
+
+#[test]
+fn the_image_is_built_from_pinned_ones_and_runs_without_rights() {
+    for name in ["Dockerfile", "probe.Dockerfile"] {
+        let file = text(&format!("docker/{name}"));
+        let stages: Vec<_> = file.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
+        assert!(stages.len() > 1, "{name}");
+        for stage in stages {
+            let image = stage.split(' ').next().unwrap();
+            assert!(matches!(image, "scratch" | "${BASE}") || is_pinned(image), "{name}: {image}");
+        }
+    }
+    let file = text("docker/Dockerfile");
+    let (_, last) = file.rsplit_once("\nFROM ").unwrap();
+    let user = last.lines().find_map(|line| line.strip_prefix("USER ")).expect("a user");
+    let id: u32 = user.split(':').next().unwrap().parse().expect("a number, which needs no look-up");
+    assert_ne!(id, 0);
+    assert!(last.contains("\nHEALTHCHECK ") && last.contains(r#"CMD ["/dogs", "healthcheck"]"#));
+    assert!(!file.contains("--mount="), "needs BuildKit");
+}
+
+#[test]
+fn a_slip_is_noticed() {
+    type Slip = (&'static str, fn(&mut File));
+    let slips: [Slip; 12] = [
+        ("is not pinned", |file| redis(file).image = Some("redis:latest".to_owned())),
+        ("is not pinned", |file| redis(file).image = Some("redis".to_owned())),
+        ("no image", |file| redis(file).image = None),
+        ("no health check", |file| redis(file).healthcheck = None),
+        ("runs nothing", |file| redis(file).healthcheck.as_mut().unwrap().test = vec!["NONE".to_owned()]),
+        ("which is not there", |file| drop(file.services.remove("tempo"))),
+        ("to be healthy", |file| {
+            let dependency = Dependency { condition: "service_started".to_owned() };
+            redis(file).depends_on.insert("minio".to_owned(), dependency);
+        }),
+        ("which is not declared", |file| file.volumes.clear()),
+        ("which does not exist", |file| redis(file).volumes.push("../nowhere:/nowhere:ro".to_owned())),
+        ("to more than this machine", |file| redis(file).ports = vec!["6379:6379".to_owned()]),
+        ("share port 3000", |file| redis(file).ports.push("127.0.0.1:3000:6380".to_owned())),
+        ("no limit on memory", |file| redis(file).mem_limit = Some("64".to_owned())),
+    ];
+    for (expected, slip) in slips {
+        let mut stack = stack("postgres", Some("nats"));
+        slip(&mut stack);
+        let found = problems(&stack, &folder());
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
+    }
+}
+
+fn redis(file: &mut File) -> &mut model::Service {
+    file.services.get_mut("redis").expect("every stack has Redis")
+}
+
+#[test]
+fn a_key_that_compose_does_not_know_is_refused() {
+    let file = "services: { redis: { image: 'redis:7.4.5', comand: [redis-server] } }";
+    assert!(yaml_serde::from_str::<File>(file).unwrap_err().to_string().contains("comand"));
+    let flag = "services: { redis: { image: 'redis:7.4.5', environment: { FLAG: true } } }";
+    assert!(yaml_serde::from_str::<File>(flag).is_err());
+}
+
+#[test]
+fn a_version_is_pinned_when_it_is_whole() {
+    for pinned in ["redis:7.4.5-alpine", "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z", "prom/prometheus:v3.9.1"] {
+        assert!(is_pinned(pinned), "{pinned}");
+    }
+    for loose in ["redis:7", "redis:7.4-alpine", "redis:alpine", "localhost:5000/redis", "redis:latest"] {
+        assert!(!is_pinned(loose), "{loose}");
+    }
+}
