@@ -12,6 +12,8 @@ KENNEL := $(COMPOSE) -p kennel --env-file .env-docker -f docker/compose.yml
 KENNEL_TEST := $(COMPOSE) -p kennel-test --env-file .env-docker -f docker/compose.test.yml
 # The broker as a Cargo feature and as a Compose file; memory is neither.
 PART := $(filter-out memory,$(BROKER))
+# The store by STORAGE, built in for it; its DSN comes from the environment or .env.
+MIGRATE = $(CARGO) run -q -p dogs $(STORAGE:%=--features %) -- migrate
 STACK = $(KENNEL) -f docker/compose.$(STORE).yml $(PART:%=-f docker/compose.%.yml)
 EVERYTHING := $(KENNEL) $(patsubst %,-f docker/compose.%.yml,postgres mysql clickhouse nats kafka rabbitmq) --profile app
 
@@ -66,14 +68,14 @@ generate: tools ## Write the generated files anew: api/, docs/configuration.md, 
 	UPDATE=1 $(CARGO) test -q -p dogs --lib contracts
 	UPDATE=1 $(CARGO) test -q -p kennel-dashboards --test generated committed
 
-migrate-up: tools ## Bring the database to the newest schema
-	$(CARGO) run -q -p dogs -- migrate up
+migrate-up: tools ## Bring the database to the newest schema; of another store with STORAGE=postgres|mysql|clickhouse
+	$(MIGRATE) up
 
 migrate-down: tools ## Take the newest migration back
-	$(CARGO) run -q -p dogs -- migrate down
+	$(MIGRATE) down
 
 migrate-status: tools ## Show which migrations are applied
-	$(CARGO) run -q -p dogs -- migrate status
+	$(MIGRATE) status
 
 up-pg run-pg full-pg: STORE := postgres
 up-mysql run-mysql full-mysql: STORE := mysql
