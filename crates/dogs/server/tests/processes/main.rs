@@ -8,7 +8,6 @@ mod crash;
 mod dead_letters;
 mod failing;
 mod grpc;
-mod home;
 mod imports;
 mod load;
 mod rpc_streams;
@@ -16,3 +15,5 @@ mod stop;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
+
+use support::home;

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
-use crate::support::{Answer, Messages, PATIENCE};
+use super::{Answer, Messages, PATIENCE};
 
 /// The program.
 pub const DOGS: &str = env!("CARGO_BIN_EXE_dogs");
