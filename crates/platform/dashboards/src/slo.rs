@@ -29,7 +29,7 @@ enum Measure {
     Time(fn() -> Expr),
 }
 
-/// Requests that begin to be answered later than this, in seconds, are late. It has to be the bound of a bucket.
+/// HTTP requests that begin to be answered later than this, and gRPC calls that end later, in seconds, are late. It has to be the bound of a bucket.
 pub const LATE_AFTER: f64 = 0.5;
 /// An event that waits for longer than this, in seconds, is late.
 pub const EVENT_LATE_AFTER: u32 = 30;
@@ -115,11 +115,12 @@ fn failed(window: &str) -> Expr {
     failed.or_nought_of(&total).over(&total)
 }
 
+/// A stream lasts for as long as its caller likes: of gRPC, only calls without one have a time to keep.
 fn late(window: &str) -> Expr {
-    let requests = series(names::HTTP_DURATION);
-    let in_time = sum(&["job"], &requests.clone().bucket().is("le", &LATE_AFTER.to_string()).rate_over(window));
-    let total = sum(&["job"], &requests.count().rate_over(window));
-    Expr::raw(format!("1 - {}", in_time.over(&total)))
+    let (http, grpc) = (series(names::HTTP_DURATION), series(names::GRPC_DURATION).is("type", "unary"));
+    let in_time = |duration: &Series| duration.clone().bucket().is("le", &LATE_AFTER.to_string());
+    let total = requests(window, &http.clone().count(), &grpc.clone().count());
+    Expr::raw(format!("1 - {}", requests(window, &in_time(&http), &in_time(&grpc)).over(&total)))
 }
 
 fn outbox_late() -> Expr {

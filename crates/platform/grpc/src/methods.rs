@@ -22,6 +22,16 @@ pub struct Method {
 }
 
 impl Method {
+    /// What streams, in the words that metrics of gRPC servers usually have.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match (self.client_streaming, self.server_streaming) {
+            (false, false) => "unary",
+            (true, false) => "client_stream",
+            (false, true) => "server_stream",
+            (true, true) => "bidi_stream",
+        }
+    }
+
     /// Whether it is the health service's, which is never shed and leaves no spans.
     pub(crate) fn is_health(&self) -> bool {
         self.service == crate::health::SERVICE
@@ -89,6 +99,7 @@ mod tests {
         let watch = methods.find("/grpc.health.v1.Health/Watch");
         assert_eq!((watch.service.as_str(), watch.name.as_str()), ("grpc.health.v1.Health", "Watch"));
         assert!(watch.server_streaming && !watch.client_streaming && watch.is_health());
+        assert_eq!((watch.kind(), methods.find("/grpc.health.v1.Health/Check").kind()), ("server_stream", "unary"));
         for path in ["", "/", "/grpc.health.v1.Health/Nope", "/Health/Watch", "/grpc.health.v1.Health/Watch/"] {
             assert_eq!(methods.find(path).service, UNKNOWN, "{path}");
         }

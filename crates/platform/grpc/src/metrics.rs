@@ -23,12 +23,13 @@ impl GrpcMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let method = &["service", "method"];
         let handled = Opts::new(names::GRPC_HANDLED, "Calls that ended, streams included, by status");
-        let duration = HistogramOpts::new(names::GRPC_DURATION, "Time from a call's start to its end")
-            .buckets(LATENCY_BUCKETS.to_vec());
+        let duration =
+            HistogramOpts::new(names::GRPC_DURATION, "Time from a call's start to its end, by type of method")
+                .buckets(LATENCY_BUCKETS.to_vec());
         let in_flight = Opts::new(names::GRPC_IN_FLIGHT, "Calls that run now");
         let metrics = Self {
             handled: IntCounterVec::new(handled, &["service", "method", "code"])?,
-            duration: HistogramVec::new(duration, method)?,
+            duration: HistogramVec::new(duration, &["service", "method", "type"])?,
             in_flight: IntGaugeVec::new(in_flight, method)?,
             connections: IntGauge::new(names::GRPC_CONNECTIONS, "Connections that are open now")?,
         };
@@ -73,7 +74,8 @@ impl CallTimer {
     pub(crate) fn end(&self, code: Code) {
         let labels = [self.method.service.as_str(), self.method.name.as_str()];
         self.metrics.in_flight.with_label_values(&labels).dec();
-        self.metrics.duration.with_label_values(&labels).observe(self.started.elapsed().as_secs_f64());
+        let timed = [labels[0], labels[1], self.method.kind()];
+        self.metrics.duration.with_label_values(&timed).observe(self.started.elapsed().as_secs_f64());
         self.metrics.handled.with_label_values(&[labels[0], labels[1], code_name(code)]).inc();
     }
 }
@@ -120,7 +122,7 @@ mod tests {
         let text = kennel_telemetry::metrics::encode(&registry);
         for line in [
             r#"grpc_server_handled_total{code="NOT_FOUND",method="GetDog",service="dogs.v1.DogService"} 1"#,
-            r#"grpc_server_handling_seconds_count{method="GetDog",service="dogs.v1.DogService"} 1"#,
+            r#"grpc_server_handling_seconds_count{method="GetDog",service="dogs.v1.DogService",type="unary"} 1"#,
             r#"grpc_server_in_flight{method="GetDog",service="dogs.v1.DogService"} 0"#,
             "grpc_server_connections 1",
         ] {

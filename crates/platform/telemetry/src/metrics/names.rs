@@ -21,7 +21,7 @@ names! {
 
     /// Counter of gRPC calls, by `service`, `method` and `code`.
     GRPC_HANDLED = "grpc_server_handled_total";
-    /// Histogram of the time of calls, streams included, by `service` and `method`.
+    /// Histogram of the time of calls, streams included, by `service`, `method` and `type`.
     GRPC_DURATION = "grpc_server_handling_seconds";
     /// Gauge of calls that run, by `service` and `method`.
     GRPC_IN_FLIGHT = "grpc_server_in_flight";
