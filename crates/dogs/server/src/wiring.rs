@@ -11,7 +11,9 @@ use dogs_storages::{Cached, Stores};
 use kennel_app::{App, Check, Component, Health, Only, Options, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
 use kennel_cache::{CacheMetrics, Typed};
-use kennel_core::{BoxError, Clock, DeadLetters, IdSource, ObjectStore, Publisher, Subscriber, SystemClock, UuidV7};
+use kennel_core::{
+    BoxError, Clock, DeadLetters, IdSource, ObjectStore, Part as _, Publisher, Subscriber, SystemClock, UuidV7,
+};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
 use kennel_objects::ObjectMetrics;

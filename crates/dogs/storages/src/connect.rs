@@ -1,12 +1,10 @@
 //! Picks the store: the only code that knows every one, and the only one that is cut to the features.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use dogs_domain::DogRepository;
 use kennel_app::Check;
-use kennel_core::{DeadLetterSink, DeadLetters, Inbox, Outbox, RepoError};
+use kennel_core::{DeadLetterSink, DeadLetters, Inbox, Outbox, Part, PartError, RepoError};
 use kennel_storage::{Database, DatabaseCheck, DatabaseMetrics, Migrator};
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +14,7 @@ use crate::Metered;
 compile_error!("enable at least one storage backend: `sqlite`, `postgres`, `mysql` or `clickhouse`");
 
 /// A store that a build can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Storage {
     /// A file of SQLite's.
@@ -30,80 +27,25 @@ pub enum Storage {
     Clickhouse,
 }
 
-/// A name that is no store's.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no storage `{name}`; this build has {}", names(Storage::BUILT))]
-pub struct UnknownStorage {
-    name: String,
-}
-
-impl Storage {
-    const ALL: &[Self] = &[Self::Sqlite, Self::Postgres, Self::Mysql, Self::Clickhouse];
-
-    /// The stores that this build has.
-    pub const BUILT: &[Self] = &[
-        #[cfg(feature = "sqlite")]
-        Self::Sqlite,
-        #[cfg(feature = "postgres")]
-        Self::Postgres,
-        #[cfg(feature = "mysql")]
-        Self::Mysql,
-        #[cfg(feature = "clickhouse")]
-        Self::Clickhouse,
+impl Part for Storage {
+    const KIND: &'static str = "store";
+    const ALL: &'static [(Self, &'static str, bool)] = &[
+        (Self::Sqlite, "sqlite", cfg!(feature = "sqlite")),
+        (Self::Postgres, "postgres", cfg!(feature = "postgres")),
+        (Self::Mysql, "mysql", cfg!(feature = "mysql")),
+        (Self::Clickhouse, "clickhouse", cfg!(feature = "clickhouse")),
     ];
-
-    /// Its name, which is that of its feature too.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgres => "postgres",
-            Self::Mysql => "mysql",
-            Self::Clickhouse => "clickhouse",
-        }
-    }
 }
 
 impl Default for Storage {
     /// The only store of this build, or else SQLite.
     fn default() -> Self {
-        match Self::BUILT {
-            [only] => *only,
+        let mut built = Self::built();
+        match (built.next(), built.next()) {
+            (Some(only), None) => only,
             _ => Self::Sqlite,
         }
     }
-}
-
-impl fmt::Display for Storage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Storage {
-    type Err = UnknownStorage;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.iter().find(|storage| storage.name() == text);
-        found.copied().ok_or_else(|| UnknownStorage { name: text.to_owned() })
-    }
-}
-
-impl TryFrom<String> for Storage {
-    type Error = UnknownStorage;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Storage> for String {
-    fn from(storage: Storage) -> Self {
-        storage.name().to_owned()
-    }
-}
-
-fn names(of: &[Storage]) -> String {
-    of.iter().map(|storage| storage.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// Where dogs are kept.
@@ -111,10 +53,11 @@ fn names(of: &[Storage]) -> String {
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// Which store. Default: the only one of this build, or else `sqlite`.
+    #[serde(with = "kennel_core::part")]
     pub storage: Storage,
     /// Settings of `sqlite`.
     #[cfg(feature = "sqlite")]
-    pub sqlite: kennel_storage::sqlite::SqliteConfig,
+    pub sqlite: kennel_storage::SqliteConfig,
     /// Settings of `postgres`.
     #[cfg(feature = "postgres")]
     pub postgres: kennel_storage::postgres::PostgresConfig,
@@ -132,7 +75,7 @@ impl Default for StorageConfig {
         Self {
             storage: Storage::default(),
             #[cfg(feature = "sqlite")]
-            sqlite: kennel_storage::sqlite::SqliteConfig::at("data/dogs.db"),
+            sqlite: kennel_storage::SqliteConfig::at("data/dogs.db"),
             #[cfg(feature = "postgres")]
             postgres: kennel_storage::postgres::PostgresConfig::default(),
             #[cfg(feature = "mysql")]
@@ -146,8 +89,8 @@ impl Default for StorageConfig {
 impl StorageConfig {
     /// Adds one line for each setting that cannot work, led by the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
-        if let Err(error) = built(self.storage) {
-            problems.push(format!("{path}.storage: {error}"));
+        if let Err(absent) = self.storage.require() {
+            problems.push(format!("{path}.storage: {absent}"));
         }
         #[cfg(feature = "sqlite")]
         if self.storage == Storage::Sqlite {
@@ -172,11 +115,11 @@ impl StorageConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The store is not in this build.
-    #[error("storage `{0}` is not in this build, which has {built}; build it with `--features {0}`", built = names(Storage::BUILT))]
-    NotBuilt(Storage),
+    /// The build lacks it.
+    #[error(transparent)]
+    Absent(#[from] PartError),
     /// It does not open.
-    #[error("storage `{storage}` does not open")]
+    #[error("the store `{}` does not open", storage.name())]
     Open {
         /// The store.
         storage: Storage,
@@ -223,10 +166,6 @@ impl Stores {
     }
 }
 
-fn built(storage: Storage) -> Result<(), ConnectError> {
-    if Storage::BUILT.contains(&storage) { Ok(()) } else { Err(ConnectError::NotBuilt(storage)) }
-}
-
 /// Opens the store that `config` names. Its schema is left as it is.
 pub async fn connect(config: &StorageConfig) -> Result<Stores, ConnectError> {
     let storage = config.storage;
@@ -240,7 +179,7 @@ pub async fn connect(config: &StorageConfig) -> Result<Stores, ConnectError> {
         #[cfg(feature = "clickhouse")]
         Storage::Clickhouse => clickhouse(config).await,
         #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse")))]
-        absent => return Err(ConnectError::NotBuilt(absent)),
+        absent => return Err(absent.absent().into()),
     };
     opened.map_err(|source| ConnectError::Open { storage, source })
 }
@@ -331,28 +270,15 @@ async fn clickhouse(config: &StorageConfig) -> Result<Stores, RepoError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn names_that_are_no_store_are_answered_with_those_that_are() {
-        let error = "oracle".parse::<Storage>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("there is no storage `oracle`; this build has {}", names(Storage::BUILT))
-        );
-        for storage in Storage::ALL {
-            assert_eq!(storage.name().parse::<Storage>().unwrap(), *storage);
-        }
-    }
-
     #[tokio::test]
     async fn a_store_that_is_not_built_is_named_with_its_feature() {
-        for storage in Storage::ALL.iter().filter(|storage| !Storage::BUILT.contains(storage)) {
+        for (storage, ..) in Storage::ALL.iter().filter(|(.., built)| !built) {
             let config = StorageConfig { storage: *storage, ..StorageConfig::default() };
             let mut problems = Vec::new();
             config.check("dogs", &mut problems);
-            assert_eq!(problems.len(), 1);
+            assert_eq!(problems, [format!("dogs.storage: {}", storage.absent())]);
             let error = connect(&config).await.err().unwrap();
-            assert!(error.to_string().contains(&format!("build it with `--features {storage}`")), "{error}");
-            assert!(error.to_string().contains(&names(Storage::BUILT)), "{error}");
+            assert_eq!(error.to_string(), storage.absent().to_string());
         }
     }
 }

@@ -15,7 +15,7 @@ mod sqlite;
 pub use cached::Cached;
 #[cfg(feature = "clickhouse")]
 pub use clickhouse::{ClickHouseDogs, MIGRATIONS as CLICKHOUSE_MIGRATIONS};
-pub use connect::{ConnectError, Storage, StorageConfig, Stores, UnknownStorage, connect};
+pub use connect::{ConnectError, Storage, StorageConfig, Stores, connect};
 pub use metered::Metered;
 #[cfg(feature = "mysql")]
 pub use mysql::{MIGRATIONS as MYSQL_MIGRATIONS, MysqlDogs};

@@ -1,13 +1,11 @@
 //! Picks the broker that the configuration names, among those compiled in.
 
-use std::fmt;
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use kennel_core::broker::BrokerError;
-use kennel_core::{Clock, DeadLetterSink, DeadLetters};
-use serde::{Deserialize, Serialize};
+use kennel_core::{Clock, DeadLetterSink, DeadLetters, Part, PartError};
+use serde::Deserialize;
 
 use crate::Broker;
 #[cfg(feature = "kafka")]
@@ -19,8 +17,7 @@ use crate::nats::{NatsBroker, NatsConfig};
 use crate::rabbitmq::{RabbitBroker, RabbitConfig};
 
 /// A broker by its name, as the variable `BROKER` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Backend {
     /// Inside the process.
     #[default]
@@ -30,53 +27,17 @@ pub enum Backend {
     /// Kafka.
     Kafka,
     /// RabbitMQ.
-    #[serde(rename = "rabbitmq")]
     RabbitMq,
 }
 
-impl Backend {
-    /// Every broker there is, compiled in or not.
-    pub const ALL: &'static [Self] = &[Self::Memory, Self::Nats, Self::Kafka, Self::RabbitMq];
-    /// The brokers that this build has.
-    pub const COMPILED_IN: &'static [Self] = &[
-        Self::Memory,
-        #[cfg(feature = "nats")]
-        Self::Nats,
-        #[cfg(feature = "kafka")]
-        Self::Kafka,
-        #[cfg(feature = "rabbitmq")]
-        Self::RabbitMq,
+impl Part for Backend {
+    const KIND: &'static str = "broker";
+    const ALL: &'static [(Self, &'static str, bool)] = &[
+        (Self::Memory, "memory", true),
+        (Self::Nats, "nats", cfg!(feature = "nats")),
+        (Self::Kafka, "kafka", cfg!(feature = "kafka")),
+        (Self::RabbitMq, "rabbitmq", cfg!(feature = "rabbitmq")),
     ];
-
-    /// Its name, which is also that of the Cargo feature that compiles it in.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Nats => "nats",
-            Self::Kafka => "kafka",
-            Self::RabbitMq => "rabbitmq",
-        }
-    }
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A name that is no broker's.
-#[derive(Debug, thiserror::Error)]
-#[error("no broker is called that; there are {}", names(Backend::ALL))]
-pub struct UnknownBackend;
-
-impl FromStr for Backend {
-    type Err = UnknownBackend;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = Self::ALL.iter().find(|backend| backend.name() == text);
-        named.copied().ok_or(UnknownBackend)
-    }
 }
 
 /// Why there is no broker to use.
@@ -84,8 +45,8 @@ impl FromStr for Backend {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The build lacks it.
-    #[error("the broker `{0}` is not compiled in: this build has {built}; build with the feature `{0}`", built = names(Backend::COMPILED_IN))]
-    NotCompiledIn(Backend),
+    #[error(transparent)]
+    Absent(#[from] PartError),
     /// A setting is missing or wrong. Its value is not told: it may be a secret.
     #[error("the setting `{setting}` of the broker {problem}")]
     Setting {
@@ -115,16 +76,12 @@ impl Connected {
     }
 }
 
-fn names(backends: &[Backend]) -> String {
-    let names: Vec<_> = backends.iter().map(|backend| backend.name()).collect();
-    names.join(", ")
-}
-
 /// Which broker, and its bounds.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BrokerConfig {
     /// Which broker.
+    #[serde(with = "kennel_core::part")]
     pub backend: Backend,
     /// How many events a subscription may hold unsettled.
     pub in_flight: NonZeroUsize,
@@ -196,7 +153,7 @@ pub async fn connect(
         }
         #[expect(clippy::allow_attributes, reason = "whether there is an absent one depends on the features")]
         #[allow(unreachable_patterns)]
-        absent => Err(ConnectError::NotCompiledIn(absent)),
+        absent => Err(absent.absent().into()),
     }
 }
 
@@ -216,19 +173,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_backend_is_known_by_its_name() {
-        for backend in Backend::ALL {
-            assert_eq!(backend.name().parse::<Backend>().unwrap(), *backend);
-            assert_eq!(serde_json::to_string(backend).unwrap(), format!("\"{backend}\""));
-        }
-        let unknown = "zeromq".parse::<Backend>().unwrap_err();
-        assert_eq!(unknown.to_string(), "no broker is called that; there are memory, nats, kafka, rabbitmq");
-    }
-
     #[tokio::test]
     async fn what_is_compiled_in_opens_and_the_rest_says_what_to_do() {
-        for backend in Backend::ALL.iter().copied() {
+        for (backend, name, built) in Backend::ALL.iter().copied() {
             let config = BrokerConfig { backend, ..BrokerConfig::default() };
             match connect(&config, Arc::new(NoSink), Arc::new(SystemClock)).await {
                 Ok(connected) => {
@@ -238,12 +185,10 @@ mod tests {
                     assert!(connected.broker.ping().await.is_err());
                     assert!(connected.dead_letters.is_none());
                 }
-                Err(ConnectError::Setting { .. }) => assert!(Backend::COMPILED_IN.contains(&backend), "{backend}"),
+                Err(ConnectError::Setting { .. }) => assert!(built, "{name}"),
                 Err(error) => {
-                    assert!(!Backend::COMPILED_IN.contains(&backend), "{backend}");
-                    let text = error.to_string();
-                    assert!(text.contains("this build has memory"), "{text}");
-                    assert!(text.contains(&format!("feature `{backend}`")), "{text}");
+                    assert!(!built, "{name}");
+                    assert_eq!(error.to_string(), backend.absent().to_string());
                 }
             }
         }

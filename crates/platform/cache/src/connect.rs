@@ -1,10 +1,8 @@
 //! Picks the cache that the configuration names, among those compiled in.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use kennel_core::{BoxError, Cache};
+use kennel_core::{BoxError, Cache, Part, PartError};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::MemoryCache;
@@ -12,8 +10,7 @@ use crate::none::NoCache;
 use crate::redis_config::RedisConfig;
 
 /// A cache by its name, as the variable `CACHE` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Backend {
     /// No cache.
     None,
@@ -24,45 +21,13 @@ pub enum Backend {
     Redis,
 }
 
-impl Backend {
-    /// Every cache there is, compiled in or not.
-    pub const ALL: &'static [Self] = &[Self::None, Self::Memory, Self::Redis];
-    /// The caches that this build has.
-    pub const COMPILED_IN: &'static [Self] = &[
-        Self::None,
-        Self::Memory,
-        #[cfg(feature = "redis")]
-        Self::Redis,
+impl Part for Backend {
+    const KIND: &'static str = "cache";
+    const ALL: &'static [(Self, &'static str, bool)] = &[
+        (Self::None, "none", true),
+        (Self::Memory, "memory", true),
+        (Self::Redis, "redis", cfg!(feature = "redis")),
     ];
-
-    /// Its name, which is also that of the Cargo feature that compiles it in.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Memory => "memory",
-            Self::Redis => "redis",
-        }
-    }
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A name that is no cache's.
-#[derive(Debug, thiserror::Error)]
-#[error("no cache is called that; there are {}", names(Backend::ALL))]
-pub struct UnknownBackend;
-
-impl FromStr for Backend {
-    type Err = UnknownBackend;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = Self::ALL.iter().find(|backend| backend.name() == text);
-        named.copied().ok_or(UnknownBackend)
-    }
 }
 
 /// Why there is no cache to use.
@@ -70,10 +35,10 @@ impl FromStr for Backend {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The build lacks it.
-    #[error("the cache `{0}` is not compiled in: this build has {built}; build with the feature `{0}`", built = names(Backend::COMPILED_IN))]
-    NotCompiledIn(Backend),
+    #[error(transparent)]
+    Absent(#[from] PartError),
     /// A setting is missing or cannot work.
-    #[error("the cache `{backend}` cannot be used: {}", problems.join("; "))]
+    #[error("the cache `{}` cannot be used: {}", backend.name(), problems.join("; "))]
     Settings {
         /// The cache.
         backend: Backend,
@@ -81,7 +46,7 @@ pub enum ConnectError {
         problems: Vec<String>,
     },
     /// It is there and refuses.
-    #[error("the cache `{backend}` refuses")]
+    #[error("the cache `{}` refuses", backend.name())]
     Refused {
         /// The cache.
         backend: Backend,
@@ -91,16 +56,12 @@ pub enum ConnectError {
     },
 }
 
-fn names(backends: &[Backend]) -> String {
-    let names: Vec<_> = backends.iter().map(|backend| backend.name()).collect();
-    names.join(", ")
-}
-
 /// Which cache, and how large.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
     /// Which cache.
+    #[serde(with = "kennel_core::part")]
     pub backend: Backend,
     /// How many bytes the cache inside the process may hold.
     pub memory_bytes: u64,
@@ -117,8 +78,8 @@ impl Default for CacheConfig {
 impl CacheConfig {
     /// Adds one line for each setting that cannot work, led by the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
-        if !Backend::COMPILED_IN.contains(&self.backend) {
-            problems.push(format!("{path}.backend: {}", ConnectError::NotCompiledIn(self.backend)));
+        if let Err(absent) = self.backend.require() {
+            problems.push(format!("{path}.backend: {absent}"));
         } else if self.backend == Backend::Redis {
             self.redis.check(&format!("{path}.redis"), problems);
         }
@@ -185,7 +146,7 @@ pub async fn connect(config: &CacheConfig) -> Result<Connected, ConnectError> {
         #[cfg(feature = "redis")]
         Backend::Redis => redis(config).await,
         #[cfg(not(feature = "redis"))]
-        Backend::Redis => Err(ConnectError::NotCompiledIn(config.backend)),
+        absent => Err(absent.absent().into()),
     }
 }
 
@@ -206,33 +167,21 @@ async fn redis(config: &CacheConfig) -> Result<Connected, ConnectError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_backend_is_known_by_its_name() {
-        for backend in Backend::ALL {
-            assert_eq!(backend.name().parse::<Backend>().unwrap(), *backend);
-            assert_eq!(serde_json::to_string(backend).unwrap(), format!("\"{backend}\""));
-        }
-        let unknown = "memcached".parse::<Backend>().unwrap_err();
-        assert_eq!(unknown.to_string(), "no cache is called that; there are none, memory, redis");
-    }
-
     #[tokio::test]
     async fn what_is_compiled_in_opens_and_the_rest_says_what_to_do() {
-        for backend in Backend::ALL.iter().copied() {
+        for (backend, name, built) in Backend::ALL.iter().copied() {
             let config = CacheConfig { backend, ..CacheConfig::default() };
             let opened = connect(&config).await;
             let mut problems = Vec::new();
             config.check("cache", &mut problems);
             match opened {
                 Ok(connected) => {
-                    assert!(Backend::COMPILED_IN.contains(&backend) && problems.is_empty(), "{backend}");
+                    assert!(built && problems.is_empty(), "{name}");
                     connected.cache.ping().await.unwrap();
                 }
-                Err(ConnectError::NotCompiledIn(absent)) => {
-                    assert!(!Backend::COMPILED_IN.contains(&backend), "{backend}");
-                    let text = ConnectError::NotCompiledIn(absent).to_string();
-                    assert!(text.contains("none, memory") && text.contains("feature `redis`"), "{text}");
-                    assert_eq!(problems, [format!("cache.backend: {text}")]);
+                Err(ConnectError::Absent(absent)) => {
+                    assert!(!built, "{name}");
+                    assert_eq!(problems, [format!("cache.backend: {absent}")]);
                 }
                 Err(error) => {
                     assert_eq!(backend, Backend::Redis, "which has no default address");

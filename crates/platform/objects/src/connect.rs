@@ -1,20 +1,17 @@
 //! Picks the object store that the configuration names, among those compiled in.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use kennel_core::objects::ObjectError;
-use kennel_core::{Clock, ObjectStore};
+use kennel_core::{Clock, ObjectStore, Part, PartError};
 use serde::{Deserialize, Serialize};
 
 use crate::FsObjects;
 use crate::s3_config::S3Config;
 
 /// An object store by its name, as the variable `OBJECTS` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Backend {
     /// A directory.
     #[default]
@@ -23,43 +20,10 @@ pub enum Backend {
     S3,
 }
 
-impl Backend {
-    /// Every object store there is, compiled in or not.
-    pub const ALL: &'static [Self] = &[Self::Fs, Self::S3];
-    /// The object stores that this build has.
-    pub const COMPILED_IN: &'static [Self] = &[
-        Self::Fs,
-        #[cfg(feature = "s3")]
-        Self::S3,
-    ];
-
-    /// Its name, which is also that of the Cargo feature that compiles it in.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fs => "fs",
-            Self::S3 => "s3",
-        }
-    }
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A name that is no object store's.
-#[derive(Debug, thiserror::Error)]
-#[error("no object store is called that; there are {}", names(Backend::ALL))]
-pub struct UnknownBackend;
-
-impl FromStr for Backend {
-    type Err = UnknownBackend;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = Self::ALL.iter().find(|backend| backend.name() == text);
-        named.copied().ok_or(UnknownBackend)
-    }
+impl Part for Backend {
+    const KIND: &'static str = "object store";
+    const ALL: &'static [(Self, &'static str, bool)] =
+        &[(Self::Fs, "fs", true), (Self::S3, "s3", cfg!(feature = "s3"))];
 }
 
 /// Why there is no object store to use.
@@ -67,8 +31,8 @@ impl FromStr for Backend {
 #[non_exhaustive]
 pub enum ConnectError {
     /// The build lacks it.
-    #[error("the object store `{0}` is not compiled in: this build has {built}; build with the feature `{0}`", built = names(Backend::COMPILED_IN))]
-    NotCompiledIn(Backend),
+    #[error(transparent)]
+    Absent(#[from] PartError),
     /// The directory cannot be used.
     #[error("the directory of objects, {path}, cannot be used")]
     Directory {
@@ -79,7 +43,7 @@ pub enum ConnectError {
         source: ObjectError,
     },
     /// A setting is missing or cannot work.
-    #[error("the object store `{backend}` cannot be used: {}", problems.join("; "))]
+    #[error("the object store `{}` cannot be used: {}", backend.name(), problems.join("; "))]
     Settings {
         /// The object store.
         backend: Backend,
@@ -97,16 +61,12 @@ pub enum ConnectError {
     },
 }
 
-fn names(backends: &[Backend]) -> String {
-    let names: Vec<_> = backends.iter().map(|backend| backend.name()).collect();
-    names.join(", ")
-}
-
 /// Which object store, and where.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectsConfig {
     /// Which object store.
+    #[serde(with = "kennel_core::part")]
     pub backend: Backend,
     /// The directory of the filesystem's store; made when it is not there.
     pub path: PathBuf,
@@ -123,8 +83,8 @@ impl Default for ObjectsConfig {
 impl ObjectsConfig {
     /// Adds one line for each setting that cannot work, led by the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
-        if !Backend::COMPILED_IN.contains(&self.backend) {
-            problems.push(format!("{path}.backend: {}", ConnectError::NotCompiledIn(self.backend)));
+        if let Err(absent) = self.backend.require() {
+            problems.push(format!("{path}.backend: {absent}"));
         } else if self.backend == Backend::S3 {
             self.s3.check(&format!("{path}.s3"), problems);
         }
@@ -141,7 +101,7 @@ pub async fn connect(config: &ObjectsConfig, clock: &dyn Clock) -> Result<Arc<dy
         #[cfg(feature = "s3")]
         Backend::S3 => s3(config).await,
         #[cfg(not(feature = "s3"))]
-        Backend::S3 => Err(ConnectError::NotCompiledIn(config.backend)),
+        absent => Err(absent.absent().into()),
     }
 }
 
@@ -164,16 +124,6 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn every_backend_is_known_by_its_name() {
-        for backend in Backend::ALL {
-            assert_eq!(backend.name().parse::<Backend>().unwrap(), *backend);
-            assert_eq!(serde_json::to_string(backend).unwrap(), format!("\"{backend}\""));
-        }
-        let unknown = "tape".parse::<Backend>().unwrap_err();
-        assert_eq!(unknown.to_string(), "no object store is called that; there are fs, s3");
-    }
-
     #[tokio::test]
     async fn opens_a_directory_that_it_makes() {
         let home = tempfile::tempdir().unwrap();
@@ -187,11 +137,11 @@ mod tests {
         let error = connect(&s3, &SystemClock).await.err().unwrap().to_string();
         let mut problems = Vec::new();
         s3.check("objects", &mut problems);
-        if Backend::COMPILED_IN.contains(&Backend::S3) {
+        if Backend::S3.require().is_ok() {
             assert!(error.contains("s3.bucket: is needed"), "{error}");
             assert_eq!(problems.len(), 4);
         } else {
-            assert!(error.contains("this build has fs") && error.contains("feature `s3`"), "{error}");
+            assert_eq!(error, Backend::S3.absent().to_string());
             assert_eq!(problems, [format!("objects.backend: {error}")]);
         }
         let file = tempfile::NamedTempFile::new().unwrap();

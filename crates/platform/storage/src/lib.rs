@@ -24,6 +24,7 @@ mod server;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+mod sqlite_config;
 pub use database::{Connections, Database, DatabaseCheck};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 pub use dsn::Dsn;
@@ -32,3 +33,4 @@ pub use error::classify;
 pub use limits::PoolConfig;
 pub use metrics::DatabaseMetrics;
 pub use migration::{MigrateError, Migration, Migrator, State, Step};
+pub use sqlite_config::{SqliteConfig, Synchronous};

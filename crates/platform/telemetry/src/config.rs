@@ -64,7 +64,7 @@ impl TelemetryConfig {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if let Err(error) = EnvFilter::try_new(&self.log_level) {
-            problems.push(("log_level", error.to_string()));
+            problems.push(("log_level", format!("{error}, not {:?}", self.log_level)));
         }
         if !(0.0..=1.0).contains(&self.sample_ratio) {
             problems.push(("sample_ratio", "must be 0 to 1".to_owned()));
@@ -108,6 +108,8 @@ mod tests {
     }
 
     #[test]
+        let (_, log_level) = &config.problems()[0];
+        assert!(log_level.ends_with(", not \"info,what=loud\""), "{log_level}");
     fn an_empty_endpoint_is_none() {
         let config = TelemetryConfig { otlp_endpoint: Some(" ".to_owned()), ..TelemetryConfig::default() };
         assert_eq!(config.endpoint(), None);

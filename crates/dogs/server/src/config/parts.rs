@@ -7,9 +7,10 @@ use dogs_storages::{Storage, StorageConfig};
 use kennel_broker::BrokerConfig;
 use kennel_cache::{CacheConfig, Policy, RedisConfig};
 use kennel_config::{ByteSize, HumanDuration, Problems, Secret, Section};
+use kennel_core::Part as _;
 use kennel_objects::{ObjectsConfig, S3Config};
 use kennel_outbox::{ConsumerConfig, RelayConfig};
-use kennel_storage::sqlite::{SqliteConfig, Synchronous};
+use kennel_storage::{SqliteConfig, Synchronous};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,7 @@ use super::serving::{WEB_URL, is_web_url};
 pub struct StorageSettings {
     /// Which store: `sqlite`, or another that is compiled in.
     #[schemars(with = "String")]
+    #[serde(with = "kennel_core::part")]
     pub storage: Storage,
     /// Apply missing migrations when the service starts; without it, a service over an old schema does not start.
     pub migrate_on_start: bool,
@@ -101,6 +103,7 @@ impl StorageSettings {
             mysql: kennel_storage::mysql::MysqlConfig {
                 dsn: self.mysql_dsn.as_ref().map(|dsn| dsn.expose().into()),
                 pool: self.pool(),
+            #[cfg(feature = "sqlite")]
                 ..kennel_storage::mysql::MysqlConfig::default()
             },
             #[cfg(feature = "clickhouse")]
@@ -142,6 +145,7 @@ impl BrokerSettings {
             backend: self.broker,
             #[cfg(feature = "nats")]
             nats: kennel_broker::nats::NatsConfig {
+    #[serde(with = "kennel_core::part")]
                 url: self.nats_url.clone().map(Into::into),
                 ..kennel_broker::nats::NatsConfig::default()
             },
@@ -159,15 +163,15 @@ impl Section for BrokerSettings {
     const TITLE: &'static str = "Broker";
 
     fn check(&self, problems: &mut Problems) {
-        if !kennel_broker::Backend::COMPILED_IN.contains(&self.broker) {
-            problems.add("broker", kennel_broker::ConnectError::NotCompiledIn(self.broker).to_string());
+        if let Err(absent) = self.broker.require() {
+            problems.add("broker", absent.to_string());
         }
         for (broker, key, url) in [
             (kennel_broker::Backend::Nats, "nats_url", &self.nats_url),
             (kennel_broker::Backend::RabbitMq, "rabbitmq_url", &self.rabbitmq_url),
         ] {
             if self.broker == broker && url.as_ref().is_none_or(|url| url.expose().trim().is_empty()) {
-                problems.add(key, format!("must be set when the broker is {broker}"));
+                problems.add(key, format!("must be set when the broker is {}", broker.name()));
             }
         }
     }
@@ -271,6 +275,7 @@ impl Default for CacheSettings {
             redis_timeout: HumanDuration(cache.redis.timeout),
         }
     }
+    #[serde(with = "kennel_core::part")]
 }
 
 impl Section for CacheSettings {
@@ -342,6 +347,7 @@ impl Default for ObjectSettings {
             objects: kennel_objects::Backend::default(),
             objects_path: PathBuf::from("data/objects"),
             picture_limit: ByteSize(10 * 1024 * 1024),
+    #[serde(with = "kennel_core::part")]
             s3_storage_key: None,
             s3_storage_secret: None,
             s3_storage_bucket: None,

@@ -19,7 +19,7 @@ async fn every_problem_of_every_layer_is_told_at_once() {
         let places = [
             "SERVER_PORT (environment): ",
             "STORAGE (environment): ",
-            "LOG_LEVEL (environment): ",
+            "LOG_LEVEL (environment): error parsing level filter: ",
             "REQUEST_TIMEOUT (.env:1): ",
             "CACHE (.env:2): ",
             "broker (dogs.toml:2): ",
@@ -35,23 +35,54 @@ async fn every_problem_of_every_layer_is_told_at_once() {
 
 #[tokio::test]
 async fn parts_that_are_not_there_are_answered_with_those_that_are() {
-    for (variable, value, told) in [
-        ("STORAGE", "oracle", "there is no storage `oracle`; this build has sqlite"),
-        #[cfg(not(feature = "postgres"))]
-        ("STORAGE", "postgres", "feature"),
-        ("BROKER", "pigeon", "memory"),
-        #[cfg(not(feature = "kafka"))]
-        ("BROKER", "kafka", "feature"),
-        #[cfg(not(feature = "redis"))]
-        ("CACHE", "redis", "feature"),
-        #[cfg(not(feature = "s3"))]
-        ("OBJECTS", "s3", "feature"),
+    for (variable, kind, name, embedded) in [
+        ("STORAGE", "store", "oracle", "sqlite"),
+        ("BROKER", "broker", "pigeon", "memory"),
+        ("CACHE", "cache", "drawer", "none, memory"),
+        ("OBJECTS", "object store", "attic", "fs"),
     ] {
-        let ended = Home::new().set(variable, value).run(&["config", "check"]).await.ends(64);
-        let problem = format!("{variable} (environment): ");
-        assert!(ended.stderr.starts_with(&problem) && ended.stderr.contains(told), "{}", ended.stderr);
-        assert!(ended.stderr.contains(value), "{}", ended.stderr);
+        let told = format!("{variable} (environment): there is no {kind} `{name}`; this build has ");
+        let line = refusal(variable, name).await;
+        let built = line.strip_prefix(&told).unwrap_or_else(|| panic!("{line}"));
+        assert!(!cfg!(feature = "sqlite") || built.starts_with(embedded), "{line}");
     }
+}
+
+#[tokio::test]
+async fn parts_that_this_build_lacks_are_answered_with_their_feature() {
+    let parts: &[(&str, &str, &str)] = &[
+        #[cfg(not(feature = "sqlite"))]
+        ("STORAGE", "store", "sqlite"),
+        #[cfg(not(feature = "postgres"))]
+        ("STORAGE", "store", "postgres"),
+        #[cfg(not(feature = "mysql"))]
+        ("STORAGE", "store", "mysql"),
+        #[cfg(not(feature = "clickhouse"))]
+        ("STORAGE", "store", "clickhouse"),
+        #[cfg(not(feature = "nats"))]
+        ("BROKER", "broker", "nats"),
+        #[cfg(not(feature = "kafka"))]
+        ("BROKER", "broker", "kafka"),
+        #[cfg(not(feature = "rabbitmq"))]
+        ("BROKER", "broker", "rabbitmq"),
+        #[cfg(not(feature = "redis"))]
+        ("CACHE", "cache", "redis"),
+        #[cfg(not(feature = "s3"))]
+        ("OBJECTS", "object store", "s3"),
+    ];
+    for (variable, kind, name) in parts {
+        let line = refusal(variable, name).await;
+        let told = format!("{variable} (environment): the {kind} `{name}` is not in this build, which has ");
+        assert!(line.starts_with(&told), "{line}");
+        assert!(line.ends_with(&format!("; build it with the feature `{name}`")), "{line}");
+    }
+}
+
+/// The one line that the service ends with, as wrongly called, when `variable` is set so.
+async fn refusal(variable: &'static str, value: &str) -> String {
+    let ended = Home::new().set(variable, value).run(&["serve"]).await.ends(64);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.lines().count()), ("", 1), "{ended:?}");
+    ended.stderr.trim_end().to_owned()
 }
 
 #[tokio::test]

@@ -32,7 +32,8 @@ async fn a_store_that_cannot_be_opened_is_named() {
     home.write("no-folder", "a file");
     let ended = serve(&home, &[]).await.ends(1);
     let told = ended.stdout.lines().find(|line| line.starts_with("error: ")).unwrap();
-    assert!(told.starts_with("error: storage `sqlite` does not open: "), "{told}");
+    assert!(told.starts_with("error: the store `sqlite` does not open: "), "{told}");
+    assert!(told.contains("the file no-folder/dogs.db: "), "{told}");
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! SQLite: one file, one writer and a few readers in this process; other processes may share the file.
 
-mod config;
 mod errors;
 mod events;
 mod inbox;
@@ -10,7 +9,6 @@ mod outbox;
 mod pool;
 mod write;
 
-pub use config::{SqliteConfig, Synchronous};
 pub use errors::classify;
 pub use events::append;
 pub use inbox::{SqliteInbox, record};
@@ -20,6 +18,7 @@ pub use outbox::SqliteOutbox;
 pub use pool::Sqlite;
 pub use write::Write;
 
+pub use crate::sqlite_config::{SqliteConfig, Synchronous};
 use crate::{Migration, migration};
 
 /// The tables of the outbox, the inbox and the dead letters: the first step of every service's schema.

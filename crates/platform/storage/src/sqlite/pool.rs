@@ -1,11 +1,11 @@
 //! The connections to one SQLite file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kennel_core::RepoError;
+use kennel_core::{BoxError, RepoError};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::Notify;
@@ -28,8 +28,12 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, and makes it, and its folder, when missing.
+    /// Opens the file, and makes it, and its folder, when missing. Errors name the file.
     pub async fn open(config: &SqliteConfig) -> Result<Self, RepoError> {
+        Self::open_file(config).await.map_err(|error| named(&config.path, error))
+    }
+
+    async fn open_file(config: &SqliteConfig) -> Result<Self, RepoError> {
         if let Some(folder) = config.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             tokio::fs::create_dir_all(folder).await.map_err(|error| RepoError::Unavailable(error.into()))?;
         }
@@ -76,6 +80,24 @@ impl Database for Sqlite {
     async fn close(&self) {
         self.readers.close().await;
         self.writer.pool().close().await;
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[error("the file {}", path.display())]
+struct InFile {
+    path: PathBuf,
+    source: BoxError,
+}
+
+fn named(path: &Path, error: RepoError) -> RepoError {
+    let named = |source| InFile { path: path.to_owned(), source }.into();
+    match error {
+        RepoError::Unavailable(source) => RepoError::Unavailable(named(source)),
+        RepoError::Corrupt(source) => RepoError::Corrupt(named(source)),
+        RepoError::Backend(source) => RepoError::Backend(named(source)),
+        other => other,
     }
 }
 

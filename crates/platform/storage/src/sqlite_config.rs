@@ -1,4 +1,4 @@
-//! Settings of a SQLite database.
+//! Settings of a SQLite database; there without the feature too, so that a service's settings do not depend on it.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub enum Synchronous {
     Full,
 }
 
-/// Settings of [`crate::sqlite::Sqlite::open`].
+/// Which file, and how it is opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SqliteConfig {
