@@ -17,8 +17,11 @@ MIGRATE = $(CARGO) run -q -p dogs $(STORAGE:%=--features %) -- migrate
 STACK = $(KENNEL) -f docker/compose.$(STORE).yml $(PART:%=-f docker/compose.%.yml)
 EVERYTHING := $(KENNEL) $(patsubst %,-f docker/compose.%.yml,postgres mysql clickhouse nats kafka rabbitmq) --profile app
 
+# Every test, told apart by the table.
+MATRIX := $(CARGO) run -q -p kennel-matrix -- .ci/suites --workspace --all-features $(ARGS)
+
 .DEFAULT_GOAL := help
-.PHONY: help tools run release test test-services test-quick test-load lint fmt bench docs generate \
+.PHONY: help tools run release test test-matrix test-services test-quick test-load lint features fmt bench docs generate \
 	migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
 	run-pg run-mysql run-ch down down-clean ps logs bucket-create
 
@@ -38,9 +41,12 @@ release: tools ## Build target/release/dogs
 test: tools ## Run every test that needs no server
 	$(CARGO) test --workspace
 
-test-services: tools engine ## Run every test, against real servers too: starts docker/compose.test.yml and takes it down again
+test-matrix: tools ## Run every test against the servers that TEST_* variables name, and print who passed what
+	$(MATRIX)
+
+test-services: tools engine ## The same against the servers of docker/compose.test.yml, which it starts and takes down again
 	$(KENNEL_TEST) up -d $(WAIT)
-	docker/against tests $(CARGO) test --workspace --all-features; result=$$?; $(KENNEL_TEST) down -v; exit $$result
+	docker/against tests $(MATRIX); result=$$?; $(KENNEL_TEST) down -v; exit $$result
 
 test-quick: tools ## Put a running service under light load for 5 seconds and print a summary
 	$(CARGO) run -q -p dogs --example load -- --seconds 5 --workers 4 $(ARGS)
@@ -53,6 +59,14 @@ lint: tools ## Check formatting, lints and documentation as CI does
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+
+# Every crate of the workspace that a build of the service has is linted with it.
+FEATURES := $(CARGO) hack clippy -p dogs --each-feature --exclude-no-default-features --exclude-all-features
+
+features: tools ## Check each store alone, and each other part with a store and without the default ones (needs cargo-hack)
+	@$(CARGO) hack --version >/dev/null 2>&1 || { echo "cargo-hack is missing; install it with: cargo install cargo-hack --locked"; exit 1; }
+	$(FEATURES) --include-features sqlite,postgres,mysql,clickhouse $(ARGS) -- -D warnings
+	$(FEATURES) --include-features nats,kafka,rabbitmq,redis,s3 --features postgres $(ARGS) -- -D warnings
 
 fmt: tools ## Format the code
 	$(CARGO) fmt --all

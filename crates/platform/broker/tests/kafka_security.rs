@@ -2,7 +2,7 @@
 //!
 //! `TEST_KAFKA_SASL_BROKERS` names a listener that speaks `SASL_SSL` with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512,
 //! `TEST_KAFKA_CA_CERT` the authority that its certificate is from; the user `TEST_KAFKA_USERNAME` has the password
-//! `TEST_KAFKA_PASSWORD` in each of the three ways. Where they are not set, these tests are skipped aloud.
+//! `TEST_KAFKA_PASSWORD` in each of the three ways. Where there is no such listener, these tests are skipped aloud.
 #![cfg(feature = "kafka")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -17,22 +17,17 @@ use kennel_broker::Broker as _;
 use kennel_broker::kafka::{Auth, KafkaBroker, KafkaConfig, Tls};
 use kennel_core::broker::BrokerError;
 use kennel_core::{IdSource as _, Publisher as _, SystemClock, UuidV7};
+use kennel_testkit::Backend;
 
 use self::kafka_events::{event, eventually, join, nothing_more, settle};
 
 fn config(auth: Auth) -> Option<KafkaConfig> {
-    let variable = |name: &str| {
-        let value = std::env::var(name).ok();
-        if value.is_none() {
-            eprintln!("skipped: {name} is not set, so nothing is tested against a Kafka that asks who one is");
-        }
-        value
-    };
-    let mut config = KafkaConfig::at(variable("TEST_KAFKA_SASL_BROKERS")?);
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let mut config = KafkaConfig::at(Backend::KafkaSasl.address()?);
     config.auth = auth;
-    config.username = Some(variable("TEST_KAFKA_USERNAME")?);
-    config.password = Some(variable("TEST_KAFKA_PASSWORD")?.into());
-    config.tls = Tls { enabled: true, ca_cert: Some(variable("TEST_KAFKA_CA_CERT")?.into()), ..Tls::default() };
+    config.username = Some(variable("TEST_KAFKA_USERNAME"));
+    config.password = Some(variable("TEST_KAFKA_PASSWORD").into());
+    config.tls = Tls { enabled: true, ca_cert: Some(variable("TEST_KAFKA_CA_CERT").into()), ..Tls::default() };
     config.tuning.publish_timeout_ms = 3_000;
     Some(config)
 }

@@ -73,6 +73,11 @@ impl ObjectKey {
         format!("{prefix}/{}/{hex}{suffix}", &hex[..2]).parse()
     }
 
+    /// Whether any key begins like that.
+    pub fn may_begin_with(prefix: &str) -> bool {
+        prefix.is_empty() || [prefix, &format!("{prefix}x")].iter().any(|text| text.parse::<Self>().is_ok())
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -156,7 +161,8 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Removes the object. False when it was not there.
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError>;
 
-    /// Up to `limit` objects whose keys start with `prefix`, by key, behind `after`.
+    /// Up to `limit` objects whose keys start with `prefix`, by key, behind `after`. A store may leave out an object below
+    /// another (`a/b` beside `a`), as S3 on `MinIO` does.
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ObjectMeta>, ObjectError>;
 
     /// A URL from which anyone can read the object for `ttl`. `None` where the store has no such URLs.
@@ -191,6 +197,16 @@ mod tests {
         }
         assert!("a".repeat(256).parse::<ObjectKey>().is_err());
         assert_eq!("photos/ab/c-1_2.jpg".parse::<ObjectKey>().unwrap().as_str(), "photos/ab/c-1_2.jpg");
+    }
+
+    #[test]
+    fn prefixes_are_those_of_some_key() {
+        for good in ["", "a", "a/", "a/b", "a.", &"a".repeat(255)] {
+            assert!(ObjectKey::may_begin_with(good), "{good:?}");
+        }
+        for bad in ["/", ".", "..", "a/.", "a//", "A", "a/b/c/d/e/f/g/h/", &"a".repeat(256)] {
+            assert!(!ObjectKey::may_begin_with(bad), "{bad:?}");
+        }
     }
 
     #[test]

@@ -306,7 +306,8 @@ impl ObjectStore for S3Objects {
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ObjectMeta>, ObjectError> {
-        let limit = limit as usize;
+        // Servers refuse prefixes such as `..`, which are those of no key.
+        let limit = if ObjectKey::may_begin_with(prefix) { limit as usize } else { 0 };
         let (mut found, mut after) = (Vec::new(), after.map(|key| key.as_str().to_owned()));
         while found.len() < limit {
             let (names, more) = self.page(prefix, after.as_deref(), limit - found.len()).await?;

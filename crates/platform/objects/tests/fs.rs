@@ -93,6 +93,16 @@ async fn removes_old_leftovers_at_the_start_and_no_others() {
 }
 
 #[tokio::test]
+async fn lists_objects_below_others() {
+    let (_home, objects) = open().await;
+    for name in ["a/b/c", "a", "a/b", "a.b"] {
+        objects.put(&key(name), body(b"x"), &OPTIONS).await.unwrap();
+    }
+    let listed = objects.list("", None, 9).await.unwrap();
+    assert_eq!(listed.iter().map(|meta| meta.key.as_str()).collect::<Vec<_>>(), ["a", "a.b", "a/b", "a/b/c"]);
+}
+
+#[tokio::test]
 async fn empty_folders_go_with_their_last_object() {
     let (home, objects) = open().await;
     for name in ["a/b/c/1", "a/2"] {

@@ -2,6 +2,14 @@
 //!
 //! `TEST_<NAME>` variables name them. One that is not there is skipped aloud, unless `REQUIRE_BACKENDS` lists it.
 
+/// How a line begins by which a test says that it did not test.
+pub const SKIPPED: &str = "skipped: ";
+
+/// Says aloud that the test that runs does not test, and why. Such tests are counted apart from those that passed.
+pub fn skip(reason: &str) {
+    eprintln!("{SKIPPED}{reason}");
+}
+
 /// A server that tests can be run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -17,6 +25,8 @@ pub enum Backend {
     Nats,
     /// Kafka, by `TEST_KAFKA_BROKERS`.
     Kafka,
+    /// A Kafka that asks who one is, by `TEST_KAFKA_SASL_BROKERS`.
+    KafkaSasl,
     /// RabbitMQ, by `TEST_RABBITMQ_URL`.
     RabbitMq,
     /// S3 or a server that speaks it, by `TEST_S3_ENDPOINT`.
@@ -34,13 +44,14 @@ enum Fault {
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Postgres,
         Self::MySql,
         Self::ClickHouse,
         Self::Redis,
         Self::Nats,
         Self::Kafka,
+        Self::KafkaSasl,
         Self::RabbitMq,
         Self::S3,
         Self::Prometheus,
@@ -55,6 +66,7 @@ impl Backend {
             Self::Redis => "redis",
             Self::Nats => "nats",
             Self::Kafka => "kafka",
+            Self::KafkaSasl => "kafka_sasl",
             Self::RabbitMq => "rabbitmq",
             Self::S3 => "s3",
             Self::Prometheus => "prometheus",
@@ -70,6 +82,7 @@ impl Backend {
             Self::Redis => "TEST_REDIS_ADDR",
             Self::Nats => "TEST_NATS_URL",
             Self::Kafka => "TEST_KAFKA_BROKERS",
+            Self::KafkaSasl => "TEST_KAFKA_SASL_BROKERS",
             Self::RabbitMq => "TEST_RABBITMQ_URL",
             Self::S3 => "TEST_S3_ENDPOINT",
             Self::Prometheus => "TEST_PROMETHEUS",
@@ -84,7 +97,7 @@ impl Backend {
         match self.find(|name| std::env::var(name).ok()) {
             Ok(Some(address)) => Some(address),
             Ok(None) => {
-                eprintln!("skipped: {} is not set, so nothing is tested against {}", self.variable(), self.name());
+                skip(&format!("{} is not set, so nothing is tested against {}", self.variable(), self.name()));
                 None
             }
             Err(Fault::Missing(_)) => {

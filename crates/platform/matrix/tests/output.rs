@@ -1,0 +1,77 @@
+//! What real test programs wrote, taken apart.
+
+use kennel_matrix::output::{Case, Outcome, Output, SKIPPED};
+
+fn read(text: &str) -> Output {
+    let mut output = Output::default();
+    for line in text.lines() {
+        output.read(line);
+    }
+    output
+}
+
+fn skipped(reason: &str) -> Outcome {
+    Outcome::Skipped(reason.to_owned())
+}
+
+#[test]
+fn each_case_has_its_end() {
+    let cases = read(include_str!("captured/mixed.txt")).cases_of_ended(false);
+    let expected = [
+        Case::new("alpha::ignored", skipped("too long")),
+        Case::new("alpha::fails", Outcome::Failed),
+        Case::new("alpha::panics", Outcome::Passed),
+        Case::new("alpha::passes", Outcome::Passed),
+        Case::new("alpha::skips", skipped("TEST_NATS_URL is not set, so nothing is tested against nats")),
+    ];
+    assert_eq!(cases, expected);
+}
+
+#[test]
+fn only_what_failed_is_shown() {
+    let shown = read(include_str!("captured/mixed.txt")).failures().join("\n");
+    assert!(shown.starts_with("---- alpha::fails stdout ----\nbefore\n"), "{shown}");
+    assert!(shown.contains("assertion `left == right` failed: sums") && !shown.contains("as it should"), "{shown}");
+    assert!(read(include_str!("captured/quiet.txt")).failures().is_empty());
+}
+
+#[test]
+fn a_program_that_is_cut_off_has_failed() {
+    let cases = read(include_str!("captured/aborts.txt")).cases_of_ended(false);
+    let expected = [Case::new("first", Outcome::Passed), Case::new("2 tests without an end", Outcome::Failed)];
+    assert_eq!(cases, expected);
+}
+
+#[test]
+fn a_program_that_fails_after_its_tests_has_failed() {
+    let cases = read(include_str!("captured/quiet.txt")).cases_of_ended(false);
+    assert_eq!(cases.last(), Some(&Case::new("the program itself", Outcome::Failed)));
+    assert_eq!(read(include_str!("captured/quiet.txt")).cases_of_ended(true).len(), 2);
+}
+
+#[test]
+fn a_program_without_tests_to_tell_of_is_one_case() {
+    for (success, outcome) in [(true, Outcome::Passed), (false, Outcome::Failed)] {
+        assert_eq!(read("ratio 0.97\n").cases_of_ended(success), [Case::new("the program itself", outcome)]);
+    }
+    assert_eq!(read("\nrunning 0 tests\n\ntest result: ok. 0 passed\n").cases_of_ended(true), []);
+}
+
+#[test]
+fn several_programs_in_one_stream_add_up() {
+    let text = [include_str!("captured/mixed.txt"), include_str!("captured/documentation.txt")].concat();
+    let cases = read(&text).cases();
+    assert_eq!(cases.len(), 7);
+    assert_eq!(cases[6], Case::new("src/lib.rs - two (line 1)", Outcome::Passed));
+}
+
+#[test]
+fn what_a_test_says_is_not_taken_for_a_result() {
+    let said = include_str!("captured/mixed.txt").replace("before", "test alpha::made_up ... ok\nrunning 9 tests");
+    assert_eq!(read(&said).cases().len(), 5);
+}
+
+#[test]
+fn skips_are_said_as_the_tests_say_them() {
+    assert_eq!(SKIPPED, kennel_testkit::backends::SKIPPED);
+}
