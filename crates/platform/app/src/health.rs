@@ -19,6 +19,8 @@ use crate::readiness::Readiness;
 pub const FRESH: Duration = Duration::from_secs(1);
 /// How long a check may take unless it is registered with another limit.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same for one that is only observed: it must not keep those waiting who ask for readiness.
+pub const OBSERVED_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Asks a dependency whether it answers.
 #[async_trait]
@@ -45,6 +47,8 @@ pub struct Dependency {
     pub name: Cow<'static, str>,
     /// Whether it answers.
     pub status: Status,
+    /// Whether the process is not ready while it is down.
+    pub required: bool,
     /// How long the check took, in milliseconds.
     pub latency_ms: u64,
 }
@@ -52,7 +56,7 @@ pub struct Dependency {
 /// The state of the process; safe to show to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether the process takes work: it is up, not stopping, and every dependency answers.
+    /// Whether the process takes work: it is up, not stopping, and every required dependency answers.
     pub ready: bool,
     /// Every dependency, in the order of registration.
     pub checks: Vec<Dependency>,
@@ -82,6 +86,7 @@ struct Entry {
     name: Cow<'static, str>,
     check: Arc<dyn Check>,
     limit: Duration,
+    required: bool,
     last: Mutex<Option<Status>>,
 }
 
@@ -125,10 +130,19 @@ impl Health {
 
     /// Adds a dependency that is down when its check takes longer than `limit`.
     pub fn register_with_timeout(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>, limit: Duration) {
-        let name = name.into();
+        self.add(name.into(), check, limit, true);
+    }
+
+    /// Adds a dependency that work goes on without, with [`OBSERVED_TIMEOUT`]: its state is told, and readiness does
+    /// not hang on it.
+    pub fn observe(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>) {
+        self.add(name.into(), check, OBSERVED_TIMEOUT, false);
+    }
+
+    fn add(&self, name: Cow<'static, str>, check: Arc<dyn Check>, limit: Duration, required: bool) {
         let last = Mutex::new(None);
         let mut state = lock(&self.inner.state);
-        state.entries.push(Arc::new(Entry { name, check, limit, last }));
+        state.entries.push(Arc::new(Entry { name, check, limit, required, last }));
         state.flight = None;
         state.healthy = None;
     }
@@ -137,7 +151,7 @@ impl Health {
     pub async fn report(&self) -> Report {
         let done = self.flight();
         let checks = done.await.checks;
-        let healthy = all_up(&checks);
+        let healthy = suffice(&checks);
         let ready = healthy && self.is_open();
         Report { ready, checks }
     }
@@ -208,7 +222,7 @@ async fn run_all(inner: Arc<Inner>, entries: Vec<Arc<Entry>>) -> Done {
         let mut state = lock(&inner.state);
         let current = state.entries.len() == entries.len();
         if current {
-            state.healthy = Some(all_up(&checks));
+            state.healthy = Some(suffice(&checks));
         }
         current
     };
@@ -229,7 +243,7 @@ impl Entry {
             Err(_) => Err("the check took too long".into()),
         };
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Dependency { name: self.name.clone(), status: self.note(&outcome), latency_ms }
+        Dependency { name: self.name.clone(), status: self.note(&outcome), required: self.required, latency_ms }
     }
 
     /// Logs a change of state, and only that: a dependency that stays down fills no log.
@@ -248,8 +262,8 @@ impl Entry {
     }
 }
 
-fn all_up(checks: &[Dependency]) -> bool {
-    checks.iter().all(|check| check.status == Status::Up)
+fn suffice(checks: &[Dependency]) -> bool {
+    checks.iter().all(|check| !check.required || check.status == Status::Up)
 }
 
 /// No code that can panic runs under these locks, so a poisoned one is whole.

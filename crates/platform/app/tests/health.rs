@@ -71,7 +71,23 @@ async fn reports_show_no_error_text() {
     probe.fail(true);
     health.register("database", probe);
     let body = serde_json::to_string(&health.report().await).unwrap();
-    assert_eq!(body, r#"{"ready":false,"checks":[{"name":"database","status":"down","latency_ms":0}]}"#);
+    assert_eq!(
+        body,
+        r#"{"ready":false,"checks":[{"name":"database","status":"down","required":true,"latency_ms":0}]}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_only_observed_does_not_hold_readiness_up() {
+    let (health, probe) = (Health::new(), Probe::taking(Duration::ZERO));
+    probe.fail(true);
+    health.register("database", Probe::taking(Duration::ZERO));
+    health.observe("cache", Arc::<Probe>::clone(&probe));
+    health.open().await;
+    let report = health.report().await;
+    assert_eq!(states(&report), [("database", Status::Up), ("cache", Status::Down)]);
+    assert!(report.ready && *health.ready().borrow());
+    assert!(report.checks[0].required && !report.checks[1].required);
 }
 
 #[tokio::test(start_paused = true)]
