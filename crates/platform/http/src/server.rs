@@ -1,5 +1,7 @@
 //! The server component: listens, serves HTTP/1.1 and HTTP/2 without TLS, and stops without losing a request.
 
+mod lingering;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ use tokio::time::{sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use self::lingering::{Lingering, Unread};
 use crate::config::HttpConfig;
 
 /// Connections that the system holds until they are accepted.
@@ -255,15 +258,16 @@ impl Shared {
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         // Without it small responses wait for the peer's acknowledgement; with it missing they are only slower.
         stream.set_nodelay(true).ok();
-        let started = CancellationToken::new();
+        let (started, unread) = (CancellationToken::new(), Unread::default());
         let service = {
-            let (shared, started) = (Arc::clone(&self), started.clone());
+            let (shared, started, unread) = (Arc::clone(&self), started.clone(), unread.clone());
             hyper::service::service_fn(move |request| {
                 started.cancel();
-                Arc::clone(&shared).answer(request, peer)
+                Arc::clone(&shared).answer(request, peer, unread.clone())
             })
         };
-        let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let stream = TokioIo::new(Lingering::new(stream, unread));
+        let connection = self.builder.serve_connection_with_upgrades(stream, service);
         tokio::pin!(connection);
         let deadline = tokio::time::Instant::now() + self.first_request;
         tokio::select! {
@@ -288,12 +292,14 @@ impl Shared {
         self: Arc<Self>,
         mut request: Request<Incoming>,
         peer: SocketAddr,
+        unread: Unread,
     ) -> Result<axum::response::Response, Infallible> {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(self.stop.clone());
         let persists = request.version() < Version::HTTP_2;
-        let mut response = self.router.clone().oneshot(request.map(Body::new)).await?;
-        if persists && self.stop.is_requested() {
+        let request = request.map(|body| if persists { Body::new(unread.watch(body)) } else { Body::new(body) });
+        let mut response = self.router.clone().oneshot(request).await?;
+        if persists && (self.stop.is_requested() || unread.is_large()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)

@@ -5,3 +5,4 @@ mod client;
 mod harness;
 mod server;
 mod sys;
+mod unread;
