@@ -23,8 +23,8 @@ pub mod postgres;
 mod server;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-
 mod sqlite_config;
+
 pub use database::{Connections, Database, DatabaseCheck};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 pub use dsn::Dsn;

@@ -105,11 +105,11 @@ mod tests {
         };
         let fields: Vec<_> = config.problems().into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["log_level", "sample_ratio", "otlp_endpoint"]);
+        let (_, log_level) = &config.problems()[0];
+        assert!(log_level.ends_with(", not \"info,what=loud\""), "{log_level}");
     }
 
     #[test]
-        let (_, log_level) = &config.problems()[0];
-        assert!(log_level.ends_with(", not \"info,what=loud\""), "{log_level}");
     fn an_empty_endpoint_is_none() {
         let config = TelemetryConfig { otlp_endpoint: Some(" ".to_owned()), ..TelemetryConfig::default() };
         assert_eq!(config.endpoint(), None);

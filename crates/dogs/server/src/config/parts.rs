@@ -89,6 +89,7 @@ impl StorageSettings {
     pub fn storage(&self) -> StorageConfig {
         StorageConfig {
             storage: self.storage,
+            #[cfg(feature = "sqlite")]
             sqlite: SqliteConfig {
                 synchronous: self.sqlite_synchronous,
                 readers: self.sqlite_readers,
@@ -103,7 +104,6 @@ impl StorageSettings {
             mysql: kennel_storage::mysql::MysqlConfig {
                 dsn: self.mysql_dsn.as_ref().map(|dsn| dsn.expose().into()),
                 pool: self.pool(),
-            #[cfg(feature = "sqlite")]
                 ..kennel_storage::mysql::MysqlConfig::default()
             },
             #[cfg(feature = "clickhouse")]
@@ -131,6 +131,7 @@ impl StorageSettings {
 pub struct BrokerSettings {
     /// Which broker: `memory`, inside the process, or another that is compiled in.
     #[schemars(with = "String")]
+    #[serde(with = "kennel_core::part")]
     pub broker: kennel_broker::Backend,
     /// The servers of `nats`, such as `nats://user:password@host:4222`, parted by commas; `tls://` encrypts.
     pub nats_url: Option<Secret>,
@@ -145,7 +146,6 @@ impl BrokerSettings {
             backend: self.broker,
             #[cfg(feature = "nats")]
             nats: kennel_broker::nats::NatsConfig {
-    #[serde(with = "kennel_core::part")]
                 url: self.nats_url.clone().map(Into::into),
                 ..kennel_broker::nats::NatsConfig::default()
             },
@@ -247,6 +247,7 @@ impl OutboxSettings {
 pub struct CacheSettings {
     /// Which cache: `none`, `memory`, inside the process, or another that is compiled in, as `redis`, which has memory in front.
     #[schemars(with = "String")]
+    #[serde(with = "kennel_core::part")]
     pub cache: kennel_cache::Backend,
     /// How many bytes the cache inside the process may hold.
     pub cache_size: ByteSize,
@@ -275,7 +276,6 @@ impl Default for CacheSettings {
             redis_timeout: HumanDuration(cache.redis.timeout),
         }
     }
-    #[serde(with = "kennel_core::part")]
 }
 
 impl Section for CacheSettings {
@@ -319,6 +319,7 @@ impl CacheSettings {
 pub struct ObjectSettings {
     /// Which object store: `fs`, a folder, or another that is compiled in, as `s3`.
     #[schemars(with = "String")]
+    #[serde(with = "kennel_core::part")]
     pub objects: kennel_objects::Backend,
     /// The folder of `fs`; made when missing.
     #[schemars(with = "String")]
@@ -347,7 +348,6 @@ impl Default for ObjectSettings {
             objects: kennel_objects::Backend::default(),
             objects_path: PathBuf::from("data/objects"),
             picture_limit: ByteSize(10 * 1024 * 1024),
-    #[serde(with = "kennel_core::part")]
             s3_storage_key: None,
             s3_storage_secret: None,
             s3_storage_bucket: None,
