@@ -1,5 +1,7 @@
 //! Wrong settings: all of them are told, with their places, before anything is opened.
 
+use kennel_core::Part;
+
 use crate::home::Home;
 
 #[tokio::test]
@@ -50,36 +52,23 @@ async fn parts_that_are_not_there_are_answered_with_those_that_are() {
 
 #[tokio::test]
 async fn parts_that_this_build_lacks_are_answered_with_their_feature() {
-    let parts: &[(&str, &str, &str)] = &[
-        #[cfg(not(feature = "sqlite"))]
-        ("STORAGE", "store", "sqlite"),
-        #[cfg(not(feature = "postgres"))]
-        ("STORAGE", "store", "postgres"),
-        #[cfg(not(feature = "mysql"))]
-        ("STORAGE", "store", "mysql"),
-        #[cfg(not(feature = "clickhouse"))]
-        ("STORAGE", "store", "clickhouse"),
-        #[cfg(not(feature = "nats"))]
-        ("BROKER", "broker", "nats"),
-        #[cfg(not(feature = "kafka"))]
-        ("BROKER", "broker", "kafka"),
-        #[cfg(not(feature = "rabbitmq"))]
-        ("BROKER", "broker", "rabbitmq"),
-        #[cfg(not(feature = "redis"))]
-        ("CACHE", "cache", "redis"),
-        #[cfg(not(feature = "s3"))]
-        ("OBJECTS", "object store", "s3"),
-    ];
-    for (variable, kind, name) in parts {
+    lacks::<dogs_storages::Storage>("STORAGE").await;
+    lacks::<kennel_broker::Backend>("BROKER").await;
+    lacks::<kennel_cache::Backend>("CACHE").await;
+    lacks::<kennel_objects::Backend>("OBJECTS").await;
+}
+
+async fn lacks<P: Part>(variable: &str) {
+    for (_, name, _) in P::ALL.iter().filter(|(.., built)| !built) {
         let line = refusal(variable, name).await;
-        let told = format!("{variable} (environment): the {kind} `{name}` is not in this build, which has ");
+        let told = format!("{variable} (environment): the {} `{name}` is not in this build, which has ", P::KIND);
         assert!(line.starts_with(&told), "{line}");
         assert!(line.ends_with(&format!("; build it with the feature `{name}`")), "{line}");
     }
 }
 
 /// The one line that the service ends with, as wrongly called, when `variable` is set so.
-async fn refusal(variable: &'static str, value: &str) -> String {
+async fn refusal(variable: &str, value: &str) -> String {
     let ended = Home::new().set(variable, value).run(&["serve"]).await.ends(64);
     assert_eq!((ended.stdout.as_str(), ended.stderr.lines().count()), ("", 1), "{ended:?}");
     ended.stderr.trim_end().to_owned()
