@@ -1,0 +1,231 @@
+//! A broker in memory that can be held, interrupted and told to refuse.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kennel_core::broker::BrokerError;
+use kennel_core::{Delivery, Event, Group, Publisher, Settle, Subscriber, Subscription};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::numbers;
+
+/// What was done to a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settled {
+    Ack(u128),
+    Nack(u128, Duration),
+    Dead(u128, u32, String),
+}
+
+/// A broker with one group. It gives out everything at once, so that order is up to the consumer.
+#[derive(Clone, Default)]
+pub(crate) struct Broker(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    queue: Mutex<VecDeque<(Event, u32)>>,
+    later: Mutex<Vec<(Instant, Event, u32)>>,
+    errors: Mutex<VecDeque<Option<BrokerError>>>,
+    changed: Notify,
+    settled: Mutex<Vec<Settled>>,
+    subscriptions: AtomicU32,
+    refused: AtomicU32,
+    taken: Mutex<Vec<Event>>,
+    held: watch::Sender<bool>,
+    held_key: watch::Sender<&'static str>,
+    begun: AtomicU32,
+}
+
+impl Broker {
+    pub(crate) fn send(&self, event: Event) {
+        self.0.queue.lock().unwrap().push_back((event, 1));
+        self.0.changed.notify_one();
+    }
+
+    /// Makes the next `count` publishings and subscriptions fail.
+    pub(crate) fn refuse(&self, count: u32) {
+        self.0.refused.store(count, Ordering::SeqCst);
+    }
+
+    pub(crate) fn refusals_left(&self) -> u32 {
+        self.0.refused.load(Ordering::SeqCst)
+    }
+
+    /// Breaks the subscription with an error, or its end.
+    pub(crate) fn interrupt(&self, error: Option<BrokerError>) {
+        self.0.errors.lock().unwrap().push_back(error);
+        self.0.changed.notify_one();
+    }
+
+    /// Makes publishings hang, or lets them go on.
+    pub(crate) fn hold(&self, held: bool) {
+        self.0.held.send_replace(held);
+    }
+
+    /// Makes publishings with events of this key hang, in place of another.
+    pub(crate) fn hold_key(&self, key: &'static str) {
+        self.0.held_key.send_replace(key);
+    }
+
+    pub(crate) fn subscriptions(&self) -> u32 {
+        self.0.subscriptions.load(Ordering::SeqCst)
+    }
+
+    /// Publishings that were begun.
+    pub(crate) fn begun(&self) -> u32 {
+        self.0.begun.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn taken(&self) -> Vec<u128> {
+        numbers(&*self.0.taken.lock().unwrap())
+    }
+
+    pub(crate) fn taken_traces(&self) -> Vec<String> {
+        let taken = self.0.taken.lock().unwrap();
+        taken.iter().map(|event| event.trace.as_ref().unwrap().traceparent.clone()).collect()
+    }
+
+    pub(crate) fn settled(&self) -> Vec<Settled> {
+        self.0.settled.lock().unwrap().clone()
+    }
+
+    pub(crate) fn acks(&self) -> Vec<u128> {
+        let settled = self.settled();
+        let acks = settled.iter().filter_map(|settled| match settled {
+            Settled::Ack(id) => Some(*id),
+            _ => None,
+        });
+        acks.collect()
+    }
+
+    /// Deliveries that nobody has in hand.
+    pub(crate) fn queued(&self) -> usize {
+        self.0.queue.lock().unwrap().len()
+    }
+
+    pub(crate) fn delivery(&self, event: Event, attempt: u32) -> Delivery {
+        let kept = Some((event.clone(), attempt));
+        Delivery::new(event, attempt, Box::new(Hand { broker: self.clone(), kept }))
+    }
+
+    fn accept(&self) -> Result<(), BrokerError> {
+        let refuses = |left: u32| left.checked_sub(1);
+        match self.0.refused.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuses) {
+            Ok(_) => Err(away()),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn settle(&self, settled: Settled) {
+        self.0.settled.lock().unwrap().push(settled);
+    }
+}
+
+#[async_trait]
+impl Publisher for Broker {
+    async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
+        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        self.accept()?;
+        self.0.held.subscribe().wait_for(|held| !held).await.unwrap();
+        let mut held_key = self.0.held_key.subscribe();
+        held_key.wait_for(|held| batch.iter().all(|event| event.key != *held)).await.unwrap();
+        self.0.taken.lock().unwrap().extend_from_slice(batch);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Subscriber for Broker {
+    async fn subscribe(&self, _topic: &str, _group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
+        self.accept()?;
+        self.0.subscriptions.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(Member(self.clone())))
+    }
+}
+
+struct Member(Broker);
+
+#[async_trait]
+impl Subscription for Member {
+    async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
+        let inner = &self.0.0;
+        loop {
+            if let Some(error) = inner.errors.lock().unwrap().pop_front() {
+                return error.map(Err);
+            }
+            let due = {
+                let mut later = inner.later.lock().unwrap();
+                later.sort_by_key(|(at, ..)| *at);
+                let now = Instant::now();
+                while later.first().is_some_and(|(at, ..)| *at <= now) {
+                    let (_, event, attempt) = later.remove(0);
+                    inner.queue.lock().unwrap().push_back((event, attempt));
+                }
+                later.first().map(|(at, ..)| *at)
+            };
+            let front = inner.queue.lock().unwrap().pop_front();
+            if let Some((event, attempt)) = front {
+                return Some(Ok(self.0.delivery(event, attempt)));
+            }
+            let far = Instant::now() + Duration::from_hours(1);
+            tokio::select! {
+                () = inner.changed.notified() => {}
+                () = sleep_until(due.unwrap_or(far)) => {}
+            }
+        }
+    }
+}
+
+/// A delivery in someone's hand; goes back to the queue when dropped.
+struct Hand {
+    broker: Broker,
+    kept: Option<(Event, u32)>,
+}
+
+impl Hand {
+    fn id(&self) -> u128 {
+        self.kept.as_ref().unwrap().0.id.as_u128()
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        if let Some((event, attempt)) = self.kept.take() {
+            self.broker.0.queue.lock().unwrap().push_back((event, attempt + 1));
+            self.broker.0.changed.notify_one();
+        }
+    }
+}
+
+#[async_trait]
+impl Settle for Hand {
+    async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
+        let id = self.id();
+        self.kept = None;
+        self.broker.settle(Settled::Ack(id));
+        Ok(())
+    }
+
+    async fn nack(mut self: Box<Self>, delay: Duration) -> Result<(), BrokerError> {
+        let id = self.id();
+        let (event, attempt) = self.kept.take().unwrap();
+        self.broker.0.later.lock().unwrap().push((Instant::now() + delay, event, attempt + 1));
+        self.broker.0.changed.notify_one();
+        self.broker.settle(Settled::Nack(id, delay));
+        Ok(())
+    }
+
+    async fn dead_letter(mut self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError> {
+        self.kept = None;
+        self.broker.settle(Settled::Dead(event.id.as_u128(), attempts, reason.to_owned()));
+        Ok(())
+    }
+}
+
+fn away() -> BrokerError {
+    BrokerError::Unavailable("the broker is away".into())
+}
