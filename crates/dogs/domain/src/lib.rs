@@ -7,9 +7,11 @@ pub mod events;
 pub mod import;
 pub mod model;
 pub mod ports;
+pub mod replica;
 pub mod service;
 
 pub use error::DogError;
 pub use model::{Breed, BreedCount, Dog, DogId, Photo, Revision};
 pub use ports::{Capabilities, DogRepository, DogSource};
+pub use replica::DogReplica;
 pub use service::DogService;

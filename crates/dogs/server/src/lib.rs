@@ -6,6 +6,7 @@ pub mod contracts;
 pub mod drawing;
 pub mod grpc;
 pub mod http;
+pub mod moving;
 mod patience;
 pub mod pictures;
 pub mod source;

@@ -19,7 +19,7 @@ use kennel_http::{HttpMetrics, HttpServer};
 use kennel_objects::ObjectMetrics;
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
-use kennel_storage::{State, Step};
+use kennel_storage::{Migrator, State, Step};
 use kennel_telemetry::metrics::{self, BuildInfo};
 use kennel_telemetry::propagation;
 use prometheus::Registry;
@@ -96,12 +96,7 @@ impl Wiring {
 
     /// Fails when the schema is older than this build, or has been changed since.
     pub async fn check_schema(&self) -> anyhow::Result<()> {
-        let steps = self.stores.migrator.status().await.context("the schema cannot be read")?;
-        let stale = |step: &&Step| matches!(step.state, State::Pending | State::Changed);
-        if let Some(step) = steps.iter().find(stale) {
-            bail!("the schema lacks `{}`; bring it up with `dogs migrate up` or MIGRATE_ON_START=true", step.name);
-        }
-        Ok(())
+        check_schema(&*self.stores.migrator).await
     }
 
     /// The process that `serve` runs, with the components that `only` picks.
@@ -229,6 +224,16 @@ impl Wiring {
         let server = GrpcServer::new(config, health.clone(), Arc::clone(&self.ids), metrics);
         Ok(server.add_service(dogs).descriptors(FILE_DESCRIPTOR_SET))
     }
+}
+
+/// Fails when the schema is older than this build, or has been changed since.
+pub async fn check_schema(migrator: &dyn Migrator) -> anyhow::Result<()> {
+    let steps = migrator.status().await.context("the schema cannot be read")?;
+    let stale = |step: &&Step| matches!(step.state, State::Pending | State::Changed);
+    if let Some(step) = steps.iter().find(stale) {
+        bail!("the schema lacks `{}`; bring it up with `dogs migrate up` or MIGRATE_ON_START=true", step.name);
+    }
+    Ok(())
 }
 
 fn source(settings: &DogsSettings, registry: &Registry) -> anyhow::Result<Arc<dyn DogSource>> {

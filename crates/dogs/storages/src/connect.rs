@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dogs_domain::DogRepository;
+use dogs_domain::{DogReplica, DogRepository};
 use kennel_app::Check;
 use kennel_core::{DeadLetterSink, DeadLetters, Inbox, Outbox, Part, PartError, RepoError};
 use kennel_storage::{Database, DatabaseCheck, DatabaseMetrics, Migrator};
@@ -136,6 +136,8 @@ pub struct Stores {
     pub storage: Storage,
     /// Dogs.
     pub dogs: Arc<dyn DogRepository>,
+    /// Dogs, as a copy of another store writes them.
+    pub replica: Arc<dyn DogReplica>,
     /// Events that wait to be published, and those that were.
     pub outbox: Arc<dyn Outbox>,
     /// What was dealt with.
@@ -195,6 +197,7 @@ async fn sqlite(config: &StorageConfig) -> Result<Stores, RepoError> {
     Ok(Stores {
         storage: Storage::Sqlite,
         dogs: Arc::new(crate::SqliteDogs::new(sqlite.clone())),
+        replica: Arc::new(crate::SqliteDogs::new(sqlite.clone())),
         outbox: Arc::new(SqliteOutbox::new(sqlite.clone())),
         inbox: Arc::new(SqliteInbox::new(sqlite.clone())),
         dead_letters: Arc::<SqliteDeadLetters>::clone(&letters),
@@ -215,6 +218,7 @@ async fn postgres(config: &StorageConfig) -> Result<Stores, RepoError> {
     Ok(Stores {
         storage: Storage::Postgres,
         dogs: Arc::new(crate::PostgresDogs::new(postgres.clone())),
+        replica: Arc::new(crate::PostgresDogs::new(postgres.clone())),
         outbox: Arc::new(PostgresOutbox::new(postgres.clone())),
         inbox: Arc::new(PostgresInbox::new(postgres.clone())),
         dead_letters: Arc::<PostgresDeadLetters>::clone(&letters),
@@ -235,6 +239,7 @@ async fn mysql(config: &StorageConfig) -> Result<Stores, RepoError> {
     Ok(Stores {
         storage: Storage::Mysql,
         dogs: Arc::new(crate::MysqlDogs::new(mysql.clone())),
+        replica: Arc::new(crate::MysqlDogs::new(mysql.clone())),
         outbox: Arc::new(MysqlOutbox::new(mysql.clone())),
         inbox: Arc::new(MysqlInbox::new(mysql.clone())),
         dead_letters: Arc::<MysqlDeadLetters>::clone(&letters),
@@ -257,6 +262,7 @@ async fn clickhouse(config: &StorageConfig) -> Result<Stores, RepoError> {
     Ok(Stores {
         storage: Storage::Clickhouse,
         dogs: Arc::new(crate::ClickHouseDogs::new(clickhouse.clone())),
+        replica: Arc::new(crate::ClickHouseDogs::new(clickhouse.clone())),
         outbox: Arc::new(ClickHouseOutbox::new(clickhouse.clone())),
         inbox: Arc::new(ClickHouseInbox::new(clickhouse.clone())),
         dead_letters: Arc::<ClickHouseDeadLetters>::clone(&letters),

@@ -272,7 +272,7 @@ async fn down_undoes_all_of_up_and_a_step_alone() {
     let (database, dogs) = migrated(&home).await;
     dogs.insert(&dog(1), &[event(1)], None).await.unwrap();
     let migrator = ClickHouseMigrator::new(database.clone(), CLICKHOUSE_MIGRATIONS);
-    assert_eq!(migrator.down(1).await.unwrap().len(), 1);
+    assert_eq!(migrator.down(2).await.unwrap().len(), 2);
     assert_eq!(ClickHouseOutbox::new(database.clone()).pending(9).await.unwrap(), [event(1)], "the events stay");
     migrator.up(at()).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);

@@ -116,7 +116,7 @@ async fn failures_are_not_remembered() {
     let stores = open(&folder, &registry).await;
     let dogs = cached(&stores, &registry);
     dogs.insert(&dog(1), &[], None).await.unwrap();
-    stores.migrator.down(1).await.unwrap();
+    stores.migrator.down(2).await.unwrap();
     assert!(dogs.find(dog(1).id).await.is_err());
     stores.migrator.up(at()).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);

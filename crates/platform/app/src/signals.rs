@@ -16,7 +16,8 @@ impl Abort {
         Self(when.boxed())
     }
 
-    pub(crate) async fn wait(self) {
+    /// Completes when the stop is to be cut short.
+    pub async fn wait(self) {
         self.0.await;
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dogs_domain::Breed;
-use kennel_core::Order;
+use dogs_storages::Storage as Store;
+use kennel_core::{Order, Part, PartError};
 use uuid::Uuid;
 
 /// Dogs by breed, over HTTP, gRPC and the command line.
@@ -39,6 +40,9 @@ pub enum Command {
         #[arg(long)]
         breed: Option<Breed>,
     },
+    /// Move from one store to another, and tell where two differ.
+    #[command(subcommand)]
+    Storage(Storage),
     /// Deal with events that could not be handled.
     #[command(subcommand)]
     Dlq(Dlq),
@@ -108,6 +112,53 @@ pub struct Import {
     /// Write the refused lines to this file as NDJSON, instead of to standard error.
     #[arg(long)]
     pub errors: Option<PathBuf>,
+}
+
+/// Commands on two stores of one configuration, such as `--from postgres --to clickhouse`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Storage {
+    /// Copy every dog, while the service runs, and verify the copy; going on where an interrupted copy stopped.
+    Copy(Copy),
+    /// Tell where two stores differ: exit code 0 when they do not, 1 when they do.
+    Diff(Diff),
+}
+
+/// Two stores.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Ends {
+    /// The store to read.
+    #[arg(long, value_parser = part::<Store>)]
+    pub from: Store,
+    /// The other store.
+    #[arg(long, value_parser = part::<Store>)]
+    pub to: Store,
+}
+
+/// Options of `storage copy`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Copy {
+    #[command(flatten)]
+    pub ends: Ends,
+    /// Then follow what happens to the dogs until SIGINT or SIGTERM, and verify after that.
+    #[arg(long)]
+    pub follow: bool,
+    /// Let the other store lose dogs of its own.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// Options of `storage diff`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Diff {
+    #[command(flatten)]
+    pub ends: Ends,
+    /// How many differences are told; all are counted.
+    #[arg(long, default_value_t = 100)]
+    pub limit: u64,
+}
+
+fn part<P: Part>(name: &str) -> Result<P, PartError> {
+    P::parse(name)
 }
 
 /// Commands on dead letters.

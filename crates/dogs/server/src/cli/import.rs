@@ -1,6 +1,6 @@
 //! `dogs import`: a file or standard input, with a progress bar on a terminal and a report of the refused lines.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,13 +8,13 @@ use anyhow::{Context as _, bail};
 use dogs_domain::import::{ImportReport, LineError, MAX_REPORTED, lines};
 use dogs_domain::{DogError, DogService};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::args::Import;
 use super::out::say;
+use super::progress;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -34,7 +34,11 @@ pub(super) async fn run(service: &DogService, options: &Import) -> anyhow::Resul
     } else {
         (Box::new(tokio::io::stdin()), None)
     };
-    let bar = progress_bar(size);
+    let template = match size {
+        Some(_) => "{wide_bar} {percent:>3}% {bytes_per_sec} eta {eta}  {msg}",
+        None => "{spinner} {bytes} {bytes_per_sec}  {msg}",
+    };
+    let bar = progress::bar(size, template);
     let chunks = ReaderStream::with_capacity(input, CHUNK).inspect_ok(|chunk| bar.inc(chunk.len() as u64)).boxed();
     let outcome = service.import(&key, lines(chunks), |report| bar.set_message(summary(report))).await;
     bar.finish_and_clear();
@@ -73,17 +77,6 @@ async fn digest(path: &Path) -> anyhow::Result<String> {
         hasher.update(&buffer[..read]);
     }
     Ok(format!("sha256:{:x}", hasher.finalize()))
-}
-
-fn progress_bar(size: Option<u64>) -> ProgressBar {
-    let target =
-        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let template = match size {
-        Some(_) => "{wide_bar} {percent:>3}% {bytes_per_sec} eta {eta}  {msg}",
-        None => "{spinner} {bytes} {bytes_per_sec}  {msg}",
-    };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(size, target).with_style(style)
 }
 
 fn summary(report: &ImportReport) -> String {

@@ -7,7 +7,9 @@ mod healthcheck;
 mod import;
 mod migrate;
 mod out;
+mod progress;
 mod serve;
+mod storage;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -59,7 +61,10 @@ async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Res
     }
     let target = if matches!(command, Command::Serve(_)) { LogTarget::Stdout } else { LogTarget::Stderr };
     let telemetry = kennel_telemetry::init(&loaded.settings.telemetry.telemetry(target))?;
-    let result = with_service(command, loaded.settings).await;
+    let result = match command {
+        Command::Storage(command) => storage::run(&loaded.settings.storage, command).await,
+        command => with_service(command, loaded.settings).await,
+    };
     telemetry.shutdown().await;
     result
 }
@@ -78,7 +83,11 @@ async fn with_service(command: Command, mut settings: DogsSettings) -> anyhow::R
         Command::Import(options) => import::run(&service, &options).await,
         Command::Export { breed } => dogs::export(&service, breed.as_ref()).await,
         Command::Dlq(command) => dlq::run(&*wiring.dead_letters, &*wiring.clock, command).await,
-        Command::Config(_) | Command::Openapi { .. } | Command::Asyncapi | Command::Healthcheck { .. } => {
+        Command::Config(_)
+        | Command::Openapi { .. }
+        | Command::Asyncapi
+        | Command::Healthcheck { .. }
+        | Command::Storage(_) => {
             unreachable!("these need no service and were dealt with")
         }
     };

@@ -71,20 +71,34 @@ impl Section for StorageSettings {
     const TITLE: &'static str = "Storage";
 
     fn check(&self, problems: &mut Problems) {
-        let mut found = Vec::new();
-        self.storage().check("", &mut found);
-        for line in found {
-            let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
-            let key = path.trim_start_matches('.').replace('.', "_");
-            // The limits of connections are the same settings for each database server.
-            let limit =
-                key.split_once("_pool_").map(|(_, limit)| format!("database_{}", limit.trim_end_matches("_ms")));
-            problems.add(&limit.unwrap_or(key), reason);
+        for (key, reason) in self.problems() {
+            problems.add(&key, reason);
         }
     }
 }
 
 impl StorageSettings {
+    /// The same settings, for another store.
+    #[must_use]
+    pub fn of(&self, storage: Storage) -> Self {
+        Self { storage, ..self.clone() }
+    }
+
+    /// What keeps the store from being opened: settings, and what is wrong with them.
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        self.storage().check("", &mut found);
+        let named = |line: String| {
+            let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
+            let key = path.trim_start_matches('.').replace('.', "_");
+            // The limits of connections are the same settings for each database server.
+            let limit =
+                key.split_once("_pool_").map(|(_, limit)| format!("database_{}", limit.trim_end_matches("_ms")));
+            (limit.unwrap_or(key), reason.to_owned())
+        };
+        found.into_iter().map(named).collect()
+    }
+
     /// What to open.
     pub fn storage(&self) -> StorageConfig {
         StorageConfig {

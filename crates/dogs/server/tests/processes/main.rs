@@ -10,6 +10,8 @@ mod failing;
 mod grpc;
 mod imports;
 mod load;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
+mod moving;
 mod rpc_streams;
 mod stop;
 mod story;

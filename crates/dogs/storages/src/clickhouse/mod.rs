@@ -1,6 +1,7 @@
 //! Dogs in ClickHouse: records of one table, written through the committer of [`kennel_storage::clickhouse`].
 
 mod import;
+mod replica;
 mod rows;
 
 use async_trait::async_trait;
@@ -15,7 +16,11 @@ use kennel_storage::{Migration, migration};
 use rows::{BREED, CountRow, DOG, DogRow, KeyRow, breed, breed_end, dog, idempotency, put};
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[EVENTS, migration!("../../../../../migrations/clickhouse", 2, "0002_dogs")];
+pub const MIGRATIONS: &[Migration] = &[
+    EVENTS,
+    migration!("../../../../../migrations/clickhouse", 2, "0002_dogs"),
+    migration!("../../../../../migrations/clickhouse", 3, "0003_copies"),
+];
 
 /// The dogs of a ClickHouse database.
 ///

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::rows::bind_dog;
 
 /// Rows of one statement. Three sizes, so that all stay prepared whatever the length of a batch.
-const MANY: usize = 256;
-const FEW: usize = 16;
+pub(super) const MANY: usize = 256;
+pub(super) const FEW: usize = 16;
 /// How often a batch is tried when others take its ids meanwhile.
 const ATTEMPTS: u32 = 5;
 
@@ -22,7 +22,7 @@ static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert(MANY));
 static INSERT_FEW: LazyLock<String> = LazyLock::new(|| insert(FEW));
 static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert(1));
 
-fn insert(rows: usize) -> String {
+pub(super) fn insert(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     format!("INSERT INTO dogs VALUES {}", vec![row; rows].join(", "))
 }

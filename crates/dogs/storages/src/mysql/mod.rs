@@ -3,6 +3,7 @@
 mod import;
 #[cfg(test)]
 mod plans;
+mod replica;
 mod rows;
 
 use async_trait::async_trait;
@@ -18,7 +19,11 @@ use sqlx::mysql::MySqlRow;
 use rows::{DogRow, bind_dog};
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[EVENTS, migration!("../../../../../migrations/mysql", 2, "0002_dogs")];
+pub const MIGRATIONS: &[Migration] = &[
+    EVENTS,
+    migration!("../../../../../migrations/mysql", 2, "0002_dogs"),
+    migration!("../../../../../migrations/mysql", 3, "0003_copies"),
+];
 
 /// The dogs of a MySQL database.
 #[derive(Debug, Clone)]

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use dogs_domain::ports::{ImportBatch, ImportEvent, ImportProgress};
-use dogs_domain::{Dog, DogId, Photo};
+use dogs_domain::{Dog, DogId};
 use kennel_core::{RepoError, Timestamp};
 use kennel_storage::postgres::{Postgres, Write, classify};
 use sqlx::Row as _;
 use uuid::Uuid;
+
+use super::rows::bind_dogs;
 
 pub(super) async fn begin(database: &Postgres, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
     let row = sqlx::query(
@@ -70,34 +72,14 @@ async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoErr
 
 /// Stores the dogs whose ids are free, and answers their ids; of several with one id, the first counts.
 async fn insert_all(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, RepoError> {
-    let text = |read: fn(&Dog) -> Option<&str>| dogs.iter().map(read).collect::<Vec<_>>();
-    let photo =
-        |read: fn(&Photo) -> Option<&str>| dogs.iter().map(|dog| dog.photo.as_ref().and_then(read)).collect::<Vec<_>>();
-    let number = |read: fn(&Dog) -> i64| dogs.iter().map(read).collect::<Vec<_>>();
-    let size = |dog: &Dog| dog.photo.as_ref().map(|photo| i64::try_from(photo.size)).transpose();
-    let sizes: Vec<Option<i64>> =
-        dogs.iter().map(size).collect::<Result<_, _>>().map_err(|error| RepoError::Backend(error.into()))?;
-    let stored: Vec<(Uuid,)> = sqlx::query_as(
+    let insert = sqlx::query(
         "INSERT INTO dogs
          SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
                               $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])
          ON CONFLICT (id) DO NOTHING RETURNING id",
-    )
-    .bind(dogs.iter().map(|dog| dog.id.0).collect::<Vec<_>>())
-    .bind(text(|dog| Some(dog.breed.as_str())))
-    .bind(text(|dog| dog.name.as_deref()))
-    .bind(text(|dog| dog.image_url.as_deref()))
-    .bind(photo(|photo| Some(photo.key.as_str())))
-    .bind(photo(|photo| Some(&photo.content_type)))
-    .bind(sizes)
-    .bind(photo(|photo| photo.thumbnail.as_ref().map(kennel_core::ObjectKey::as_str)))
-    .bind(number(|dog| i64::from(dog.revision.0)))
-    .bind(number(|dog| dog.created_at.as_millis()))
-    .bind(number(|dog| dog.updated_at.as_millis()))
-    .fetch_all(write.connection())
-    .await
-    .map_err(classify)?;
-    Ok(stored.into_iter().map(|(id,)| id).collect())
+    );
+    let stored = bind_dogs(insert, dogs)?.fetch_all(write.connection()).await.map_err(classify)?;
+    stored.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>().map_err(classify)
 }
 
 /// The ids that were not free when their turn came.

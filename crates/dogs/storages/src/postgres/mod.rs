@@ -3,6 +3,7 @@
 mod import;
 #[cfg(test)]
 mod plans;
+mod replica;
 mod rows;
 
 use async_trait::async_trait;
@@ -18,7 +19,11 @@ use sqlx::postgres::PgRow;
 use rows::{DogRow, bind_dog};
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[EVENTS, migration!("../../../../../migrations/postgres", 2, "0002_dogs")];
+pub const MIGRATIONS: &[Migration] = &[
+    EVENTS,
+    migration!("../../../../../migrations/postgres", 2, "0002_dogs"),
+    migration!("../../../../../migrations/postgres", 3, "0003_copies"),
+];
 
 /// The dogs of a `PostgreSQL` database.
 #[derive(Debug, Clone)]

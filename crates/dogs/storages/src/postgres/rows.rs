@@ -2,7 +2,7 @@
 
 use dogs_domain::ports::DogQuery;
 use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
-use kennel_core::{BoxError, Order, RepoError, Timestamp};
+use kennel_core::{BoxError, ObjectKey, Order, RepoError, Timestamp};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row as _};
@@ -112,6 +112,32 @@ pub(super) fn bind_dog<'q>(
         .bind(i64::from(dog.revision.0))
         .bind(dog.created_at.as_millis())
         .bind(dog.updated_at.as_millis()))
+}
+
+/// Binds the columns of dogs as arrays, in the order of the table.
+pub(super) fn bind_dogs<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    dogs: &'q [Dog],
+) -> Result<Query<'q, Postgres, PgArguments>, RepoError> {
+    let text = |read: fn(&Dog) -> Option<&str>| dogs.iter().map(read).collect::<Vec<_>>();
+    let photo =
+        |read: fn(&Photo) -> Option<&str>| dogs.iter().map(|dog| dog.photo.as_ref().and_then(read)).collect::<Vec<_>>();
+    let number = |read: fn(&Dog) -> i64| dogs.iter().map(read).collect::<Vec<_>>();
+    let size = |dog: &Dog| dog.photo.as_ref().map(|photo| i64::try_from(photo.size)).transpose();
+    let sizes: Vec<Option<i64>> =
+        dogs.iter().map(size).collect::<Result<_, _>>().map_err(|error| RepoError::Backend(error.into()))?;
+    Ok(query
+        .bind(dogs.iter().map(|dog| dog.id.0).collect::<Vec<_>>())
+        .bind(text(|dog| Some(dog.breed.as_str())))
+        .bind(text(|dog| dog.name.as_deref()))
+        .bind(text(|dog| dog.image_url.as_deref()))
+        .bind(photo(|photo| Some(photo.key.as_str())))
+        .bind(photo(|photo| Some(&photo.content_type)))
+        .bind(sizes)
+        .bind(photo(|photo| photo.thumbnail.as_ref().map(ObjectKey::as_str)))
+        .bind(number(|dog| i64::from(dog.revision.0)))
+        .bind(number(|dog| dog.created_at.as_millis()))
+        .bind(number(|dog| dog.updated_at.as_millis())))
 }
 
 /// The statement for a page; it takes the breed and the last id where the query has them, then the limit.

@@ -13,14 +13,14 @@ use uuid::Uuid;
 use super::rows::bind_dog;
 
 /// Rows of one statement. Two sizes, so that both stay prepared whatever the length of a batch.
-const MANY: usize = 128;
-const FEW: usize = 8;
+pub(super) const MANY: usize = 128;
+pub(super) const FEW: usize = 8;
 
 static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert(MANY));
 static INSERT_FEW: LazyLock<String> = LazyLock::new(|| insert(FEW));
 static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert(1));
 
-fn insert(rows: usize) -> String {
+pub(super) fn insert(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     format!("INSERT INTO dogs VALUES {}", vec![row; rows].join(", "))
 }

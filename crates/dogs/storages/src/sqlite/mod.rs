@@ -3,6 +3,7 @@
 mod import;
 #[cfg(test)]
 mod plans;
+mod replica;
 mod rows;
 
 use async_trait::async_trait;
@@ -18,7 +19,11 @@ use sqlx::sqlite::SqliteRow;
 use rows::{DogRow, bind_dog};
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[EVENTS, migration!("../../../../../migrations/sqlite", 2, "0002_dogs")];
+pub const MIGRATIONS: &[Migration] = &[
+    EVENTS,
+    migration!("../../../../../migrations/sqlite", 2, "0002_dogs"),
+    migration!("../../../../../migrations/sqlite", 3, "0003_copies"),
+];
 
 /// The dogs of a SQLite database.
 #[derive(Debug, Clone)]

@@ -72,6 +72,21 @@ macro_rules! store_conformance {
                 imports_do_not_share_their_progress
                 a_purge_forgets_imports_last_used_before
             }
+            copies {
+                copied_dogs_are_as_written
+                a_step_taken_again_changes_nothing
+                a_newer_revision_replaces_every_field
+                an_older_revision_does_not_replace_a_newer
+                an_equal_revision_is_replaced
+                a_removed_dog_is_gone
+                a_removed_dog_comes_back_in_the_same_step
+                copied_dogs_are_listed_under_the_breed_they_have_now
+                copied_dogs_can_be_changed_as_any_others
+                a_copy_tells_no_event
+                steps_of_any_size
+                finds_all_that_are_there
+                a_bookmark_is_kept_for_each_source
+            }
             outbox {
                 one_holder_has_the_lease
                 of_leases_at_once_one_is_given

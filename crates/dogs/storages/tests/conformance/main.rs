@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
+mod copies;
 mod dogs;
 mod fixtures;
 mod imports;

@@ -1,0 +1,114 @@
+//! A copy of another store: many dogs with few statements.
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use dogs_domain::replica::{Bookmark, CopyStep};
+use dogs_domain::{Dog, DogId, DogReplica};
+use kennel_core::RepoError;
+use kennel_storage::mysql::{Mysql, Write, classify};
+
+use super::import::{FEW, MANY, insert};
+use super::rows::bind_dog;
+use super::{MysqlDogs, read_dog};
+
+static PUT_MANY: LazyLock<String> = LazyLock::new(|| put(MANY));
+static PUT_FEW: LazyLock<String> = LazyLock::new(|| put(FEW));
+static PUT_ONE: LazyLock<String> = LazyLock::new(|| put(1));
+
+/// The assignments are made one after the other, so the one that the others look at comes last.
+fn put(rows: usize) -> String {
+    let columns = [
+        "breed",
+        "name",
+        "image_url",
+        "photo_key",
+        "photo_type",
+        "photo_size",
+        "thumbnail",
+        "created_at",
+        "updated_at",
+        "revision",
+    ];
+    let assign = |column: &&str| format!("{column} = IF(revision <= VALUES(revision), VALUES({column}), {column})");
+    let assignments: Vec<_> = columns.iter().map(assign).collect();
+    format!("{} ON DUPLICATE KEY UPDATE {}", insert(rows), assignments.join(", "))
+}
+
+#[async_trait]
+impl DogReplica for MysqlDogs {
+    async fn find_all(&self, ids: &[DogId]) -> Result<Vec<Dog>, RepoError> {
+        self.0.run(|| find_all(&self.0, ids)).await
+    }
+
+    async fn carry(&self, step: &CopyStep) -> Result<(), RepoError> {
+        self.0.run(|| carry(&self.0, step)).await
+    }
+
+    async fn bookmark(&self, source: &str) -> Result<Option<Bookmark>, RepoError> {
+        self.0.run(|| bookmark(&self.0, source)).await
+    }
+}
+
+/// Ids as an array of JSON.
+fn array(ids: &[DogId]) -> Result<String, RepoError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0.simple()).collect();
+    serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))
+}
+
+async fn find_all(database: &Mysql, ids: &[DogId]) -> Result<Vec<Dog>, RepoError> {
+    let rows = sqlx::query(
+        "SELECT dogs.* FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
+         STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
+    )
+    .bind(array(ids)?)
+    .fetch_all(database.pool())
+    .await
+    .map_err(classify)?;
+    rows.iter().map(read_dog).collect()
+}
+
+async fn carry(database: &Mysql, step: &CopyStep) -> Result<(), RepoError> {
+    let mut write = database.write().await?;
+    for id in &step.removed {
+        let delete = sqlx::query("DELETE FROM dogs WHERE id = ?").bind(id.0);
+        delete.execute(write.connection()).await.map_err(classify)?;
+    }
+    put_all(&mut write, &step.dogs).await?;
+    let text = serde_json::to_string(&step.bookmark).map_err(|error| RepoError::Backend(error.into()))?;
+    sqlx::query(
+        "INSERT INTO copies (source, bookmark) VALUES (?, ?) ON DUPLICATE KEY UPDATE bookmark = VALUES(bookmark)",
+    )
+    .bind(step.source.as_bytes())
+    .bind(text)
+    .execute(write.connection())
+    .await
+    .map_err(classify)?;
+    write.commit().await
+}
+
+async fn put_all(write: &mut Write, dogs: &[Dog]) -> Result<(), RepoError> {
+    let many = dogs.chunks_exact(MANY);
+    let few = many.remainder().chunks_exact(FEW);
+    let ones = few.remainder().chunks_exact(1);
+    for (chunks, sql) in [(many, &PUT_MANY), (few, &PUT_FEW), (ones, &PUT_ONE)] {
+        for chunk in chunks {
+            let mut put = sqlx::query(sql.as_str());
+            for dog in chunk {
+                put = bind_dog(put, dog)?;
+            }
+            put.execute(write.connection()).await.map_err(classify)?;
+        }
+    }
+    Ok(())
+}
+
+async fn bookmark(database: &Mysql, source: &str) -> Result<Option<Bookmark>, RepoError> {
+    let found: Option<(String,)> = sqlx::query_as("SELECT bookmark FROM copies WHERE source = ?")
+        .bind(source.as_bytes())
+        .fetch_optional(database.pool())
+        .await
+        .map_err(classify)?;
+    let read = |(text,): (String,)| serde_json::from_str(&text).map_err(|error| RepoError::Corrupt(error.into()));
+    found.map(read).transpose()
+}

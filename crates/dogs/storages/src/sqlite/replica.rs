@@ -1,0 +1,93 @@
+//! A copy of another store: many dogs in one transaction, with few statements.
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use dogs_domain::replica::{Bookmark, CopyStep};
+use dogs_domain::{Dog, DogId, DogReplica};
+use kennel_core::RepoError;
+use kennel_storage::sqlite::{Write, classify};
+
+use super::import::{FEW, MANY, insert};
+use super::rows::bind_dog;
+use super::{SqliteDogs, read_dog};
+
+static PUT_MANY: LazyLock<String> = LazyLock::new(|| put(MANY));
+static PUT_FEW: LazyLock<String> = LazyLock::new(|| put(FEW));
+static PUT_ONE: LazyLock<String> = LazyLock::new(|| put(1));
+
+fn put(rows: usize) -> String {
+    let update = "ON CONFLICT (id) DO UPDATE SET
+             breed = excluded.breed, name = excluded.name, image_url = excluded.image_url,
+             photo_key = excluded.photo_key, photo_type = excluded.photo_type, photo_size = excluded.photo_size,
+             thumbnail = excluded.thumbnail, revision = excluded.revision, created_at = excluded.created_at,
+             updated_at = excluded.updated_at
+         WHERE dogs.revision <= excluded.revision";
+    format!("{} {update}", insert(rows))
+}
+
+#[async_trait]
+impl DogReplica for SqliteDogs {
+    async fn find_all(&self, ids: &[DogId]) -> Result<Vec<Dog>, RepoError> {
+        let rows =
+            sqlx::query("SELECT dogs.* FROM json_each(?) AS given CROSS JOIN dogs ON dogs.id = unhex(given.value)")
+                .bind(array(ids)?)
+                .fetch_all(self.0.readers())
+                .await
+                .map_err(classify)?;
+        rows.iter().map(read_dog).collect()
+    }
+
+    async fn carry(&self, step: &CopyStep) -> Result<(), RepoError> {
+        let mut write = self.0.write().await?;
+        if !step.removed.is_empty() {
+            let delete = "DELETE FROM dogs WHERE id IN (SELECT unhex(value) FROM json_each(?))";
+            let delete = sqlx::query(delete).bind(array(&step.removed)?);
+            delete.execute(write.connection()).await.map_err(classify)?;
+        }
+        put_all(&mut write, &step.dogs).await?;
+        let text = serde_json::to_string(&step.bookmark).map_err(|error| RepoError::Backend(error.into()))?;
+        sqlx::query(
+            "INSERT INTO copies (source, bookmark) VALUES (?, ?)
+             ON CONFLICT (source) DO UPDATE SET bookmark = excluded.bookmark",
+        )
+        .bind(&step.source)
+        .bind(text)
+        .execute(write.connection())
+        .await
+        .map_err(classify)?;
+        write.commit().await
+    }
+
+    async fn bookmark(&self, source: &str) -> Result<Option<Bookmark>, RepoError> {
+        let found: Option<(String,)> = sqlx::query_as("SELECT bookmark FROM copies WHERE source = ?")
+            .bind(source)
+            .fetch_optional(self.0.readers())
+            .await
+            .map_err(classify)?;
+        let read = |(text,): (String,)| serde_json::from_str(&text).map_err(|error| RepoError::Corrupt(error.into()));
+        found.map(read).transpose()
+    }
+}
+
+/// Ids as an array of JSON.
+fn array(ids: &[DogId]) -> Result<String, RepoError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0.simple()).collect();
+    serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))
+}
+
+async fn put_all(write: &mut Write, dogs: &[Dog]) -> Result<(), RepoError> {
+    let many = dogs.chunks_exact(MANY);
+    let few = many.remainder().chunks_exact(FEW);
+    let ones = few.remainder().chunks_exact(1);
+    for (chunks, sql) in [(many, &PUT_MANY), (few, &PUT_FEW), (ones, &PUT_ONE)] {
+        for chunk in chunks {
+            let mut put = sqlx::query(sql.as_str());
+            for dog in chunk {
+                put = bind_dog(put, dog)?;
+            }
+            put.execute(write.connection()).await.map_err(classify)?;
+        }
+    }
+    Ok(())
+}
