@@ -1,5 +1,7 @@
 //! What a test program says under `--show-output`, taken apart line by line.
 
+use std::collections::VecDeque;
+
 /// How a line begins by which a test says that it did not test.
 pub const SKIPPED: &str = "skipped: ";
 
@@ -10,8 +12,10 @@ pub enum Outcome {
     Passed,
     /// It panicked, or never came to an end.
     Failed,
-    /// It said that it did not test, or is ignored; with the reason.
+    /// It said that it did not test; with the reason.
     Skipped(String),
+    /// It is marked as one that runs only when asked for; with the reason.
+    Ignored(String),
 }
 
 /// One test.
@@ -37,7 +41,11 @@ pub struct Output {
     cases: Vec<Case>,
     place: Place,
     failures: Vec<String>,
+    loose: VecDeque<String>,
 }
+
+/// The most lines that are kept of what the harness did not catch.
+const LOOSE: usize = 300;
 
 /// Where in the output the next line is.
 #[derive(Debug, Default)]
@@ -70,6 +78,11 @@ impl Output {
         } else if let Some(case) = result(line) {
             self.cases.push(case);
             return self.cases.last();
+        } else if !line.is_empty() {
+            if self.loose.len() == LOOSE {
+                self.loose.pop_front();
+            }
+            self.loose.push_back(line.to_owned());
         }
         None
     }
@@ -86,9 +99,11 @@ impl Output {
         }
     }
 
-    /// What the tests that failed had to say.
-    pub fn failures(&self) -> &[String] {
-        &self.failures
+    /// What the tests that failed had to say, behind the last of what programs that tests started wrote; nothing when none
+    /// failed.
+    pub fn failures(&self) -> impl Iterator<Item = &str> {
+        let loose = self.loose.iter().filter(|_| !self.failures.is_empty());
+        loose.chain(&self.failures).map(String::as_str)
     }
 
     /// Every case. Announced ones that no line told the end of are one failed case.
@@ -125,7 +140,7 @@ fn result(line: &str) -> Option<Case> {
     let outcome = match outcome.split_once(", ").unwrap_or((outcome, "ignored")) {
         ("ok", _) => Outcome::Passed,
         ("FAILED", _) => Outcome::Failed,
-        ("ignored", reason) => Outcome::Skipped(reason.to_owned()),
+        ("ignored", reason) => Outcome::Ignored(reason.to_owned()),
         _ => return None,
     };
     Some(Case::new(name.strip_suffix(" - should panic").unwrap_or(name), outcome))

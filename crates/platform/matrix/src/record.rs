@@ -30,6 +30,7 @@ impl Suite {
                 Outcome::Passed => ("passed", ""),
                 Outcome::Failed => ("failed", ""),
                 Outcome::Skipped(reason) => ("skipped", reason.as_str()),
+                Outcome::Ignored(reason) => ("ignored", reason.as_str()),
             };
             text.extend([outcome, "\t", &case.name, "\t", reason, "\n"]);
         }
@@ -50,6 +51,7 @@ fn case(line: &str) -> Option<Case> {
         "passed" => Outcome::Passed,
         "failed" => Outcome::Failed,
         "skipped" => Outcome::Skipped(reason.to_owned()),
+        "ignored" => Outcome::Ignored(reason.to_owned()),
         _ => return None,
     };
     Some(Case::new(name, outcome))
@@ -81,6 +83,7 @@ mod tests {
             Case::new("postgres::finds", Outcome::Passed),
             Case::new("src/lib.rs - two (line 4)", Outcome::Failed),
             Case::new("nats::sends", Outcome::Skipped("TEST_NATS_URL is not set".to_owned())),
+            Case::new("takes_pictures", Outcome::Ignored("no test".to_owned())),
         ];
         let suite = Suite::new("kennel-broker", "conformance", cases.to_vec());
         assert_eq!(Suite::from_text(&suite.to_text()), Some(suite));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::output::Outcome;
+use crate::output::{Case, Outcome};
 use crate::record::Suite;
 use crate::table::{Row, Table};
 
@@ -20,11 +20,12 @@ pub struct Tally {
 
 impl Tally {
     fn count(&mut self, outcome: &Outcome) {
-        *match outcome {
-            Outcome::Passed => &mut self.passed,
-            Outcome::Failed => &mut self.failed,
-            Outcome::Skipped(_) => &mut self.skipped,
-        } += 1;
+        match outcome {
+            Outcome::Passed => self.passed += 1,
+            Outcome::Failed => self.failed += 1,
+            Outcome::Skipped(_) => self.skipped += 1,
+            Outcome::Ignored(_) => {}
+        }
     }
 
     fn add(&mut self, other: Self) {
@@ -42,7 +43,7 @@ impl Tally {
 #[derive(Debug)]
 pub struct Report {
     lines: Vec<(String, String, Tally)>,
-    reasons: BTreeSet<String>,
+    remarks: BTreeSet<String>,
     /// Why the whole has not passed; empty when it has.
     pub problems: Vec<String>,
 }
@@ -53,14 +54,12 @@ impl Report {
     pub fn new(table: &Table, suites: &[Suite], required: &str) -> Self {
         let required: BTreeSet<_> = required.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let mut tallies = vec![Tally::default(); table.rows.len()];
-        let (mut rest, mut reasons) = (Tally::default(), BTreeSet::new());
+        let (mut rest, mut remarks) = (Tally::default(), BTreeSet::new());
         for suite in suites {
             for case in &suite.cases {
                 let row = table.row_of(&suite.package, &suite.target, &case.name);
                 row.map_or(&mut rest, |row| &mut tallies[row]).count(&case.outcome);
-                if let Outcome::Skipped(reason) = &case.outcome {
-                    reasons.insert(reason.clone());
-                }
+                remarks.extend(remark(suite, case));
             }
         }
         let mut problems = unknown(table, &required);
@@ -72,7 +71,18 @@ impl Report {
         problems.extend(wrong(EVERYTHING_ELSE, rest, all));
         let lines = table.rows.iter().zip(tallies).map(|(row, tally)| line(row, tally));
         let rest = (EVERYTHING_ELSE.to_owned(), String::new(), rest);
-        Self { lines: lines.chain([rest]).collect(), reasons, problems }
+        Self { lines: lines.chain([rest]).collect(), remarks, problems }
+    }
+}
+
+/// What to say of a case that did not run.
+fn remark(suite: &Suite, case: &Case) -> Option<String> {
+    match &case.outcome {
+        Outcome::Passed | Outcome::Failed => None,
+        Outcome::Skipped(reason) => Some(format!("skipped: {reason}")),
+        Outcome::Ignored(reason) => {
+            Some(format!("runs only when asked for: {} {} {}: {reason}", suite.package, suite.target, case.name))
+        }
     }
 }
 
@@ -119,8 +129,8 @@ impl fmt::Display for Report {
             all.add(*tally);
         }
         row("all", "", &all)?;
-        for reason in &self.reasons {
-            writeln!(f, "skipped: {reason}")?;
+        for remark in &self.remarks {
+            writeln!(f, "{remark}")?;
         }
         for problem in &self.problems {
             writeln!(f, "problem: {problem}")?;

@@ -2,6 +2,10 @@
 
 use kennel_matrix::output::{Case, Outcome, Output, SKIPPED};
 
+fn shown(text: &str) -> String {
+    read(text).failures().collect::<Vec<_>>().join("\n")
+}
+
 fn read(text: &str) -> Output {
     let mut output = Output::default();
     for line in text.lines() {
@@ -18,7 +22,7 @@ fn skipped(reason: &str) -> Outcome {
 fn each_case_has_its_end() {
     let cases = read(include_str!("captured/mixed.txt")).cases_of_ended(false);
     let expected = [
-        Case::new("alpha::ignored", skipped("too long")),
+        Case::new("alpha::ignored", Outcome::Ignored("too long".to_owned())),
         Case::new("alpha::fails", Outcome::Failed),
         Case::new("alpha::panics", Outcome::Passed),
         Case::new("alpha::passes", Outcome::Passed),
@@ -29,10 +33,18 @@ fn each_case_has_its_end() {
 
 #[test]
 fn only_what_failed_is_shown() {
-    let shown = read(include_str!("captured/mixed.txt")).failures().join("\n");
+    let shown = shown(include_str!("captured/mixed.txt"));
     assert!(shown.starts_with("---- alpha::fails stdout ----\nbefore\n"), "{shown}");
     assert!(shown.contains("assertion `left == right` failed: sums") && !shown.contains("as it should"), "{shown}");
-    assert!(read(include_str!("captured/quiet.txt")).failures().is_empty());
+    assert_eq!(self::shown(include_str!("captured/quiet.txt")), "");
+}
+
+#[test]
+fn what_a_program_wrote_that_a_test_started_is_shown_beside_a_failure() {
+    let wrote = "a page did not load\n";
+    let shown_of = |text: &str| shown(&text.replacen("test ", &format!("{wrote}test "), 1));
+    assert!(shown_of(include_str!("captured/mixed.txt")).starts_with(wrote));
+    assert_eq!(shown_of(include_str!("captured/quiet.txt")), "");
 }
 
 #[test]

@@ -81,6 +81,17 @@ fn what_needs_no_server_may_not_be_skipped() {
 }
 
 #[test]
+fn what_runs_only_when_asked_for_is_told_and_counts_for_nothing() {
+    let mut suites = suites(Outcome::Passed, Outcome::Passed);
+    suites[0].cases.push(Case::new("sqlite::a_million", Outcome::Ignored("takes an hour".to_owned())));
+    let report = report(&suites, "postgres,nats");
+    assert_eq!(report.problems, Vec::<String>::new());
+    let printed = report.to_string();
+    assert!(printed.contains("store            sqlite              2       0        0\n"), "{printed}");
+    assert!(printed.contains("asked for: storages conformance sqlite::a_million: takes an hour\n"), "{printed}");
+}
+
+#[test]
 fn a_row_that_nothing_ran_for_is_a_problem() {
     let mut suites = suites(Outcome::Passed, Outcome::Passed);
     suites[1].cases[0].name = "renamed::story".to_owned();
