@@ -12,7 +12,7 @@ use kennel_app::{App, Check, Component, Health, Only, Options, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
 use kennel_cache::{CacheMetrics, Typed};
 use kennel_core::{
-    BoxError, Clock, DeadLetters, IdSource, ObjectStore, Part as _, Publisher, Subscriber, SystemClock, UuidV7,
+    BoxError, Cache, Clock, DeadLetters, IdSource, ObjectStore, Part as _, Publisher, Subscriber, SystemClock, UuidV7,
 };
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
@@ -54,6 +54,7 @@ pub struct Wiring {
     pub dead_letters: Arc<dyn DeadLetters>,
     ids: Arc<dyn IdSource>,
     registry: Registry,
+    cache: Arc<dyn Cache>,
     cached: Arc<Cached>,
     objects: Arc<dyn ObjectStore>,
     broker: Arc<kennel_broker::Metered>,
@@ -91,7 +92,19 @@ impl Wiring {
             trace: propagation::current,
         };
         let service = DogService::new(ports, settings.objects.picture_limit.0);
-        Ok(Self { settings, service, stores, clock, dead_letters, ids, registry, cached, objects, broker })
+        Ok(Self {
+            settings,
+            service,
+            stores,
+            clock,
+            dead_letters,
+            ids,
+            registry,
+            cache: cache.cache,
+            cached,
+            objects,
+            broker,
+        })
     }
 
     /// Fails when the schema is older than this build, or has been changed since.
@@ -107,6 +120,8 @@ impl Wiring {
         let health = Health::new();
         health.register("storage", Arc::clone(&self.stores.check));
         health.register("objects", Arc::new(ObjectCheck(Arc::clone(&self.objects))));
+        health.observe("broker", Arc::new(BrokerCheck(Arc::clone(&self.broker))));
+        health.observe("cache", Arc::new(CacheCheck(Arc::clone(&self.cache))));
         let consumed = ConsumerMetrics::register(&self.registry)?;
         let feed = self.feed(&consumed);
         let server = &self.settings.server;
@@ -198,10 +213,8 @@ impl Wiring {
             feed: feed.clone(),
             ids: Arc::clone(&self.ids),
             public_url: server.public_url(),
-            metrics_url: server
-                .server_host
-                .is_loopback()
-                .then(|| format!("http://localhost:{}/metrics", server.prometheus_port)),
+            metrics_url: server.metrics_url(),
+            grafana_url: server.grafana_url.clone(),
             parts: Parts {
                 storage: self.settings.storage.storage.name(),
                 broker: self.settings.broker.broker.name(),
@@ -263,7 +276,7 @@ impl Component for StoreDriver {
     }
 }
 
-/// Whether the object store answers. The broker and the cache are no part of readiness: requests go on without them.
+/// Whether the object store answers.
 struct ObjectCheck(Arc<dyn ObjectStore>);
 
 #[async_trait]
@@ -274,6 +287,26 @@ impl Check for ObjectCheck {
 }
 
 /// Closes the broker after everything that uses it has stopped.
+/// Whether the broker answers. Events wait for it in the outbox, so requests go on without it.
+struct BrokerCheck(Arc<kennel_broker::Metered>);
+
+#[async_trait]
+impl Check for BrokerCheck {
+    async fn check(&self) -> Result<(), BoxError> {
+        Ok(self.0.ping().await?)
+    }
+}
+
+/// Whether the cache answers. What it would know is read from the store, so requests go on without it.
+struct CacheCheck(Arc<dyn Cache>);
+
+#[async_trait]
+impl Check for CacheCheck {
+    async fn check(&self) -> Result<(), BoxError> {
+        Ok(self.0.ping().await?)
+    }
+}
+
 struct BrokerDriver(Arc<kennel_broker::Metered>);
 
 #[async_trait]

@@ -106,6 +106,16 @@ mod tests {
         assert_eq!(settings.server.public_url(), "http://localhost:8080");
     }
 
+        assert_eq!(settings.server.metrics_url().as_deref(), Some("http://localhost:9090/metrics"));
+    }
+
+    #[test]
+    fn metrics_are_linked_to_where_people_reach_them() {
+        let linked = |pairs: &[_]| load::<DogsSettings>(&environment(pairs)).unwrap().settings.server.metrics_url();
+        let (open, here) = (("SERVER_HOST", "0.0.0.0"), ("METRICS_URL", "https://metrics.test/dogs"));
+        assert_eq!(linked(&[open]), None);
+        assert_eq!(linked(&[("PROMETHEUS_PORT", "0")]), None);
+        assert_eq!(linked(&[open, here]).as_deref(), Some("https://metrics.test/dogs"));
     #[test]
     fn every_problem_is_told_with_its_variable() {
         let bad = [
@@ -122,6 +132,8 @@ mod tests {
         ];
         let told = load::<DogsSettings>(&environment(&bad)).unwrap_err().to_string();
         for (name, _) in bad {
+            ("METRICS_URL", "javascript:alert(1)"),
+            ("GRAFANA_URL", "grafana:3000"),
             assert!(told.lines().any(|line| line.starts_with(&format!("{name} (environment)"))), "{name} in:\n{told}");
         }
         assert_eq!(told.lines().count(), bad.len(), "{told}");

@@ -25,6 +25,11 @@ pub struct ServerSettings {
     pub prometheus_port: u16,
     /// Where callers reach HTTP, for the links in answers. Unset: `http://localhost:<SERVER_PORT>`.
     pub public_url: Option<String>,
+    /// Where people find the metrics, for the link in the gallery. Unset: `http://localhost:<PROMETHEUS_PORT>/metrics`
+    /// where `SERVER_HOST` is a loopback address, else no link.
+    pub metrics_url: Option<String>,
+    /// Where people find Grafana, for the link in the gallery. Unset: no link.
+    pub grafana_url: Option<String>,
     /// How long a request or a call may take.
     pub request_timeout: HumanDuration,
     /// The largest body of a request, pictures and imports aside.
@@ -47,6 +52,8 @@ impl Default for ServerSettings {
             grpc_port: 50051,
             prometheus_port: 9090,
             public_url: None,
+            metrics_url: None,
+            grafana_url: None,
             request_timeout: HumanDuration::from_secs(30),
             body_limit: ByteSize(1024 * 1024),
             max_in_flight: 1_024,
@@ -61,8 +68,12 @@ impl Section for ServerSettings {
     const TITLE: &'static str = "Server";
 
     fn check(&self, problems: &mut Problems) {
-        if self.public_url.as_deref().is_some_and(|text| !is_web_url(text)) {
-            problems.add("public_url", WEB_URL);
+        let links =
+            [("public_url", &self.public_url), ("metrics_url", &self.metrics_url), ("grafana_url", &self.grafana_url)];
+        for (key, link) in links {
+            if link.as_deref().is_some_and(|text| !is_web_url(text)) {
+                problems.add(key, WEB_URL);
+            }
         }
         for (field, reason) in self.http().problems() {
             let key = match field {
@@ -112,6 +123,13 @@ impl ServerSettings {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://localhost:{}", self.server_port),
         }
+    }
+
+    /// Where people find the metrics, if they are meant to.
+    pub fn metrics_url(&self) -> Option<String> {
+        let here = self.server_host.is_loopback() && self.prometheus_port != 0;
+        let local = || here.then(|| format!("http://localhost:{}/metrics", self.prometheus_port));
+        self.metrics_url.clone().or_else(local)
     }
 }
 

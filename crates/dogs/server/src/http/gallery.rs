@@ -12,11 +12,10 @@ use kennel_http::{ETag, IfNoneMatch};
 use super::conditional::is_known;
 use super::errors::ApiError;
 
-/// Nothing but the page's own files, and pictures from wherever dogs have links to.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: http: data:; connect-src 'self'; \
-     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
+/// Nothing but the page's own files, pictures from wherever dogs have links to, and no text that becomes markup or code.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: http:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types 'none'";
 
 #[derive(Clone, Copy)]
 struct File {
@@ -25,19 +24,33 @@ struct File {
     content: &'static str,
 }
 
-const FILES: [File; 4] = [
+/// A file of the folder `gallery`, under its own name.
+macro_rules! file {
+    ($name:literal, $content_type:literal) => {
+        File {
+            path: concat!("/gallery/", $name),
+            content_type: $content_type,
+            content: include_str!(concat!("gallery/", $name)),
+        }
+    };
+    ($name:literal) => {
+        file!($name, "text/javascript; charset=utf-8")
+    };
+}
+
+const FILES: [File; 12] = [
     File { path: "/", content_type: "text/html; charset=utf-8", content: include_str!("gallery/index.html") },
-    File {
-        path: "/gallery/app.js",
-        content_type: "text/javascript; charset=utf-8",
-        content: include_str!("gallery/app.js"),
-    },
-    File {
-        path: "/gallery/style.css",
-        content_type: "text/css; charset=utf-8",
-        content: include_str!("gallery/style.css"),
-    },
-    File { path: "/gallery/icon.svg", content_type: "image/svg+xml", content: include_str!("gallery/icon.svg") },
+    file!("style.css", "text/css; charset=utf-8"),
+    file!("icon.svg", "image/svg+xml"),
+    file!("app.js"),
+    file!("api.js"),
+    file!("dogs.js"),
+    file!("forms.js"),
+    file!("live.js"),
+    file!("names.js"),
+    file!("page.js"),
+    file!("status.js"),
+    file!("viewer.js"),
 ];
 
 /// The page and its files.
@@ -51,7 +64,10 @@ fn serve(file: File, known: &IfNoneMatch) -> Result<Response, ApiError> {
     let mut hasher = DefaultHasher::new();
     file.content.hash(&mut hasher);
     let tag = ETag::strong(format!("{:016x}", hasher.finish()))?;
-    let headers = [(CACHE_CONTROL, HeaderValue::from_static("no-cache")), (CONTENT_SECURITY_POLICY, POLICY)];
+    let headers = [
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    ];
     if is_known(known, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag, headers).into_response());
     }

@@ -47,6 +47,8 @@ pub struct ApiState {
     pub public_url: String,
     /// Where callers find the metrics, if they are meant to.
     pub metrics_url: Option<String>,
+    /// Where callers find Grafana, if they are meant to.
+    pub grafana_url: Option<String>,
     /// What the service is put together from.
     pub parts: Parts,
     /// Whether the service is well.

@@ -26,6 +26,12 @@ pub(super) struct StatusDocument {
     /// Where its metrics are, when they are meant to be looked at from here.
     #[schema(format = "uri", required = true, example = "http://localhost:9090/metrics")]
     metrics_url: Option<String>,
+    /// Where Grafana is, when it is meant to be looked at from here.
+    #[schema(format = "uri", required = true, example = "http://localhost:3000")]
+    grafana_url: Option<String>,
+    /// The most bytes that a picture may have.
+    #[schema(example = 10_485_760)]
+    max_picture_bytes: u64,
 }
 
 /// The state of one dependency.
@@ -33,11 +39,13 @@ pub(super) struct StatusDocument {
 #[schema(as = Check)]
 struct CheckDocument {
     /// Its name.
-    #[schema(example = "database")]
+    #[schema(example = "storage")]
     name: String,
     /// `up` or `down`.
     #[schema(value_type = String, example = "up")]
     status: kennel_app::Status,
+    /// Whether the service is not ready while it is down.
+    required: bool,
     /// How long it took to answer, in milliseconds.
     latency_ms: u64,
 }
@@ -54,6 +62,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> impl IntoRespon
     let checks = report.checks.into_iter().map(|check| CheckDocument {
         name: check.name.into_owned(),
         status: check.status,
+        required: check.required,
         latency_ms: check.latency_ms,
     });
     let body = StatusDocument {
@@ -62,6 +71,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> impl IntoRespon
         parts: shared.api.parts,
         checks: checks.collect(),
         metrics_url: shared.api.metrics_url.clone(),
+        grafana_url: shared.api.grafana_url.clone(),
+        max_picture_bytes: shared.api.service.max_picture_bytes(),
     };
     ([(CACHE_CONTROL, "no-store")], axum::Json(body))
 }

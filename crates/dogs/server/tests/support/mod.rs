@@ -204,6 +204,7 @@ fn server(service: &DogService, feed: &Feed, health: &Health, http: &HttpConfig,
         public_url: PUBLIC_URL.to_owned(),
         metrics_url: Some("http://kennel.test:9090/metrics".to_owned()),
         parts: Parts { storage: "sqlite", broker: "memory", cache: "none", objects: "fs" },
+        grafana_url: None,
         health: health.clone(),
     };
     let metrics = HttpMetrics::register(registry).unwrap();
