@@ -9,6 +9,8 @@ mod metered;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -19,6 +19,8 @@ pub mod migration;
 pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod rows;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;
 #[cfg(feature = "sqlite")]
@@ -33,4 +35,6 @@ pub use error::classify;
 pub use limits::PoolConfig;
 pub use metrics::DatabaseMetrics;
 pub use migration::{MigrateError, Migration, Migrator, State, Step};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use rows::{Columns, Value};
 pub use sqlite_config::{SqliteConfig, Synchronous};

@@ -14,9 +14,8 @@ use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::postgres::{EVENTS, Postgres, Write, classify};
 use kennel_storage::{Migration, migration};
-use sqlx::postgres::PgRow;
 
-use rows::{DogRow, bind_dog};
+use rows::{bind_dog, read_dog};
 
 /// The schema, step by step.
 pub const MIGRATIONS: &[Migration] = &[
@@ -203,10 +202,6 @@ impl DogRepository for PostgresDogs {
     async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
         self.0.run(|| self.try_purge(before)).await
     }
-}
-
-fn read_dog(row: &PgRow) -> Result<Dog, RepoError> {
-    DogRow::read(row).map_err(classify)?.try_into()
 }
 
 async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<bool, RepoError> {

@@ -1,96 +1,20 @@
 //! Dogs as rows, and the statements that read pages of them.
 
 use dogs_domain::ports::DogQuery;
-use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
-use kennel_core::{BoxError, ObjectKey, Order, RepoError, Timestamp};
+use dogs_domain::{Dog, Photo};
+use kennel_core::{ObjectKey, Order, RepoError};
+use kennel_storage::postgres::classify;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row as _};
 
-/// A row of `dogs`.
-pub(super) struct DogRow {
-    id: DogId,
-    breed: String,
-    name: Option<String>,
-    image_url: Option<String>,
-    photo: Option<PhotoRow>,
-    revision: i64,
-    created_at: i64,
-    updated_at: i64,
-}
+pub(super) use crate::rows::breed_count;
+use crate::rows::{self, corrupt};
 
-struct PhotoRow {
-    key: String,
-    content_type: String,
-    size: i64,
-    thumbnail: Option<String>,
-}
-
-impl DogRow {
-    pub(super) fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: DogId(row.try_get("id")?),
-            breed: row.try_get("breed")?,
-            name: row.try_get("name")?,
-            image_url: row.try_get("image_url")?,
-            photo: PhotoRow::read(row)?,
-            revision: row.try_get("revision")?,
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
-        })
-    }
-}
-
-impl PhotoRow {
-    fn read(row: &PgRow) -> Result<Option<Self>, sqlx::Error> {
-        let Some(key) = row.try_get("photo_key")? else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            key,
-            content_type: row.try_get("photo_type")?,
-            size: row.try_get("photo_size")?,
-            thumbnail: row.try_get("thumbnail")?,
-        }))
-    }
-}
-
-impl TryFrom<DogRow> for Dog {
-    type Error = RepoError;
-
-    fn try_from(row: DogRow) -> Result<Self, Self::Error> {
-        Ok(Self {
-            id: row.id,
-            breed: row.breed.parse().map_err(corrupt)?,
-            name: row.name,
-            image_url: row.image_url,
-            photo: row.photo.map(Photo::try_from).transpose()?,
-            revision: Revision(row.revision.try_into().map_err(corrupt)?),
-            created_at: Timestamp::from_millis(row.created_at).map_err(corrupt)?,
-            updated_at: Timestamp::from_millis(row.updated_at).map_err(corrupt)?,
-        })
-    }
-}
-
-impl TryFrom<PhotoRow> for Photo {
-    type Error = RepoError;
-
-    fn try_from(row: PhotoRow) -> Result<Self, Self::Error> {
-        Ok(Self {
-            key: row.key.parse().map_err(corrupt)?,
-            content_type: row.content_type,
-            size: row.size.try_into().map_err(corrupt)?,
-            thumbnail: row.thumbnail.map(|key| key.parse().map_err(corrupt)).transpose()?,
-        })
-    }
-}
-
-fn corrupt(error: impl Into<BoxError>) -> RepoError {
-    RepoError::Corrupt(error.into())
-}
-
-pub(super) fn breed_count((breed, dogs): (String, i64)) -> Result<BreedCount, RepoError> {
-    Ok(BreedCount { breed: breed.parse().map_err(corrupt)?, dogs: dogs.unsigned_abs() })
+/// The dog in a row of `dogs`.
+pub(super) fn read_dog(row: &PgRow) -> Result<Dog, RepoError> {
+    let revision: i64 = row.try_get("revision").map_err(classify)?;
+    rows::dog(row, revision.try_into().map_err(corrupt)?)
 }
 
 /// Binds the columns of a dog, in the order of the table.

@@ -14,9 +14,8 @@ use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::sqlite::{EVENTS, Sqlite, Write, classify};
 use kennel_storage::{Migration, migration};
-use sqlx::sqlite::SqliteRow;
 
-use rows::{DogRow, bind_dog};
+use rows::{bind_dog, read_dog};
 
 /// The schema, step by step.
 pub const MIGRATIONS: &[Migration] = &[
@@ -161,10 +160,6 @@ impl DogRepository for SqliteDogs {
         write.commit().await?;
         Ok(forgotten)
     }
-}
-
-fn read_dog(row: &SqliteRow) -> Result<Dog, RepoError> {
-    DogRow::read(row).map_err(classify)?.try_into()
 }
 
 async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<bool, RepoError> {

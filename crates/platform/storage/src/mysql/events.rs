@@ -1,10 +1,10 @@
 //! Events as rows.
 
-use kennel_core::{Event, RepoError, Timestamp, TraceContext};
-use sqlx::mysql::MySqlRow;
-use sqlx::{AssertSqlSafe, MySqlConnection, Row as _};
+use kennel_core::{Event, RepoError};
+use sqlx::{AssertSqlSafe, MySqlConnection};
 
 use super::classify;
+pub(super) use crate::rows::{event, read_all, timestamp};
 
 /// Rows of one statement at most.
 const ROWS: usize = 64;
@@ -60,32 +60,4 @@ async fn append_rows(connection: &mut MySqlConnection, events: &[Event]) -> Resu
     }
     insert.execute(connection).await.map_err(classify)?;
     Ok(())
-}
-
-/// The event in a row that has an event's columns.
-pub(super) fn event(row: &MySqlRow) -> Result<Event, sqlx::Error> {
-    let traceparent: Option<String> = row.try_get("traceparent")?;
-    let tracestate = row.try_get("tracestate")?;
-    Ok(Event {
-        id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        source: row.try_get("source")?,
-        topic: row.try_get("topic")?,
-        key: row.try_get("key")?,
-        time: timestamp(row.try_get("time")?)?,
-        data: row.try_get::<Vec<u8>, _>("data")?.into(),
-        trace: traceparent.map(|traceparent| TraceContext { traceparent, tracestate }),
-    })
-}
-
-/// Reads every row with `read`.
-pub(super) fn read_all<T>(
-    rows: &[MySqlRow],
-    read: impl Fn(&MySqlRow) -> Result<T, sqlx::Error>,
-) -> Result<Vec<T>, RepoError> {
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(classify)
-}
-
-pub(super) fn timestamp(millis: i64) -> Result<Timestamp, sqlx::Error> {
-    Timestamp::from_millis(millis).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -1,11 +1,11 @@
 //! Events as rows.
 
-use kennel_core::{Event, RepoError, Timestamp, TraceContext};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row as _};
+use kennel_core::{Event, RepoError, TraceContext};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::classify;
+pub(super) use crate::rows::{event, read_all, timestamp};
 
 /// Adds events to the outbox, in this order, within the transaction that `connection` is in.
 /// Fails with [`RepoError::Conflict`] when one of them waits there already.
@@ -42,32 +42,4 @@ pub async fn append(connection: &mut PgConnection, events: &[Event]) -> Result<(
     .await
     .map_err(classify)?;
     Ok(())
-}
-
-/// The event in a row that has an event's columns.
-pub(super) fn event(row: &PgRow) -> Result<Event, sqlx::Error> {
-    let traceparent: Option<String> = row.try_get("traceparent")?;
-    let tracestate = row.try_get("tracestate")?;
-    Ok(Event {
-        id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        source: row.try_get("source")?,
-        topic: row.try_get("topic")?,
-        key: row.try_get("key")?,
-        time: timestamp(row.try_get("time")?)?,
-        data: row.try_get::<Vec<u8>, _>("data")?.into(),
-        trace: traceparent.map(|traceparent| TraceContext { traceparent, tracestate }),
-    })
-}
-
-/// Reads every row with `read`.
-pub(super) fn read_all<T>(
-    rows: &[PgRow],
-    read: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
-) -> Result<Vec<T>, RepoError> {
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(classify)
-}
-
-pub(super) fn timestamp(millis: i64) -> Result<Timestamp, sqlx::Error> {
-    Timestamp::from_millis(millis).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -1,0 +1,40 @@
+//! Dogs out of the rows of any SQL database.
+
+use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
+use kennel_core::{BoxError, RepoError};
+use kennel_storage::{Columns, classify};
+
+/// The dog in a row of `dogs`. Its revision is told beside, for databases keep it in types of their own.
+pub(crate) fn dog(row: &impl Columns, revision: u32) -> Result<Dog, RepoError> {
+    Ok(Dog {
+        id: DogId(row.id("id").map_err(classify)?),
+        breed: row.text("breed").map_err(classify)?.parse().map_err(corrupt)?,
+        name: row.maybe_text("name").map_err(classify)?,
+        image_url: row.maybe_text("image_url").map_err(classify)?,
+        photo: photo(row)?,
+        revision: Revision(revision),
+        created_at: row.time("created_at").map_err(classify)?,
+        updated_at: row.time("updated_at").map_err(classify)?,
+    })
+}
+
+fn photo(row: &impl Columns) -> Result<Option<Photo>, RepoError> {
+    let Some(key) = row.maybe_text("photo_key").map_err(classify)? else {
+        return Ok(None);
+    };
+    let thumbnail = row.maybe_text("thumbnail").map_err(classify)?;
+    Ok(Some(Photo {
+        key: key.parse().map_err(corrupt)?,
+        content_type: row.text("photo_type").map_err(classify)?,
+        size: row.number("photo_size").map_err(classify)?.try_into().map_err(corrupt)?,
+        thumbnail: thumbnail.map(|key| key.parse().map_err(corrupt)).transpose()?,
+    }))
+}
+
+pub(crate) fn breed_count((breed, dogs): (String, i64)) -> Result<BreedCount, RepoError> {
+    Ok(BreedCount { breed: breed.parse().map_err(corrupt)?, dogs: dogs.unsigned_abs() })
+}
+
+pub(crate) fn corrupt(error: impl Into<BoxError>) -> RepoError {
+    RepoError::Corrupt(error.into())
+}
