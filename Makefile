@@ -20,9 +20,12 @@ EVERYTHING := $(KENNEL) $(patsubst %,-f docker/compose.%.yml,postgres mysql clic
 # Every test, told apart by the table.
 MATRIX := $(CARGO) run -q -p kennel-matrix -- .ci/suites --workspace --all-features $(ARGS)
 
+# The first browser there is, where there is npm to drive it.
+CHROMIUM = $${TEST_CHROMIUM:-$$(command -v npm >/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; })}
+
 .DEFAULT_GOAL := help
-.PHONY: help tools run release test test-matrix test-services test-quick test-load lint features fmt bench docs generate \
-	migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
+.PHONY: help tools run release test test-matrix test-services test-gallery screenshots test-quick test-load lint \
+	features fmt bench docs generate migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
 	run-pg run-mysql run-ch down down-clean ps logs bucket-create
 
 help: ## List the targets
@@ -47,6 +50,12 @@ test-matrix: tools ## Run every test against the servers that TEST_* variables n
 test-services: tools engine ## The same against the servers of docker/compose.test.yml, which it starts and takes down again
 	$(KENNEL_TEST) up -d $(WAIT)
 	docker/against tests $(MATRIX); result=$$?; $(KENNEL_TEST) down -v; exit $$result
+
+test-gallery: tools ## Test the gallery in Chromium, driven by Node 20 or newer; skipped where one of them is missing
+	TEST_CHROMIUM=$(CHROMIUM) $(CARGO) test -p dogs --test gallery -- --nocapture
+
+screenshots: tools ## Take the pictures of docs/images anew, with the same browser
+	TEST_CHROMIUM=$(CHROMIUM) $(CARGO) test -p dogs --test gallery -- --nocapture --ignored screenshots
 
 test-quick: tools ## Put a running service under light load for 5 seconds and print a summary
 	$(CARGO) run -q -p dogs --example load -- --seconds 5 --workers 4 $(ARGS)

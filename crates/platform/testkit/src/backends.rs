@@ -33,6 +33,8 @@ pub enum Backend {
     S3,
     /// Prometheus, by `TEST_PROMETHEUS`: the path of the program, which has `promtool` beside it. Tests start their own.
     Prometheus,
+    /// Chromium, by `TEST_CHROMIUM`: the path of the program. Tests start their own, from Node.
+    Chromium,
 }
 
 /// Why the tests of a backend cannot go on.
@@ -44,7 +46,7 @@ enum Fault {
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Postgres,
         Self::MySql,
         Self::ClickHouse,
@@ -55,6 +57,7 @@ impl Backend {
         Self::RabbitMq,
         Self::S3,
         Self::Prometheus,
+        Self::Chromium,
     ];
 
     /// Its name in `REQUIRE_BACKENDS`.
@@ -70,6 +73,7 @@ impl Backend {
             Self::RabbitMq => "rabbitmq",
             Self::S3 => "s3",
             Self::Prometheus => "prometheus",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -86,6 +90,7 @@ impl Backend {
             Self::RabbitMq => "TEST_RABBITMQ_URL",
             Self::S3 => "TEST_S3_ENDPOINT",
             Self::Prometheus => "TEST_PROMETHEUS",
+            Self::Chromium => "TEST_CHROMIUM",
         }
     }
 

@@ -1,0 +1,114 @@
+// Dogs come, are looked at, renamed and removed; what one page does, others see.
+
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { gallery, launch, pictured } from "./support/browser.mjs";
+import { Service } from "./support/service.mjs";
+
+let service, browser;
+before(async (context) => {
+  service = await Service.start(context, { GRAFANA_URL: "http://grafana.test", METRICS_URL: "http://metrics.test/metrics" });
+  browser = await launch(context);
+});
+
+const card = (page, name) => page.locator("#grid .card").filter({ hasText: name });
+
+test("an empty gallery says so, and the first dog moves in", async (t) => {
+  const page = await gallery(t, browser, service);
+  await page.getByText("No dogs here yet.").waitFor();
+  await page.getByLabel("Breed", { exact: true }).selectOption("hound-afghan");
+  await page.getByText("No Afghan Hound here yet.").waitFor();
+  await page.getByRole("button", { name: "Fetch a picture" }).click();
+  await card(page, "Afghan Hound").waitFor();
+  await pictured(page);
+  assert.ok(page.url().endsWith("?breed=hound-afghan"));
+  await page.locator("#told", { hasText: "Afghan Hound moved in." }).waitFor({ state: "attached" });
+  assert.equal(await page.locator("#empty").isVisible(), false);
+  const picked = page.locator("#breed option:checked");
+  await page.waitForFunction(() => document.querySelector("#breed option:checked").textContent === "Afghan Hound (1)");
+  assert.equal(await picked.textContent(), "Afghan Hound (1)");
+});
+
+test("a picture becomes a thumbnail when it is made", async (t) => {
+  const page = await gallery(t, browser, service);
+  await page.getByLabel("Breed", { exact: true }).selectOption("pug");
+  await page.getByRole("button", { name: "Fetch a picture" }).click();
+  await page.locator('#grid img[src*="variant=thumbnail"]').waitFor();
+  await pictured(page);
+});
+
+test("what happens is seen in a second tab at once", async (t) => {
+  const first = await gallery(t, browser, service);
+  const second = await gallery(t, browser, service);
+  await first.getByLabel("Breed", { exact: true }).selectOption("samoyed");
+  await first.getByRole("button", { name: "Fetch a picture" }).click();
+  await card(second, "Samoyed").waitFor();
+  await second.locator("#events li", { hasText: "Samoyed moved in" }).waitFor();
+  await second.locator("#events li", { hasText: "Samoyed got a thumbnail" }).waitFor();
+  await second.locator("#breed option", { hasText: "Samoyed (1)" }).waitFor({ state: "attached" });
+
+  await card(first, "Samoyed").click();
+  await first.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  await card(second, "Samoyed").waitFor({ state: "detached" });
+  await second.locator("#events li", { hasText: "Samoyed moved out" }).waitFor();
+});
+
+test("an own picture is uploaded with its name", async (t) => {
+  const { id } = await service.call("GET", "/dogs/beagle/image");
+  const picture = await (await fetch(`${service.url}/api/v1/dogs/${id}/photo`)).arrayBuffer();
+  const page = await gallery(t, browser, service, { path: "/?breed=beagle" });
+  await page.getByText("up to 10 MB. It joins: Beagle.").waitFor();
+  await page.getByLabel("Add your own dog").setInputFiles({ name: "rex.jpg", mimeType: "image/jpeg", buffer: Buffer.from(picture) });
+  await page.getByPlaceholder("Name, if it has one").fill("Rex <b>the</b> Brave");
+  await page.getByRole("button", { name: "Upload" }).click();
+  const rex = card(page, "Rex <b>the</b> Brave");
+  await rex.waitFor();
+  await pictured(page);
+  assert.equal(await page.getByPlaceholder("Name, if it has one").inputValue(), "");
+  const { items } = await service.call("GET", "/dogs?breed=beagle");
+  assert.equal(items.filter((dog) => dog.name === "Rex <b>the</b> Brave" && dog.image_url).length, 1);
+});
+
+test("a dog is renamed, and someone else's change is told", async (t) => {
+  const { id } = await service.call("GET", "/dogs/boxer/image");
+  const page = await gallery(t, browser, service);
+  await card(page, "Boxer").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name").fill("Balto");
+  await dialog.getByRole("button", { name: "Rename" }).click();
+  await dialog.getByRole("heading", { name: "Balto" }).waitFor();
+  await card(page, "Balto").waitFor();
+
+  const changed = await fetch(`${service.url}/api/v1/dogs/${id}`, {
+    method: "PATCH", headers: { "content-type": "application/merge-patch+json" }, body: JSON.stringify({ name: "Togo" }),
+  });
+  assert.equal(changed.status, 200);
+  await card(page, "Togo").waitFor();
+  await dialog.getByLabel("Name").fill("Balto again");
+  page.removeAllListeners("console"); // the browser reports the 412 as an error
+  await dialog.getByRole("button", { name: "Rename" }).click();
+  await dialog.getByRole("alert").filter({ hasText: "has been changed by someone else" }).waitFor();
+});
+
+test("pages are loaded one after the other, without a dog twice", async (t) => {
+  for (let made = 0; made < 60; made += 1) await service.call("POST", "/dogs", { breed: "dingo", name: `Dingo ${made}` });
+  const page = await gallery(t, browser, service, { path: "/?breed=dingo" });
+  await page.waitForFunction(() => document.querySelectorAll("#grid .card").length === 48);
+  await page.getByRole("button", { name: "Show more" }).click();
+  await page.waitForFunction(() => document.querySelectorAll("#grid .card").length === 60);
+  assert.equal(await page.getByRole("button", { name: "Show more" }).isVisible(), false);
+  const names = await page.locator("#grid strong").allTextContents();
+  assert.deepEqual(names, Array.from({ length: 60 }, (_, index) => `Dingo ${59 - index}`));
+});
+
+test("the strip tells what the service runs on, and the links lead on", async (t) => {
+  const page = await gallery(t, browser, service);
+  await page.getByText("Ready", { exact: true }).waitFor();
+  const parts = await page.locator("#parts > div").allInnerTexts();
+  const told = parts.map((part) => part.replace(/\s+/g, " "));
+  for (const [index, part] of ["Store SQLite", "Broker in memory", "Cache in memory", "Objects folder"].entries()) {
+    assert.ok(told[index].startsWith(part) && told[index].includes("up"), told[index]);
+  }
+  const links = await page.getByRole("navigation").getByRole("link").evaluateAll((all) => all.map((link) => [link.textContent, link.getAttribute("href")]));
+  assert.deepEqual(links, [["API docs", "/documentation/"], ["Metrics", "http://metrics.test/metrics"], ["Grafana", "http://grafana.test"]]);
+});

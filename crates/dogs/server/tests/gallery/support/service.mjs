@@ -1,0 +1,117 @@
+// The program itself, on free ports and over a folder of its own.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const PATIENCE = 60_000;
+
+/** A place where the service is at home: it can be started, stopped and started again there. */
+export class Service {
+  #child = null;
+  #folder;
+  #variables;
+  #log = [];
+
+  constructor(folder, variables) {
+    this.#folder = folder;
+    this.#variables = {
+      SERVER_PORT: "0", GRPC_PORT: "0", PROMETHEUS_PORT: "0", LOG_FORMAT: "json", OUTBOX_LEASE: "1s", OUTBOX_POLL: "50ms", ...variables,
+    };
+  }
+
+  /** Starts one in an empty folder; it is gone after the test file. */
+  static async start(context, variables = {}) {
+    const folder = await mkdtemp(join(tmpdir(), "gallery-"));
+    const service = new Service(folder, variables);
+    context.after(async () => {
+      await service.stop();
+      await rm(folder, { recursive: true, force: true });
+    });
+    await service.start();
+    return service;
+  }
+
+  /** Serves, where it did before if it did; ready when this returns. */
+  async start() {
+    this.#child = spawn(process.env.DOGS, ["serve"], { cwd: this.#folder, env: this.#variables, stdio: ["ignore", "pipe", "inherit"] });
+    const lines = createInterface({ input: this.#child.stdout });
+    const bound = new Promise((resolve, reject) => {
+      lines.on("line", (line) => {
+        this.#log.push(line);
+        const told = line.startsWith("{") ? JSON.parse(line) : {};
+        if (told.message === "listening" && told.component === "http") resolve(told.address);
+      });
+      this.#child.once("exit", (code) => reject(new Error(`ended with ${code}:\n${this.#log.join("\n")}`)));
+    });
+    const address = await within(bound, "the service listens");
+    this.#variables.SERVER_PORT = address.split(":").at(-1);
+    this.url = `http://localhost:${this.#variables.SERVER_PORT}`;
+    await eventually("the service is ready", async () => (await fetch(`${this.url}/ready`)).ok);
+  }
+
+  /** Stops it as an operator would. */
+  async stop() {
+    const child = this.#child;
+    this.#child = null;
+    if (!child || child.exitCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    await within(ended, "the service stops");
+  }
+
+  /** Runs a command over the same folder to its end. */
+  async run(...args) {
+    const child = spawn(process.env.DOGS, args, { cwd: this.#folder, env: this.#variables, stdio: ["ignore", "ignore", "inherit"] });
+    const [code] = await within(once(child, "exit"), `dogs ${args.join(" ")} ends`);
+    if (code !== 0) throw new Error(`dogs ${args.join(" ")} ended with ${code}`);
+  }
+
+  /** Calls the API; the body of its answer. */
+  async call(method, path, body) {
+    const headers = body === undefined ? {} : { "content-type": "application/json" };
+    const answer = await fetch(`${this.url}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.status === 204 ? null : answer.json();
+  }
+
+  /** Fetches a picture of each breed, and waits for the last thumbnail. */
+  async fetchAll(breeds) {
+    for (const breed of breeds) await this.call("GET", `/dogs/${breed}/image`);
+    await eventually("every dog has a thumbnail", async () => {
+      const { items } = await this.call("GET", "/dogs?limit=100");
+      return items.length >= breeds.length && items.every((dog) => dog.thumbnail_url);
+    });
+  }
+}
+
+/** A dog API that knows huskies and fails at their pictures. */
+export async function brokenUpstream(context) {
+  const server = createServer((request, response) => {
+    const known = request.url === "/breeds/list/all";
+    response.writeHead(known ? 200 : 500, { "content-type": "application/json" });
+    response.end(known ? JSON.stringify({ status: "success", message: { husky: [] } }) : "{}");
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  context.after(() => server.close());
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+async function within(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not in time: ${what}`)), PATIENCE); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Asks until it is so; fails when it is not in time. */
+export async function eventually(what, ask) {
+  const began = Date.now();
+  while (!(await ask())) {
+    if (Date.now() - began > PATIENCE) throw new Error(`not in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
