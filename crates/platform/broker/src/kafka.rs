@@ -119,7 +119,7 @@ impl KafkaBroker {
         Ok(Self(Arc::new(Core {
             producer: Producer::new(config)?,
             topics: Topics::new(admin, config.tuning.clone()),
-            router: Router::new(config.routes.clone()),
+            router: Router::new(config.prefix.clone(), config.routes.clone()),
             memory: Arc::default(),
             probes: Arc::default(),
             state: Mutex::new(state),
@@ -148,11 +148,11 @@ impl Core {
 
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
         drop(self.alive()?);
-        let targets: BTreeSet<_> = batch.iter().map(|event| self.router.target(event)).collect();
-        for target in targets {
-            self.topics.ensure(&checked(target.to_owned())?, Kind::Events).await?;
+        let targets: Vec<_> = batch.iter().map(|event| self.router.target(event)).collect();
+        for target in targets.iter().collect::<BTreeSet<_>>() {
+            self.topics.ensure(&checked(target.clone())?, Kind::Events).await?;
         }
-        let records = batch.iter().map(|event| record::write(event, self.router.target(event))).collect();
+        let records = batch.iter().zip(&targets).map(|(event, target)| record::write(event, target)).collect();
         self.producer.send(records).await
     }
 
@@ -160,7 +160,7 @@ impl Core {
     async fn sources(&self, topic: &str) -> Result<Vec<String>, BrokerError> {
         let mut sources = Vec::new();
         for source in self.router.sources(topic) {
-            let source = checked(source.to_owned())?;
+            let source = checked(source)?;
             self.topics.ensure(&source, Kind::Events).await?;
             sources.push(source);
         }
@@ -181,11 +181,11 @@ impl Core {
 
     async fn join(self: &Arc<Self>, topic: &str, group: &str) -> Result<Place, BrokerError> {
         let alive = self.alive()?;
-        let group_id = checked(post::group_id(topic, group))?;
+        let group_id = checked(self.router.group(topic, group))?;
         let sources = self.sources(topic).await?;
         let tuning = &self.config.tuning;
         let room = Room { entries: tuning.window.get(), bytes: tuning.window_bytes.get() };
-        let post = Arc::new(Post::new(topic, group, room, self.in_flight.get(), Arc::clone(&self.memory)));
+        let post = Arc::new(Post::new((topic, group), &group_id, room, self.in_flight.get(), Arc::clone(&self.memory)));
         // From here on the membership ends when this is dropped.
         let place = Place { core: Arc::clone(self), post: Arc::clone(&post) };
         let mut settings = self.reader(&group_id);
@@ -214,12 +214,12 @@ impl Core {
             state.listeners.retain(|listener| listener.strong_count() > 0);
             state.listeners.push(Arc::downgrade(&ended));
         }
-        let settings = self.reader(&checked(format!("{topic}.broadcast"))?);
+        let settings = self.reader(&checked(self.router.group(topic, "broadcast"))?);
         let ear = Ear { topic: topic.to_owned(), settings, sources, ended, alive };
         Ok(Box::new(ear.start(self.in_flight.get()).await?))
     }
 
-    /// The topics whose dead letters are shown.
+    /// The topics whose dead letters are shown, as they are called here.
     fn shown_topics(&self) -> BTreeSet<String> {
         let state = self.lock();
         state.groups.keys().chain(&self.config.topics).cloned().collect()

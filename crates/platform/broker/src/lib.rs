@@ -14,6 +14,8 @@ mod group;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod lag;
+#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+mod letters;
 pub mod memory;
 pub mod metered;
 #[cfg(feature = "nats")]
@@ -25,6 +27,13 @@ pub use connect::{Backend, BrokerConfig, ConnectError, Connected, connect};
 pub use lag::{Lag, LagWatch};
 pub use memory::{Lagged, MemoryBroker};
 pub use metered::{BrokerMetrics, Metered};
+
+/// A broadcast subscription was away for longer than the broker keeps what it missed. Source of a
+/// [`BrokerError::Unavailable`]; the subscription goes on from the present.
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("subscription was away for too long and has missed events")]
+pub struct Missed;
 
 /// A broker ready for use.
 #[async_trait]

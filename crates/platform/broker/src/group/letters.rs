@@ -1,7 +1,5 @@
 //! Dead letters on a wire: the event as it was, and a note on how it got there.
 
-use std::collections::BTreeMap;
-
 use kennel_core::{DeadLetter, Event, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -37,18 +35,6 @@ impl Note {
     }
 }
 
-/// Each letter once for its event and group, the latest one, by event id and group.
-pub(crate) fn latest(letters: impl IntoIterator<Item = DeadLetter>) -> Vec<DeadLetter> {
-    let mut latest = BTreeMap::<_, DeadLetter>::new();
-    for letter in letters {
-        let name = (letter.event.id, letter.group.clone());
-        if latest.get(&name).is_none_or(|known| known.at <= letter.at) {
-            latest.insert(name, letter);
-        }
-    }
-    latest.into_values().collect()
-}
-
 /// The first `limit` of `ordered` behind the event `after`, cut between two events where that can be, so that the next
 /// page misses none.
 pub(crate) fn page<T>(ordered: Vec<T>, event: impl Fn(&T) -> Uuid, after: Option<Uuid>, limit: u32) -> Vec<T> {
@@ -68,9 +54,10 @@ pub(crate) fn page<T>(ordered: Vec<T>, event: impl Fn(&T) -> Uuid, after: Option
 mod tests {
     use super::*;
 
-    fn letter(id: u128, group: &str, at: i64) -> DeadLetter {
+    #[test]
+    fn a_note_and_the_event_make_the_letter() {
         let event = Event {
-            id: Uuid::from_u128(id),
+            id: Uuid::from_u128(1),
             name: "n".to_owned(),
             source: "/s".to_owned(),
             topic: "t".to_owned(),
@@ -79,25 +66,12 @@ mod tests {
             data: bytes::Bytes::new(),
             trace: None,
         };
-        let at = Timestamp::from_millis(at).unwrap();
-        DeadLetter { event, group: group.to_owned(), attempts: 3, reason: "no\r\n\"\u{fc}\"".to_owned(), at }
-    }
-
-    #[test]
-    fn a_note_and_the_event_make_the_letter() {
-        let letter = letter(1, "g", 7);
+        let (at, reason) = (Timestamp::from_millis(7).unwrap(), "no\r\n\"\u{fc}\"".to_owned());
+        let letter = DeadLetter { event, group: "g".to_owned(), attempts: 3, reason, at };
         let json = serde_json::to_string(&Note::on(&letter)).unwrap();
         assert!(!json.contains(['\r', '\n']), "it goes in a header: {json}");
         let note: Note = serde_json::from_str(&json).unwrap();
         assert_eq!(note.letter(letter.event.clone()), letter);
-    }
-
-    #[test]
-    fn the_latest_wins_whatever_the_order() {
-        let (old, new, other) = (letter(2, "g", 1), letter(2, "g", 2), letter(1, "h", 0));
-        for letters in [[&old, &new, &other], [&new, &other, &old]] {
-            assert_eq!(latest(letters.into_iter().cloned()), [other.clone(), new.clone()]);
-        }
     }
 
     #[test]

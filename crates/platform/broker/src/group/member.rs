@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 use super::Closed;
 use super::lanes::{Arrival, Lanes, Taken};
 
+/// How long an event waits when its dead letter could not be stored.
+const BURIAL_RETRY: Duration = Duration::from_secs(1);
 /// Troubles kept for a subscriber that does not look.
 const MAX_TROUBLES: usize = 16;
 
@@ -201,6 +203,14 @@ impl<H: Handle> Held<H> {
         Ok((handle, token))
     }
 
+    async fn refuse(&mut self, handle: H, token: u64, delay: Duration) -> Result<(), BrokerError> {
+        // Before the server is told: it may be quicker than its answer.
+        self.token = None;
+        self.shared.lock().lanes.refuse(&self.key, token);
+        self.shared.arrivals.notify_waiters();
+        Arc::clone(&self.shared).again(handle, self.key.clone(), token, delay).await
+    }
+
     fn finish(&mut self, token: u64) -> bool {
         self.token = None;
         let finished = self.shared.lock().lanes.finish(&self.key, token);
@@ -222,11 +232,7 @@ impl<H: Handle> Settle for Held<H> {
     /// After an error the server delivers it again all the same, and those behind it wait for that.
     async fn nack(mut self: Box<Self>, delay: Duration) -> Result<(), BrokerError> {
         let (handle, token) = self.handle()?;
-        // Before the server is told: it may be quicker than its answer.
-        self.token = None;
-        self.shared.lock().lanes.refuse(&self.key, token);
-        self.shared.arrivals.notify_waiters();
-        Arc::clone(&self.shared).again(handle, self.key.clone(), token, delay).await
+        self.refuse(handle, token, delay).await
     }
 
     async fn dead_letter(mut self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError> {
@@ -238,7 +244,10 @@ impl<H: Handle> Settle for Held<H> {
             reason: reason.to_owned(),
             at: self.shared.clock.now(),
         };
-        handle.bury(&letter).await?;
+        if let Err(error) = handle.bury(&letter).await {
+            self.refuse(handle, token, BURIAL_RETRY).await?;
+            return Err(error);
+        }
         let acked = handle.ack().await;
         self.finish(token);
         acked

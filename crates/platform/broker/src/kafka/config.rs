@@ -103,6 +103,8 @@ impl Route {
 pub struct KafkaConfig {
     /// Where to start looking for the cluster: `host:port`, several with commas. Has to be set.
     pub brokers: String,
+    /// What the names of topics and groups begin with, and a dot; nothing when it is empty.
+    pub prefix: String,
     /// How to prove who one is.
     pub auth: Auth,
     /// The user, where `auth` needs one.
@@ -182,6 +184,9 @@ impl KafkaConfig {
         let mut problems = Vec::new();
         if !self.brokers.split(',').all(is_address) {
             problems.push(("kafka.brokers", "must be host:port, several with commas"));
+        }
+        if !self.prefix.is_empty() && !is_name(&self.prefix) {
+            problems.push(("kafka.prefix", NAME_RULE));
         }
         self.identity_problems(&mut problems);
         self.tls_problems(&mut problems);

@@ -8,10 +8,10 @@ use kennel_core::broker::BrokerError;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::Core;
 use super::context::{Quiet, report};
 use super::error::classify;
 use super::offsets::{PATIENCE, ends, partitions};
-use super::{Core, post};
 use crate::Lag;
 
 /// A topic to ask for; that it does not exist is an answer, too.
@@ -58,17 +58,18 @@ pub(super) async fn ping(core: &Core) -> Result<(), BrokerError> {
 pub(super) async fn all(core: &Core) -> Result<Vec<Lag>, BrokerError> {
     let mut groups = Vec::new();
     for (topic, names) in core.lock().groups.clone() {
-        let sources: Vec<_> = core.router.sources(&topic).into_iter().map(str::to_owned).collect();
+        let sources = core.router.sources(&topic);
         for group in names {
-            let settings = core.reader(&post::group_id(&topic, &group));
-            groups.push((topic.clone(), group, sources.clone(), settings));
+            let group_id = core.router.group(&topic, &group);
+            let settings = core.reader(&group_id);
+            let lag = Lag { topic: topic.clone(), group, events: 0 };
+            groups.push((lag, group_id, sources.clone(), settings));
         }
     }
     let probes = Arc::clone(&core.probes);
-    let lag = move |(topic, group, sources, settings): (String, String, Vec<String>, ClientConfig)| {
-        let probe = probes.of(&settings, &post::group_id(&topic, &group))?;
-        let events = behind(&probe, &sources)?;
-        Ok(Lag { topic, group, events })
+    let lag = move |(lag, group_id, sources, settings): (Lag, String, Vec<String>, ClientConfig)| {
+        let events = behind(&*probes.of(&settings, &group_id)?, &sources)?;
+        Ok(Lag { events, ..lag })
     };
     blocking(move || groups.into_iter().map(lag).collect()).await
 }

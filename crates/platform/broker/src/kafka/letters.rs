@@ -1,9 +1,10 @@
 //! Dead letters, in topics of their own.
 //!
 //! What a group gives up goes to `<topic>.<group>.dlq`: the event as it was, with the reason in headers, under the
-//! event's id. The topic is compacted, so that a letter stays until it is taken back; a record without a value does
-//! that. It has one partition and is read from its beginning whenever letters are looked at: first for where they are,
-//! then for what they say, so that what is held is bounded by the page, not by the letters.
+//! event's id and the place that it was read from. The topic is compacted, so that a letter stays until it is taken
+//! back; a record without a value does that. It has one partition and is read from its beginning whenever letters are
+//! looked at: first for where they are, then for what they say, so that what is held is bounded by the page, not by
+//! the letters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use super::record;
 use super::topics::{Kind, checked};
 use super::window::Part;
 use crate::cloudevents::Binding;
+use crate::letters::latest;
 
 const SUFFIX: &str = ".dlq";
 const TOPIC: &str = "dlq-topic";
@@ -59,6 +61,23 @@ struct Place {
     offset: i64,
 }
 
+/// A letter, and what it takes to take it back.
+struct Letter {
+    topic: String,
+    key: Vec<u8>,
+    content: DeadLetter,
+}
+
+/// What a letter is called: for its event, and for where that was read, so that taking the letter back leaves the one
+/// of an event that was replayed and has failed again.
+fn key(event: Uuid, origin: &Part, offset: i64) -> String {
+    format!("{event} {}/{}/{offset}", origin.topic, origin.number)
+}
+
+fn event_of(key: &[u8]) -> Option<Uuid> {
+    std::str::from_utf8(key).ok()?.split(' ').next()?.parse().ok()
+}
+
 impl Core {
     /// Stores the letter of an event read at `offset` of `origin`.
     pub(super) async fn bury(
@@ -68,7 +87,7 @@ impl Core {
         origin: &Part,
         offset: i64,
     ) -> Result<(), BrokerError> {
-        let name = checked(format!("{topic}.{}{SUFFIX}", letter.group))?;
+        let name = checked(format!("{}{SUFFIX}", self.router.group(topic, &letter.group)))?;
         self.topics.ensure(&name, Kind::Letters).await?;
         let mut headers = Binding::KAFKA.headers(&letter.event);
         let reason: String = letter.reason.chars().take(LONGEST_REASON).collect();
@@ -84,14 +103,15 @@ impl Core {
         ] {
             headers.push((key.to_owned(), value));
         }
-        let key = letter.event.id.to_string();
+        let key = key(letter.event.id, origin, offset);
         let record = Record { topic: &name, key: key.as_bytes(), headers, value: Some(&letter.event.data) };
         self.producer.send(vec![record]).await
     }
 
-    async fn take_back(&self, topic: &str, event: Uuid) -> Result<(), BrokerError> {
-        let key = event.to_string();
-        self.producer.send(vec![Record { topic, key: key.as_bytes(), headers: Vec::new(), value: None }]).await
+    async fn take_back(&self, letters: &[Letter]) -> Result<(), BrokerError> {
+        let records =
+            letters.iter().map(|Letter { topic, key, .. }| Record { topic, key, headers: Vec::new(), value: None });
+        self.producer.send(records.collect()).await
     }
 }
 
@@ -104,14 +124,15 @@ impl KafkaDeadLetters {
     async fn read(
         &self,
         wanted: impl FnOnce(&BTreeMap<Uuid, Vec<Place>>) -> BTreeSet<Uuid> + Send + 'static,
-    ) -> Result<Vec<(String, DeadLetter)>, RepoError> {
+    ) -> Result<Vec<Letter>, RepoError> {
         let settings = self.core.reader("dead-letters");
         let topics = self.core.shown_topics();
-        let read = tokio::task::spawn_blocking(move || Reader::open(&settings)?.read(&topics, wanted));
+        let within: Vec<_> = topics.iter().map(|topic| format!("{}.", self.core.router.topic(topic))).collect();
+        let read = tokio::task::spawn_blocking(move || Reader::open(&settings)?.read(&topics, &within, wanted));
         read.await.map_err(|error| RepoError::Backend(error.into()))?.map_err(classify_letters)
     }
 
-    async fn of(&self, event: Uuid) -> Result<Vec<(String, DeadLetter)>, RepoError> {
+    async fn of(&self, event: Uuid) -> Result<Vec<Letter>, RepoError> {
         self.read(move |all| all.contains_key(&event).then_some(event).into_iter().collect()).await
     }
 }
@@ -119,33 +140,33 @@ impl KafkaDeadLetters {
 #[async_trait]
 impl DeadLetters for KafkaDeadLetters {
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError> {
-        let letters = self.read(move |all| page(all, after, limit as usize)).await?;
-        Ok(letters.into_iter().map(|(_, letter)| letter).collect())
+        Ok(shown(self.read(move |all| page(all, after, limit as usize)).await?))
     }
 
     async fn find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
-        Ok(self.of(event).await?.into_iter().map(|(_, letter)| letter).collect())
+        Ok(shown(self.of(event).await?))
     }
 
     async fn replay(&self, event: Uuid, _: Timestamp) -> Result<bool, RepoError> {
         let letters = self.of(event).await?;
-        let Some((_, letter)) = letters.first() else {
+        let Some(Letter { content, .. }) = letters.first() else {
             return Ok(false);
         };
-        self.core.publish(std::slice::from_ref(&letter.event)).await.map_err(classify_letters)?;
-        for (topic, _) in &letters {
-            self.core.take_back(topic, event).await.map_err(classify_letters)?;
-        }
+        self.core.publish(std::slice::from_ref(&content.event)).await.map_err(classify_letters)?;
+        self.core.take_back(&letters).await.map_err(classify_letters)?;
         Ok(true)
     }
 
     async fn discard(&self, event: Uuid) -> Result<bool, RepoError> {
         let letters = self.of(event).await?;
-        for (topic, _) in &letters {
-            self.core.take_back(topic, event).await.map_err(classify_letters)?;
-        }
+        self.core.take_back(&letters).await.map_err(classify_letters)?;
         Ok(!letters.is_empty())
     }
+}
+
+/// One letter for each event and group, the latest, in the order of the port.
+fn shown(letters: Vec<Letter>) -> Vec<DeadLetter> {
+    latest(letters.into_iter().map(|letter| letter.content))
 }
 
 /// The events of a page: as many as have up to `limit` letters together, and one at least.
@@ -172,10 +193,11 @@ impl Reader {
     fn read(
         &self,
         topics: &BTreeSet<String>,
+        within: &[String],
         wanted: impl FnOnce(&BTreeMap<Uuid, Vec<Place>>) -> BTreeSet<Uuid>,
-    ) -> Result<Vec<(String, DeadLetter)>, BrokerError> {
+    ) -> Result<Vec<Letter>, BrokerError> {
         let mut all: BTreeMap<Uuid, Vec<Place>> = BTreeMap::new();
-        for topic in self.letter_topics(topics)? {
+        for topic in self.letter_topics(within)? {
             for (event, offset) in self.index(&topic, topics)? {
                 all.entry(event).or_default().push(Place { topic: topic.clone(), offset });
             }
@@ -187,50 +209,49 @@ impl Reader {
         }
         let mut letters = Vec::new();
         for (topic, offsets) in offsets {
-            letters.extend(self.letters(&topic, &offsets)?.into_iter().map(|letter| (topic.clone(), letter)));
+            letters.extend(self.letters(&topic, &offsets)?);
         }
-        letters.sort_by(|(_, one), (_, other)| (one.event.id, &one.group).cmp(&(other.event.id, &other.group)));
         Ok(letters)
     }
 
-    /// The topics that may have letters of events of `topics`.
-    fn letter_topics(&self, topics: &BTreeSet<String>) -> Result<Vec<String>, BrokerError> {
+    /// The topics that may have letters: those of the topics whose names these are the beginnings of.
+    fn letter_topics(&self, within: &[String]) -> Result<Vec<String>, BrokerError> {
         let metadata = self.0.fetch_metadata(None, PATIENCE).map_err(classify)?;
-        let is_of = |name: &str, topic: &String| name.strip_prefix(topic.as_str()).is_some_and(|s| s.starts_with('.'));
         let found = metadata.topics().iter().map(rdkafka::metadata::MetadataTopic::name);
-        let found = found.filter(|name| name.ends_with(SUFFIX) && topics.iter().any(|topic| is_of(name, topic)));
-        Ok(found.map(str::to_owned).collect())
+        let is_within = |name: &&str| name.ends_with(SUFFIX) && within.iter().any(|start| name.starts_with(start));
+        Ok(found.filter(is_within).map(str::to_owned).collect())
     }
 
-    /// The offset of the letter of each event.
-    fn index(&self, name: &str, topics: &BTreeSet<String>) -> Result<BTreeMap<Uuid, i64>, BrokerError> {
+    /// The events and offsets of letters.
+    fn index(&self, name: &str, topics: &BTreeSet<String>) -> Result<Vec<(Uuid, i64)>, BrokerError> {
         let mut index = BTreeMap::new();
         self.scan(name, 0, |message| {
-            let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
-            let Some(event) = key.and_then(|key| key.parse::<Uuid>().ok()) else {
+            let key = message.key().unwrap_or_default();
+            let Some(event) = event_of(key) else {
                 return Ok(true);
             };
             if message.payload().is_none() {
-                index.remove(&event);
+                index.remove(key);
             } else if record::header(message, TOPIC).is_some_and(|topic| topics.contains(topic)) {
-                index.insert(event, message.offset());
+                index.insert(key.to_owned(), (event, message.offset()));
             }
             if index.len() > MOST_LETTERS {
                 return Err(BrokerError::Backend(TooMany(name.to_owned()).into()));
             }
             Ok(true)
         })?;
-        Ok(index)
+        Ok(index.into_values().collect())
     }
 
-    fn letters(&self, name: &str, offsets: &BTreeSet<i64>) -> Result<Vec<DeadLetter>, BrokerError> {
+    fn letters(&self, name: &str, offsets: &BTreeSet<i64>) -> Result<Vec<Letter>, BrokerError> {
         let mut letters = Vec::with_capacity(offsets.len());
         let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else {
             return Ok(letters);
         };
         self.scan(name, *first, |message| {
             if offsets.contains(&message.offset()) {
-                letters.push(letter(message)?);
+                let (topic, key) = (name.to_owned(), message.key().unwrap_or_default().to_owned());
+                letters.push(Letter { topic, key, content: letter(message)? });
             }
             Ok(message.offset() < *last)
         })?;

@@ -59,12 +59,19 @@ pub(super) struct Post {
 }
 
 impl Post {
-    pub(super) fn new(topic: &str, group: &str, room: Room, in_flight: usize, memory: Arc<Memory>) -> Self {
+    /// For a member of `group` on `topic`, which is called `group_id` in Kafka.
+    pub(super) fn new(
+        (topic, group): (&str, &str),
+        group_id: &str,
+        room: Room,
+        in_flight: usize,
+        memory: Arc<Memory>,
+    ) -> Self {
         let state = State { window: Window::new(room), reports: VecDeque::new(), is_closed: false };
         Self {
             topic: topic.to_owned(),
             group: group.to_owned(),
-            group_id: group_id(topic, group),
+            group_id: group_id.to_owned(),
             arrivals: Notify::new(),
             state: Mutex::new(state),
             drained: Condvar::new(),
@@ -174,9 +181,4 @@ impl Post {
         }
         self.arrivals.notify_waiters();
     }
-}
-
-/// The group's name in Kafka, where groups are not divided by topic.
-pub(super) fn group_id(topic: &str, group: &str) -> String {
-    format!("{topic}.{group}")
 }

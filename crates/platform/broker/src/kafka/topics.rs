@@ -31,27 +31,41 @@ pub(super) fn checked(name: String) -> Result<String, BrokerError> {
     if is_name(&name) { Ok(name) } else { Err(BrokerError::Backend(BadName.into())) }
 }
 
-/// Which topic in Kafka an event goes to.
+/// What things are called in Kafka, and which topic there an event goes to.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Router(Vec<Route>);
+pub(super) struct Router {
+    prefix: String,
+    routes: Vec<Route>,
+}
 
 impl Router {
-    pub(super) const fn new(routes: Vec<Route>) -> Self {
-        Self(routes)
+    /// Names that begin with `prefix` and a dot, unless it is empty; where a route leads is named as it is.
+    pub(super) const fn new(prefix: String, routes: Vec<Route>) -> Self {
+        Self { prefix, routes }
+    }
+
+    /// The topic that the events of `topic` go to when no route leads elsewhere.
+    pub(super) fn topic(&self, topic: &str) -> String {
+        if self.prefix.is_empty() { topic.to_owned() } else { format!("{}.{topic}", self.prefix) }
+    }
+
+    /// The name of a group, which in Kafka is not divided by topic.
+    pub(super) fn group(&self, topic: &str, group: &str) -> String {
+        format!("{}.{group}", self.topic(topic))
     }
 
     /// Where to send the event.
-    pub(super) fn target<'a>(&'a self, event: &'a Event) -> &'a str {
-        let route = self.0.iter().find(|route| route.event == event.name && route.topic == event.topic);
-        route.map_or(&event.topic, |route| &route.to)
+    pub(super) fn target(&self, event: &Event) -> String {
+        let route = self.routes.iter().find(|route| route.event == event.name && route.topic == event.topic);
+        route.map_or_else(|| self.topic(&event.topic), |route| route.to.clone())
     }
 
     /// Where the events of `topic` are found.
-    pub(super) fn sources<'a>(&'a self, topic: &'a str) -> Vec<&'a str> {
-        let mut sources = vec![topic];
-        for route in self.0.iter().filter(|route| route.topic == topic) {
-            if !sources.contains(&route.to.as_str()) {
-                sources.push(&route.to);
+    pub(super) fn sources(&self, topic: &str) -> Vec<String> {
+        let mut sources = vec![self.topic(topic)];
+        for route in self.routes.iter().filter(|route| route.topic == topic) {
+            if !sources.contains(&route.to) {
+                sources.push(route.to.clone());
             }
         }
         sources
@@ -150,7 +164,8 @@ mod tests {
     #[test]
     fn events_go_where_their_route_says_and_are_found_there() {
         let route = |event: &str, to: &str| Route { event: event.into(), topic: "dogs".into(), to: to.into() };
-        let router = Router::new(vec![route("born", "puppies"), route("left", "puppies"), route("ate", "food")]);
+        let all = vec![route("born", "puppies"), route("left", "puppies"), route("ate", "food")];
+        let router = Router::new(String::new(), all.clone());
         for (name, topic, target) in [
             ("born", "dogs", "puppies"),
             ("left", "dogs", "puppies"),
@@ -162,5 +177,11 @@ mod tests {
         }
         assert_eq!(router.sources("dogs"), ["dogs", "puppies", "food"]);
         assert_eq!(router.sources("cats"), ["cats"]);
+
+        let router = Router::new("test".to_owned(), all);
+        assert_eq!(router.sources("dogs"), ["test.dogs", "puppies", "food"]);
+        assert_eq!(router.target(&event("slept", "dogs")), "test.dogs");
+        assert_eq!(router.target(&event("born", "dogs")), "puppies");
+        assert_eq!(router.group("dogs", "vets"), "test.dogs.vets");
     }
 }

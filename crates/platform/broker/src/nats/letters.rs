@@ -11,7 +11,8 @@ use kennel_core::{DeadLetter, DeadLetters, RepoError, Timestamp};
 use uuid::Uuid;
 
 use super::{Core, Names, unavailable, wire};
-use crate::group::letters::{NOTE_HEADER, Note, latest, page};
+use crate::group::letters::{NOTE_HEADER, Note, page};
+use crate::letters::latest;
 
 /// The dead letters of the groups of a prefix.
 pub struct NatsDeadLetters(Arc<Core>);
@@ -66,8 +67,8 @@ impl NatsDeadLetters {
         Ok((stream, subjects))
     }
 
-    /// The letters that these subjects have; one may have gone since.
-    async fn read(&self, stream: &Stream<()>, subjects: &[String]) -> Result<Vec<DeadLetter>, BrokerError> {
+    /// The letters that these subjects have, each with its place in the stream; one may have gone since.
+    async fn read(&self, stream: &Stream<()>, subjects: &[String]) -> Result<Vec<(u64, DeadLetter)>, BrokerError> {
         let mut letters = Vec::with_capacity(subjects.len());
         for subject in subjects {
             let message = match stream.get_last_raw_message_by_subject(subject).await {
@@ -79,34 +80,48 @@ impl NatsDeadLetters {
             let note = message.headers.get(NOTE_HEADER).map_or("", HeaderValue::as_str);
             let note: Note = serde_json::from_str(note).map_err(corrupt)?;
             let event = wire::event(&note.topic, &message.headers, message.payload);
-            letters.push(note.letter(event.map_err(|error| BrokerError::Corrupt(error.into()))?));
+            let event = event.map_err(|error| BrokerError::Corrupt(error.into()))?;
+            letters.push((message.sequence, note.letter(event)));
         }
         Ok(letters)
     }
 
-    async fn of(&self, event: Uuid) -> Result<(Stream<()>, Vec<DeadLetter>), BrokerError> {
+    async fn of(&self, event: Uuid) -> Result<(Stream<()>, Vec<(u64, DeadLetter)>), BrokerError> {
         let (stream, subjects) = self.subjects(Some(event)).await?;
         let letters = self.read(&stream, &subjects).await?;
-        Ok((stream, latest(letters)))
+        Ok((stream, letters))
     }
 
-    async fn remove(&self, stream: &Stream<()>, event: Uuid) -> Result<bool, BrokerError> {
-        let filter = self.0.names.dead_subjects(Some(event));
-        Ok(stream.purge().filter(filter).await.map_err(unavailable)?.purged > 0)
+    /// Removes the letters of an event; of those that come in meanwhile none when `before`, a place in the stream, is
+    /// given. False when there is none.
+    async fn remove(&self, stream: &Stream<()>, event: Uuid, before: Option<u64>) -> Result<bool, BrokerError> {
+        let purge = stream.purge().filter(self.0.names.dead_subjects(Some(event)));
+        let purged = match before {
+            Some(before) => purge.sequence(before).await,
+            None => purge.await,
+        };
+        Ok(purged.map_err(unavailable)?.purged > 0)
     }
 
     async fn replay_one(&self, event: Uuid, now: Timestamp) -> Result<bool, BrokerError> {
         let (stream, letters) = self.of(event).await?;
-        let Some(last) = letters.iter().max_by_key(|letter| letter.at) else {
+        let (Some((_, last)), Some(place)) =
+            (letters.iter().max_by_key(|(_, letter)| letter.at), letters.iter().map(|(place, _)| place).max())
+        else {
             return Ok(false);
         };
         self.0.topic(&last.event.topic).await?;
         // By its id alone the server would take it for one that it has.
         let name = format!("{event} again {now}");
         self.0.store(&last.event, &name).await?;
-        self.remove(&stream, event).await?;
+        // The event may have failed again by now; that letter stays.
+        self.remove(&stream, event, Some(place + 1)).await?;
         Ok(true)
     }
+}
+
+fn letters(read: Vec<(u64, DeadLetter)>) -> Vec<DeadLetter> {
+    latest(read.into_iter().map(|(_, letter)| letter))
 }
 
 #[async_trait]
@@ -114,11 +129,11 @@ impl DeadLetters for NatsDeadLetters {
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError> {
         let (stream, subjects) = self.subjects(None).await.map_err(in_repository)?;
         let subjects = page(subjects, |subject| Names::event_of(subject).unwrap_or_default(), after, limit);
-        Ok(latest(self.read(&stream, &subjects).await.map_err(in_repository)?))
+        Ok(letters(self.read(&stream, &subjects).await.map_err(in_repository)?))
     }
 
     async fn find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
-        Ok(self.of(event).await.map_err(in_repository)?.1)
+        Ok(letters(self.of(event).await.map_err(in_repository)?.1))
     }
 
     async fn replay(&self, event: Uuid, now: Timestamp) -> Result<bool, RepoError> {
@@ -128,7 +143,7 @@ impl DeadLetters for NatsDeadLetters {
     async fn discard(&self, event: Uuid) -> Result<bool, RepoError> {
         let removed = async {
             let stream = self.0.dead_stream().await?;
-            self.remove(&stream, event).await
+            self.remove(&stream, event, None).await
         };
         removed.await.map_err(in_repository)
     }

@@ -10,6 +10,7 @@ use kennel_core::broker::BrokerError;
 use kennel_core::{Delivery, Settle, Subscription};
 
 use super::{Core, backoff, unavailable, wire};
+use crate::Missed;
 use crate::group::Unheld;
 
 /// Reads a topic from the present on.
@@ -38,8 +39,8 @@ impl Listener {
                     tokio::time::sleep(backoff(self.failures)).await;
                 }
                 self.failures += 1;
-                let Ok(messages) = behind(&self.core, &self.topic, self.last).await else { continue };
-                self.messages = Some(messages);
+                self.go_on().await?;
+                continue;
             }
             let Some(Ok(message)) = self.next_message().await else {
                 self.messages = None;
@@ -52,6 +53,21 @@ impl Listener {
             let event = event.map_err(|error| BrokerError::Corrupt(error.into()))?;
             return Ok(Delivery::new(event, 1, Box::new(Unheld) as Box<dyn Settle>));
         }
+    }
+
+    /// Reads on where it was, if the server answers. Fails, and is at the present then, when the stream no longer has
+    /// what follows there: it was kept for too short a time, or the stream is a new one.
+    async fn go_on(&mut self) -> Result<(), BrokerError> {
+        let Ok(stream) = self.core.jetstream.get_stream(self.core.names.topic_stream(&self.topic)).await else {
+            return Ok(());
+        };
+        let state = &stream.cached_info().state;
+        let missed = state.last_sequence < self.last || state.first_sequence > self.last + 1;
+        if missed {
+            self.last = state.last_sequence;
+        }
+        self.messages = behind(&self.core, &self.topic, self.last).await.ok();
+        if missed { Err(unavailable(Missed)) } else { Ok(()) }
     }
 
     async fn next_message(&mut self) -> Option<Result<async_nats::jetstream::Message, ()>> {

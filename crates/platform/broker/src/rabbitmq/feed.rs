@@ -79,7 +79,7 @@ pub(super) struct Place {
 struct Incoming {
     partition: u16,
     channel: ChannelId,
-    event: Result<Delivery, lapin::Error>,
+    event: Result<Delivery, BrokerError>,
 }
 
 /// Why a connection is not used any longer.
@@ -187,7 +187,7 @@ impl Feed {
     async fn take_in(&self, place: &mut Place, incoming: Incoming) -> Result<(), BrokerError> {
         let Incoming { partition, channel, event } = incoming;
         if place.owned.get(&partition).is_some_and(|owned| owned.channel.id() == channel) {
-            self.arrive(partition, event.map_err(unavailable)?).await;
+            self.arrive(partition, event?).await;
         }
         Ok(())
     }
@@ -256,6 +256,9 @@ impl Feed {
         let events = channel.basic_consume(queue, "".into(), options, arguments).await.map_err(unavailable)?;
         self.shared.open(partition);
         let id = channel.id();
+        // The server ends it when the queue goes, and says so no other way.
+        let end = futures_util::stream::iter([Err(unavailable("the server ended the reading"))]);
+        let events = events.map(|event| event.map_err(unavailable)).chain(end);
         place.events.push(events.map(move |event| Incoming { partition, channel: id, event }).boxed());
         place.owned.insert(partition, Owned { channel, leaving: false });
         Ok(())

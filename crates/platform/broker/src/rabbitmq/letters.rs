@@ -17,8 +17,9 @@ use uuid::Uuid;
 
 use super::session::Session;
 use super::{Core, answered, send, topology, unavailable, wire};
-use crate::group::letters::{NOTE_HEADER, Note, latest, page};
+use crate::group::letters::{NOTE_HEADER, Note, page};
 use crate::group::unique;
+use crate::letters::latest;
 
 /// What a mark has as its type.
 const MARK: &str = "kennel.mark";

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Delivery, Subscription};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 
-use super::session::Session;
+use super::session::{Session, close_channel};
 use super::{Core, answered, backoff, topology, unavailable, wire};
+use crate::Missed;
 use crate::group::{Unheld, unique};
 
 /// Events that the server sends ahead.
@@ -27,6 +28,8 @@ pub(super) struct Listener {
 }
 
 struct Reading {
+    /// Whether the queue was there before.
+    goes_on: bool,
     session: Session,
     channel: Channel,
     messages: Consumer,
@@ -43,15 +46,30 @@ impl Listener {
     async fn open(&self) -> Result<Reading, BrokerError> {
         answered(async {
             let session = Session::open(&self.core).await?;
+            let goes_on = self.has_queue(&session).await?;
             let channel = session.channel().await?;
             topology::topic(&channel, &self.core.names, &self.topic).await?;
             topology::listener(&channel, &self.core.names, &self.topic, self.queue.clone()).await?;
             channel.basic_qos(AHEAD, BasicQosOptions::default()).await.map_err(unavailable)?;
             let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
             let messages = channel.basic_consume(self.queue.clone(), "".into(), options, arguments).await;
-            Ok(Reading { session, channel, messages: messages.map_err(unavailable)? })
+            Ok(Reading { goes_on, session, channel, messages: messages.map_err(unavailable)? })
         })
         .await
+    }
+
+    /// Whether the server has the queue; a channel that asks for one that it has not is closed.
+    async fn has_queue(&self, session: &Session) -> Result<bool, BrokerError> {
+        let (channel, options) = (session.channel().await?, QueueDeclareOptions::durable().passive());
+        let found = channel.queue_declare(self.queue.clone(), options, FieldTable::default()).await;
+        match found {
+            Ok(_) => {
+                close_channel(&channel).await;
+                Ok(true)
+            }
+            Err(_) if session.is_open() => Ok(false),
+            Err(error) => Err(unavailable(error)),
+        }
     }
 
     /// The next event; an error ends nothing.
@@ -63,6 +81,10 @@ impl Listener {
                 }
                 self.failures = self.failures.saturating_add(1);
                 self.reading = self.open().await.ok();
+                // The server forgot the queue: too long away, or it lost what it had.
+                if self.reading.as_ref().is_some_and(|reading| !reading.goes_on) {
+                    return Err(unavailable(Missed));
+                }
                 continue;
             };
             let Some(Ok(message)) = reading.messages.next().await else {
@@ -94,7 +116,8 @@ impl Subscription for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let (Some(Reading { session, channel, messages }), queue) = (self.reading.take(), self.queue.clone()) else {
+        let (Some(Reading { session, channel, messages, .. }), queue) = (self.reading.take(), self.queue.clone())
+        else {
             return;
         };
         drop(messages);
