@@ -3,20 +3,28 @@
 mod hub;
 mod listener;
 
+use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::Stream;
-use futures_util::stream::unfold;
+use futures_util::future::{Fuse, FutureExt as _};
+use futures_util::stream::{Stream, unfold};
 use kennel_app::{Component, Phase, Stop};
-use kennel_core::{BoxError, Event, Group, Outbox, Subscriber};
+use kennel_core::{BoxError, Event, Group, Outbox, RepoError, Subscriber};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::feed::hub::Hub;
 use crate::feed::listener::Listener;
 use crate::place::Place;
 use crate::{Backoff, ConsumerMetrics};
+
+/// Between two looks at what a break may have cost.
+const MEND: Backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_secs(1) };
+/// More events than relays have in flight at a time.
+const IN_FLIGHT: u32 = 2_000;
 
 /// How a feed works.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +35,8 @@ pub struct FeedConfig {
     pub page: u32,
     /// The wait before subscribing again.
     pub backoff: Backoff,
+    /// How long listeners may wait, after a break in the subscription, for what was published during it to be history.
+    pub patience: Duration,
 }
 
 impl Default for FeedConfig {
@@ -35,6 +45,7 @@ impl Default for FeedConfig {
             buffer: 1_024,
             page: 100,
             backoff: Backoff { min: Duration::from_millis(200), max: Duration::from_secs(10) },
+            patience: Duration::from_secs(5),
         }
     }
 }
@@ -49,6 +60,9 @@ pub enum FeedItem {
 }
 
 /// Fans the events of a topic out to listeners. Clones share one feed; one of them runs as a component.
+///
+/// A break in its subscription costs no event: listeners then wait until the history has whatever was published during
+/// the break, read it from there, and go on live.
 ///
 /// It stops together with the transports, so that open listeners do not hold up their draining.
 #[derive(Clone)]
@@ -77,6 +91,8 @@ impl Feed {
     /// The events after `last`, each once and in the order of their publishing, and then live for as long as the
     /// process serves; with `None`, only the live ones. One [`FeedItem::Reset`] stands for what cannot be told.
     ///
+    /// Only events of different keys can be told in another order live than in the history.
+    ///
     /// The stream also ends when the history cannot be read: opening again with the last id seen resumes it.
     pub fn open(&self, last: Option<Uuid>) -> impl Stream<Item = FeedItem> + Send + use<> {
         let listener = Listener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
@@ -84,6 +100,45 @@ impl Feed {
             let item = listener.next().await?;
             Some((item, listener))
         })
+    }
+
+    /// Ends a break in the subscription, which was just made again. What was published during the break is in the
+    /// history by now or waits in the outbox to be marked; once that does not wait any longer, nothing can be missed.
+    async fn mend(&self) {
+        let (began, mut failures) = (Instant::now(), 0);
+        let mut missing: Option<HashSet<Uuid>> = None;
+        let mut is_late = false;
+        loop {
+            match self.unmarked().await {
+                Ok(unmarked) => {
+                    let still = |known: HashSet<Uuid>| known.intersection(&unmarked).copied().collect();
+                    missing = Some(missing.map_or_else(|| unmarked.clone(), still));
+                }
+                Err(error) => {
+                    let cause = &error as &dyn std::error::Error;
+                    tracing::warn!(error = cause, topic = self.topic, "outbox cannot be read to mend a break");
+                }
+            }
+            if missing.as_ref().is_some_and(HashSet::is_empty) {
+                break;
+            }
+            if !is_late && began.elapsed() >= self.config.patience {
+                // What is missing then is told when it is there.
+                is_late = true;
+                self.hub.mended();
+            }
+            failures += 1;
+            sleep(MEND.delay(failures)).await;
+        }
+        if is_late {
+            self.hub.interrupt();
+        }
+        self.hub.mended();
+    }
+
+    async fn unmarked(&self) -> Result<HashSet<Uuid>, RepoError> {
+        let events = self.outbox.pending(IN_FLIGHT).await?;
+        Ok(events.into_iter().map(|event| event.id).collect())
     }
 }
 
@@ -101,14 +156,19 @@ impl Component for Feed {
         let subscriber = Arc::clone(&self.subscriber);
         let metrics = self.metrics.clone();
         let mut place = Place::new(subscriber, self.topic, "feed", Group::Broadcast, self.config.backoff, metrics);
+        let mut mending = pin!(Fuse::terminated());
         loop {
             let next = tokio::select! {
                 biased;
                 () = stop.requested() => break,
+                () = &mut mending => continue,
                 next = place.next() => next,
             };
             match next {
-                None => self.hub.interrupt(),
+                None => {
+                    self.hub.interrupt();
+                    mending.set(self.mend().fuse());
+                }
                 Some(delivery) => {
                     self.hub.push(Arc::new(delivery.event.clone()));
                     if let Err(error) = delivery.ack().await {

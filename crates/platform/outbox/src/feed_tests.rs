@@ -176,6 +176,60 @@ async fn a_break_in_the_subscription_is_filled_from_the_history() {
     .await;
 }
 
+impl Setup {
+    /// Loses the subscription until it is made for the second time. Meanwhile the event 2 was published, and is not
+    /// marked as that yet; 1 was told before.
+    async fn break_over_an_unmarked_event(&self, stream: &mut (impl Stream<Item = FeedItem> + Unpin)) {
+        self.publish(1).await;
+        assert_eq!(take(stream, 1).await, [1]);
+        self.outbox.commit([event(2, "rex")]);
+        self.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
+        self.joined(2).await;
+        self.go_live(3).await;
+    }
+
+    async fn mark(&self, number: u128) {
+        self.outbox.mark_published(&[id(number)], event(number, "rex").time).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_published_in_a_break_and_is_marked_after_it_is_told_in_its_place() {
+    let setup = setup(16);
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut stream = pin!(setup.feed.open(None));
+        setup.break_over_an_unmarked_event(&mut stream).await;
+        assert_eq!(stream.next().now_or_never(), None, "3 may be behind something that is not known yet");
+        let mut again = pin!(setup.feed.open(Some(id(1))));
+        assert_eq!(again.next().now_or_never(), None, "the same goes for who comes back");
+        setup.mark(2).await;
+        setup.outbox.past(event(3, "rex"));
+        assert_eq!(take(&mut stream, 2).await, [2, 3]);
+        assert_eq!(take(&mut again, 2).await, [2, 3]);
+        setup.publish(4).await;
+        assert_eq!(take(&mut stream, 1).await, [4]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_is_long_in_coming_holds_nothing_up_and_is_told_when_it_comes() {
+    let setup = setup(16);
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut stream = pin!(setup.feed.open(None));
+        setup.break_over_an_unmarked_event(&mut stream).await;
+        assert_eq!(take(&mut stream, 1).await, [3]);
+        setup.publish(4).await;
+        assert_eq!(take(&mut stream, 1).await, [4]);
+        setup.outbox.past(event(3, "rex"));
+        setup.mark(2).await;
+        assert_eq!(take(&mut stream, 1).await, [2]);
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_break_without_an_event_to_go_on_from_is_a_reset() {
     let setup = setup(16);

@@ -11,6 +11,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use kennel_app::{Component, Stop};
 use kennel_core::broker::BrokerError;
 use kennel_core::{BoxError, Clock, Event, Outbox, Publisher, RepoError};
+use kennel_telemetry::number;
 use tokio::time::sleep;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
@@ -19,14 +20,18 @@ use crate::Backoff;
 use crate::lease::Lease;
 use crate::metrics::RelayMetrics;
 
+/// The most events read to find some that can be published.
+const MOST_PENDING: u32 = 10_000;
+
 /// How the relay works.
 #[derive(Debug, Clone, Copy)]
 pub struct RelayConfig {
     /// Events published together at most.
     pub batch: u32,
-    /// Batches in flight at once; at least one, and more only for a broker that hands events on in the order of the
-    /// calls and answers once they are dealt with, so that one event in trouble does not hold up the others.
-    pub in_flight: usize,
+    /// Another batch is begun while fewer events than this are in flight; with 1, one batch at a time. More only for a
+    /// broker that hands events on in the order of the calls and answers once they are dealt with, so that events in
+    /// trouble do not hold up the others.
+    pub in_flight: u32,
     /// How long the lease outlives a process that was killed; it is renewed three times as often.
     pub lease_ttl: Duration,
     /// How often to look for events that another process committed.
@@ -48,8 +53,8 @@ impl Default for RelayConfig {
         Self {
             batch: 100,
             in_flight: 1,
-            // A relay that was killed is followed by another within five seconds.
-            lease_ttl: Duration::from_secs(4),
+            // A relay that was killed is followed by another within five seconds: others ask every third of this.
+            lease_ttl: Duration::from_secs(3),
             poll: Duration::from_secs(1),
             backoff: Backoff { min: Duration::from_millis(100), max: Duration::from_secs(10) },
             stop_grace: Duration::from_secs(2),
@@ -133,7 +138,7 @@ impl Relay {
             // Armed before the reading, so that no commit falls between the two.
             let woken = poll!(&mut wake).is_ready();
             let stopping = stop.is_requested();
-            let room = !stopping && batches.len() < self.config.in_flight.max(1);
+            let room = !stopping && flight.events < self.config.in_flight.max(1);
             if room {
                 let events = self.next_batch(&flight).await?;
                 if !events.is_empty() {
@@ -165,16 +170,24 @@ impl Relay {
 
     /// The oldest events that wait and have no event of their key in flight.
     async fn next_batch(&self, flight: &Flight) -> Result<Vec<Event>, RepoError> {
-        let limit = self.config.batch.saturating_add(flight.events);
-        let mut events = self.outbox.pending(limit).await?;
-        events.retain(|event| !flight.carries(event));
-        events.truncate(self.config.batch as usize);
-        Ok(events)
+        let mut limit = self.config.batch.saturating_add(flight.events);
+        loop {
+            let mut events = self.outbox.pending(limit).await?;
+            let is_all = events.len() < limit as usize;
+            events.retain(|event| !flight.carries(event));
+            // A key in trouble may have more events than were read; those of other keys are behind them.
+            if events.is_empty() && !is_all && limit < MOST_PENDING {
+                limit = limit.saturating_mul(2).min(MOST_PENDING);
+                continue;
+            }
+            events.truncate(self.config.batch as usize);
+            return Ok(events);
+        }
     }
 
     async fn publish(&self, events: Vec<Event>) -> Result<(Vec<Event>, Span), BrokerError> {
         // The broker's own span inside it links to where each event happened.
-        let span = tracing::info_span!("outbox.relay", outbox.batch = events.len());
+        let span = tracing::info_span!("outbox.relay", outbox.batch = number(events.len()));
         self.publisher.publish(&events).instrument(span.clone()).await?;
         Ok((events, span))
     }

@@ -203,7 +203,7 @@ async fn the_batch_in_hand_is_finished_before_the_end() {
 #[tokio::test(start_paused = true)]
 async fn an_event_in_trouble_holds_up_its_key_alone_and_marks_keep_the_order() {
     let mut setup = setup();
-    (setup.config.batch, setup.config.in_flight) = (2, 3);
+    (setup.config.batch, setup.config.in_flight) = (2, 4);
     setup.broker.hold_key("rex");
     let keys = ["rex", "bella", "rex", "max", "luna", "max", "bella"];
     setup.outbox.commit(keys.iter().zip(1..).map(|(key, id)| event(id, key)));
@@ -222,6 +222,16 @@ async fn an_event_in_trouble_holds_up_its_key_alone_and_marks_keep_the_order() {
         let of_key: Vec<_> = published.iter().filter(|id| keys[usize::try_from(**id).unwrap() - 1] == key).collect();
         assert!(of_key.is_sorted(), "{key}: {published:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_in_trouble_holds_up_no_other_however_many_events_it_has() {
+    let mut setup = setup();
+    setup.config.in_flight = 100;
+    setup.broker.hold_key("rex");
+    setup.commit(1..=500);
+    setup.outbox.commit([event(501, "bella")]);
+    beside(setup.relay(), eventually("bella's is out", || setup.broker.taken() == [501])).await;
 }
 
 #[tokio::test(start_paused = true)]

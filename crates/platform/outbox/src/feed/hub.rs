@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kennel_core::Event;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 /// What goes to every listener.
@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub(crate) enum Live {
     /// An event.
     Event(Arc<Event>),
-    /// Events before this point may be missing.
+    /// Events before this point may be missing: they are in the history once the hub is whole.
     Gap,
 }
 
@@ -20,10 +20,14 @@ pub(crate) enum Live {
 pub(crate) struct Entry {
     pub(crate) live: broadcast::Receiver<Live>,
     pub(crate) latest: Vec<Arc<Event>>,
+    /// False while something that was missed may not be in the history yet.
+    pub(crate) whole: bool,
 }
 
 pub(crate) struct Hub {
     state: Mutex<State>,
+    /// False while something that was missed may not be in the history yet.
+    whole: watch::Sender<bool>,
 }
 
 struct State {
@@ -38,7 +42,8 @@ struct State {
 impl Hub {
     pub(crate) fn new(capacity: usize) -> Self {
         let live = Some(broadcast::Sender::new(capacity));
-        Self { state: Mutex::new(State { live, latest: VecDeque::new(), capacity }) }
+        let state = Mutex::new(State { live, latest: VecDeque::new(), capacity });
+        Self { state, whole: watch::Sender::new(true) }
     }
 
     pub(crate) fn push(&self, event: Arc<Event>) {
@@ -59,12 +64,25 @@ impl Hub {
     pub(crate) fn interrupt(&self) {
         let mut state = self.state();
         state.latest.clear();
+        self.whole.send_replace(false);
         send(state.live.as_ref(), Live::Gap);
+    }
+
+    /// Tells that the history has whatever was missed.
+    pub(crate) fn mended(&self) {
+        self.whole.send_replace(true);
+    }
+
+    /// Waits until the history has whatever was missed, or until the feed ends.
+    pub(crate) async fn whole(&self) {
+        // The sender lives in `self`.
+        self.whole.subscribe().wait_for(|whole| *whole).await.ok();
     }
 
     /// Ends the streams of all listeners, present and future.
     pub(crate) fn close(&self) {
         self.state().live = None;
+        self.mended();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -75,7 +93,8 @@ impl Hub {
     pub(crate) fn enter(&self) -> Option<Entry> {
         let state = self.state();
         let live = state.live.as_ref()?.subscribe();
-        Some(Entry { live, latest: state.latest.iter().cloned().collect() })
+        let latest = state.latest.iter().cloned().collect();
+        Some(Entry { live, latest, whole: *self.whole.borrow() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -114,5 +133,11 @@ impl Recent {
             self.ids.remove(&oldest);
         }
         true
+    }
+
+    /// The id that was given so many before the last, or the oldest that is known.
+    pub(crate) fn back(&self, steps: usize) -> Option<Uuid> {
+        let place = self.order.len().saturating_sub(steps.saturating_add(1));
+        self.order.get(place).copied()
     }
 }

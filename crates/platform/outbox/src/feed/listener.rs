@@ -16,14 +16,20 @@ pub(crate) struct Listener {
     outbox: Arc<dyn Outbox>,
     topic: &'static str,
     page: u32,
+    /// How many events live ones can be away from their places in the history.
+    disorder: usize,
     /// Where to go on in the history.
     last: Option<Uuid>,
+    /// Where to go on should the history not reach back to `last`.
+    otherwise: Option<Uuid>,
     recent: Recent,
     ready: VecDeque<FeedItem>,
     stage: Stage,
 }
 
 enum Stage {
+    /// Waiting for the history to have what was missed.
+    Waiting,
     /// Reading the history; then come the events that were live when it began, and those since.
     Behind(Entry),
     Live(broadcast::Receiver<Live>),
@@ -38,10 +44,11 @@ impl Listener {
         config: FeedConfig,
         last: Option<Uuid>,
     ) -> Self {
-        // Room for what the channel holds and for what the history repeats of it.
-        let recent = Recent::new(config.buffer.max(1) * 2 + config.page as usize);
+        // Room for what the channel holds, and for what the history repeats of that and of what was before.
+        let disorder = config.buffer.max(1);
+        let recent = Recent::new(disorder * 4 + config.page as usize);
         let (page, ready, stage) = (config.page.max(1), VecDeque::new(), Stage::Ended);
-        let mut listener = Self { hub, outbox, topic, page, last, recent, ready, stage };
+        let mut listener = Self { hub, outbox, topic, page, disorder, last, otherwise: None, recent, ready, stage };
         match listener.last {
             Some(last) => {
                 listener.recent.insert(last);
@@ -59,6 +66,10 @@ impl Listener {
                 return Some(item);
             }
             match &mut self.stage {
+                Stage::Waiting => {
+                    self.hub.whole().await;
+                    self.go_behind();
+                }
                 Stage::Behind(_) => self.read_history().await,
                 Stage::Live(live) => {
                     let received = live.recv().await;
@@ -76,6 +87,10 @@ impl Listener {
             return;
         };
         self.last = entry.latest.last().map(|event| event.id);
+        // What was before is not to be told, also when the history is read again.
+        for event in &entry.latest {
+            self.recent.insert(event.id);
+        }
         self.stage = Stage::Live(entry.live);
     }
 
@@ -85,12 +100,24 @@ impl Listener {
             self.stage = Stage::Ended;
             return;
         };
+        if !entry.whole {
+            self.stage = Stage::Waiting;
+            return;
+        }
         let Some(known) = entry.latest.iter().position(|event| event.id == last) else {
             self.stage = Stage::Behind(entry);
             return;
         };
         self.offer_all(entry.latest.into_iter().skip(known + 1));
         self.stage = Stage::Live(entry.live);
+    }
+
+    fn go_behind(&mut self) {
+        self.stage = match self.hub.enter() {
+            Some(entry) if entry.whole => Stage::Behind(entry),
+            Some(_) => Stage::Waiting,
+            None => Stage::Ended,
+        };
     }
 
     async fn read_history(&mut self) {
@@ -106,10 +133,12 @@ impl Listener {
                 let topic = self.topic;
                 self.offer_all(events.into_iter().filter(|event| event.topic == topic).map(Arc::new));
                 self.last = reached.or(self.last);
+                self.otherwise = None;
                 if !more {
                     self.go_live(true);
                 }
             }
+            Ok(History::Gone) if self.otherwise.is_some() => self.last = self.otherwise.take(),
             Ok(History::Gone) => {
                 self.ready.push_back(FeedItem::Reset);
                 self.go_live(false);
@@ -141,10 +170,14 @@ impl Listener {
         }
     }
 
-    /// Fills in what was missed; without an event to go on from, tells that something may have been.
+    /// Fills in what was missed; without an event to go on from, tells that something may have been. It goes back to
+    /// before what was told last, where events of other keys may have been overtaken.
     fn mend_gap(&mut self) {
         if let Some(last) = self.last {
-            self.catch_up(last);
+            self.otherwise = Some(last);
+            let before = self.recent.back(self.disorder).unwrap_or(last);
+            self.last = Some(before);
+            self.catch_up(before);
         } else {
             self.ready.push_back(FeedItem::Reset);
         }
