@@ -163,10 +163,10 @@ impl Wiring {
         self.settings.broker.broker == kennel_broker::Backend::Memory
     }
 
-    /// The in-process broker answers only once an event is dealt with: more batches at once keep one event in trouble
-    /// from holding up the others.
-    fn batches_in_flight(&self) -> usize {
-        if self.broker_is_in_process() { 16 } else { 1 }
+    /// The in-process broker answers only once an event is dealt with: many batches at once keep events in trouble from
+    /// holding up the others.
+    fn events_in_flight(&self) -> u32 {
+        if self.broker_is_in_process() { 1_000 } else { 1 }
     }
 
     /// The in-process broker reaches consumers of its own process alone: a relay without them would lose their events.
@@ -202,7 +202,7 @@ impl Wiring {
         let publisher: Arc<dyn Publisher> = Arc::<kennel_broker::Metered>::clone(&self.broker);
         let metrics = RelayMetrics::register(&self.registry)?;
         let holder = self.ids.next();
-        let config = self.settings.outbox.relay(self.batches_in_flight());
+        let config = self.settings.outbox.relay(self.events_in_flight());
         Ok(Relay::new(outbox, publisher, Arc::clone(&self.clock), holder, config, metrics))
     }
 

@@ -64,7 +64,9 @@ impl DogsSettings {
     pub fn broker(&self) -> BrokerConfig {
         let broker = self.broker.broker();
         #[cfg(feature = "kafka")]
-        let broker = BrokerConfig { kafka: self.kafka.kafka(), ..broker };
+        let kafka = self.broker.prefixed(self.kafka.kafka(), |config| &mut config.prefix);
+        #[cfg(feature = "kafka")]
+        let broker = BrokerConfig { kafka, ..broker };
         broker
     }
 }
@@ -122,6 +124,7 @@ mod tests {
             ("SERVER_PORT", "http"),
             ("STORAGE", "oracle"),
             ("BROKER", "pigeon"),
+            ("BROKER_PREFIX", "dogs.here"),
             ("CACHE", "drawer"),
             ("OBJECTS", "attic"),
             ("LOG_LEVEL", "what=loud"),

@@ -147,6 +147,9 @@ pub struct BrokerSettings {
     #[schemars(with = "String")]
     #[serde(with = "kennel_core::part")]
     pub broker: kennel_broker::Backend,
+    /// What the names of everything at the broker begin with, so that installations can share one. Unset: `kennel` at
+    /// `nats` and `rabbitmq`, nothing at `kafka`. Topics that settings name are named as they are.
+    pub broker_prefix: Option<String>,
     /// The servers of `nats`, such as `nats://user:password@host:4222`, parted by commas; `tls://` encrypts.
     pub nats_url: Option<Secret>,
     /// The server of `rabbitmq`, such as `amqp://user:password@host:5672/%2f`; `amqps://` encrypts.
@@ -161,15 +164,26 @@ impl BrokerSettings {
             #[cfg(feature = "nats")]
             nats: kennel_broker::nats::NatsConfig {
                 url: self.nats_url.clone().map(Into::into),
-                ..kennel_broker::nats::NatsConfig::default()
+                ..self.prefixed(kennel_broker::nats::NatsConfig::default(), |config| &mut config.prefix)
             },
             #[cfg(feature = "rabbitmq")]
             rabbitmq: kennel_broker::rabbitmq::RabbitConfig {
                 url: self.rabbitmq_url.clone().map(Into::into),
-                ..kennel_broker::rabbitmq::RabbitConfig::default()
+                ..self.prefixed(kennel_broker::rabbitmq::RabbitConfig::default(), |config| &mut config.prefix)
             },
             ..BrokerConfig::default()
         }
+    }
+}
+
+impl BrokerSettings {
+    /// A broker's settings with the prefix, where one is set.
+    #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+    pub(super) fn prefixed<T>(&self, mut config: T, place: impl FnOnce(&mut T) -> &mut String) -> T {
+        if let Some(prefix) = &self.broker_prefix {
+            place(&mut config).clone_from(prefix);
+        }
+        config
     }
 }
 
@@ -237,8 +251,8 @@ impl Section for OutboxSettings {
 }
 
 impl OutboxSettings {
-    /// The relay's part, for a broker that has `in_flight` batches in hand at once.
-    pub fn relay(&self, in_flight: usize) -> RelayConfig {
+    /// The relay's part, for a broker that has `in_flight` events in hand before another batch has to wait.
+    pub fn relay(&self, in_flight: u32) -> RelayConfig {
         RelayConfig {
             in_flight,
             batch: self.outbox_batch.get(),
