@@ -133,7 +133,7 @@ impl Wiring {
             .component(BrokerDriver(Arc::clone(&self.broker)))
             .component(LagWatch::new(Arc::clone(&self.broker), LAG_EVERY))
             .component(feed.clone())
-            .component(Invalidator::new(feed.clone(), Arc::clone(&self.cached)))
+            .component(Invalidator::new(feed.clone(), Arc::clone(&self.cached), self.broker.system()))
             .component(Housekeeper::new(
                 Arc::clone(&self.stores.dogs),
                 Arc::clone(&self.clock),
@@ -192,6 +192,7 @@ impl Wiring {
             inbox: Arc::clone(&self.stores.inbox),
             clock: Arc::clone(&self.clock),
             metrics: consumed.clone(),
+            system: self.broker.system(),
         };
         let handler = Arc::new(Thumbnailer::new(self.service.clone(), Arc::clone(&self.objects)));
         Consumer::new(Thumbnailer::GROUP, events::TOPIC, handler, self.settings.outbox.consumer(), ports)

@@ -7,12 +7,8 @@ use dogs_domain::ports::{
     Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
 };
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
-use futures_util::{StreamExt as _, stream};
 use kennel_cache::Typed;
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
-
-/// How many entries are forgotten at a time after an import.
-const FORGET_AT_ONCE: usize = 64;
 
 /// A repository that remembers the dogs it has found.
 ///
@@ -95,7 +91,9 @@ impl DogRepository for Cached {
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
         let result = self.inner.import(batch, event).await;
         // Their absence may have been remembered.
-        stream::iter(&batch.dogs).for_each_concurrent(FORGET_AT_ONCE, |dog| self.invalidate(dog.id)).await;
+        let keys: Vec<_> = batch.dogs.iter().map(|dog| key(dog.id)).collect();
+        // As in `invalidate`.
+        drop(self.dogs.invalidate_all(keys).await);
         result
     }
 

@@ -155,11 +155,19 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The same stores, with spans and metrics on every call for dogs, and the store's connections in `registry`.
+    /// The same stores, with spans and metrics on every call, and the store's connections in `registry`.
     pub fn observed(self, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        use kennel_storage::Metered as Told;
+
         let metrics = DatabaseMetrics::register(registry, Arc::clone(&self.database))?;
-        let dogs = Arc::new(Metered::new(self.dogs, self.database.system(), metrics));
-        Ok(Self { dogs, ..self })
+        Ok(Self {
+            outbox: Arc::new(Told::new(self.outbox, metrics.clone())),
+            inbox: Arc::new(Told::new(self.inbox, metrics.clone())),
+            dead_letters: Arc::new(Told::new(self.dead_letters, metrics.clone())),
+            dead_letter_sink: Arc::new(Told::new(self.dead_letter_sink, metrics.clone())),
+            dogs: Arc::new(Metered::new(self.dogs, metrics)),
+            ..self
+        })
     }
 
     /// Closes the store once the work in hand is done.

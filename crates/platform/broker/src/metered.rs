@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Event, Group, Publisher, Subscriber, Subscription};
 use kennel_telemetry::metrics::{LATENCY_BUCKETS, Outcome, names};
-use kennel_telemetry::propagation;
+use kennel_telemetry::{number, propagation};
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::{Broker, Lag};
 
@@ -66,20 +67,45 @@ impl Metered {
         self.topics.iter().find(|known| **known == topic).copied().unwrap_or(OTHER)
     }
 
-    /// The producer's span, linked to where each event of the batch happened.
-    fn span(&self, batch: &[Event]) -> tracing::Span {
+    /// Opens a span for each event in the trace that it comes from; the event carries that span on to its consumers.
+    fn create(&self, batch: &[Event]) -> (Vec<Event>, Vec<Span>) {
+        let create = |event: &Event| {
+            let span = tracing::info_span!(
+                "create",
+                otel.name = format_args!("create {}", event.topic),
+                otel.kind = "producer",
+                otel.status_code = Empty,
+                messaging.system = self.inner.system(),
+                messaging.operation.name = "create",
+                messaging.operation.r#type = "create",
+                messaging.destination.name = event.topic,
+                messaging.message.id = %event.id,
+                event.name = event.name,
+            );
+            if let Some(trace) = &event.trace {
+                propagation::set_parent(&span, trace);
+            }
+            let trace = propagation::of(&span).or_else(|| event.trace.clone());
+            (Event { trace, ..event.clone() }, span)
+        };
+        batch.iter().map(create).unzip()
+    }
+
+    /// The span of sending a batch, linked to the spans of its events.
+    fn send(&self, batch: &[Event]) -> Span {
         let mut topics = batch.iter().map(|event| event.topic.as_str());
         let first = topics.next().unwrap_or_default();
         let destination = if topics.all(|topic| topic == first) { first } else { "(several)" };
         let span = tracing::info_span!(
             "publish",
-            otel.name = format!("publish {destination}"),
-            otel.kind = "producer",
+            otel.name = format_args!("publish {destination}"),
+            otel.kind = "client",
+            otel.status_code = Empty,
             messaging.system = self.inner.system(),
             messaging.operation.name = "publish",
             messaging.operation.r#type = "send",
             messaging.destination.name = destination,
-            messaging.batch.message_count = batch.len(),
+            messaging.batch.message_count = number(batch.len()),
         );
         for trace in batch.iter().filter_map(|event| event.trace.as_ref()) {
             propagation::add_link(&span, trace);
@@ -92,10 +118,18 @@ impl Metered {
 impl Publisher for Metered {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
         let began = Instant::now();
-        let published = self.inner.publish(batch).instrument(self.span(batch)).await;
+        let (batch, mut spans) = self.create(batch);
+        let span = self.send(&batch);
+        spans.push(span.clone());
+        let published = self.inner.publish(&batch).instrument(span).await;
+        if published.is_err() {
+            for span in &spans {
+                span.record("otel.status_code", "ERROR");
+            }
+        }
         let outcome = label(Outcome::of(&published));
         self.metrics.publish_duration.with_label_values(&[outcome]).observe(began.elapsed().as_secs_f64());
-        for event in batch {
+        for event in &batch {
             self.metrics.published.with_label_values(&[self.label(&event.topic), outcome]).inc();
         }
         published

@@ -319,7 +319,7 @@ async fn counts_by_pinned_names() {
 }
 
 #[tokio::test]
-async fn publishing_links_to_the_trace_of_each_event() {
+async fn an_event_is_created_in_its_trace_and_published_with_others() {
     let (_subscriber, spans) = kennel_testkit::spans::record();
     let (memory, _sink) = broker(Limits::default());
     let broker = Metered::new(Arc::new(memory), BrokerMetrics::register(&Registry::new()).unwrap(), &[TOPIC]);
@@ -328,13 +328,21 @@ async fn publishing_links_to_the_trace_of_each_event() {
         trace: Some(TraceContext { traceparent: format!("00-{trace}-00f067aa0ba902b7-01"), tracestate: None }),
         ..event(1, "rex")
     });
+    let mut heard = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
     broker.publish(&batch).await.unwrap();
 
     let spans = spans.get_finished_spans().unwrap();
+    let created: Vec<_> = spans.iter().filter(|span| span.name == format!("create {TOPIC}")).collect();
+    for (span, trace) in created.iter().zip(traces) {
+        assert_eq!((&span.span_kind, span.span_context.trace_id().to_string().as_str()), (&SpanKind::Producer, trace));
+        assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
+        let carried = next(&mut heard).await.event.trace.clone().unwrap().traceparent;
+        assert_eq!(carried, format!("00-{trace}-{}-01", span.span_context.span_id()), "consumers go on from there");
+    }
     let publish = spans.iter().find(|span| span.name == format!("publish {TOPIC}")).unwrap();
-    assert_eq!(publish.span_kind, SpanKind::Producer);
-    let links: Vec<_> = publish.links.iter().map(|link| link.span_context.trace_id().to_string()).collect();
-    assert_eq!(links, traces);
+    assert_eq!(publish.span_kind, SpanKind::Client);
+    let links: Vec<_> = publish.links.iter().map(|link| link.span_context.span_id()).collect();
+    assert_eq!(links, created.iter().map(|span| span.span_context.span_id()).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use kennel_core::Cache;
 use kennel_core::cache::{CacheError, Lease, Lookup};
 use serde::Serialize;
@@ -14,6 +15,9 @@ use tracing::Instrument as _;
 use crate::flight::{Flights, Landing, Lead, Role};
 use crate::metrics::{Outcome, Series};
 use crate::{CacheMetrics, Connected, Tier};
+
+/// How many keys are forgotten at a time.
+const FORGET_AT_ONCE: usize = 64;
 
 /// How long a cache keeps what, and under which name.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,6 +93,35 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Typed<V> {
     /// or, where the cache is shared, in another; and who asks here does not join such a load. On an error the old
     /// value may stay until its time is up.
     pub async fn invalidate(&self, key: &str) -> Result<(), CacheError> {
+        self.forget(key).instrument(self.forgetting(1)).await
+    }
+
+    /// Forgets each of `keys` as [`invalidate`](Self::invalidate) does. On an error, which is the first of them, old
+    /// values may stay until their time is up.
+    pub async fn invalidate_all(&self, keys: Vec<String>) -> Result<(), CacheError> {
+        let span = self.forgetting(keys.len());
+        let forget = |key: String| async move { self.forget(&key).await };
+        let mut removals = stream::iter(keys).map(forget).buffer_unordered(FORGET_AT_ONCE);
+        let all = async {
+            let mut first = Ok(());
+            while let Some(removed) = removals.next().await {
+                first = first.and(removed);
+            }
+            first
+        };
+        all.instrument(span).await
+    }
+
+    fn forgetting(&self, keys: usize) -> tracing::Span {
+        tracing::info_span!(
+            "cache.invalidate",
+            cache.name = self.policy.name,
+            cache.tier = self.tier.name(),
+            cache.keys = kennel_telemetry::number(keys)
+        )
+    }
+
+    async fn forget(&self, key: &str) -> Result<(), CacheError> {
         let key = self.full_key(key);
         self.flights.call_off(&key);
         let _writing = self.flights.writing(&key).await;

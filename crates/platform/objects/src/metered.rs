@@ -10,7 +10,7 @@ use kennel_core::{ObjectKey, ObjectStore};
 use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 use tokio::time::Instant;
-use tracing::{Instrument as _, info_span};
+use tracing::Instrument as _;
 
 /// Metrics of an object store. Cheap to clone; every clone feeds the same series.
 #[derive(Debug, Clone)]
@@ -75,22 +75,37 @@ impl Metered {
         work: impl Future<Output = Result<T, ObjectError>> + Send,
     ) -> Result<T, ObjectError> {
         let began = Instant::now();
-        let done = work.instrument(span).await;
+        let done = work.instrument(span.clone()).await;
         let outcome = match &done {
             Ok(_) => "ok",
             Err(ObjectError::TooLarge { .. } | ObjectError::Body(_)) => "refused",
             Err(_) => "error",
         };
+        if outcome == "error" {
+            span.record("otel.status_code", "ERROR");
+        }
         let duration = self.metrics.duration.with_label_values(&[operation.label(), outcome]);
         duration.observe(began.elapsed().as_secs_f64());
         done
     }
 }
 
+/// The span of a call.
+macro_rules! span {
+    ($operation:literal, $($field:tt)+) => {
+        tracing::info_span!(
+            concat!("objects.", $operation),
+            otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
+            $($field)+
+        )
+    };
+}
+
 #[async_trait]
 impl ObjectStore for Metered {
     async fn put(&self, key: &ObjectKey, body: ByteStream, options: &PutOptions) -> Result<ObjectMeta, ObjectError> {
-        let span = info_span!("objects.put", object.key = %key);
+        let span = span!("put", object.key = %key);
         self.watch(Operation::Put, span, self.inner.put(key, body, options)).await
     }
 
@@ -99,27 +114,27 @@ impl ObjectStore for Metered {
         key: &ObjectKey,
         range: Option<Range<u64>>,
     ) -> Result<Option<(ObjectMeta, ByteStream)>, ObjectError> {
-        let span = info_span!("objects.get", object.key = %key);
+        let span = span!("get", object.key = %key);
         self.watch(Operation::Get, span, self.inner.get(key, range)).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {
-        let span = info_span!("objects.head", object.key = %key);
+        let span = span!("head", object.key = %key);
         self.watch(Operation::Head, span, self.inner.head(key)).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
-        let span = info_span!("objects.delete", object.key = %key);
+        let span = span!("delete", object.key = %key);
         self.watch(Operation::Delete, span, self.inner.delete(key)).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ObjectMeta>, ObjectError> {
-        let span = info_span!("objects.list", object.prefix = prefix);
+        let span = span!("list", object.prefix = prefix);
         self.watch(Operation::List, span, self.inner.list(prefix, after, limit)).await
     }
 
     async fn presign(&self, key: &ObjectKey, ttl: Duration) -> Result<Option<String>, ObjectError> {
-        let span = info_span!("objects.presign", object.key = %key);
+        let span = span!("presign", object.key = %key);
         self.watch(Operation::Presign, span, self.inner.presign(key, ttl)).await
     }
 

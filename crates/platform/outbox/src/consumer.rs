@@ -1,25 +1,29 @@
 //! Lets a handler act on the events of a topic: at least once, and with the inbox once in effect.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kennel_app::{Component, Stop};
-use kennel_core::{BoxError, Clock, Delivery, Event, Group, Inbox, Receipt, Subscriber};
+use kennel_core::{BoxError, Clock, Delivery, Event, Group, Inbox, Receipt, Subscriber, TraceContext};
 use kennel_telemetry::propagation;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
+use uuid::Uuid;
 
 use crate::lanes::Lanes;
 use crate::metrics::Outcome;
 use crate::place::Place;
-use crate::{Backoff, ConsumerMetrics};
+use crate::{Backoff, ConsumerMetrics, span};
 
 /// The longest reason kept with a dead letter, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
+/// The most failed tries that are remembered for the next one to link to.
+const MAX_TRIES: usize = 1_024;
 
 /// Who recorded that the event is dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +94,8 @@ pub struct ConsumerPorts {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: ConsumerMetrics,
+    /// The broker's name in spans, as OpenTelemetry's `messaging.system`.
+    pub system: &'static str,
 }
 
 /// A member of a group that hands the events of a topic to a handler.
@@ -111,7 +117,7 @@ impl Consumer {
         let subscriber = Arc::clone(&ports.subscriber);
         let place = Place::new(subscriber, topic, group, shared, config.backoff, ports.metrics.clone());
         ports.metrics.announce(topic, group);
-        Self { place, worker: Worker { group, topic, handler, config, ports } }
+        Self { place, worker: Worker { group, topic, handler, config, ports, tries: Mutex::default() } }
     }
 }
 
@@ -185,20 +191,28 @@ struct Worker {
     handler: Arc<dyn Handler>,
     config: ConsumerConfig,
     ports: ConsumerPorts,
+    /// The last try at each event that is to come again.
+    tries: Mutex<HashMap<Uuid, TraceContext>>,
 }
 
 impl Worker {
     /// Deals with a delivery and settles it.
     async fn work(&self, delivery: Delivery) -> Ended {
-        let verdict = match self.accepts(&delivery.event) {
+        let accepted = self.accepts(&delivery.event);
+        let span = if matches!(accepted, Ok(false)) { Span::none() } else { self.span(&delivery) };
+        self.deal(delivery, accepted).instrument(span).await
+    }
+
+    async fn deal(&self, delivery: Delivery, accepted: Result<bool, HandlerError>) -> Ended {
+        let verdict = match accepted {
             Ok(false) => Verdict::Done(Outcome::Ignored),
-            Ok(true) => {
-                let span = self.span(&delivery);
-                self.judge(&delivery).instrument(span).await
-            }
+            Ok(true) => self.judge(&delivery).await,
             Err(error) => self.refuse(&error, &delivery),
         };
         let outcome = verdict.outcome();
+        if outcome == Outcome::Retry {
+            self.remember(delivery.event.id);
+        }
         let key = delivery.event.key.clone();
         self.settle(delivery, verdict).await;
         self.ports.metrics.consumed(self.topic, self.group, outcome);
@@ -283,25 +297,24 @@ impl Worker {
         }
     }
 
-    /// The span of one delivery: a child of the span that caused the event.
+    /// The span of one delivery, linked to the try before it where that was made here.
     fn span(&self, delivery: &Delivery) -> Span {
-        let span = tracing::info_span!(
-            "consumer.process",
-            otel.name = format_args!("process {}", self.topic),
-            otel.kind = "consumer",
-            otel.status_code = tracing::field::Empty,
-            messaging.operation.name = "process",
-            messaging.operation.r#type = "process",
-            messaging.destination.name = self.topic,
-            messaging.consumer.group.name = self.group,
-            messaging.message.id = %delivery.event.id,
-            messaging.delivery.attempt = delivery.attempt,
-            event.name = delivery.event.name,
-        );
-        if let Some(trace) = &delivery.event.trace {
-            propagation::set_parent(&span, trace);
+        let event = &delivery.event;
+        let span = span::process(self.ports.system, self.group, event, delivery.attempt);
+        if let Some(before) = self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&event.id) {
+            propagation::add_link(&span, &before);
         }
         span
+    }
+
+    fn remember(&self, event: Uuid) {
+        let Some(trace) = propagation::current() else { return };
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Some may have gone on at another member.
+        if tries.len() == MAX_TRIES {
+            tries.clear();
+        }
+        tries.insert(event, trace);
     }
 }
 

@@ -111,6 +111,7 @@ impl Setup {
             inbox: Arc::clone(&self.inbox) as Arc<dyn Inbox>,
             clock: TestClock::new(),
             metrics: self.metrics.clone(),
+            system: "fake",
         };
         let handler = Arc::clone(handler) as Arc<dyn Handler>;
         Consumer::new("thumbnails", "dogs", handler, self.config, ports)
@@ -397,6 +398,26 @@ async fn handling_goes_on_in_the_trace_of_the_event() {
     assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
     let inside = handler.traces.lock().unwrap().clone();
     assert!(inside[0].contains(trace) && inside[0].contains(&span.span_context.span_id().to_string()), "{inside:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_links_to_the_one_before_it() {
+    let (_subscriber, spans) = kennel_testkit::spans::record();
+    let setup = setup();
+    let handler = Scripted::new(|_, call| if call < 3 { Reaction::Retry } else { Reaction::Done });
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    beside(setup.consumer(&handler), async {
+        setup.broker.send(in_trace(event(1, "rex"), trace));
+        setup.until_settled(3).await;
+    })
+    .await;
+    let spans = spans.get_finished_spans().unwrap();
+    assert_eq!(spans.len(), 3);
+    assert!(spans.iter().all(|span| span.span_context.trace_id().to_string() == trace));
+    let links = |at: usize| spans[at].links.iter().map(|link| link.span_context.span_id()).collect::<Vec<_>>();
+    assert_eq!(links(0), []);
+    assert_eq!(links(1), [spans[0].span_context.span_id()]);
+    assert_eq!(links(2), [spans[1].span_context.span_id()]);
 }
 
 #[test]

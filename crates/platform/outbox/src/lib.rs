@@ -13,6 +13,7 @@ mod lease;
 pub mod metrics;
 mod place;
 pub mod relay;
+pub mod span;
 
 pub use backoff::Backoff;
 pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, HandlerError};

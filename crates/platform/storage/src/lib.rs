@@ -13,6 +13,7 @@ pub mod error;
 mod letters;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod limits;
+mod metered;
 pub mod metrics;
 pub mod migration;
 #[cfg(feature = "mysql")]
@@ -33,8 +34,11 @@ pub use dsn::Dsn;
 pub use error::classify;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 pub use limits::PoolConfig;
+pub use metered::Metered;
 pub use metrics::DatabaseMetrics;
 pub use migration::{MigrateError, Migration, Migrator, State, Step};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use rows::{Columns, Value};
 pub use sqlite_config::{SqliteConfig, Synchronous};
+#[doc(hidden)]
+pub use tracing;

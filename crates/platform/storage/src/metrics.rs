@@ -8,6 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use crate::Database;
 use crate::error::label;
@@ -37,6 +38,28 @@ impl DatabaseMetrics {
         Ok(metrics)
     }
 
+    /// The name of the database, as in metrics and spans.
+    pub const fn system(&self) -> &'static str {
+        self.system
+    }
+
+    /// Runs one call inside `span`, as [`database_span!`](crate::database_span) makes it, and counts it.
+    pub async fn tell<T>(
+        &self,
+        operation: &'static str,
+        span: Span,
+        call: impl Future<Output = Result<T, RepoError>>,
+    ) -> Result<T, RepoError> {
+        let started = Instant::now();
+        let result = call.instrument(span.clone()).await;
+        self.record(operation, started, &result);
+        if let Err(error) = &result {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", error.kind().codes().code);
+        }
+        result
+    }
+
     /// Counts one call. `operation` is the port's own name for it, such as `dogs.find`.
     pub fn record<T>(&self, operation: &'static str, started: Instant, result: &Result<T, RepoError>) {
         let outcome = match result {
@@ -49,6 +72,24 @@ impl DatabaseMetrics {
         let took = started.elapsed().as_secs_f64();
         self.duration.with_label_values(&[self.system, operation, outcome]).observe(took);
     }
+}
+
+/// The span of a call to a database, in the words of OpenTelemetry's conventions: the database's name, the port, its
+/// operation and what that is about, and further fields.
+#[macro_export]
+macro_rules! database_span {
+    ($system:expr, $port:literal, $operation:literal, $collection:literal $(, $($field:tt)+)?) => {
+        $crate::tracing::info_span!(
+            concat!("db.", $port, ".", $operation),
+            otel.kind = "client",
+            otel.status_code = $crate::tracing::field::Empty,
+            error.type = $crate::tracing::field::Empty,
+            db.system.name = $system,
+            db.collection.name = $collection,
+            db.operation.name = $operation
+            $(, $($field)+)?
+        )
+    };
 }
 
 /// Asks the pool at the moment of the scrape, so that the gauges are never stale.
@@ -81,13 +122,13 @@ impl Collector for ConnectionCollector {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use async_trait::async_trait;
 
     use super::*;
     use crate::Connections;
 
-    struct Still;
+    pub(crate) struct Still;
 
     #[async_trait]
     impl Database for Still {

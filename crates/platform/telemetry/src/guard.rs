@@ -28,7 +28,7 @@ use crate::format::{JsonLines, PrettyLines};
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
 /// What writes spans of its own while it sends ours, or has too many of them to be of use.
-const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
+const QUIET: [&str; 7] = ["clickhouse", "h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
 
 /// Target of spans that give log lines their context but are part of no trace: probes, scrapes.
 pub const UNTRACED: &str = "untraced";

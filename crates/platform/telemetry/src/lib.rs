@@ -11,3 +11,8 @@ pub mod propagation;
 
 pub use config::{LogFormat, LogTarget, TelemetryConfig};
 pub use guard::{InitError, Telemetry, UNTRACED, init};
+
+/// A number as a field of a span. Unsigned ones would reach the collector as text; too large ones are cut.
+pub fn number(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}

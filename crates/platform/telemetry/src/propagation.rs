@@ -16,8 +16,13 @@ const TRACESTATE: &str = "tracestate";
 
 /// The trace that the present span belongs to. `None` outside a span or without a subscriber.
 pub fn current() -> Option<TraceContext> {
+    of(&Span::current())
+}
+
+/// The trace that `span` belongs to, with the span as the parent of what comes next. `None` without a subscriber.
+pub fn of(span: &Span) -> Option<TraceContext> {
     let mut carrier = Carrier::default();
-    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut carrier);
+    TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
     carrier.into_trace()
 }
 

@@ -2,22 +2,32 @@
 //! a dog API that can misbehave, and service processes to start and kill.
 
 pub mod backends;
+#[cfg(feature = "s3")]
+pub mod bucket;
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 pub mod conformance;
+#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+pub mod corner;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod database;
 pub mod fault;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod probe;
 pub mod process;
 pub mod spans;
 pub mod upstream;
 
 pub use backends::Backend;
+#[cfg(feature = "s3")]
+pub use bucket::TestBucket;
 #[cfg(feature = "clickhouse")]
 pub use clickhouse::TestClickHouse;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use database::TestDatabase;
 pub use fault::{FaultProxy, Mode};
+#[cfg(feature = "otlp")]
+pub use otlp::Collector;
 pub use process::ServiceProcess;
 pub use upstream::{Behaviour, Upstream};

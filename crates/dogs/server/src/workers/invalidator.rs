@@ -10,7 +10,8 @@ use dogs_storages::Cached;
 use futures_util::StreamExt as _;
 use kennel_app::{Component, Stop};
 use kennel_core::{BoxError, Event, EventType as _};
-use kennel_outbox::{Feed, FeedItem};
+use kennel_outbox::{Feed, FeedItem, span};
+use tracing::Instrument as _;
 
 /// Listens to every event and tells the cache which dogs it no longer knows.
 ///
@@ -18,12 +19,13 @@ use kennel_outbox::{Feed, FeedItem};
 pub struct Invalidator {
     feed: Feed,
     cached: Arc<Cached>,
+    system: &'static str,
 }
 
 impl Invalidator {
-    /// One that keeps `cached` current by `feed`.
-    pub fn new(feed: Feed, cached: Arc<Cached>) -> Self {
-        Self { feed, cached }
+    /// One that keeps `cached` current by `feed`, which reads from the broker `system`.
+    pub fn new(feed: Feed, cached: Arc<Cached>, system: &'static str) -> Self {
+        Self { feed, cached, system }
     }
 }
 
@@ -59,7 +61,10 @@ impl Component for Invalidator {
                 }
             };
             match changed(&event) {
-                Ok(Some(id)) => self.cached.invalidate(id).await,
+                Ok(Some(id)) => {
+                    let span = span::process(self.system, self.name(), &event, 1);
+                    self.cached.invalidate(id).instrument(span).await;
+                }
                 Ok(None) => {}
                 Err(error) => tracing::warn!(event.id = %event.id, %error, "event is not readable"),
             }

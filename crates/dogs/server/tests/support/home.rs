@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
-use super::{Answer, Messages, PATIENCE};
+use super::{Answer, Messages, PATIENCE, PUBLIC_URL};
 
 /// The program.
 pub const DOGS: &str = env!("CARGO_BIN_EXE_dogs");
@@ -177,7 +177,8 @@ impl Served {
     /// A request for `target`: a path, or a link that an answer held.
     pub fn request(&self, method: &str, target: &str) -> reqwest::RequestBuilder {
         // The port is chosen after the links are known.
-        let path = target.strip_prefix("http://localhost:0").unwrap_or(target);
+        let path = ["http://localhost:0", PUBLIC_URL].iter().find_map(|root| target.strip_prefix(root));
+        let path = path.unwrap_or(target);
         self.client.request(method.parse().unwrap(), format!("http://{}{path}", self.http))
     }
 

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part of it")]
 
 mod answer;
+pub mod home;
 mod source;
 mod stream;
 

@@ -5,39 +5,38 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
 use kennel_broker::Broker;
 use kennel_broker::nats::{NatsBroker, NatsConfig};
-use kennel_core::{DeadLetters, IdSource as _, SystemClock, UuidV7};
-use kennel_testkit::Backend;
+use kennel_core::{DeadLetters, SystemClock};
+use kennel_testkit::corner::Nats;
 
 use crate::{Home, IN_FLIGHT, TOPIC, moved, place};
 
 /// Streams of one prefix, removed with the value.
 struct NatsHome {
-    url: String,
+    corner: Nats,
     config: NatsConfig,
 }
 
 impl Home for NatsHome {
     fn new() -> Option<Self> {
-        let url = Backend::Nats.address()?;
+        let corner = Nats::find()?;
         let config = NatsConfig {
-            prefix: format!("t{}", UuidV7.next().simple()),
+            prefix: corner.prefix().to_owned(),
             partitions: NonZeroU16::new(4).unwrap(),
             lease: Duration::from_secs(3),
             ack_wait: Duration::from_secs(3),
             ..NatsConfig::default()
         };
-        Some(Self { url, config })
+        Some(Self { corner, config })
     }
 
     fn server(&self) -> SocketAddr {
-        place(&self.url, 4222)
+        place(self.corner.url(), 4222)
     }
 
     async fn open(&self, address: Option<SocketAddr>) -> (Arc<dyn Broker>, Arc<dyn DeadLetters>) {
-        let config = NatsConfig { url: Some(moved(&self.url, address).into()), ..self.config.clone() };
+        let config = NatsConfig { url: Some(moved(self.corner.url(), address).into()), ..self.config.clone() };
         let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
         let broker = NatsBroker::connect(&config, in_flight, Arc::new(SystemClock)).await.unwrap();
         let letters = broker.dead_letters();
@@ -45,28 +44,9 @@ impl Home for NatsHome {
     }
 
     async fn send_rubbish(&self) {
-        let jetstream = async_nats::jetstream::new(async_nats::connect(&self.url).await.unwrap());
+        let jetstream = async_nats::jetstream::new(async_nats::connect(self.corner.url()).await.unwrap());
         let subject = format!("{}.topic.{}.0", self.config.prefix, TOPIC.replace('.', "_"));
         jetstream.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
-    }
-}
-
-impl Drop for NatsHome {
-    fn drop(&mut self) {
-        let (prefix, url) = (self.config.prefix.clone(), self.url.clone());
-        // On a thread of its own: the test's runtime is on its way out, and the next test must not wait for it.
-        let cleaning = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let client = async_nats::connect(url).await.unwrap();
-                let jetstream = async_nats::jetstream::new(client);
-                let names: Vec<String> = jetstream.stream_names().try_collect().await.unwrap();
-                for name in names.iter().filter(|name| name.starts_with(&prefix)) {
-                    jetstream.delete_stream(name).await.ok();
-                }
-            });
-        });
-        cleaning.join().ok();
     }
 }
 

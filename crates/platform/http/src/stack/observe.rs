@@ -11,7 +11,7 @@ use http::header::{
     TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use kennel_telemetry::{UNTRACED, propagation};
+use kennel_telemetry::{UNTRACED, number, propagation};
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -84,7 +84,7 @@ fn span(request: &Request, route: Option<&MatchedPath>, id: &RequestId) -> Span 
 }
 
 fn record(span: &Span, status: StatusCode) {
-    span.record("http.response.status_code", status.as_u16());
+    span.record("http.response.status_code", number(status.as_u16()));
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }

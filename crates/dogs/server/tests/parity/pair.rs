@@ -1,0 +1,171 @@
+//! A store and a broker, with a corner of their own on each server, and the program over them.
+
+use std::fmt;
+
+use kennel_testkit::{Backend, Collector, Upstream};
+
+use crate::home::{Home, Served};
+use crate::support::PUBLIC_URL;
+
+/// A store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, clippy::allow_attributes, reason = "the features say which there are")]
+pub enum Store {
+    Sqlite,
+    Postgres,
+    MySql,
+    ClickHouse,
+}
+
+/// A broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, clippy::allow_attributes, reason = "the features say which there are")]
+pub enum Broker {
+    Memory,
+    Nats,
+    Kafka,
+    RabbitMq,
+}
+
+/// One of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    pub store: Store,
+    pub broker: Broker,
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {}", self.store.name(), self.broker.name())
+    }
+}
+
+impl Store {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::MySql => "mysql",
+            Self::ClickHouse => "clickhouse",
+        }
+    }
+
+    /// Sets an empty database up; `None`, said aloud, when there is no server for it.
+    async fn furnish(self, home: Home) -> Option<(Home, Belongings)> {
+        let home = home.set("STORAGE", self.name());
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => {
+                let database = kennel_testkit::TestDatabase::postgres().await?;
+                Some((home.set("POSTGRES_DSN", &database.dsn()), Box::new(database)))
+            }
+            #[cfg(feature = "mysql")]
+            Self::MySql => {
+                let database = kennel_testkit::TestDatabase::mysql().await?;
+                Some((home.set("MYSQL_DSN", &database.dsn()), Box::new(database)))
+            }
+            #[cfg(feature = "clickhouse")]
+            Self::ClickHouse => {
+                let database = kennel_testkit::TestClickHouse::make()?;
+                Some((home.set("CLICKHOUSE_DSN", &database.dsn()), Box::new(database)))
+            }
+            _ => Some((home, Box::new(()))),
+        }
+    }
+}
+
+impl Broker {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Nats => "nats",
+            Self::Kafka => "kafka",
+            Self::RabbitMq => "rabbitmq",
+        }
+    }
+
+    /// Sets a corner of its own up; `None`, said aloud, when there is no server for it.
+    fn furnish(self, home: Home) -> Option<(Home, Belongings)> {
+        let home = home.set("BROKER", self.name());
+        match self {
+            #[cfg(feature = "nats")]
+            Self::Nats => {
+                let corner = kennel_testkit::corner::Nats::find()?;
+                let home = home.set("NATS_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
+                Some((home, Box::new(corner)))
+            }
+            #[cfg(feature = "kafka")]
+            Self::Kafka => {
+                let corner = kennel_testkit::corner::Kafka::find()?;
+                let home = home.set("KAFKA_BROKERS", corner.brokers()).set("BROKER_PREFIX", corner.prefix());
+                Some((home, Box::new(corner)))
+            }
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq => {
+                let corner = kennel_testkit::corner::Rabbit::find()?.with(&["dogs.events"], &["dogs.thumbnailer"], 8);
+                let home = home.set("RABBITMQ_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
+                Some((home, Box::new(corner)))
+            }
+            _ => Some((home, Box::new(()))),
+        }
+    }
+}
+
+/// What goes away with a value.
+type Belongings = Box<dyn Send>;
+
+/// A place where the program is at home with one pair, and what it talks to.
+pub struct Kennel {
+    pub home: Home,
+    pub pair: Pair,
+    pub collector: Collector,
+    _upstream: Upstream,
+    _belongings: Vec<Belongings>,
+}
+
+impl Pair {
+    /// Furnishes a place for this pair; `None`, said aloud, when a server is missing.
+    ///
+    /// Stores that are servers go with Redis as the cache and S3 for pictures where there are any; SQLite stays embedded.
+    pub async fn furnish(self) -> Option<Kennel> {
+        let (upstream, collector) = (Upstream::new().await, Collector::start().await);
+        let home = Home::with_upstream(&upstream)
+            .set("PUBLIC_URL", PUBLIC_URL)
+            .set("OUTBOX_LEASE", "20s")
+            .set("CACHE_TTL", "10m")
+            .set("BODY_LIMIT", "4KiB")
+            .set("PICTURE_LIMIT", "64KiB")
+            .set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
+            .set("OTEL_BSP_SCHEDULE_DELAY", "20");
+        let (home, database) = self.store.furnish(home).await?;
+        let (home, corner) = self.broker.furnish(home)?;
+        let (home, extras) = if self.store == Store::Sqlite { (home, Vec::new()) } else { beside(home) };
+        let belongings = extras.into_iter().chain([database, corner]).collect();
+        Some(Kennel { home, pair: self, collector, _upstream: upstream, _belongings: belongings })
+    }
+}
+
+impl Kennel {
+    /// Serves everything.
+    pub async fn serve(&self) -> Served {
+        self.home.serve().await
+    }
+}
+
+/// Redis and S3, those of them that there are.
+fn beside(mut home: Home) -> (Home, Vec<Belongings>) {
+    #[allow(unused_mut, clippy::allow_attributes, reason = "the features say what there is")]
+    let mut belongings: Vec<Belongings> = Vec::new();
+    #[cfg(feature = "redis")]
+    if let Some(address) = Backend::Redis.address() {
+        home = home.set("CACHE", "redis").set("REDIS_ADDR", &address).set("REDIS_TIMEOUT", "5s");
+    }
+    #[cfg(feature = "s3")]
+    if let Some(bucket) = kennel_testkit::TestBucket::find() {
+        for (name, value) in bucket.variables() {
+            home = home.set(name, &value);
+        }
+        belongings.push(Box::new(bucket));
+    }
+    (home, belongings)
+}

@@ -1,0 +1,251 @@
+//! The session, step by step.
+
+use kennel_proto::dogs::v1::{
+    CreateDogRequest, DeleteDogRequest, GetDogRequest, ListDogsRequest, Order, UpdateDogRequest,
+};
+use prost_types::FieldMask;
+
+use crate::session::Kept;
+
+/// One thing that a caller does.
+pub struct Step {
+    pub call: Call,
+    /// Under which name what the answer told is kept for later steps.
+    pub keep: Option<&'static str>,
+}
+
+/// A request or a call.
+pub enum Call {
+    Http {
+        method: &'static str,
+        target: &'static str,
+        headers: &'static [(&'static str, &'static str)],
+        body: Body,
+    },
+    Rpc(Rpc),
+    /// Not part of the session: waits until the dog kept under this name has the small copy of its picture.
+    Thumbnail(&'static str),
+}
+
+/// What is sent. `{rex}` stands for the id kept under that name, `{rex.etag}` for its entity tag, `{rex.next}` for the
+/// link to the next page, in targets and headers too.
+pub enum Body {
+    None,
+    Text(&'static str),
+    /// Spaces, more than may be sent.
+    Long(usize),
+    /// A picture, by its seed.
+    Jpeg(&'static str),
+}
+
+/// A call over gRPC, with what makes its message.
+#[derive(Clone, Copy)]
+pub enum Rpc {
+    Create(fn(&Kept) -> CreateDogRequest),
+    Get(fn(&Kept) -> GetDogRequest),
+    List(fn(&Kept) -> ListDogsRequest),
+    Update(fn(&Kept) -> UpdateDogRequest),
+    Delete(fn(&Kept) -> DeleteDogRequest),
+    Breeds,
+    /// Which services the server has, by reflection.
+    Services,
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
+const UNKNOWN: &str = "/api/v1/dogs/0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10";
+
+const fn http(
+    method: &'static str,
+    target: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    body: Body,
+) -> Step {
+    Step { call: Call::Http { method, target, headers, body }, keep: None }
+}
+
+const fn get(target: &'static str) -> Step {
+    http("GET", target, &[], Body::None)
+}
+
+const fn rpc(rpc: Rpc) -> Step {
+    Step { call: Call::Rpc(rpc), keep: None }
+}
+
+const fn thumbnail(of: &'static str) -> Step {
+    Step { call: Call::Thumbnail(of), keep: None }
+}
+
+impl Step {
+    const fn keep(mut self, name: &'static str) -> Self {
+        self.keep = Some(name);
+        self
+    }
+}
+
+/// The parts of the session, each with its heading.
+pub const SESSION: [(&str, &[Step]); 8] = [
+    ("An empty kennel", &[get("/api/v1/dogs"), get("/api/v1/breeds"), rpc(Rpc::Services)]),
+    ("Making dogs", MAKING),
+    ("Reading and changing them", CHANGING),
+    ("Pictures", PICTURES),
+    ("Many at once", IMPORT),
+    ("Lists", LISTS),
+    ("Over gRPC", GRPC),
+    ("Removing them, and what is not there", REMOVING),
+];
+
+const MAKING: &[Step] = &[
+    http(
+        "POST",
+        "/api/v1/dogs",
+        &[JSON, ("idempotency-key", "first")],
+        Body::Text(r#"{"breed":"Husky","name":"Rex","image_url":"https://dogs.example/rex.jpg"}"#),
+    )
+    .keep("rex"),
+    http(
+        "POST",
+        "/api/v1/dogs",
+        &[JSON, ("idempotency-key", "first")],
+        Body::Text(r#"{"breed":"Husky","name":"Rex","image_url":"https://dogs.example/rex.jpg"}"#),
+    ),
+    http("POST", "/api/v1/dogs", &[JSON, ("idempotency-key", "first")], Body::Text(r#"{"breed":"pug"}"#)),
+    http("POST", "/api/v1/dogs", &[JSON], Body::Text(r#"{"breed":"hound/afghan"}"#)).keep("afghan"),
+    http("POST", "/api/v1/dogs", &[JSON], Body::Text("{\"breed\":\"pug\",\"name\":\"K\u{e4}the \u{1f415}\"}")),
+    http("POST", "/api/v1/dogs", &[JSON], Body::Text(r#"{"breed":"husky""#)),
+    http("POST", "/api/v1/dogs", &[JSON], Body::Text(r#"{"breed":"husky","name":" "}"#)),
+    http("POST", "/api/v1/dogs", &[JSON], Body::Text(r#"{"breed":"no dog!","colour":"red"}"#)),
+    http("POST", "/api/v1/dogs", &[("content-type", "text/plain")], Body::Text("husky")),
+    http("POST", "/api/v1/dogs", &[JSON], Body::Long(5_000)),
+    http("POST", "/api/v1/dogs", &[JSON, ("idempotency-key", "two words")], Body::Text(r#"{"breed":"husky"}"#)),
+];
+
+const CHANGING: &[Step] = &[
+    get("/api/v1/dogs/{rex}"),
+    get("/api/v1/dogs/{rex}"),
+    http("GET", "/api/v1/dogs/{rex}", &[("if-none-match", "{rex.etag}")], Body::None),
+    http("PATCH", "/api/v1/dogs/{rex}", &[JSON, ("if-match", "\"7\"")], Body::Text(r#"{"name":"Balto"}"#)),
+    http("PATCH", "/api/v1/dogs/{rex}", &[JSON, ("if-match", "{rex.etag}")], Body::Text(r#"{"name":"Balto"}"#))
+        .keep("rex"),
+    get("/api/v1/dogs/{rex}"),
+    http("PATCH", "/api/v1/dogs/{rex}", &[JSON], Body::Text(r#"{"name":null,"image_url":null}"#)),
+    http("PATCH", "/api/v1/dogs/{rex}", &[JSON], Body::Text(r#"{"name":""}"#)),
+    http("PATCH", "/api/v1/dogs/{rex}", &[JSON], Body::Text("{}")),
+    get("/api/v1/dogs/{rex}").keep("rex"),
+];
+
+const PICTURES: &[Step] = &[
+    get("/api/v1/dogs/{rex}/photo"),
+    http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/jpeg")], Body::Jpeg("rex")),
+    thumbnail("rex"),
+    get("/api/v1/dogs/{rex}").keep("rex"),
+    get("/api/v1/dogs/{rex}/photo").keep("photo"),
+    http("GET", "/api/v1/dogs/{rex}/photo", &[("if-none-match", "{photo.etag}")], Body::None),
+    http("GET", "/api/v1/dogs/{rex}/photo", &[("range", "bytes=2-9")], Body::None),
+    http("GET", "/api/v1/dogs/{rex}/photo", &[("range", "bytes=9999999-")], Body::None),
+    get("/api/v1/dogs/{rex}/photo?variant=thumbnail"),
+    http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/png")], Body::Text("no picture")),
+    http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/jpeg")], Body::Long(70_000)),
+    get("/api/v1/dogs/husky/image").keep("fetched"),
+    thumbnail("fetched"),
+    get("/api/v1/dogs/{fetched}"),
+    get("/api/v1/dogs/{fetched}/photo"),
+    get("/api/v1/dogs/unicorn/image"),
+];
+
+const IMPORT: &[Step] = &[
+    http(
+        "POST",
+        "/api/v1/dogs/import",
+        &[LINES, ("idempotency-key", "batch")],
+        Body::Text(
+            "{\"breed\":\"boxer\",\"name\":\"A\"}\n{\"breed\":\"boxer\",\"name\":\"\\u0007\"}\nnot json\n{\"breed\":\"boxer\",\"name\":\"B\"}\n",
+        ),
+    ),
+    http(
+        "POST",
+        "/api/v1/dogs/import",
+        &[LINES, ("idempotency-key", "batch")],
+        Body::Text(
+            "{\"breed\":\"boxer\",\"name\":\"A\"}\n{\"breed\":\"boxer\",\"name\":\"\\u0007\"}\nnot json\n{\"breed\":\"boxer\",\"name\":\"B\"}\n",
+        ),
+    ),
+    http("POST", "/api/v1/dogs/import", &[JSON], Body::Text("{}")),
+    get("/api/v1/dogs?breed=boxer&order=asc"),
+];
+
+const LISTS: &[Step] = &[
+    get("/api/v1/dogs?limit=2").keep("page"),
+    get("{page.next}").keep("page"),
+    get("{page.next}").keep("page"),
+    get("{page.next}"),
+    get("/api/v1/dogs?breed=husky&order=asc"),
+    get("/api/v1/dogs?breed=unicorn"),
+    get("/api/v1/dogs?limit=0"),
+    get("/api/v1/dogs?cursor=nonsense"),
+    get("/api/v1/dogs?order=sideways"),
+    get("/api/v1/dogs?colour=red"),
+    get("/api/v1/breeds"),
+];
+
+const GRPC: &[Step] = &[
+    rpc(Rpc::Create(|_| CreateDogRequest {
+        breed: "Hound/Afghan".to_owned(),
+        name: Some("Laika".to_owned()),
+        idempotency_key: "over-grpc".to_owned(),
+        ..Default::default()
+    }))
+    .keep("laika"),
+    rpc(Rpc::Create(|_| CreateDogRequest {
+        breed: "Hound/Afghan".to_owned(),
+        name: Some("Laika".to_owned()),
+        idempotency_key: "over-grpc".to_owned(),
+        ..Default::default()
+    })),
+    rpc(Rpc::Create(|_| CreateDogRequest {
+        breed: "pug".to_owned(),
+        idempotency_key: "over-grpc".to_owned(),
+        ..Default::default()
+    })),
+    rpc(Rpc::Create(|_| CreateDogRequest { name: Some("nobody".to_owned()), ..Default::default() })),
+    rpc(Rpc::Get(|kept| GetDogRequest { id: kept.of("laika") })),
+    rpc(Rpc::Get(|_| GetDogRequest { id: "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10".to_owned() })),
+    rpc(Rpc::Get(|_| GetDogRequest { id: "nobody".to_owned() })),
+    rpc(Rpc::Update(|kept| UpdateDogRequest {
+        id: kept.of("laika"),
+        name: Some("Belka".to_owned()),
+        expected_revision: Some(1),
+        ..Default::default()
+    })),
+    rpc(Rpc::Update(|kept| UpdateDogRequest {
+        id: kept.of("laika"),
+        name: Some("Strelka".to_owned()),
+        expected_revision: Some(1),
+        ..Default::default()
+    })),
+    rpc(Rpc::Update(|kept| UpdateDogRequest {
+        id: kept.of("laika"),
+        update_mask: Some(FieldMask { paths: vec!["colour".to_owned()] }),
+        ..Default::default()
+    })),
+    rpc(Rpc::List(|_| ListDogsRequest { page_size: 2, order: Order::Ascending.into(), ..Default::default() })),
+    rpc(Rpc::List(|_| ListDogsRequest { breed: "hound-afghan".to_owned(), ..Default::default() })),
+    rpc(Rpc::List(|_| ListDogsRequest { page_token: "nonsense".to_owned(), ..Default::default() })),
+    rpc(Rpc::Breeds),
+    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: Some(7) })),
+    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: Some(2) })),
+    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: None })),
+];
+
+const REMOVING: &[Step] = &[
+    http("DELETE", "/api/v1/dogs/{afghan}", &[("if-match", "\"7\"")], Body::None),
+    http("DELETE", "/api/v1/dogs/{afghan}", &[("if-match", "{afghan.etag}")], Body::None),
+    http("DELETE", "/api/v1/dogs/{afghan}", &[], Body::None),
+    get("/api/v1/dogs/{afghan}"),
+    http("PATCH", "/api/v1/dogs/{afghan}", &[JSON], Body::Text(r#"{"name":"late"}"#)),
+    get(UNKNOWN),
+    get("/api/v1/dogs/nobody"),
+    get("/api/v1/cats"),
+    http("DELETE", "/api/v1/breeds", &[], Body::None),
+    http("HEAD", "/api/v1/dogs/husky/image", &[], Body::None),
+];

@@ -1,0 +1,80 @@
+//! One dog from the request to the small copy of its picture, and to everyone who listens.
+
+use image::load_from_memory;
+use kennel_proto::dogs::v1::{WatchDogsRequest, WatchDogsResponse};
+use serde_json::{Value, json};
+use tonic::Streaming;
+
+use crate::home::{Served, eventually};
+use crate::pair::{Broker, Kennel, Pair};
+use crate::support::{Answer, Messages};
+
+pub async fn check(pair: Pair) {
+    let Some(kennel) = pair.furnish().await else { return };
+    let served = kennel.serve().await;
+    let mut ears = Ears::open(&served).await;
+
+    let fetched = served.get("/api/v1/dogs/hound/afghan/image").await.expect(200).json();
+    let id = fetched["id"].as_str().unwrap();
+    for event in ["dogs.created", "dogs.image_stored", "dogs.thumbnail_stored"] {
+        ears.hear(event, id).await;
+    }
+    let path = format!("/api/v1/dogs/{id}");
+    let dog = served.get(&path).await.expect(200).json();
+    let small = served.get(dog["thumbnail_url"].as_str().unwrap()).await.expect(200);
+    load_from_memory(&small.body).unwrap();
+
+    let name = rename_elsewhere(&kennel, &served, &path).await;
+    ears.hear("dogs.updated", id).await;
+    // The cache keeps a dog for longer than anyone waits here: only the event makes it ask the store again.
+    eventually("the change is seen through the cache", async || {
+        (served.get(&path).await.expect(200).json()["name"] == name).then_some(())
+    })
+    .await;
+
+    let gone = Answer::to(served.request("DELETE", &path)).await;
+    assert_eq!(gone.status, 204);
+    ears.hear("dogs.deleted", id).await;
+    served.get(&path).await.expect(404);
+    served.stop().await;
+}
+
+/// Changes the dog in another process, where the broker reaches from one to the other; the name that it has then.
+async fn rename_elsewhere(kennel: &Kennel, served: &Served, path: &str) -> Value {
+    let hits = r#"cache_requests_total{cache="dogs.by_id",outcome="hit",tier=""#;
+    served.get(path).await.expect(200);
+    served.get(path).await.expect(200);
+    let text = served.metrics().await;
+    let hit = |line: &str| line.starts_with(hits) && !line.ends_with(" 0");
+    assert!(text.lines().any(hit), "the dog is in the cache:\n{text}");
+
+    let other = if kennel.pair.broker == Broker::Memory { None } else { Some(kennel.home.serve_without_relay().await) };
+    let name = json!("Laika");
+    let patch = other.as_ref().unwrap_or(served).request("PATCH", path).json(&json!({ "name": &name }));
+    assert_eq!(Answer::to(patch).await.expect(200).json()["revision"], 2);
+    if let Some(other) = other {
+        other.stop().await;
+    }
+    name
+}
+
+/// Who listens over HTTP and over gRPC.
+struct Ears {
+    events: Messages,
+    watched: Streaming<WatchDogsResponse>,
+}
+
+impl Ears {
+    async fn open(served: &Served) -> Self {
+        let watched = served.rpc().watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
+        Self { events: served.events(None).await, watched }
+    }
+
+    /// The next event is this one, and both hear of it.
+    async fn hear(&mut self, event: &str, subject: &str) {
+        let message = self.events.expect(event).await;
+        assert_eq!(message.data["subject"], subject);
+        let watched = self.watched.message().await.unwrap().unwrap();
+        assert_eq!((watched.id, watched.r#type.as_str(), watched.subject.as_str()), (message.id, event, subject));
+    }
+}

@@ -1,0 +1,29 @@
+//! The span of dealing with one delivery, in the words of OpenTelemetry's conventions for messaging.
+
+use kennel_core::Event;
+use kennel_telemetry::{number, propagation};
+use tracing::Span;
+use tracing::field::Empty;
+
+/// A span for what `group` does with an event that the broker `system` has delivered for the `attempt`-th time: a child
+/// of the span that sent the event.
+pub fn process(system: &'static str, group: &'static str, event: &Event, attempt: u32) -> Span {
+    let span = tracing::info_span!(
+        "consumer.process",
+        otel.name = format_args!("process {}", event.topic),
+        otel.kind = "consumer",
+        otel.status_code = Empty,
+        messaging.system = system,
+        messaging.operation.name = "process",
+        messaging.operation.r#type = "process",
+        messaging.destination.name = event.topic,
+        messaging.consumer.group.name = group,
+        messaging.message.id = %event.id,
+        messaging.delivery.attempt = number(attempt),
+        event.name = event.name,
+    );
+    if let Some(trace) = &event.trace {
+        propagation::set_parent(&span, trace);
+    }
+    span
+}

@@ -1,0 +1,167 @@
+//! Spans and metrics on the ports that every database serves; the same on each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kennel_core::outbox::{Backlog, History};
+use kennel_core::{DeadLetter, DeadLetterSink, DeadLetters, Event, Inbox, Outbox, Receipt, RepoError, Timestamp};
+use kennel_telemetry::number;
+use uuid::Uuid;
+
+use crate::DatabaseMetrics;
+
+/// A port that tells how its calls go.
+///
+/// Calls have metrics whoever makes them, and spans only inside another span: what a process asks every second on its
+/// own account would otherwise fill the traces.
+#[derive(Clone)]
+pub struct Metered<P: ?Sized> {
+    inner: Arc<P>,
+    metrics: DatabaseMetrics,
+}
+
+impl<P: ?Sized> Metered<P> {
+    /// Tells of `inner`.
+    pub const fn new(inner: Arc<P>, metrics: DatabaseMetrics) -> Self {
+        Self { inner, metrics }
+    }
+}
+
+/// Runs a call of `$self.inner` as `<collection>.<operation>`, with further fields for its span.
+macro_rules! tell {
+    ($self:ident, $collection:literal, $operation:literal, $call:expr $(, $($field:tt)+)?) => {{
+        let span = if tracing::Span::current().is_none() {
+            tracing::Span::none()
+        } else {
+            $crate::database_span!($self.metrics.system(), $collection, $operation, $collection $(, $($field)+)?)
+        };
+        $self.metrics.tell(concat!($collection, ".", $operation), span, $call).await
+    }};
+}
+
+#[async_trait]
+impl Outbox for Metered<dyn Outbox> {
+    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+        tell!(self, "outbox", "lease", self.inner.lease(holder, now, ttl))
+    }
+
+    async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
+        tell!(self, "outbox", "release", self.inner.release(holder))
+    }
+
+    async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
+        tell!(self, "outbox", "pending", self.inner.pending(limit))
+    }
+
+    async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
+        let call = self.inner.mark_published(ids, now);
+        tell!(self, "outbox", "mark_published", call, db.operation.batch.size = number(ids.len()))
+    }
+
+    async fn backlog(&self) -> Result<Backlog, RepoError> {
+        tell!(self, "outbox", "backlog", self.inner.backlog())
+    }
+
+    async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
+        tell!(self, "outbox", "history", self.inner.history(after, limit))
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+        tell!(self, "outbox", "purge", self.inner.purge(before))
+    }
+
+    async fn wait(&self, timeout: Duration) {
+        self.inner.wait(timeout).await;
+    }
+}
+
+#[async_trait]
+impl Inbox for Metered<dyn Inbox> {
+    async fn seen(&self, group: &str, event: Uuid) -> Result<bool, RepoError> {
+        tell!(self, "inbox", "seen", self.inner.seen(group, event), event.id = %event)
+    }
+
+    async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
+        tell!(self, "inbox", "record", self.inner.record(receipt), event.id = %receipt.event)
+    }
+}
+
+#[async_trait]
+impl DeadLetterSink for Metered<dyn DeadLetterSink> {
+    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+        tell!(self, "dead_letters", "bury", self.inner.bury(letter), event.id = %letter.event.id)
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Metered<dyn DeadLetters> {
+    async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError> {
+        tell!(self, "dead_letters", "list", self.inner.list(after, limit))
+    }
+
+    async fn find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
+        tell!(self, "dead_letters", "find", self.inner.find(event), event.id = %event)
+    }
+
+    async fn replay(&self, event: Uuid, now: Timestamp) -> Result<bool, RepoError> {
+        tell!(self, "dead_letters", "replay", self.inner.replay(event, now), event.id = %event)
+    }
+
+    async fn discard(&self, event: Uuid) -> Result<bool, RepoError> {
+        tell!(self, "dead_letters", "discard", self.inner.discard(event), event.id = %event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{Registry, TextEncoder};
+    use tracing::Instrument as _;
+
+    use super::*;
+    use crate::metrics::tests::Still;
+
+    /// Knows every event, and takes no receipt.
+    struct Full;
+
+    #[async_trait]
+    impl Inbox for Full {
+        async fn seen(&self, _: &str, _: Uuid) -> Result<bool, RepoError> {
+            Ok(true)
+        }
+
+        async fn record(&self, _: &Receipt) -> Result<bool, RepoError> {
+            Err(RepoError::Unavailable("no disk".into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_have_metrics_always_and_spans_inside_others() {
+        let (_subscriber, spans) = kennel_testkit::spans::record();
+        let registry = Registry::new();
+        let metrics = DatabaseMetrics::register(&registry, Arc::new(Still)).unwrap();
+        let inbox: Metered<dyn Inbox> = Metered::new(Arc::new(Full), metrics);
+        assert!(inbox.seen("g", Uuid::nil()).await.unwrap());
+        assert_eq!(spans.get_finished_spans().unwrap().len(), 0, "nothing asked for it");
+
+        let at = Timestamp::from_millis(0).unwrap();
+        let receipt = Receipt { group: "g".to_owned(), event: Uuid::nil(), at };
+        inbox.record(&receipt).instrument(tracing::info_span!("work")).await.unwrap_err();
+        let spans = spans.get_finished_spans().unwrap();
+        let [call, work] = spans.as_slice() else { panic!("{spans:?}") };
+        assert_eq!((call.name.as_ref(), call.parent_span_id), ("db.inbox.record", work.span_context.span_id()));
+        let told: Vec<_> = call.attributes.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
+        for pair in
+            ["db.system.name=still", "db.collection.name=inbox", "db.operation.name=record", "error.type=unavailable"]
+        {
+            assert!(told.iter().any(|found| found == pair), "{pair} in {told:?}");
+        }
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            r#"database_query_duration_seconds_count{backend="still",operation="inbox.seen",outcome="ok"} 1"#,
+            r#"database_query_duration_seconds_count{backend="still",operation="inbox.record",outcome="error"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A corner of a NATS server.
+
+use futures_util::TryStreamExt as _;
+
+use super::{clear, prefix};
+use crate::Backend;
+
+/// Streams with a prefix of their own.
+pub struct Nats {
+    url: String,
+    prefix: String,
+}
+
+impl Nats {
+    /// One on the server of `TEST_NATS_URL`; `None` when there is no such server.
+    pub fn find() -> Option<Self> {
+        Some(Self { url: Backend::Nats.address()?, prefix: prefix() })
+    }
+
+    /// Where the server is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What names begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    async fn remove(&self) -> Result<(), String> {
+        let client = async_nats::connect(&self.url).await.map_err(|error| error.to_string())?;
+        let jetstream = async_nats::jetstream::new(client);
+        let names: Vec<String> = jetstream.stream_names().try_collect().await.map_err(|error| error.to_string())?;
+        for name in names.iter().filter(|name| name.starts_with(&self.prefix)) {
+            jetstream.delete_stream(name).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        clear(&self.prefix, self.remove());
+    }
+}
