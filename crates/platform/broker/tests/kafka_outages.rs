@@ -5,8 +5,6 @@
 mod kafka;
 #[path = "servers/kafka_events.rs"]
 mod kafka_events;
-#[path = "servers/kafka_relay.rs"]
-mod kafka_relay;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -18,16 +16,16 @@ use kennel_broker::kafka::{KafkaBroker, KafkaConfig};
 use kennel_core::broker::BrokerError;
 use kennel_core::{Group, Publisher as _, Subscriber as _, SystemClock};
 use kennel_testkit::Mode;
+use kennel_testkit::fault::kafka::KafkaProxy;
 use kennel_testkit::conformance::broker::Letters as _;
 
 use self::kafka::{Cluster, IN_FLIGHT, Shown};
 use self::kafka_events::{PATIENCE, event, eventually, join, next, nothing_more, number, settle};
-use self::kafka_relay::Relay;
 
-/// A cluster, a relay in front of it, and a broker behind the relay.
-async fn behind_relay() -> Option<(Cluster, Relay, KafkaBroker)> {
+/// A cluster, a proxy in front of it, and a broker behind the proxy.
+async fn behind_relay() -> Option<(Cluster, KafkaProxy, KafkaBroker)> {
     let mut cluster = Cluster::find()?;
-    let relay = Relay::new(&cluster.brokers).await;
+    let relay = KafkaProxy::new(&cluster.brokers).await;
     let mut config = cluster.config();
     config.brokers.clone_from(&relay.brokers);
     config.tuning.publish_timeout_ms = 1_500;
