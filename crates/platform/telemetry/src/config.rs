@@ -43,6 +43,8 @@ pub struct TelemetryConfig {
     pub otlp_endpoint: Option<String>,
     /// Share of new traces that are sent, from 0 to 1. A caller's own decision is kept.
     pub sample_ratio: f64,
+    /// How many new traces are sent each second at most, of those that `sample_ratio` picks. 0 is no limit.
+    pub trace_limit: u32,
 }
 
 impl Default for TelemetryConfig {
@@ -55,6 +57,7 @@ impl Default for TelemetryConfig {
             log_target: LogTarget::default(),
             otlp_endpoint: None,
             sample_ratio: 1.0,
+            trace_limit: 1_000,
         }
     }
 }

@@ -7,10 +7,9 @@ use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::format::JsonLines;
+use crate::format::{JsonLines, Members};
 use crate::guard::is_ours;
 
 /// The layer that sends log lines through `loggers`.
@@ -19,7 +18,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     tracing_subscriber::fmt::layer()
-        .fmt_fields(JsonFields::new())
+        .fmt_fields(Members)
         .event_format(JsonLines)
         .with_ansi(false)
         .with_writer(Outgoing(loggers.logger("kennel")))

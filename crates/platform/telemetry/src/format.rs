@@ -6,8 +6,10 @@ use std::fmt;
 use opentelemetry::trace::TraceContextExt as _;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -15,16 +17,11 @@ use tracing_subscriber::registry::LookupSpan;
 /// One JSON object a line. Fields of an event win over those of its spans, inner spans over outer ones.
 pub(crate) struct JsonLines;
 
-impl<S> FormatEvent<S, JsonFields> for JsonLines
+impl<S> FormatEvent<S, Members> for JsonLines
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn format_event(
-        &self,
-        ctx: &FmtContext<'_, S, JsonFields>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, ctx: &FmtContext<'_, S, Members>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = Map::new();
         line.insert("timestamp".to_owned(), now()?.into());
         line.insert("level".to_owned(), event.metadata().level().as_str().to_ascii_lowercase().into());
@@ -34,7 +31,7 @@ where
             line.insert("span_id".to_owned(), span_id.into());
         }
         for span in ctx.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
-            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
+            if let Some(fields) = span.extensions().get::<FormattedFields<Members>>() {
                 add_span_fields(&mut line, &fields.fields);
             }
         }
@@ -86,13 +83,76 @@ fn trace_ids() -> Option<(String, String)> {
     })
 }
 
-fn add_span_fields(line: &mut Map<String, Value>, fields: &str) {
-    let Ok(fields) = serde_json::from_str::<Map<String, Value>>(fields) else {
-        return;
-    };
-    let ours = fields.into_iter().filter(|(name, _)| !name.starts_with("otel."));
-    for (name, value) in ours {
-        line.insert(name, value);
+fn add_span_fields(line: &mut Map<String, Value>, members: &str) {
+    let object = format!("{{{}}}", members.trim_end_matches(','));
+    if let Ok(fields) = serde_json::from_str::<Map<String, Value>>(&object) {
+        line.extend(fields);
+    }
+}
+
+/// Fields of a span as the members of a JSON object, each with a comma behind it, so that later ones only have to be put
+/// behind the earlier. Every span pays for them, and few see a line.
+pub(crate) struct Members;
+
+impl<'writer> FormatFields<'writer> for Members {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = MemberVisitor { writer, result: Ok(()) };
+        fields.record(&mut visitor);
+        visitor.result
+    }
+
+    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+struct MemberVisitor<'writer> {
+    writer: Writer<'writer>,
+    result: fmt::Result,
+}
+
+impl MemberVisitor<'_> {
+    /// Writes a member whose value is JSON already.
+    fn member(&mut self, field: &Field, json: impl fmt::Display) {
+        // `otel.*` is said to the tracer, not to readers of lines.
+        if !field.name().starts_with("otel.") {
+            let name = field.name().strip_prefix("r#").unwrap_or(field.name());
+            self.result = self.result.and_then(|()| write!(self.writer, "\"{name}\":{json},"));
+        }
+    }
+
+    fn text(&mut self, field: &Field, text: &str) {
+        if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+            self.member(field, format_args!("\"{text}\""));
+        } else {
+            self.member(field, Value::from(text));
+        }
+    }
+}
+
+impl Visit for MemberVisitor<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.member(field, Value::from(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.member(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.member(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.member(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.text(field, &format!("{value:?}"));
     }
 }
 
@@ -215,6 +275,19 @@ mod tests {
         assert_eq!(line["span_id"].as_str().unwrap().len(), 16);
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{text}");
         assert!(!line.contains_key("otel.kind"));
+    }
+
+    #[test]
+    fn a_span_field_keeps_its_kind_and_its_last_value_whatever_it_holds() {
+        let text = logged(LogFormat::Json, || {
+            let span =
+                tracing::info_span!("work", status = 1, ok = true, ratio = 0.5, breed = "hus\"ky\\\n", note = ?"a\"b");
+            span.record("status", 204);
+            span.in_scope(|| tracing::info!("done"));
+        });
+        let line: Map<String, Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!((&line["status"], &line["ok"], &line["ratio"]), (&204.into(), &true.into(), &0.5.into()));
+        assert_eq!((line["breed"].as_str(), line["note"].as_str()), (Some("hus\"ky\\\n"), Some(r#""a\"b""#)));
     }
 
     #[test]

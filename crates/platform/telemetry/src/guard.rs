@@ -13,7 +13,6 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
-use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -21,8 +20,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogFormat, LogTarget, TelemetryConfig};
-use crate::export;
-use crate::format::{JsonLines, PrettyLines};
+use crate::format::{JsonLines, Members, PrettyLines};
+use crate::{export, sampling};
 
 /// How long the last spans and lines may take to reach the collector.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
@@ -94,7 +93,7 @@ fn tracers(config: &TelemetryConfig) -> Result<SdkTracerProvider, InitError> {
         return Ok(builder.with_sampler(sampler).build());
     };
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
+    let sampler = sampling::sampler(config.sample_ratio, config.trace_limit);
     Ok(builder.with_sampler(sampler).with_batch_exporter(exporter).build())
 }
 
@@ -148,7 +147,7 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
     match format {
-        LogFormat::Json => layer.fmt_fields(JsonFields::new()).event_format(JsonLines).with_ansi(false).boxed(),
+        LogFormat::Json => layer.fmt_fields(Members).event_format(JsonLines).with_ansi(false).boxed(),
         LogFormat::Pretty => layer.event_format(PrettyLines).boxed(),
     }
 }

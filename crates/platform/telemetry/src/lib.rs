@@ -8,6 +8,7 @@ mod format;
 mod guard;
 pub mod metrics;
 pub mod propagation;
+mod sampling;
 
 pub use config::{LogFormat, LogTarget, TelemetryConfig};
 pub use guard::{InitError, Telemetry, UNTRACED, init};

@@ -148,6 +148,8 @@ pub struct TelemetrySettings {
     pub otel_service_name: String,
     /// Share of new traces that are sent, from 0 to 1; a caller's own decision is kept.
     pub otel_traces_sampler_arg: f64,
+    /// How many new traces are sent each second at most; past it none has holes, but not all are sent. 0 is no limit.
+    pub trace_limit: u32,
 }
 
 impl Default for TelemetrySettings {
@@ -158,6 +160,7 @@ impl Default for TelemetrySettings {
             otel_exporter_otlp_endpoint: None,
             otel_service_name: "dogs".to_owned(),
             otel_traces_sampler_arg: 1.0,
+            trace_limit: 1_000,
         }
     }
 }
@@ -191,6 +194,7 @@ impl TelemetrySettings {
             log_target: target,
             otlp_endpoint: self.otel_exporter_otlp_endpoint.clone(),
             sample_ratio: self.otel_traces_sampler_arg,
+            trace_limit: self.trace_limit,
         }
     }
 }
