@@ -40,11 +40,12 @@ use async_nats::connection::State;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::{Config as StreamConfig, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use kennel_core::broker::BrokerError;
 use kennel_core::{BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
+use percent_encoding::percent_decode_str;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -102,7 +103,7 @@ impl NatsBroker {
     ) -> Result<Self, ConnectError> {
         config.check()?;
         let servers = config.servers()?;
-        let options = ConnectOptions::new()
+        let options = login(&servers)
             .name("kennel")
             .retry_on_initial_connect()
             .reconnect_delay_callback(backoff)
@@ -128,6 +129,17 @@ impl NatsBroker {
     /// The dead letters of the groups of this prefix.
     pub fn dead_letters(&self) -> NatsDeadLetters {
         NatsDeadLetters::new(Arc::clone(&self.0))
+    }
+}
+
+/// Options with the user and the password that a URL holds, which the client itself leaves where they are.
+fn login(servers: &[ServerAddr]) -> ConnectOptions {
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let named = servers.iter().find_map(|server| Some((server.username()?, server.password())));
+    match named {
+        Some((user, Some(password))) => ConnectOptions::with_user_and_password(plain(user), plain(password)),
+        Some((token, None)) => ConnectOptions::with_token(plain(token)),
+        None => ConnectOptions::new(),
     }
 }
 
