@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use kennel_testkit::Backend;
 
 use crate::model::{Dependency, File};
-use crate::rules::{is_pinned, problems};
+use crate::rules::{PORTS, is_pinned, problems};
 
 const STORES: [&str; 3] = ["postgres", "mysql", "clickhouse"];
 const BROKERS: [&str; 3] = ["nats", "kafka", "rabbitmq"];
@@ -149,6 +149,16 @@ fn the_tests_have_every_server_and_are_told_where() {
         assert!(required.split(',').any(|name| name == backend.name()), "{required}");
     }
     assert_eq!(servers.services.len(), backends.count());
+}
+
+#[test]
+fn the_page_for_operators_has_every_port() {
+    let page = text("docs/operations.md");
+    let rows = page.split("| port | what |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table of ports");
+    let told: BTreeSet<u16> =
+        rows.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+    let published: BTreeSet<u16> = PORTS.iter().flat_map(|(_, ports)| *ports).map(|(host, _)| *host).collect();
+    assert_eq!(told, published);
 }
 
 #[test]
