@@ -1,0 +1,134 @@
+//! Callers that cost little themselves: a thread and a connection each, and the same bytes again and again.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many there are at once.
+pub(crate) const CALLERS: usize = 16;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    /// One dog, from the cache: the least that the service does for a request.
+    Read,
+    /// Twenty dogs, from the database.
+    List,
+    /// A new dog, with its events.
+    Create,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured {
+    pub(crate) requests: u64,
+    pub(crate) took: Duration,
+    /// Processor time of the service.
+    pub(crate) cpu: Duration,
+}
+
+impl Measured {
+    /// Requests for each second.
+    #[expect(clippy::cast_precision_loss, reason = "a count of requests is small")]
+    pub(crate) fn rate(&self) -> f64 {
+        self.requests as f64 / self.took.as_secs_f64()
+    }
+
+    /// Microseconds of processor time for each request.
+    pub(crate) fn cpu_micros(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / (self.rate() * self.took.as_secs_f64())
+    }
+}
+
+impl Work {
+    pub(crate) const ALL: [Self; 3] = [Self::Read, Self::List, Self::Create];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read a dog",
+            Self::List => "list 20 dogs",
+            Self::Create => "create a dog",
+        }
+    }
+
+    /// The bytes to send.
+    pub(crate) fn request(self, dog: &str) -> Vec<u8> {
+        match self {
+            Self::Read => get(&format!("/{dog}")),
+            Self::List => get("?limit=20"),
+            Self::Create => post(),
+        }
+    }
+}
+
+fn get(path: &str) -> Vec<u8> {
+    format!("GET /api/v1/dogs{path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+}
+
+fn post() -> Vec<u8> {
+    let dog = r#"{"breed":"husky"}"#;
+    let length = dog.len();
+    let head = "POST /api/v1/dogs HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json";
+    format!("{head}\r\ncontent-length: {length}\r\n\r\n{dog}").into_bytes()
+}
+
+/// Makes a dog, and says its id.
+pub(crate) fn create(service: SocketAddr) -> String {
+    let answer = Caller::new(service).ask(&post());
+    let text = String::from_utf8(answer).expect("an answer is text");
+    let (_, rest) = text.split_once(r#""id":""#).expect("a dog has an id");
+    rest.split('"').next().expect("there is a first").to_owned()
+}
+
+/// Sends `request` for so `long`, from every caller, and counts the answers.
+pub(crate) fn run(service: SocketAddr, request: &[u8], long: Duration) -> u64 {
+    let until = Instant::now() + long;
+    let caller = || {
+        let mut caller = Caller::new(service);
+        let mut answers = 0;
+        while Instant::now() < until {
+            caller.ask(request);
+            answers += 1;
+        }
+        answers
+    };
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(caller)).collect();
+        callers.into_iter().map(|caller| caller.join().expect("a caller ends well")).sum()
+    })
+}
+
+struct Caller(BufReader<TcpStream>);
+
+impl Caller {
+    fn new(service: SocketAddr) -> Self {
+        let stream = TcpStream::connect(service).expect("the service listens");
+        stream.set_nodelay(true).expect("the connection is there");
+        Self(BufReader::new(stream))
+    }
+
+    /// The body of the answer, which has to be a good one.
+    fn ask(&mut self, request: &[u8]) -> Vec<u8> {
+        self.0.get_mut().write_all(request).expect("the service takes the request");
+        let mut line = self.line();
+        assert!(line.starts_with("HTTP/1.1 20"), "{line}");
+        let mut length = 0;
+        while !line.is_empty() {
+            line = self.line();
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.parse().expect("a length is a number");
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).expect("the body is whole");
+        body
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("the service answers");
+        line.truncate(line.trim_end().len());
+        line
+    }
+}

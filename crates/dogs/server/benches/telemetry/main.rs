@@ -1,0 +1,87 @@
+//! What telemetry costs, as a ratio within one run: the same program with it and without, in turns, on loopback.
+//!
+//! `cargo bench -p dogs --bench telemetry`. Without: no lines, no traces sent. With: lines as JSON, and traces and lines
+//! sent to a collector in this process. Metrics are counted in both: there is no switch for them.
+//!
+//! `ROUNDS=12` for more than the default 6, `ROUND_SECONDS=5` for longer ones than 2 s, `TRACE_LIMIT=0` to send every trace,
+//! however many there are, `DOGS_BINARY=path` for another build.
+
+mod load;
+mod subject;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kennel_testkit::Collector;
+use kennel_testkit::otlp::Span;
+use load::{Measured, Work};
+use subject::Subject;
+
+/// `with` and `without`, measured in one round.
+struct Round {
+    without: Measured,
+    with: Measured,
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let binary = std::env::var_os("DOGS_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_dogs").into(), PathBuf::from);
+    let (rounds, seconds) = (setting("ROUNDS", 6), setting("ROUND_SECONDS", 2));
+    let collector = Collector::start().await;
+    let without = Subject::start(&binary, None).await;
+    let with = Subject::start(&binary, Some(&collector.endpoint())).await;
+    println!("{} rounds of {seconds} s, {} callers\n", rounds, load::CALLERS);
+    println!(
+        "{:<14} {:>22} {:>22} {:>26}",
+        "", "without, per s (CPU us)", "with, per s (CPU us)", "throughput kept (of CPU)"
+    );
+    let mut asked = 0;
+    for work in Work::ALL {
+        let mut seen = Vec::new();
+        for turn in 0..rounds {
+            seen.push(round(work, turn % 2 == 0, [&without, &with], Duration::from_secs(seconds)).await);
+        }
+        asked += seen.iter().map(|round| round.with.requests).sum::<u64>();
+        row(work, &seen);
+    }
+    with.stop().await;
+    without.stop().await;
+    let (traced, spans) =
+        collector.until("spans", |spans| Some((spans.iter().filter(is_request).count(), spans.len()))).await;
+    println!("\n{asked} requests with telemetry, {traced} of them traced, by {spans} spans");
+}
+
+/// Both, one after the other; which comes first changes from round to round.
+async fn round(work: Work, with_first: bool, [without, with]: [&Subject; 2], long: Duration) -> Round {
+    if with_first {
+        let with = with.measure(work, long).await;
+        Round { without: without.measure(work, long).await, with }
+    } else {
+        let without = without.measure(work, long).await;
+        Round { without, with: with.measure(work, long).await }
+    }
+}
+
+/// Whether it is the span by which the service answered a request.
+fn is_request(span: &&Span) -> bool {
+    span.parent_span_id.is_empty() && span.attributes.iter().any(|pair| pair.key == "http.route")
+}
+
+fn row(work: Work, rounds: &[Round]) {
+    let of = |pick: fn(&Round) -> f64| median(rounds.iter().map(pick).collect());
+    let without = format!("{:.0} ({:.1})", of(|round| round.without.rate()), of(|round| round.without.cpu_micros()));
+    let with = format!("{:.0} ({:.1})", of(|round| round.with.rate()), of(|round| round.with.cpu_micros()));
+    let kept = of(|round| round.with.rate() / round.without.rate());
+    let of_cpu = of(|round| round.without.cpu_micros() / round.with.cpu_micros());
+    println!("{:<14} {without:>22} {with:>22} {:>26}", work.name(), format!("{kept:.3} ({of_cpu:.3})"));
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 0 { f64::midpoint(values[middle - 1], values[middle]) } else { values[middle] }
+}
