@@ -1,5 +1,8 @@
 //! A TCP proxy on loopback that makes a network fail on demand.
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
