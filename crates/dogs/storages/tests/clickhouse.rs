@@ -156,6 +156,39 @@ async fn an_import_makes_one_part_for_a_batch() {
     assert_eq!(count(&database, "dogs").await, 12_000);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dogs_made_at_once_share_parts() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let (database, dogs) = migrated(&home).await;
+    database.execute("SYSTEM STOP MERGES records").await.unwrap();
+    let made: Vec<_> = (0..600).map(dog).collect();
+    let made = join_all(made.iter().map(|dog| dogs.insert(dog, &[], None))).await;
+    assert!(made.iter().all(|made| matches!(made, Ok(Inserted::New))));
+    let parts = count(&database, "system.parts WHERE database = currentDatabase() AND table = 'records'").await;
+    assert!(parts <= 10, "600 dogs are in {parts} parts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_idle_for_long_writes_behind_all_that_others_wrote() {
+    let Some(home) = TestClickHouse::make() else { return };
+    let (database, idle) = migrated(&home).await;
+    // The server forgets the tokens of commits, in production those of all but the last 10,000.
+    database.execute("ALTER TABLE records MODIFY SETTING non_replicated_deduplication_window = 4").await.unwrap();
+    idle.insert(&dog(1), &[], None).await.unwrap();
+    let (other, busy) = opened(&home).await;
+    for number in 2..12 {
+        busy.insert(&dog(number), &[event(number)], None).await.unwrap();
+    }
+    ClickHouseOutbox::new(other).mark_published(&(2..12).map(Uuid::from_u128).collect::<Vec<_>>(), at()).await.unwrap();
+    // Longer than a process takes what it knows of the commits for fresh.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    idle.insert(&dog(99), &[event(99)], None).await.unwrap();
+    assert_eq!(ClickHouseOutbox::new(database.clone()).pending(9).await.unwrap(), [event(99)]);
+    let commits = "records WHERE what = 'commit'";
+    let numbers = count(&database, &format!("(SELECT DISTINCT key FROM {commits})")).await;
+    assert_eq!(count(&database, commits).await, numbers, "a number was given twice");
+}
+
 /// Imports so many dogs; answers how long it took.
 async fn import(dogs: &ClickHouseDogs, rows: u128) -> Duration {
     const BATCH: u128 = 4_000;

@@ -26,6 +26,9 @@ const GROUP_READS: usize = 20_000;
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
 /// How often a commit is tried while other processes come first.
 const TRIES: u32 = 64;
+/// How long a process may take the last commit that it knows of for the last one there is. The server has to know the
+/// tokens of all commits made meanwhile, or it would take a number a second time; it knows those of 10,000.
+const FRESH: Duration = Duration::from_secs(2);
 /// How long to wait before a request is repeated.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 /// A request that took longer to fail is not repeated: its caller has waited enough.
@@ -233,8 +236,8 @@ impl Write<'_> {
 pub(super) struct Committer {
     server: Arc<Server>,
     committed: Arc<Notify>,
-    /// The last commit that this process knows of.
-    last: Option<u64>,
+    /// The last commit that this process knows of, and since when.
+    last: Option<(u64, Instant)>,
 }
 
 impl Committer {
@@ -286,9 +289,12 @@ impl Committer {
 
     /// Lets the writes decide, and stores what comes of it; answers how many there was room for.
     async fn commit(&mut self, jobs: &mut [Box<dyn Task>]) -> Result<usize, RepoError> {
-        for _ in 0..TRIES {
-            let last = match self.last {
-                Some(last) => last,
+        for attempt in 0..TRIES {
+            let known = self.last.filter(|(_, since)| since.elapsed() < FRESH);
+            // One who lost goes on behind the winner at once, or those who win would win again and again; from time to
+            // time it looks whether others have gone further.
+            let last = match known.filter(|_| attempt % 4 != 1) {
+                Some((last, _)) => last,
                 None => self.server.last_commit().await?,
             };
             let places: Vec<_> = jobs.iter().flat_map(|job| job.reads()).cloned().collect();
@@ -321,13 +327,11 @@ impl Committer {
         let found = repeat(|| self.server.find(&place)).await?;
         let made = found.get(&place[0]).ok_or_else(|| RepoError::Backend("a commit is not there".into()))?;
         let won = made.read::<CommitRow>()?.holder == holder;
-        if won {
-            self.last = Some(version);
-            if group.tells {
-                self.committed.notify_waiters();
-                // Kept for one who has just looked and is about to wait.
-                self.committed.notify_one();
-            }
+        self.last = Some((version, Instant::now()));
+        if won && group.tells {
+            self.committed.notify_waiters();
+            // Kept for one who has just looked and is about to wait.
+            self.committed.notify_one();
         }
         Ok(won)
     }
