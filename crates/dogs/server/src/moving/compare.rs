@@ -104,8 +104,12 @@ impl Comparison {
     }
 
     fn compare(&mut self, from: Option<Dog>, to: Option<Dog>) -> Option<Difference> {
-        from.iter().for_each(|dog| self.seen_from.add(dog));
-        to.iter().for_each(|dog| self.seen_to.add(dog));
+        if let Some(dog) = &from {
+            self.seen_from.add(dog);
+        }
+        if let Some(dog) = &to {
+            self.seen_to.add(dog);
+        }
         match (from, to) {
             (Some(from), Some(to)) if from == to => None,
             (Some(from), Some(to)) => Some(Difference::Changed { from, to }),
