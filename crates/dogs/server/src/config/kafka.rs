@@ -84,6 +84,7 @@ mod compiled_in {
                     replication: self.kafka_replication,
                     ..defaults
                 },
+                ..KafkaConfig::default()
             }
         }
 
