@@ -5,7 +5,6 @@
 mod cli;
 mod config;
 mod crash;
-mod dead_letters;
 mod failing;
 mod grpc;
 mod imports;

@@ -1,0 +1,139 @@
+//! `dlq`: pictures that nobody can make small, looked at, tried again and dropped.
+
+use std::path::{Path, PathBuf};
+
+use kennel_testkit::corner::Distant;
+use kennel_testkit::upstream::pictures;
+use serde_json::{Value, json};
+
+use crate::home::{Home, Served, eventually};
+use crate::place::{Broker, furnished, listening};
+use crate::support::Answer;
+
+/// Begins like a PNG file and does not go on like one.
+const BROKEN: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
+
+/// A home on this broker, for as long as the corner is kept; `None`, said aloud, when there is no server.
+async fn home(broker: Broker) -> Option<(Home, Option<Distant>)> {
+    let corner = broker.corner().await?;
+    let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
+    Some((
+        furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", "2").set("LOG_LEVEL", "info,async_nats=warn"), variables),
+        corner,
+    ))
+}
+
+async fn put_photo(served: &Served, id: &str, photo: impl Into<reqwest::Body>) {
+    let request = served.request("PUT", &format!("/api/v1/dogs/{id}/photo")).header("content-type", "image/png");
+    Answer::to(request.body(photo)).await.expect(200);
+}
+
+/// The letter of the event, once there is one that is younger than `than`.
+async fn letter(home: &Home, event: &str, than: &str) -> Value {
+    eventually("the event is a dead letter", async || {
+        let ended = home.run(&["dlq", "show", event]).await;
+        let letter: Value = serde_json::from_str(&ended.stdout).ok()?;
+        (letter["failures"][0]["at"].as_str()? > than).then_some(letter)
+    })
+    .await
+}
+
+async fn made_small(served: &Served, id: &str) {
+    eventually("the small copy is made", async || {
+        let dog = served.get(&format!("/api/v1/dogs/{id}")).await.expect(200).json();
+        dog["thumbnail_url"].as_str().map(str::to_owned)
+    })
+    .await;
+}
+
+async fn no_letters(home: &Home) {
+    assert_eq!(home.run(&["dlq", "list"]).await.ends(0).stdout, "");
+}
+
+pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Broker) {
+    let Some((home, _corner)) = home(broker).await else { return };
+    let served = home.serve().await;
+    no_letters(&home).await;
+    let (mut events, _) = listening(&served, &served).await;
+    let id = served.dog("Balto").await;
+    put_photo(&served, &id, BROKEN).await;
+    events.expect("dogs.created").await;
+    events.expect("dogs.updated").await;
+    let stored = events.expect("dogs.image_stored").await.id;
+
+    let first = letter(&home, &stored, "").await;
+    assert_eq!(
+        (&first["id"], &first["type"], &first["subject"]),
+        (&json!(stored), &json!("dogs.image_stored"), &json!(id))
+    );
+    assert_eq!(first["data"]["size"], BROKEN.len());
+    let failure = &first["failures"][0];
+    assert_eq!((&failure["group"], &failure["attempts"]), (&json!("dogs.thumbnailer"), &json!(1)));
+    assert!(failure["reason"].as_str().unwrap().contains("picture is damaged"), "{failure}");
+    let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    assert!(listed.starts_with(&stored) && listed.contains("dogs.thumbnailer"), "{listed}");
+
+    // The next letter may be there before the command has ended: taking the first one back leaves it.
+    assert_eq!(home.run(&["dlq", "replay", &stored]).await.ends(0).stdout, format!("{stored} replayed\n"));
+    letter(&home, &stored, failure["at"].as_str().unwrap()).await;
+    assert_eq!(home.run(&["dlq", "drop", &stored]).await.ends(0).stdout, format!("{stored} dropped\n"));
+    no_letters(&home).await;
+    for command in ["show", "replay", "drop"] {
+        let ended = home.run(&["dlq", command, &stored]).await.ends(1);
+        assert_eq!(ended.stderr, format!("error: no dead letter has the event id {stored}\n"));
+    }
+
+    // The next picture of the same dog is not held up by the one that failed.
+    put_photo(&served, &id, pictures::jpeg("husky")).await;
+    made_small(&served, &id).await;
+    no_letters(&home).await;
+    served.stop().await;
+}
+
+/// The one file below `folder`.
+fn file_below(folder: &Path) -> PathBuf {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    let [file] = &files[..] else { panic!("one picture, not {files:?}") };
+    file.clone()
+}
+
+pub async fn a_letter_is_dealt_with_once_its_cause_is_gone(broker: Broker) {
+    let Some((home, _corner)) = home(broker).await else { return };
+    let quiet = home.serve_without_relay().await;
+    let id = quiet.dog("Togo").await;
+    put_photo(&quiet, &id, pictures::jpeg("husky")).await;
+    quiet.stop().await;
+    // A folder in the place of the picture cannot be read, which may pass: the event is tried again.
+    let picture = file_below(&home.path().join("data/objects"));
+    let aside = home.path().join("aside");
+    std::fs::rename(&picture, &aside).unwrap();
+    std::fs::create_dir(&picture).unwrap();
+
+    let served = home.serve().await;
+    let listed = eventually("the event is a dead letter", async || {
+        let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+        (!listed.is_empty()).then_some(listed)
+    })
+    .await;
+    let event = listed.split("  ").next().unwrap();
+    let letter = letter(&home, event, "").await;
+    let failure = &letter["failures"][0];
+    assert!(failure["attempts"].as_u64().unwrap() >= 2, "{letter}");
+    assert!(failure["reason"].as_str().unwrap().contains("cannot be handled now"), "{letter}");
+    assert_eq!((&letter["type"], &letter["subject"]), (&json!("dogs.image_stored"), &json!(id)));
+
+    std::fs::remove_dir(&picture).unwrap();
+    std::fs::rename(&aside, &picture).unwrap();
+    home.run(&["dlq", "replay", event]).await.ends(0);
+    made_small(&served, &id).await;
+    no_letters(&home).await;
+    served.stop().await;
+}

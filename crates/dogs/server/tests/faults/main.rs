@@ -1,0 +1,58 @@
+//! The program while a broker is away, while processes are killed, and with events that cannot be dealt with: on every
+//! broker the same.
+
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed, and nobody reaches in")]
+
+mod dead_letters;
+mod outages;
+mod place;
+#[cfg(feature = "nats")]
+mod relays;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::home;
+
+/// One module for each broker, one test for each case in it.
+macro_rules! brokers {
+    ($($(#[$part:meta])* $name:ident($broker:ident) { $($cases:ident :: $case:ident,)+ })+) => { $(
+        $(#[$part])*
+        mod $name {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    crate::$cases::$case(crate::place::Broker::$broker).await;
+                }
+            )+
+        }
+    )+ };
+}
+
+brokers! {
+    #[cfg(feature = "sqlite")]
+    memory(Memory) {
+        dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
+        dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+    }
+    #[cfg(all(feature = "sqlite", feature = "nats"))]
+    nats(Nats) {
+        dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
+        dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
+        outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
+    }
+    #[cfg(all(feature = "sqlite", feature = "kafka"))]
+    kafka(Kafka) {
+        dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
+        dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
+        outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
+    }
+    #[cfg(all(feature = "sqlite", feature = "rabbitmq"))]
+    rabbitmq(RabbitMq) {
+        dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
+        dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
+        outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
+    }
+}

@@ -1,0 +1,52 @@
+//! A home of the program, with a corner of a broker that can be cut off from it.
+
+use kennel_testkit::corner::Distant;
+
+use crate::home::{Home, Served};
+use crate::support::Messages;
+
+/// A broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, clippy::allow_attributes, reason = "the features say which there are")]
+pub enum Broker {
+    Memory,
+    Nats,
+    Kafka,
+    RabbitMq,
+}
+
+impl Broker {
+    /// A corner of its own; the broker inside the process needs none. The outer `None`, said aloud: there is no server.
+    pub async fn corner(self) -> Option<Option<Distant>> {
+        match self {
+            #[cfg(feature = "nats")]
+            Self::Nats => Some(Some(Distant::nats().await?)),
+            #[cfg(feature = "kafka")]
+            Self::Kafka => Some(Some(Distant::kafka().await?)),
+            #[cfg(feature = "rabbitmq")]
+            Self::RabbitMq => Some(Some(Distant::rabbit(&["dogs.events"], &["dogs.thumbnailer"], 8).await?)),
+            _ => Some(None),
+        }
+    }
+}
+
+/// The home with these variables as well.
+pub fn furnished(home: Home, variables: &[(&'static str, String)]) -> Home {
+    variables.iter().fold(home, |home, (name, value)| home.set(name, value))
+}
+
+/// Follows the events of `served` from a point on where it hears of what `making` does: the broker is joined beside the
+/// start. Answers as well the id of an event before that point.
+pub async fn listening(served: &Served, making: &Served) -> (Messages, String) {
+    loop {
+        let mut events = served.events(None).await;
+        let dog = making.dog("anchor").await;
+        while let Some(message) = events.next().await
+            && message.event != "reset"
+        {
+            if message.data["subject"] == dog {
+                return (events, message.id);
+            }
+        }
+    }
+}

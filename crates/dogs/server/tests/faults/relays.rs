@@ -1,0 +1,124 @@
+//! Many relays over one outbox.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kennel_testkit::ServiceProcess;
+use kennel_testkit::corner::Distant;
+use kennel_testkit::probe;
+use tokio::time::Instant;
+
+use crate::home::{Home, eventually};
+use crate::place::furnished;
+use crate::support::PATIENCE;
+
+const RELAYS: usize = 4;
+const DOGS: u32 = 60;
+/// How long the others may take to follow a relay that was killed, with the lease that services have by default.
+const SUCCESSION: Duration = Duration::from_secs(5);
+
+/// A process that does nothing but publish.
+struct Publishing {
+    process: ServiceProcess,
+    sys: SocketAddr,
+}
+
+impl Publishing {
+    async fn start(home: &Home) -> Self {
+        let mut process = home.start(&["serve", "--only", "relay,sys"]);
+        let sys = process.listener("sys").await;
+        Self { process, sys }
+    }
+
+    async fn metric(&self, series: &str) -> f64 {
+        let Ok(answer) = probe::get(self.sys, "/metrics").await else { return 0.0 };
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    async fn leads(&self) -> bool {
+        self.metric("outbox_leader").await > 0.5
+    }
+}
+
+/// What a series is in all of them together.
+async fn sum(relays: &[Publishing], series: &str) -> f64 {
+    let mut sum = 0.0;
+    for relay in relays {
+        sum += relay.metric(series).await;
+    }
+    sum
+}
+
+async fn published(relays: &[Publishing]) -> f64 {
+    sum(relays, r#"broker_published_total{outcome="ok",topic="dogs.events"}"#).await
+}
+
+async fn marked(relays: &[Publishing]) -> f64 {
+    sum(relays, "outbox_published_total").await
+}
+
+async fn leaders(relays: &[Publishing]) -> Vec<usize> {
+    let mut leaders = Vec::new();
+    for (place, relay) in relays.iter().enumerate() {
+        if relay.leads().await {
+            leaders.push(place);
+        }
+    }
+    leaders
+}
+
+/// The relays of `home`: they publish each event once, and follow one that is killed soon.
+async fn publish_once_and_follow(home: &Home) {
+    let http = home.serve_without_relay().await;
+    let mut relays = Vec::new();
+    for _ in 0..RELAYS {
+        relays.push(Publishing::start(home).await);
+    }
+    eventually("one leads", async || (leaders(&relays).await.len() == 1).then_some(())).await;
+    for name in 0..DOGS {
+        http.dog(&name.to_string()).await;
+    }
+    eventually("all are published", async || (published(&relays).await >= f64::from(DOGS)).then_some(())).await;
+    eventually("all are marked", async || (marked(&relays).await >= f64::from(DOGS)).then_some(())).await;
+    assert!((published(&relays).await - f64::from(DOGS)).abs() < 0.5, "an event was published twice");
+    let leading = leaders(&relays).await;
+    assert_eq!(leading.len(), 1, "{leading:?}");
+
+    let mut leader = relays.swap_remove(leading[0]);
+    leader.process.kill();
+    let killed = Instant::now();
+    http.dog("after").await;
+    eventually("another publishes", async || (published(&relays).await >= 1.0).then_some(())).await;
+    let took = killed.elapsed();
+    assert!(took < SUCCESSION, "{took:?}");
+    assert_eq!(leaders(&relays).await.len(), 1);
+    leader.process.wait(PATIENCE).await;
+    http.stop().await;
+}
+
+/// A home whose relays have the lease of services, over the store that `variables` name.
+async fn stand(variables: &[(&'static str, String)]) {
+    let Some(corner) = Distant::nats().await else { return };
+    let home = Home::new().set("OUTBOX_LEASE", "3s").set("OUTBOX_POLL", "1s");
+    publish_once_and_follow(&furnished(furnished(home, corner.near()), variables)).await;
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    #[tokio::test]
+    async fn one_publishes_and_another_follows_it() {
+        let Some(database) = kennel_testkit::TestDatabase::postgres().await else { return };
+        super::stand(&[("STORAGE", "postgres".to_owned()), ("POSTGRES_DSN", database.dsn())]).await;
+    }
+}
+
+#[cfg(feature = "mysql")]
+mod mysql {
+    #[tokio::test]
+    async fn one_publishes_and_another_follows_it() {
+        let Some(database) = kennel_testkit::TestDatabase::mysql().await else { return };
+        super::stand(&[("STORAGE", "mysql".to_owned()), ("MYSQL_DSN", database.dsn())]).await;
+    }
+}
