@@ -281,7 +281,8 @@ async fn dead_letters_are_records_that_tell_where_they_come_from() {
     next(&mut member).await.dead_letter(&"too long ".repeat(1_000)).await.unwrap();
     let records = records(&cluster, &format!("{topic}.g.dlq"));
     let [record] = records.as_slice() else { panic!("one record, not {}", records.len()) };
-    assert_eq!(record.key().unwrap(), Uuid::from_u128(2).to_string().as_bytes());
+    let key = format!("{} {topic}/0/1", Uuid::from_u128(2));
+    assert_eq!(record.key().unwrap(), key.as_bytes(), "one more of the same event is another letter");
     assert_eq!(record.payload().unwrap(), event(&topic, 2, "rex").data);
     for (name, value) in [
         ("ce_type", "tests.happened"),

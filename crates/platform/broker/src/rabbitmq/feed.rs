@@ -34,9 +34,10 @@ pub(super) struct Tag {
 
 #[async_trait]
 impl Handle for Tag {
+    /// On a connection that breaks at this moment, the driver may never answer.
     async fn ack(&self) -> Result<(), BrokerError> {
-        let acked = self.acker.ack(BasicAckOptions::default()).await.map_err(unavailable)?;
-        if acked { Ok(()) } else { Err(unavailable("the connection is gone")) }
+        let acking = async { self.acker.ack(BasicAckOptions::default()).await.map_err(unavailable) };
+        if answered(acking).await? { Ok(()) } else { Err(unavailable("the connection is gone")) }
     }
 
     /// It stays here: what a server takes back and delivers again falls behind those of its key when its member is
