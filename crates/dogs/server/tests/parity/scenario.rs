@@ -122,8 +122,12 @@ impl Step {
         let relayed: Vec<_> = linked.iter().map(|root| root.trace_id.as_slice()).collect();
         let inside =
             |name: &str| spans.iter().filter(|span| span.trace_id == root.trace_id && span.name == name).count();
-        let marked =
-            |span: &&Span| relayed.contains(&span.trace_id.as_slice()) && span.name == "db.outbox.mark_published";
+        // A parent arrives after its children: the batch is whole once its first span is there.
+        let has_parent = |span: &Span| spans.iter().any(|other| other.span_id == span.parent_span_id);
+        let marked = |span: &&Span| {
+            let is_mark = span.name == "db.outbox.mark_published" && has_parent(span);
+            is_mark && relayed.contains(&span.trace_id.as_slice())
+        };
         let sizes = spans.iter().filter(marked).map(size);
         let mut text = forest.tree(root, 0);
         text.extend(linked.iter().map(|root| forest.tree(root, 0)));

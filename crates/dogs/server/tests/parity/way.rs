@@ -65,9 +65,20 @@ struct Ears {
 }
 
 impl Ears {
+    /// Opens both once the process listens to the broker; before that it could only say that it may have missed something.
     async fn open(served: &Served) -> Self {
+        let mut events = served.events(None).await;
+        let mut marker = served.dog("marker").await;
+        loop {
+            let message = events.next().await.expect("the stream goes on");
+            if message.event == "reset" {
+                marker = served.dog("marker").await;
+            } else if message.data["subject"] == marker {
+                break;
+            }
+        }
         let watched = served.rpc().watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
-        Self { events: served.events(None).await, watched }
+        Self { events, watched }
     }
 
     /// The next event is this one, and both hear of it.
