@@ -1,7 +1,5 @@
 //! Spans and log lines reach a collector over real gRPC before `shutdown` returns. One test: a process has one subscriber.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
-
 use kennel_telemetry::{InitError, TelemetryConfig};
 use kennel_testkit::Collector;
 

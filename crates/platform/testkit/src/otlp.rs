@@ -111,10 +111,10 @@ impl Collector {
                 arrivals.changed().await.ok();
             }
         };
-        match timeout(PATIENCE, found).await {
-            Ok(found) => found,
-            Err(_) => panic!("not after {PATIENCE:?}: {what}; there are\n{}", Forest::of(&self.received().spans)),
-        }
+        let Ok(found) = timeout(PATIENCE, found).await else {
+            panic!("not after {PATIENCE:?}: {what}; there are\n{}", Forest::of(&self.received().spans));
+        };
+        found
     }
 }
 
@@ -133,7 +133,7 @@ impl TraceService for Service {
                 telemetry.spans.extend(batch.scope_spans.into_iter().flat_map(|scope| scope.spans));
             }
         });
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
@@ -149,7 +149,7 @@ impl LogsService for Service {
                 telemetry.lines.extend(batch.scope_logs.into_iter().flat_map(|scope| scope.log_records));
             }
         });
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
 
@@ -160,6 +160,6 @@ impl MetricsService for Service {
         &self,
         _: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

@@ -68,9 +68,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_some() {
-            self.note()
+            self.note();
         } else {
-            self.unread.0.store(0, Ordering::Relaxed)
+            self.unread.0.store(0, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }

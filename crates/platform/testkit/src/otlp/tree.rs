@@ -97,12 +97,12 @@ impl<'a> Forest<'a> {
         }
         let attributes: BTreeMap<_, _> = span.attributes.iter().map(|pair| (pair.key.as_str(), pair)).collect();
         for (key, pair) in attributes {
-            line.push_str(&format!(" {key}={}", shown(pair)));
+            line.extend([" ", key, "=", &shown(pair)]);
         }
         let mut links: Vec<_> = span.links.iter().map(|link| self.link(&link.span_id)).collect();
         links.sort();
         for link in links {
-            line.push_str(&format!(" -> {link}"));
+            line.extend([" -> ", &link]);
         }
         line
     }
