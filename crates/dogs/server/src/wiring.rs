@@ -287,7 +287,6 @@ impl Check for ObjectCheck {
     }
 }
 
-/// Closes the broker after everything that uses it has stopped.
 /// Whether the broker answers. Events wait for it in the outbox, so requests go on without it.
 struct BrokerCheck(Arc<kennel_broker::Metered>);
 
@@ -308,6 +307,7 @@ impl Check for CacheCheck {
     }
 }
 
+/// Closes the broker after everything that uses it has stopped.
 struct BrokerDriver(Arc<kennel_broker::Metered>);
 
 #[async_trait]

@@ -51,7 +51,7 @@ async fn main() {
     with.stop().await;
     without.stop().await;
     let (traced, spans) =
-        collector.until("spans", |spans| Some((spans.iter().filter(is_request).count(), spans.len()))).await;
+        collector.until("spans", |spans| Some((spans.iter().filter(|span| is_request(span)).count(), spans.len()))).await;
     println!("\n{asked} requests with telemetry, {traced} of them traced, by {spans} spans");
 }
 
@@ -67,7 +67,7 @@ async fn round(work: Work, with_first: bool, [without, with]: [&Subject; 2], lon
 }
 
 /// Whether it is the span by which the service answered a request.
-fn is_request(span: &&Span) -> bool {
+fn is_request(span: &Span) -> bool {
     span.parent_span_id.is_empty() && span.attributes.iter().any(|pair| pair.key == "http.route")
 }
 
@@ -83,5 +83,5 @@ fn row(work: Work, rounds: &[Round]) {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 0 { f64::midpoint(values[middle - 1], values[middle]) } else { values[middle] }
+    if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], values[middle]) } else { values[middle] }
 }

@@ -52,7 +52,7 @@ impl Subject {
         let (http, request) = (self.http, work.request(&self.dog));
         let (cpu, began) = (self.cpu(), Instant::now());
         let requests = tokio::task::spawn_blocking(move || load::run(http, &request, long)).await.expect("load runs");
-        Measured { requests, took: began.elapsed(), cpu: self.cpu() - cpu }
+        Measured { requests, took: began.elapsed(), cpu: self.cpu().saturating_sub(cpu) }
     }
 
     pub(crate) async fn stop(mut self) {

@@ -204,8 +204,8 @@ fn server(service: &DogService, feed: &Feed, health: &Health, http: &HttpConfig,
         ids: Arc::new(UuidV7),
         public_url: PUBLIC_URL.to_owned(),
         metrics_url: Some("http://kennel.test:9090/metrics".to_owned()),
-        parts: Parts { storage: "sqlite", broker: "memory", cache: "none", objects: "fs" },
         grafana_url: None,
+        parts: Parts { storage: "sqlite", broker: "memory", cache: "none", objects: "fs" },
         health: health.clone(),
     };
     let metrics = HttpMetrics::register(registry).unwrap();
