@@ -23,11 +23,8 @@ pub enum Backend {
 
 impl Part for Backend {
     const KIND: &'static str = "cache";
-    const ALL: &'static [(Self, &'static str, bool)] = &[
-        (Self::None, "none", true),
-        (Self::Memory, "memory", true),
-        (Self::Redis, "redis", cfg!(feature = "redis")),
-    ];
+    const ALL: &'static [(Self, &'static str, bool)] =
+        &[(Self::None, "none", true), (Self::Memory, "memory", true), (Self::Redis, "redis", cfg!(feature = "redis"))];
 }
 
 /// Why there is no cache to use.

@@ -50,8 +50,9 @@ async fn main() {
     }
     with.stop().await;
     without.stop().await;
-    let (traced, spans) =
-        collector.until("spans", |spans| Some((spans.iter().filter(|span| is_request(span)).count(), spans.len()))).await;
+    let (traced, spans) = collector
+        .until("spans", |spans| Some((spans.iter().filter(|span| is_request(span)).count(), spans.len())))
+        .await;
     println!("\n{asked} requests with telemetry, {traced} of them traced, by {spans} spans");
 }
 

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use kennel_testkit::corner::Distant;
 use kennel_testkit::upstream::pictures;
 use serde_json::{Value, json};
 
 use crate::home::{Home, Served, eventually};
-use crate::place::{Broker, furnished, listening};
+use crate::place::{Broker, Distant, furnished, listening};
 use crate::support::Answer;
 
 /// Begins like a PNG file and does not go on like one.

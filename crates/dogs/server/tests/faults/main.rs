@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed, and nobody reaches in")]
 
 mod dead_letters;
+#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod outages;
 mod place;
 #[cfg(feature = "nats")]

@@ -1,9 +1,21 @@
 //! A home of the program, with a corner of a broker that can be cut off from it.
 
-use kennel_testkit::corner::Distant;
+#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+pub use kennel_testkit::corner::Distant;
 
 use crate::home::{Home, Served};
 use crate::support::Messages;
+
+/// A corner of a broker that is a server, of which this build has none.
+#[cfg(not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")))]
+pub enum Distant {}
+
+#[cfg(not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")))]
+impl Distant {
+    pub fn near(&self) -> &[(&'static str, String)] {
+        match *self {}
+    }
+}
 
 /// A broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +29,7 @@ pub enum Broker {
 
 impl Broker {
     /// A corner of its own; the broker inside the process needs none. The outer `None`, said aloud: there is no server.
+    #[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
     pub async fn corner(self) -> Option<Option<Distant>> {
         match self {
             #[cfg(feature = "nats")]

@@ -54,8 +54,8 @@ fn families(text: &str) -> String {
 /// The family of a series, and its labels but for the one that histograms have.
 fn series(line: &str, types: &BTreeMap<String, String>) -> (String, Vec<String>) {
     let name = line.split(['{', ' ']).next().unwrap_or_default();
-    let parts = ["_bucket", "_sum", "_count"].iter().filter_map(|part| name.strip_suffix(part));
-    let family = parts.filter(|family| types.contains_key(*family)).next_back().unwrap_or(name);
+    let mut parts = ["_bucket", "_sum", "_count"].iter().filter_map(|part| name.strip_suffix(part));
+    let family = parts.rfind(|family| types.contains_key(*family)).unwrap_or(name);
     let inside = line.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |(inside, _)| inside);
     let names = inside.split("\",").filter_map(|pair| pair.split_once("=\"")).map(|(name, _)| name.to_owned());
     (family.to_owned(), names.filter(|name| name != "le").collect())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kennel_testkit::{Backend, Collector, Upstream};
+use kennel_testkit::{Collector, Upstream};
 
 use crate::home::{Home, Served};
 use crate::support::PUBLIC_URL;
@@ -51,6 +51,7 @@ impl Store {
     }
 
     /// Sets an empty database up; `None`, said aloud, when there is no server for it.
+    #[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
     async fn furnish(self, home: Home) -> Option<(Home, Belongings)> {
         let home = home.set("STORAGE", self.name());
         match self {
@@ -85,6 +86,7 @@ impl Broker {
     }
 
     /// Sets a corner of its own up; `None`, said aloud, when there is no server for it.
+    #[allow(clippy::unnecessary_wraps, clippy::allow_attributes, reason = "the features say which there are")]
     fn furnish(self, home: Home) -> Option<(Home, Belongings)> {
         let home = home.set("BROKER", self.name());
         match self {
@@ -153,11 +155,11 @@ impl Kennel {
 }
 
 /// Redis and S3, those of them that there are.
+#[allow(unused_mut, clippy::allow_attributes, reason = "the features say what there is")]
 fn beside(mut home: Home) -> (Home, Vec<Belongings>) {
-    #[allow(unused_mut, clippy::allow_attributes, reason = "the features say what there is")]
     let mut belongings: Vec<Belongings> = Vec::new();
     #[cfg(feature = "redis")]
-    if let Some(address) = Backend::Redis.address() {
+    if let Some(address) = kennel_testkit::Backend::Redis.address() {
         home = home.set("CACHE", "redis").set("REDIS_ADDR", &address).set("REDIS_TIMEOUT", "5s");
     }
     #[cfg(feature = "s3")]

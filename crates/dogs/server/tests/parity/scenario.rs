@@ -75,8 +75,8 @@ impl Run<'_> {
         self.tell("GET /api/v1/dogs/{id} asks the store", STILL).await;
         served.get(&path).await.expect(200);
         self.tell("GET /api/v1/dogs/{id} asks the cache", STILL).await;
-        let patch = served.request("PATCH", &path).json(&serde_json::json!({ "name": "Laika" }));
-        assert_eq!(patch.send().await.unwrap().status(), 200);
+        let renaming = served.request("PATCH", &path).json(&serde_json::json!({ "name": "Laika" }));
+        assert_eq!(renaming.send().await.unwrap().status(), 200);
         self.tell("PATCH /api/v1/dogs/{id} changes it", CHANGED).await;
         rpc.get_dog(GetDogRequest { id: fetched.clone() }).await.unwrap();
         self.tell("GetDog asks the store again", STILL).await;
@@ -148,6 +148,6 @@ impl Step {
 /// How many events a call was about.
 fn size(span: &Span) -> usize {
     let size = span.attributes.iter().find(|pair| pair.key == "db.operation.batch.size");
-    let size = size.and_then(|pair| kennel_testkit::otlp::integer(pair));
+    let size = size.and_then(kennel_testkit::otlp::integer);
     size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0)
 }

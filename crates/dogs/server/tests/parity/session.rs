@@ -174,8 +174,8 @@ impl Session<'_> {
         let asked = client.server_reflection_info(futures_util::stream::iter([request])).await.unwrap();
         let answer = asked.into_inner().message().await.unwrap().and_then(|answer| answer.message_response);
         let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
-        let names: String = list.service.iter().map(|service| format!("< {}\n", service.name)).collect();
-        self.write(&format!("> rpc ServerReflectionInfo\n> list services\n{names}"));
+        let names = list.service.iter().map(|service| service.name.as_str());
+        self.write(&format!("> rpc ServerReflectionInfo\n> list services\n{}", received(names)));
     }
 
     fn tell<T: Debug>(&mut self, method: &str, request: &impl Debug, answer: Result<Response<T>, Status>) {
@@ -183,14 +183,18 @@ impl Session<'_> {
             Ok(answer) => format!("{:?}\n{:?}", Code::Ok, answer.into_inner()),
             Err(status) => format!("{:?}\n{}\n{}", status.code(), status.message(), details(&status)),
         };
-        let answer: String = answer.lines().map(|line| format!("< {line}\n")).collect();
-        self.write(&format!("> rpc {method}\n> {request:?}\n{answer}"));
+        self.write(&format!("> rpc {method}\n> {request:?}\n{}", received(answer.lines())));
     }
 
     fn write(&mut self, text: &str) {
         let masked = self.mask.apply(text);
         writeln!(self.text, "{masked}").unwrap();
     }
+}
+
+/// These lines as the session shows what came back.
+fn received<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    lines.flat_map(|line| ["< ", line, "\n"]).collect()
 }
 
 /// What is sent, and how the session shows it.
@@ -216,8 +220,9 @@ fn content(answer: &Answer) -> String {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let digest: String = Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("<{} bytes {digest}>", bytes.len())
+    let digest = Sha256::digest(bytes);
+    let start = u64::from_be_bytes(std::array::from_fn(|place| digest[place]));
+    format!("<{} bytes {start:016x}>", bytes.len())
 }
 
 /// The details of a refusal, those that are there.

@@ -50,8 +50,8 @@ async fn rename_elsewhere(kennel: &Kennel, served: &Served, path: &str) -> Value
 
     let other = if kennel.pair.broker == Broker::Memory { None } else { Some(kennel.home.serve_without_relay().await) };
     let name = json!("Laika");
-    let patch = other.as_ref().unwrap_or(served).request("PATCH", path).json(&json!({ "name": &name }));
-    assert_eq!(Answer::to(patch).await.expect(200).json()["revision"], 2);
+    let renaming = other.as_ref().unwrap_or(served).request("PATCH", path).json(&json!({ "name": &name }));
+    assert_eq!(Answer::to(renaming).await.expect(200).json()["revision"], 2);
     if let Some(other) = other {
         other.stop().await;
     }

@@ -154,7 +154,8 @@ fn the_tests_have_every_server_and_are_told_where() {
 #[test]
 fn the_page_for_operators_has_every_port() {
     let page = text("docs/operations.md");
-    let rows = page.split("| port | what |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table of ports");
+    let rows =
+        page.split("| port | what |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table of ports");
     let told: BTreeSet<u16> =
         rows.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
     let published: BTreeSet<u16> = PORTS.iter().flat_map(|(_, ports)| *ports).map(|(host, _)| *host).collect();
