@@ -1,5 +1,5 @@
-//! Moving from one store to another while the service runs: [`Copy`] brings the dogs over and follows what happens to
-//! them, [`Comparison`] tells what differs. See `docs/moving-between-stores.md`.
+//! Moving from one store to another while the service runs: [`struct@Copy`] brings the dogs over and follows what
+//! happens to them, [`Comparison`] tells what differs. See `docs/moving-between-stores.md`.
 
 mod compare;
 mod copy;
