@@ -279,7 +279,7 @@ async fn a_store_that_does_not_open_is_named() {
     let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
     config.clickhouse = ClickHouseConfig::at("http://kennel:hunter2@127.0.0.1:1/dogs");
     let error = connect(&config).await.err().unwrap();
-    assert_eq!(error.to_string(), "storage `clickhouse` does not open");
+    assert_eq!(error.to_string(), "the store `clickhouse` does not open");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
 

@@ -126,7 +126,7 @@ async fn an_address_must_be_given() {
     config.check("dogs", &mut problems);
     assert_eq!(problems, ["dogs.postgres.dsn: must be given"]);
     let error = connect(&config).await.err().unwrap();
-    assert_eq!(error.to_string(), "storage `postgres` does not open");
+    assert_eq!(error.to_string(), "the store `postgres` does not open");
 }
 
 #[test]

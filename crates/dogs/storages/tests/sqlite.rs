@@ -145,7 +145,7 @@ async fn a_store_that_does_not_open_is_named() {
     let mut config = StorageConfig::default();
     config.sqlite.path = folder.path().to_owned();
     let error = connect(&config).await.err().unwrap();
-    assert_eq!(error.to_string(), "storage `sqlite` does not open");
+    assert_eq!(error.to_string(), "the store `sqlite` does not open");
     assert!(std::error::Error::source(&error).is_some());
 }
 
