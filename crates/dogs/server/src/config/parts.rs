@@ -194,6 +194,9 @@ impl Section for BrokerSettings {
         if let Err(absent) = self.broker.require() {
             problems.add("broker", absent.to_string());
         }
+        if self.broker_prefix.as_deref().is_some_and(|prefix| !is_prefix(prefix)) {
+            problems.add("broker_prefix", "must be 1 to 64 letters, digits, `-` and `_`");
+        }
         for (broker, key, url) in [
             (kennel_broker::Backend::Nats, "nats_url", &self.nats_url),
             (kennel_broker::Backend::RabbitMq, "rabbitmq_url", &self.rabbitmq_url),
@@ -203,6 +206,11 @@ impl Section for BrokerSettings {
             }
         }
     }
+}
+
+/// Whether the names that every broker has may begin with it: a dot parts the words of NATS's subjects.
+fn is_prefix(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// How events get to the broker and to their consumers, and when they are forgotten.
