@@ -90,6 +90,8 @@ pub struct Copy<'t> {
     /// Events that were looked at before they were published.
     known: HashSet<Uuid>,
     changes: u64,
+    /// All dogs were over once: a stop lets what is begun after that come to its end.
+    arrived: bool,
     tell: Box<dyn FnMut(Told) + Send + 't>,
 }
 
@@ -105,7 +107,7 @@ impl<'t> Copy<'t> {
         let found = to.ask(|| to.stores.replica.bookmark(from.name)).await?;
         let bookmark = Bookmark { place: None, walking: true, after: None };
         let (known, tell) = (HashSet::new(), Box::new(tell));
-        let mut copy = Self { from, to, options, stop, bookmark, known, changes: 0, tell };
+        let mut copy = Self { from, to, options, stop, bookmark, known, changes: 0, arrived: false, tell };
         copy.check(found.is_some()).await?;
         match found {
             // Without a place there is no telling what was forgotten since.
@@ -139,6 +141,7 @@ impl<'t> Copy<'t> {
         if self.bookmark.walking {
             self.walk().await?;
         }
+        self.arrived = true;
         loop {
             // Asked before the look at the events, so that what happened before the stop is carried over.
             let last = self.stop.is_requested() || !self.options.follow;
@@ -244,7 +247,7 @@ impl<'t> Copy<'t> {
 
     /// Makes the second store equal to the first, from where the walk is up to the last dog.
     async fn walk(&mut self) -> Result<(), CopyError> {
-        let stoppable = !self.stop.is_requested();
+        let stoppable = !self.arrived && !self.stop.is_requested();
         let mut comparison = Comparison::new(&self.from, &self.to, self.bookmark.after);
         let (mut dogs, mut carried) = (0, 0);
         comparison.fill().await?;
