@@ -164,7 +164,7 @@ async fn calls_are_told_in_spans_and_metrics() {
     let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
     let stores = open(&folder, &registry).await;
     let spans = Spans::default();
-    let _guard = tracing::subscriber::set_default(spans.clone());
+    let _guard = kennel_testkit::spans::subscribe(spans.clone());
     stores.dogs.insert(&dog(1), &[], None).await.unwrap();
     assert!(matches!(stores.dogs.insert(&dog(1), &[], None).await, Err(RepoError::Conflict)));
     stores.dogs.count_by_breed().await.unwrap();
