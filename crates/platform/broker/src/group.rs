@@ -15,7 +15,7 @@ use kennel_core::broker::BrokerError;
 use kennel_core::{Event, IdSource as _, UuidV7};
 
 pub(crate) use self::lanes::Arrival;
-pub(crate) use self::member::{Handle, Member, Shared, Unheld};
+pub(crate) use self::member::{Handle, Member, Shared};
 
 /// The broker was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

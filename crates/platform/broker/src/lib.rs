@@ -22,6 +22,7 @@ pub mod metered;
 pub mod nats;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+mod unheld;
 
 pub use connect::{Backend, BrokerConfig, ConnectError, Connected, connect};
 pub use lag::{Lag, LagWatch};

@@ -267,21 +267,3 @@ impl<H: Handle> Drop for Held<H> {
         }
     }
 }
-
-/// Nothing is kept of a broadcast event, so there is nothing to settle.
-pub(crate) struct Unheld;
-
-#[async_trait]
-impl Settle for Unheld {
-    async fn ack(self: Box<Self>) -> Result<(), BrokerError> {
-        Ok(())
-    }
-
-    async fn nack(self: Box<Self>, _: Duration) -> Result<(), BrokerError> {
-        Ok(())
-    }
-
-    async fn dead_letter(self: Box<Self>, _: &Event, _: u32, _: &str) -> Result<(), BrokerError> {
-        Ok(())
-    }
-}

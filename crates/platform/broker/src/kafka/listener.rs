@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Event, Settle, Subscription};
+use kennel_core::{Delivery, Event, Subscription};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -18,6 +18,7 @@ use super::context::{Quiet, report};
 use super::error::classify;
 use super::offsets::{ends, partitions};
 use super::record;
+use crate::unheld::Unheld;
 
 /// The longest that a listener does not look whether it is to end.
 const POLL: Duration = Duration::from_millis(50);
@@ -116,23 +117,5 @@ impl Subscription for Listener {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
         let heard = self.heard.recv().await.filter(|_| !self.ended.load(Ordering::Acquire))?;
         Some(heard.map(|event| Delivery::new(event, 1, Box::new(Unheld))))
-    }
-}
-
-/// Nothing is kept of a broadcast event, so there is nothing to settle.
-struct Unheld;
-
-#[async_trait]
-impl Settle for Unheld {
-    async fn ack(self: Box<Self>) -> Result<(), BrokerError> {
-        Ok(())
-    }
-
-    async fn nack(self: Box<Self>, _: Duration) -> Result<(), BrokerError> {
-        Ok(())
-    }
-
-    async fn dead_letter(self: Box<Self>, _: &Event, _: u32, _: &str) -> Result<(), BrokerError> {
-        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use super::{Closed, Core, Lagged};
+use crate::unheld::Unheld;
 
 /// How long an event waits when its dead letter could not be stored.
 const BURIAL_RETRY: Duration = Duration::from_secs(1);
@@ -156,23 +157,5 @@ impl Subscription for Listener {
             }
             Err(broadcast::error::RecvError::Closed) => None,
         }
-    }
-}
-
-/// Nothing is kept of a broadcast event, so there is nothing to settle.
-struct Unheld;
-
-#[async_trait]
-impl Settle for Unheld {
-    async fn ack(self: Box<Self>) -> Result<(), BrokerError> {
-        Ok(())
-    }
-
-    async fn nack(self: Box<Self>, _: Duration) -> Result<(), BrokerError> {
-        Ok(())
-    }
-
-    async fn dead_letter(self: Box<Self>, _: &Event, _: u32, _: &str) -> Result<(), BrokerError> {
-        Ok(())
     }
 }

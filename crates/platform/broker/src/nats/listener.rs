@@ -11,7 +11,7 @@ use kennel_core::{Delivery, Settle, Subscription};
 
 use super::{Core, backoff, unavailable, wire};
 use crate::Missed;
-use crate::group::Unheld;
+use crate::unheld::Unheld;
 
 /// Reads a topic from the present on.
 pub(super) struct Listener {

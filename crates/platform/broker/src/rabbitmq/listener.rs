@@ -13,7 +13,8 @@ use lapin::{Channel, Consumer};
 use super::session::{Session, close_channel};
 use super::{Core, answered, backoff, topology, unavailable, wire};
 use crate::Missed;
-use crate::group::{Unheld, unique};
+use crate::group::unique;
+use crate::unheld::Unheld;
 
 /// Events that the server sends ahead.
 const AHEAD: u16 = 256;
