@@ -7,30 +7,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kennel_broker::Broker as _;
 use kennel_broker::kafka::{KafkaBroker, KafkaConfig, KafkaDeadLetters};
-use kennel_core::{DeadLetter, DeadLetters as _, IdSource as _, SystemClock, UuidV7};
-use kennel_testkit::Backend;
+use kennel_core::{DeadLetter, DeadLetters as _, SystemClock};
 use kennel_testkit::conformance::broker::Letters;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
+use kennel_testkit::corner::Kafka;
 
 /// How many events a subscription holds in these tests.
 pub(crate) const IN_FLIGHT: usize = 16;
 
-/// A cluster and a topic in it that no one else uses. Topics with that name, and with something behind it, are deleted
-/// in the end.
+/// A topic in a corner of a cluster, and brokers there, which are closed before the corner goes away.
 pub(crate) struct Cluster {
     pub(crate) topic: String,
     pub(crate) brokers: String,
     made: Vec<KafkaBroker>,
+    _corner: Kafka,
 }
 
 impl Cluster {
     /// The cluster to test against; `None` when there is none.
     pub(crate) fn find() -> Option<Self> {
-        let brokers = Backend::Kafka.address()?;
-        let topic = format!("test-{}.events", UuidV7.next().simple());
-        Some(Self { topic, brokers, made: Vec::new() })
+        let corner = Kafka::find()?;
+        let topic = format!("{}.events", corner.prefix());
+        Some(Self { topic, brokers: corner.brokers().to_owned(), made: Vec::new(), _corner: corner })
     }
 
     /// Settings that let tests be quick.
@@ -56,32 +53,20 @@ impl Cluster {
         self.made.push(broker.clone());
         broker
     }
-
-    async fn clear(brokers: &str, topic: &str) {
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
-        let metadata = admin.inner().fetch_metadata(None, std::time::Duration::from_secs(10)).unwrap();
-        let names: Vec<_> = metadata.topics().iter().map(rdkafka::metadata::MetadataTopic::name).collect();
-        let own: Vec<_> = names.into_iter().filter(|name| name.starts_with(topic)).collect();
-        if !own.is_empty() {
-            admin.delete_topics(&own, &AdminOptions::new()).await.unwrap();
-        }
-    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let (brokers, topic, made) = (self.brokers.clone(), self.topic.clone(), std::mem::take(&mut self.made));
-        let clearing = std::thread::spawn(move || {
+        let made = std::mem::take(&mut self.made);
+        let closing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 for broker in made {
                     broker.close().await;
                 }
-                Self::clear(&brokers, &topic).await;
             });
         });
-        clearing.join().unwrap();
+        closing.join().unwrap();
     }
 }
 
