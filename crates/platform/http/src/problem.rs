@@ -280,9 +280,9 @@ mod tests {
         let out = sink.clone();
         let lines = tracing_subscriber::fmt().with_writer(move || out.clone()).finish();
         let cause = RepoError::Backend(std::io::Error::other("disk on fire").into());
-        tracing::subscriber::with_default(lines, || {
-            assert_eq!(HttpError::from_error(ErrorKind::Internal, cause).into_response().status(), 500);
-        });
+        let subscribed = kennel_testkit::spans::subscribe(lines);
+        assert_eq!(HttpError::from_error(ErrorKind::Internal, cause).into_response().status(), 500);
+        drop(subscribed);
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
         for part in ["ERROR", "request failed", "storage operation failed", "disk on fire"] {

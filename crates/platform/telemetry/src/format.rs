@@ -248,7 +248,9 @@ mod tests {
             BoxMakeWriter::new(move || out.clone()),
             false,
         ));
-        tracing::subscriber::with_default(subscriber, work);
+        let heard = kennel_testkit::spans::subscribe(subscriber);
+        work();
+        drop(heard);
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }

@@ -132,7 +132,8 @@ mod tests {
 
     fn traced<T>(tracers: &SdkTracerProvider, work: impl FnOnce() -> T) -> T {
         let subscriber = tracing_subscriber::registry().with(guard::traces(tracers));
-        tracing::subscriber::with_default(subscriber, work)
+        let _subscribed = kennel_testkit::spans::subscribe(subscriber);
+        work()
     }
 
     fn without_exporter() -> SdkTracerProvider {

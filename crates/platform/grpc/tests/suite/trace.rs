@@ -1,9 +1,8 @@
 //! The span of a call.
 
 use crate::support::{config, raw_call, start};
-use opentelemetry::trace::{SpanKind, Status, TracerProvider as _};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
-use tracing_subscriber::layer::SubscriberExt as _;
+use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_sdk::trace::SpanData;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -13,10 +12,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 
 #[tokio::test]
 async fn calls_are_children_of_their_caller() {
-    let exporter = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    let _subscribed = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let (_subscribed, spans) = kennel_testkit::spans::record();
 
     let server = start(config()).await;
     let headers = [("traceparent", PARENT), ("x-request-id", "r-1")];
@@ -25,7 +21,7 @@ async fn calls_are_children_of_their_caller() {
     raw_call(server.addr, "/grpc.health.v1.Health/Check", &headers, "").await;
     server.metric(r#"grpc_server_handled_total{code="INTERNAL",method="Watch""#).await;
 
-    let spans = exporter.get_finished_spans().unwrap();
+    let spans = spans.get_finished_spans().unwrap();
     let mut calls: Vec<_> = spans.iter().filter(|span| span.span_kind == SpanKind::Server).collect();
     calls.sort_by_key(|span| span.name.clone());
     let names: Vec<_> = calls.iter().map(|span| &*span.name).collect();
