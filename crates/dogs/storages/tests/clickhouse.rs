@@ -3,8 +3,6 @@
 #![cfg(feature = "clickhouse")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dogs_domain::ports::{DogQuery, ImportBatch, Inserted};
@@ -281,22 +279,6 @@ async fn a_store_that_does_not_open_is_named() {
     let error = connect(&config).await.err().unwrap();
     assert_eq!(error.to_string(), "the store `clickhouse` does not open");
     assert!(!format!("{error:?}").contains("hunter2"));
-}
-
-#[test]
-fn every_migration_file_is_embedded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations/clickhouse");
-    let files: BTreeSet<_> =
-        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    let embedded: BTreeSet<_> = CLICKHOUSE_MIGRATIONS
-        .iter()
-        .flat_map(|step| ["up", "down"].map(|way| format!("{}.{way}.sql", step.name)))
-        .collect();
-    assert_eq!(files, embedded);
-    for (number, step) in (1..).zip(CLICKHOUSE_MIGRATIONS) {
-        assert_eq!(step.version, number);
-        assert!(step.name.starts_with(&format!("{number:04}_")), "{}", step.name);
-    }
 }
 
 #[tokio::test]

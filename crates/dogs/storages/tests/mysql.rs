@@ -3,9 +3,6 @@
 #![cfg(feature = "mysql")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use dogs_domain::{Dog, DogId, DogRepository as _, Photo, Revision};
 use dogs_storages::{MYSQL_MIGRATIONS, MysqlDogs, Storage, StorageConfig, connect};
 use kennel_core::{Event, Outbox as _, RepoError, Timestamp};
@@ -127,20 +124,6 @@ async fn an_address_must_be_given() {
     assert_eq!(problems, ["dogs.mysql.dsn: must be given"]);
     let error = connect(&config).await.err().unwrap();
     assert_eq!(error.to_string(), "the store `mysql` does not open");
-}
-
-#[test]
-fn every_migration_file_is_embedded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations/mysql");
-    let files: BTreeSet<_> =
-        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    let embedded: BTreeSet<_> =
-        MYSQL_MIGRATIONS.iter().flat_map(|step| ["up", "down"].map(|way| format!("{}.{way}.sql", step.name))).collect();
-    assert_eq!(files, embedded);
-    for (number, step) in (1..).zip(MYSQL_MIGRATIONS) {
-        assert_eq!(step.version, number);
-        assert!(step.name.starts_with(&format!("{number:04}_")), "{}", step.name);
-    }
 }
 
 #[tokio::test]

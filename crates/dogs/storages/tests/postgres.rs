@@ -3,9 +3,6 @@
 #![cfg(feature = "postgres")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use dogs_domain::{Dog, DogId, DogRepository as _, Photo, Revision};
 use dogs_storages::{POSTGRES_MIGRATIONS, PostgresDogs, Storage, StorageConfig, connect};
 use kennel_core::{Event, Outbox as _, RepoError, Timestamp};
@@ -127,22 +124,6 @@ async fn an_address_must_be_given() {
     assert_eq!(problems, ["dogs.postgres.dsn: must be given"]);
     let error = connect(&config).await.err().unwrap();
     assert_eq!(error.to_string(), "the store `postgres` does not open");
-}
-
-#[test]
-fn every_migration_file_is_embedded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations/postgres");
-    let files: BTreeSet<_> =
-        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    let embedded: BTreeSet<_> = POSTGRES_MIGRATIONS
-        .iter()
-        .flat_map(|step| ["up", "down"].map(|way| format!("{}.{way}.sql", step.name)))
-        .collect();
-    assert_eq!(files, embedded);
-    for (number, step) in (1..).zip(POSTGRES_MIGRATIONS) {
-        assert_eq!(step.version, number);
-        assert!(step.name.starts_with(&format!("{number:04}_")), "{}", step.name);
-    }
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use dogs_domain::{Dog, DogId, DogRepository as _, Photo, Revision};
@@ -171,22 +170,6 @@ async fn what_is_stored_outlives_a_restart() {
     let (database, dogs) = open(&path).await;
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
     assert_eq!(SqliteOutbox::new(database).pending(9).await.unwrap(), [event()]);
-}
-
-#[test]
-fn every_migration_file_is_embedded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations/sqlite");
-    let files: BTreeSet<_> =
-        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    let embedded: BTreeSet<_> = SQLITE_MIGRATIONS
-        .iter()
-        .flat_map(|step| ["up", "down"].map(|way| format!("{}.{way}.sql", step.name)))
-        .collect();
-    assert_eq!(files, embedded);
-    for (number, step) in (1..).zip(SQLITE_MIGRATIONS) {
-        assert_eq!(step.version, number);
-        assert!(step.name.starts_with(&format!("{number:04}_")), "{}", step.name);
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,45 @@
+//! The migrations of every store: what is in their folders is what is built in.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use kennel_storage::Migration;
+
+fn every_file_is_embedded(store: &str, migrations: &[Migration]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations").join(store);
+    let files: BTreeSet<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let embedded: BTreeSet<_> =
+        migrations.iter().flat_map(|step| ["up", "down"].map(|way| format!("{}.{way}.sql", step.name))).collect();
+    assert_eq!(files, embedded);
+    for (number, step) in (1..).zip(migrations) {
+        assert_eq!(step.version, number);
+        assert!(step.name.starts_with(&format!("{number:04}_")), "{}", step.name);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn every_file_of_sqlite_is_embedded() {
+    every_file_is_embedded("sqlite", dogs_storages::SQLITE_MIGRATIONS);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn every_file_of_postgres_is_embedded() {
+    every_file_is_embedded("postgres", dogs_storages::POSTGRES_MIGRATIONS);
+}
+
+#[cfg(feature = "mysql")]
+#[test]
+fn every_file_of_mysql_is_embedded() {
+    every_file_is_embedded("mysql", dogs_storages::MYSQL_MIGRATIONS);
+}
+
+#[cfg(feature = "clickhouse")]
+#[test]
+fn every_file_of_clickhouse_is_embedded() {
+    every_file_is_embedded("clickhouse", dogs_storages::CLICKHOUSE_MIGRATIONS);
+}
