@@ -2,19 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use kennel_broker::Backend;
 use kennel_testkit::upstream::pictures;
 use serde_json::{Value, json};
 
 use crate::home::{Home, Served, eventually};
-use crate::place::{Broker, Distant, furnished, listening};
+use crate::place::{Distant, corner, furnished, listening};
 use crate::support::Answer;
 
 /// Begins like a PNG file and does not go on like one.
 const BROKEN: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
 
 /// A home on this broker, for as long as the corner is kept; `None`, said aloud, when there is no server.
-async fn home(broker: Broker) -> Option<(Home, Option<Distant>)> {
-    let corner = broker.corner().await?;
+async fn home(broker: Backend) -> Option<(Home, Option<Distant>)> {
+    let corner = corner(broker).await?;
     let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
     Some((
         furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", "2").set("LOG_LEVEL", "info,async_nats=warn"), variables),
@@ -49,7 +50,7 @@ async fn no_letters(home: &Home) {
     assert_eq!(home.run(&["dlq", "list"]).await.ends(0).stdout, "");
 }
 
-pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Broker) {
+pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Backend) {
     let Some((home, _corner)) = home(broker).await else { return };
     let served = home.serve().await;
     no_letters(&home).await;
@@ -104,7 +105,7 @@ fn file_below(folder: &Path) -> PathBuf {
     file.clone()
 }
 
-pub async fn a_letter_is_dealt_with_once_its_cause_is_gone(broker: Broker) {
+pub async fn a_letter_is_dealt_with_once_its_cause_is_gone(broker: Backend) {
     let Some((home, _corner)) = home(broker).await else { return };
     let quiet = home.serve_without_relay().await;
     let id = quiet.dog("Togo").await;

@@ -22,7 +22,7 @@ macro_rules! brokers {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    crate::$cases::$case(crate::place::Broker::$broker).await;
+                    crate::$cases::$case(kennel_broker::Backend::$broker).await;
                 }
             )+
         }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kennel_broker::Backend;
 use kennel_testkit::{Mode, Upstream};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::home::{Home, Served, eventually};
-use crate::place::{Broker, furnished, listening};
+use crate::place::{corner, furnished, listening};
 use crate::support::{Answer, Message, Messages};
 
 /// Callers at once, and the dogs that each makes and changes.
@@ -85,8 +86,8 @@ async fn pending(served: &Served, what: &str, holds: impl Fn(f64) -> bool) {
     eventually(what, async || holds(served.metric("outbox_pending").await).then_some(())).await;
 }
 
-pub async fn dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back(broker: Broker) {
-    let Some(Some(corner)) = broker.corner().await else { return };
+pub async fn dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back(broker: Backend) {
+    let Some(Some(corner)) = corner(broker).await else { return };
     let upstream = Upstream::new().await;
     let home = furnished(Home::with_upstream(&upstream), corner.far());
     let served = Arc::new(home.serve().await);
@@ -112,8 +113,8 @@ pub async fn dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it
     Arc::into_inner(served).unwrap().stop().await;
 }
 
-pub async fn listeners_miss_nothing_that_others_publish_while_they_are_cut_off(broker: Broker) {
-    let Some(Some(corner)) = broker.corner().await else { return };
+pub async fn listeners_miss_nothing_that_others_publish_while_they_are_cut_off(broker: Backend) {
+    let Some(Some(corner)) = corner(broker).await else { return };
     let home = furnished(Home::new(), corner.far());
     let cut_off = home.serve_without_relay().await;
     // The other process has the same home, and a way to the broker that does not fail.

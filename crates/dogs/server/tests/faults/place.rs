@@ -1,5 +1,6 @@
 //! A home of the program, with a corner of a broker that can be cut off from it.
 
+use kennel_broker::Backend;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 pub use kennel_testkit::corner::Distant;
 
@@ -17,29 +18,17 @@ impl Distant {
     }
 }
 
-/// A broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, clippy::allow_attributes, reason = "the features say which there are")]
-pub enum Broker {
-    Memory,
-    Nats,
-    Kafka,
-    RabbitMq,
-}
-
-impl Broker {
-    /// A corner of its own; the broker inside the process needs none. The outer `None`, said aloud: there is no server.
-    #[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
-    pub async fn corner(self) -> Option<Option<Distant>> {
-        match self {
-            #[cfg(feature = "nats")]
-            Self::Nats => Some(Some(Distant::nats().await?)),
-            #[cfg(feature = "kafka")]
-            Self::Kafka => Some(Some(Distant::kafka().await?)),
-            #[cfg(feature = "rabbitmq")]
-            Self::RabbitMq => Some(Some(Distant::rabbit(&["dogs.events"], &["dogs.thumbnailer"], 8).await?)),
-            _ => Some(None),
-        }
+/// A corner of its own; the broker inside the process needs none. The outer `None`, said aloud: there is no server.
+#[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
+pub async fn corner(broker: Backend) -> Option<Option<Distant>> {
+    match broker {
+        #[cfg(feature = "nats")]
+        Backend::Nats => Some(Some(Distant::nats().await?)),
+        #[cfg(feature = "kafka")]
+        Backend::Kafka => Some(Some(Distant::kafka().await?)),
+        #[cfg(feature = "rabbitmq")]
+        Backend::RabbitMq => Some(Some(Distant::rabbit(&["dogs.events"], &["dogs.thumbnailer"], 8).await?)),
+        _ => Some(None),
     }
 }
 

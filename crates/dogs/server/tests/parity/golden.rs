@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use crate::pair::{Broker, Pair, Store};
+use dogs_storages::Storage;
+use kennel_broker::Backend;
+
+use crate::pair::Pair;
 
 /// The pair whose answers the files are made of; it is there wherever cargo is.
-const FIRST: Pair = Pair { store: Store::Sqlite, broker: Broker::Memory };
+const FIRST: Pair = Pair { store: Storage::Sqlite, broker: Backend::Memory };
 
 fn path(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(name)

@@ -25,10 +25,13 @@ macro_rules! pairs {
     ($($(#[$part:meta])* $name:ident($store:ident, $broker:ident);)+) => { $(
         $(#[$part])*
         mod $name {
-            use crate::pair::{Broker, Pair, Store};
+            use dogs_storages::Storage;
+            use kennel_broker::Backend;
+
+            use crate::pair::Pair;
             use crate::scenario::Told;
 
-            const PAIR: Pair = Pair { store: Store::$store, broker: Broker::$broker };
+            const PAIR: Pair = Pair { store: Storage::$store, broker: Backend::$broker };
             /// Spans and metrics are of the same run.
             static TOLD: Told = Told::const_new();
 
@@ -73,19 +76,19 @@ pairs! {
     #[cfg(all(feature = "postgres", feature = "rabbitmq"))]
     postgres_rabbitmq(Postgres, RabbitMq);
     #[cfg(feature = "mysql")]
-    mysql_memory(MySql, Memory);
+    mysql_memory(Mysql, Memory);
     #[cfg(all(feature = "mysql", feature = "nats"))]
-    mysql_nats(MySql, Nats);
+    mysql_nats(Mysql, Nats);
     #[cfg(all(feature = "mysql", feature = "kafka"))]
-    mysql_kafka(MySql, Kafka);
+    mysql_kafka(Mysql, Kafka);
     #[cfg(all(feature = "mysql", feature = "rabbitmq"))]
-    mysql_rabbitmq(MySql, RabbitMq);
+    mysql_rabbitmq(Mysql, RabbitMq);
     #[cfg(feature = "clickhouse")]
-    clickhouse_memory(ClickHouse, Memory);
+    clickhouse_memory(Clickhouse, Memory);
     #[cfg(all(feature = "clickhouse", feature = "nats"))]
-    clickhouse_nats(ClickHouse, Nats);
+    clickhouse_nats(Clickhouse, Nats);
     #[cfg(all(feature = "clickhouse", feature = "kafka"))]
-    clickhouse_kafka(ClickHouse, Kafka);
+    clickhouse_kafka(Clickhouse, Kafka);
     #[cfg(all(feature = "clickhouse", feature = "rabbitmq"))]
-    clickhouse_rabbitmq(ClickHouse, RabbitMq);
+    clickhouse_rabbitmq(Clickhouse, RabbitMq);
 }

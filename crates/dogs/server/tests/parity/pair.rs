@@ -2,114 +2,24 @@
 
 use std::fmt;
 
+use dogs_storages::Storage;
+use kennel_broker::Backend;
+use kennel_core::Part as _;
 use kennel_testkit::{Collector, Upstream};
 
 use crate::home::{Home, Served};
 use crate::support::PUBLIC_URL;
 
-/// A store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, clippy::allow_attributes, reason = "the features say which there are")]
-pub enum Store {
-    Sqlite,
-    Postgres,
-    MySql,
-    ClickHouse,
-}
-
-/// A broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, clippy::allow_attributes, reason = "the features say which there are")]
-pub enum Broker {
-    Memory,
-    Nats,
-    Kafka,
-    RabbitMq,
-}
-
 /// One of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair {
-    pub store: Store,
-    pub broker: Broker,
+    pub store: Storage,
+    pub broker: Backend,
 }
 
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with {}", self.store.name(), self.broker.name())
-    }
-}
-
-impl Store {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgres => "postgres",
-            Self::MySql => "mysql",
-            Self::ClickHouse => "clickhouse",
-        }
-    }
-
-    /// Sets an empty database up; `None`, said aloud, when there is no server for it.
-    #[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
-    async fn furnish(self, home: Home) -> Option<(Home, Belongings)> {
-        let home = home.set("STORAGE", self.name());
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres => {
-                let database = kennel_testkit::TestDatabase::postgres().await?;
-                Some((home.set("POSTGRES_DSN", &database.dsn()), Box::new(database)))
-            }
-            #[cfg(feature = "mysql")]
-            Self::MySql => {
-                let database = kennel_testkit::TestDatabase::mysql().await?;
-                Some((home.set("MYSQL_DSN", &database.dsn()), Box::new(database)))
-            }
-            #[cfg(feature = "clickhouse")]
-            Self::ClickHouse => {
-                let database = kennel_testkit::TestClickHouse::make()?;
-                Some((home.set("CLICKHOUSE_DSN", &database.dsn()), Box::new(database)))
-            }
-            _ => Some((home, Box::new(()))),
-        }
-    }
-}
-
-impl Broker {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Nats => "nats",
-            Self::Kafka => "kafka",
-            Self::RabbitMq => "rabbitmq",
-        }
-    }
-
-    /// Sets a corner of its own up; `None`, said aloud, when there is no server for it.
-    #[allow(clippy::unnecessary_wraps, clippy::allow_attributes, reason = "the features say which there are")]
-    fn furnish(self, home: Home) -> Option<(Home, Belongings)> {
-        let home = home.set("BROKER", self.name());
-        match self {
-            #[cfg(feature = "nats")]
-            Self::Nats => {
-                let corner = kennel_testkit::corner::Nats::find()?;
-                let home = home.set("NATS_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
-                Some((home, Box::new(corner)))
-            }
-            #[cfg(feature = "kafka")]
-            Self::Kafka => {
-                let corner = kennel_testkit::corner::Kafka::find()?;
-                let home = home.set("KAFKA_BROKERS", corner.brokers()).set("BROKER_PREFIX", corner.prefix());
-                Some((home, Box::new(corner)))
-            }
-            #[cfg(feature = "rabbitmq")]
-            Self::RabbitMq => {
-                let corner = kennel_testkit::corner::Rabbit::find()?.with(&["dogs.events"], &["dogs.thumbnailer"], 8);
-                let home = home.set("RABBITMQ_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
-                Some((home, Box::new(corner)))
-            }
-            _ => Some((home, Box::new(()))),
-        }
     }
 }
 
@@ -139,9 +49,9 @@ impl Pair {
             .set("PICTURE_LIMIT", "64KiB")
             .set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
             .set("OTEL_BSP_SCHEDULE_DELAY", "20");
-        let (home, database) = self.store.furnish(home).await?;
-        let (home, corner) = self.broker.furnish(home)?;
-        let (home, extras) = if self.store == Store::Sqlite { (home, Vec::new()) } else { beside(home) };
+        let (home, database) = database(self.store, home).await?;
+        let (home, corner) = corner(self.broker, home)?;
+        let (home, extras) = if self.store == Storage::Sqlite { (home, Vec::new()) } else { beside(home) };
         let belongings = extras.into_iter().chain([database, corner]).collect();
         Some(Kennel { home, pair: self, collector, _upstream: upstream, _belongings: belongings })
     }
@@ -151,6 +61,57 @@ impl Kennel {
     /// Serves everything.
     pub async fn serve(&self) -> Served {
         self.home.serve().await
+    }
+}
+
+/// Sets an empty database up; `None`, said aloud, when there is no server for it.
+#[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
+async fn database(store: Storage, home: Home) -> Option<(Home, Belongings)> {
+    let home = home.set("STORAGE", store.name());
+    match store {
+        #[cfg(feature = "postgres")]
+        Storage::Postgres => {
+            let database = kennel_testkit::TestDatabase::postgres().await?;
+            Some((home.set("POSTGRES_DSN", &database.dsn()), Box::new(database)))
+        }
+        #[cfg(feature = "mysql")]
+        Storage::Mysql => {
+            let database = kennel_testkit::TestDatabase::mysql().await?;
+            Some((home.set("MYSQL_DSN", &database.dsn()), Box::new(database)))
+        }
+        #[cfg(feature = "clickhouse")]
+        Storage::Clickhouse => {
+            let database = kennel_testkit::TestClickHouse::make()?;
+            Some((home.set("CLICKHOUSE_DSN", &database.dsn()), Box::new(database)))
+        }
+        _ => Some((home, Box::new(()))),
+    }
+}
+
+/// Sets a corner of its own up; `None`, said aloud, when there is no server for it.
+#[allow(clippy::unnecessary_wraps, clippy::allow_attributes, reason = "the features say which there are")]
+fn corner(broker: Backend, home: Home) -> Option<(Home, Belongings)> {
+    let home = home.set("BROKER", broker.name());
+    match broker {
+        #[cfg(feature = "nats")]
+        Backend::Nats => {
+            let corner = kennel_testkit::corner::Nats::find()?;
+            let home = home.set("NATS_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
+            Some((home, Box::new(corner)))
+        }
+        #[cfg(feature = "kafka")]
+        Backend::Kafka => {
+            let corner = kennel_testkit::corner::Kafka::find()?;
+            let home = home.set("KAFKA_BROKERS", corner.brokers()).set("BROKER_PREFIX", corner.prefix());
+            Some((home, Box::new(corner)))
+        }
+        #[cfg(feature = "rabbitmq")]
+        Backend::RabbitMq => {
+            let corner = kennel_testkit::corner::Rabbit::find()?.with(&["dogs.events"], &["dogs.thumbnailer"], 8);
+            let home = home.set("RABBITMQ_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
+            Some((home, Box::new(corner)))
+        }
+        _ => Some((home, Box::new(()))),
     }
 }
 

@@ -1,12 +1,13 @@
 //! One dog from the request to the small copy of its picture, and to everyone who listens.
 
 use image::load_from_memory;
+use kennel_broker::Backend;
 use kennel_proto::dogs::v1::{WatchDogsRequest, WatchDogsResponse};
 use serde_json::{Value, json};
 use tonic::Streaming;
 
 use crate::home::{Served, eventually};
-use crate::pair::{Broker, Kennel, Pair};
+use crate::pair::{Kennel, Pair};
 use crate::support::{Answer, Messages};
 
 pub async fn check(pair: Pair) {
@@ -48,7 +49,8 @@ async fn rename_elsewhere(kennel: &Kennel, served: &Served, path: &str) -> Value
     let hit = |line: &str| line.starts_with(hits) && !line.ends_with(" 0");
     assert!(text.lines().any(hit), "the dog is in the cache:\n{text}");
 
-    let other = if kennel.pair.broker == Broker::Memory { None } else { Some(kennel.home.serve_without_relay().await) };
+    let other =
+        if kennel.pair.broker == Backend::Memory { None } else { Some(kennel.home.serve_without_relay().await) };
     let name = json!("Laika");
     let renaming = other.as_ref().unwrap_or(served).request("PATCH", path).json(&json!({ "name": &name }));
     assert_eq!(Answer::to(renaming).await.expect(200).json()["revision"], 2);
