@@ -18,6 +18,10 @@ use record::Suite;
 
 /// The argument by which Cargo starts this program as the runner of a test program.
 pub const RUNNER: &str = "--runner";
+/// How many tests of a program run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
+/// So many at least: tests wait for servers more than they compute.
+const AT_ONCE: usize = 6;
 
 /// Runs `cargo test` with `arguments`, and reads what became of each case. `records` is an empty folder for the meantime.
 pub fn run(records: &Path, arguments: &[OsString]) -> io::Result<(ExitStatus, Vec<Suite>)> {
@@ -44,6 +48,10 @@ fn cargo(records: &Path, arguments: &[OsString]) -> io::Result<Command> {
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
+    }
+    if std::env::var_os(THREADS).is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        command.env(THREADS, cores.max(AT_ONCE).to_string());
     }
     let (own, records) = (std::env::current_exe()?, records.to_string_lossy());
     let runner = format!("target.'cfg(all())'.runner=[{:?}, {RUNNER:?}, {records:?}]", own.to_string_lossy());
