@@ -76,7 +76,9 @@ impl Lease {
             match until {
                 Some(until) if Instant::now() < until => {
                     tokio::select! {
-                        () = sleep_until(until) => {}
+                        () = sleep_until(until) => {
+                            tracing::warn!(ttl = ?self.ttl, "outbox lease ran out before the store renewed it");
+                        }
                         _ = changes.changed() => {}
                     }
                 }
