@@ -6,7 +6,9 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use cargo_metadata::{MetadataCommand, Package};
 use kennel_testkit::Backend;
 
 use crate::model::{Dependency, File};
@@ -199,6 +201,43 @@ fn the_image_is_built_from_pinned_ones_and_runs_without_rights() {
     assert_ne!(id, 0);
     assert!(last.contains("\nHEALTHCHECK ") && last.contains(r#"CMD ["/dogs", "healthcheck"]"#));
     assert!(!file.contains("--mount="), "needs BuildKit");
+}
+
+#[test]
+fn cargo_takes_what_the_image_builds_its_dependencies_from() {
+    let ignored = text(".dockerignore");
+    let lines = || ignored.lines().filter(|line| !line.starts_with('#'));
+    let left_out: BTreeSet<_> = lines().filter_map(|line| line.strip_prefix("**/")).collect();
+    let place = tempfile::tempdir().unwrap();
+    for name in lines().filter_map(|line| line.strip_prefix('!')) {
+        copy(&root().join(name), &place.path().join(name), &left_out);
+    }
+
+    let file = text("docker/Dockerfile");
+    let stage = file.split("FROM ").find(|stage| stage.lines().next().unwrap().ends_with(" AS manifests")).unwrap();
+    let (_, script) = stage.split_once("\nRUN ").unwrap();
+    let shell = Command::new("sh").args(["-ec", script]).current_dir(&place).status().unwrap();
+    assert!(shell.success(), "{script}");
+    let manifest = place.path().join("Cargo.toml");
+    let metadata =
+        MetadataCommand::new().manifest_path(manifest).no_deps().other_options(["--offline".to_owned()]).exec();
+    let packages = metadata.unwrap().packages;
+    let binary = |package: &Package| package.targets.iter().any(|target| target.is_bin() && target.name == "dogs");
+    assert!(packages.iter().any(binary), "the program is not among what is built");
+}
+
+fn copy(from: &Path, to: &Path, left_out: &BTreeSet<&str>) {
+    if from.is_file() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let name = entry.unwrap().file_name();
+        if !left_out.contains(name.to_str().unwrap()) {
+            copy(&from.join(&name), &to.join(&name), left_out);
+        }
+    }
 }
 
 #[test]
