@@ -122,3 +122,12 @@ mod mysql {
         super::stand(&[("STORAGE", "mysql".to_owned()), ("MYSQL_DSN", database.dsn())]).await;
     }
 }
+
+#[cfg(feature = "clickhouse")]
+mod clickhouse {
+    #[tokio::test]
+    async fn one_publishes_and_another_follows_it() {
+        let Some(database) = kennel_testkit::TestClickHouse::make() else { return };
+        super::stand(&[("STORAGE", "clickhouse".to_owned()), ("CLICKHOUSE_DSN", database.dsn())]).await;
+    }
+}
