@@ -157,12 +157,13 @@ impl Group {
     }
 }
 
+/// The columns that all records have.
 #[derive(Serialize)]
-struct Head<'a> {
-    what: &'a str,
-    key: &'a str,
-    version: u64,
-    deleted: u8,
+pub(super) struct Head<'a> {
+    pub(super) what: &'a str,
+    pub(super) key: &'a str,
+    pub(super) version: u64,
+    pub(super) deleted: u8,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,7 +171,7 @@ struct CommitRow {
     holder: String,
 }
 
-fn json<T: Serialize>(row: &T) -> Result<String, RepoError> {
+pub(super) fn json<T: Serialize>(row: &T) -> Result<String, RepoError> {
     serde_json::to_string(row).map_err(|error| RepoError::Backend(error.into()))
 }
 

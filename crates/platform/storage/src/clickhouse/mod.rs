@@ -12,8 +12,9 @@
 //! - A commit has a number, the one after the last, and names it as the deduplication token of its insert. The server
 //!   takes the first insert of a token alone. After it, the committer reads who made the commit of that number; if it
 //!   was another process, it reads anew, decides anew and goes on behind. So writes are in one order across all
-//!   processes: of several that expect one revision, one key or one lease, exactly one wins, wherever they run. An
-//!   insert that is repeated because its answer was lost is stored once.
+//!   processes: of several that expect one revision or one key, exactly one wins, wherever they run. An insert that is
+//!   repeated because its answer was lost is stored once.
+//! - The lease of the outbox is taken in the same way, in a row of numbers of its own.
 //!
 //! This holds for processes that write to one server. Its limits: a process that is stopped between the decision to
 //! insert and the insert for as long as 10,000 commits of others take (`non_replicated_deduplication_window`) could

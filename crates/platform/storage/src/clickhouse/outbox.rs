@@ -24,6 +24,8 @@ use super::records::{EVENT, Found, LEASE, PUBLISHED, Place, number};
 
 /// Commits whose records are kept, so that the one who made them can be told: no fewer than the server remembers.
 const KEPT_COMMITS: u64 = 10_000;
+/// The key of the lease.
+const RELAY: &str = "relay";
 /// Events marked in one commit.
 const MARK_AT_ONCE: usize = 5_000;
 
@@ -35,7 +37,16 @@ pub struct ClickHouseOutbox {
     done: Arc<Mutex<String>>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The columns of the lease. It stands beside the commits, in versions of its own: who renews it waits for no writes,
+/// however many there are.
+#[derive(Deserialize)]
+struct Leased {
+    holder: Uuid,
+    at: i64,
+    version: u64,
+}
+
+#[derive(Serialize)]
 struct LeaseRow {
     holder: Uuid,
     at: i64,
@@ -87,6 +98,19 @@ impl ClickHouseOutbox {
             self.remember(key);
         }
         Ok(found)
+    }
+
+    async fn leased(&self) -> Result<Option<Leased>, RepoError> {
+        let place = LEASE.at(RELAY);
+        self.database.find(std::slice::from_ref(&place)).await?.get(&place).map(Found::read).transpose()
+    }
+
+    /// Makes the lease that of `holder`, until `at`; false when another process came first.
+    async fn pass_on(&self, held: Option<&Leased>, holder: Uuid, at: i64) -> Result<bool, RepoError> {
+        let version = held.map_or(0, |held| held.version) + 1;
+        let row = LeaseRow { holder, at };
+        self.database.succeed(&LEASE.at(RELAY), version, &row).await?;
+        Ok(self.leased().await?.is_some_and(|held| held.version == version && held.holder == holder))
     }
 
     async fn mark(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
@@ -163,26 +187,19 @@ pub(super) async fn waiting(database: &ClickHouse, above: &str, ids: &[Uuid]) ->
 #[async_trait]
 impl Outbox for ClickHouseOutbox {
     async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
-        let place = LEASE.at("outbox");
-        let until = now.saturating_add(ttl).as_millis();
-        self.database
-            .write(vec![place.clone()], move |write| match write.get::<LeaseRow>(&place)? {
-                Some(held) if held.holder != holder && held.at > now.as_millis() => Ok(false),
-                _ => write.put(&place, &LeaseRow { holder, at: until }).map(|()| true),
-            })
-            .await
+        let held = self.leased().await?;
+        if held.as_ref().is_some_and(|held| held.holder != holder && held.at > now.as_millis()) {
+            return Ok(false);
+        }
+        self.pass_on(held.as_ref(), holder, now.saturating_add(ttl).as_millis()).await
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
-        let place = LEASE.at("outbox");
-        self.database
-            .write(vec![place.clone()], move |write| {
-                if write.get::<LeaseRow>(&place)?.is_some_and(|held| held.holder == holder) {
-                    write.remove(&place);
-                }
-                Ok(())
-            })
-            .await
+        let held = self.leased().await?;
+        if held.as_ref().is_some_and(|held| held.holder == holder) {
+            self.pass_on(held.as_ref(), holder, 0).await?;
+        }
+        Ok(())
     }
 
     async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {

@@ -10,12 +10,13 @@ use clickhouse::query::Query;
 use clickhouse::{Client, Compression};
 use futures_util::future::try_join_all;
 use kennel_core::{BoxError, RepoError};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::commit::{Committer, Job, Task};
+use super::commit::{Committer, Head, Job, Task, json};
 use super::records::{Found, Kind, Place, parse};
 use super::{ClickHouseConfig, Write, classify};
 use crate::{Connections, Database};
@@ -128,6 +129,20 @@ impl ClickHouse {
     pub(super) async fn execute_once(&self, sql: &str, token: &str) -> Result<(), RepoError> {
         let query = self.server.client.query_raw(sql).with_setting("insert_deduplication_token", token);
         self.server.call(query.execute()).await
+    }
+
+    /// Stores a record beside all commits, unless someone else has stored this version of it.
+    pub(super) async fn succeed<T: Serialize>(&self, place: &Place, version: u64, row: &T) -> Result<(), RepoError> {
+        #[derive(Serialize)]
+        struct Line<'a, T> {
+            #[serde(flatten)]
+            head: Head<'a>,
+            #[serde(flatten)]
+            row: &'a T,
+        }
+        let head = Head { what: place.kind.name, key: &place.key, version, deleted: 0 };
+        let line = json(&Line { head, row })?;
+        self.server.insert(&format!("{} {} {version}", place.kind.name, place.key), &line.into()).await
     }
 
     /// Makes a change: what `change` puts into the [`Write`] is stored with the rest of its commit, or nothing of it.

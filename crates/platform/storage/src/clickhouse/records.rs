@@ -26,7 +26,7 @@ pub(super) const LETTER: Kind = Kind {
     columns: "event_id, event_name, event_source, event_topic, event_key, event_time, event_data, event_binary, \
               event_traceparent, event_tracestate, event_group, attempts, reason, at",
 };
-pub(super) const LEASE: Kind = Kind { name: "lease", columns: "holder, at" };
+pub(super) const LEASE: Kind = Kind { name: "lease", columns: "holder, at, version" };
 
 impl Kind {
     /// The place of the record `key` of this kind.
