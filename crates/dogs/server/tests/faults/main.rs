@@ -7,7 +7,7 @@ mod dead_letters;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod outages;
 mod place;
-#[cfg(feature = "nats")]
+#[cfg(all(feature = "nats", any(feature = "postgres", feature = "mysql", feature = "clickhouse")))]
 mod relays;
 #[path = "../support/mod.rs"]
 mod support;

@@ -32,8 +32,9 @@ pub use self::stream::{Message, Messages};
 
 /// Where answers say the service is; [`TestApp::get`] finds it there.
 pub const PUBLIC_URL: &str = "http://kennel.test";
-/// Longer than anything takes that works.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything takes that works. The longest: a member of a group that lost its partitions in an outage waits
+/// 10 s for the leases to end and 15 s more for what it had in hand.
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What can differ from test to test.
 pub struct Setup {
