@@ -21,7 +21,7 @@ fn unavailable<T>(result: &Result<T, RepoError>) -> bool {
 /// Limits so short that a test can wait for them.
 fn short() -> PoolConfig {
     PoolConfig {
-        acquire_timeout_ms: 500,
+        acquire_timeout_ms: 2_000,
         statement_timeout_ms: 1_000,
         max_connections: NonZeroU32::MIN.saturating_add(2),
     }
