@@ -72,10 +72,8 @@ test("a file that is too large is told before it is sent, and by the service if 
   assert.equal(sent, 0);
 
   // The page knows of a limit that is no longer the service's.
-  await page.route("**/api/v1/status", async (route) => {
-    const told = await (await route.fetch()).json();
-    await route.fulfill({ json: { ...told, max_picture_bytes: 64 * 1024 * 1024 } });
-  });
+  const told = await (await fetch(`${service.url}/api/v1/status`)).json();
+  await page.route("**/api/v1/status", (route) => route.fulfill({ json: { ...told, max_picture_bytes: 64 * 1024 * 1024 } }));
   await page.reload();
   await settled(page);
   await page.getByText("up to 64 MB").waitFor();

@@ -65,11 +65,10 @@ test("no width needs sideways scrolling", async (t) => {
 
 test("a part that is down is told in words, and that work goes on", async (t) => {
   const page = await tab(t, browser, "about:blank");
-  await page.route("**/api/v1/status", async (route) => {
-    const told = await (await route.fetch()).json();
-    const checks = told.checks.map((check) => (check.name === "cache" ? { ...check, status: "down" } : check));
-    await route.fulfill({ json: { ...told, parts: { ...told.parts, cache: "redis" }, checks } });
-  });
+  const told = await (await fetch(`${service.url}/api/v1/status`)).json();
+  const checks = told.checks.map((check) => (check.name === "cache" ? { ...check, status: "down" } : check));
+  const json = { ...told, parts: { ...told.parts, cache: "redis" }, checks };
+  await page.route("**/api/v1/status", (route) => route.fulfill({ json }));
   await page.goto(service.url);
   await page.getByText("Ready, not all well").waitFor();
   const cache = page.locator("#parts > div", { hasText: "Cache" });
