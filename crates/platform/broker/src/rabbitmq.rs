@@ -61,6 +61,8 @@ use crate::{Broker, ConnectError, Lag};
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long members may take to hand back what they hold when the broker is closed.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the connection may take to close after that: less than what is left of the time for a stop.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 fn unavailable(error: impl Into<BoxError>) -> BrokerError {
     BrokerError::Unavailable(error.into())
@@ -287,8 +289,12 @@ impl Broker for RabbitBroker {
         self.0.tasks.close();
         // What was not handed back by then is handed back by the server when the connection ends.
         let _late = tokio::time::timeout(LEAVE_PATIENCE, self.0.tasks.wait()).await;
-        if let Some(publishing) = self.0.publishing.lock().await.take() {
-            publishing.session.close().await;
-        }
+        let closing = async {
+            if let Some(publishing) = self.0.publishing.lock().await.take() {
+                publishing.session.close().await;
+            }
+        };
+        // A connection that has just broken may never answer; it ends with the process.
+        let _late = tokio::time::timeout(CLOSE_PATIENCE, closing).await;
     }
 }
