@@ -67,6 +67,9 @@ use self::topics::{Kind, Router, Topics, checked};
 use self::window::Room;
 use crate::{Broker, ConnectError, Lag};
 
+/// How often members ask which topics there are: one that was made a moment ago may not be known to every server yet, and
+/// a member that was told of some of its topics alone would wait for the driver's own five minutes to hear of the rest.
+const TOPICS_REFRESH: Duration = Duration::from_secs(5);
 /// How long members may take to commit and leave when the broker is closed.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -192,6 +195,7 @@ impl Core {
         settings.set("partition.assignment.strategy", "cooperative-sticky");
         settings.set("session.timeout.ms", tuning.session_timeout_ms.to_string());
         settings.set("heartbeat.interval.ms", (tuning.session_timeout_ms / 4).to_string());
+        settings.set("topic.metadata.refresh.interval.ms", TOPICS_REFRESH.as_millis().to_string());
         self.enter(topic, group, &post);
         let (commit_interval, revoke_grace) = (tuning.commit_interval(), tuning.revoke_grace());
         Member { post, settings, sources, commit_interval, revoke_grace, alive }.start().await?;

@@ -19,6 +19,8 @@ use kennel_core::broker::BrokerError;
 use kennel_core::{DeadLetters as _, Event, Group, Publisher as _, Subscriber as _, SystemClock, Timestamp};
 use kennel_testkit::conformance::broker::Letters as _;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -387,6 +389,29 @@ async fn an_event_with_a_route_goes_to_its_own_topic_and_to_those_who_read_its_t
         assert_eq!(found, [born.clone(), event(&topic, 2, "rex")]);
     }
     assert_eq!((records(&cluster, &own).len(), records(&cluster, &topic).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_member_finds_a_topic_of_its_events_that_is_made_after_it_has_joined() {
+    let Some(mut cluster) = Cluster::find() else { return };
+    let (topic, own) = (cluster.topic.clone(), format!("{}.born", cluster.topic));
+    let mut config = with_partitions(&cluster, 1);
+    config.routes = vec![Route { event: "tests.born".to_owned(), topic: topic.clone(), to: own.clone() }];
+    let (early, late) = (cluster.broker_with(&config), cluster.broker_with(&config));
+    let born = |number| Event { name: "tests.born".to_owned(), ..event(&topic, number, "rex") };
+    // From here on it takes the topic for made, as any process does for a moment that a server has not heard of it yet.
+    early.publish(&[born(1)]).await.unwrap();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &cluster.brokers).create().unwrap();
+    admin.delete_topics(&[&own], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    let gone = || admin.inner().fetch_metadata(Some(&own), PATIENCE).unwrap().topics()[0].partitions().is_empty();
+    eventually("the topic is gone", async || gone().then_some(())).await;
+
+    let mut member = join(&early, &topic, "g").await;
+    late.publish(&[event(&topic, 2, "rex")]).await.unwrap();
+    assert_eq!(settle(&mut member, 1).await, [2]);
+    late.publish(&[born(3)]).await.unwrap();
+    assert_eq!(settle(&mut member, 1).await, [3]);
 }
 
 #[tokio::test]
