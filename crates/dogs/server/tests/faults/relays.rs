@@ -122,6 +122,7 @@ async fn another_follows_one_that_is_killed(variables: &[(&'static str, String)]
     eventually("another publishes", async || (published(&relays).await > before).then_some(())).await;
     let took = killed.elapsed();
     assert!(took < SUCCESSION, "{took:?}");
+    eventually("one leads", async || (leaders(&relays).await.len() == 1).then_some(())).await;
     leader.process.wait(PATIENCE).await;
     http.stop().await;
 }

@@ -64,41 +64,43 @@ async fn rename_elsewhere(kennel: &Kennel, served: &Served, path: &str) -> Value
 struct Ears {
     events: Messages,
     watched: Streaming<WatchDogsResponse>,
+    /// Dogs that were made to see whether anything is heard.
+    markers: Vec<String>,
 }
 
 impl Ears {
     /// Opens both once the process listens to the broker; before that it could only say that it may have missed something.
     async fn open(served: &Served) -> Self {
         let mut events = served.events(None).await;
-        let mut marker = served.dog("marker").await;
+        let mut markers = vec![served.dog("marker").await];
         loop {
             let message = events.next().await.expect("the stream goes on");
             if message.event == "reset" {
-                marker = served.dog("marker").await;
-            } else if message.data["subject"] == marker {
+                markers.push(served.dog("marker").await);
+            } else if message.data["subject"] == *markers.last().unwrap() {
                 break;
             }
         }
         let watched = served.rpc().watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
-        Self { events, watched }
+        Self { events, watched, markers }
     }
 
-    /// The next event of this dog is this one, and both hear of it. A marker may be told of late: brokers keep the order
-    /// of one dog's events only.
+    /// The next event is this one, and both hear of it. A marker may be told of late: brokers keep the order of one dog's
+    /// events only.
     async fn hear(&mut self, event: &str, subject: &str) {
         let message = loop {
             let message = self.events.next().await.expect("the stream goes on");
-            if message.data["subject"] == subject {
+            if !self.markers.iter().any(|marker| message.data["subject"] == *marker) {
                 break message;
             }
         };
-        assert_eq!(message.event, event);
+        assert_eq!((message.event.as_str(), &message.data["subject"]), (event, &json!(subject)));
         let watched = loop {
             let watched = self.watched.message().await.unwrap().unwrap();
-            if watched.subject == subject {
+            if !self.markers.contains(&watched.subject) {
                 break watched;
             }
         };
-        assert_eq!((watched.id, watched.r#type.as_str()), (message.id, event));
+        assert_eq!((watched.id, watched.r#type.as_str(), watched.subject.as_str()), (message.id, event, subject));
     }
 }
