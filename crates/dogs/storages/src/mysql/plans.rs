@@ -23,14 +23,14 @@ async fn filled() -> Option<(TestDatabase, Mysql)> {
     MysqlMigrator::new(database.clone(), MIGRATIONS).up(Timestamp::from_millis(0).unwrap()).await.unwrap();
     let sql = "CREATE TABLE d (n INT);
          INSERT INTO d VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
-         INSERT INTO dogs SELECT UNHEX(MD5(n)), CONCAT('breed', n % 100), 'x', null, null, null, null, null, 1, n, n
+         INSERT INTO dogs SELECT UNHEX(LEFT(SHA2(n, 224), 32)), CONCAT('breed', n % 100), 'x', null, null, null, null, null, 1, n, n
              FROM NUMBERS AS n;
          INSERT INTO outbox (id, name, source, topic, `key`, time, data, position, published_at)
-             SELECT UNHEX(MD5(n)), 'e', '/s', 't', 'k', n, 'x', IF(n <= 10000, n, NULL), IF(n <= 10000, n, NULL)
+             SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'e', '/s', 't', 'k', n, 'x', IF(n <= 10000, n, NULL), IF(n <= 10000, n, NULL)
              FROM NUMBERS AS n;
          INSERT INTO idempotency_keys SELECT n, REPEAT('x', 32), '{}', n, 1 FROM NUMBERS AS n;
-         INSERT INTO inbox SELECT 'g', UNHEX(MD5(n)), n FROM NUMBERS AS n;
-         INSERT INTO dead_letters SELECT UNHEX(MD5(n)), 'g', 'e', '/s', 't', 'k', n, 'x', null, null, 1, 'r', n
+         INSERT INTO inbox SELECT 'g', UNHEX(LEFT(SHA2(n, 224), 32)), n FROM NUMBERS AS n;
+         INSERT INTO dead_letters SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'g', 'e', '/s', 't', 'k', n, 'x', null, null, 1, 'r', n
              FROM NUMBERS AS n;
          ANALYZE TABLE dogs, outbox, idempotency_keys, inbox, dead_letters;";
     sqlx::raw_sql(AssertSqlSafe(sql.replace("NUMBERS", NUMBERS))).execute(database.pool()).await.unwrap();
@@ -39,7 +39,10 @@ async fn filled() -> Option<(TestDatabase, Mysql)> {
 
 /// The tables of the plan, each with how it is read, by which index, and what else is done.
 async fn plan(database: &Mysql, sql: &str) -> String {
-    let steps = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN {sql}"))).fetch_all(database.pool()).await.unwrap();
+    let steps = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN FORMAT=TRADITIONAL {sql}")))
+        .fetch_all(database.pool())
+        .await
+        .unwrap();
     let text = |row: &sqlx::mysql::MySqlRow, column: &str| {
         row.try_get_unchecked::<Option<String>, _>(column).unwrap().unwrap_or_default()
     };
@@ -77,7 +80,7 @@ async fn pages_walk_an_index_from_their_key_on() {
 async fn the_other_statements_search() {
     let Some((_home, database)) = filled().await else { return };
     for (sql, expected) in [
-        ("SELECT * FROM dogs WHERE id = UNHEX(MD5(7))", "dogs const PRIMARY"),
+        ("SELECT * FROM dogs WHERE id = UNHEX(LEFT(SHA2(7, 224), 32))", "dogs const PRIMARY"),
         ("DELETE FROM dogs WHERE id = UUID AND revision = 1", "dogs range PRIMARY"),
         ("SELECT breed, count(*) FROM dogs GROUP BY breed ORDER BY breed", "dogs index dogs_breed"),
         (
@@ -89,7 +92,7 @@ async fn the_other_statements_search() {
         ("SELECT * FROM outbox WHERE position IS NULL ORDER BY seq LIMIT 100", "outbox_position"),
         ("SELECT count(*), min(time) FROM outbox WHERE position IS NULL", "outbox_position Using where; Using index"),
         (
-            "SELECT * FROM outbox WHERE position >= (SELECT min(position) FROM outbox WHERE id = UNHEX(MD5(9990)))
+            "SELECT * FROM outbox WHERE position >= (SELECT min(position) FROM outbox WHERE id = UNHEX(LEFT(SHA2(9990, 224), 32)))
              ORDER BY position LIMIT 100",
             "outbox range outbox_position",
         ),
@@ -108,7 +111,7 @@ async fn the_other_statements_search() {
             "outbox range outbox_published_at",
         ),
         ("DELETE FROM inbox WHERE at < 10 ORDER BY at LIMIT 1000", "inbox range inbox_at"),
-        ("SELECT 1 FROM inbox WHERE group_name = 'g' AND event = UNHEX(MD5(7))", "inbox const PRIMARY"),
+        ("SELECT 1 FROM inbox WHERE group_name = 'g' AND event = UNHEX(LEFT(SHA2(7, 224), 32))", "inbox const PRIMARY"),
         ("SELECT * FROM dead_letters WHERE id > UUID ORDER BY id, group_name LIMIT 20", "dead_letters range PRIMARY"),
         ("SELECT max(seq) FROM outbox", "Select tables optimized away"),
     ] {

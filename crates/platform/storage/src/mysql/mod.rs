@@ -1,4 +1,4 @@
-//! MySQL 8 and `MariaDB` 10.11: a pool of connections to one database, which other processes share.
+//! MySQL from 8 and `MariaDB` from 10.11 on: a pool of connections to one database, which other processes share.
 
 mod config;
 mod errors;
