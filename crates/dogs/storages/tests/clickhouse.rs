@@ -3,52 +3,26 @@
 #![cfg(feature = "clickhouse")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::time::{Duration, Instant};
 
 use dogs_domain::ports::{DogQuery, ImportBatch, Inserted};
 use dogs_domain::{Dog, DogId, DogRepository as _, Revision};
 use dogs_storages::{CLICKHOUSE_MIGRATIONS, ClickHouseDogs, Storage, StorageConfig, connect};
 use futures_util::future::join_all;
-use kennel_core::{Event, Order, Outbox as _, RepoError, Timestamp};
+use kennel_core::{Order, Outbox as _, RepoError};
 use kennel_storage::clickhouse::{ClickHouse, ClickHouseConfig, ClickHouseMigrator, ClickHouseOutbox};
 use kennel_storage::{Database as _, Migrator as _};
 use kennel_testkit::TestClickHouse;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use support::{at, dog, event};
+
 #[derive(Deserialize)]
 struct Count {
     count: u64,
-}
-
-fn at() -> Timestamp {
-    Timestamp::from_millis(1_700_000_000_007).unwrap()
-}
-
-fn dog(number: u128) -> Dog {
-    Dog {
-        id: DogId(Uuid::from_u128(number)),
-        breed: "husky".parse().unwrap(),
-        name: None,
-        image_url: None,
-        photo: None,
-        revision: Revision::FIRST,
-        created_at: at(),
-        updated_at: at(),
-    }
-}
-
-fn event(number: u128) -> Event {
-    Event {
-        id: Uuid::from_u128(number),
-        name: "dogs.created".to_owned(),
-        source: "/dogs".to_owned(),
-        topic: "dogs.events".to_owned(),
-        key: "k".to_owned(),
-        time: at(),
-        data: "{}".into(),
-        trace: None,
-    }
 }
 
 async fn opened(home: &TestClickHouse) -> (ClickHouse, ClickHouseDogs) {

@@ -3,48 +3,21 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dogs_domain::ports::ImportBatch;
-use dogs_domain::{Dog, DogId, DogRepository, Revision};
+use dogs_domain::{Dog, DogRepository, Revision};
 use dogs_storages::{Cached, StorageConfig, Stores, connect};
 use kennel_cache::{CacheMetrics, Connected, Policy, Typed};
-use kennel_core::{Event, RepoError, Timestamp};
+use kennel_core::RepoError;
 use prometheus::{Registry, TextEncoder};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use uuid::Uuid;
 
-fn at() -> Timestamp {
-    Timestamp::from_millis(1_700_000_000_007).unwrap()
-}
-
-fn dog(number: u128) -> Dog {
-    Dog {
-        id: DogId(Uuid::from_u128(number)),
-        breed: "husky".parse().unwrap(),
-        name: None,
-        image_url: None,
-        photo: None,
-        revision: Revision::FIRST,
-        created_at: at(),
-        updated_at: at(),
-    }
-}
-
-fn event() -> Event {
-    Event {
-        id: Uuid::from_u128(1),
-        name: "dogs.imported".to_owned(),
-        source: "/dogs".to_owned(),
-        topic: "dogs.events".to_owned(),
-        key: "i".to_owned(),
-        time: at(),
-        data: "{}".into(),
-        trace: None,
-    }
-}
+use support::{at, dog, event};
 
 async fn open(folder: &tempfile::TempDir, registry: &Registry) -> Stores {
     let mut config = StorageConfig::default();
@@ -94,7 +67,7 @@ async fn every_write_makes_it_look_again() {
     dogs.delete(dog(1).id, Revision(2), &[]).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
     let batch = ImportBatch { import: "i".to_owned(), dogs: vec![dog(1)], lines: 1, digest: [1; 32], at: at() };
-    dogs.import(&batch, &|_| Ok(event())).await.unwrap();
+    dogs.import(&batch, &|_| Ok(event(1))).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
 }
 

@@ -3,46 +3,18 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::path::Path;
 
-use dogs_domain::{Dog, DogId, DogRepository as _, Photo, Revision};
+use dogs_domain::{Dog, DogId, DogRepository as _, Revision};
 use dogs_storages::{SQLITE_MIGRATIONS, SqliteDogs, StorageConfig, connect};
-use kennel_core::{Event, Outbox as _, RepoError, Timestamp};
+use kennel_core::{Outbox as _, RepoError};
 use kennel_storage::Migrator as _;
 use kennel_storage::sqlite::{Sqlite, SqliteConfig, SqliteMigrator, SqliteOutbox};
 use uuid::Uuid;
 
-fn at() -> Timestamp {
-    Timestamp::from_millis(1_700_000_000_007).unwrap()
-}
-
-fn dog(number: u128) -> Dog {
-    let photo =
-        Photo { key: "photos/a.jpg".parse().unwrap(), content_type: "image/jpeg".to_owned(), size: 1, thumbnail: None };
-    Dog {
-        id: DogId(Uuid::from_u128(number)),
-        breed: "husky".parse().unwrap(),
-        name: None,
-        image_url: None,
-        photo: Some(photo),
-        revision: Revision::FIRST,
-        created_at: at(),
-        updated_at: at(),
-    }
-}
-
-fn event() -> Event {
-    Event {
-        id: Uuid::from_u128(9),
-        name: "dogs.created".to_owned(),
-        source: "/dogs".to_owned(),
-        topic: "dogs.events".to_owned(),
-        key: "k".to_owned(),
-        time: at(),
-        data: "{}".into(),
-        trace: None,
-    }
-}
+use support::{at, dog, event};
 
 async fn open(path: &Path) -> (Sqlite, SqliteDogs) {
     let database = Sqlite::open(&SqliteConfig::at(path)).await.unwrap();
@@ -89,7 +61,7 @@ async fn a_damaged_dog_is_corrupt_and_harms_no_other() {
 async fn damaged_events_and_imports_are_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let (database, dogs) = open(&folder.path().join("dogs.db")).await;
-    dogs.insert(&dog(1), &[event()], None).await.unwrap();
+    dogs.insert(&dog(1), &[event(9)], None).await.unwrap();
     edit(&database, "UPDATE outbox SET time = 9223372036854775807").await;
     let outbox = SqliteOutbox::new(database.clone());
     assert!(matches!(outbox.pending(1).await, Err(RepoError::Corrupt(_))));
@@ -108,7 +80,7 @@ async fn a_file_that_cannot_be_written_is_unavailable_and_still_read() {
     let mut write = database.write().await.unwrap();
     sqlx::raw_sql("PRAGMA query_only = ON").execute(write.connection()).await.unwrap();
     drop(write);
-    let result = dogs.insert(&dog(2), &[event()], None).await;
+    let result = dogs.insert(&dog(2), &[event(9)], None).await;
     assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
     assert_eq!(dogs.find(dog(2).id).await.unwrap(), None);
@@ -120,7 +92,7 @@ async fn a_full_disk_is_unavailable_and_leaves_no_half() {
     let (database, dogs) = open(&folder.path().join("dogs.db")).await;
     edit(&database, "PRAGMA max_page_count = 1").await;
     let big = Dog { name: Some("x".repeat(1_000_000)), ..dog(1) };
-    let result = dogs.insert(&big, &[event()], None).await;
+    let result = dogs.insert(&big, &[event(9)], None).await;
     assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
     assert_eq!(dogs.find(big.id).await.unwrap(), None);
     assert_eq!(SqliteOutbox::new(database).pending(9).await.unwrap(), []);
@@ -153,9 +125,9 @@ async fn another_processes_commits_are_seen() {
     let folder = tempfile::tempdir().unwrap();
     let (path, here) = (folder.path().join("dogs.db"), open(&folder.path().join("dogs.db")).await);
     let there = open(&path).await;
-    there.1.insert(&dog(1), &[event()], None).await.unwrap();
+    there.1.insert(&dog(1), &[event(9)], None).await.unwrap();
     assert_eq!(here.1.find(dog(1).id).await.unwrap(), Some(dog(1)));
-    assert_eq!(SqliteOutbox::new(here.0).pending(9).await.unwrap(), [event()]);
+    assert_eq!(SqliteOutbox::new(here.0).pending(9).await.unwrap(), [event(9)]);
     assert!(here.1.update(&Dog { revision: Revision(2), ..dog(1) }, Revision(1), &[]).await.unwrap());
     assert!(!there.1.update(&Dog { revision: Revision(2), ..dog(1) }, Revision(1), &[]).await.unwrap());
 }
@@ -165,11 +137,11 @@ async fn what_is_stored_outlives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dogs.db");
     let (database, dogs) = open(&path).await;
-    dogs.insert(&dog(1), &[event()], None).await.unwrap();
+    dogs.insert(&dog(1), &[event(9)], None).await.unwrap();
     kennel_storage::Database::close(&database).await;
     let (database, dogs) = open(&path).await;
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
-    assert_eq!(SqliteOutbox::new(database).pending(9).await.unwrap(), [event()]);
+    assert_eq!(SqliteOutbox::new(database).pending(9).await.unwrap(), [event(9)]);
 }
 
 #[tokio::test]
@@ -209,7 +181,7 @@ async fn import_speed() {
             at: at(),
         };
         let started = std::time::Instant::now();
-        dogs.import(&batch, &|_| Ok(Event { id: Uuid::from_u128(first), ..event() })).await.unwrap();
+        dogs.import(&batch, &|_| Ok(event(first))).await.unwrap();
         taken += started.elapsed();
     }
     println!("{ROWS} rows in {taken:?}");

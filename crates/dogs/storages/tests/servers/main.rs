@@ -1,0 +1,183 @@
+//! What databases on a server have in common beside the cases of every store: damaged rows, a missing schema, the way
+//! back, and a measurement.
+
+#![cfg(any(feature = "postgres", feature = "mysql"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dogs_domain::ports::ImportBatch;
+use dogs_domain::{Dog, DogId, DogRepository};
+use dogs_storages::{Storage, StorageConfig, connect};
+use kennel_core::{Outbox, Part as _, RepoError};
+use kennel_storage::{Migration, Migrator};
+use kennel_testkit::TestDatabase;
+use uuid::Uuid;
+
+use support::{at, dog, event};
+
+/// One test for each case.
+macro_rules! server_cases {
+    ($server:ty; $($case:ident)+) => {
+        $(#[tokio::test]
+        async fn $case() {
+            if let Some(home) = <$server as crate::Server>::home().await {
+                crate::$case::<$server>(&home).await;
+            }
+        })+
+
+        /// `cargo test --release -p dogs-storages --features postgres,mysql --test servers -- --ignored --nocapture`
+        #[tokio::test]
+        #[ignore = "a measurement"]
+        async fn import_speed() {
+            if let Some(home) = <$server as crate::Server>::home().await {
+                crate::import_speed::<$server>(&home).await;
+            }
+        }
+    };
+    ($server:ty) => {
+        crate::server_cases! { $server;
+            a_damaged_dog_is_corrupt_and_harms_no_other
+            the_schema_refuses_what_no_dog_can_have
+            damaged_events_are_corrupt
+            without_its_schema_a_store_fails_and_says_why
+            down_undoes_all_of_up
+        }
+    };
+}
+
+use server_cases;
+
+/// A database on a server, as these cases need it.
+trait Server: Sized {
+    const STORAGE: Storage;
+    const STEPS: &'static [Migration];
+    /// What the server says of a table `dogs` that is not there.
+    const NO_DOGS: &'static str;
+
+    async fn home() -> Option<TestDatabase>;
+    /// Settings of a service that keeps its dogs there.
+    fn config(home: &TestDatabase) -> StorageConfig;
+    async fn open(home: &TestDatabase) -> Self;
+    fn dogs(&self) -> Arc<dyn DogRepository>;
+    fn outbox(&self) -> Arc<dyn Outbox>;
+    fn migrator(&self) -> Arc<dyn Migrator>;
+    async fn execute(&self, sql: &'static str) -> Result<(), sqlx::Error>;
+    /// What a schema can leave behind.
+    async fn tables(&self) -> Vec<String>;
+}
+
+/// A database with the newest schema, and its dogs.
+async fn filled<S: Server>(home: &TestDatabase) -> (S, Arc<dyn DogRepository>) {
+    let database = S::open(home).await;
+    database.migrator().up(at()).await.unwrap();
+    let dogs = database.dogs();
+    (database, dogs)
+}
+
+async fn a_damaged_dog_is_corrupt_and_harms_no_other<S: Server>(home: &TestDatabase) {
+    let (database, dogs) = filled::<S>(home).await;
+    for (number, damage) in (1_u128..).zip([
+        "UPDATE dogs SET breed = 'No Breed!'",
+        "UPDATE dogs SET photo_key = '../etc/passwd'",
+        "UPDATE dogs SET thumbnail = '/'",
+        "UPDATE dogs SET created_at = 9223372036854775807",
+        "UPDATE dogs SET updated_at = -9223372036854775808",
+    ]) {
+        let dog = dog(number);
+        dogs.insert(&dog, &[], None).await.unwrap();
+        database.execute(damage).await.unwrap();
+        let result = dogs.find(dog.id).await;
+        assert!(matches!(result, Err(RepoError::Corrupt(_))), "{damage}: {result:?}");
+        database.execute("DELETE FROM dogs").await.unwrap();
+        dogs.insert(&dog, &[], None).await.unwrap();
+        assert_eq!(dogs.find(dog.id).await.unwrap(), Some(dog));
+        database.execute("DELETE FROM dogs").await.unwrap();
+    }
+}
+
+async fn the_schema_refuses_what_no_dog_can_have<S: Server>(home: &TestDatabase) {
+    let (database, dogs) = filled::<S>(home).await;
+    let dog = dog(1);
+    dogs.insert(&dog, &[], None).await.unwrap();
+    for damage in [
+        "UPDATE dogs SET photo_type = NULL",
+        "UPDATE dogs SET photo_size = -1",
+        "UPDATE dogs SET revision = 0",
+        "UPDATE dogs SET revision = 4294967296",
+        "UPDATE dogs SET breed = ''",
+        "UPDATE dogs SET photo_key = NULL, photo_type = NULL, photo_size = NULL, thumbnail = 'a/b.webp'",
+    ] {
+        assert!(database.execute(damage).await.is_err(), "{damage}");
+    }
+    assert_eq!(dogs.find(dog.id).await.unwrap(), Some(dog));
+}
+
+async fn damaged_events_are_corrupt<S: Server>(home: &TestDatabase) {
+    let (database, dogs) = filled::<S>(home).await;
+    dogs.insert(&dog(1), &[event(9)], None).await.unwrap();
+    database.execute("UPDATE outbox SET time = 9223372036854775807").await.unwrap();
+    let outbox = database.outbox();
+    assert!(matches!(outbox.pending(1).await, Err(RepoError::Corrupt(_))));
+    assert!(matches!(outbox.backlog().await, Err(RepoError::Corrupt(_))));
+}
+
+async fn without_its_schema_a_store_fails_and_says_why<S: Server>(home: &TestDatabase) {
+    let stores = connect(&S::config(home)).await.unwrap();
+    stores.check.check().await.unwrap();
+    let error = stores.dogs.find(DogId(Uuid::nil())).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains(S::NO_DOGS), "{source}");
+}
+
+async fn down_undoes_all_of_up<S: Server>(home: &TestDatabase) {
+    let (database, _) = filled::<S>(home).await;
+    assert_eq!(database.migrator().down(u32::MAX).await.unwrap().len(), S::STEPS.len());
+    assert_eq!(database.tables().await, ["schema_migrations"]);
+    database.migrator().up(at()).await.unwrap();
+}
+
+/// Says what is missing, and opens nothing.
+async fn an_address_must_be_given(storage: Storage) {
+    let config = StorageConfig { storage, ..StorageConfig::default() };
+    let mut problems = Vec::new();
+    config.check("dogs", &mut problems);
+    assert_eq!(problems, [format!("dogs.{}.dsn: must be given", storage.name())]);
+    let error = connect(&config).await.err().unwrap();
+    assert_eq!(error.to_string(), format!("the store `{}` does not open", storage.name()));
+}
+
+async fn import_speed<S: Server>(home: &TestDatabase) {
+    const ROWS: u128 = 400_000;
+    const BATCH: u128 = 4_000;
+    let (_, dogs) = filled::<S>(home).await;
+    let mut taken = Duration::ZERO;
+    for first in (0..ROWS).step_by(usize::try_from(BATCH).unwrap()) {
+        let row = |number| Dog {
+            breed: format!("breed{}", number * 7_919 % 180).parse().unwrap(),
+            name: Some(format!("name {number}")),
+            image_url: Some(format!("https://images.example.org/breeds/husky/{number}.jpg")),
+            photo: None,
+            ..dog(number << 40)
+        };
+        let batch = ImportBatch {
+            import: "i".to_owned(),
+            dogs: (first..first + BATCH).map(row).collect(),
+            lines: u64::try_from(first + BATCH).unwrap(),
+            digest: [0; 32],
+            at: at(),
+        };
+        let started = Instant::now();
+        dogs.import(&batch, &|_| Ok(event(first))).await.unwrap();
+        taken += started.elapsed();
+    }
+    println!("{ROWS} rows in {taken:?} into {}", S::STORAGE.name());
+}
