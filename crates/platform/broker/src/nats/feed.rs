@@ -15,7 +15,7 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::leases::{Lease, Leases};
-use super::pull::{Pull, Reply, consumer};
+use super::pull::{Reply, Source, consumer};
 use super::{ANSWER, Core, unavailable};
 use crate::group::{Handle as _, Shared, quota};
 
@@ -155,19 +155,19 @@ impl Feed {
             if !self.owned.contains_key(&partition)
                 && let Some(lease) = self.leases.take(partition).await?
             {
-                self.start(partition, lease).await?;
+                self.start(partition, lease);
             }
         }
         Ok(())
     }
 
-    async fn start(&mut self, partition: u16, lease: Lease) -> Result<(), BrokerError> {
+    /// From here on the partition is kept, also while the server does not tell what there is of it.
+    fn start(&mut self, partition: u16, lease: Lease) {
         self.shared.shut(partition);
         let (core, shared, stop) = (Arc::clone(&self.core), Arc::clone(&self.shared), CancellationToken::new());
-        let pull = Pull::new(core, &self.topic, &self.group, partition, shared).await?;
-        let pulling = self.core.tasks.spawn(pull.run(stop.clone()));
+        let source = Source { core, topic: self.topic.clone(), group: self.group.clone(), partition, shared };
+        let pulling = self.core.tasks.spawn(source.fetch(stop.clone()));
         self.owned.insert(partition, Owned { lease, stop, pulling, leaving: false });
-        Ok(())
     }
 
     /// Gives up what is on its way out and settled.

@@ -100,38 +100,61 @@ impl Gate {
     }
 }
 
+/// Where a member's events of a partition come from, and where they go.
+pub(super) struct Source {
+    pub(super) core: Arc<Core>,
+    pub(super) topic: String,
+    pub(super) group: String,
+    pub(super) partition: u16,
+    pub(super) shared: Arc<Shared<Reply>>,
+}
+
 /// Fetches the events of a partition.
-pub(super) struct Pull {
-    core: Arc<Core>,
-    topic: String,
-    group: String,
-    partition: u16,
+struct Pull {
+    source: Source,
     consumer: PullConsumer,
-    shared: Arc<Shared<Reply>>,
     gate: Option<Gate>,
 }
 
-impl Pull {
-    /// Fetches what comes from a partition that was just taken, which is shut until it may be handed out.
-    pub(super) async fn new(
-        core: Arc<Core>,
-        topic: &str,
-        group: &str,
-        partition: u16,
-        shared: Arc<Shared<Reply>>,
-    ) -> Result<Self, BrokerError> {
-        let consumer = consumer(&core, topic, group, partition).await?;
-        let info = consumer.get_info().await.map_err(unavailable)?;
-        let gate = Gate { last: info.delivered.stream_sequence, left: info.num_ack_pending, ..Gate::default() };
-        let (topic, group) = (topic.to_owned(), group.to_owned());
-        Ok(Self { core, topic, group, partition, consumer, shared, gate: Some(gate) })
+impl Source {
+    async fn consumer(&self) -> Result<PullConsumer, BrokerError> {
+        consumer(&self.core, &self.topic, &self.group, self.partition).await
     }
 
-    /// Fetches until `stop` is cancelled, and then takes in what was under way.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
-        let inbox = Subject::from(self.core.client.new_inbox());
+    /// Fetches what comes from a partition that was just taken, which is shut until it may be handed out. Goes on until
+    /// `stop` is cancelled, and then takes in what was under way.
+    pub(super) async fn fetch(self, stop: CancellationToken) {
+        let mut failures = 0;
+        let (consumer, gate) = loop {
+            let opened = tokio::select! {
+                () = stop.cancelled() => return,
+                opened = self.open() => opened,
+            };
+            if let Ok(opened) = opened {
+                break opened;
+            }
+            failures += 1;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(backoff(failures)) => {}
+            }
+        };
+        Pull { source: self, consumer, gate: Some(gate) }.run(stop).await;
+    }
+
+    async fn open(&self) -> Result<(PullConsumer, Gate), BrokerError> {
+        let consumer = self.consumer().await?;
+        let info = consumer.get_info().await.map_err(unavailable)?;
+        let gate = Gate { last: info.delivered.stream_sequence, left: info.num_ack_pending, ..Gate::default() };
+        Ok((consumer, gate))
+    }
+}
+
+impl Pull {
+    async fn run(mut self, stop: CancellationToken) {
+        let inbox = Subject::from(self.source.core.client.new_inbox());
         // Fails only once the client has ended.
-        let Ok(mut events) = self.core.client.subscribe(inbox.clone()).await else { return };
+        let Ok(mut events) = self.source.core.client.subscribe(inbox.clone()).await else { return };
         self.open_if_complete();
         let mut failures = 0;
         loop {
@@ -157,7 +180,7 @@ impl Pull {
 
     /// Asks for events and takes in those that come.
     async fn fetch(&mut self, events: &mut Subscriber, inbox: &Subject) -> Result<(), BrokerError> {
-        let batch = self.core.config.buffer.get();
+        let batch = self.source.core.config.buffer.get();
         let request = pull::BatchConfig { batch, expires: Some(REQUEST), ..pull::BatchConfig::default() };
         self.consumer.request_batch(request, inbox.clone()).await.map_err(unavailable)?;
         let deadline = Instant::now() + REQUEST + REST;
@@ -170,7 +193,8 @@ impl Pull {
                 Some(404 | 408) => break,
                 Some(_) => {
                     let reason = message.description.unwrap_or_default();
-                    self.mend().await?;
+                    // Made again, should it be gone.
+                    self.consumer = self.source.consumer().await?;
                     return Err(unavailable(reason));
                 }
             }
@@ -178,26 +202,20 @@ impl Pull {
         self.look_again().await
     }
 
-    /// Makes the consumer again, should it be gone.
-    async fn mend(&mut self) -> Result<(), BrokerError> {
-        self.consumer = consumer(&self.core, &self.topic, &self.group, self.partition).await?;
-        Ok(())
-    }
-
     async fn arrive(&mut self, message: async_nats::Message) {
         let Some(subject) = message.reply.clone() else { return };
-        let reply = Reply { core: Arc::clone(&self.core), subject };
-        let jetstream = self.core.jetstream.clone();
+        let reply = Reply { core: Arc::clone(&self.source.core), subject };
+        let jetstream = self.source.core.jetstream.clone();
         let message = async_nats::jetstream::Message { message, context: jetstream };
         let place = message.info().map(|info| (info.stream_sequence, info.delivered)).map_err(BrokerError::Corrupt);
         let headers = message.message.headers.clone().unwrap_or_default();
-        let event = wire::event(&self.topic, &headers, message.message.payload.clone());
+        let event = wire::event(&self.source.topic, &headers, message.message.payload.clone());
         let event = event.map_err(|error| BrokerError::Corrupt(error.into()));
         match place.and_then(|place| Ok((place, event?))) {
             Ok(((place, delivered), event)) => {
                 let attempt = u32::try_from(delivered).unwrap_or(u32::MAX);
-                let (partition, position, handle) = (self.partition, Some(place), reply);
-                self.shared.arrive(Arrival { event, attempt, partition, position, handle });
+                let (partition, position, handle) = (self.source.partition, Some(place), reply);
+                self.source.shared.arrive(Arrival { event, attempt, partition, position, handle });
                 if let Some(gate) = &mut self.gate {
                     gate.arrived(place);
                 }
@@ -205,7 +223,7 @@ impl Pull {
             Err(error) => {
                 // It stays in the stream, for people to look at; it would be no better the next time.
                 let _gone = reply.tell(AckKind::Term).await;
-                self.shared.trouble(error);
+                self.source.shared.trouble(error);
             }
         }
         self.open_if_complete();
@@ -213,7 +231,7 @@ impl Pull {
 
     fn open_if_complete(&mut self) {
         if self.gate.take_if(|gate| gate.is_complete()).is_some() {
-            self.shared.open(self.partition);
+            self.source.shared.open(self.source.partition);
         }
     }
 
