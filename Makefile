@@ -70,12 +70,11 @@ lint: tools ## Check formatting, lints and documentation as CI does
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
 # Every crate of the workspace that a build of the service has is linted with it.
-FEATURES := $(CARGO) hack clippy -p dogs --each-feature --exclude-no-default-features --exclude-all-features
-
-features: tools ## Check each store alone, and each other part with a store and without the default ones (needs cargo-hack)
+features: tools ## Check each store alone, and each pair of parts that has a store, without the default features (needs cargo-hack)
 	@$(CARGO) hack --version >/dev/null 2>&1 || { echo "cargo-hack is missing; install it with: cargo install cargo-hack --locked"; exit 1; }
-	$(FEATURES) --include-features sqlite,postgres,mysql,clickhouse $(ARGS) -- -D warnings
-	$(FEATURES) --include-features nats,kafka,rabbitmq,redis,s3 --features postgres $(ARGS) -- -D warnings
+	$(CARGO) hack clippy -p dogs --feature-powerset --depth 2 --at-least-one-of sqlite,postgres,mysql,clickhouse \
+		--include-features sqlite,postgres,mysql,clickhouse,nats,kafka,rabbitmq,redis,s3 \
+		--exclude-no-default-features --exclude-all-features $(ARGS) -- -D warnings
 
 fmt: tools ## Format the code
 	$(CARGO) fmt --all
