@@ -4,9 +4,11 @@
 //! stores their dogs, so the same lines under the same key go on where they stopped. Rows without an id get one
 //! made of the import's start, the line's number and the key: a line that is repeated all the same finds its dog there.
 
+mod ids;
+mod lines;
+
 use std::borrow::Cow;
 
-use bytes::{Bytes, BytesMut};
 use futures_util::future::join;
 use futures_util::{Stream, StreamExt as _};
 use kennel_core::{BoxError, Timestamp};
@@ -20,23 +22,15 @@ use crate::ports::{ImportBatch, ImportProgress};
 use crate::service::{check_key, check_name, check_url};
 use crate::{Dog, DogError, DogId, DogService, Revision};
 
+use ids::RowIds;
+pub use lines::{Line, LineCutter, MAX_LINE_BYTES, lines};
+
 /// Lines that commit together.
 pub const BATCH_LINES: usize = 4_000;
-/// The longest line, in bytes.
-pub const MAX_LINE_BYTES: usize = 64 * 1024;
 /// The most lines whose faults are told one by one.
 pub const MAX_REPORTED: usize = 1_000;
 /// The longest key of an import, in bytes.
 pub const MAX_KEY_BYTES: usize = 128;
-
-/// A line of an import.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
-    /// A JSON object, see [`Row`]; blank lines are passed over.
-    Json(Bytes),
-    /// A line longer than [`MAX_LINE_BYTES`], left out.
-    TooLong,
-}
 
 /// A dog to import, as a line holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,101 +81,6 @@ pub struct ImportReport {
     pub failed: u64,
     /// The first of the refused lines, [`MAX_REPORTED`] at most.
     pub errors: Vec<LineError>,
-}
-
-/// Cuts a stream of bytes into lines. Lines end with `\n` or `\r\n`; the last one may go without.
-pub struct LineCutter {
-    rest: BytesMut,
-    overlong: bool,
-}
-
-impl Default for LineCutter {
-    fn default() -> Self {
-        Self { rest: BytesMut::new(), overlong: false }
-    }
-}
-
-impl LineCutter {
-    /// The lines that end in `chunk`.
-    pub fn push(&mut self, chunk: Bytes) -> Vec<Line> {
-        let mut lines = Vec::new();
-        let mut chunk = chunk;
-        while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
-            let head = chunk.split_to(end + 1).slice(..end);
-            lines.push(self.end_line(head));
-        }
-        self.keep(&chunk);
-        lines
-    }
-
-    /// The last line, when it goes without an end.
-    pub fn finish(mut self) -> Option<Line> {
-        let open = self.overlong || !self.rest.is_empty();
-        open.then(|| self.end_line(Bytes::new()))
-    }
-
-    fn end_line(&mut self, head: Bytes) -> Line {
-        let whole = if self.rest.is_empty() && !self.overlong {
-            head
-        } else {
-            self.keep(&head);
-            self.rest.split().freeze()
-        };
-        let overlong = std::mem::take(&mut self.overlong) || whole.len() > MAX_LINE_BYTES;
-        if overlong { Line::TooLong } else { Line::Json(whole) }
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        if self.overlong || self.rest.len() + bytes.len() > MAX_LINE_BYTES {
-            self.overlong = true;
-            self.rest.clear();
-        } else {
-            self.rest.extend_from_slice(bytes);
-        }
-    }
-}
-
-/// The lines of a stream of bytes.
-pub fn lines<E: Into<BoxError>>(
-    chunks: impl Stream<Item = Result<Bytes, E>>,
-) -> impl Stream<Item = Result<Vec<Line>, BoxError>> {
-    let state = (Box::pin(chunks), Some(LineCutter::default()));
-    futures_util::stream::unfold(state, |(mut chunks, cutter)| async move {
-        let mut cutter = cutter?;
-        match chunks.next().await {
-            Some(Ok(chunk)) => {
-                let lines = cutter.push(chunk);
-                Some((Ok(lines), (chunks, Some(cutter))))
-            }
-            Some(Err(error)) => Some((Err(error.into()), (chunks, None))),
-            None => cutter.finish().map(|last| (Ok(vec![last]), (chunks, None))),
-        }
-    })
-}
-
-/// Makes the ids of rows that have none: in the layout of UUID version 7, the time of the import's start, then
-/// 34 bits of line number, then 40 bits of the key's digest.
-#[derive(Debug, Clone, Copy)]
-struct RowIds {
-    millis: u64,
-    key_bits: u64,
-}
-
-impl RowIds {
-    fn new(import: &str, started_at: Timestamp) -> Self {
-        let digest = Sha256::digest(import);
-        let key_bits = digest[..5].iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-        Self { millis: u64::try_from(started_at.as_millis()).unwrap_or(0), key_bits }
-    }
-
-    fn id(self, line: u64) -> DogId {
-        let line = line & 0x3_FFFF_FFFF;
-        let random = u128::from(line) << 40 | u128::from(self.key_bits);
-        // RFC 9562, section 5.7: 12 of the 74 free bits follow the version, 62 the variant.
-        let high = self.millis << 16 | 0x7000 | u64::try_from(random >> 62).unwrap_or(0);
-        let low = 1 << 63 | u64::try_from(random & ((1 << 62) - 1)).unwrap_or(0);
-        DogId(Uuid::from_u64_pair(high, low))
-    }
 }
 
 /// The field at fault, where one is, and what is wrong.
@@ -382,39 +281,6 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
 mod tests {
     use super::*;
 
-    fn cut(text: &[u8], chunk: usize) -> Vec<Line> {
-        let mut cutter = LineCutter::default();
-        let mut lines: Vec<Line> =
-            text.chunks(chunk).flat_map(|part| cutter.push(Bytes::copy_from_slice(part))).collect();
-        lines.extend(cutter.finish());
-        lines
-    }
-
-    fn json(text: &'static str) -> Line {
-        Line::Json(Bytes::from_static(text.as_bytes()))
-    }
-
-    #[test]
-    fn lines_do_not_depend_on_the_chunks() {
-        let expected = [json("one"), json(""), json("three\r"), json("four")];
-        for chunk in 1..20 {
-            assert_eq!(cut(b"one\n\nthree\r\nfour", chunk), expected, "chunks of {chunk}");
-        }
-        assert_eq!(cut(b"one\n", 4), [json("one")]);
-        assert_eq!(cut(b"", 1), []);
-    }
-
-    #[test]
-    fn an_overlong_line_is_left_out_and_the_next_one_is_whole() {
-        let mut text = vec![b'x'; MAX_LINE_BYTES + 1];
-        text.extend_from_slice(b"\nnext\n");
-        for chunk in [1_000, MAX_LINE_BYTES, text.len()] {
-            assert_eq!(cut(&text, chunk), [Line::TooLong, json("next")], "chunks of {chunk}");
-        }
-        assert_eq!(cut(&text[..=MAX_LINE_BYTES], 7), [Line::TooLong]);
-        assert!(matches!(cut(&text[1..], 512)[0], Line::Json(_)));
-    }
-
     #[test]
     fn a_line_that_is_no_row_names_its_field() {
         let fault = |json: &str| {
@@ -428,20 +294,5 @@ mod tests {
         assert_eq!(fault(r#"{"breed":"pug","created_at":"soon"}"#).0, "created_at");
         assert_eq!(fault(r#"{"breed":"#).0, "");
         assert!(fault(r#"{"breed":"#).1.starts_with("not JSON: "));
-    }
-
-    #[test]
-    fn row_ids_are_version_7_and_follow_the_lines() {
-        let started = Timestamp::from_millis(1_700_000_000_000).unwrap();
-        let ids = RowIds::new("import", started);
-        let made: Vec<_> = (1..10_000).map(|line| ids.id(line)).collect();
-        assert!(made.is_sorted_by(|a, b| a < b));
-        for id in &made {
-            assert_eq!((id.0.get_version_num(), id.0.get_variant()), (7, uuid::Variant::RFC4122));
-            assert_eq!(id.0.get_timestamp().unwrap().to_unix(), (1_700_000_000, 0));
-        }
-        assert_eq!(ids.id(7), RowIds::new("import", started).id(7), "a repetition has the same ids");
-        assert_ne!(ids.id(7), RowIds::new("other", started).id(7));
-        assert!(ids.id(1 << 33) > ids.id((1 << 33) - 1));
     }
 }

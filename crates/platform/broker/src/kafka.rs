@@ -67,8 +67,8 @@ use self::topics::{Kind, Router, Topics, checked};
 use self::window::Room;
 use crate::{Broker, ConnectError, Lag};
 
-/// How often members ask which topics there are: one that was made a moment ago may not be known to every server yet, and
-/// a member that was told of some of its topics alone would wait for the driver's own five minutes to hear of the rest.
+/// How often members ask which topics and partitions there are. A topic that was made a moment ago may not be known to
+/// every server yet, and a member that was told of the others alone would wait for the driver's own five minutes.
 const TOPICS_REFRESH: Duration = Duration::from_secs(5);
 /// How long members may take to commit and leave when the broker is closed.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);

@@ -1,17 +1,27 @@
 //! The settings of the service. `docs/configuration.md` is generated from here.
 
+mod broker;
+mod cache;
 mod kafka;
-mod parts;
+mod objects;
+mod outbox;
 mod serving;
+mod source;
+mod storage;
 
 use kennel_broker::BrokerConfig;
 #[cfg(feature = "kafka")]
 use kennel_config::Problems;
 use kennel_config::{Reader, Settings};
 
+pub use broker::BrokerSettings;
+pub use cache::CacheSettings;
 pub use kafka::KafkaSettings;
-pub use parts::{BrokerSettings, CacheSettings, ObjectSettings, OutboxSettings, SourceSettings, StorageSettings};
+pub use objects::ObjectSettings;
+pub use outbox::OutboxSettings;
 pub use serving::{ServerSettings, TelemetrySettings};
+pub use source::SourceSettings;
+pub use storage::StorageSettings;
 
 /// Every setting.
 #[derive(Debug, Clone)]

@@ -1,0 +1,79 @@
+//! Settings of the broker. Those of Kafka have a section of their own.
+
+use kennel_broker::BrokerConfig;
+use kennel_config::{Problems, Secret, Section};
+use kennel_core::Part as _;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where events go.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BrokerSettings {
+    /// Which broker: `memory`, inside the process, or another that is compiled in.
+    #[schemars(with = "String")]
+    #[serde(with = "kennel_core::part")]
+    pub broker: kennel_broker::Backend,
+    /// What the names of everything at the broker begin with, so that installations can share one. Unset: `kennel` at
+    /// `nats` and `rabbitmq`, nothing at `kafka`. Topics that settings name are named as they are.
+    pub broker_prefix: Option<String>,
+    /// The servers of `nats`, such as `nats://user:password@host:4222`, parted by commas; `tls://` encrypts.
+    pub nats_url: Option<Secret>,
+    /// The server of `rabbitmq`, such as `amqp://user:password@host:5672/%2f`; `amqps://` encrypts.
+    pub rabbitmq_url: Option<Secret>,
+}
+
+impl BrokerSettings {
+    /// What to open.
+    pub fn broker(&self) -> BrokerConfig {
+        BrokerConfig {
+            backend: self.broker,
+            #[cfg(feature = "nats")]
+            nats: kennel_broker::nats::NatsConfig {
+                url: self.nats_url.clone().map(Into::into),
+                ..self.prefixed(kennel_broker::nats::NatsConfig::default(), |config| &mut config.prefix)
+            },
+            #[cfg(feature = "rabbitmq")]
+            rabbitmq: kennel_broker::rabbitmq::RabbitConfig {
+                url: self.rabbitmq_url.clone().map(Into::into),
+                ..self.prefixed(kennel_broker::rabbitmq::RabbitConfig::default(), |config| &mut config.prefix)
+            },
+            ..BrokerConfig::default()
+        }
+    }
+
+    /// A broker's settings with the prefix, where one is set.
+    #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+    pub(super) fn prefixed<T>(&self, mut config: T, place: impl FnOnce(&mut T) -> &mut String) -> T {
+        if let Some(prefix) = &self.broker_prefix {
+            place(&mut config).clone_from(prefix);
+        }
+        config
+    }
+}
+
+impl Section for BrokerSettings {
+    const TITLE: &'static str = "Broker";
+
+    fn check(&self, problems: &mut Problems) {
+        if let Err(absent) = self.broker.require() {
+            problems.add("broker", absent.to_string());
+        }
+        if self.broker_prefix.as_deref().is_some_and(|prefix| !is_prefix(prefix)) {
+            problems.add("broker_prefix", "must be 1 to 64 letters, digits, `-` and `_`");
+        }
+        for (broker, key, url) in [
+            (kennel_broker::Backend::Nats, "nats_url", &self.nats_url),
+            (kennel_broker::Backend::RabbitMq, "rabbitmq_url", &self.rabbitmq_url),
+        ] {
+            if self.broker == broker && url.as_ref().is_none_or(|url| url.expose().trim().is_empty()) {
+                problems.add(key, format!("must be set when the broker is {}", broker.name()));
+            }
+        }
+    }
+}
+
+/// Whether the names that every broker has may begin with it: a dot parts the words of NATS's subjects.
+fn is_prefix(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}

@@ -1,0 +1,38 @@
+//! Settings of the dog API.
+
+use kennel_config::{HumanDuration, Problems, Section};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::serving::{WEB_URL, is_web_url};
+
+/// Where new pictures of dogs come from.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SourceSettings {
+    /// Base URL of an API with the contract of dog.ceo, such as `https://dog.ceo/api`. Unset: pictures are drawn in-process.
+    pub dog_api_base_url: Option<String>,
+    /// How long a request to the dog API may take, retries included.
+    pub dog_api_timeout: HumanDuration,
+    /// Let the dog API, and the pictures it names, be at private and loopback addresses.
+    pub dog_api_allow_private: bool,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        Self { dog_api_base_url: None, dog_api_timeout: HumanDuration::from_secs(10), dog_api_allow_private: false }
+    }
+}
+
+impl Section for SourceSettings {
+    const TITLE: &'static str = "Dog API";
+
+    fn check(&self, problems: &mut Problems) {
+        if self.dog_api_base_url.as_deref().is_some_and(|text| !is_web_url(text)) {
+            problems.add("dog_api_base_url", WEB_URL);
+        }
+        if self.dog_api_timeout.get().is_zero() {
+            problems.add("dog_api_timeout", "must be longer than nothing");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Settings of the store.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use dogs_storages::{Storage, StorageConfig};
+use kennel_config::{HumanDuration, Problems, Secret, Section};
+use kennel_storage::{SqliteConfig, Synchronous};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where dogs are kept.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StorageSettings {
+    /// Which store: `sqlite`, or another that is compiled in.
+    #[schemars(with = "String")]
+    #[serde(with = "kennel_core::part")]
+    pub storage: Storage,
+    /// Apply missing migrations when the service starts; without it, a service over an old schema does not start.
+    pub migrate_on_start: bool,
+    /// The file of SQLite; it and its folder are made when missing.
+    #[schemars(with = "String")]
+    pub sqlite_path: PathBuf,
+    /// When SQLite's commits count as done: `full`, on the disk, or `normal`, with the operating system.
+    #[schemars(with = "String")]
+    pub sqlite_synchronous: Synchronous,
+    /// SQLite connections for reading; writes share one of their own.
+    pub sqlite_readers: NonZeroU32,
+    /// The database of `postgres`, such as `postgres://user:password@host:5432/dogs?sslmode=verify-full`.
+    pub postgres_dsn: Option<Secret>,
+    /// The database of `mysql`, such as `mysql://user:password@host:3306/dogs?ssl-mode=VERIFY_IDENTITY`.
+    pub mysql_dsn: Option<Secret>,
+    /// The database of `clickhouse`, such as `https://user:password@host:8443/dogs`, or `http://` and port 8123.
+    pub clickhouse_dsn: Option<Secret>,
+    /// Connections to a database server at most.
+    pub database_max_connections: NonZeroU32,
+    /// How long a call waits for a free connection to the database server.
+    pub database_acquire_timeout: HumanDuration,
+    /// How long the database server works on one statement before it gives it up.
+    pub database_statement_timeout: HumanDuration,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        let sqlite = SqliteConfig::at("data/dogs.db");
+        Self {
+            storage: Storage::default(),
+            migrate_on_start: true,
+            sqlite_path: sqlite.path,
+            sqlite_synchronous: sqlite.synchronous,
+            sqlite_readers: sqlite.readers,
+            postgres_dsn: None,
+            mysql_dsn: None,
+            clickhouse_dsn: None,
+            database_max_connections: NonZeroU32::MIN.saturating_add(9),
+            database_acquire_timeout: HumanDuration::from_secs(5),
+            database_statement_timeout: HumanDuration::from_secs(15),
+        }
+    }
+}
+
+impl Section for StorageSettings {
+    const TITLE: &'static str = "Storage";
+
+    fn check(&self, problems: &mut Problems) {
+        for (key, reason) in self.problems() {
+            problems.add(&key, reason);
+        }
+    }
+}
+
+impl StorageSettings {
+    /// The same settings, for another store.
+    #[must_use]
+    pub fn of(&self, storage: Storage) -> Self {
+        Self { storage, ..self.clone() }
+    }
+
+    /// What keeps the store from being opened: settings, and what is wrong with them.
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        self.storage().check("", &mut found);
+        let named = |line: String| {
+            let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
+            let key = path.trim_start_matches('.').replace('.', "_");
+            // The limits of connections are the same settings for each database server.
+            let limit =
+                key.split_once("_pool_").map(|(_, limit)| format!("database_{}", limit.trim_end_matches("_ms")));
+            (limit.unwrap_or(key), reason.to_owned())
+        };
+        found.into_iter().map(named).collect()
+    }
+
+    /// What to open.
+    pub fn storage(&self) -> StorageConfig {
+        StorageConfig {
+            storage: self.storage,
+            #[cfg(feature = "sqlite")]
+            sqlite: SqliteConfig {
+                synchronous: self.sqlite_synchronous,
+                readers: self.sqlite_readers,
+                ..SqliteConfig::at(self.sqlite_path.clone())
+            },
+            #[cfg(feature = "postgres")]
+            postgres: kennel_storage::postgres::PostgresConfig {
+                dsn: self.postgres_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                pool: self.pool(),
+            },
+            #[cfg(feature = "mysql")]
+            mysql: kennel_storage::mysql::MysqlConfig {
+                dsn: self.mysql_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                pool: self.pool(),
+                ..kennel_storage::mysql::MysqlConfig::default()
+            },
+            #[cfg(feature = "clickhouse")]
+            clickhouse: kennel_storage::clickhouse::ClickHouseConfig {
+                dsn: self.clickhouse_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                pool: self.pool(),
+            },
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
+    fn pool(&self) -> kennel_storage::PoolConfig {
+        let milliseconds = |span: HumanDuration| u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX);
+        kennel_storage::PoolConfig {
+            max_connections: self.database_max_connections,
+            acquire_timeout_ms: milliseconds(self.database_acquire_timeout),
+            statement_timeout_ms: milliseconds(self.database_statement_timeout),
+        }
+    }
+}
