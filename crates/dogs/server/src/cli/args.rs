@@ -34,7 +34,7 @@ pub enum Command {
     List(List),
     /// Import dogs from NDJSON, one object a line; going on where an interrupted import stopped.
     Import(Import),
-    /// Write all dogs as NDJSON, oldest first, in the form that `import` reads.
+    /// Write all dogs as NDJSON, oldest first, in the form that `import` reads; stored pictures stay behind.
     Export {
         /// Only dogs of this breed.
         #[arg(long)]

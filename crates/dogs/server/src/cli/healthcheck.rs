@@ -34,7 +34,7 @@ pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow:
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("not ready: {error}");
+            eprintln!("not ready: {url}: {error}");
             Ok(ExitCode::FAILURE)
         }
     }

@@ -189,7 +189,11 @@ impl TelemetrySettings {
         TelemetryConfig {
             service_name: self.otel_service_name.clone(),
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
-            log_level: self.log_level.clone(),
+            log_level: match target {
+                LogTarget::Stdout => self.log_level.clone(),
+                // What the setting says of them comes later, and wins.
+                LogTarget::Stderr => format!("{TALKATIVE},{}", self.log_level),
+            },
             log_format: self.log_format,
             log_target: target,
             otlp_endpoint: self.otel_exporter_otlp_endpoint.clone(),
@@ -198,6 +202,9 @@ impl TelemetrySettings {
         }
     }
 }
+
+/// A client that tells of each connection: news in the log of a service, noise to whoever types a command.
+const TALKATIVE: &str = "async_nats=warn";
 
 /// What a URL of the web has to be. One that is no secret must not hold one, for it is printed.
 pub(super) const WEB_URL: &str = "must be an http or https URL without a user or a password";

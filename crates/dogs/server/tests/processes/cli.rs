@@ -109,7 +109,7 @@ async fn health_is_an_exit_code() {
     served.stop().await;
     for home in [&by_port, &home] {
         let ended = home.run(&["healthcheck", "--url", &url]).await.ends(1);
-        assert!(ended.stderr.starts_with("not ready: "), "{}", ended.stderr);
+        assert!(ended.stderr.starts_with(&format!("not ready: {url}: ")), "{}", ended.stderr);
     }
     home.run(&["healthcheck", "--url", "nowhere"]).await.ends(1);
     // Something listens and does not answer.

@@ -125,7 +125,12 @@ impl Write {
 fn options(config: &PostgresConfig) -> Result<PgConnectOptions, RepoError> {
     let address = config.address().map_err(|problem| RepoError::Backend(format!("dsn: {problem}").into()))?;
     let milliseconds = config.pool.statement_timeout_ms.to_string();
-    let settings = [("statement_timeout", &milliseconds), ("idle_in_transaction_session_timeout", &milliseconds)];
+    let settings = [
+        ("statement_timeout", milliseconds.as_str()),
+        ("idle_in_transaction_session_timeout", &milliseconds),
+        // That a table is there already is no news.
+        ("client_min_messages", "warning"),
+    ];
     let named = address.get_application_name().is_some();
     let address = if named { address } else { address.application_name("kennel") };
     Ok(address.options(settings).disable_statement_logging())
