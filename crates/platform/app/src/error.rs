@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use kennel_core::BoxError;
 
@@ -39,8 +40,9 @@ pub enum RunError {
     },
     /// Components were asked to stop and had not when the deadline came.
     Hung {
-        /// Their names, in the order in which they were started.
-        components: Vec<&'static str>,
+        /// Their names, in the order in which they were started, and how long before the deadline each was asked: one that
+        /// had hardly any time is not to blame.
+        components: Vec<(&'static str, Duration)>,
     },
     /// A second signal cut the graceful stop short.
     Aborted,
@@ -50,7 +52,14 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Component { component, cause } => write!(f, "component `{component}` {cause}"),
-            Self::Hung { components } => write!(f, "components did not stop in time: {}", components.join(", ")),
+            Self::Hung { components } => {
+                f.write_str("components did not stop in time: ")?;
+                for (index, (name, asked)) in components.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{name} (asked {:.1} s before)", asked.as_secs_f64())?;
+                }
+                Ok(())
+            }
             Self::Aborted => f.write_str("the stop was cut short by a second signal"),
         }
     }

@@ -3,11 +3,13 @@
 use std::any::Any;
 use std::future::pending;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use kennel_core::BoxError;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::{Cause, Component, Phase, RunError, Stop};
 
@@ -23,6 +25,8 @@ struct Member {
     name: &'static str,
     phase: Phase,
     stop: Stop,
+    /// When it was asked to stop.
+    asked: Option<Instant>,
     running: bool,
 }
 
@@ -37,7 +41,7 @@ impl Fleet {
         let (ready, mut initialised) = oneshot::channel();
         let (index, work) = (self.members.len(), live(component, stop.clone(), ready));
         self.tasks.spawn(async move { (index, work.await) });
-        self.members.push(Member { name, phase, stop, running: true });
+        self.members.push(Member { name, phase, stop, asked: None, running: true });
         let ended = tokio::select! {
             // A component that is initialised and has ended already is found by the next wait.
             biased;
@@ -78,16 +82,17 @@ impl Fleet {
     async fn stop(&mut self, asked: &[usize]) {
         for &index in asked {
             self.members[index].stop.request();
+            self.members[index].asked = Some(Instant::now());
         }
         while asked.iter().any(|&index| self.members[index].running) {
             self.next_end().await;
         }
     }
 
-    /// The members that were asked to stop and have not.
-    pub(crate) fn hung(&self) -> Vec<&'static str> {
-        let hung = self.members.iter().filter(|member| member.running && member.stop.is_requested());
-        hung.map(|member| member.name).collect()
+    /// The members that were asked to stop and have not, and how long ago they were asked.
+    pub(crate) fn hung(&self) -> Vec<(&'static str, Duration)> {
+        let running = self.members.iter().filter(|member| member.running);
+        running.filter_map(|member| Some((member.name, member.asked?.elapsed()))).collect()
     }
 
     /// Tells every member to end at once and waits until all have.

@@ -278,7 +278,7 @@ async fn a_hang_is_cut_off_at_the_deadline_and_named() {
     );
     let started = Instant::now();
     let error = bench.run().await.unwrap_err();
-    assert_eq!(error.to_string(), "components did not stop in time: relay");
+    assert_eq!(error.to_string(), "components did not stop in time: relay (asked 4.0 s before)");
     assert!(started.elapsed() < seconds(16), "{:?}", started.elapsed());
     assert!(started.elapsed() >= seconds(15), "{:?}", started.elapsed());
     tokio::task::yield_now().await;
@@ -290,7 +290,10 @@ async fn a_hang_is_cut_off_at_the_deadline_and_named() {
 async fn a_hard_stop_gives_a_last_chance() {
     let mut bench = Bench::new().part("relay", Phase::Worker, Act::WaitForAbort);
     let error = bench.run().await.unwrap_err();
-    assert!(matches!(&error, RunError::Hung { components } if components == &["relay"]), "{error:?}");
+    assert!(
+        matches!(&error, RunError::Hung { components } if components[0].0 == "relay" && components.len() == 1),
+        "{error:?}"
+    );
     bench.at("relay asked");
 }
 

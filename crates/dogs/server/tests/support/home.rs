@@ -215,11 +215,17 @@ impl Served {
         Messages::open(request).await
     }
 
-    /// Makes a dog and waits until it is told of; the id of that event, for others to start behind.
+    /// Makes a dog and waits until it is told of; the id of that event, for others to start behind. What was committed
+    /// before may be told of only now.
     pub async fn anchor(&self) -> String {
         let mut events = self.events(None).await;
-        self.dog("anchor").await;
-        events.expect("dogs.created").await.id
+        let dog = self.dog("anchor").await;
+        loop {
+            let message = events.next().await.expect("the stream goes on");
+            if message.data["subject"] == dog {
+                return message.id;
+            }
+        }
     }
 
     /// Everything told behind the event `last` up to now, as type and subject. All of it must be committed by now.
