@@ -27,7 +27,8 @@ pub trait Database: Send + Sync + 'static {
     /// Its connections at this moment.
     fn connections(&self) -> Connections;
 
-    /// Closes it once the work in hand is done. Later calls fail with [`RepoError::Unavailable`].
+    /// Closes it once the work in hand is done, for which it waits some seconds. Later calls fail with
+    /// [`RepoError::Unavailable`].
     async fn close(&self);
 }
 

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod closing;
 pub mod database;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod dsn;

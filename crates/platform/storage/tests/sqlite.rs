@@ -292,3 +292,18 @@ async fn a_dropped_call_leaves_the_writer_usable() {
     put(&database, 1).await.unwrap();
     assert!((before..=before + 2).contains(&(sum(&database).await - 1)), "a dropped commit may still come through");
 }
+
+#[tokio::test]
+async fn a_connection_that_is_not_given_back_holds_no_stop_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = migrated(folder.path()).await;
+    put(&database, 1).await.unwrap();
+    let held = database.readers().acquire().await.unwrap();
+    // From here on nothing waits in truth.
+    tokio::time::pause();
+    database.close().await;
+    assert!(put(&database, 1).await.is_err(), "it is closed all the same");
+    drop(held);
+    tokio::time::resume();
+    assert_eq!(sum(&open(folder.path()).await).await, 1);
+}

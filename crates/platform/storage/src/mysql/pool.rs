@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySqlConnection, T
 use tokio::sync::Notify;
 
 use super::{MysqlConfig, append, classify, record};
+use crate::closing::close;
 use crate::server::Calls;
 use crate::{Connections, Database};
 
@@ -94,7 +95,7 @@ impl Database for Mysql {
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        close(&self.pool).await;
     }
 }
 

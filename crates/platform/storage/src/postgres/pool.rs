@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions as _, PgConnection, Transaction};
 
 use super::wake::Wake;
 use super::{PostgresConfig, append, classify, record};
+use crate::closing::close;
 use crate::server::Calls;
 use crate::{Connections, Database};
 
@@ -83,7 +84,7 @@ impl Database for Postgres {
 
     async fn close(&self) {
         self.wake.close().await;
-        self.pool.close().await;
+        close(&self.pool).await;
     }
 }
 

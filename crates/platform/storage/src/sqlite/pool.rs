@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::write::Writer;
 use super::{SqliteConfig, Synchronous, Write, classify};
+use crate::closing::close;
 use crate::{Connections, Database};
 
 /// An open SQLite database. Clones share its connections.
@@ -78,8 +79,9 @@ impl Database for Sqlite {
     }
 
     async fn close(&self) {
-        self.readers.close().await;
-        self.writer.pool().close().await;
+        // The one that writes comes last: with it SQLite tidies the file up.
+        close(&self.readers).await;
+        close(self.writer.pool()).await;
     }
 }
 
