@@ -3,11 +3,13 @@
 #![cfg(feature = "clickhouse")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/import.rs"]
+mod import;
 mod support;
 
 use std::time::{Duration, Instant};
 
-use dogs_domain::ports::{DogQuery, ImportBatch, Inserted};
+use dogs_domain::ports::{DogQuery, Inserted};
 use dogs_domain::{Dog, DogId, DogRepository as _, Revision};
 use dogs_storages::{CLICKHOUSE_MIGRATIONS, ClickHouseDogs, Storage, StorageConfig, connect};
 use futures_util::future::join_all;
@@ -18,6 +20,7 @@ use kennel_testkit::TestClickHouse;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use import::import;
 use support::{at, dog, event};
 
 #[derive(Deserialize)]
@@ -159,31 +162,6 @@ async fn who_was_idle_for_long_writes_behind_all_that_others_wrote() {
     let commits = "records WHERE what = 'commit'";
     let numbers = count(&database, &format!("(SELECT DISTINCT key FROM {commits})")).await;
     assert_eq!(count(&database, commits).await, numbers, "a number was given twice");
-}
-
-/// Imports so many dogs; answers how long it took.
-async fn import(dogs: &ClickHouseDogs, rows: u128) -> Duration {
-    const BATCH: u128 = 4_000;
-    let mut taken = Duration::ZERO;
-    for first in (0..rows).step_by(usize::try_from(BATCH).unwrap()) {
-        let row = |number| Dog {
-            breed: format!("breed{}", number * 7_919 % 180).parse().unwrap(),
-            name: Some(format!("name {number}")),
-            image_url: Some(format!("https://images.example.org/breeds/husky/{number}.jpg")),
-            ..dog(number << 40)
-        };
-        let batch = ImportBatch {
-            import: "i".to_owned(),
-            dogs: (first..first + BATCH).map(row).collect(),
-            lines: u64::try_from(first + BATCH).unwrap(),
-            digest: [0; 32],
-            at: at(),
-        };
-        let started = Instant::now();
-        dogs.import(&batch, &|_| Ok(event(first))).await.unwrap();
-        taken += started.elapsed();
-    }
-    taken
 }
 
 /// `cargo test --release -p dogs-storages --no-default-features --features clickhouse --test clickhouse -- --ignored --nocapture`

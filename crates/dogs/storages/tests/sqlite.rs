@@ -3,6 +3,8 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/import.rs"]
+mod import;
 mod support;
 
 use std::path::Path;
@@ -14,6 +16,7 @@ use kennel_storage::Migrator as _;
 use kennel_storage::sqlite::{Sqlite, SqliteConfig, SqliteMigrator, SqliteOutbox};
 use uuid::Uuid;
 
+use import::import;
 use support::{at, dog, event};
 
 async fn open(path: &Path) -> (Sqlite, SqliteDogs) {
@@ -160,29 +163,7 @@ async fn down_undoes_all_of_up() {
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn import_speed() {
-    const ROWS: u128 = 400_000;
-    const BATCH: u128 = 4_000;
     let folder = tempfile::tempdir().unwrap();
     let (_, dogs) = open(&folder.path().join("dogs.db")).await;
-    let mut taken = std::time::Duration::ZERO;
-    for first in (0..ROWS).step_by(usize::try_from(BATCH).unwrap()) {
-        let row = |number| Dog {
-            breed: format!("breed{}", number * 7_919 % 180).parse().unwrap(),
-            name: Some(format!("name {number}")),
-            image_url: Some(format!("https://images.example.org/breeds/husky/{number}.jpg")),
-            photo: None,
-            ..dog(number << 40)
-        };
-        let batch = dogs_domain::ports::ImportBatch {
-            import: "i".to_owned(),
-            dogs: (first..first + BATCH).map(row).collect(),
-            lines: u64::try_from(first + BATCH).unwrap(),
-            digest: [0; 32],
-            at: at(),
-        };
-        let started = std::time::Instant::now();
-        dogs.import(&batch, &|_| Ok(event(first))).await.unwrap();
-        taken += started.elapsed();
-    }
-    println!("{ROWS} rows in {taken:?}");
+    println!("400000 rows in {:?}", import(&dogs, 400_000).await);
 }

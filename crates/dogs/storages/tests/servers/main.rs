@@ -4,6 +4,8 @@
 #![cfg(any(feature = "postgres", feature = "mysql"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/import.rs"]
+mod import;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -12,16 +14,15 @@ mod postgres;
 mod support;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use dogs_domain::ports::ImportBatch;
-use dogs_domain::{Dog, DogId, DogRepository};
+use dogs_domain::{DogId, DogRepository};
 use dogs_storages::{Storage, StorageConfig, connect};
 use kennel_core::{Outbox, Part as _, RepoError};
 use kennel_storage::{Migration, Migrator};
 use kennel_testkit::TestDatabase;
 use uuid::Uuid;
 
+use import::import;
 use support::{at, dog, event};
 
 /// One test for each case.
@@ -156,28 +157,6 @@ async fn an_address_must_be_given(storage: Storage) {
 }
 
 async fn import_speed<S: Server>(home: &TestDatabase) {
-    const ROWS: u128 = 400_000;
-    const BATCH: u128 = 4_000;
     let (_, dogs) = filled::<S>(home).await;
-    let mut taken = Duration::ZERO;
-    for first in (0..ROWS).step_by(usize::try_from(BATCH).unwrap()) {
-        let row = |number| Dog {
-            breed: format!("breed{}", number * 7_919 % 180).parse().unwrap(),
-            name: Some(format!("name {number}")),
-            image_url: Some(format!("https://images.example.org/breeds/husky/{number}.jpg")),
-            photo: None,
-            ..dog(number << 40)
-        };
-        let batch = ImportBatch {
-            import: "i".to_owned(),
-            dogs: (first..first + BATCH).map(row).collect(),
-            lines: u64::try_from(first + BATCH).unwrap(),
-            digest: [0; 32],
-            at: at(),
-        };
-        let started = Instant::now();
-        dogs.import(&batch, &|_| Ok(event(first))).await.unwrap();
-        taken += started.elapsed();
-    }
-    println!("{ROWS} rows in {taken:?} into {}", S::STORAGE.name());
+    println!("400000 rows in {:?} into {}", import(&*dogs, 400_000).await, S::STORAGE.name());
 }
