@@ -67,8 +67,8 @@ use self::topics::{Kind, Router, Topics, checked};
 use self::window::Room;
 use crate::{Broker, ConnectError, Lag};
 
-/// How often members ask which topics and partitions there are. A topic that was made a moment ago may not be known to
-/// every server yet, and a member that was told of the others alone would wait for the driver's own five minutes.
+/// How often members ask which topics and partitions there are. A member that joins while one of its topics is being made
+/// was seen to get nothing of it for half a minute; the driver's own interval is five minutes.
 const TOPICS_REFRESH: Duration = Duration::from_secs(5);
 /// How long members may take to commit and leave when the broker is closed.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
