@@ -35,14 +35,15 @@ async fn every_panel_and_alert_shows_data() {
         load.locked_round(&subject).await;
         load.round(&subject).await;
     }
-    let rows = loop {
+    let mut rows = table::rows();
+    loop {
         load.round(&subject).await;
-        let rows = table::rows(&prometheus).await;
+        table::ask(&mut rows, &prometheus).await;
         if !rows.iter().any(table::Row::is_unexplained) || began.elapsed() > PATIENCE {
-            break rows;
+            break;
         }
         sleep(Duration::from_secs(1)).await;
-    };
+    }
     let table = table::text(&rows);
     println!("{table}");
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("panels.md"), &table).unwrap();

@@ -1,4 +1,4 @@
-//! What every expression of the dashboards and rules returns.
+//! What every expression of the dashboards and rules returns while there is load and there are faults.
 
 use std::fmt::Write as _;
 
@@ -33,6 +33,10 @@ pub(crate) struct Row {
     series: Vec<(Value, String)>,
 }
 
+fn has_data(series: &[(Value, String)]) -> bool {
+    series.iter().any(|(_, value)| value != "NaN")
+}
+
 impl Row {
     fn new(name: String, source: Source, expr: &str, legend: &str) -> Self {
         Self { name, expr: expr.to_owned(), source, legend: legend.to_owned(), series: Vec::new() }
@@ -49,7 +53,7 @@ impl Row {
     }
 
     fn has_data(&self) -> bool {
-        self.series.iter().any(|(_, value)| value != "NaN")
+        has_data(&self.series)
     }
 
     /// A label that the legend names and that no series has.
@@ -71,14 +75,22 @@ impl Row {
     }
 }
 
-/// Every expression of every dashboard and rule, with what it returns now.
-pub(crate) async fn rows(prometheus: &Prometheus) -> Vec<Row> {
+/// Every expression of every dashboard and rule.
+pub(crate) fn rows() -> Vec<Row> {
     let mut rows = panels();
     rows.extend(groups().iter().flat_map(|group| group.rules().iter().flat_map(of_rule).collect::<Vec<_>>()));
-    for row in rows.iter_mut().filter(|row| row.source == Source::Prometheus) {
-        row.series = prometheus.query(&filled(&row.expr)).await;
-    }
     rows
+}
+
+/// Looks up what each returns now. One that had data keeps it when it has none any more: a fault that sets one alert
+/// off may be over, or a small share of all requests, by the time that another is set off.
+pub(crate) async fn ask(rows: &mut [Row], prometheus: &Prometheus) {
+    for row in rows.iter_mut().filter(|row| row.source == Source::Prometheus) {
+        let series = prometheus.query(&filled(&row.expr)).await;
+        if has_data(&series) || !row.has_data() {
+            row.series = series;
+        }
+    }
 }
 
 /// As Grafana fills it in.
