@@ -40,6 +40,14 @@ async fn all_made_small(served: &Served) {
     .await;
 }
 
+/// What was told since `anchor`, once there is nothing left to tell: events of different dogs overtake each other.
+async fn told_since(home: &Home, served: &Served, anchor: &str) -> Vec<(String, String)> {
+    let stores = stores(home).await;
+    eventually("all is told", async || (stores.outbox.backlog().await.unwrap().pending == 0).then_some(())).await;
+    stores.close().await;
+    served.told_since(anchor).await
+}
+
 #[tokio::test]
 async fn what_was_committed_before_a_kill_is_told_after_it() {
     let upstream = Upstream::new().await;
@@ -61,7 +69,7 @@ async fn what_was_committed_before_a_kill_is_told_after_it() {
     for name in STORY {
         assert_eq!(events.expect(name).await.data["subject"], pictured);
     }
-    let told = served.told_since(&anchor).await;
+    let told = told_since(&home, &served, &anchor).await;
     let expected = [(&named, STORY[0]), (&pictured, STORY[0]), (&pictured, STORY[1]), (&pictured, STORY[2])];
     let expected = expected.map(|(id, name)| (name.to_owned(), id.clone()));
     assert_eq!(told, expected);
@@ -93,7 +101,7 @@ async fn an_event_that_is_published_twice_has_its_effect_once() {
     let seen = r#"broker_consumed_total{group="dogs.thumbnailer",outcome="duplicate",topic="dogs.events"}"#;
     eventually("it came again", async || (served.metric(seen).await >= 1.0).then_some(())).await;
 
-    let told = served.told_since(&anchor).await;
+    let told = told_since(&home, &served, &anchor).await;
     assert_eq!(count(&told)[&(id.as_str(), "dogs.thumbnail_stored")], 1, "{told:?}");
     served.stop().await;
 }
@@ -144,7 +152,7 @@ async fn kills_at_any_point_lose_and_double_nothing() {
         answered.iter().all(|id| pictured.contains(&id.as_str())),
         "an answer was given for a dog that is not kept"
     );
-    let told = served.told_since(&anchor).await;
+    let told = told_since(&home, &served, &anchor).await;
     let expected: BTreeMap<_, _> = pictured.iter().flat_map(|&id| STORY.map(|name| ((id, name), 1))).collect();
     assert_eq!(count(&told), expected);
     for id in pictured {

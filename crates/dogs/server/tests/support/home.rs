@@ -228,7 +228,7 @@ impl Served {
         }
     }
 
-    /// Everything told behind the event `last` up to now, as type and subject. All of it must be committed by now.
+    /// Everything told behind the event `last` up to now, as type and subject. What is not published yet can be missing.
     pub async fn told_since(&self, last: &str) -> Vec<(String, String)> {
         let marker = self.dog("marker").await;
         let mut events = self.events(Some(last)).await;
