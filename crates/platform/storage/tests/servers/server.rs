@@ -71,7 +71,9 @@ pub(crate) fn event(number: u128, key: &str) -> Event {
 
 /// Opens the database of a test and makes its tables.
 pub(crate) async fn opened<S: Server>(home: &TestDatabase) -> S {
-    let server = S::open(home.dsn(), PoolConfig::default()).await.unwrap();
+    // What queues for a connection is not in a hurry.
+    let pool = PoolConfig { acquire_timeout_ms: 60_000, ..PoolConfig::default() };
+    let server = S::open(home.dsn(), pool).await.unwrap();
     server.migrator(S::STEPS).up(now()).await.unwrap();
     server
 }
