@@ -282,17 +282,20 @@ fn print(account: &mut Account) -> usize {
     all_failed
 }
 
+/// The id of an event behind which there is all that comes. A service that has just started may not listen to its broker
+/// yet when the first dog is made; then another one is.
 async fn anchor(client: &Client, service: &Service) -> anyhow::Result<String> {
     let mut stream = client.get(format!("{}/events", service.url)).send().await?.bytes_stream();
-    make(client, &service.url, 0).await.map_err(anyhow::Error::msg)?;
     let mut text = String::new();
-    while let Some(chunk) = stream.next().await {
-        text.push_str(&String::from_utf8_lossy(&chunk?));
-        if let Some(id) = text.lines().find_map(|line| line.strip_prefix("id: ")).filter(|id| id.len() == 36) {
-            return Ok(id.to_owned());
+    loop {
+        make(client, &service.url, 0).await.map_err(anyhow::Error::msg)?;
+        while let Ok(chunk) = timeout(LATE, stream.next()).await {
+            text.push_str(&String::from_utf8_lossy(&chunk.context("the stream ended")??));
+            if let Some(id) = text.lines().find_map(|line| line.strip_prefix("id: ")).filter(|id| id.len() == 36) {
+                return Ok(id.to_owned());
+            }
         }
     }
-    bail!("the stream ended")
 }
 
 /// Scrapes the backlog until the task is dropped; the most that was seen.

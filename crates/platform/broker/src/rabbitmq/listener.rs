@@ -40,14 +40,15 @@ impl Listener {
     pub(super) async fn new(core: Arc<Core>, topic: &str) -> Result<Self, BrokerError> {
         let queue = core.names.listener(topic, &unique());
         let mut listener = Self { core, topic: topic.to_owned(), queue, reading: None, failures: 0 };
-        listener.reading = Some(listener.open().await?);
+        listener.reading = Some(listener.open(false).await?);
         Ok(listener)
     }
 
-    async fn open(&self) -> Result<Reading, BrokerError> {
+    /// Opens the queue, `again` or for the first time, when the server cannot have it: asking would close a channel.
+    async fn open(&self, again: bool) -> Result<Reading, BrokerError> {
         answered(async {
             let session = Session::open(&self.core).await?;
-            let goes_on = self.has_queue(&session).await?;
+            let goes_on = again && self.has_queue(&session).await?;
             let channel = session.channel().await?;
             topology::topic(&channel, &self.core.names, &self.topic).await?;
             topology::listener(&channel, &self.core.names, &self.topic, self.queue.clone()).await?;
@@ -81,7 +82,7 @@ impl Listener {
                     tokio::time::sleep(backoff(self.failures)).await;
                 }
                 self.failures = self.failures.saturating_add(1);
-                self.reading = self.open().await.ok();
+                self.reading = self.open(true).await.ok();
                 // The server forgot the queue: too long away, or it lost what it had.
                 if self.reading.as_ref().is_some_and(|reading| !reading.goes_on) {
                     return Err(unavailable(Missed));
