@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared, join_all};
+use futures_util::future::{RemoteHandle, Shared, join_all};
 use kennel_core::BoxError;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 
 use crate::readiness::Readiness;
 
@@ -90,12 +91,9 @@ struct Entry {
     last: Mutex<Option<Status>>,
 }
 
-/// One run of all checks, shared by everyone who asks meanwhile and for a moment after.
-struct Flight {
-    started: Instant,
-    limit: Duration,
-    done: Shared<BoxFuture<'static, Done>>,
-}
+/// One run of all checks, shared by everyone who asks meanwhile and for a moment after. It is a task of its own and ends
+/// whether or not anyone waits for it: a check that nobody moves on would keep the connection that it asks over.
+type Flight = Shared<RemoteHandle<Done>>;
 
 #[derive(Clone)]
 struct Done {
@@ -149,8 +147,7 @@ impl Health {
 
     /// The state of every dependency. The checks run concurrently, once for all who ask within [`FRESH`].
     pub async fn report(&self) -> Report {
-        let done = self.flight();
-        let checks = done.await.checks;
+        let checks = self.flight().await.checks;
         let healthy = suffice(&checks);
         let ready = healthy && self.is_open();
         Report { ready, checks }
@@ -183,28 +180,24 @@ impl Health {
         Readiness::new(self.clone())
     }
 
-    fn flight(&self) -> Shared<BoxFuture<'static, Done>> {
+    fn flight(&self) -> Flight {
         let mut state = lock(&self.inner.state);
-        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.is_fresh()) {
-            return flight.done.clone();
+        // `peek` would not do: it sees an end only once someone has waited for it.
+        let fresh =
+            |flight: &&Flight| Flight::clone(flight).now_or_never().is_none_or(|done| done.at.elapsed() < FRESH);
+        if let Some(flight) = state.flight.as_ref().filter(fresh) {
+            return flight.clone();
         }
-        let limit = state.entries.iter().map(|entry| entry.limit).max().unwrap_or_default();
-        let run = run_all(Arc::clone(&self.inner), state.entries.clone());
-        let done = run.boxed().shared();
-        let started = Instant::now();
-        state.flight = Some(Flight { started, limit, done: done.clone() });
-        done
+        let flight = take_off(run_all(Arc::clone(&self.inner), state.entries.clone()));
+        state.flight.insert(flight).clone()
     }
 }
 
-impl Flight {
-    /// Also true while it runs; when all who asked have gone, the next one takes it up until its limit has passed.
-    fn is_fresh(&self) -> bool {
-        match self.done.peek() {
-            Some(done) => done.at.elapsed() < FRESH,
-            None => self.started.elapsed() <= self.limit,
-        }
-    }
+#[expect(clippy::disallowed_methods, reason = "limited in time, and cancelled with the last who may ask how it ended")]
+fn take_off(run: impl Future<Output = Done> + Send + 'static) -> Flight {
+    let (run, done) = run.remote_handle();
+    drop(tokio::spawn(run.in_current_span()));
+    done.shared()
 }
 
 impl Inner {

@@ -42,10 +42,8 @@ impl Component for Readiness {
                 () = stop.requested() => return Ok(()),
                 _ = ticks.tick() => {}
             }
-            tokio::select! {
-                () = stop.requested() => return Ok(()),
-                _ = self.health.report() => {}
-            }
+            // To its end, which is near: what it asks goes down after this.
+            self.health.report().await;
         }
     }
 }

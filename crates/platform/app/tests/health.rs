@@ -14,6 +14,7 @@ use tokio::time::{Instant, advance, sleep, timeout};
 struct Probe {
     down: AtomicBool,
     asked: AtomicUsize,
+    answered: AtomicUsize,
     takes: Duration,
 }
 
@@ -26,6 +27,10 @@ impl Probe {
         self.asked.load(Ordering::SeqCst)
     }
 
+    fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
+    }
+
     fn fail(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
@@ -36,6 +41,7 @@ impl Check for Probe {
     async fn check(&self) -> Result<(), BoxError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         sleep(self.takes).await;
+        self.answered.fetch_add(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) { Err("password=hunter2".into()) } else { Ok(()) }
     }
 }
@@ -115,13 +121,32 @@ async fn callers_that_go_away_do_not_start_the_checks_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_abandoned_run_is_not_taken_for_an_answer() {
+async fn a_check_ends_though_nobody_waits_for_it() {
     let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
     health.register("database", Arc::<Probe>::clone(&probe));
     assert!(timeout(Duration::from_millis(10), health.report()).await.is_err());
-    advance(Duration::from_mins(10)).await;
+    assert_eq!(probe.answered(), 0);
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(probe.answered(), 1);
+    sleep(Duration::from_secs(1)).await;
     assert_eq!(states(&health.report().await), [("database", Status::Up)]);
     assert_eq!(probe.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_leaves_no_check_halfway() {
+    let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
+    health.register("database", Arc::<Probe>::clone(&probe));
+    let stop = Stop::new();
+    let asked = async {
+        while probe.asked() == 0 {
+            sleep(Duration::from_millis(100)).await;
+        }
+        stop.request();
+    };
+    let (ran, ()) = tokio::join!(Box::new(health.readiness()).run(stop.clone()), asked);
+    ran.unwrap();
+    assert_eq!((probe.asked(), probe.answered()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

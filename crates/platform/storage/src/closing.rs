@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn close<DB: Database>(pool: &Pool<DB>) {
     if timeout(PATIENCE, pool.close()).await.is_err() {
         let (database, open, idle) = (DB::NAME, pool.size(), pool.num_idle());
+        // Tests that stop a service look for this text.
         tracing::warn!(database, open, idle, "connections are not given back");
     }
 }

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 /// The most lines of output that are kept.
 const MAX_LINES: usize = 100_000;
+/// What a service warns of when a pool could not be closed. Its stop succeeds all the same; a test has to hear of it.
+const LEAK: &str = "connections are not given back";
 
 /// What to start. The process inherits no variables.
 #[derive(Debug, Clone, Copy)]
@@ -99,13 +101,16 @@ impl ServiceProcess {
         self.child.id()
     }
 
-    /// Waits for its end, and for the last of its output.
+    /// Waits for its end, and for the last of its output. One that ended well while connections were out fails the test.
     pub async fn wait(&mut self, longest: Duration) -> ExitStatus {
         let Ok(ended) = timeout(longest, self.child.wait()).await else {
             panic!("still running after {longest:?}; it wrote:\n{}", self.output());
         };
         self.drain().await;
-        ended.expect("a child can be waited for")
+        let ended = ended.expect("a child can be waited for");
+        let leaks = ended.success() && self.lines().iter().any(|line| line.contains(LEAK));
+        assert!(!leaks, "it left connections behind; it wrote:\n{}", self.output());
+        ended
     }
 
     /// What it has written so far, both streams.
@@ -231,6 +236,12 @@ mod tests {
     #[should_panic(expected = "before http listens; it wrote:\nno luck")]
     async fn an_early_end_fails_with_the_output() {
         shell("echo no luck; exit 1").listener("http").await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "it left connections behind")]
+    async fn a_good_end_with_connections_out_fails() {
+        shell(r#"echo '{"level":"WARN","message":"connections are not given back"}'"#).wait(PATIENCE).await;
     }
 
     #[tokio::test]

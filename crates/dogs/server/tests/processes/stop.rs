@@ -9,7 +9,11 @@ use futures_util::{StreamExt as _, stream};
 use kennel_proto::dogs::v1::WatchDogsRequest;
 use kennel_testkit::upstream::Route;
 use kennel_testkit::{Behaviour, Upstream};
+#[cfg(feature = "mysql")]
+use kennel_testkit::{FaultProxy, Mode, TestDatabase, probe};
 use tokio::task::JoinSet;
+#[cfg(feature = "mysql")]
+use tokio::time::timeout;
 use tonic::Code;
 
 use crate::home::{Home, eventually};
@@ -89,6 +93,22 @@ async fn a_second_signal_cuts_it_short() {
     let ended = served.process.wait(Duration::from_secs(5)).await;
     assert_eq!(ended.code(), Some(1), "{}", served.process.output());
     assert!(served.process.output().contains("cut short by a second signal"), "{}", served.process.output());
+}
+
+#[cfg(feature = "mysql")]
+#[tokio::test]
+async fn a_check_that_nobody_waits_for_keeps_no_connection() {
+    let Some(database) = TestDatabase::mysql().await else { return };
+    let proxy = FaultProxy::new(database.server()).await;
+    let home = Home::new().set("STORAGE", "mysql").set("MYSQL_DSN", &database.dsn_by(proxy.address()));
+    let served = home.serve_without_relay().await;
+    proxy.set(Mode::Delay(Duration::from_millis(300)));
+    // An answer that is kept for a moment comes at once.
+    eventually("one asks and goes away", async || {
+        timeout(Duration::from_millis(100), probe::get(served.sys, "/ready")).await.is_err().then_some(())
+    })
+    .await;
+    served.stop().await;
 }
 
 #[tokio::test]
