@@ -108,6 +108,12 @@ impl Series {
         Expr(format!("avg_over_time({self}[{window}])"))
     }
 
+    /// The largest value within `window`.
+    #[must_use]
+    pub fn most(&self, window: &str) -> Expr {
+        Expr(format!("max_over_time({self}[{window}])"))
+    }
+
     fn matcher(mut self, label: &str, operator: &str, value: &str) -> Self {
         self.matchers.push(format!("{label}{operator}\"{value}\""));
         self

@@ -193,12 +193,16 @@ fn down() -> Alert {
         .watching(vec![up])
 }
 
+/// Also where no process with a relay is left: those that serve alone have no such series, so it is looked for in the past.
+/// A job that is down as a whole is [`down`]'s.
 fn relay_without_leader() -> Alert {
-    let leaders = max(&["job"], &series(names::OUTBOX_LEADER).now());
-    let expr = Expr::raw(format!("{leaders} == 0"));
+    let leader = series(names::OUTBOX_LEADER);
+    let (known, leaders) = (max(&["job"], &leader.most("1d")), max(&["job"], &leader.now()));
+    let up = max(&["job"], &series(UP).now());
+    let expr = Expr::raw(format!("{known} unless {leaders} == 1 and {up} == 1"));
     Alert::new("RelayWithoutLeader", Severity::Page, &expr, "2m", "relay-without-leader")
         .summary("no process of {{ $labels.job }} publishes its events")
-        .watching(vec![leaders])
+        .watching(vec![known, leaders])
 }
 
 fn dead_letters() -> Alert {

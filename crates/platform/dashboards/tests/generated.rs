@@ -71,7 +71,10 @@ fn metrics_in(expr: &str) -> Vec<String> {
     outside
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
         .filter(|word| word.contains(['_', ':']) && !word.starts_with('_'))
-        .filter(|word| !["histogram_quantile", "avg_over_time", "group_left", "span_kind", "span_name"].contains(word))
+        .filter(|word| {
+            !["histogram_quantile", "avg_over_time", "max_over_time", "group_left", "span_kind", "span_name"]
+                .contains(word)
+        })
         .map(str::to_owned)
         .collect()
 }
@@ -119,4 +122,34 @@ fn every_alert_has_a_runbook_that_the_index_names() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(pages, told);
+}
+
+/// Labels of Grafana and Prometheus themselves.
+const THEIRS: [&str; 2] = ["Logs for this span", "Status → Target health"];
+
+/// Runbooks send their readers to dashboards in bold and to panels in italics.
+#[test]
+fn runbooks_name_dashboards_and_panels_that_exist() {
+    let boards = boards::all();
+    let dashboards: BTreeSet<_> = boards.iter().map(kennel_dashboards::Dashboard::title).collect();
+    let panels: BTreeSet<_> =
+        boards.iter().flat_map(|board| board.panels().map(kennel_dashboards::Panel::title)).collect();
+    let (mut named, mut unknown) = (0, Vec::new());
+    for page in fs::read_dir(root().join("docs/runbooks")).unwrap() {
+        let path = page.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap().replace('\n', " ");
+        // What is emphasized stands between every other pair of marks.
+        for (place, part) in text.split("**").enumerate() {
+            let bold = (place % 2 == 1).then_some((part, &dashboards));
+            let italics = part.split('*').skip(1).step_by(2).map(|title| (title, &panels));
+            for (title, there_are) in bold.into_iter().chain(italics) {
+                named += 1;
+                if !there_are.contains(title) && !THEIRS.contains(&title) {
+                    unknown.push((path.file_name().unwrap().to_owned(), title.to_owned()));
+                }
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert!(named > 20, "{named}");
 }
