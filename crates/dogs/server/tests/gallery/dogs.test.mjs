@@ -53,6 +53,29 @@ test("what happens is seen in a second tab at once", async (t) => {
   await second.locator("#events li", { hasText: "Samoyed moved out" }).waitFor();
 });
 
+test("an answer that comes late brings no dog back", async (t) => {
+  const { id } = await service.call("GET", "/dogs/akita/image");
+  const other = await service.call("GET", "/dogs/borzoi/image");
+  const page = await gallery(t, browser, service);
+  await card(page, "Akita").waitFor();
+  const held = new Promise((hold) => page.route(`**/api/v1/dogs/${id}`, async (route) => {
+    const response = await route.fetch();
+    hold(() => route.fulfill({ response }));
+  }));
+  await service.rename(id, "Hachiko");
+  const release = await held;
+  await service.call("DELETE", `/dogs/${id}`);
+  await page.locator("#events li", { hasText: "moved out" }).waitFor();
+  await card(page, "Akita").waitFor({ state: "detached" });
+  const answered = page.waitForResponse((response) => response.url().endsWith(id));
+  await release();
+  await (await answered).finished();
+  // What is answered after it is dealt with after it.
+  await service.rename(other.id, "Laska");
+  await card(page, "Laska").waitFor();
+  assert.equal(await card(page, "Hachiko").count(), 0);
+});
+
 test("an own picture is uploaded with its name", async (t) => {
   const { id } = await service.call("GET", "/dogs/beagle/image");
   const picture = await (await fetch(`${service.url}/api/v1/dogs/${id}/photo`)).arrayBuffer();
@@ -79,10 +102,7 @@ test("a dog is renamed, and someone else's change is told", async (t) => {
   await dialog.getByRole("heading", { name: "Balto" }).waitFor();
   await card(page, "Balto").waitFor();
 
-  const changed = await fetch(`${service.url}/api/v1/dogs/${id}`, {
-    method: "PATCH", headers: { "content-type": "application/merge-patch+json" }, body: JSON.stringify({ name: "Togo" }),
-  });
-  assert.equal(changed.status, 200);
+  await service.rename(id, "Togo");
   await card(page, "Togo").waitFor();
   await dialog.getByLabel("Name").fill("Balto again");
   page.removeAllListeners("console"); // the browser reports the 412 as an error

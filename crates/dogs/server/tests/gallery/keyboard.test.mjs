@@ -76,6 +76,7 @@ test("a picture is fetched, looked at, named and removed by keys alone", async (
   for (const key of ["Tab", "Tab", "Tab"]) await page.keyboard.press(key);
   assert.equal(await focused(page), "remove");
   await page.keyboard.press("Enter");
+  await page.locator("#viewer").waitFor({ state: "hidden" });
   await page.locator("#grid .card", { hasText: "Laika" }).waitFor({ state: "detached" });
   assert.equal(await focused(page), "dogs");
 });
@@ -85,9 +86,7 @@ test("an event does not take the focus from a card", async (t) => {
   const { items: [dog] } = await service.call("GET", "/dogs?breed=husky");
   const card = page.locator(`[data-id="${dog.id}"] .card`);
   await card.focus();
-  await fetch(`${service.url}/api/v1/dogs/${dog.id}`, {
-    method: "PATCH", headers: { "content-type": "application/merge-patch+json" }, body: JSON.stringify({ name: "Focus" }),
-  });
+  await service.rename(dog.id, "Focus");
   await card.filter({ hasText: "Focus" }).waitFor();
   assert.equal(await focused(page), "Focus");
 });

@@ -14,6 +14,10 @@ export const shown = { breed: new URLSearchParams(location.search).get("breed") 
 let turn = 0;
 let open = () => {};
 
+// Dogs that are gone: an answer that was on its way meanwhile must not bring one back.
+const REMEMBERED = 500;
+const departed = new Set();
+
 /** Names what a card opens. */
 export function onOpen(action) {
   open = action;
@@ -54,8 +58,9 @@ function card(dog) {
 // In place, so that the focus stays where it is.
 function fill(item, dog) {
   const state = `${dog.revision} ${dog.thumbnail_url}`;
-  if (item.dataset.state === state) return;
-  item.dataset.state = state;
+  // Answers can overtake each other.
+  if (item.dataset.state === state || dog.revision < Number(item.dataset.revision)) return;
+  Object.assign(item.dataset, { state, revision: dog.revision });
   item.querySelector(".frame").replaceChildren(picture(dog));
   item.querySelector(".caption").replaceChildren(
     make("strong", { textContent: called(dog) }),
@@ -70,6 +75,7 @@ export const nameOf = (id) => cardOf(id)?.querySelector("strong").textContent;
 
 /** Shows a dog. Newest first, as ids sort by age; one from behind the loaded pages waits for its page. */
 export function show(dog, fresh) {
+  if (departed.has(dog.id)) return;
   const old = cardOf(dog.id);
   const fits = !shown.breed || shown.breed === dog.breed;
   if (!fits) {
@@ -88,6 +94,8 @@ export function show(dog, fresh) {
 
 /** Takes a dog away; the focus goes to the next one, if it was there. */
 export function forget(id) {
+  departed.add(id);
+  if (departed.size > REMEMBERED) departed.delete(departed.values().next().value);
   const item = cardOf(id);
   if (!item) return;
   const focused = item.contains(document.activeElement);
@@ -95,6 +103,11 @@ export function forget(id) {
   item.remove();
   settle();
   if (focused) (next?.querySelector("button") ?? $("dogs")).focus();
+}
+
+/** Lets a dog be shown that has come back under its old id, as from another store. */
+export function welcome(id) {
+  departed.delete(id);
 }
 
 /** Puts the focus on a dog's card, or near where it was. */

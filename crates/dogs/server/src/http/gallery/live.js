@@ -1,7 +1,7 @@
 // What happens, as it happens.
 
 import { API, read } from "./api.js";
-import { breeds, forget, nameOf, show } from "./dogs.js";
+import { breeds, forget, nameOf, show, welcome } from "./dogs.js";
 import { title } from "./names.js";
 import { $, clock, make } from "./page.js";
 import { gone } from "./viewer.js";
@@ -60,6 +60,7 @@ function happened(event) {
     gone(told.subject);
     forget(told.subject);
   } else if (told.type !== "dogs.imported") {
+    if (told.type === "dogs.created") welcome(told.subject);
     waiting.changed.add(told.subject);
   }
   if (told.type !== "dogs.thumbnail_stored" && told.type !== "dogs.image_stored") waiting.counts = true;

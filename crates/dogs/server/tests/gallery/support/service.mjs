@@ -73,10 +73,16 @@ export class Service {
 
   /** Calls the API; the body of its answer. */
   async call(method, path, body) {
-    const headers = body === undefined ? {} : { "content-type": "application/json" };
+    const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+    const headers = body === undefined ? {} : { "content-type": type };
     const answer = await fetch(`${this.url}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
     return answer.status === 204 ? null : answer.json();
+  }
+
+  /** Names a dog. */
+  rename(id, name) {
+    return this.call("PATCH", `/dogs/${id}`, { name });
   }
 
   /** Fetches a picture of each breed, and waits for the last thumbnail. */
