@@ -13,13 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use answer::Answer;
 
 /// The longest head of a request that is read, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// How the server behaves, from the next request on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,6 +71,8 @@ pub enum Route {
 /// The server. It goes away with the value.
 pub struct Upstream {
     address: SocketAddr,
+    /// Keeps the port from others while nobody listens on it.
+    _place: TcpSocket,
     shared: Arc<Shared>,
     serving: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -83,12 +87,12 @@ struct Shared {
 impl Upstream {
     /// Serves on a free port of the loopback address.
     pub async fn new() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::new(Shared::default());
-        let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, address, Arc::clone(&shared)));
-        Self { address, shared, serving: tokio::sync::Mutex::new(serving) }
+        let place = bound((Ipv4Addr::LOCALHOST, 0).into());
+        let address = place.local_addr().expect("a bound socket has an address");
+        let (shared, serving) = (Arc::default(), tokio::sync::Mutex::default());
+        let upstream = Self { address, _place: place, shared, serving };
+        upstream.start().await;
+        upstream
     }
 
     /// The base of the API, for `DOG_API_BASE_URL`.
@@ -120,10 +124,18 @@ impl Upstream {
     pub async fn start(&self) {
         let mut serving = self.serving.lock().await;
         if serving.is_empty() {
-            let listener = TcpListener::bind(self.address).await.expect("the port is still free");
+            let listener = bound(self.address).listen(BACKLOG).expect("nobody else listens on the port");
             serving.spawn(accept(listener, self.address, Arc::clone(&self.shared)));
         }
     }
+}
+
+/// A socket at an address that others of this kind may share until one of them listens.
+fn bound(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    socket.set_reuseaddr(true).expect("a new socket takes options");
+    socket.bind(address).expect("the address is free");
+    socket
 }
 
 async fn accept(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
