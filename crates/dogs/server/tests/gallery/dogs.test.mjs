@@ -74,6 +74,16 @@ test("an answer that comes late brings no dog back", async (t) => {
   await service.rename(other.id, "Laska");
   await card(page, "Laska").waitFor();
   assert.equal(await card(page, "Hachiko").count(), 0);
+
+  // One that an import brings back is no such answer.
+  const again = await fetch(`${service.url}/api/v1/dogs/import`, {
+    method: "POST", headers: { "content-type": "application/x-ndjson", "idempotency-key": id },
+    body: JSON.stringify({ id, breed: "akita", name: "Hachiko" }),
+  });
+  assert.equal(again.status, 200);
+  await page.locator("#events li", { hasText: "1 dog imported" }).waitFor();
+  await page.getByLabel("Breed", { exact: true }).selectOption("akita");
+  await card(page, "Hachiko").waitFor();
 });
 
 test("an own picture is uploaded with its name", async (t) => {

@@ -105,9 +105,9 @@ export function forget(id) {
   if (focused) (next?.querySelector("button") ?? $("dogs")).focus();
 }
 
-/** Lets a dog be shown that has come back under its old id, as from another store. */
-export function welcome(id) {
-  departed.delete(id);
+/** Lets dogs be shown again that are gone: an import can bring them back under their ids, and names none. */
+export function welcome() {
+  departed.clear();
 }
 
 /** Puts the focus on a dog's card, or near where it was. */

@@ -59,8 +59,9 @@ function happened(event) {
     waiting.changed.delete(told.subject);
     gone(told.subject);
     forget(told.subject);
-  } else if (told.type !== "dogs.imported") {
-    if (told.type === "dogs.created") welcome(told.subject);
+  } else if (told.type === "dogs.imported") {
+    welcome();
+  } else {
     waiting.changed.add(told.subject);
   }
   if (told.type !== "dogs.thumbnail_stored" && told.type !== "dogs.image_stored") waiting.counts = true;
