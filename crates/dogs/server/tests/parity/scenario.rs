@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use kennel_proto::dogs::v1::{DeleteDogRequest, GetDogRequest, UpdateDogRequest};
 use kennel_testkit::otlp::{Forest, Span};
+use serde_json::json;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::home::Served;
 use crate::metrics;
@@ -39,6 +42,10 @@ const CHANGED: Wake = Wake { events: 1, handled: 1 };
 /// The picture gets a small copy, of which the cache hears.
 const FETCHED: Wake = Wake { events: 3, handled: 2 };
 
+/// How often a dog is renamed until the cache hears of it, and how long each time waits.
+const CALLS: usize = 30;
+const HEARING: Duration = Duration::from_secs(1);
+
 /// The outcome of the one run of this pair.
 pub async fn told(pair: Pair, told: &Told) -> Option<&Outcome> {
     told.get_or_init(|| run(pair)).await.as_ref()
@@ -48,6 +55,7 @@ async fn run(pair: Pair) -> Option<Outcome> {
     let kennel = pair.furnish().await?;
     let served = kennel.serve().await;
     let mut run = Run { kennel: &kennel, served: &served, seen: HashSet::new(), text: String::new() };
+    run.listens().await;
     run.all().await;
     let (spans, metrics) = (run.text, metrics::of(pair, &served).await);
     served.stop().await;
@@ -62,6 +70,25 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Renames a dog until the cache hears of it: ready to serve, the process may not listen to the broker yet, and what
+    /// is published before then passes the cache by.
+    async fn listens(&mut self) {
+        let path = format!("/api/v1/dogs/{}", self.served.dog("marker").await);
+        let made = self.step("the marker is made", &MADE).await;
+        self.seen.insert(made.trace);
+        for call in 0..CALLS {
+            let renaming = self.served.request("PATCH", &path).json(&json!({ "name": format!("marker {call}") }));
+            assert_eq!(renaming.send().await.unwrap().status(), 200);
+            let renamed = self.step("the marker is renamed", &MADE).await;
+            let heard = timeout(HEARING, self.step("the cache hears of it", &CHANGED)).await;
+            self.seen.insert(renamed.trace);
+            if heard.is_ok() {
+                return;
+            }
+        }
+        panic!("the cache heard of none of {CALLS} changes");
+    }
+
     async fn all(&mut self) {
         let served = self.served;
         let mut rpc = served.rpc();
@@ -75,7 +102,7 @@ impl Run<'_> {
         self.tell("GET /api/v1/dogs/{id} asks the store", STILL).await;
         served.get(&path).await.expect(200);
         self.tell("GET /api/v1/dogs/{id} asks the cache", STILL).await;
-        let renaming = served.request("PATCH", &path).json(&serde_json::json!({ "name": "Laika" }));
+        let renaming = served.request("PATCH", &path).json(&json!({ "name": "Laika" }));
         assert_eq!(renaming.send().await.unwrap().status(), 200);
         self.tell("PATCH /api/v1/dogs/{id} changes it", CHANGED).await;
         rpc.get_dog(GetDogRequest { id: fetched.clone() }).await.unwrap();
@@ -95,11 +122,15 @@ impl Run<'_> {
 
     /// Waits until all spans of a step have arrived, so that the next one begins on its own, and writes them down.
     async fn tell(&mut self, title: &str, wake: Wake) {
-        let seen = &self.seen;
-        let step = |spans: &[Span]| Step::find(spans, seen).filter(|step| step.is_over(&wake));
-        let step = self.kennel.collector.until(title, step).await;
+        let step = self.step(title, &wake).await;
         write!(self.text, "# {title}\n{}\n", step.text).unwrap();
         self.seen.insert(step.trace);
+    }
+
+    /// The step that is not among those seen, once it is over.
+    async fn step(&self, title: &str, wake: &Wake) -> Step {
+        let step = |spans: &[Span]| Step::find(spans, &self.seen).filter(|step| step.is_over(wake));
+        self.kennel.collector.until(title, step).await
     }
 }
 
