@@ -15,6 +15,22 @@ pub struct Connections {
     pub used: u64,
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+impl Connections {
+    /// Those of `pools`. A pool counts a connection among its idle ones only after it has let go of it: one that is closed
+    /// in that moment has one more of them than it has connections.
+    pub(crate) fn of<DB: sqlx::Database>(pools: &[&sqlx::Pool<DB>]) -> Self {
+        let (mut idle, mut used) = (0, 0);
+        for pool in pools {
+            let open = u64::from(pool.size());
+            let waiting = open.min(pool.num_idle() as u64);
+            idle += waiting;
+            used += open - waiting;
+        }
+        Self { idle, used }
+    }
+}
+
 /// An open database.
 #[async_trait]
 pub trait Database: Send + Sync + 'static {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kennel_core::RepoError;
-use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
+use sqlx::pool::PoolOptions;
 use sqlx::{Connection, Database};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -21,33 +21,36 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// How often a call is made at most when it comes into deadlocks with others.
 const ATTEMPTS: u32 = 12;
 
+/// How a connection shows that it is sound.
+pub(crate) trait Probe: Connection {
+    /// Asks it something; whether it is this that it answers.
+    fn probe(&mut self) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+}
+
 impl PoolConfig {
     /// The options of a pool within these limits, whose calls go through `calls`.
-    pub(crate) fn options<DB: Database>(&self, calls: &Calls) -> PoolOptions<DB> {
+    pub(crate) fn options<DB: Database<Connection: Probe>>(&self, calls: &Calls) -> PoolOptions<DB> {
         let calls = calls.clone();
         PoolOptions::new()
             .max_connections(self.max_connections.get())
             .acquire_timeout(self.acquire_timeout())
             .test_before_acquire(false)
-            .before_acquire(|connection, about| Box::pin(answers(connection, about)))
-            .after_release(move |connection: &mut DB::Connection, _| {
+            .before_acquire(|connection, about| {
+                Box::pin(async move { Ok(about.idle_for <= TRUSTED_IDLE || is_sound(connection).await) })
+            })
+            .after_release(move |connection, _| {
                 let suspicious = calls.suspicious();
-                Box::pin(async move {
-                    if suspicious {
-                        // Without a limit, a connection into nowhere would keep its place in the pool for minutes.
-                        timeout(SIGN_OF_LIFE, connection.ping()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-                    }
-                    Ok(true)
-                })
+                Box::pin(async move { Ok(!suspicious || is_sound(connection).await) })
             })
     }
 }
 
-async fn answers<C: Connection>(connection: &mut C, about: PoolConnectionMetadata) -> Result<bool, sqlx::Error> {
-    if about.idle_for > TRUSTED_IDLE {
-        timeout(SIGN_OF_LIFE, connection.ping()).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-    }
-    Ok(true)
+/// Whether a connection answers in time, and what it was asked; one into nowhere would keep its place in the pool.
+///
+/// A failure is no error of the hook: the driver would close the connection without a word then, and over TLS wait
+/// until the server says one, for hours. One that is not sound is told goodbye, which the server answers.
+async fn is_sound<C: Probe>(connection: &mut C) -> bool {
+    matches!(timeout(SIGN_OF_LIFE, connection.probe()).await, Ok(Ok(true)))
 }
 
 /// Makes calls to a server that may be away. Clones share what they learn about it.

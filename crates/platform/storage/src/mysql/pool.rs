@@ -1,18 +1,18 @@
 //! The connections to one MySQL database, and its write transaction.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::{Event, Receipt, RepoError};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySqlConnection, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySqlConnection, Row as _, Transaction};
 use tokio::sync::Notify;
 
 use super::{MysqlConfig, append, classify, record};
 use crate::closing::close;
-use crate::server::Calls;
+use crate::server::{Calls, Probe};
 use crate::{Connections, Database};
 
 /// An open MySQL database. Clones share its connections.
@@ -90,8 +90,7 @@ impl Database for Mysql {
     }
 
     fn connections(&self) -> Connections {
-        let idle = self.pool.num_idle() as u64;
-        Connections { idle, used: u64::from(self.pool.size()).saturating_sub(idle) }
+        Connections::of(&[&self.pool])
     }
 
     async fn close(&self) {
@@ -133,6 +132,17 @@ impl Write {
             self.wake.committed.notify_one();
         }
         Ok(())
+    }
+}
+
+impl Probe for MySqlConnection {
+    /// The driver does not count the answer to a statement whose call was dropped while it was prepared: what is asked
+    /// next may get it, and so on for ever. So the question is one that nothing else is the answer to.
+    async fn probe(&mut self) -> Result<bool, sqlx::Error> {
+        static ASKED: AtomicI64 = AtomicI64::new(1 << 62);
+        let number = ASKED.fetch_add(1, Ordering::Relaxed);
+        let answer = self.fetch_one(sqlx::raw_sql(AssertSqlSafe(format!("SELECT {number}")))).await?;
+        Ok(answer.try_get::<i64, _>(0)? == number)
     }
 }
 

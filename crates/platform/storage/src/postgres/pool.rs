@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kennel_core::{Event, Receipt, RepoError};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgConnection, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Transaction};
 
 use super::wake::Wake;
 use super::{PostgresConfig, append, classify, record};
 use crate::closing::close;
-use crate::server::Calls;
+use crate::server::{Calls, Probe};
 use crate::{Connections, Database};
 
 /// An open `PostgreSQL` database. Clones share its connections.
@@ -78,8 +78,7 @@ impl Database for Postgres {
     }
 
     fn connections(&self) -> Connections {
-        let idle = self.pool.num_idle() as u64;
-        Connections { idle, used: u64::from(self.pool.size()).saturating_sub(idle) }
+        Connections::of(&[&self.pool])
     }
 
     async fn close(&self) {
@@ -120,6 +119,13 @@ impl Write {
             self.wake.committed();
         }
         Ok(())
+    }
+}
+
+impl Probe for PgConnection {
+    /// The driver passes over what is left of the answers to dropped calls.
+    async fn probe(&mut self) -> Result<bool, sqlx::Error> {
+        self.ping().await.map(|()| true)
     }
 }
 

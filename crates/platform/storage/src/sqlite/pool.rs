@@ -73,9 +73,7 @@ impl Database for Sqlite {
     }
 
     fn connections(&self) -> Connections {
-        let size = u64::from(self.writer.pool().size()) + u64::from(self.readers.size());
-        let idle = self.writer.pool().num_idle() as u64 + self.readers.num_idle() as u64;
-        Connections { idle, used: size.saturating_sub(idle) }
+        Connections::of(&[self.writer.pool(), &self.readers])
     }
 
     async fn close(&self) {
