@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_core::outbox::{Backlog, History};
 use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -148,15 +149,26 @@ impl MysqlOutbox {
         loop {
             // Looking comes after the pause, for the one who waits has looked by itself just now.
             sleep(self.0.poll()).await;
-            let last: Result<(Option<u64>,), _> =
-                sqlx::query_as("SELECT max(seq) FROM outbox").fetch_one(self.0.pool()).await;
             // A server that is away is noticed by whoever asks it for more than this.
-            let Ok((Some(last),)) = last else { continue };
+            let Ok(Ok(Some(last))) = last(self.0.clone()).await else { continue };
             if self.0.wake().seen.fetch_max(last, Ordering::Relaxed) < last {
                 return;
             }
         }
     }
+}
+
+/// The `seq` of the last event. It is asked for to the end, though whoever waits for it turns away when this process
+/// commits: a call that is cut short costs its connection.
+#[expect(clippy::disallowed_methods, reason = "limited in time")]
+fn last(database: Mysql) -> JoinHandle<Result<Option<u64>, RepoError>> {
+    tokio::spawn(async move {
+        let ask = || async {
+            let last = sqlx::query_scalar("SELECT max(seq) FROM outbox").fetch_one(database.pool());
+            last.await.map_err(classify)
+        };
+        database.run(ask).await
+    })
 }
 
 #[async_trait]
