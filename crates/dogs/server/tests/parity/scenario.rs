@@ -77,8 +77,7 @@ impl Run<'_> {
         let made = self.step("the marker is made", &MADE).await;
         self.seen.insert(made.trace);
         for call in 0..CALLS {
-            let renaming = self.served.request("PATCH", &path).json(&json!({ "name": format!("marker {call}") }));
-            assert_eq!(renaming.send().await.unwrap().status(), 200);
+            self.rename(&path, &format!("marker {call}")).await;
             let renamed = self.step("the marker is renamed", &MADE).await;
             let heard = timeout(HEARING, self.step("the cache hears of it", &CHANGED)).await;
             self.seen.insert(renamed.trace);
@@ -102,8 +101,7 @@ impl Run<'_> {
         self.tell("GET /api/v1/dogs/{id} asks the store", STILL).await;
         served.get(&path).await.expect(200);
         self.tell("GET /api/v1/dogs/{id} asks the cache", STILL).await;
-        let renaming = served.request("PATCH", &path).json(&json!({ "name": "Laika" }));
-        assert_eq!(renaming.send().await.unwrap().status(), 200);
+        self.rename(&path, "Laika").await;
         self.tell("PATCH /api/v1/dogs/{id} changes it", CHANGED).await;
         rpc.get_dog(GetDogRequest { id: fetched.clone() }).await.unwrap();
         self.tell("GetDog asks the store again", STILL).await;
@@ -118,6 +116,11 @@ impl Run<'_> {
         let import = served.request("POST", "/api/v1/dogs/import").header("content-type", "application/x-ndjson");
         assert_eq!(import.body(lines).send().await.unwrap().status(), 200);
         self.tell("POST /api/v1/dogs/import takes two dogs", MADE).await;
+    }
+
+    async fn rename(&self, path: &str, name: &str) {
+        let renaming = self.served.request("PATCH", path).json(&json!({ "name": name }));
+        assert_eq!(renaming.send().await.unwrap().status(), 200);
     }
 
     /// Waits until all spans of a step have arrived, so that the next one begins on its own, and writes them down.
