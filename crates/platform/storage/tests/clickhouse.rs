@@ -157,7 +157,8 @@ async fn a_write_that_is_refused_harms_no_other() {
     let damaged = database.write(Vec::new(), |write| {
         write.put(&COUNTER.at("damaged"), &serde_json::json!({ "attempts": { "no": "number" } }))
     });
-    let unread = database.write(Vec::new(), |write| write.get::<Row>(&COUNTER.at("a")).map(drop));
+    // Of a place that no other asks for either: they may share a commit.
+    let unread = database.write(Vec::new(), |write| write.get::<Row>(&COUNTER.at("unread")).map(drop));
     let (first, decided, damaged, unread, last) =
         tokio::join!(add(&database, COUNTER.at("a")), decided, damaged, unread, add(&database, COUNTER.at("a")),);
     assert!(matches!(decided, Err(RepoError::Conflict)), "{decided:?}");

@@ -182,7 +182,8 @@ pub struct Write<'a> {
 }
 
 impl Write<'_> {
-    /// The record at a place, as this write and those before it leave it. The place is one that the write asked for.
+    /// The record at a place, as this write and those before it leave it. The place is one that the write asked for;
+    /// any other is an error, unless another write of the same commit names it.
     pub fn get<T: DeserializeOwned>(&self, place: &Place) -> Result<Option<T>, RepoError> {
         let same = |line: &&Line| line.kind == place.kind && line.key.as_ref() == Some(&place.key);
         let put = self.lines.iter().rfind(same);
