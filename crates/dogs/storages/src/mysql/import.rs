@@ -10,17 +10,12 @@ use kennel_storage::mysql::{Mysql, Write, classify};
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::rows::bind_dog;
+use super::bulk::Bulk;
 
-/// Rows of one statement. Three sizes, so that all stay prepared whatever the length of a batch.
-pub(super) const MANY: usize = 256;
-pub(super) const FEW: usize = 16;
 /// How often a batch is tried when others take its ids meanwhile.
 const ATTEMPTS: u32 = 5;
 
-static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert(MANY));
-static INSERT_FEW: LazyLock<String> = LazyLock::new(|| insert(FEW));
-static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert(1));
+static INSERT: LazyLock<Bulk> = LazyLock::new(|| Bulk::new(insert));
 
 pub(super) fn insert(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -77,7 +72,7 @@ async fn try_store(database: &Mysql, batch: &ImportBatch, event: ImportEvent<'_>
         return Ok(Vec::new());
     }
     let (new, taken) = part(&batch.dogs, stored_ids(&mut write, &batch.dogs).await?);
-    insert_all(&mut write, &new).await?;
+    INSERT.execute(&mut write, &new).await?;
     if !new.is_empty() {
         let event = event(new.len() as u64).map_err(|error| RepoError::Backend(error.into()))?;
         write.append(&[event]).await?;
@@ -134,20 +129,4 @@ async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, Re
 fn part(dogs: &[Dog], mut taken: HashSet<Uuid>) -> (Vec<&Dog>, Vec<DogId>) {
     let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| taken.insert(dog.id.0));
     (new, old.into_iter().map(|dog| dog.id).collect())
-}
-
-async fn insert_all(write: &mut Write, dogs: &[&Dog]) -> Result<(), RepoError> {
-    let many = dogs.chunks_exact(MANY);
-    let few = many.remainder().chunks_exact(FEW);
-    let ones = few.remainder().chunks_exact(1);
-    for (chunks, sql) in [(many, &INSERT_MANY), (few, &INSERT_FEW), (ones, &INSERT_ONE)] {
-        for chunk in chunks {
-            let mut insert = sqlx::query(sql.as_str());
-            for dog in chunk {
-                insert = bind_dog(insert, dog)?;
-            }
-            insert.execute(write.connection()).await.map_err(classify)?;
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Dogs in MySQL.
 
+mod bulk;
 mod import;
 #[cfg(test)]
 mod plans;

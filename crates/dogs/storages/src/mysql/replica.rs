@@ -6,15 +6,13 @@ use async_trait::async_trait;
 use dogs_domain::replica::{Bookmark, CopyStep};
 use dogs_domain::{Dog, DogId, DogReplica};
 use kennel_core::RepoError;
-use kennel_storage::mysql::{Mysql, Write, classify};
+use kennel_storage::mysql::{Mysql, classify};
 
-use super::import::{FEW, MANY, insert};
-use super::rows::bind_dog;
+use super::bulk::Bulk;
+use super::import::insert;
 use super::{MysqlDogs, read_dog};
 
-static PUT_MANY: LazyLock<String> = LazyLock::new(|| put(MANY));
-static PUT_FEW: LazyLock<String> = LazyLock::new(|| put(FEW));
-static PUT_ONE: LazyLock<String> = LazyLock::new(|| put(1));
+static PUT: LazyLock<Bulk> = LazyLock::new(|| Bulk::new(put));
 
 /// The assignments are made one after the other, so the one that the others look at comes last.
 fn put(rows: usize) -> String {
@@ -74,7 +72,7 @@ async fn carry(database: &Mysql, step: &CopyStep) -> Result<(), RepoError> {
         let delete = sqlx::query("DELETE FROM dogs WHERE id = ?").bind(id.0);
         delete.execute(write.connection()).await.map_err(classify)?;
     }
-    put_all(&mut write, &step.dogs).await?;
+    PUT.execute(&mut write, &step.dogs).await?;
     let text = serde_json::to_string(&step.bookmark).map_err(|error| RepoError::Backend(error.into()))?;
     sqlx::query(
         "INSERT INTO copies (source, bookmark) VALUES (?, ?) ON DUPLICATE KEY UPDATE bookmark = VALUES(bookmark)",
@@ -85,22 +83,6 @@ async fn carry(database: &Mysql, step: &CopyStep) -> Result<(), RepoError> {
     .await
     .map_err(classify)?;
     write.commit().await
-}
-
-async fn put_all(write: &mut Write, dogs: &[Dog]) -> Result<(), RepoError> {
-    let many = dogs.chunks_exact(MANY);
-    let few = many.remainder().chunks_exact(FEW);
-    let ones = few.remainder().chunks_exact(1);
-    for (chunks, sql) in [(many, &PUT_MANY), (few, &PUT_FEW), (ones, &PUT_ONE)] {
-        for chunk in chunks {
-            let mut put = sqlx::query(sql.as_str());
-            for dog in chunk {
-                put = bind_dog(put, dog)?;
-            }
-            put.execute(write.connection()).await.map_err(classify)?;
-        }
-    }
-    Ok(())
 }
 
 async fn bookmark(database: &Mysql, source: &str) -> Result<Option<Bookmark>, RepoError> {
