@@ -122,8 +122,10 @@ impl Wiring {
         health.register("objects", Arc::new(ObjectCheck(Arc::clone(&self.objects))));
         health.observe("broker", Arc::new(BrokerCheck(Arc::clone(&self.broker))));
         health.observe("cache", Arc::new(CacheCheck(Arc::clone(&self.cache))));
+        kennel_http::sys::register_dependencies(&self.registry, &health)?;
         let consumed = ConsumerMetrics::register(&self.registry)?;
         let feed = self.feed(&consumed);
+        health.progress(feed.name(), feed.progress());
         let server = &self.settings.server;
         let options = Options { drain_delay: server.drain_delay.get(), deadline: server.shutdown_deadline.get() };
         let mut app = App::new(options)
@@ -141,10 +143,14 @@ impl Wiring {
             ));
         // Before the relay: a group has to be there when the first event is published.
         if only.includes("thumbnailer") {
-            app = app.component(self.thumbnailer(&consumed));
+            let thumbnailer = self.thumbnailer(&consumed);
+            health.progress(thumbnailer.name(), thumbnailer.progress());
+            app = app.component(thumbnailer);
         }
         if only.includes("relay") {
-            app = app.component(self.relay()?);
+            let relay = self.relay()?;
+            health.progress(relay.name(), relay.progress());
+            app = app.component(relay);
         }
         if only.includes("http") {
             app = app.component(self.http(&feed, &health)?);

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
+use crate::progress::Progress;
 use crate::readiness::Readiness;
 
 /// How long a report is given out again before the checks are run anew.
@@ -29,6 +30,11 @@ pub trait Check: Send + Sync + 'static {
     /// Fails when the dependency cannot be used. Dropped when it takes longer than its limit. The error is logged
     /// when the state changes and never shown to clients.
     async fn check(&self) -> Result<(), BoxError>;
+
+    /// What reports show of a check that failed. It is safe to show to clients: never the error or a part of it.
+    fn detail(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Whether a dependency answers.
@@ -39,6 +45,28 @@ pub enum Status {
     Up,
     /// It fails, or does not answer in time.
     Down,
+}
+
+/// What the process is without a dependency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Not ready.
+    Required,
+    /// Ready: work goes on.
+    Observed,
+    /// Ready, and a component of its own makes no progress.
+    Progress,
+}
+
+impl Kind {
+    /// As a label of metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Observed => "observed",
+            Self::Progress => "progress",
+        }
+    }
 }
 
 /// The state of one dependency.
@@ -52,6 +80,9 @@ pub struct Dependency {
     pub required: bool,
     /// How long the check took, in milliseconds.
     pub latency_ms: u64,
+    /// What is wrong with it, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// The state of the process; safe to show to clients.
@@ -87,7 +118,7 @@ struct Entry {
     name: Cow<'static, str>,
     check: Arc<dyn Check>,
     limit: Duration,
-    required: bool,
+    kind: Kind,
     last: Mutex<Option<Status>>,
 }
 
@@ -128,19 +159,31 @@ impl Health {
 
     /// Adds a dependency that is down when its check takes longer than `limit`.
     pub fn register_with_timeout(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>, limit: Duration) {
-        self.add(name.into(), check, limit, true);
+        self.add(name.into(), check, limit, Kind::Required);
     }
 
     /// Adds a dependency that work goes on without, with [`OBSERVED_TIMEOUT`]: its state is told, and readiness does
     /// not hang on it.
     pub fn observe(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>) {
-        self.add(name.into(), check, OBSERVED_TIMEOUT, false);
+        self.add(name.into(), check, OBSERVED_TIMEOUT, Kind::Observed);
     }
 
-    fn add(&self, name: Cow<'static, str>, check: Arc<dyn Check>, limit: Duration, required: bool) {
+    /// Adds the progress of a component. Readiness does not depend on it: other processes would do no better.
+    pub fn progress(&self, name: impl Into<Cow<'static, str>>, progress: Progress) {
+        self.add(name.into(), Arc::new(progress), OBSERVED_TIMEOUT, Kind::Progress);
+    }
+
+    /// The last known state of each dependency, without asking it; nothing of those that were not asked yet.
+    pub fn known(&self) -> Vec<(Cow<'static, str>, Kind, Status)> {
+        let entries = lock(&self.inner.state).entries.clone();
+        let known = |entry: &Arc<Entry>| Some((entry.name.clone(), entry.kind, (*lock(&entry.last))?));
+        entries.iter().filter_map(known).collect()
+    }
+
+    fn add(&self, name: Cow<'static, str>, check: Arc<dyn Check>, limit: Duration, kind: Kind) {
         let last = Mutex::new(None);
         let mut state = lock(&self.inner.state);
-        state.entries.push(Arc::new(Entry { name, check, limit, required, last }));
+        state.entries.push(Arc::new(Entry { name, check, limit, kind, last }));
         state.flight = None;
         state.healthy = None;
     }
@@ -236,19 +279,29 @@ impl Entry {
             Err(_) => Err("the check took too long".into()),
         };
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Dependency { name: self.name.clone(), status: self.note(&outcome), required: self.required, latency_ms }
+        let status = self.note(&outcome);
+        let detail = if status == Status::Down { self.check.detail() } else { None };
+        Dependency { name: self.name.clone(), status, required: self.kind == Kind::Required, latency_ms, detail }
     }
 
     /// Logs a change of state, and only that: a dependency that stays down fills no log.
     fn note(&self, outcome: &Result<(), BoxError>) -> Status {
         let status = if outcome.is_ok() { Status::Up } else { Status::Down };
         let before = lock(&self.last).replace(status);
-        let dependency = self.name.as_ref();
+        let (name, progress) = (self.name.as_ref(), self.kind == Kind::Progress);
         match outcome {
             Err(error) if before != Some(Status::Down) => {
-                tracing::warn!(dependency, error = &**error as &dyn std::error::Error, "dependency is down");
+                let error = &**error as &dyn std::error::Error;
+                if progress {
+                    tracing::warn!(component = name, error, "component makes no progress");
+                } else {
+                    tracing::warn!(dependency = name, error, "dependency is down");
+                }
             }
-            Ok(()) if before == Some(Status::Down) => tracing::info!(dependency, "dependency is up again"),
+            Ok(()) if before == Some(Status::Down) && progress => {
+                tracing::info!(component = name, "component makes progress again");
+            }
+            Ok(()) if before == Some(Status::Down) => tracing::info!(dependency = name, "dependency is up again"),
             _ => {}
         }
         status

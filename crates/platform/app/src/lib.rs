@@ -7,6 +7,7 @@ pub mod component;
 pub mod error;
 mod fleet;
 pub mod health;
+pub mod progress;
 mod readiness;
 pub mod runner;
 pub mod signals;
@@ -15,7 +16,8 @@ pub mod subset;
 
 pub use component::{Component, Phase};
 pub use error::{Cause, RunError};
-pub use health::{Check, Health, Report, Status};
+pub use health::{Check, Health, Kind, Report, Status};
+pub use progress::Progress;
 pub use readiness::Readiness;
 pub use runner::{App, Options};
 pub use signals::{Abort, signals};

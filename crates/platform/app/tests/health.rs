@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use kennel_app::{Check, Component, Health, Report, Status, Stop};
+use kennel_app::{Check, Component, Health, Kind, Progress, Report, Status, Stop};
 use kennel_core::BoxError;
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -195,4 +195,35 @@ async fn a_dependency_added_later_counts_at_once() {
     health.register("database", probe);
     assert!(!health.report().await.ready);
     assert!(!*health.ready().borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_component_without_progress_is_a_detail_and_no_reason_to_be_not_ready() {
+    let (health, progress) = (Health::new(), Progress::new(Duration::from_secs(30)));
+    health.register("database", Probe::taking(Duration::ZERO));
+    health.progress("relay", progress.clone());
+    health.open().await;
+    progress.stalled("2 events wait and none was published");
+    sleep(Duration::from_secs(20)).await;
+    progress.stalled("12 events wait and none was published");
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(states(&health.report().await)[1], ("relay", Status::Up), "not for longer than its limit");
+    sleep(Duration::from_secs(4)).await;
+    let report = health.report().await;
+    assert!(report.ready && *health.ready().borrow());
+    assert_eq!(
+        serde_json::to_value(&report.checks[1]).unwrap(),
+        serde_json::json!({
+            "name": "relay", "status": "down", "required": false, "latency_ms": 0,
+            "detail": "12 events wait and none was published for 34 s",
+        })
+    );
+    let known: Vec<_> = health.known().into_iter().map(|(_, kind, status)| (kind, status)).collect();
+    assert_eq!(known, [(Kind::Required, Status::Up), (Kind::Progress, Status::Down)]);
+    progress.advanced();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(states(&health.report().await)[1], ("relay", Status::Up));
+    progress.stalled("12 events wait and none was published");
+    sleep(Duration::from_secs(29)).await;
+    assert_eq!(states(&health.report().await)[1], ("relay", Status::Up), "it counts from the last progress");
 }

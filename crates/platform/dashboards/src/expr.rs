@@ -28,6 +28,11 @@ pub fn max(by: &[&str], of: &Expr) -> Expr {
     aggregate("max", by, of)
 }
 
+/// The smallest of what has the same values of the labels `by`.
+pub fn min(by: &[&str], of: &Expr) -> Expr {
+    aggregate("min", by, of)
+}
+
 /// The quantile `q`, from 0 to 1, of a histogram's observations, for each value of the labels `by`.
 pub fn quantile(q: f64, of: Series, by: &[&str]) -> Expr {
     let by: Vec<&str> = by.iter().copied().chain(["le"]).collect();

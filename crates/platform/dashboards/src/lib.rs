@@ -14,7 +14,7 @@ pub mod slo;
 use std::path::PathBuf;
 
 pub use dashboard::Dashboard;
-pub use expr::{Expr, Series, max, quantile, series, sum};
+pub use expr::{Expr, Series, max, min, quantile, series, sum};
 pub use panel::{Kind, Panel, Query, Source, Unit};
 pub use rules::{Alert, Group, Recording, Rule, Severity};
 

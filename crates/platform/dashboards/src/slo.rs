@@ -7,7 +7,7 @@ use kennel_telemetry::metrics::names;
 
 use crate::recorded::{self, MISSED, UP};
 use crate::rules::{Alert, Group, Recording, Rule, Severity};
-use crate::{Expr, Series, max, series, sum};
+use crate::{Expr, Series, max, min, series, sum};
 
 /// A promise.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +99,8 @@ pub(crate) fn recordings() -> Vec<Group> {
 /// Alerts.
 pub(crate) fn alerts() -> Vec<Group> {
     let burning = OBJECTIVES.iter().flat_map(Objective::alerts).map(Rule::Alert).collect();
-    let broken = [down(), relay_without_leader(), dead_letters()].map(Rule::Alert).into();
+    let broken =
+        [down(), relay_without_leader(), no_progress(), dependency_down(), dead_letters()].map(Rule::Alert).into();
     vec![Group::new("slo-burn", burning), Group::new("broken", broken)]
 }
 
@@ -203,6 +204,21 @@ fn relay_without_leader() -> Alert {
     Alert::new("RelayWithoutLeader", Severity::Page, &expr, "2m", "relay-without-leader")
         .summary("no process of {{ $labels.job }} publishes its events")
         .watching(vec![known, leaders])
+}
+
+/// A component in trouble in one process alone is [`dependency_down`]'s: others do its work.
+fn no_progress() -> Alert {
+    let progress = max(&["job", "dependency"], &series(names::DEPENDENCY_UP).is("kind", "progress").now());
+    Alert::new("NoProgress", Severity::Page, &Expr::raw(format!("{progress} == 0")), "2m", "no-progress")
+        .summary("{{ $labels.dependency }} makes no progress in any process of {{ $labels.job }}")
+        .watching(vec![progress])
+}
+
+fn dependency_down() -> Alert {
+    let up = min(&["job", "dependency"], &series(names::DEPENDENCY_UP).now());
+    Alert::new("DependencyDown", Severity::Ticket, &Expr::raw(format!("{up} == 0")), "5m", "dependency-down")
+        .summary("{{ $labels.dependency }} is down for a process of {{ $labels.job }}")
+        .watching(vec![up])
 }
 
 fn dead_letters() -> Alert {

@@ -1,5 +1,6 @@
 //! Routes for operators: health, metrics, version and profiles. Meant for a port of their own.
 
+mod dependencies;
 mod profile;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use kennel_telemetry::metrics::{self, BuildInfo};
 use prometheus::Registry;
 use serde::Serialize;
 
+pub use self::dependencies::register_dependencies;
 use crate::stack::{Observer, Verbatim, catch_panics};
 
 /// What the routes tell of.

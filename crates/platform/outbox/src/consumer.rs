@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use kennel_app::{Component, Stop};
+use kennel_app::{Component, Progress, Stop, progress};
 use kennel_core::{BoxError, Clock, Delivery, Event, Group, Inbox, Receipt, Subscriber, TraceContext};
 use kennel_telemetry::propagation;
 use tokio::time::{Instant, timeout};
@@ -70,6 +70,8 @@ pub struct ConsumerConfig {
     pub concurrency: usize,
     /// How long one try may take.
     pub handler_timeout: Duration,
+    /// How long it may be without a subscription before that is reported.
+    pub stall_limit: Duration,
 }
 
 impl Default for ConsumerConfig {
@@ -79,6 +81,7 @@ impl Default for ConsumerConfig {
             backoff: Backoff { min: Duration::from_millis(200), max: Duration::from_mins(1) },
             concurrency: 4,
             handler_timeout: Duration::from_secs(30),
+            stall_limit: progress::DEFAULT_LIMIT,
         }
     }
 }
@@ -115,9 +118,16 @@ impl Consumer {
     ) -> Self {
         let shared = Group::Shared(group.to_owned());
         let subscriber = Arc::clone(&ports.subscriber);
-        let place = Place::new(subscriber, topic, group, shared, config.backoff, ports.metrics.clone());
+        let progress = Progress::new(config.stall_limit);
+        let metrics = ports.metrics.clone();
+        let place = Place::new(subscriber, topic, group, shared, config.backoff, metrics, progress);
         ports.metrics.announce(topic, group);
         Self { place, worker: Worker { group, topic, handler, config, ports, tries: Mutex::default() } }
+    }
+
+    /// Whether it is subscribed.
+    pub fn progress(&self) -> Progress {
+        self.place.progress()
     }
 }
 

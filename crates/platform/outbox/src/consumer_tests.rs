@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use kennel_app::Check as _;
 use kennel_core::RepoError;
 use kennel_core::broker::BrokerError;
 use opentelemetry::trace::SpanKind;
@@ -308,6 +309,7 @@ async fn a_broker_that_fails_is_joined_again_for_ever() {
         Group::Shared("thumbnails".to_owned()),
         Backoff { min: Duration::from_millis(1), max: Duration::from_secs(1) },
         setup.metrics.clone(),
+        Progress::default(),
     );
     beside(consumer, async {
         setup.send([1], "rex");
@@ -425,4 +427,41 @@ fn reasons_have_a_limit() {
     let long = HandlerError::Permanent("\u{fc}".repeat(2_000).into());
     let text = reason(&long);
     assert!(text.len() <= MAX_REASON_BYTES && text.len() > MAX_REASON_BYTES - 2, "{}", text.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_without_a_subscription_makes_no_progress() {
+    let setup = setup();
+    setup.broker.refuse(u32::MAX);
+    let consumer = setup.consumer(&Scripted::new(|_, _| Reaction::Done));
+    let (progress, limit) = (consumer.progress(), setup.config.stall_limit);
+    let began = Instant::now();
+    beside(consumer, async {
+        sleep(limit - Duration::from_secs(1)).await;
+        progress.check().await.unwrap();
+        eventually("reported", || progress.detail().is_some()).await;
+        assert!(began.elapsed() < limit + Duration::from_secs(2), "{:?}", began.elapsed());
+        assert_eq!(progress.detail().unwrap(), "no subscription to dogs for 30 s");
+        setup.broker.refuse(0);
+        eventually("it is over", || progress.detail().is_none()).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_breaks_at_once_is_no_progress_and_an_idle_one_is() {
+    let setup = setup();
+    let consumer = setup.consumer(&Scripted::new(|_, _| Reaction::Done));
+    let progress = consumer.progress();
+    beside(consumer, async {
+        for count in 1..=10 {
+            eventually("subscribed", || setup.broker.subscriptions() == count).await;
+            setup.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
+        }
+        assert!(progress.detail().is_some(), "it subscribes and loses it each time");
+        eventually("it lasts", || progress.detail().is_none()).await;
+        sleep(Duration::from_hours(1)).await;
+        progress.check().await.unwrap();
+    })
+    .await;
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::{Fuse, FutureExt as _};
 use futures_util::stream::{Stream, unfold};
-use kennel_app::{Component, Phase, Stop};
+use kennel_app::{Component, Phase, Progress, Stop, progress};
 use kennel_core::{BoxError, Event, Group, Outbox, RepoError, Subscriber};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -37,6 +37,8 @@ pub struct FeedConfig {
     pub backoff: Backoff,
     /// How long listeners may wait, after a break in the subscription, for what was published during it to be history.
     pub patience: Duration,
+    /// How long it may be without a subscription before that is reported.
+    pub stall_limit: Duration,
 }
 
 impl Default for FeedConfig {
@@ -46,6 +48,7 @@ impl Default for FeedConfig {
             page: 100,
             backoff: Backoff { min: Duration::from_millis(200), max: Duration::from_secs(10) },
             patience: Duration::from_secs(5),
+            stall_limit: progress::DEFAULT_LIMIT,
         }
     }
 }
@@ -73,6 +76,7 @@ pub struct Feed {
     outbox: Arc<dyn Outbox>,
     metrics: ConsumerMetrics,
     hub: Arc<Hub>,
+    progress: Progress,
 }
 
 impl Feed {
@@ -85,7 +89,13 @@ impl Feed {
         metrics: ConsumerMetrics,
     ) -> Self {
         let hub = Arc::new(Hub::new(config.buffer.max(1)));
-        Self { topic, config, subscriber, outbox, metrics, hub }
+        let progress = Progress::new(config.stall_limit);
+        Self { topic, config, subscriber, outbox, metrics, hub, progress }
+    }
+
+    /// Whether it is subscribed.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// The events after `last`, each once and in the order of their publishing, and then live for as long as the
@@ -155,7 +165,8 @@ impl Component for Feed {
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
         let subscriber = Arc::clone(&self.subscriber);
         let metrics = self.metrics.clone();
-        let mut place = Place::new(subscriber, self.topic, "feed", Group::Broadcast, self.config.backoff, metrics);
+        let (backoff, progress) = (self.config.backoff, self.progress.clone());
+        let mut place = Place::new(subscriber, self.topic, "feed", Group::Broadcast, backoff, metrics, progress);
         let mut mending = pin!(Fuse::terminated());
         loop {
             let next = tokio::select! {

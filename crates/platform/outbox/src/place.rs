@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kennel_app::Progress;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Delivery, Group, Subscriber, Subscription};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -11,6 +12,8 @@ use crate::{Backoff, ConsumerMetrics};
 
 /// How long a broker may take to answer a subscription.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a subscription without a delivery has to last to count as progress.
+const LASTING: Duration = Duration::from_secs(5);
 
 /// A subscription that is made again for ever, however often it fails.
 pub(crate) struct Place {
@@ -24,6 +27,9 @@ pub(crate) struct Place {
     current: Option<Box<dyn Subscription>>,
     failures: u32,
     retry_at: Option<Instant>,
+    progress: Progress,
+    /// When the current subscription counts as progress; none when it does.
+    lasting_at: Option<Instant>,
 }
 
 impl Place {
@@ -34,15 +40,35 @@ impl Place {
         group: Group,
         backoff: Backoff,
         metrics: ConsumerMetrics,
+        progress: Progress,
     ) -> Self {
         metrics.announce_subscription(topic, name);
-        Self { subscriber, topic, name, group, backoff, metrics, current: None, failures: 0, retry_at: None }
+        Self {
+            subscriber,
+            topic,
+            name,
+            group,
+            backoff,
+            metrics,
+            current: None,
+            failures: 0,
+            retry_at: None,
+            progress,
+            lasting_at: None,
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Tries once to take the place; a failure is logged and left for [`Place::next`] to mend.
     pub(crate) async fn join(&mut self) -> bool {
         match timeout(SUBSCRIBE_TIMEOUT, self.subscriber.subscribe(self.topic, &self.group)).await {
-            Ok(Ok(subscription)) => self.current = Some(subscription),
+            Ok(Ok(subscription)) => {
+                self.current = Some(subscription);
+                self.lasting_at = Some(Instant::now() + LASTING);
+            }
             Ok(Err(error)) => self.leave(Some(&error)),
             Err(elapsed) => self.leave(Some(&BrokerError::Unavailable(elapsed.into()))),
         }
@@ -62,8 +88,20 @@ impl Place {
                 }
                 continue;
             };
-            match subscription.next().await {
+            let next = match self.lasting_at {
+                None => subscription.next().await,
+                Some(lasting_at) => tokio::select! {
+                    biased;
+                    next = subscription.next() => next,
+                    () = sleep_until(lasting_at) => {
+                        self.count_as_lasting();
+                        continue;
+                    }
+                },
+            };
+            match next {
                 Some(Ok(delivery)) => {
+                    self.count_as_lasting();
                     self.failures = 0;
                     return Some(delivery);
                 }
@@ -82,8 +120,14 @@ impl Place {
         }
     }
 
+    fn count_as_lasting(&mut self) {
+        self.lasting_at = None;
+        self.progress.advanced();
+    }
+
     fn leave(&mut self, error: Option<&BrokerError>) {
         self.current = None;
+        self.progress.stalled(format!("no subscription to {}", self.topic));
         self.failures = self.failures.saturating_add(1);
         let delay = self.backoff.delay(self.failures);
         self.retry_at = Some(Instant::now() + delay);

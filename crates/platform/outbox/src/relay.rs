@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::poll;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
-use kennel_app::{Component, Stop};
+use kennel_app::{Component, Progress, Stop, progress};
 use kennel_core::broker::BrokerError;
+use kennel_core::outbox::Backlog;
 use kennel_core::{BoxError, Clock, Event, Outbox, Publisher, RepoError};
 use kennel_telemetry::number;
 use tokio::time::sleep;
@@ -46,6 +47,8 @@ pub struct RelayConfig {
     pub retention: Duration,
     /// How often older ones are removed.
     pub purge_every: Duration,
+    /// How long events may wait while none is published, by this process or another, before that is reported.
+    pub stall_limit: Duration,
 }
 
 impl Default for RelayConfig {
@@ -61,6 +64,7 @@ impl Default for RelayConfig {
             measure_every: Duration::from_secs(5),
             retention: Duration::from_hours(7 * 24),
             purge_every: Duration::from_hours(1),
+            stall_limit: progress::DEFAULT_LIMIT,
         }
     }
 }
@@ -76,6 +80,7 @@ pub struct Relay {
     lease: Lease,
     config: RelayConfig,
     metrics: RelayMetrics,
+    progress: Progress,
 }
 
 /// Why a batch did not go out.
@@ -99,7 +104,13 @@ impl Relay {
     ) -> Self {
         let lease =
             Lease::new(Arc::clone(&outbox), Arc::clone(&clock), holder, config.lease_ttl, metrics.leader.clone());
-        Self { outbox, publisher, clock, lease, config, metrics }
+        let progress = Progress::new(config.stall_limit);
+        Self { outbox, publisher, clock, lease, config, metrics, progress }
+    }
+
+    /// Whether the outbox gets emptier, whoever publishes.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Publishes while the lease is held, until `stop`.
@@ -199,6 +210,7 @@ impl Relay {
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
         let now = self.clock.now();
         self.outbox.mark_published(&ids, now).await?;
+        self.progress.advanced();
         for event in events {
             self.metrics.relay.observe(now.since(event.time).as_secs_f64());
         }
@@ -216,18 +228,34 @@ impl Relay {
 
     /// Keeps the gauges true, leader or not; never ends.
     async fn measure(&self) {
+        let mut last = Backlog::default();
         loop {
             match self.outbox.backlog().await {
                 Ok(backlog) => {
+                    self.note(last, backlog);
+                    last = backlog;
                     let oldest = backlog.oldest.map(|oldest| self.clock.now().since(oldest));
                     self.metrics.pending.set(i64::try_from(backlog.pending).unwrap_or(i64::MAX));
                     self.metrics.oldest.set(oldest.unwrap_or_default().as_secs_f64());
                 }
                 Err(error) => {
+                    self.progress.stalled("the outbox cannot be read");
                     tracing::warn!(error = &error as &dyn std::error::Error, "outbox backlog cannot be measured");
                 }
             }
             sleep(self.config.measure_every).await;
+        }
+    }
+
+    /// Compares the backlog with the one before. A process that does not lead sees only there whether another does.
+    fn note(&self, before: Backlog, now: Backlog) {
+        if now.pending < before.pending || now.oldest != before.oldest {
+            self.progress.advanced();
+        }
+        match now.pending {
+            0 => self.progress.advanced(),
+            1 => self.progress.stalled("1 event waits and none was published"),
+            waiting => self.progress.stalled(format!("{waiting} events wait and none was published")),
         }
     }
 

@@ -1,5 +1,6 @@
 use std::sync::atomic::Ordering;
 
+use kennel_app::Check as _;
 use kennel_core::Timestamp;
 use prometheus::Registry;
 use tokio::time::Instant;
@@ -273,6 +274,49 @@ async fn the_leader_removes_what_is_past_its_retention() {
         setup.until_published(&[1, 2]).await;
         setup.until_published(&[2]).await;
         assert!(setup.clock.now() >= Timestamp::from_millis(7_200_000).unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_nobody_publishes_are_no_progress() {
+    let setup = setup();
+    setup.broker.refuse(u32::MAX);
+    let relay = setup.relay();
+    let progress = relay.progress();
+    beside(relay, async {
+        sleep(Duration::from_hours(1)).await;
+        progress.check().await.expect("there is nothing to do");
+        setup.commit(1..=12);
+        sleep(setup.config.stall_limit).await;
+        progress.check().await.unwrap();
+        sleep(setup.config.measure_every * 2).await;
+        let detail = progress.detail().unwrap();
+        assert!(detail.starts_with("12 events wait and none was published for 3"), "{detail}");
+        setup.broker.refuse(0);
+        eventually("it goes on", || progress.detail().is_none()).await;
+    })
+    .await;
+}
+
+/// Whoever follows sees neither its own marks nor those of others; what the backlog says is enough.
+#[tokio::test(start_paused = true)]
+async fn a_follower_knows_an_outbox_without_a_leader_from_one_that_another_empties() {
+    let setup = setup();
+    setup.outbox.hand_over(OTHER, Timestamp::from_millis(i64::MAX / 1_000_000).unwrap());
+    let relay = setup.relay();
+    let progress = relay.progress();
+    beside(relay, async {
+        setup.commit(1..=100);
+        for id in 1..=60 {
+            sleep(Duration::from_secs(6)).await;
+            setup.outbox.mark_published(&[Uuid::from_u128(id)], setup.clock.now()).await.unwrap();
+            progress.check().await.expect("another publishes");
+        }
+        sleep(setup.config.stall_limit + setup.config.measure_every * 2).await;
+        assert!(progress.detail().unwrap().starts_with("40 events wait"), "{:?}", progress.detail());
+        setup.outbox.down.store(true, Ordering::SeqCst);
+        eventually("the store is down", || progress.detail().unwrap().starts_with("the outbox cannot be read")).await;
     })
     .await;
 }

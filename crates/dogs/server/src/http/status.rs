@@ -48,6 +48,10 @@ struct CheckDocument {
     required: bool,
     /// How long it took to answer, in milliseconds.
     latency_ms: u64,
+    /// What is wrong, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "12 events wait and none was published for 34 s")]
+    detail: Option<String>,
 }
 
 /// Tell how the service is
@@ -64,6 +68,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> impl IntoRespon
         status: check.status,
         required: check.required,
         latency_ms: check.latency_ms,
+        detail: check.detail,
     });
     let body = StatusDocument {
         ready: report.ready,

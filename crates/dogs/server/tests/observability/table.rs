@@ -17,8 +17,10 @@ const EMPTY: [(&str, &str); 6] = [
     ("Platform Tracing / Warnings and errors", "LogQL, answered by Loki"),
 ];
 /// Alerts that the faults of this test do not set off.
-const QUIET: [(&str, &str); 2] = [
+const QUIET: [(&str, &str); 4] = [
     ("alert ConsumerLag", "no group has a thousand events before it; promtool tests set it off"),
+    ("alert NoProgress", "everything makes progress; promtool tests set it off"),
+    ("alert DependencyDown", "everything is up; promtool tests set it off"),
     ("alert RelayWithoutLeader", "one process runs and leads; promtool tests set it off"),
 ];
 

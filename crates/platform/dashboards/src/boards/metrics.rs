@@ -4,7 +4,7 @@ use kennel_telemetry::metrics::names;
 
 use super::quantiles;
 use crate::slo::GRPC_FAILURES;
-use crate::{Dashboard, Expr, Panel, Series, Unit, quantile, series, sum};
+use crate::{Dashboard, Expr, Panel, Series, Unit, min, quantile, series, sum};
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
@@ -16,6 +16,7 @@ pub(super) fn dashboard() -> Dashboard {
     .row("HTTP", http())
     .row("gRPC", grpc())
     .row("Upstreams", upstreams())
+    .row("Dependencies", dependencies())
     .row("Process", process())
 }
 
@@ -87,6 +88,15 @@ fn grpc() -> Vec<Panel> {
         Panel::lines("gRPC calls and connections", Unit::Number)
             .metric(&sum(&["method"], &picked(names::GRPC_IN_FLIGHT).now()), "{{method}}")
             .metric(&sum(&[], &picked(names::GRPC_CONNECTIONS).now()), "connections"),
+    ]
+}
+
+fn dependencies() -> Vec<Panel> {
+    vec![
+        Panel::lines("What is up", Unit::Number)
+            .describe("1 while a dependency answers every process, or a component makes progress in every process.")
+            .wide(24)
+            .metric(&min(&["dependency"], &picked(names::DEPENDENCY_UP).now()), "{{dependency}}"),
     ]
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::harness::{self, Server, get_text, problem};
 use axum::Router;
-use kennel_app::{Check, Health};
+use kennel_app::{Check, Health, Progress};
 use kennel_core::BoxError;
 use kennel_http::sys::{self, Sys};
 use kennel_http::{HttpConfig, openapi};
@@ -26,6 +27,7 @@ async fn sys_server(health: &Health) -> Server {
     let registry = metrics::registry();
     let build = BuildInfo { service: "dogs", version: "1.2.3", git_sha: None };
     metrics::register_build(&registry, &build).unwrap();
+    sys::register_dependencies(&registry, health).unwrap();
     let router = sys::router(Sys { health: health.clone(), registry, build });
     Server::start(router, &harness::config()).await
 }
@@ -43,6 +45,32 @@ async fn readiness_follows_the_dependencies() {
     assert_eq!(report["checks"][0]["status"], "down");
     assert!(!report.to_string().contains("hunter2"), "{report}");
     assert!(get_text(harness::client().get(server.url("/live"))).await.contains("live"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_dependency_is_a_metric_and_progress_no_part_of_readiness() {
+    let (up, health) = (Arc::new(AtomicBool::new(false)), Health::new());
+    let server = sys_server(&health).await;
+    let progress = Progress::new(Duration::ZERO);
+    health.register("database", Arc::new(Switch(Arc::new(AtomicBool::new(true)))));
+    health.observe("cache", Arc::new(Switch(Arc::clone(&up))));
+    health.progress("relay", progress.clone());
+    progress.stalled("no event was published");
+    health.open().await;
+    let report: Value = serde_json::from_str(&get_text(harness::client().get(server.url("/ready"))).await).unwrap();
+    assert_eq!(
+        (&report["ready"], &report["checks"][2]["detail"]),
+        (&json!(true), &json!("no event was published for 0 s"))
+    );
+    let text = get_text(harness::client().get(server.url("/metrics"))).await;
+    for line in [
+        r#"dependency_up{dependency="database",kind="required"} 1"#,
+        r#"dependency_up{dependency="cache",kind="observed"} 0"#,
+        r#"dependency_up{dependency="relay",kind="progress"} 0"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
     server.stop().await;
 }
 

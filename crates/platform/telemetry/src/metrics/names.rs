@@ -73,6 +73,8 @@ names! {
     /// Histogram of tries to call an upstream, by `upstream` and `outcome`.
     UPSTREAM_DURATION = "upstream_request_duration_seconds";
 
+    /// Gauge that is 1 while a dependency answers or a component makes progress, by `dependency` and `kind`.
+    DEPENDENCY_UP = "dependency_up";
     /// Gauge of what is running, by `service`, `version` and `git_sha`; always 1.
     BUILD_INFO = "build_info";
     /// Gauge of the runtime's worker threads.
