@@ -23,6 +23,8 @@ pub enum Backend {
     Redis,
     /// NATS, by `TEST_NATS_URL`.
     Nats,
+    /// A NATS of the newest version, by `TEST_NATS_CURRENT_URL`; the other may be years older.
+    NatsCurrent,
     /// Kafka, by `TEST_KAFKA_BROKERS`.
     Kafka,
     /// A Kafka that asks who one is, by `TEST_KAFKA_SASL_BROKERS`.
@@ -35,6 +37,8 @@ pub enum Backend {
     Prometheus,
     /// Chromium, by `TEST_CHROMIUM`: the path of the program. Tests start their own, from Node.
     Chromium,
+    /// Servers that a test starts, restarts and wipes itself, by `TEST_SERVER_PROGRAM`: the path of `.ci/services`.
+    PrivateServers,
 }
 
 /// Why the tests of a backend cannot go on.
@@ -46,18 +50,20 @@ enum Fault {
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Postgres,
         Self::MySql,
         Self::ClickHouse,
         Self::Redis,
         Self::Nats,
+        Self::NatsCurrent,
         Self::Kafka,
         Self::KafkaSasl,
         Self::RabbitMq,
         Self::S3,
         Self::Prometheus,
         Self::Chromium,
+        Self::PrivateServers,
     ];
 
     /// Its name in `REQUIRE_BACKENDS`.
@@ -68,12 +74,14 @@ impl Backend {
             Self::ClickHouse => "clickhouse",
             Self::Redis => "redis",
             Self::Nats => "nats",
+            Self::NatsCurrent => "nats_current",
             Self::Kafka => "kafka",
             Self::KafkaSasl => "kafka_sasl",
             Self::RabbitMq => "rabbitmq",
             Self::S3 => "s3",
             Self::Prometheus => "prometheus",
             Self::Chromium => "chromium",
+            Self::PrivateServers => "private_servers",
         }
     }
 
@@ -85,12 +93,14 @@ impl Backend {
             Self::ClickHouse => "TEST_CLICKHOUSE_DSN",
             Self::Redis => "TEST_REDIS_ADDR",
             Self::Nats => "TEST_NATS_URL",
+            Self::NatsCurrent => "TEST_NATS_CURRENT_URL",
             Self::Kafka => "TEST_KAFKA_BROKERS",
             Self::KafkaSasl => "TEST_KAFKA_SASL_BROKERS",
             Self::RabbitMq => "TEST_RABBITMQ_URL",
             Self::S3 => "TEST_S3_ENDPOINT",
             Self::Prometheus => "TEST_PROMETHEUS",
             Self::Chromium => "TEST_CHROMIUM",
+            Self::PrivateServers => "TEST_SERVER_PROGRAM",
         }
     }
 

@@ -16,6 +16,7 @@ pub mod fault;
 pub mod otlp;
 pub mod probe;
 pub mod process;
+pub mod server;
 pub mod spans;
 pub mod upstream;
 
@@ -30,4 +31,5 @@ pub use fault::{FaultProxy, Mode};
 #[cfg(feature = "otlp")]
 pub use otlp::Collector;
 pub use process::ServiceProcess;
+pub use server::{PrivateServer, Server};
 pub use upstream::{Behaviour, Upstream};
