@@ -1,8 +1,14 @@
 //! The well-known types, to and from what the rest of the workspace uses.
 
+use std::ops::{Range, RangeInclusive};
+
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Timestamp, Value};
 use serde_json::{Map, Value as Json};
+
+/// From 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
+const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+const NANOS: Range<i32> = 0..1_000_000_000;
 
 /// The point `millis` milliseconds after the Unix epoch.
 pub fn timestamp(millis: i64) -> Timestamp {
@@ -10,9 +16,11 @@ pub fn timestamp(millis: i64) -> Timestamp {
     Timestamp { seconds: millis.div_euclid(1_000), nanos: i32::try_from(nanos).unwrap_or_default() }
 }
 
-/// Milliseconds since the Unix epoch; finer parts are cut off, and times too far away are moved to the last one there is.
-pub fn millis(time: &Timestamp) -> i64 {
-    time.seconds.saturating_mul(1_000).saturating_add(i64::from(time.nanos).div_euclid(1_000_000))
+/// Milliseconds since the Unix epoch; finer parts are cut off. `None` for what is no `google.protobuf.Timestamp`: years
+/// before 1 or after 9999, and nanoseconds that are negative or a second and more.
+pub fn millis(time: &Timestamp) -> Option<i64> {
+    let valid = SECONDS.contains(&time.seconds) && NANOS.contains(&time.nanos);
+    valid.then(|| time.seconds * 1_000 + i64::from(time.nanos / 1_000_000))
 }
 
 /// The JSON object as a message. Numbers become doubles, as `google.protobuf.Struct` has no others.
@@ -41,9 +49,27 @@ mod tests {
         for (ms, seconds, nanos) in [(0, 0, 0), (1_700_000_000_007, 1_700_000_000, 7_000_000), (-1, -1, 999_000_000)] {
             let time = timestamp(ms);
             assert_eq!((time.seconds, time.nanos), (seconds, nanos));
-            assert_eq!(millis(&time), ms);
+            assert_eq!(millis(&time), Some(ms));
         }
-        assert_eq!(millis(&Timestamp { seconds: i64::MAX, nanos: 0 }), i64::MAX);
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_read_as_another() {
+        for (seconds, nanos, ms) in [
+            (-62_135_596_800, 0, Some(-62_135_596_800_000)),
+            (-62_135_596_801, 999_999_999, None),
+            (253_402_300_799, 999_999_999, Some(253_402_300_799_999)),
+            (253_402_300_800, 0, None),
+            (1_764_374_400_000, 0, None),
+            (i64::MAX, 0, None),
+            (i64::MIN, 0, None),
+            (0, -1, None),
+            (0, i32::MIN, None),
+            (0, 999_999_999, Some(999)),
+            (0, 1_000_000_000, None),
+        ] {
+            assert_eq!(millis(&Timestamp { seconds, nanos }), ms, "{seconds} {nanos}");
+        }
     }
 
     #[test]

@@ -11,13 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// A number of milliseconds outside the years that RFC 3339 can write, or text that is not RFC 3339.
+/// A number of milliseconds outside the years that RFC 3339 and protocol buffers both have, or text that is not RFC 3339.
 #[derive(Debug, thiserror::Error)]
-#[error("not an RFC 3339 time of the years 0 to 9999")]
+#[error("must be an RFC 3339 time of the years 1 to 9999")]
 pub struct InvalidTimestamp;
 
 impl Timestamp {
-    const MIN: i64 = -62_167_219_200_000; // 0000-01-01T00:00:00.000Z
+    const MIN: i64 = -62_135_596_800_000; // 0001-01-01T00:00:00.000Z, the first one of google.protobuf.Timestamp
     const MAX: i64 = 253_402_207_200_000; // 9999-12-30T22:00:00.000Z, the last one that jiff writes
 
     /// The point `millis` milliseconds after the Unix epoch.
@@ -144,7 +144,7 @@ mod tests {
         for (millis, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (1_700_000_000_007, "2023-11-14T22:13:20.007Z"),
-            (Timestamp::MIN, "0000-01-01T00:00:00.000Z"),
+            (Timestamp::MIN, "0001-01-01T00:00:00.000Z"),
             (Timestamp::MAX, "9999-12-30T22:00:00.000Z"),
         ] {
             let time = Timestamp::from_millis(millis).unwrap();
@@ -162,6 +162,8 @@ mod tests {
     #[test]
     fn refuses_what_it_could_not_write() {
         assert!(Timestamp::from_millis(Timestamp::MAX + 1).is_err());
+        assert!(Timestamp::from_millis(Timestamp::MIN - 1).is_err());
+        assert!("0000-12-31T23:59:59.999Z".parse::<Timestamp>().is_err());
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
 

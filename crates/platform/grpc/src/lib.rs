@@ -6,6 +6,7 @@
 
 mod body;
 mod call;
+pub mod compression;
 pub mod config;
 pub mod context;
 mod deadline;
@@ -18,6 +19,7 @@ pub mod server;
 pub mod status;
 mod trace;
 
+pub use compression::{COMPRESSION, respond};
 pub use config::GrpcConfig;
 pub use context::request_id;
 pub use metrics::GrpcMetrics;

@@ -17,6 +17,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
 
 use crate::call::{Calls, Shared};
+use crate::compression::COMPRESSION;
 use crate::config::GrpcConfig;
 use crate::health::Readiness;
 use crate::methods::Methods;
@@ -135,7 +136,8 @@ impl Component for GrpcServer {
         let unreadable = |error: BoxError| InitError::Descriptors(error);
         let descriptors = self.all_descriptors();
         let methods = Methods::read(&descriptors).map_err(|error| unreadable(error.into()))?;
-        let health = HealthServer::new(Readiness::new(methods.services(), self.health.ready()));
+        let health =
+            HealthServer::new(Readiness::new(methods.services(), self.health.ready())).accept_compressed(COMPRESSION);
         let routes = std::mem::take(&mut self.routes).add_service(health);
         self.routes = reflection::add(routes, &descriptors).map_err(|error| unreadable(error.into()))?.prepare();
         let listener = self.bind().await?;

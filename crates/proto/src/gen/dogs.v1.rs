@@ -138,8 +138,8 @@ pub struct UpdateDogRequest {
     /// New URL of its picture.
     #[prost(string, optional, tag = "4")]
     pub image_url: ::core::option::Option<::prost::alloc::string::String>,
-    /// Which fields to change: `breed`, `name`, `image_url`. A field that is named here and has no value is cleared.
-    /// Without a mask, the fields that have a value are changed.
+    /// Which fields to change: `breed`, `name`, `image_url`, or `*` for all of them. A field that is named here and has no
+    /// value is cleared. Without a mask, or with an empty one, the fields that have a value are changed.
     #[prost(message, optional, tag = "5")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
     /// Change the dog only if it is at this revision.
@@ -202,7 +202,8 @@ pub struct ImportDogsRow {
     /// Id of the dog, for one that has it already; a dog that is in under it stays as it is.
     #[prost(string, optional, tag = "4")]
     pub id: ::core::option::Option<::prost::alloc::string::String>,
-    /// When the dog was made; without it, when the import was begun.
+    /// When the dog was made; without it, when the import was begun. The row is refused when it is no valid timestamp, or
+    /// later than 9999-12-30T22:00:00Z.
     #[prost(message, optional, tag = "5")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
 }

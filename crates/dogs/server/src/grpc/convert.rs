@@ -44,24 +44,31 @@ pub(super) fn new_dog(request: pb::CreateDogRequest) -> Result<NewDog, Status> {
     Ok(NewDog { breed: breed(&request.breed)?, name: request.name, image_url: request.image_url })
 }
 
-/// The changes that the mask names, or, without a mask, those that have a value.
+/// The fields of a dog that a mask can name.
+const CHANGEABLE: [&str; 3] = ["breed", "name", "image_url"];
+/// The most characters of a wrong path that are shown.
+const MAX_SHOWN: usize = 64;
+
+/// The changes that the mask names, all for `*`. Without a mask, or with an empty one, those that have a value (AIP-134).
 pub(super) fn patch(request: pb::UpdateDogRequest) -> Result<DogPatch, Status> {
     let new_breed = request.breed.as_deref().map(breed).transpose()?;
-    let Some(mask) = request.update_mask else {
+    let paths = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
+    if paths.is_empty() {
         return Ok(DogPatch { breed: new_breed, name: request.name.map(Some), image_url: request.image_url.map(Some) });
-    };
-    let mut patch = DogPatch::default();
-    for path in mask.paths {
-        match path.as_str() {
-            "breed" => {
-                patch.breed = Some(new_breed.clone().ok_or_else(|| invalid("breed", &"cannot be cleared"))?);
-            }
-            "name" => patch.name = Some(request.name.clone()),
-            "image_url" => patch.image_url = Some(request.image_url.clone()),
-            _ => return Err(invalid("update_mask", &"names a field that cannot be changed")),
-        }
     }
-    Ok(patch)
+    if let Some(path) = paths.iter().find(|path| *path != "*" && !CHANGEABLE.contains(&path.as_str())) {
+        return Err(unknown_path(path));
+    }
+    let named = |field: &str| paths.iter().any(|path| path == "*" || path == field);
+    let breed = named("breed").then(|| new_breed.ok_or_else(|| invalid("breed", &"cannot be cleared"))).transpose()?;
+    let (name, image_url) = (named("name").then_some(request.name), named("image_url").then_some(request.image_url));
+    Ok(DogPatch { breed, name, image_url })
+}
+
+fn unknown_path(path: &str) -> Status {
+    let shown: String = path.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
+    let changeable = CHANGEABLE.join(", ");
+    invalid("update_mask", &format!("`{shown}` is no field that can be changed; these are: {changeable}, or * for all"))
 }
 
 #[cfg(test)]
@@ -89,8 +96,32 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_mask_is_as_none() {
+        assert_eq!(patch(request(Some(&[]))).unwrap(), patch(request(None)).unwrap());
+    }
+
+    #[test]
+    fn a_star_replaces_every_field() {
+        let all = UpdateDogRequest { breed: Some("Pug".to_owned()), ..request(Some(&["*"])) };
+        let replaced =
+            DogPatch { breed: Some("pug".parse().unwrap()), name: Some(Some("Rex".to_owned())), image_url: Some(None) };
+        assert_eq!(patch(all).unwrap(), replaced);
+        assert!(patch(request(Some(&["*"]))).unwrap_err().message().starts_with("breed: "), "it has to have one");
+    }
+
+    #[test]
+    fn a_wrong_path_is_named() {
+        let refused = |path: &str| patch(request(Some(&["name", path]))).unwrap_err().message().to_owned();
+        assert_eq!(
+            refused("created_at"),
+            "update_mask: `created_at` is no field that can be changed; these are: breed, name, image_url, or * for all"
+        );
+        assert!(refused(&"\n".repeat(1_000)).len() < 256, "and cut short");
+    }
+
+    #[test]
     fn a_mask_cannot_reach_other_fields() {
-        for path in ["id", "revision", "created_at", "nonsense", "breed"] {
+        for path in ["id", "revision", "created_at", "nonsense", "breed", "", "name.first", "**"] {
             assert_eq!(patch(request(Some(&[path]))).unwrap_err().code(), tonic::Code::InvalidArgument, "{path}");
         }
     }

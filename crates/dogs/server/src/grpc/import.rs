@@ -49,8 +49,14 @@ fn line(row: pb::ImportDogsRow) -> Result<Line, BoxError> {
         name: row.name.map(Cow::Owned),
         image_url: row.image_url.map(Cow::Owned),
         id: None,
-        created_at: row.created_at.and_then(|time| Timestamp::from_millis(millis(&time)).ok()),
+        created_at: None,
     })?;
+    if let Some(time) = row.created_at {
+        let known = millis(&time).and_then(|millis| Timestamp::from_millis(millis).ok());
+        // What is no time is no time as text either, and is refused like any other value.
+        let text = known.map_or_else(|| format!("{} s, {} ns", time.seconds, time.nanos), |time| time.to_string());
+        json["created_at"] = text.into();
+    }
     if let Some(id) = row.id {
         json["id"] = id.into();
     }

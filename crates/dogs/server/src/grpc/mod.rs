@@ -12,6 +12,7 @@ use dogs_domain::service::Expected;
 use dogs_domain::{DogService, Revision};
 use futures_util::Stream;
 use kennel_core::{Cursor, IdSource, PageSize};
+use kennel_grpc::{COMPRESSION, respond};
 use kennel_outbox::Feed;
 use kennel_proto::convert::timestamp;
 use kennel_proto::dogs::v1 as pb;
@@ -33,7 +34,8 @@ pub struct DogRpc {
 }
 
 impl DogRpc {
-    /// The service, ready to be added to a server. Messages are limited to `max_message_bytes` each way.
+    /// The service, ready to be added to a server. Messages are limited to `max_message_bytes` each way, and may be
+    /// compressed.
     pub fn server(
         service: DogService,
         feed: Feed,
@@ -44,6 +46,8 @@ impl DogRpc {
         DogServiceServer::new(Self { service, feed, links, ids })
             .max_decoding_message_size(max_message_bytes)
             .max_encoding_message_size(max_message_bytes)
+            .accept_compressed(COMPRESSION)
+            .send_compressed(COMPRESSION)
     }
 }
 
@@ -59,7 +63,7 @@ impl Rpc for DogRpc {
     ) -> Result<Response<pb::GetRandomDogImageResponse>, Status> {
         let breed = breed(&request.get_ref().breed)?;
         let dog = self.service.fetch(&breed).await.map_err(refusal)?;
-        Ok(Response::new(pb::GetRandomDogImageResponse {
+        Ok(respond(pb::GetRandomDogImageResponse {
             id: dog.id.to_string(),
             image_url: self.links.image(&dog).unwrap_or_default(),
             created_at: Some(timestamp(dog.created_at.as_millis())),
@@ -79,13 +83,13 @@ impl Rpc for DogRpc {
             key => Some(IdempotencyKey::new(key, &new).map_err(refusal)?),
         };
         let created = self.service.create(new, key.as_ref()).await.map_err(refusal)?;
-        Ok(Response::new(pb::CreateDogResponse { dog: Some(convert::dog(created.dog, &self.links)) }))
+        Ok(respond(pb::CreateDogResponse { dog: Some(convert::dog(created.dog, &self.links)) }))
     }
 
     async fn get_dog(&self, request: Request<pb::GetDogRequest>) -> Result<Response<pb::GetDogResponse>, Status> {
         let id = dog_id(&request.get_ref().id)?;
         let dog = self.service.get(id).await.map_err(refusal)?;
-        Ok(Response::new(pb::GetDogResponse { dog: Some(convert::dog(dog, &self.links)) }))
+        Ok(respond(pb::GetDogResponse { dog: Some(convert::dog(dog, &self.links)) }))
     }
 
     async fn list_dogs(&self, request: Request<pb::ListDogsRequest>) -> Result<Response<pb::ListDogsResponse>, Status> {
@@ -100,7 +104,7 @@ impl Rpc for DogRpc {
         };
         let breed = if request.breed.is_empty() { None } else { Some(breed(&request.breed)?) };
         let page = self.service.list(breed, after, order(request.order)?, size).await.map_err(refusal)?;
-        Ok(Response::new(pb::ListDogsResponse {
+        Ok(respond(pb::ListDogsResponse {
             dogs: page.items.into_iter().map(|dog| convert::dog(dog, &self.links)).collect(),
             next_page_token: page.next.map(|cursor| cursor.to_string()).unwrap_or_default(),
         }))
@@ -113,7 +117,7 @@ impl Rpc for DogRpc {
         let request = request.into_inner();
         let (id, expected) = (dog_id(&request.id)?, expected(request.expected_revision));
         let dog = self.service.update(id, &patch(request)?, &expected).await.map_err(refusal)?;
-        Ok(Response::new(pb::UpdateDogResponse { dog: Some(convert::dog(dog, &self.links)) }))
+        Ok(respond(pb::UpdateDogResponse { dog: Some(convert::dog(dog, &self.links)) }))
     }
 
     async fn delete_dog(
@@ -122,20 +126,20 @@ impl Rpc for DogRpc {
     ) -> Result<Response<pb::DeleteDogResponse>, Status> {
         let request = request.get_ref();
         self.service.delete(dog_id(&request.id)?, &expected(request.expected_revision)).await.map_err(refusal)?;
-        Ok(Response::new(pb::DeleteDogResponse {}))
+        Ok(respond(pb::DeleteDogResponse {}))
     }
 
     async fn list_breeds(&self, _: Request<pb::ListBreedsRequest>) -> Result<Response<pb::ListBreedsResponse>, Status> {
         let counts = self.service.breeds().await.map_err(refusal)?;
         let breeds = counts.into_iter().map(|count| pb::Breed { name: count.breed.into(), dogs: count.dogs }).collect();
-        Ok(Response::new(pb::ListBreedsResponse { breeds }))
+        Ok(respond(pb::ListBreedsResponse { breeds }))
     }
 
     async fn import_dogs(
         &self,
         request: Request<Streaming<pb::ImportDogsRequest>>,
     ) -> Result<Response<pb::ImportDogsResponse>, Status> {
-        import::run(&self.service, &*self.ids, request).await.map(Response::new)
+        import::run(&self.service, &*self.ids, request).await.map(respond)
     }
 
     type WatchDogsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchDogsResponse, Status>> + Send>>;
@@ -144,6 +148,10 @@ impl Rpc for DogRpc {
         &self,
         request: Request<pb::WatchDogsRequest>,
     ) -> Result<Response<Self::WatchDogsStream>, Status> {
-        watch::open(&self.feed, &request.get_ref().last_event_id).map(Response::new)
+        let events = watch::open(&self.feed, &request.get_ref().last_event_id)?;
+        let mut response = Response::new(events);
+        // Events are small.
+        response.disable_compression();
+        Ok(response)
     }
 }

@@ -45,6 +45,10 @@ pub fn refused_field(status: &Status, field: &str) {
     assert!(!violations[0].description.is_empty());
 }
 
+fn change_of(dog: &Dog) -> UpdateDogRequest {
+    UpdateDogRequest { id: dog.id.clone(), ..Default::default() }
+}
+
 async fn create(client: &mut Client, name: &str) -> Dog {
     let request = CreateDogRequest { breed: "husky".to_owned(), name: Some(name.to_owned()), ..Default::default() };
     client.create_dog(request).await.unwrap().into_inner().dog.unwrap()
@@ -85,7 +89,19 @@ async fn a_dog_is_made_read_changed_and_removed() {
     assert_eq!((changed.name.as_deref(), changed.revision, changed.image_url), (Some("Togo"), 3, None));
     assert!(millis(&changed.updated_at.unwrap()) >= millis(&changed.created_at.unwrap()));
 
-    client.delete_dog(DeleteDogRequest { id: made.id.clone(), expected_revision: Some(3) }).await.unwrap();
+    // An empty mask is as none, and a star names every field (AIP-134).
+    let empty = Some(FieldMask::default());
+    let change = UpdateDogRequest { name: Some("Fritz".to_owned()), update_mask: empty, ..change_of(&made) };
+    let changed = client.update_dog(change).await.unwrap().into_inner().dog.unwrap();
+    assert_eq!((changed.name.as_deref(), changed.breed.as_str()), (Some("Fritz"), "hound-afghan"));
+    let star = Some(FieldMask { paths: vec!["*".to_owned()] });
+    let change = UpdateDogRequest { breed: Some("boxer".to_owned()), update_mask: star.clone(), ..change_of(&made) };
+    let changed = client.update_dog(change).await.unwrap().into_inner().dog.unwrap();
+    assert_eq!((changed.name, changed.breed.as_str(), changed.revision), (None, "boxer", 5));
+    let change = UpdateDogRequest { name: Some("x".to_owned()), update_mask: star, ..change_of(&made) };
+    refused_field(&client.update_dog(change).await.unwrap_err(), "breed");
+
+    client.delete_dog(DeleteDogRequest { id: made.id.clone(), expected_revision: Some(5) }).await.unwrap();
     let gone = client.get_dog(by_id).await.unwrap_err();
     refused(&gone, Code::NotFound, "not_found");
     assert!(gone.message().contains(&made.id), "{gone}");
@@ -150,7 +166,9 @@ async fn wrong_values_are_named() {
         ..Default::default()
     };
     refused_field(&client.update_dog(masked("breed")).await.unwrap_err(), "breed");
-    refused_field(&client.update_dog(masked("created_at")).await.unwrap_err(), "update_mask");
+    let unknown = client.update_dog(masked("created_at")).await.unwrap_err();
+    refused_field(&unknown, "update_mask");
+    assert!(unknown.message().contains("`created_at`"), "{unknown}");
     let blank = UpdateDogRequest { name: Some(" ".to_owned()), ..masked("name") };
     refused_field(&client.update_dog(blank).await.unwrap_err(), "name");
     assert_eq!(served.dogs().await.len(), 1);

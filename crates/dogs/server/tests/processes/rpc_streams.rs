@@ -3,7 +3,8 @@
 use futures_util::{StreamExt as _, stream};
 use kennel_proto::convert::millis;
 use kennel_proto::dogs::v1::{
-    CreateDogRequest, GetDogRequest, ImportDogsRequest, ImportDogsResponse, ImportDogsRow, WatchDogsRequest,
+    CreateDogRequest, GetDogRequest, ImportDogsRequest, ImportDogsResponse, ImportDogsRow, ListDogsRequest,
+    WatchDogsRequest,
 };
 use prost_types::Timestamp;
 use tonic::{Code, Status};
@@ -50,9 +51,47 @@ async fn faulty_rows_are_told_and_the_others_are_in() {
     assert!(report.errors.iter().all(|error| !error.reason.is_empty()));
 
     let dog = served.rpc().get_dog(GetDogRequest { id: id.to_owned() }).await.unwrap().into_inner().dog.unwrap();
-    assert_eq!((dog.breed.as_str(), millis(&dog.created_at.unwrap())), ("hound-afghan", 1_582_977_600_123));
+    assert_eq!((dog.breed.as_str(), millis(&dog.created_at.unwrap())), ("hound-afghan", Some(1_582_977_600_123)));
     let again = import(&served, messages("other", &all, 100)).await.unwrap();
     assert_eq!((again.created, again.skipped, again.failed), (1, 1, 4));
+}
+
+/// As over HTTP, and never with another time in place of the one that was meant.
+#[tokio::test]
+async fn rows_with_times_that_are_none_are_refused() {
+    let home = Home::new();
+    let served = home.serve().await;
+    let at = |seconds, nanos| ImportDogsRow { created_at: Some(Timestamp { seconds, nanos }), ..row("husky", "x") };
+    let all = [
+        at(1_764_374_400_000, 0),
+        at(1_764_374_400, -1),
+        at(1_764_374_400, 1_000_000_000),
+        at(-62_135_596_801, 0),
+        at(253_402_300_800, 0),
+        at(i64::MAX, i32::MAX),
+        at(-62_135_596_800, 0),
+        at(1_764_374_400, 999_999_999),
+    ];
+    let report = import(&served, messages("k", &all, 3)).await.unwrap();
+    assert_eq!((report.lines, report.created, report.failed), (8, 2, 6));
+    for (error, line) in report.errors.iter().zip(1..) {
+        assert_eq!((error.line, error.field.as_str()), (line, "created_at"), "{error:?}");
+        assert!(error.reason.contains("years 1 to 9999"), "{error:?}");
+    }
+    let listed = served.rpc().list_dogs(ListDogsRequest::default()).await.unwrap().into_inner().dogs;
+    let mut times: Vec<_> = listed.iter().map(|dog| millis(dog.created_at.as_ref().unwrap()).unwrap()).collect();
+    times.sort_unstable();
+    assert_eq!(times, [-62_135_596_800_000, 1_764_374_400_999]);
+    let line = "{\"breed\":\"husky\",\"created_at\":\"0000-06-01T00:00:00Z\"}\n";
+    let over_http = served
+        .request("POST", "/api/v1/dogs/import")
+        .header("content-type", "application/x-ndjson")
+        .body(line)
+        .send()
+        .await
+        .unwrap();
+    let over_http: serde_json::Value = over_http.json().await.unwrap();
+    assert_eq!(over_http["errors"][0]["field"], "created_at", "{over_http}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use kennel_core::{ErrorKind, RepoError};
-use kennel_grpc::{Details, fault, status};
+use kennel_grpc::{COMPRESSION, Details, fault, status};
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
 use tokio::sync::Semaphore;
@@ -88,7 +88,7 @@ impl Probe {
                 let error = RepoError::Backend("password=hunter2".into());
                 Err(fault(ErrorKind::Internal, &error, Details::default()))
             }
-            word => Ok(Response::new(word.to_owned())),
+            word => Ok(kennel_grpc::respond(word.to_owned())),
         }
     }
 
@@ -125,7 +125,9 @@ impl Service<http::Request<Body>> for Probe {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let probe = self.clone();
         Box::pin(async move {
-            let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
+            let mut grpc = Grpc::new(ProstCodec::<String, String>::default())
+                .accept_compressed(COMPRESSION)
+                .send_compressed(COMPRESSION);
             Ok(match request.uri().path() {
                 "/test.v1.Probe/Do" => grpc.unary(service_fn(move |request| probe.clone().act(request)), request).await,
                 "/test.v1.Probe/Watch" => {

@@ -1,5 +1,6 @@
 //! A call without a gRPC client, which would enforce timeouts of its own.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use http::{HeaderMap, Request};
@@ -13,6 +14,8 @@ use tokio::task::JoinSet;
 pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) trailers: Option<HeaderMap>,
+    /// Frames of messages.
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
@@ -25,6 +28,11 @@ impl Answer {
 }
 
 pub(crate) async fn raw_call(addr: SocketAddr, path: &str, headers: &[(&str, &str)], word: &str) -> Answer {
+    raw_send(addr, path, headers, framed(word)).await
+}
+
+/// A call whose body is `frame`.
+pub(crate) async fn raw_send(addr: SocketAddr, path: &str, headers: &[(&str, &str)], frame: Bytes) -> Answer {
     let stream = TokioIo::new(TcpStream::connect(addr).await.unwrap());
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     let mut connections = JoinSet::new();
@@ -33,17 +41,28 @@ pub(crate) async fn raw_call(addr: SocketAddr, path: &str, headers: &[(&str, &st
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = sender.send_request(request.body(Full::new(framed(word))).unwrap()).await.unwrap();
+    let response = sender.send_request(request.body(Full::new(frame)).unwrap()).await.unwrap();
     let headers = response.headers().clone();
-    let trailers = response.into_body().collect().await.unwrap().trailers().cloned();
-    Answer { headers, trailers }
+    let body = response.into_body().collect().await.unwrap();
+    let trailers = body.trailers().cloned();
+    Answer { headers, trailers, body: body.to_bytes() }
 }
 
 fn framed(word: &str) -> Bytes {
-    let message = word.to_owned().encode_to_vec();
+    frame(0, &word.to_owned().encode_to_vec())
+}
+
+/// A frame with the message compressed.
+pub(crate) fn gzipped(message: &impl prost::Message) -> Bytes {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&message.encode_to_vec()).unwrap();
+    frame(1, &gzip.finish().unwrap())
+}
+
+fn frame(flag: u8, message: &[u8]) -> Bytes {
     let mut frame = BytesMut::new();
-    frame.put_u8(0);
+    frame.put_u8(flag);
     frame.put_u32(message.len().try_into().unwrap());
-    frame.put_slice(&message);
+    frame.put_slice(message);
     frame.freeze()
 }
