@@ -137,9 +137,12 @@ pub trait DogRepository: Send + Sync + 'static {
     /// A batch whose lines are dealt with already stores nothing. Answers the ids that were taken.
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError>;
 
-    /// Forgets idempotency keys and imports last used before `before`; answers how many. What is forgotten
+    /// Forgets one batch: at most `limit` idempotency keys last used before `before`, and at most `limit` imports as
+    /// old, each kind in a short transaction of its own, the oldest first. Answers how many, keys and imports together;
+    /// 0 once nothing as old is left, so whoever calls until then removes all. A batch that is done stays done, whatever
+    /// becomes of the next one. A store that removes whole files at a time may take more than `limit`. What is forgotten
     /// can no longer make a repetition harmless.
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError>;
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError>;
 }
 
 /// A picture, whole in memory.

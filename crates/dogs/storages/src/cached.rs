@@ -97,7 +97,7 @@ impl DogRepository for Cached {
         result
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        self.inner.purge(before).await
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        self.inner.purge(before, limit).await
     }
 }

@@ -90,7 +90,7 @@ impl DogRepository for Metered {
         self.metrics.tell("dogs.import", span, self.inner.import(batch, event)).await
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        self.metrics.tell("dogs.purge", span!(self, "purge", "idempotency_keys"), self.inner.purge(before)).await
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        self.metrics.tell("dogs.purge", span!(self, "purge", "idempotency_keys"), self.inner.purge(before, limit)).await
     }
 }

@@ -3,6 +3,7 @@
 //! A process is a set of [`Component`]s. [`App`] brings them up in the order of their [`Phase`]s, opens readiness
 //! last, and takes them down in the reverse order when it is told to stop or one of them ends unasked.
 
+mod batches;
 pub mod component;
 pub mod error;
 mod fleet;
@@ -14,6 +15,7 @@ pub mod signals;
 pub mod stop;
 pub mod subset;
 
+pub use batches::in_batches;
 pub use component::{Component, Phase};
 pub use error::{Cause, RunError};
 pub use health::{Check, Health, Kind, Report, Status};

@@ -47,8 +47,11 @@ pub trait Outbox: Send + Sync + 'static {
     /// with `None`, the latest ones.
     async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError>;
 
-    /// Forgets events published before `before`, and receipts as old; answers how many events.
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError>;
+    /// Forgets one batch: at most `limit` events published before `before`, and at most `limit` receipts as old, each
+    /// kind in a short transaction of its own, the oldest first. Answers how many, events and receipts together; 0 once
+    /// nothing as old is left, so whoever calls until then removes all. A batch that is done stays done, whatever
+    /// becomes of the next one. A store that removes whole files at a time may take more than `limit`.
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError>;
 
     /// Returns when a commit of this process may have added events, or after `timeout`.
     async fn wait(&self, timeout: Duration);

@@ -192,11 +192,15 @@ impl Outbox for MemoryOutbox {
         Ok(History::Events(events.skip(start).take(limit as usize).cloned().collect()))
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
         let mut rows = self.up()?;
-        let all = rows.published.len();
-        rows.published.retain(|(_, at)| *at >= before);
-        Ok((all - rows.published.len()) as u64)
+        let mut removed = 0;
+        rows.published.retain(|(_, at)| {
+            let stays = *at >= before || removed == u64::from(limit);
+            removed += u64::from(!stays);
+            stays
+        });
+        Ok(removed)
     }
 
     async fn wait(&self, longest: Duration) {

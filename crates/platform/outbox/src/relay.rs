@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::poll;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
-use kennel_app::{Component, Progress, Stop, progress};
+use kennel_app::{Component, Progress, Stop, in_batches, progress};
 use kennel_core::broker::BrokerError;
 use kennel_core::outbox::Backlog;
 use kennel_core::{BoxError, Clock, Event, Outbox, Publisher, RepoError};
@@ -264,8 +264,8 @@ impl Relay {
         loop {
             self.lease.held().await;
             let before = self.clock.now().saturating_sub(self.config.retention);
-            match self.outbox.purge(before).await {
-                Ok(events) => tracing::debug!(events, "old events are removed"),
+            match in_batches(|rows| self.outbox.purge(before, rows)).await {
+                Ok(removed) => tracing::debug!(removed, "old events and receipts are removed"),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "old events cannot be removed");
                 }

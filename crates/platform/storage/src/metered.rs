@@ -67,8 +67,8 @@ impl Outbox for Metered<dyn Outbox> {
         tell!(self, "outbox", "history", self.inner.history(after, limit))
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        tell!(self, "outbox", "purge", self.inner.purge(before))
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        tell!(self, "outbox", "purge", self.inner.purge(before, limit))
     }
 
     async fn wait(&self, timeout: Duration) {

@@ -323,12 +323,14 @@ async fn a_purge_leaves_no_trace_of_events_that_are_published() {
     let later = now().saturating_add(Duration::from_millis(1));
     // Another process, which knows nothing of what came before.
     let other = ClickHouseOutbox::new(opened(&home).await);
-    assert_eq!(other.purge(later).await.unwrap(), 50);
+    assert_eq!(other.purge(later, 1).await.unwrap(), 50, "whole files, whatever the limit");
+    assert_eq!(other.purge(later, 1).await.unwrap(), 0);
     assert_eq!(count(&database, "records WHERE what = 'published'").await, 0);
     assert_eq!(outbox.pending(99).await.unwrap(), std::slice::from_ref(&waits));
     outbox.mark_published(&[waits.id], now()).await.unwrap();
     database.write(Vec::new(), |write| write.append(&[event(100)])).await.unwrap();
-    assert_eq!(other.purge(later).await.unwrap(), 1);
+    assert_eq!(other.purge(later, 1).await.unwrap(), 1);
+    assert_eq!(other.purge(later, 1).await.unwrap(), 0);
     assert_eq!(count(&database, "records WHERE what = 'event'").await, 1);
     assert_eq!(outbox.pending(99).await.unwrap(), [event(100)]);
 }

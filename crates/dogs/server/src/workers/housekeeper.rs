@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dogs_domain::DogRepository;
-use kennel_app::{Component, Stop};
+use kennel_app::{Component, Stop, in_batches};
 use kennel_core::{BoxError, Clock};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_hours(1);
 
-/// Purges the repository of what is older than the retention time. Every replica does; the second one finds nothing.
+/// Purges the repository of what is older than the retention time. Every replica does; those
+/// that do at the same time share the work.
 pub struct Housekeeper {
     dogs: Arc<dyn DogRepository>,
     clock: Arc<dyn Clock>,
@@ -25,12 +26,18 @@ impl Housekeeper {
         Self { dogs, clock, retention }
     }
 
-    async fn purge(&self) {
-        let before = self.clock.now().saturating_sub(self.retention);
-        match self.dogs.purge(before).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "old idempotency keys and imports are forgotten"),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old rows cannot be removed"),
+    /// Purges at once and then again and again; never ends.
+    async fn work(&self) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let before = self.clock.now().saturating_sub(self.retention);
+            match in_batches(|rows| self.dogs.purge(before, rows)).await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "old idempotency keys and imports are forgotten"),
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old rows cannot be removed"),
+            }
         }
     }
 }
@@ -42,13 +49,11 @@ impl Component for Housekeeper {
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        let mut ticks = interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.requested() => return Ok(()),
-                _ = ticks.tick() => self.purge().await,
-            }
+        // What is left in the middle is taken up again by the next process.
+        tokio::select! {
+            () = stop.requested() => {}
+            () = self.work() => {}
         }
+        Ok(())
     }
 }

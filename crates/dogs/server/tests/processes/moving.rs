@@ -291,7 +291,7 @@ async fn events_that_are_forgotten_are_made_up_for_by_comparing_all() {
     served.stop().await;
 
     let source = stall.stores(Storage::Sqlite).await;
-    source.outbox.purge(SystemClock.now()).await.unwrap();
+    source.outbox.purge(SystemClock.now(), u32::MAX).await.unwrap();
     source.close().await;
     let said = stall.copied(Storage::Sqlite, Storage::Mysql, &[], 0).await;
     assert!(said.contains("sqlite has forgotten events that were not carried over"), "{said}");
@@ -377,7 +377,7 @@ async fn a_store_with_dogs_of_its_own_is_not_overwritten_unasked() {
     target.outbox.mark_published(&ids, SystemClock.now()).await.unwrap();
     let said = stall.copied(Storage::Sqlite, Storage::Postgres, &[], 1).await;
     assert!(said.contains("a service writes to the store `postgres`"), "{said}");
-    target.outbox.purge(SystemClock.now().saturating_add(PATIENCE)).await.unwrap();
+    target.outbox.purge(SystemClock.now().saturating_add(PATIENCE), u32::MAX).await.unwrap();
     let said = stall.copied(Storage::Sqlite, Storage::Postgres, &[], 1).await;
     assert!(said.contains("the store `postgres` has dogs already"), "{said}");
     assert_eq!(stall.all(Storage::Postgres).await[0].id.to_string(), own);

@@ -204,16 +204,11 @@ impl DogRepository for ClickHouseDogs {
         import::store(&self.0, batch, event).await
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        let old = format!("what IN ('idempotency', 'import') AND at < {}", before.as_millis());
+    async fn purge(&self, before: Timestamp, _: u32) -> Result<u64, RepoError> {
         // Those that were used again since have a later version, which stays.
-        let sql = format!("SELECT count() AS dogs, '' AS breed FROM records FINAL WHERE {old}");
-        let counts: Vec<CountRow> = self.0.rows(self.0.query(&sql)).await?;
-        let forgotten = counts.first().map_or(0, |count| count.dogs);
-        if forgotten > 0 {
-            self.0.execute(&format!("ALTER TABLE records DELETE WHERE {old}")).await?;
-        }
-        Ok(forgotten)
+        self.0
+            .purge("records FINAL", &format!("what IN ('idempotency', 'import') AND at < {}", before.as_millis()))
+            .await
     }
 }
 

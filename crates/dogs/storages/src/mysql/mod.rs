@@ -23,6 +23,7 @@ pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/mysql", 2, "0002_dogs"),
     migration!("../../../../../migrations/mysql", 3, "0003_copies"),
+    migration!("../../../../../migrations/mysql", 4, "0004_old_imports"),
 ];
 
 /// The dogs of a MySQL database.
@@ -138,18 +139,6 @@ impl MysqlDogs {
                 .map_err(classify)?;
         counts.into_iter().map(rows::breed_count).collect()
     }
-
-    async fn try_purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        let mut write = self.0.write().await?;
-        let mut forgotten = 0;
-        for delete in ["DELETE FROM idempotency_keys WHERE used_at < ?", "DELETE FROM imports WHERE used_at < ?"] {
-            let deleted =
-                sqlx::query(delete).bind(before.as_millis()).execute(write.connection()).await.map_err(classify)?;
-            forgotten += deleted.rows_affected();
-        }
-        write.commit().await?;
-        Ok(forgotten)
-    }
 }
 
 #[async_trait]
@@ -201,8 +190,10 @@ impl DogRepository for MysqlDogs {
         self.0.run(|| import::store(&self.0, batch, event)).await
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        self.0.run(|| self.try_purge(before)).await
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let keys = "DELETE FROM idempotency_keys WHERE used_at < ? ORDER BY used_at LIMIT ?";
+        let imports = "DELETE FROM imports WHERE used_at < ? ORDER BY used_at LIMIT ?";
+        Ok(self.0.purge(keys, before, limit).await? + self.0.purge(imports, before, limit).await?)
     }
 }
 

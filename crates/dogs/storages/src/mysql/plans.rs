@@ -29,10 +29,11 @@ async fn filled() -> Option<(TestDatabase, Mysql)> {
              SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'e', '/s', 't', 'k', n, 'x', IF(n <= 10000, n, NULL), IF(n <= 10000, n, NULL)
              FROM NUMBERS AS n;
          INSERT INTO idempotency_keys SELECT n, REPEAT('x', 32), '{}', n, 1 FROM NUMBERS AS n;
+         INSERT INTO imports SELECT n, n, 1, REPEAT('x', 32), n FROM NUMBERS AS n;
          INSERT INTO inbox SELECT 'g', UNHEX(LEFT(SHA2(n, 224), 32)), n FROM NUMBERS AS n;
          INSERT INTO dead_letters SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'g', 'e', '/s', 't', 'k', n, 'x', null, null, 1, 'r', n
              FROM NUMBERS AS n;
-         ANALYZE TABLE dogs, outbox, idempotency_keys, inbox, dead_letters;";
+         ANALYZE TABLE dogs, outbox, idempotency_keys, imports, inbox, dead_letters;";
     sqlx::raw_sql(AssertSqlSafe(sql.replace("NUMBERS", NUMBERS))).execute(database.pool()).await.unwrap();
     Some((home, database))
 }
@@ -88,7 +89,11 @@ async fn the_other_statements_search() {
              STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
             "dogs eq_ref PRIMARY",
         ),
-        ("DELETE FROM idempotency_keys WHERE used_at < 10", "idempotency_keys range idempotency_keys_used_at"),
+        (
+            "DELETE FROM idempotency_keys WHERE used_at < 10 ORDER BY used_at LIMIT 1000",
+            "idempotency_keys range idempotency_keys_used_at",
+        ),
+        ("DELETE FROM imports WHERE used_at < 10 ORDER BY used_at LIMIT 1000", "imports range imports_used_at"),
         ("SELECT * FROM outbox WHERE position IS NULL ORDER BY seq LIMIT 100", "outbox_position"),
         ("SELECT count(*), min(time) FROM outbox WHERE position IS NULL", "outbox_position Using where; Using index"),
         (

@@ -22,6 +22,7 @@ pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/postgres", 2, "0002_dogs"),
     migration!("../../../../../migrations/postgres", 3, "0003_copies"),
+    migration!("../../../../../migrations/postgres", 4, "0004_old_imports"),
 ];
 
 /// The dogs of a `PostgreSQL` database.
@@ -136,18 +137,6 @@ impl PostgresDogs {
                 .map_err(classify)?;
         counts.into_iter().map(rows::breed_count).collect()
     }
-
-    async fn try_purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        let mut write = self.0.write().await?;
-        let mut forgotten = 0;
-        for delete in ["DELETE FROM idempotency_keys WHERE used_at < $1", "DELETE FROM imports WHERE used_at < $1"] {
-            let deleted =
-                sqlx::query(delete).bind(before.as_millis()).execute(write.connection()).await.map_err(classify)?;
-            forgotten += deleted.rows_affected();
-        }
-        write.commit().await?;
-        Ok(forgotten)
-    }
 }
 
 #[async_trait]
@@ -199,8 +188,14 @@ impl DogRepository for PostgresDogs {
         self.0.run(|| import::store(&self.0, batch, event)).await
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        self.0.run(|| self.try_purge(before)).await
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let keys = "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+                        SELECT ctid FROM idempotency_keys WHERE used_at < $1 ORDER BY used_at LIMIT $2
+                        FOR UPDATE SKIP LOCKED))";
+        let imports = "DELETE FROM imports WHERE ctid = ANY (ARRAY(
+                           SELECT ctid FROM imports WHERE used_at < $1 ORDER BY used_at LIMIT $2
+                           FOR UPDATE SKIP LOCKED))";
+        Ok(self.0.purge(keys, before, limit).await? + self.0.purge(imports, before, limit).await?)
     }
 }
 

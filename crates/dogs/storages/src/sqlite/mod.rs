@@ -22,6 +22,7 @@ pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/sqlite", 2, "0002_dogs"),
     migration!("../../../../../migrations/sqlite", 3, "0003_copies"),
+    migration!("../../../../../migrations/sqlite", 4, "0004_old_imports"),
 ];
 
 /// The dogs of a SQLite database.
@@ -149,16 +150,12 @@ impl DogRepository for SqliteDogs {
         import::store(&self.0, batch, event).await
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        let mut write = self.0.write().await?;
-        let mut forgotten = 0;
-        for delete in ["DELETE FROM idempotency_keys WHERE used_at < ?", "DELETE FROM imports WHERE used_at < ?"] {
-            let deleted =
-                sqlx::query(delete).bind(before.as_millis()).execute(write.connection()).await.map_err(classify)?;
-            forgotten += deleted.rows_affected();
-        }
-        write.commit().await?;
-        Ok(forgotten)
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let keys = "DELETE FROM idempotency_keys WHERE key IN
+                    (SELECT key FROM idempotency_keys WHERE used_at < ? ORDER BY used_at LIMIT ?)";
+        let imports = "DELETE FROM imports WHERE key IN
+                       (SELECT key FROM imports WHERE used_at < ? ORDER BY used_at LIMIT ?)";
+        Ok(self.0.purge(keys, before, limit).await? + self.0.purge(imports, before, limit).await?)
     }
 }
 

@@ -77,8 +77,24 @@ async fn the_other_statements_search() {
              WHERE outbox.id = unhex(given.value) AND outbox.position IS NULL",
             "SEARCH outbox USING INDEX outbox_waiting_id (id=?)",
         ),
-        ("SELECT seq FROM outbox WHERE published_at < ? LIMIT ?", "outbox_published_at (published_at<?)"),
-        ("SELECT group_name, event FROM inbox WHERE at < ? LIMIT ?", "inbox_at (at<?)"),
+        (
+            "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE published_at < ? ORDER BY published_at LIMIT ?)",
+            "outbox_published_at (published_at<?)",
+        ),
+        (
+            "DELETE FROM inbox WHERE (group_name, event) IN
+             (SELECT group_name, event FROM inbox WHERE at < ? ORDER BY at LIMIT ?)",
+            "inbox_at (at<?)",
+        ),
+        (
+            "DELETE FROM imports WHERE key IN (SELECT key FROM imports WHERE used_at < ? ORDER BY used_at LIMIT ?)",
+            "imports_used_at (used_at<?)",
+        ),
+        (
+            "DELETE FROM idempotency_keys WHERE key IN
+             (SELECT key FROM idempotency_keys WHERE used_at < ? ORDER BY used_at LIMIT ?)",
+            "idempotency_keys_used_at (used_at<?)",
+        ),
     ] {
         let plan = plan(&database, sql).await;
         assert!(plan.contains(expected), "{sql}: {plan}");

@@ -46,6 +46,7 @@ macro_rules! store_conformance {
                 a_thumbnail_of_a_missing_dog_is_outdated
                 counts_by_breed
                 a_purge_forgets_keys_last_used_before
+                old_keys_are_forgotten_in_batches
             }
             pages {
                 lists_by_id_both_ways
@@ -71,6 +72,7 @@ macro_rules! store_conformance {
                 of_one_batch_at_once_each_dog_is_stored_once
                 imports_do_not_share_their_progress
                 a_purge_forgets_imports_last_used_before
+                old_imports_are_forgotten_in_batches
             }
             copies {
                 copied_dogs_are_as_written
@@ -101,6 +103,7 @@ macro_rules! store_conformance {
                 history_without_a_place_is_the_latest
                 history_behind_an_unknown_event_is_gone
                 a_purge_forgets_published_events_and_receipts
+                old_events_and_receipts_are_forgotten_in_batches
                 a_purge_of_many_is_complete
                 wait_ends_with_a_commit
                 a_commit_just_before_the_wait_ends_it

@@ -8,7 +8,9 @@ use dogs_storages::Stores;
 use kennel_core::{RepoError, Timestamp};
 use tokio::task::JoinSet;
 
-use crate::fixtures::{all, at, dog, event, events, id, key, pending, photo, plain_dog, put, receipt, renamed};
+use crate::fixtures::{
+    MANY, all, assert_batches, at, dog, event, events, id, key, pending, photo, plain_dog, put, receipt, renamed,
+};
 
 const AT_ONCE: usize = 12;
 
@@ -350,11 +352,27 @@ pub(crate) async fn a_purge_forgets_keys_last_used_before(stores: &Stores) {
         stores.dogs.insert(&made_at(millis), &[], Some(&key(name, 1))).await.unwrap();
     }
     stores.dogs.insert(&made_at(10), &[], Some(&key("used again", 1))).await.unwrap();
-    assert_eq!(stores.dogs.purge(at(10)).await.unwrap(), 1);
-    assert_eq!(stores.dogs.purge(at(10)).await.unwrap(), 0);
+    assert_eq!(stores.dogs.purge(at(10), MANY).await.unwrap(), 1);
+    assert_eq!(stores.dogs.purge(at(10), MANY).await.unwrap(), 0);
     for (name, forgotten) in [("old", true), ("used again", false), ("new", false)] {
         let again = stores.dogs.insert(&made_at(20), &[], Some(&key(name, 1))).await.unwrap();
         assert_eq!(again == Inserted::New, forgotten, "{name}");
     }
     assert_eq!(all(stores).await.len(), 4);
+}
+
+pub(crate) async fn old_keys_are_forgotten_in_batches(stores: &Stores) {
+    let insert = async |name: &str, millis| {
+        let dog = Dog { created_at: at(millis), updated_at: at(millis), ..dog("husky") };
+        stores.dogs.insert(&dog, &[], Some(&key(name, 1))).await.unwrap()
+    };
+    for number in 0..7 {
+        insert(&format!("old {number}"), number).await;
+    }
+    insert("new", 10).await;
+    assert_batches(stores, &[3, 3, 1], async || stores.dogs.purge(at(10), 3).await.unwrap()).await;
+    assert_ne!(insert("new", 20).await, Inserted::New);
+    for number in 0..7 {
+        assert_eq!(insert(&format!("old {number}"), 20).await, Inserted::New);
+    }
 }

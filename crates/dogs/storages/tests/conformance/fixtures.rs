@@ -177,6 +177,25 @@ pub(crate) async fn all(stores: &Stores) -> Vec<Dog> {
     stores.dogs.list(&query()).await.unwrap()
 }
 
+/// A limit that no case comes to.
+pub(crate) const MANY: u32 = 100_000;
+
+/// Purges until nothing is left, and sees that each call removed one of these batches; a store that removes whole files
+/// may take them together.
+pub(crate) async fn assert_batches(stores: &Stores, expected: &[u64], purge: impl AsyncFn() -> u64) {
+    let mut batches = Vec::new();
+    loop {
+        match purge().await {
+            0 => break,
+            removed => batches.push(removed),
+        }
+    }
+    if stores.dogs.capabilities().transactions {
+        assert_eq!(batches, expected);
+    }
+    assert_eq!(batches.iter().sum::<u64>(), expected.iter().sum::<u64>());
+}
+
 /// What waits to be published.
 pub(crate) async fn pending(stores: &Stores) -> Vec<Event> {
     stores.outbox.pending(100_000).await.unwrap()

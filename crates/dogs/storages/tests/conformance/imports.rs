@@ -9,7 +9,7 @@ use dogs_storages::Stores;
 use kennel_core::{Event, RepoError};
 use tokio::task::JoinSet;
 
-use crate::fixtures::{all, at, batch, dog, event, ids, pending, plain_dog, put};
+use crate::fixtures::{MANY, all, assert_batches, at, batch, dog, event, ids, pending, plain_dog, put};
 
 /// An event that tells how many dogs were new.
 fn told(dogs: u64) -> Event {
@@ -160,9 +160,22 @@ pub(crate) async fn a_purge_forgets_imports_last_used_before(stores: &Stores) {
     stores.dogs.begin_import("begun again", at(10)).await.unwrap();
     let step = ImportBatch { at: at(10), ..batch("moved on", dogs(1), 1) };
     stores.dogs.import(&step, &|n| Ok(told(n))).await.unwrap();
-    assert_eq!(stores.dogs.purge(at(10)).await.unwrap(), 1);
+    assert_eq!(stores.dogs.purge(at(10), MANY).await.unwrap(), 1);
     let started = |import| async move { stores.dogs.begin_import(import, at(20)).await.unwrap().started_at };
     assert_eq!(started("old").await, at(20));
     assert_eq!(started("begun again").await, at(0));
     assert_eq!(started("moved on").await, at(0));
+}
+
+pub(crate) async fn old_imports_are_forgotten_in_batches(stores: &Stores) {
+    for number in 0..7 {
+        stores.dogs.begin_import(&format!("old {number}"), at(number)).await.unwrap();
+    }
+    stores.dogs.begin_import("new", at(10)).await.unwrap();
+    assert_batches(stores, &[3, 3, 1], async || stores.dogs.purge(at(10), 3).await.unwrap()).await;
+    assert_eq!(stores.dogs.begin_import("new", at(20)).await.unwrap().started_at, at(10));
+    for number in 0..7 {
+        let begun = stores.dogs.begin_import(&format!("old {number}"), at(20)).await.unwrap();
+        assert_eq!(begun.started_at, at(20));
+    }
 }

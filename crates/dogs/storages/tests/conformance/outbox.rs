@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::fixtures::{at, event, events, id, pending, plain_dog, tell};
+use crate::fixtures::{MANY, assert_batches, at, event, events, id, pending, plain_dog, tell};
 
 const TTL: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_mins(1);
@@ -114,7 +114,7 @@ pub(crate) async fn marking_unknown_or_published_events_changes_nothing(stores: 
     stores.outbox.mark_published(&[told[0].id, told[0].id], at(9)).await.unwrap();
     assert_eq!(pending(stores).await, told[2..]);
     assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(told[..2].into()));
-    assert_eq!(stores.outbox.purge(at(1)).await.unwrap(), 2, "the first time counts");
+    assert_eq!(stores.outbox.purge(at(1), MANY).await.unwrap(), 2, "the first time counts");
 }
 
 pub(crate) async fn the_backlog_counts_and_has_the_oldest(stores: &Stores) {
@@ -156,7 +156,7 @@ pub(crate) async fn history_behind_an_unknown_event_is_gone(stores: &Stores) {
     publish(stores, &told[..2]).await;
     assert_eq!(stores.outbox.history(Some(id()), 9).await.unwrap(), History::Gone);
     assert_eq!(stores.outbox.history(Some(told[2].id), 9).await.unwrap(), History::Gone, "never published");
-    stores.outbox.purge(at(1)).await.unwrap();
+    stores.outbox.purge(at(1), MANY).await.unwrap();
     assert_eq!(stores.outbox.history(Some(told[0].id), 9).await.unwrap(), History::Gone);
 }
 
@@ -168,11 +168,34 @@ pub(crate) async fn a_purge_forgets_published_events_and_receipts(stores: &Store
         let receipt = Receipt { group: "g".to_owned(), event: event.id, at: at(millis) };
         stores.inbox.record(&receipt).await.unwrap();
     }
-    assert_eq!(stores.outbox.purge(at(10)).await.unwrap(), 1);
+    assert_eq!(stores.outbox.purge(at(10), MANY).await.unwrap(), 2, "an event and its receipt");
+    assert_eq!(stores.outbox.purge(at(10), MANY).await.unwrap(), 0);
     assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(told[1..3].into()));
     assert_eq!(pending(stores).await, told[3..]);
     for (event, kept) in told.iter().zip([false, true, true]) {
         assert_eq!(stores.inbox.seen("g", event.id).await.unwrap(), kept);
+    }
+}
+
+pub(crate) async fn old_events_and_receipts_are_forgotten_in_batches(stores: &Stores) {
+    let told = events::<9>();
+    tell(stores, &told).await;
+    for (event, millis) in told.iter().zip([0, 1, 2, 3, 4, 5, 6, 10]) {
+        stores.outbox.mark_published(&[event.id], at(millis)).await.unwrap();
+        // Two receipts of each event, so that some are left when the events are gone.
+        for group in ["a", "b"] {
+            let receipt = Receipt { group: group.to_owned(), event: event.id, at: at(millis) };
+            stores.inbox.record(&receipt).await.unwrap();
+        }
+    }
+    let purge = async || stores.outbox.purge(at(10), 3).await.unwrap();
+    assert_batches(stores, &[3 + 3, 3 + 3, 1 + 3, 3, 2], purge).await;
+    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(told[7..8].into()));
+    assert_eq!(pending(stores).await, told[8..]);
+    for (number, event) in told.iter().enumerate() {
+        for group in ["a", "b"] {
+            assert_eq!(stores.inbox.seen(group, event.id).await.unwrap(), number == 7);
+        }
     }
 }
 
@@ -181,7 +204,7 @@ pub(crate) async fn a_purge_of_many_is_complete(stores: &Stores) {
     tell(stores, &told).await;
     publish(stores, &told).await;
     assert_eq!(stores.outbox.history(Some(told[0].id), 2).await.unwrap(), History::Events(told[1..3].into()));
-    assert_eq!(stores.outbox.purge(at(1)).await.unwrap(), 2_500);
+    assert_eq!(stores.outbox.purge(at(1), MANY).await.unwrap(), 2_500);
     assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(Vec::new()));
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use dogs_domain::DogRepository;
 use dogs_storages::{POSTGRES_MIGRATIONS, PostgresDogs, Storage, StorageConfig};
+use kennel_app::in_batches;
 use kennel_core::Outbox;
 use kennel_storage::postgres::{Postgres, PostgresConfig, PostgresMigrator, PostgresOutbox};
 use kennel_storage::{Migration, Migrator};
 use kennel_testkit::TestDatabase;
 
 use crate::Server;
+use crate::support::at;
 
 impl Server for Postgres {
     const STORAGE: Storage = Storage::Postgres;
@@ -58,4 +60,42 @@ crate::server_cases!(Postgres);
 #[tokio::test]
 async fn an_address_must_be_given() {
     crate::an_address_must_be_given(Storage::Postgres).await;
+}
+
+/// What one statement cannot remove within its limit, batches do, each in its own transaction.
+#[tokio::test]
+async fn old_keys_go_however_short_a_statement_may_be() {
+    let Some(home) = TestDatabase::postgres().await else { return };
+    let mut config = PostgresConfig::at(home.dsn());
+    config.pool.statement_timeout_ms = 500;
+    let database = Postgres::open(&config).await.unwrap();
+    database.migrator().up(at()).await.unwrap();
+    // Each row takes a millisecond, as on a slow disk: all of them twice as long as a statement may.
+    let fill = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.001); RETURN OLD; END $$;
+        CREATE TRIGGER slow BEFORE DELETE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION slow();
+        INSERT INTO idempotency_keys SELECT n, decode(repeat('00', 32), 'hex'), '{}', n FROM generate_series(1, 1000) AS n";
+    database.execute(fill).await.unwrap();
+    let all_at_once = database.execute("DELETE FROM idempotency_keys").await.unwrap_err();
+    assert_eq!(all_at_once.as_database_error().unwrap().code().unwrap(), "57014");
+    let dogs = database.dogs();
+    let removed = in_batches(|rows| dogs.purge(at(), rows)).await.unwrap();
+    assert_eq!(removed, 1_000);
+}
+
+/// A key that is used again is not waited for, and stays.
+#[tokio::test]
+async fn a_key_in_use_is_passed_over() {
+    let Some(home) = TestDatabase::postgres().await else { return };
+    let (database, dogs) = crate::filled::<Postgres>(&home).await;
+    let fill = "INSERT INTO idempotency_keys SELECT n, decode(repeat('00', 32), 'hex'), '{}', n FROM generate_series(1, 3) AS n";
+    database.execute(fill).await.unwrap();
+    let mut using = database.pool().begin().await.unwrap();
+    sqlx::query("UPDATE idempotency_keys SET used_at = $1 WHERE key = '2'")
+        .bind(at().as_millis())
+        .execute(&mut *using)
+        .await
+        .unwrap();
+    assert_eq!(dogs.purge(at(), 2).await.unwrap(), 2);
+    using.commit().await.unwrap();
+    assert_eq!(dogs.purge(at(), 2).await.unwrap(), 0);
 }

@@ -65,11 +65,6 @@ struct Key {
     key: String,
 }
 
-#[derive(Deserialize)]
-struct Count {
-    count: u64,
-}
-
 impl ClickHouseOutbox {
     /// The outbox in `database`, which has the tables of [`super::EVENTS`].
     pub fn new(database: ClickHouse) -> Self {
@@ -152,22 +147,17 @@ impl ClickHouseOutbox {
         self.database.scan(range, limit).await?.iter().map(event).collect()
     }
 
-    async fn count(&self, sql: &str) -> Result<u64, RepoError> {
-        let counts: Vec<Count> = self.database.rows(self.database.query(sql)).await?;
-        Ok(counts.first().map_or(0, |count| count.count))
-    }
-
-    /// Removes the traces of events that wait no more. The versions that say that they wait go first, so that at no
-    /// time one is left without the later version that says that it does not.
+    /// Removes the traces of events that wait no more, and of old commits. The versions that say that an event waits go
+    /// first, so that at no time one is left without the later version that says that it does not.
     async fn sweep(&self) -> Result<(), RepoError> {
         self.waiting(1).await?;
         let done = self.done();
         for waited in ["deleted = 0", "deleted = 1"] {
-            let dead = format!("what = 'event' AND {waited} AND key < '{done}'");
-            if self.count(&format!("SELECT count() AS count FROM records WHERE {dead}")).await? > 0 {
-                self.database.execute(&format!("ALTER TABLE records DELETE WHERE {dead}")).await?;
-            }
+            self.database.purge("records", &format!("what = 'event' AND {waited} AND key < '{done}'")).await?;
         }
+        let last = self.database.last_commit().await?;
+        let commits = number(last.saturating_sub(KEPT_COMMITS));
+        self.database.purge("records", &format!("what = 'commit' AND key < '{commits}'")).await?;
         Ok(())
     }
 }
@@ -240,19 +230,15 @@ impl Outbox for ClickHouseOutbox {
         Ok(History::Events(events))
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        self.sweep().await?;
-        let before = before.as_millis();
-        let old = format!("what = 'published' AND at < {before}");
-        let events = self.count(&format!("SELECT count() AS count FROM records WHERE {old}")).await?;
-        let sql = "SELECT max(version) AS count FROM records WHERE what = 'commit'";
-        let commits = number(self.count(sql).await?.saturating_sub(KEPT_COMMITS));
-        // These have one version each, so their order does not matter.
-        let old = format!("({old}) OR (what = 'receipt' AND at < {before}) OR (what = 'commit' AND key < '{commits}')");
-        if self.count(&format!("SELECT count() AS count FROM records WHERE {old}")).await? > 0 {
-            self.database.execute(&format!("ALTER TABLE records DELETE WHERE {old}")).await?;
+    async fn purge(&self, before: Timestamp, _: u32) -> Result<u64, RepoError> {
+        // These have one version each.
+        let old = format!("what IN ('published', 'receipt') AND at < {}", before.as_millis());
+        let removed = self.database.purge("records", &old).await?;
+        // Once in a round of calls: what this removes is always becoming more.
+        if removed == 0 {
+            self.sweep().await?;
         }
-        Ok(events)
+        Ok(removed)
     }
 
     async fn wait(&self, timeout: Duration) {

@@ -10,8 +10,8 @@ use clickhouse::query::Query;
 use clickhouse::{Client, Compression};
 use futures_util::future::try_join_all;
 use kennel_core::{BoxError, RepoError};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -27,7 +27,7 @@ const WAITING_JOBS: usize = 1_024;
 const KEYS_AT_ONCE: usize = 8_000;
 /// Records in one answer to a scan.
 const SCAN_AT_ONCE: usize = 10_000;
-/// How long a statement that changes the schema may take.
+/// How long a statement may take that changes the schema, or removes what is old.
 const LONG_STATEMENT: Duration = Duration::from_mins(10);
 
 /// Settings that all statements are made with, whatever the server's own defaults are.
@@ -120,9 +120,28 @@ impl ClickHouse {
 
     /// Runs a statement that may take longer than others, such as one that changes the schema.
     pub(super) async fn execute_long(&self, sql: &str) -> Result<(), RepoError> {
-        let limit = LONG_STATEMENT.as_secs().to_string();
-        let query = self.server.client.query_raw(sql).with_setting("max_execution_time", limit);
+        let query = long(self.server.client.query_raw(sql));
         self.server.call_within(LONG_STATEMENT, query.execute()).await
+    }
+
+    /// Removes the records that `old` describes, and answers how many there were in `table`: in `records`, or in
+    /// `records FINAL`, where a record that has a later version is not counted.
+    ///
+    /// The server removes by writing each file anew that has any of them, so there is no cheap batch of a few: this takes
+    /// all of them, one file after another. It has the limit of a long statement, and the server goes on when no one waits
+    /// any more.
+    pub async fn purge(&self, table: &str, old: &str) -> Result<u64, RepoError> {
+        #[derive(Deserialize)]
+        struct Count {
+            count: u64,
+        }
+        let count = long(self.query(&format!("SELECT count() AS count FROM {table} WHERE {old}")));
+        let lines = self.server.lines_within(LONG_STATEMENT, count).await?;
+        let count = lines.first().map_or(Ok(0), |line| parse::<Count>(line).map(|row| row.count))?;
+        if count > 0 {
+            self.execute_long(&format!("ALTER TABLE records DELETE WHERE {old}")).await?;
+        }
+        Ok(count)
     }
 
     /// Runs an insert, unless one with the same token came first.
@@ -163,9 +182,19 @@ impl ClickHouse {
         answer.await.map_err(|_| closed())?
     }
 
+    /// The latest commit that was made.
+    pub(super) async fn last_commit(&self) -> Result<u64, RepoError> {
+        self.server.last_commit().await
+    }
+
     pub(super) fn committed(&self) -> &Notify {
         &self.committer.committed
     }
+}
+
+/// The statement with the limit of those that may take longer than others.
+fn long(query: Query) -> Query {
+    query.with_setting("max_execution_time", LONG_STATEMENT.as_secs().to_string())
 }
 
 fn closed() -> RepoError {
@@ -246,7 +275,11 @@ impl Server {
     }
 
     async fn lines(&self, query: Query) -> Result<Vec<String>, RepoError> {
-        let body = self.call(async { query.fetch_bytes("JSONEachRow")?.collect().await }).await?;
+        self.lines_within(self.limit, query).await
+    }
+
+    async fn lines_within(&self, limit: Duration, query: Query) -> Result<Vec<String>, RepoError> {
+        let body = self.call_within(limit, async { query.fetch_bytes("JSONEachRow")?.collect().await }).await?;
         let text = std::str::from_utf8(&body).map_err(|error| RepoError::Corrupt(error.into()))?;
         Ok(text.lines().map(str::to_owned).collect())
     }

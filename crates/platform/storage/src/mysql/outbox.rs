@@ -22,9 +22,6 @@ use uuid::Uuid;
 use super::events::{event, read_all, timestamp};
 use super::{Mysql, classify};
 
-/// How many rows are removed by one statement, so that none takes long.
-const PURGE_ROWS: u64 = 1_000;
-
 /// The outbox of a MySQL database.
 #[derive(Debug, Clone)]
 pub struct MysqlOutbox(Mysql);
@@ -128,22 +125,6 @@ impl MysqlOutbox {
         read_all(&rows, event)
     }
 
-    /// Removes what is older with `delete`, a few rows at a time.
-    async fn purge_by(&self, delete: &'static str, before: Timestamp) -> Result<u64, RepoError> {
-        let some = || async {
-            let removed = sqlx::query(delete).bind(before.as_millis()).bind(PURGE_ROWS).execute(self.0.pool()).await;
-            Ok(removed.map_err(classify)?.rows_affected())
-        };
-        let mut all = 0;
-        loop {
-            let removed = self.0.run(some).await?;
-            all += removed;
-            if removed < PURGE_ROWS {
-                return Ok(all);
-            }
-        }
-    }
-
     /// Returns when another process has committed events.
     async fn others_commit(&self) {
         loop {
@@ -208,11 +189,10 @@ impl Outbox for MysqlOutbox {
         }
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        let published = "DELETE FROM outbox WHERE published_at < ? ORDER BY published_at LIMIT ?";
-        let events = self.purge_by(published, before).await?;
-        self.purge_by("DELETE FROM inbox WHERE at < ? ORDER BY at LIMIT ?", before).await?;
-        Ok(events)
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let events = "DELETE FROM outbox WHERE published_at < ? ORDER BY published_at LIMIT ?";
+        let receipts = "DELETE FROM inbox WHERE at < ? ORDER BY at LIMIT ?";
+        Ok(self.0.purge(events, before, limit).await? + self.0.purge(receipts, before, limit).await?)
     }
 
     async fn wait(&self, timeout: Duration) {

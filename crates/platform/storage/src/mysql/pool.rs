@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kennel_core::{Event, Receipt, RepoError};
+use kennel_core::{Event, Receipt, RepoError, Timestamp};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySqlConnection, Row as _, Transaction};
 use tokio::sync::Notify;
@@ -64,6 +64,15 @@ impl Mysql {
     pub async fn write(&self) -> Result<Write, RepoError> {
         let transaction = self.pool.begin().await.map_err(classify)?;
         Ok(Write { transaction, wake: Arc::clone(&self.wake), tells: false })
+    }
+
+    /// Removes a batch of old rows by `delete`, which takes the time before which a row is old, and how many to remove.
+    pub async fn purge(&self, delete: &'static str, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let purge = || async {
+            let delete = sqlx::query(delete).bind(before.as_millis()).bind(limit);
+            Ok(delete.execute(&self.pool).await.map_err(classify)?.rows_affected())
+        };
+        self.run(purge).await
     }
 
     pub(super) fn wake(&self) -> &Wake {

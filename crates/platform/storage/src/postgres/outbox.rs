@@ -19,9 +19,6 @@ use uuid::Uuid;
 use super::events::{event, read_all, timestamp};
 use super::{Postgres, classify};
 
-/// How many rows are removed by one statement, so that none takes long.
-const PURGE_ROWS: i64 = 1_000;
-
 /// The outbox of a `PostgreSQL` database.
 #[derive(Debug, Clone)]
 pub struct PostgresOutbox(Postgres);
@@ -116,22 +113,6 @@ impl PostgresOutbox {
         rows.reverse();
         read_all(&rows, event)
     }
-
-    /// Removes what is older with `delete`, a few rows at a time.
-    async fn purge_by(&self, delete: &'static str, before: Timestamp) -> Result<u64, RepoError> {
-        let some = || async {
-            let removed = sqlx::query(delete).bind(before.as_millis()).bind(PURGE_ROWS).execute(self.0.pool()).await;
-            Ok(removed.map_err(classify)?.rows_affected())
-        };
-        let mut all = 0;
-        loop {
-            let removed = self.0.run(some).await?;
-            all += removed;
-            if removed < PURGE_ROWS.unsigned_abs() {
-                return Ok(all);
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -171,20 +152,13 @@ impl Outbox for PostgresOutbox {
         }
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        let events = self
-            .purge_by(
-                "DELETE FROM outbox
-                 WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox WHERE published_at < $1 LIMIT $2))",
-                before,
-            )
-            .await?;
-        self.purge_by(
-            "DELETE FROM inbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM inbox WHERE at < $1 LIMIT $2))",
-            before,
-        )
-        .await?;
-        Ok(events)
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let events = "DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+                          SELECT ctid FROM outbox WHERE published_at < $1 ORDER BY published_at LIMIT $2
+                          FOR UPDATE SKIP LOCKED))";
+        let receipts = "DELETE FROM inbox WHERE ctid = ANY (ARRAY(
+                            SELECT ctid FROM inbox WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
+        Ok(self.0.purge(events, before, limit).await? + self.0.purge(receipts, before, limit).await?)
     }
 
     async fn wait(&self, timeout: Duration) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kennel_core::{Event, Receipt, RepoError};
+use kennel_core::{Event, Receipt, RepoError, Timestamp};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Transaction};
 
@@ -56,6 +56,17 @@ impl Postgres {
     pub async fn write(&self) -> Result<Write, RepoError> {
         let transaction = self.pool.begin().await.map_err(classify)?;
         Ok(Write { transaction, wake: Arc::clone(&self.wake), tells: false })
+    }
+
+    /// Removes a batch of old rows by `delete`, which takes the time before which a row is old, and how many to remove.
+    /// It has to lock the rows that it picks, `FOR UPDATE SKIP LOCKED`: a row that is in use meanwhile then stays, and
+    /// processes that remove at the same time share the work.
+    pub async fn purge(&self, delete: &'static str, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let purge = || async {
+            let delete = sqlx::query(delete).bind(before.as_millis()).bind(i64::from(limit));
+            Ok(delete.execute(&self.pool).await.map_err(classify)?.rows_affected())
+        };
+        self.run(purge).await
     }
 
     pub(super) fn wake(&self) -> &Arc<Wake> {

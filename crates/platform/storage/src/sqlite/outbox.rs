@@ -14,9 +14,6 @@ use uuid::Uuid;
 use super::events::{event, read_all, timestamp};
 use super::{Sqlite, classify};
 
-/// How many rows are removed in one transaction, so that other writes get their turn.
-const PURGE_ROWS: i64 = 1_000;
-
 /// The outbox of a SQLite database.
 #[derive(Debug, Clone)]
 pub struct SqliteOutbox(Sqlite);
@@ -25,26 +22,6 @@ impl SqliteOutbox {
     /// The outbox in `database`, which has the tables of [`super::EVENTS`].
     pub const fn new(database: Sqlite) -> Self {
         Self(database)
-    }
-
-    async fn purge_receipts(&self, before: Timestamp) -> Result<(), RepoError> {
-        loop {
-            let mut write = self.0.write().await?;
-            let removed = sqlx::query(
-                "DELETE FROM inbox WHERE (group_name, event) IN
-                 (SELECT group_name, event FROM inbox WHERE at < ? LIMIT ?)",
-            )
-            .bind(before.as_millis())
-            .bind(PURGE_ROWS)
-            .execute(write.connection())
-            .await
-            .map_err(classify)?
-            .rows_affected();
-            write.commit().await?;
-            if removed < PURGE_ROWS.unsigned_abs() {
-                return Ok(());
-            }
-        }
     }
 }
 
@@ -144,26 +121,12 @@ impl Outbox for SqliteOutbox {
         }
     }
 
-    async fn purge(&self, before: Timestamp) -> Result<u64, RepoError> {
-        let mut events = 0;
-        loop {
-            let mut write = self.0.write().await?;
-            let removed =
-                sqlx::query("DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE published_at < ? LIMIT ?)")
-                    .bind(before.as_millis())
-                    .bind(PURGE_ROWS)
-                    .execute(write.connection())
-                    .await
-                    .map_err(classify)?
-                    .rows_affected();
-            write.commit().await?;
-            events += removed;
-            if removed < PURGE_ROWS.unsigned_abs() {
-                break;
-            }
-        }
-        self.purge_receipts(before).await?;
-        Ok(events)
+    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let events = "DELETE FROM outbox WHERE seq IN
+                      (SELECT seq FROM outbox WHERE published_at < ? ORDER BY published_at LIMIT ?)";
+        let receipts = "DELETE FROM inbox WHERE (group_name, event) IN
+                        (SELECT group_name, event FROM inbox WHERE at < ? ORDER BY at LIMIT ?)";
+        Ok(self.0.purge(events, before, limit).await? + self.0.purge(receipts, before, limit).await?)
     }
 
     async fn wait(&self, timeout: Duration) {

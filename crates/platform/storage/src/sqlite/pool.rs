@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kennel_core::{BoxError, RepoError};
+use kennel_core::{BoxError, RepoError, Timestamp};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::Notify;
@@ -52,6 +52,15 @@ impl Sqlite {
     /// Begins a write transaction, once the writes before it are done. Writes that queue commit together; see [`Write`].
     pub async fn write(&self) -> Result<Write, RepoError> {
         self.writer.write().await
+    }
+
+    /// Removes a batch of old rows by `delete`, which takes the time before which a row is old, and how many to remove.
+    pub async fn purge(&self, delete: &'static str, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
+        let mut write = self.write().await?;
+        let delete = sqlx::query(delete).bind(before.as_millis()).bind(limit);
+        let removed = delete.execute(write.connection()).await.map_err(classify)?.rows_affected();
+        write.commit().await?;
+        Ok(removed)
     }
 
     pub(super) fn committed(&self) -> &Notify {
