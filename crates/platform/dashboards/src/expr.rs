@@ -58,6 +58,12 @@ impl Series {
         self.matcher(label, "=", value)
     }
 
+    /// Only those whose `label` is not `value`.
+    #[must_use]
+    pub fn is_not(self, label: &str, value: &str) -> Self {
+        self.matcher(label, "!=", value)
+    }
+
     /// Only those whose `label` matches the whole of the regular expression `pattern`.
     #[must_use]
     pub fn matches(self, label: &str, pattern: &str) -> Self {

@@ -3,7 +3,7 @@
 //! Each objective leaves a budget of what may miss it within 30 days. An alert looks at how fast the budget goes, over
 //! a long window, so that a hiccup wakes no one, and over a short one, so that it ends when the trouble does.
 
-use kennel_telemetry::metrics::names;
+use kennel_telemetry::metrics::{NO_METHOD, NO_ROUTE, SERVER_FAULT, names};
 
 use crate::recorded::{self, MISSED, UP};
 use crate::rules::{Alert, Group, Recording, Rule, Severity};
@@ -35,8 +35,9 @@ pub const LATE_AFTER: f64 = 0.5;
 pub const EVENT_LATE_AFTER: u32 = 30;
 /// A consumer group that has more events than this before it is behind.
 pub const BEHIND_BY: u32 = 1_000;
-/// Codes of gRPC by which a service says that it failed, not its caller.
-pub const GRPC_FAILURES: &str = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS";
+/// Statuses of HTTP by which a service says that it failed, not its caller. 501 is as gRPC's `UNIMPLEMENTED`: it says
+/// for good what the service cannot do.
+pub const HTTP_FAILURES: &str = "50[02-9]|5[1-9].";
 
 /// Every promise.
 pub const OBJECTIVES: [Objective; 4] = [
@@ -104,15 +105,16 @@ pub(crate) fn alerts() -> Vec<Group> {
     vec![Group::new("slo-burn", burning), Group::new("broken", broken)]
 }
 
-/// Requests, by HTTP and by gRPC.
+/// Requests, by HTTP and by gRPC. What no route and no method takes is none: scanners would hide what fails.
 fn requests(window: &str, http: &Series, grpc: &Series) -> Expr {
+    let (http, grpc) = (http.clone().is_not("route", NO_ROUTE), grpc.clone().is_not("method", NO_METHOD));
     sum(&["job"], &http.rate_over(window).or(&grpc.rate_over(window)))
 }
 
 fn failed(window: &str) -> Expr {
     let (http, grpc) = (series(names::HTTP_REQUESTS), series(names::GRPC_HANDLED));
     let total = requests(window, &http, &grpc);
-    let failed = requests(window, &http.matches("status", "5.."), &grpc.matches("code", GRPC_FAILURES));
+    let failed = requests(window, &http.matches("status", HTTP_FAILURES), &grpc.is("fault", SERVER_FAULT));
     failed.or_nought_of(&total).over(&total)
 }
 

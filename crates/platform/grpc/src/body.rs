@@ -6,18 +6,20 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::response::Parts;
 use http_body::{Body as _, Frame, SizeHint};
 use kennel_app::Stop;
 use kennel_core::ErrorKind;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::Span;
 
 use crate::call::panicked;
 use crate::context::CallContext;
-use crate::metrics::CallTimer;
+use crate::deadline::Limit;
+use crate::metrics::{CallTimer, Fault};
 use crate::status::{Details, status};
 use crate::trace;
 
@@ -33,10 +35,14 @@ pub(crate) struct Running {
 
 impl Running {
     fn end(&mut self, code: Code) {
+        self.end_by(code, Fault::of(code));
+    }
+
+    fn end_by(&mut self, code: Code, fault: Fault) {
         if !std::mem::replace(&mut self.ended, true) {
             trace::end(std::mem::replace(&mut self.span, Span::none()), code);
             self.place = None;
-            self.timer.end(code);
+            self.timer.end(code, fault);
         }
     }
 }
@@ -49,24 +55,27 @@ impl Drop for Running {
 
 /// What ends a stream of responses before it ends by itself.
 pub(crate) struct Limits {
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Option<(Pin<Box<Sleep>>, Fault)>,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Limits {
     /// Ends a stream at `deadline` and when the server stops: its caller may not leave for days.
-    pub(crate) fn new(deadline: Option<Instant>, stop: Stop) -> Self {
-        let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
+    pub(crate) fn new(deadline: Option<Limit>, stop: Stop) -> Self {
+        let deadline = deadline.map(|limit| (Box::pin(sleep_until(limit.at)), limit.fault));
         Self { deadline, stop: Box::pin(async move { stop.requested().await }) }
     }
 
-    /// Why the stream must end now.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(ErrorKind, &'static str)> {
+    /// Why the stream must end now, and whose failure that is. That a server stops is nobody's.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(ErrorKind, Fault, &'static str)> {
         if self.stop.as_mut().poll(cx).is_ready() {
-            return Poll::Ready((ErrorKind::Unavailable, "server is stopping"));
+            return Poll::Ready((ErrorKind::Unavailable, Fault::None, "server is stopping"));
         }
         match &mut self.deadline {
-            Some(deadline) => deadline.as_mut().poll(cx).map(|()| (ErrorKind::Timeout, "deadline has passed")),
+            Some((deadline, fault)) => {
+                let fault = *fault;
+                deadline.as_mut().poll(cx).map(|()| (ErrorKind::Timeout, fault, "deadline has passed"))
+            }
             None => Poll::Pending,
         }
     }
@@ -80,28 +89,28 @@ pub(crate) struct CallBody {
 }
 
 impl CallBody {
-    /// Watches `inner`, whose `headers` may hold the outcome already. Only streams have `limits`: a single response is
+    /// Watches `inner`, whose `head` may hold the outcome already. Only streams have `limits`: a single response is
     /// whole by now.
-    pub(crate) fn new(headers: &HeaderMap, inner: Body, mut running: Running, limits: Option<Limits>) -> Self {
-        if let Some(code) = outcome(headers) {
-            running.end(code);
+    pub(crate) fn new(head: &Parts, inner: Body, mut running: Running, limits: Option<Limits>) -> Self {
+        if let Some(code) = outcome(&head.headers) {
+            running.end_by(code, head.extensions.get().copied().unwrap_or(Fault::of(code)));
         }
         Self { inner, running, limits }
     }
 
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<HeaderMap> {
         let Some(limits) = &mut self.limits else { return Poll::Pending };
-        let (kind, reason) = std::task::ready!(limits.poll(cx));
+        let (kind, fault, reason) = std::task::ready!(limits.poll(cx));
         self.running.span.in_scope(|| tracing::debug!(reason, "stream is cut short"));
-        Poll::Ready(self.cut(kind))
+        Poll::Ready(self.cut(kind, fault))
     }
 
     /// Ends the answer with a status, and drops the work behind it.
-    fn cut(&mut self, kind: ErrorKind) -> HeaderMap {
+    fn cut(&mut self, kind: ErrorKind, fault: Fault) -> HeaderMap {
         self.inner = Body::empty();
         self.limits = None;
         let status = self.running.call.enter(|| status(kind, "", Details::default()));
-        self.running.end(status.code());
+        self.running.end_by(status.code(), fault);
         trailers(&status)
     }
 
@@ -112,7 +121,7 @@ impl CallBody {
             let poll = || running.call.enter(|| Pin::new(inner).poll_frame(cx));
             catch_unwind(AssertUnwindSafe(poll)).inspect_err(|panic| panicked(&**panic))
         };
-        polled.unwrap_or_else(|_| Poll::Ready(Some(Ok(Frame::trailers(self.cut(ErrorKind::Internal))))))
+        polled.unwrap_or_else(|_| Poll::Ready(Some(Ok(Frame::trailers(self.cut(ErrorKind::Internal, Fault::Server))))))
     }
 }
 

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use kennel_app::Stop;
 use kennel_core::{ErrorKind, IdSource};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service as _;
@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 
 use crate::body::{CallBody, Limits, Running};
 use crate::context::CallContext;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Limit};
 use crate::methods::{Method, Methods};
 use crate::metrics::GrpcMetrics;
 use crate::status::{Details, status};
@@ -91,15 +91,15 @@ fn watch(
 ) -> Response<CallBody> {
     let limits = method.server_streaming.then(|| Limits::new(deadline.end, shared.stop.clone()));
     let (parts, body) = response.into_parts();
-    let body = CallBody::new(&parts.headers, body, running, limits);
+    let body = CallBody::new(&parts, body, running, limits);
     Response::from_parts(parts, body)
 }
 
 /// The service's answer, or one in its place when it takes too long or panics.
-async fn answer(mut routes: Routes, request: Request<Body>, deadline: Option<Instant>) -> Response<Body> {
+async fn answer(mut routes: Routes, request: Request<Body>, deadline: Option<Limit>) -> Response<Body> {
     let work = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
     let outcome = match deadline {
-        Some(deadline) => timeout_at(deadline, work).await,
+        Some(limit) => timeout_at(limit.at, work).await.map_err(|_| limit.fault),
         None => Ok(work.await),
     };
     match outcome {
@@ -109,7 +109,11 @@ async fn answer(mut routes: Routes, request: Request<Body>, deadline: Option<Ins
             panicked(&*panic);
             refuse(ErrorKind::Internal)
         }
-        Err(_) => refuse(ErrorKind::Timeout),
+        Err(fault) => {
+            let mut response = refuse(ErrorKind::Timeout);
+            response.extensions_mut().insert(fault);
+            response
+        }
     }
 }
 

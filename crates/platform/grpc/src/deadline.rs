@@ -6,26 +6,38 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::methods::Method;
+use crate::metrics::Fault;
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 /// When a call must have begun to answer, and when it must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadline {
-    pub(crate) begin: Option<Instant>,
-    pub(crate) end: Option<Instant>,
+    pub(crate) begin: Option<Limit>,
+    pub(crate) end: Option<Limit>,
+}
+
+/// A moment after which a call is cut, and whose failure that is: of whoever set the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) at: Instant,
+    pub(crate) fault: Fault,
 }
 
 impl Deadline {
     /// What the caller asks for, capped by the server's own `cap` where no stream may rightly last longer.
     pub(crate) fn of(headers: &HeaderMap, method: &Method, cap: Duration) -> Self {
         let now = Instant::now();
+        let limit = |after: Duration, fault| now.checked_add(after).map(|at| Limit { at, fault });
         let asked = headers.get(GRPC_TIMEOUT).and_then(|value| parse(value.as_bytes()));
-        let capped = Some(asked.map_or(cap, |asked| asked.min(cap)));
+        let capped = match asked {
+            Some(asked) if asked < cap => limit(asked, Fault::Caller),
+            _ => limit(cap, Fault::Server),
+        };
+        let asked = asked.and_then(|asked| limit(asked, Fault::Caller));
         let begin = if method.client_streaming { asked } else { capped };
         let end = if method.client_streaming || method.server_streaming { asked } else { capped };
-        let at = |after: Option<Duration>| after.and_then(|after| now.checked_add(after));
-        Self { begin: at(begin), end: at(end) }
+        Self { begin, end }
     }
 }
 
@@ -88,15 +100,18 @@ mod tests {
                 headers.insert(GRPC_TIMEOUT, asked.parse().unwrap());
             }
             let deadline = Deadline::of(&headers, method, cap);
-            let seconds = |at: Option<Instant>| at.map(|at| (at - Instant::now()).as_secs());
-            (seconds(deadline.begin), seconds(deadline.end))
+            let seen = |limit: Option<Limit>| limit.map(|limit| ((limit.at - Instant::now()).as_secs(), limit.fault));
+            (seen(deadline.begin), seen(deadline.end))
         };
-        assert_eq!(after(None, &kinds(false, false)), (Some(30), Some(30)));
-        assert_eq!(after(Some("5S"), &kinds(false, false)), (Some(5), Some(5)));
-        assert_eq!(after(Some("1H"), &kinds(false, false)), (Some(30), Some(30)));
-        assert_eq!(after(None, &kinds(false, true)), (Some(30), None));
-        assert_eq!(after(Some("1H"), &kinds(false, true)), (Some(30), Some(3_600)));
+        let caller = |seconds| Some((seconds, Fault::Caller));
+        let server = |seconds| Some((seconds, Fault::Server));
+        assert_eq!(after(None, &kinds(false, false)), (server(30), server(30)));
+        assert_eq!(after(Some("5S"), &kinds(false, false)), (caller(5), caller(5)));
+        assert_eq!(after(Some("30S"), &kinds(false, false)), (server(30), server(30)));
+        assert_eq!(after(Some("1H"), &kinds(false, false)), (server(30), server(30)));
+        assert_eq!(after(None, &kinds(false, true)), (server(30), None));
+        assert_eq!(after(Some("1H"), &kinds(false, true)), (server(30), caller(3_600)));
         assert_eq!(after(None, &kinds(true, false)), (None, None));
-        assert_eq!(after(Some("1H"), &kinds(true, true)), (Some(3_600), Some(3_600)));
+        assert_eq!(after(Some("1H"), &kinds(true, true)), (caller(3_600), caller(3_600)));
     }
 }

@@ -3,10 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use kennel_telemetry::metrics::NO_METHOD;
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
-
-const UNKNOWN: &str = "unknown";
 
 /// A method of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +53,8 @@ impl Methods {
                 by_path.extend(methods_of(&file));
             }
         }
-        let nowhere = MethodDescriptorProto { name: Some(UNKNOWN.to_owned()), ..Default::default() };
-        let unknown = Arc::new(method(UNKNOWN, &nowhere));
+        let nowhere = MethodDescriptorProto { name: Some(NO_METHOD.to_owned()), ..Default::default() };
+        let unknown = Arc::new(method(NO_METHOD, &nowhere));
         Ok(Self { by_path, unknown })
     }
 
@@ -101,7 +100,7 @@ mod tests {
         assert!(watch.server_streaming && !watch.client_streaming && watch.is_health());
         assert_eq!((watch.kind(), methods.find("/grpc.health.v1.Health/Check").kind()), ("server_stream", "unary"));
         for path in ["", "/", "/grpc.health.v1.Health/Nope", "/Health/Watch", "/grpc.health.v1.Health/Watch/"] {
-            assert_eq!(methods.find(path).service, UNKNOWN, "{path}");
+            assert_eq!(methods.find(path).service, NO_METHOD, "{path}");
         }
         assert_eq!(methods.services(), BTreeSet::from(["grpc.health.v1.Health".to_owned()]));
     }

@@ -2,12 +2,50 @@
 
 use std::sync::Arc;
 
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
+use kennel_telemetry::metrics::{LATENCY_BUCKETS, Label, SERVER_FAULT, names};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
 use tonic::Code;
 
 use crate::methods::Method;
+
+/// Whose failure the end of a call is. Objectives count the server's alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nobody's.
+    None,
+    /// The caller's: a wrong request, a method that does not exist, a deadline of its own that was too short.
+    Caller,
+    /// The server's own.
+    Server,
+}
+
+impl Fault {
+    /// Whose failure `code` is, where nothing more is known.
+    pub(crate) const fn of(code: Code) -> Self {
+        match code {
+            Code::Ok => Self::None,
+            // Overload is `RESOURCE_EXHAUSTED`, as it is 503 over HTTP.
+            Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss => Self::Server,
+            _ => Self::Caller,
+        }
+    }
+}
+
+impl Label for Fault {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Caller => "caller",
+            Self::Server => SERVER_FAULT,
+        }
+    }
+}
 
 /// Counts and times calls. Clones feed the same series. Labels are methods of the server's descriptors, never input.
 #[derive(Debug, Clone)]
@@ -22,13 +60,14 @@ impl GrpcMetrics {
     /// Adds the metrics to `registry`, once.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let method = &["service", "method"];
-        let handled = Opts::new(names::GRPC_HANDLED, "Calls that ended, streams included, by status");
+        let handled =
+            Opts::new(names::GRPC_HANDLED, "Calls that ended, streams included, by status and by whose fault it is");
         let duration =
             HistogramOpts::new(names::GRPC_DURATION, "Time from a call's start to its end, by type of method")
                 .buckets(LATENCY_BUCKETS.to_vec());
         let in_flight = Opts::new(names::GRPC_IN_FLIGHT, "Calls that run now");
         let metrics = Self {
-            handled: IntCounterVec::new(handled, &["service", "method", "code"])?,
+            handled: IntCounterVec::new(handled, &["service", "method", "code", "fault"])?,
             duration: HistogramVec::new(duration, &["service", "method", "type"])?,
             in_flight: IntGaugeVec::new(in_flight, method)?,
             connections: IntGauge::new(names::GRPC_CONNECTIONS, "Connections that are open now")?,
@@ -70,13 +109,14 @@ pub(crate) struct CallTimer {
 }
 
 impl CallTimer {
-    /// Counts the call as ended with `code`.
-    pub(crate) fn end(&self, code: Code) {
+    /// Counts the call as ended with `code`, by the fault of `fault`.
+    pub(crate) fn end(&self, code: Code, fault: Fault) {
         let labels = [self.method.service.as_str(), self.method.name.as_str()];
         self.metrics.in_flight.with_label_values(&labels).dec();
         let timed = [labels[0], labels[1], self.method.kind()];
         self.metrics.duration.with_label_values(&timed).observe(self.started.elapsed().as_secs_f64());
-        self.metrics.handled.with_label_values(&[labels[0], labels[1], code_name(code)]).inc();
+        let handled = [labels[0], labels[1], code_name(code), fault.as_str()];
+        self.metrics.handled.with_label_values(&handled).inc();
     }
 }
 
@@ -117,11 +157,11 @@ mod tests {
             client_streaming: false,
             server_streaming: false,
         };
-        metrics.begin(Arc::new(method)).end(Code::NotFound);
+        metrics.begin(Arc::new(method)).end(Code::NotFound, Fault::of(Code::NotFound));
         let open = metrics.connection();
         let text = kennel_telemetry::metrics::encode(&registry);
         for line in [
-            r#"grpc_server_handled_total{code="NOT_FOUND",method="GetDog",service="dogs.v1.DogService"} 1"#,
+            r#"grpc_server_handled_total{code="NOT_FOUND",fault="caller",method="GetDog",service="dogs.v1.DogService"} 1"#,
             r#"grpc_server_handling_seconds_count{method="GetDog",service="dogs.v1.DogService",type="unary"} 1"#,
             r#"grpc_server_in_flight{method="GetDog",service="dogs.v1.DogService"} 0"#,
             "grpc_server_connections 1",

@@ -15,6 +15,13 @@ pub const LATENCY_BUCKETS: &[f64] =
 /// Content type of [`encode`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Value of the label `route` of HTTP requests that no route takes.
+pub const NO_ROUTE: &str = "unmatched";
+/// Value of the labels `service` and `method` of gRPC calls of methods that do not exist.
+pub const NO_METHOD: &str = "unknown";
+/// Value of the label `fault` of gRPC calls by which the service says that it failed, not its caller.
+pub const SERVER_FAULT: &str = "server";
+
 /// A value of a metric's label: one of a few known words.
 pub trait Label: Copy {
     /// The word, in `snake_case`.

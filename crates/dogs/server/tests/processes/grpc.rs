@@ -343,12 +343,12 @@ async fn calls_are_counted_by_method() {
     let mut client = served.rpc();
     create(&mut client, "Balto").await;
     client.get_dog(GetDogRequest { id: UNKNOWN.to_owned() }).await.unwrap_err();
-    let counted = async |method: &str, code: &str| {
+    let counted = async |method: &str, code: &str, fault: &str| {
         let service = "dogs.v1.DogService";
-        let labels = format!("{{code=\"{code}\",method=\"{method}\",service=\"{service}\"}}");
+        let labels = format!(r#"{{code="{code}",fault="{fault}",method="{method}",service="{service}"}}"#);
         served.metric(&format!("grpc_server_handled_total{labels}")).await
     };
-    assert!((counted("CreateDog", "OK").await - 1.0).abs() < f64::EPSILON);
-    assert!((counted("GetDog", "NOT_FOUND").await - 1.0).abs() < f64::EPSILON);
+    assert!((counted("CreateDog", "OK", "none").await - 1.0).abs() < f64::EPSILON);
+    assert!((counted("GetDog", "NOT_FOUND", "caller").await - 1.0).abs() < f64::EPSILON);
     assert!(!served.metrics().await.contains(UNKNOWN));
 }

@@ -1,9 +1,9 @@
 //! Requests, calls, upstreams and the process.
 
-use kennel_telemetry::metrics::names;
+use kennel_telemetry::metrics::{SERVER_FAULT, names};
 
 use super::quantiles;
-use crate::slo::GRPC_FAILURES;
+use crate::slo::HTTP_FAILURES;
 use crate::{Dashboard, Expr, Panel, Series, Unit, min, quantile, series, sum};
 
 pub(super) fn dashboard() -> Dashboard {
@@ -40,14 +40,14 @@ fn now() -> Vec<Panel> {
             .metric(&Expr::raw(format!("1000 * max({})", picked(names::PROCESS_START))), ""),
         Panel::stat("HTTP requests", Unit::PerSecond).metric(&sum(&[], &requests.rate()), ""),
         Panel::stat("HTTP failures", Unit::Share)
-            .describe("Share of requests answered 5xx.")
-            .metric(&share_failed(&requests, "status", "5..", &[]), "")
+            .describe("Share of requests answered 5xx, but for 501.")
+            .metric(&share_failed(&requests, "status", HTTP_FAILURES, &[]), "")
             .limit(0.001, "orange")
             .limit(0.01, "red"),
         Panel::stat("HTTP p99", Unit::Seconds).metric(&latency, "").limit(0.25, "orange").limit(0.5, "red"),
         Panel::stat("gRPC failures", Unit::Share)
-            .describe("Share of calls that ended with a code that is the service's own fault.")
-            .metric(&share_failed(&calls, "code", GRPC_FAILURES, &[]), "")
+            .describe("Share of calls whose failure is the service's own.")
+            .metric(&share_failed(&calls, "fault", SERVER_FAULT, &[]), "")
             .limit(0.001, "orange")
             .limit(0.01, "red"),
     ]
@@ -69,7 +69,7 @@ fn http() -> Vec<Panel> {
         Panel::lines("HTTP p95 by route", Unit::Seconds)
             .metric(&quantile(0.95, duration, &["method", "route"]), "{{method}} {{route}}"),
         Panel::lines("HTTP failures by route", Unit::Share)
-            .metric(&share_failed(&requests, "status", "5..", &["route"]), "{{route}}"),
+            .metric(&share_failed(&requests, "status", HTTP_FAILURES, &["route"]), "{{route}}"),
         Panel::lines("HTTP requests in flight", Unit::Number)
             .describe("Past MAX_IN_FLIGHT, requests are refused with 503.")
             .metric(&sum(&["job"], &picked(names::HTTP_IN_FLIGHT).now()), "{{job}}"),
@@ -81,7 +81,9 @@ fn grpc() -> Vec<Panel> {
     vec![
         Panel::lines("gRPC calls by method", Unit::PerSecond)
             .metric(&sum(&["service", "method"], &calls.rate()), "{{service}}/{{method}}"),
-        Panel::lines("gRPC calls by code", Unit::PerSecond).metric(&sum(&["code"], &calls.rate()), "{{code}}"),
+        Panel::lines("gRPC calls by code", Unit::PerSecond)
+            .describe("With whose fault the code is: a deadline may be the caller's own or the service's.")
+            .metric(&sum(&["code", "fault"], &calls.rate()), "{{code}} {{fault}}"),
         Panel::lines("gRPC p95 by method", Unit::Seconds)
             .describe("From a call's start to its end: of a stream, for as long as it lasted.")
             .metric(&quantile(0.95, picked(names::GRPC_DURATION), &["method"]), "{{method}}"),

@@ -11,9 +11,10 @@ use tonic_types::StatusExt as _;
 const DO: &str = "/test.v1.Probe/Do";
 const WATCH: &str = "/test.v1.Probe/Watch";
 
-fn handled(method: &str, code: &str, count: u32) -> String {
+fn handled(method: &str, code: &str, fault: &str, count: u32) -> String {
     let service = if method == "unknown" { "unknown" } else { SERVICE };
-    format!(r#"grpc_server_handled_total{{code="{code}",method="{method}",service="{service}"}} {count}"#)
+    let labels = format!(r#"code="{code}",fault="{fault}",method="{method}",service="{service}""#);
+    format!("grpc_server_handled_total{{{labels}}} {count}")
 }
 
 #[tokio::test]
@@ -63,8 +64,8 @@ async fn callers_deadlines_are_kept_and_the_work_is_dropped() {
     assert!(!cut.headers.contains_key("grpc-status"), "the stream had begun");
     server.probe.dropped().await;
     server.probe.dropped().await;
-    server.metric(&handled("Do", "DEADLINE_EXCEEDED", 1)).await;
-    server.metric(&handled("Watch", "DEADLINE_EXCEEDED", 1)).await;
+    server.metric(&handled("Do", "DEADLINE_EXCEEDED", "caller", 1)).await;
+    server.metric(&handled("Watch", "DEADLINE_EXCEEDED", "caller", 1)).await;
 }
 
 #[tokio::test]
@@ -78,6 +79,7 @@ async fn the_servers_own_timeout_caps_calls_and_leaves_streams_alone() {
     let late = raw_call(server.addr, DO, &[("grpc-timeout", "1H")], "wait").await;
     assert_eq!(late.code(), i32::from(Code::DeadlineExceeded));
     server.probe.dropped().await;
+    server.metric(&handled("Do", "DEADLINE_EXCEEDED", "server", 1)).await;
 
     server.probe.release();
     assert_eq!(stream.message().await.unwrap().unwrap(), "two");
@@ -95,12 +97,13 @@ async fn more_calls_than_places_are_shed() {
     let shed = client.call("hello").await.unwrap_err();
     assert_eq!(shed.code(), Code::ResourceExhausted);
     assert!(shed.get_details_retry_info().unwrap().retry_delay.is_some());
+    server.metric(&handled("Do", "RESOURCE_EXHAUSTED", "server", 1)).await;
     let health = raw_call(server.addr, "/grpc.health.v1.Health/Check", &[], "").await;
     assert_eq!(health.code(), 0, "health is answered all the same");
 
     server.probe.release();
     assert_eq!(calls.join_next().await.unwrap().unwrap().unwrap().into_inner(), "waited");
-    server.metric(&handled("Do", "OK", 1)).await;
+    server.metric(&handled("Do", "OK", "none", 1)).await;
     assert_eq!(client.call("hello").await.unwrap().into_inner(), "hello");
 }
 
@@ -114,7 +117,7 @@ async fn a_stream_keeps_its_place_until_its_caller_leaves() {
 
     drop(stream);
     server.probe.dropped().await;
-    server.metric(&handled("Watch", "CANCELLED", 1)).await;
+    server.metric(&handled("Watch", "CANCELLED", "caller", 1)).await;
     assert_eq!(client.call("hello").await.unwrap().into_inner(), "hello");
 }
 
@@ -131,8 +134,8 @@ async fn panics_are_answered_and_the_server_lives() {
     assert_eq!(stream.message().await.unwrap_err().code(), Code::Internal);
 
     assert_eq!(client.call("hello").await.unwrap().into_inner(), "hello");
-    server.metric(&handled("Do", "INTERNAL", 1)).await;
-    server.metric(&handled("Watch", "INTERNAL", 1)).await;
+    server.metric(&handled("Do", "INTERNAL", "server", 1)).await;
+    server.metric(&handled("Watch", "INTERNAL", "server", 1)).await;
 }
 
 #[tokio::test]
@@ -147,13 +150,13 @@ async fn streams_are_counted_at_their_end() {
 
     server.probe.release();
     while stream.message().await.unwrap().is_some() {}
-    server.metric(&handled("Watch", "OK", 1)).await;
+    server.metric(&handled("Watch", "OK", "none", 1)).await;
     server.metric(&format!("{running}0")).await;
 
     let mut stream = client.watch("fail").await.unwrap();
     stream.message().await.unwrap();
     assert_eq!(stream.message().await.unwrap_err().code(), Code::NotFound);
-    server.metric(&handled("Watch", "NOT_FOUND", 1)).await;
+    server.metric(&handled("Watch", "NOT_FOUND", "caller", 1)).await;
 }
 
 #[tokio::test]
@@ -164,6 +167,6 @@ async fn unknown_methods_are_one_series() {
         let refused = client.call_path(path, Request::new(String::new())).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unimplemented, "{path}");
     }
-    server.metric(&handled("unknown", "UNIMPLEMENTED", 4)).await;
+    server.metric(&handled("unknown", "UNIMPLEMENTED", "caller", 4)).await;
     assert!(!server.metrics().contains("Nope"));
 }

@@ -104,6 +104,7 @@ async fn a_stop_lets_calls_end_and_ends_streams() {
     server.stop.request();
     let cut = stream.message().await.unwrap_err();
     assert_eq!(cut.code(), Code::Unavailable);
+    server.metric(r#"grpc_server_handled_total{code="UNAVAILABLE",fault="none",method="Watch""#).await;
     server.probe.dropped().await;
     assert!(TcpStream::connect(server.addr).await.is_err(), "nothing new is taken");
 
@@ -125,7 +126,7 @@ async fn a_hard_stop_drops_calls() {
     server.ended().await.unwrap();
     server.probe.dropped().await;
     assert!(calls.join_next().await.unwrap().unwrap().is_err());
-    server.metric(r#"grpc_server_handled_total{code="CANCELLED",method="Do""#).await;
+    server.metric(r#"grpc_server_handled_total{code="CANCELLED",fault="caller",method="Do""#).await;
     server.metric("grpc_server_connections 0").await;
 }
 

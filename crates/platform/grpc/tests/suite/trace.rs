@@ -19,7 +19,7 @@ async fn calls_are_children_of_their_caller() {
     raw_call(server.addr, "/test.v1.Probe/Do", &headers, "hello").await;
     raw_call(server.addr, "/test.v1.Probe/Watch", &headers, "panic").await;
     raw_call(server.addr, "/grpc.health.v1.Health/Check", &headers, "").await;
-    server.metric(r#"grpc_server_handled_total{code="INTERNAL",method="Watch""#).await;
+    server.metric(r#"grpc_server_handled_total{code="INTERNAL",fault="server",method="Watch""#).await;
 
     let spans = spans.get_finished_spans().unwrap();
     let mut calls: Vec<_> = spans.iter().filter(|span| span.span_kind == SpanKind::Server).collect();

@@ -11,6 +11,7 @@ use http::header::{
     TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use kennel_telemetry::metrics::NO_ROUTE;
 use kennel_telemetry::{UNTRACED, number, propagation};
 use tokio::time::Instant;
 use tracing::field::Empty;
@@ -20,9 +21,6 @@ use super::Verbatim;
 use crate::metrics::{HttpMetrics, method_label};
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem, render};
 use crate::request_id::{self, RequestId};
-
-/// Label and span name of what no route matched.
-const UNMATCHED: &str = "unmatched";
 
 /// Headers of every response that does not set its own.
 const SECURITY: [(HeaderName, &str); 3] = [
@@ -124,7 +122,7 @@ impl Drop for Tally {
         let millis = took.as_secs_f64() * 1_000.0;
         tracing::debug!(target: "kennel_http::access", status = self.status.as_u16(), millis, "request answered");
         if let Some(metrics) = &self.metrics {
-            let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+            let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
             metrics.end(&self.method, route, self.status, took);
         }
     }

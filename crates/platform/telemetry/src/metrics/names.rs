@@ -19,7 +19,7 @@ names! {
     /// Gauge of HTTP requests whose response has not begun.
     HTTP_IN_FLIGHT = "http_requests_in_flight";
 
-    /// Counter of gRPC calls, by `service`, `method` and `code`.
+    /// Counter of gRPC calls, by `service`, `method`, `code` and `fault`: whose failure it is, `none`, `caller` or `server`.
     GRPC_HANDLED = "grpc_server_handled_total";
     /// Histogram of the time of calls, streams included, by `service`, `method` and `type`.
     GRPC_DURATION = "grpc_server_handling_seconds";
