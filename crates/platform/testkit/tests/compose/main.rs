@@ -125,7 +125,7 @@ fn prometheus_finds_the_service_in_both_modes() {
     }
     let stack = stack("postgres", None);
     let prometheus = &stack.services["prometheus"];
-    let chosen = format!("../infra/prometheus/targets/{}:/etc/prometheus/targets:ro", variables()["SCRAPE"]);
+    let chosen = format!("../infra/prometheus/targets/{}:/etc/prometheus/targets:ro,z", variables()["SCRAPE"]);
     assert!(prometheus.volumes.contains(&chosen), "{:?}", prometheus.volumes);
     assert_eq!(prometheus.extra_hosts, ["host.docker.internal:host-gateway"]);
     assert!(text("Makefile").contains("SCRAPE=host $(STACK) up "));
@@ -135,6 +135,17 @@ fn prometheus_finds_the_service_in_both_modes() {
 fn the_default_stack_fits_into_one_and_a_half_gibibytes() {
     let total = memory(&stack("postgres", Some("nats")));
     assert!(total <= 1536 << 20, "{} MiB", total >> 20);
+}
+
+/// What docs/operations.md says of links from panels and log lines leads to Explore, where viewers may not go.
+#[test]
+fn whoever_reaches_grafana_may_explore() {
+    let stack = stack("postgres", None);
+    let grafana = &stack.services["grafana"];
+    let setting = |name: &str| grafana.environment[name].text();
+    assert_eq!(setting("GF_AUTH_ANONYMOUS_ENABLED"), "true");
+    assert_eq!(setting("GF_AUTH_ANONYMOUS_ORG_ROLE"), "Editor");
+    assert!(text("infra/grafana/provisioning/dashboards/kennel.yaml").contains("allowUiUpdates: false"));
 }
 
 #[test]
@@ -251,7 +262,7 @@ fn copy(from: &Path, to: &Path, left_out: &BTreeSet<&str>) {
 #[test]
 fn a_slip_is_noticed() {
     type Slip = (&'static str, fn(&mut File));
-    let slips: [Slip; 12] = [
+    let slips: [Slip; 20] = [
         ("is not pinned", |file| redis(file).image = Some("redis:latest".to_owned())),
         ("is not pinned", |file| redis(file).image = Some("redis".to_owned())),
         ("no image", |file| redis(file).image = None),
@@ -264,6 +275,14 @@ fn a_slip_is_noticed() {
         }),
         ("which is not declared", |file| file.volumes.clear()),
         ("which does not exist", |file| redis(file).volumes.push("../nowhere:/nowhere:ro".to_owned())),
+        ("could write to", |file| prometheus(file).volumes[0] = "../infra/prometheus/rules:/rules:z".to_owned()),
+        ("SELinux", |file| prometheus(file).volumes[0] = "../infra/prometheus/rules:/rules:ro".to_owned()),
+        ("may take more than a quarter", |file| redis(file).tmpfs = vec!["/data:mode=1777".to_owned()]),
+        ("may take more than a quarter", |file| redis(file).tmpfs = vec!["/data:size=13m,mode=1777".to_owned()]),
+        ("not every user", |file| redis(file).tmpfs = vec!["/data:size=4m".to_owned()]),
+        ("less than 30 s to stop", |file| prometheus(file).stop_grace_period = None),
+        ("less than 30 s to stop", |file| prometheus(file).stop_grace_period = Some("10s".to_owned())),
+        ("GOMEMLIMIT", |file| prometheus(file).mem_limit = Some("96m".to_owned())),
         ("to more than this machine", |file| redis(file).ports = vec!["6379:6379".to_owned()]),
         ("share port 3000", |file| redis(file).ports.push("127.0.0.1:3000:6380".to_owned())),
         ("no limit on memory", |file| redis(file).mem_limit = Some("64".to_owned())),
@@ -278,6 +297,10 @@ fn a_slip_is_noticed() {
 
 fn redis(file: &mut File) -> &mut model::Service {
     file.services.get_mut("redis").expect("every stack has Redis")
+}
+
+fn prometheus(file: &mut File) -> &mut model::Service {
+    file.services.get_mut("prometheus").expect("every stack has Prometheus")
 }
 
 #[test]

@@ -136,14 +136,7 @@ impl Service {
 
     /// The limit on memory, in bytes.
     pub(crate) fn memory(&self) -> Option<u64> {
-        let limit = self.mem_limit.as_deref()?;
-        let (number, unit) = limit.split_at_checked(limit.len().checked_sub(1)?)?;
-        let factor = match unit {
-            "m" => 1 << 20,
-            "g" => 1 << 30,
-            _ => return None,
-        };
-        Some(number.parse::<u64>().ok()? * factor)
+        bytes(self.mem_limit.as_deref()?)
     }
 
     /// The images that this service is made of: its own, or those that it is built from.
@@ -151,4 +144,15 @@ impl Service {
         let base = self.build.as_ref().and_then(|build| build.args.get("BASE"));
         self.image.iter().chain(base).map(String::as_str).collect()
     }
+}
+
+/// A number of mebibytes or gibibytes: `64m`, `1g`.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let factor = match unit {
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        _ => return None,
+    };
+    Some(number.parse::<u64>().ok()? * factor)
 }

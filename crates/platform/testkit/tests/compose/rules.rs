@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::model::{File, Service};
+use crate::model::{File, Service, bytes};
 
 /// The ports that each server has on the machine and in its container, as the documentation tells them.
 pub(crate) const PORTS: [(&str, &[(u16, u16)]); 14] = [
@@ -32,6 +32,8 @@ pub(crate) fn problems(file: &File, folder: &Path) -> Vec<String> {
             health(service),
             dependencies(service, file),
             mounts(service, file, folder),
+            memory_file_systems(service),
+            end(service),
             ports(name, service),
             limits(service),
         ];
@@ -104,8 +106,12 @@ fn mounts(service: &Service, file: &File, folder: &Path) -> Vec<String> {
         if is_path && !folder.join(source).exists() {
             problems.push(format!("mounts {source}, which does not exist"));
         }
-        if is_path && !mount.ends_with(":ro") {
+        let options = mount.rsplit(':').next().unwrap_or_default();
+        if is_path && !options.split(',').any(|option| option == "ro") {
             problems.push(format!("could write to {source}"));
+        }
+        if is_path && !options.split(',').any(|option| option == "z") {
+            problems.push(format!("could not read {source} where SELinux asks for a label"));
         }
         if !is_path && !file.volumes.contains_key(source) {
             problems.push(format!("uses the volume {source}, which is not declared"));
@@ -118,6 +124,31 @@ fn mounts(service: &Service, file: &File, folder: &Path) -> Vec<String> {
         }
     }
     problems
+}
+
+/// What is written to one counts as memory of the container, and who writes may be any user.
+fn memory_file_systems(service: &Service) -> Vec<String> {
+    let mut problems = Vec::new();
+    for mount in &service.tmpfs {
+        let (path, options) = mount.split_once(':').unwrap_or((mount, ""));
+        let option = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name));
+        let size = option("size=").and_then(bytes);
+        if size.is_none_or(|size| service.memory().is_none_or(|memory| size > memory / 4)) {
+            problems.push(format!("the tmpfs at {path} may take more than a quarter of the memory"));
+        }
+        if option("mode=") != Some("1777") {
+            problems.push(format!("not every user may write to the tmpfs at {path}"));
+        }
+    }
+    problems
+}
+
+/// A server that keeps data is not killed while it writes what it has in memory; ten seconds are the default.
+fn end(service: &Service) -> Vec<String> {
+    let keeps_data = service.volumes.iter().any(|mount| !mount.starts_with('.'));
+    let grace = service.stop_grace_period.as_deref().and_then(seconds);
+    let is_short = keeps_data && grace.is_none_or(|grace| grace < 30);
+    is_short.then(|| "keeps data and has less than 30 s to stop".to_owned()).into_iter().collect()
 }
 
 /// The published ports of a service, and what is wrong with how they are written.
@@ -158,6 +189,14 @@ fn limits(service: &Service) -> Vec<String> {
     let mut problems = Vec::new();
     if service.memory().is_none() {
         problems.push("no limit on memory, in m or g".to_owned());
+    }
+    if let Some(heap) = service.environment.get("GOMEMLIMIT") {
+        let heap = heap.text().strip_suffix("MiB").and_then(|mebibytes| mebibytes.parse::<u64>().ok());
+        let limit = service.memory().unwrap_or_default() >> 20;
+        // A Go program has memory besides what its collector counts.
+        if heap.is_none_or(|heap| heap > limit * 5 / 6) {
+            problems.push("GOMEMLIMIT is more than five sixths of the memory".to_owned());
+        }
     }
     if service.cpus.is_none_or(|cpus| cpus <= 0.0) {
         problems.push("no limit on the processor".to_owned());
