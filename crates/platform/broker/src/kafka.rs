@@ -6,9 +6,9 @@
 //!
 //! **Groups.** A subscription is a member of the consumer group `<topic>.<group>`. It reads its partitions ahead and
 //! hands events out in order for each key; keys do not wait for each other, be one of them delayed or out. What is
-//! committed is the offset of the oldest unsettled event, so that nothing unsettled is ever skipped. A group that is
-//! new begins with the oldest event there is. An event that is refused stays with its member, which gives it again
-//! after the delay, and those of its key after it.
+//! committed is the offset of the oldest unsettled event, so that nothing unsettled is ever skipped; one commit at a
+//! time, so that none undoes a later one. A group that is new begins with the oldest event there is. An event that is
+//! refused stays with its member, which gives it again after the delay, and those of its key after it.
 //!
 //! **When partitions change hands**, a member first waits a moment for what it holds of them and commits what is
 //! settled; what is not comes again at the other member, and what the first one says of it fails. After a crash, what
@@ -23,6 +23,7 @@
 //!
 //! Connections are mended by the driver, for ever. While there is none, publishing fails after a time, and members wait.
 
+mod commit;
 mod config;
 mod context;
 mod error;

@@ -91,6 +91,23 @@ async fn a_member_goes_on_after_an_outage_and_its_settling_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_connection_breaks_undoes_no_later_one() {
+    // The driver sends it again after a wait, which is longer after the second time.
+    for cuts in [1, 2] {
+        let Some((mut cluster, relay, broker)) = behind_relay().await else { return };
+        let (topic, direct) = (cluster.topic.clone(), cluster.broker());
+        let mut member = join(&broker, &topic, "g").await;
+        direct.publish(&(0..20).map(|n| event(&topic, n, "rex")).collect::<Vec<_>>()).await.unwrap();
+        relay.cut_commits(cuts);
+        settle(&mut member, 10).await;
+        relay.commits_to_cut(0).await;
+        settle(&mut member, 10).await;
+        broker.close().await;
+        nothing_more(&mut join(&direct, &topic, "g").await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_member_loses_its_partitions_and_comes_back() {
     let Some((mut cluster, relay, broker)) = behind_relay().await else { return };
     let (topic, direct) = (cluster.topic.clone(), cluster.broker());

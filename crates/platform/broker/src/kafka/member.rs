@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use kennel_core::broker::BrokerError;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
-use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
 use super::context;
@@ -82,8 +82,22 @@ impl Member {
         Ok(consumer)
     }
 
-    /// Works until the post is closed, or the client has failed for good.
+    /// Works until the post is closed, or the client has failed for good; commits what is settled then.
     fn drive(&self, consumer: &BaseConsumer<Division>) -> KafkaResult<()> {
+        let commits = &self.post.commits;
+        thread::scope(|scope| {
+            let _serving = commits.open();
+            let committer = thread::Builder::new().name("kafka-committer".to_owned());
+            committer
+                .spawn_scoped(scope, || commits.serve(&self.post, consumer))
+                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+            let outcome = self.read(consumer);
+            commits.finish(&self.post);
+            outcome
+        })
+    }
+
+    fn read(&self, consumer: &BaseConsumer<Division>) -> KafkaResult<()> {
         let mut committed = Instant::now();
         while !self.post.is_closed() {
             match consumer.poll(POLL) {
@@ -98,10 +112,9 @@ impl Member {
             self.steer(consumer)?;
             if committed.elapsed() >= self.commit_interval {
                 committed = Instant::now();
-                commit(&self.post, consumer, CommitMode::Async);
+                self.post.commits.want();
             }
         }
-        commit(&self.post, consumer, CommitMode::Sync);
         Ok(())
     }
 
@@ -130,28 +143,6 @@ fn parts(list: &TopicPartitionList) -> Vec<Part> {
     list.elements().iter().map(|part| Part { topic: part.topic().into(), number: part.partition() }).collect()
 }
 
-/// Commits what may be committed. What fails is due again.
-fn commit(post: &Post, consumer: &BaseConsumer<Division>, mode: CommitMode) {
-    let commits = post.with_window(super::window::Window::commits);
-    if commits.is_empty() {
-        return;
-    }
-    let mut offsets = TopicPartitionList::with_capacity(commits.len());
-    for (part, offset) in &commits {
-        if let Err(error) = offsets.add_partition_offset(&part.topic, part.number, Offset::Offset(*offset)) {
-            context::report(&error, "an offset is not committed");
-        }
-    }
-    if let Err(error) = consumer.commit(&offsets, mode) {
-        not_committed(post, &error, &offsets);
-    }
-}
-
-fn not_committed(post: &Post, error: &KafkaError, offsets: &TopicPartitionList) {
-    tracing::warn!(error = error as &dyn std::error::Error, group = post.group_id, "offsets are not committed");
-    post.with_window(|window| parts(offsets).iter().for_each(|part| window.uncommit(part)));
-}
-
 /// How a group's partitions are divided among its members, as one of them sees it.
 struct Division {
     post: Arc<Post>,
@@ -178,17 +169,11 @@ impl ConsumerContext for Division {
                 // Once others may have them, what is settled here cannot be committed any more.
                 if !consumer.assignment_lost() {
                     self.post.drain(&parts, self.grace);
-                    commit(&self.post, consumer, CommitMode::Sync);
+                    self.post.commits.finish(&self.post);
                 }
                 self.post.revoke(parts);
             }
             Rebalance::Error(error) => context::report(error, "partitions are not divided"),
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        if let Err(error) = result {
-            not_committed(&self.post, &error, offsets);
         }
     }
 }

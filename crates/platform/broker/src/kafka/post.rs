@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Closed;
+use super::commit::Commits;
 use super::window::{Attempts, Part, Room, Taken, Window};
 
 /// Reports of unreadable records that wait for the subscription; further ones are only logged.
@@ -52,6 +53,7 @@ pub(super) struct Post {
     pub(super) group: String,
     pub(super) group_id: String,
     pub(super) arrivals: Notify,
+    pub(super) commits: Commits,
     state: Mutex<State>,
     drained: Condvar,
     memory: Arc<Memory>,
@@ -73,6 +75,7 @@ impl Post {
             group: group.to_owned(),
             group_id: group_id.to_owned(),
             arrivals: Notify::new(),
+            commits: Commits::default(),
             state: Mutex::new(state),
             drained: Condvar::new(),
             memory,

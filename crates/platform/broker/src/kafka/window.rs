@@ -56,6 +56,8 @@ struct Partition {
     /// What the group has dealt with: everything below.
     settled: Option<i64>,
     committed: Option<i64>,
+    /// What the commit that is under way says of this partition.
+    committing: Option<i64>,
     bytes: usize,
     is_paused: bool,
     is_leaving: bool,
@@ -90,6 +92,11 @@ impl Partition {
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.event.is_none()) {
             self.settled = Some(entry.offset + 1);
         }
+    }
+
+    /// What is settled and does not count as committed.
+    fn due(&self) -> Option<i64> {
+        self.settled.filter(|settled| self.committed < Some(*settled))
     }
 
     fn is_crowded(&self, room: Room) -> bool {
@@ -235,24 +242,29 @@ impl Window {
         true
     }
 
-    /// What may be committed and is not: the offset behind the last event that is settled with all before it.
-    /// From now on it counts as committed.
-    pub(super) fn commits(&mut self) -> Vec<(Part, i64)> {
+    /// What is to be committed: the offset after the last event that is settled with all before it.
+    pub(super) fn begin_commit(&mut self) -> Vec<(Part, i64)> {
         let mut commits = Vec::new();
         for (part, partition) in &mut self.partitions {
-            if let Some(settled) = partition.settled.filter(|settled| partition.committed < Some(*settled)) {
-                partition.committed = Some(settled);
-                commits.push((part.clone(), settled));
-            }
+            partition.committing = partition.due();
+            commits.extend(partition.committing.map(|offset| (part.clone(), offset)));
         }
         commits
     }
 
-    /// A commit has failed and is due again.
-    pub(super) fn uncommit(&mut self, part: &Part) {
-        if let Some(partition) = self.partitions.get_mut(part) {
-            partition.committed = None;
+    /// What the commit that was under way was about is due again, unless it succeeded.
+    pub(super) fn end_commit(&mut self, is_success: bool) {
+        for partition in self.partitions.values_mut() {
+            let offset = partition.committing.take();
+            if is_success {
+                partition.committed = offset.or(partition.committed);
+            }
         }
+    }
+
+    /// How many partitions have something settled that does not count as committed.
+    pub(super) fn uncommitted(&self) -> usize {
+        self.partitions.values().filter(|partition| partition.due().is_some()).count()
     }
 
     /// The partitions to stop reading; from now on they count as stopped.
