@@ -1,5 +1,6 @@
 //! The dogs service: HTTP, gRPC, workers and command line over one domain service.
 
+pub mod backends;
 pub mod cli;
 pub mod config;
 pub mod contracts;

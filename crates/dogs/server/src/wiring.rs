@@ -1,33 +1,25 @@
-//! Puts the service together: the only place, beside the `connect.rs` of each port, that knows which parts there are.
+//! Puts the service together, over all of its [`Backends`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
-use dogs_domain::service::Ports;
-use dogs_domain::{DogService, DogSource, events};
+use dogs_domain::{DogService, events};
 use dogs_storages::{Cached, Stores};
 use kennel_app::{App, Check, Component, Health, Only, Options, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
-use kennel_cache::{CacheMetrics, Typed};
-use kennel_core::{
-    BoxError, Cache, Clock, DeadLetters, IdSource, ObjectStore, Part as _, Publisher, Subscriber, SystemClock, UuidV7,
-};
+use kennel_core::{BoxError, Cache, ObjectStore, Part as _, Publisher, Subscriber};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
-use kennel_objects::ObjectMetrics;
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
 use kennel_storage::{Migrator, State, Step};
 use kennel_telemetry::metrics::{self, BuildInfo};
-use kennel_telemetry::propagation;
-use prometheus::Registry;
 
-use crate::config::DogsSettings;
+use crate::backends::Backends;
 use crate::grpc::DogRpc;
 use crate::http::{ApiState, Parts};
-use crate::source;
 use crate::workers::{Housekeeper, Invalidator, Thumbnailer};
 
 /// What is running.
@@ -40,20 +32,11 @@ pub const SELECTABLE: [&str; 5] = ["http", "grpc", "sys", "relay", "thumbnailer"
 /// How often the broker is asked how far its groups are behind.
 const LAG_EVERY: Duration = Duration::from_secs(5);
 
-/// The service with everything it stands on, connected. The command line uses it as it is; `serve` runs its [`App`].
+/// The service with everything it stands on, connected; runs as an [`App`].
 pub struct Wiring {
-    /// What it was made from.
-    pub settings: DogsSettings,
-    /// The dogs.
-    pub service: DogService,
-    /// The store.
-    pub stores: Stores,
-    /// The one clock.
-    pub clock: Arc<dyn Clock>,
-    /// What consumer groups gave up on: with the broker, or else with the store.
-    pub dead_letters: Arc<dyn DeadLetters>,
-    ids: Arc<dyn IdSource>,
-    registry: Registry,
+    backends: Backends,
+    service: DogService,
+    stores: Stores,
     cache: Arc<dyn Cache>,
     cached: Arc<Cached>,
     objects: Arc<dyn ObjectStore>,
@@ -62,49 +45,15 @@ pub struct Wiring {
 
 impl Wiring {
     /// Opens every part. The schema is brought up first, where the settings say so.
-    pub async fn open(settings: DogsSettings) -> anyhow::Result<Self> {
-        let registry = metrics::registry();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ids: Arc<dyn IdSource> = Arc::new(UuidV7);
-        let stores = dogs_storages::connect(&settings.storage.storage()).await?.observed(&registry)?;
-        if settings.storage.migrate_on_start {
-            stores.migrator.up(clock.now()).await.context("the schema cannot be brought up")?;
-        }
-        let cache = kennel_cache::connect(&settings.cache.cache()).await?;
-        let typed = Typed::new(&cache, settings.cache.dogs(), &CacheMetrics::register(&registry)?);
-        let cached = Arc::new(Cached::new(Arc::clone(&stores.dogs), typed));
-        let objects = kennel_objects::connect(&settings.objects.objects(), &*clock).await?;
-        let objects: Arc<dyn ObjectStore> =
-            Arc::new(kennel_objects::Metered::new(objects, ObjectMetrics::register(&registry)?));
-        let sink = Arc::clone(&stores.dead_letter_sink);
-        let Connected { broker, dead_letters } =
-            kennel_broker::connect(&settings.broker(), sink, Arc::clone(&clock)).await?;
-        let dead_letters = dead_letters.unwrap_or_else(|| Arc::clone(&stores.dead_letters));
-        let metered = kennel_broker::Metered::new(broker, BrokerMetrics::register(&registry)?, &[events::TOPIC]);
-        let broker = Arc::new(metered);
-        let source = source(&settings, &registry)?;
-        let ports = Ports {
-            repo: Arc::<Cached>::clone(&cached),
-            source,
-            objects: Arc::clone(&objects),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-            trace: propagation::current,
-        };
-        let service = DogService::new(ports, settings.objects.picture_limit.0);
-        Ok(Self {
-            settings,
-            service,
-            stores,
-            clock,
-            dead_letters,
-            ids,
-            registry,
-            cache: cache.cache,
-            cached,
-            objects,
-            broker,
-        })
+    pub async fn open(backends: Backends) -> anyhow::Result<Self> {
+        let stores = backends.current_store().await?;
+        let (cache, cached) = backends.cache(&stores).await?;
+        let objects = backends.objects().await?;
+        let Connected { broker, .. } = backends.broker(&stores).await?;
+        let metrics = BrokerMetrics::register(&backends.registry)?;
+        let broker = Arc::new(kennel_broker::Metered::new(broker, metrics, &[events::TOPIC]));
+        let service = backends.service(Arc::<Cached>::clone(&cached), Arc::clone(&objects))?;
+        Ok(Self { backends, service, stores, cache: cache.cache, cached, objects, broker })
     }
 
     /// Fails when the schema is older than this build, or has been changed since.
@@ -115,18 +64,18 @@ impl Wiring {
     /// The process that `serve` runs, with the components that `only` picks.
     pub fn app(self, only: &Only) -> anyhow::Result<App> {
         self.check_subset(only)?;
-        metrics::register_build(&self.registry, &BUILD)?;
-        metrics::register_runtime(&self.registry, &tokio::runtime::Handle::current())?;
+        metrics::register_build(&self.backends.registry, &BUILD)?;
+        metrics::register_runtime(&self.backends.registry, &tokio::runtime::Handle::current())?;
         let health = Health::new();
         health.register("storage", Arc::clone(&self.stores.check));
         health.register("objects", Arc::new(ObjectCheck(Arc::clone(&self.objects))));
         health.observe("broker", Arc::new(BrokerCheck(Arc::clone(&self.broker))));
         health.observe("cache", Arc::new(CacheCheck(Arc::clone(&self.cache))));
-        kennel_http::sys::register_dependencies(&self.registry, &health)?;
-        let consumed = ConsumerMetrics::register(&self.registry)?;
+        kennel_http::sys::register_dependencies(&self.backends.registry, &health)?;
+        let consumed = ConsumerMetrics::register(&self.backends.registry)?;
         let feed = self.feed(&consumed);
         health.progress(feed.name(), feed.progress());
-        let server = &self.settings.server;
+        let server = &self.backends.settings.server;
         let options = Options { drain_delay: server.drain_delay.get(), deadline: server.shutdown_deadline.get() };
         let mut app = App::new(options)
             .health(health.clone())
@@ -138,8 +87,8 @@ impl Wiring {
             .component(Invalidator::new(feed.clone(), Arc::clone(&self.cached), self.broker.system()))
             .component(Housekeeper::new(
                 Arc::clone(&self.stores.dogs),
-                Arc::clone(&self.clock),
-                self.settings.outbox.retention.get(),
+                Arc::clone(&self.backends.clock),
+                self.backends.settings.outbox.retention.get(),
             ));
         // Before the relay: a group has to be there when the first event is published.
         if only.includes("thumbnailer") {
@@ -159,25 +108,21 @@ impl Wiring {
             app = app.component(self.grpc(&feed, &health)?);
         }
         if only.includes("sys") {
-            let sys = kennel_http::sys::Sys { health, registry: self.registry.clone(), build: BUILD };
+            let sys = kennel_http::sys::Sys { health, registry: self.backends.registry.clone(), build: BUILD };
             app = app.component(HttpServer::new("sys", &server.sys(), kennel_http::sys::router(sys)));
         }
         Ok(app)
     }
 
-    fn broker_is_in_process(&self) -> bool {
-        self.settings.broker.broker == kennel_broker::Backend::Memory
-    }
-
     /// The in-process broker answers only once an event is dealt with: many batches at once keep events in trouble from
     /// holding up the others.
     fn events_in_flight(&self) -> u32 {
-        if self.broker_is_in_process() { 1_000 } else { 1 }
+        if self.backends.broker_is_in_process() { 1_000 } else { 1 }
     }
 
     /// The in-process broker reaches consumers of its own process alone: a relay without them would lose their events.
     fn check_subset(&self, only: &Only) -> anyhow::Result<()> {
-        if self.broker_is_in_process() && only.includes("relay") && !only.includes("thumbnailer") {
+        if self.backends.broker_is_in_process() && only.includes("relay") && !only.includes("thumbnailer") {
             bail!("with BROKER=memory, `relay` needs `thumbnailer` in the same process");
         }
         Ok(())
@@ -196,52 +141,57 @@ impl Wiring {
         let ports = ConsumerPorts {
             subscriber: self.subscriber(),
             inbox: Arc::clone(&self.stores.inbox),
-            clock: Arc::clone(&self.clock),
+            clock: Arc::clone(&self.backends.clock),
             metrics: consumed.clone(),
             system: self.broker.system(),
         };
         let handler = Arc::new(Thumbnailer::new(self.service.clone(), Arc::clone(&self.objects)));
-        Consumer::new(Thumbnailer::GROUP, events::TOPIC, handler, self.settings.outbox.consumer(), ports)
+        Consumer::new(Thumbnailer::GROUP, events::TOPIC, handler, self.backends.settings.outbox.consumer(), ports)
     }
 
     fn relay(&self) -> Result<Relay, prometheus::Error> {
         let outbox = Arc::clone(&self.stores.outbox);
         let publisher: Arc<dyn Publisher> = Arc::<kennel_broker::Metered>::clone(&self.broker);
-        let metrics = RelayMetrics::register(&self.registry)?;
-        let holder = self.ids.next();
-        let config = self.settings.outbox.relay(self.events_in_flight());
-        Ok(Relay::new(outbox, publisher, Arc::clone(&self.clock), holder, config, metrics))
+        let metrics = RelayMetrics::register(&self.backends.registry)?;
+        let holder = self.backends.ids.next();
+        let config = self.backends.settings.outbox.relay(self.events_in_flight());
+        Ok(Relay::new(outbox, publisher, Arc::clone(&self.backends.clock), holder, config, metrics))
     }
 
     fn http(&self, feed: &Feed, health: &Health) -> anyhow::Result<HttpServer> {
-        let server = &self.settings.server;
+        let server = &self.backends.settings.server;
         let state = ApiState {
             service: self.service.clone(),
             feed: feed.clone(),
-            ids: Arc::clone(&self.ids),
+            ids: Arc::clone(&self.backends.ids),
             public_url: server.public_url(),
             metrics_url: server.metrics_url(),
             grafana_url: server.grafana_url.clone(),
             parts: Parts {
-                storage: self.settings.storage.storage.name(),
-                broker: self.settings.broker.broker.name(),
-                cache: self.settings.cache.cache.name(),
-                objects: self.settings.objects.objects.name(),
+                storage: self.backends.settings.storage.storage.name(),
+                broker: self.backends.settings.broker.broker.name(),
+                cache: self.backends.settings.cache.cache.name(),
+                objects: self.backends.settings.objects.objects.name(),
             },
             health: health.clone(),
         };
-        let metrics = HttpMetrics::register(&self.registry)?;
+        let metrics = HttpMetrics::register(&self.backends.registry)?;
         let config = server.http();
         Ok(HttpServer::new("http", &config, crate::http::app(state, &config, &metrics)?))
     }
 
     fn grpc(&self, feed: &Feed, health: &Health) -> anyhow::Result<GrpcServer> {
-        let config = self.settings.server.grpc();
-        let links = crate::http::Links::new(&self.settings.server.public_url());
-        let dogs =
-            DogRpc::server(self.service.clone(), feed.clone(), links, Arc::clone(&self.ids), config.max_message_bytes);
-        let metrics = GrpcMetrics::register(&self.registry)?;
-        let server = GrpcServer::new(config, health.clone(), Arc::clone(&self.ids), metrics);
+        let config = self.backends.settings.server.grpc();
+        let links = crate::http::Links::new(&self.backends.settings.server.public_url());
+        let dogs = DogRpc::server(
+            self.service.clone(),
+            feed.clone(),
+            links,
+            Arc::clone(&self.backends.ids),
+            config.max_message_bytes,
+        );
+        let metrics = GrpcMetrics::register(&self.backends.registry)?;
+        let server = GrpcServer::new(config, health.clone(), Arc::clone(&self.backends.ids), metrics);
         Ok(server.add_service(dogs).descriptors(FILE_DESCRIPTOR_SET))
     }
 }
@@ -254,13 +204,6 @@ pub async fn check_schema(migrator: &dyn Migrator) -> anyhow::Result<()> {
         bail!("the schema lacks `{}`; bring it up with `dogs migrate up` or MIGRATE_ON_START=true", step.name);
     }
     Ok(())
-}
-
-fn source(settings: &DogsSettings, registry: &Registry) -> anyhow::Result<Arc<dyn DogSource>> {
-    let Some(base_url) = &settings.source.dog_api_base_url else {
-        return Ok(Arc::new(source::EmbeddedSource::default()));
-    };
-    Ok(Arc::new(source::DogCeoSource::connect(base_url, &settings.source, registry)?))
 }
 
 /// Closes the store after everything that uses it has stopped.

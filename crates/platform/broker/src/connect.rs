@@ -127,29 +127,39 @@ pub async fn connect(
     sink: Arc<dyn DeadLetterSink>,
     clock: Arc<dyn Clock>,
 ) -> Result<Connected, ConnectError> {
+    if let Some(connected) = connect_server(config, Arc::clone(&clock)).await? {
+        return Ok(connected);
+    }
+    let limits = Limits { in_flight: config.in_flight, queue: config.queue, broadcast_buffer: config.broadcast_buffer };
+    Ok(Connected { broker: Arc::new(MemoryBroker::new(limits, sink, clock)), dead_letters: None })
+}
+
+/// Opens the broker as [`connect`] does, if it is a server, which stores dead letters itself; `None` for the one inside
+/// the process.
+#[cfg_attr(
+    not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")),
+    expect(clippy::unused_async, unused_variables, reason = "without a server there is nothing to open")
+)]
+pub async fn connect_server(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<Option<Connected>, ConnectError> {
     match config.backend {
-        Backend::Memory => {
-            let limits =
-                Limits { in_flight: config.in_flight, queue: config.queue, broadcast_buffer: config.broadcast_buffer };
-            Ok(Connected { broker: Arc::new(MemoryBroker::new(limits, sink, clock)), dead_letters: None })
-        }
+        Backend::Memory => Ok(None),
         #[cfg(feature = "nats")]
         Backend::Nats => {
             let broker = NatsBroker::connect(&config.nats, config.in_flight, clock).await?;
             let letters = broker.dead_letters();
-            Ok(Connected::durable(broker, letters))
+            Ok(Some(Connected::durable(broker, letters)))
         }
         #[cfg(feature = "kafka")]
         Backend::Kafka => {
             let broker = KafkaBroker::connect(&config.kafka, config.in_flight, clock)?;
             let letters = broker.dead_letters();
-            Ok(Connected::durable(broker, letters))
+            Ok(Some(Connected::durable(broker, letters)))
         }
         #[cfg(feature = "rabbitmq")]
         Backend::RabbitMq => {
             let broker = RabbitBroker::connect(&config.rabbitmq, config.in_flight, clock)?;
             let letters = broker.dead_letters();
-            Ok(Connected::durable(broker, letters))
+            Ok(Some(Connected::durable(broker, letters)))
         }
         #[expect(clippy::allow_attributes, reason = "whether there is an absent one depends on the features")]
         #[allow(unreachable_patterns)]

@@ -24,7 +24,7 @@ pub mod nats;
 pub mod rabbitmq;
 mod unheld;
 
-pub use connect::{Backend, BrokerConfig, ConnectError, Connected, connect};
+pub use connect::{Backend, BrokerConfig, ConnectError, Connected, connect, connect_server};
 pub use lag::{Lag, LagWatch};
 pub use memory::{Lagged, MemoryBroker};
 pub use metered::{BrokerMetrics, Metered};

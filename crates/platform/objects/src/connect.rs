@@ -34,7 +34,7 @@ pub enum ConnectError {
     #[error(transparent)]
     Absent(#[from] PartError),
     /// The directory cannot be used.
-    #[error("the directory of objects, {path}, cannot be used")]
+    #[error("the directory {path} of the object store `fs` cannot be used")]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum ConnectError {
         problems: Vec<String>,
     },
     /// The bucket cannot be used.
-    #[error("the bucket of objects, {bucket}, cannot be used")]
+    #[error("the bucket {bucket} of the object store `s3` cannot be used")]
     Bucket {
         /// The bucket.
         bucket: String,

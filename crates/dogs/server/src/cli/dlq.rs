@@ -3,14 +3,39 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use kennel_core::{Clock, DeadLetter, DeadLetters, PageSize};
+use kennel_broker::Connected;
+use kennel_core::{Clock, DeadLetter, DeadLetters, PageSize, RepoError};
 use uuid::Uuid;
 
 use super::args::Dlq;
 use super::out::say;
+use crate::backends::Backends;
 
-/// Runs a command on dead letters.
-pub(super) async fn run(letters: &dyn DeadLetters, clock: &dyn Clock, command: Dlq) -> anyhow::Result<ExitCode> {
+/// Runs a command on dead letters, where they are: with the broker, or else with the store.
+pub(super) async fn run(backends: &Backends, command: Dlq) -> anyhow::Result<ExitCode> {
+    if let Some(Connected { broker, dead_letters: Some(letters) }) = backends.broker_of_dead_letters().await? {
+        let result = on(&*letters, &*backends.clock, command).await;
+        broker.close().await;
+        return result.map_err(|error| named(error, backends.broker_name()));
+    }
+    let stores = backends.current_store().await?;
+    let result = on(&*stores.dead_letters, &*backends.clock, command).await;
+    stores.close().await;
+    result.map_err(|error| named(error, backends.store_name()))
+}
+
+/// The error, led by the name of who has the dead letters: they are a store's to the error, whoever has them.
+fn named(error: anyhow::Error, keeper: String) -> anyhow::Error {
+    match error.downcast() {
+        Ok(RepoError::Unavailable(cause)) => {
+            anyhow::Error::from_boxed(cause).context(format!("{keeper} is unavailable"))
+        }
+        Ok(other) => anyhow::Error::new(other).context(keeper),
+        Err(error) => error,
+    }
+}
+
+async fn on(letters: &dyn DeadLetters, clock: &dyn Clock, command: Dlq) -> anyhow::Result<ExitCode> {
     match command {
         Dlq::List { limit } => list(letters, limit).await,
         Dlq::Show { id } => show(letters, id).await,

@@ -3,14 +3,23 @@
 use std::io;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use kennel_core::{Clock as _, SystemClock};
 use kennel_storage::{Migrator, State, Step};
 
 use super::args::Migrate;
 use super::out::say;
+use crate::backends::Backends;
 
 /// Runs a command on the schema. `status` fails when a step is pending, so that scripts can ask.
-pub(super) async fn run(migrator: &dyn Migrator, command: Migrate) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(backends: &Backends, command: Migrate) -> anyhow::Result<ExitCode> {
+    let stores = backends.store().await?;
+    let result = on(&*stores.migrator, command).await.with_context(|| backends.store_name());
+    stores.close().await;
+    result
+}
+
+async fn on(migrator: &dyn Migrator, command: Migrate) -> anyhow::Result<ExitCode> {
     match command {
         Migrate::Up => changed("applied", &migrator.up(SystemClock.now()).await?)?,
         Migrate::Down => changed("taken back", &migrator.down(1).await?)?,

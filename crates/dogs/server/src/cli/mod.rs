@@ -13,14 +13,16 @@ mod storage;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use dogs_domain::{DogError, DogRepository};
 use kennel_config::{EX_USAGE, Environment, Loaded};
 use kennel_telemetry::LogTarget;
 
 use self::args::{Cli, Command, Config, Format};
+use crate::backends::Backends;
 use crate::config::DogsSettings;
 use crate::contracts::{self, ContractError};
-use crate::wiring::Wiring;
 
 /// Runs the command; what goes wrong is told on standard error in one line for each cause.
 ///
@@ -63,36 +65,51 @@ async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Res
     let telemetry = kennel_telemetry::init(&loaded.settings.telemetry.telemetry(target))?;
     let result = match command {
         Command::Storage(command) => storage::run(&loaded.settings.storage, command).await,
-        command => with_service(command, loaded.settings).await,
+        command => with_backends(command, loaded.settings).await,
     };
     telemetry.shutdown().await;
     result
 }
 
-async fn with_service(command: Command, mut settings: DogsSettings) -> anyhow::Result<ExitCode> {
-    // Commands on the schema see it as it is.
-    settings.storage.migrate_on_start &= !matches!(command, Command::Migrate(_));
-    let public_url = settings.server.public_url();
-    let wiring = Wiring::open(settings).await?;
-    let (service, stores) = (wiring.service.clone(), wiring.stores.clone());
-    let result = match command {
-        Command::Serve(options) => return serve::run(wiring, options.only.as_deref()).await,
-        Command::Migrate(command) => migrate::run(&*stores.migrator, command).await,
-        Command::Fetch { breed } => dogs::fetch(&service, &breed, &public_url).await,
-        Command::List(options) => dogs::list(&service, &options).await,
-        Command::Import(options) => import::run(&service, &options).await,
-        Command::Export { breed } => dogs::export(&service, breed.as_ref()).await,
-        Command::Dlq(command) => dlq::run(&*wiring.dead_letters, &*wiring.clock, command).await,
-        Command::Config(_)
-        | Command::Openapi { .. }
-        | Command::Asyncapi
-        | Command::Healthcheck { .. }
-        | Command::Storage(_) => {
-            unreachable!("these need no service and were dealt with")
+/// Opens what the command uses, and runs it.
+async fn with_backends(command: Command, settings: DogsSettings) -> anyhow::Result<ExitCode> {
+    let backends = Backends::new(settings);
+    match command {
+        Command::Serve(options) => serve::run(backends, options.only.as_deref()).await,
+        Command::Dlq(command) => dlq::run(&backends, command).await,
+        Command::Migrate(command) => migrate::run(&backends, command).await,
+        command => with_service(command, &backends).await,
+    }
+}
+
+/// Runs a command on dogs. Those that only read need no cache, and the object store is opened by its first use.
+async fn with_service(command: Command, backends: &Backends) -> anyhow::Result<ExitCode> {
+    let stores = backends.current_store().await?;
+    let result = async {
+        let reads = matches!(command, Command::List(_) | Command::Export { .. });
+        let dogs: Arc<dyn DogRepository> =
+            if reads { Arc::clone(&stores.dogs) } else { backends.cache(&stores).await?.1 };
+        let service = backends.service(dogs, backends.lazy_objects()?)?;
+        match command {
+            Command::Fetch { breed } => dogs::fetch(&service, &breed, &backends.settings.server.public_url()).await,
+            Command::List(options) => dogs::list(&service, &options).await,
+            Command::Import(options) => import::run(&service, &options).await,
+            Command::Export { breed } => dogs::export(&service, breed.as_ref()).await,
+            _ => unreachable!("these need no service and were dealt with"),
         }
     };
+    let result = result.await.map_err(|error| named(backends, error));
     stores.close().await;
     result
+}
+
+/// The error with the name of what failed, where it says only that something did.
+fn named(backends: &Backends, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(DogError::Repo(_)) => error.context(backends.store_name()),
+        Some(DogError::Objects(_)) => error.context(backends.objects_name()),
+        _ => error,
+    }
 }
 
 fn printed(text: &str) -> ExitCode {

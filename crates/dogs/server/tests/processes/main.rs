@@ -17,5 +17,6 @@ mod stop;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
+mod unreachable;
 
 use support::home;
