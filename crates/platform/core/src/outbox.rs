@@ -28,8 +28,12 @@ pub enum History {
 /// The events stored beside the data, and who may publish them.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
-    /// Takes the lease for `holder`, or renews it, until `ttl` from `now`. False while another holds it.
-    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError>;
+    /// Takes the lease for `holder`, or renews it, for `ttl`. False while another holds it.
+    ///
+    /// The store's clock says when it runs out, not that of the process that asks. A lease that ends further ahead than
+    /// `ttl` was given by a clock that was wrong; another process gets it after it has seen for `ttl` that it is not
+    /// renewed.
+    async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError>;
 
     /// Gives the lease up, so that another need not wait for it to run out. Nothing happens when `holder` has it not.
     async fn release(&self, holder: Uuid) -> Result<(), RepoError>;

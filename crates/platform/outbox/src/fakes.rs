@@ -91,7 +91,7 @@ fn down() -> RepoError {
 struct Rows {
     waiting: Vec<Event>,
     published: Vec<(Event, Timestamp)>,
-    lease: Option<(Uuid, Timestamp)>,
+    lease: Option<(Uuid, Instant)>,
 }
 
 #[derive(Default)]
@@ -129,9 +129,9 @@ impl MemoryOutbox {
         self.rows.lock().unwrap().lease.map(|(holder, _)| holder)
     }
 
-    /// Gives the lease to someone else, as after a pause that was longer than it.
-    pub(crate) fn hand_over(&self, holder: Uuid, until: Timestamp) {
-        self.rows.lock().unwrap().lease = Some((holder, until));
+    /// Gives the lease to someone else for `ttl`, as after a pause that was longer than it.
+    pub(crate) fn hand_over(&self, holder: Uuid, ttl: Duration) {
+        self.rows.lock().unwrap().lease = Some((holder, Instant::now() + ttl));
     }
 
     fn up(&self) -> Result<std::sync::MutexGuard<'_, Rows>, RepoError> {
@@ -141,11 +141,12 @@ impl MemoryOutbox {
 
 #[async_trait]
 impl Outbox for MemoryOutbox {
-    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+    async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         let mut rows = self.up()?;
+        let now = Instant::now();
         let free = rows.lease.is_none_or(|(other, until)| other == holder || until <= now);
         if free {
-            rows.lease = Some((holder, now.saturating_add(ttl)));
+            rows.lease = Some((holder, now + ttl));
         }
         Ok(free)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kennel_core::{Clock, Outbox, RepoError};
+use kennel_core::{Outbox, RepoError};
 use prometheus::IntGauge;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -13,7 +13,6 @@ use uuid::Uuid;
 /// whatever has become of the store since.
 pub(crate) struct Lease {
     outbox: Arc<dyn Outbox>,
-    clock: Arc<dyn Clock>,
     holder: Uuid,
     ttl: Duration,
     leader: IntGauge,
@@ -21,14 +20,8 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(
-        outbox: Arc<dyn Outbox>,
-        clock: Arc<dyn Clock>,
-        holder: Uuid,
-        ttl: Duration,
-        leader: IntGauge,
-    ) -> Self {
-        Self { outbox, clock, holder, ttl, leader, until: watch::Sender::new(None) }
+    pub(crate) fn new(outbox: Arc<dyn Outbox>, holder: Uuid, ttl: Duration, leader: IntGauge) -> Self {
+        Self { outbox, holder, ttl, leader, until: watch::Sender::new(None) }
     }
 
     /// Takes the lease and renews it in time; never ends.
@@ -45,7 +38,7 @@ impl Lease {
     /// Takes or renews the lease now; answers whether it is held.
     pub(crate) async fn ask(&self) -> Result<bool, RepoError> {
         let asked = Instant::now();
-        let held = self.outbox.lease(self.holder, self.clock.now(), self.ttl).await?;
+        let held = self.outbox.lease(self.holder, self.ttl).await?;
         let was_held = self.until.send_replace(held.then(|| asked + self.ttl)).is_some();
         if held != was_held {
             tracing::info!(holder = %self.holder, held, "outbox lease changed hands");

@@ -102,8 +102,7 @@ impl Relay {
         config: RelayConfig,
         metrics: RelayMetrics,
     ) -> Self {
-        let lease =
-            Lease::new(Arc::clone(&outbox), Arc::clone(&clock), holder, config.lease_ttl, metrics.leader.clone());
+        let lease = Lease::new(Arc::clone(&outbox), holder, config.lease_ttl, metrics.leader.clone());
         let progress = Progress::new(config.stall_limit);
         Self { outbox, publisher, clock, lease, config, metrics, progress }
     }

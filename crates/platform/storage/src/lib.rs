@@ -12,6 +12,8 @@ pub mod database;
 mod dsn;
 pub mod error;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
+mod lease;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod letters;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod limits;

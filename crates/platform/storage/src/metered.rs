@@ -42,8 +42,8 @@ macro_rules! tell {
 
 #[async_trait]
 impl Outbox for Metered<dyn Outbox> {
-    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
-        tell!(self, "outbox", "lease", self.inner.lease(holder, now, ttl))
+    async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
+        tell!(self, "outbox", "lease", self.inner.lease(holder, ttl))
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {

@@ -39,6 +39,8 @@ pub enum Backend {
     Chromium,
     /// Servers that a test starts, restarts and wipes itself, by `TEST_SERVER_PROGRAM`: the path of `.ci/services`.
     PrivateServers,
+    /// libfaketime, by `TEST_FAKETIME`: the path of the library. Tests start programs with it, whose clocks are wrong.
+    Faketime,
 }
 
 /// Why the tests of a backend cannot go on.
@@ -50,7 +52,7 @@ enum Fault {
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Postgres,
         Self::MySql,
         Self::ClickHouse,
@@ -64,6 +66,7 @@ impl Backend {
         Self::Prometheus,
         Self::Chromium,
         Self::PrivateServers,
+        Self::Faketime,
     ];
 
     /// Its name in `REQUIRE_BACKENDS`.
@@ -82,6 +85,7 @@ impl Backend {
             Self::Prometheus => "prometheus",
             Self::Chromium => "chromium",
             Self::PrivateServers => "private_servers",
+            Self::Faketime => "faketime",
         }
     }
 
@@ -101,6 +105,7 @@ impl Backend {
             Self::Prometheus => "TEST_PROMETHEUS",
             Self::Chromium => "TEST_CHROMIUM",
             Self::PrivateServers => "TEST_SERVER_PROGRAM",
+            Self::Faketime => "TEST_FAKETIME",
         }
     }
 

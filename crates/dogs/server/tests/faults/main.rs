@@ -3,12 +3,14 @@
 
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed, and nobody reaches in")]
 
+mod clocks;
 mod dead_letters;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod outages;
 mod place;
 #[cfg(all(feature = "nats", any(feature = "postgres", feature = "mysql", feature = "clickhouse")))]
 mod relays;
+mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -4,16 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kennel_testkit::ServiceProcess;
-#[cfg(feature = "clickhouse")]
-use kennel_testkit::TestClickHouse;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-use kennel_testkit::TestDatabase;
 use kennel_testkit::corner::Distant;
 use kennel_testkit::probe;
 use tokio::time::Instant;
 
 use crate::home::{Home, Served, eventually};
 use crate::place::furnished;
+use crate::stores::on_stores;
 use crate::support::PATIENCE;
 
 const RELAYS: usize = 4;
@@ -127,54 +124,7 @@ async fn another_follows_one_that_is_killed(variables: &[(&'static str, String)]
     http.stop().await;
 }
 
-/// The cases for a store, as the variables that name it.
-macro_rules! stores {
-    ($($(#[$part:meta])* $name:ident: $variables:expr;)+) => { $(
-        $(#[$part])*
-        mod $name {
-            #[tokio::test]
-            async fn each_event_is_published_once() {
-                let Some((_database, variables)) = $variables else { return };
-                super::each_event_is_published_once(&variables).await;
-            }
-
-            #[tokio::test]
-            async fn another_follows_one_that_is_killed() {
-                let Some((_database, variables)) = $variables else { return };
-                super::another_follows_one_that_is_killed(&variables).await;
-            }
-        }
-    )+ };
-}
-
-type Variables = [(&'static str, String); 2];
-
-stores! {
-    #[cfg(feature = "postgres")]
-    postgres: super::on_postgres().await;
-    #[cfg(feature = "mysql")]
-    mysql: super::on_mysql().await;
-    #[cfg(feature = "clickhouse")]
-    clickhouse: super::on_clickhouse();
-}
-
-#[cfg(feature = "postgres")]
-async fn on_postgres() -> Option<(TestDatabase, Variables)> {
-    let database = TestDatabase::postgres().await?;
-    let variables = [("STORAGE", "postgres".to_owned()), ("POSTGRES_DSN", database.dsn())];
-    Some((database, variables))
-}
-
-#[cfg(feature = "mysql")]
-async fn on_mysql() -> Option<(TestDatabase, Variables)> {
-    let database = TestDatabase::mysql().await?;
-    let variables = [("STORAGE", "mysql".to_owned()), ("MYSQL_DSN", database.dsn())];
-    Some((database, variables))
-}
-
-#[cfg(feature = "clickhouse")]
-fn on_clickhouse() -> Option<(TestClickHouse, Variables)> {
-    let database = TestClickHouse::make()?;
-    let variables = [("STORAGE", "clickhouse".to_owned()), ("CLICKHOUSE_DSN", database.dsn())];
-    Some((database, variables))
+on_stores! {
+    { each_event_is_published_once another_follows_one_that_is_killed }
+    on "postgres" postgres, "mysql" mysql, "clickhouse" clickhouse
 }

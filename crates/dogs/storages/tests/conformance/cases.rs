@@ -91,6 +91,9 @@ macro_rules! store_conformance {
             }
             outbox {
                 one_holder_has_the_lease
+                a_lease_runs_out
+                a_lease_too_far_ahead_lasts_no_longer_than_others
+                a_lease_too_far_ahead_is_held_while_it_is_renewed
                 of_leases_at_once_one_is_given
                 a_release_by_another_changes_nothing
                 events_come_back_as_written

@@ -7,16 +7,35 @@ use dogs_storages::Stores;
 use kennel_core::outbox::{Backlog, History};
 use kennel_core::{Event, Receipt, TraceContext};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::fixtures::{MANY, assert_batches, at, event, events, id, pending, plain_dog, tell};
 
-const TTL: Duration = Duration::from_millis(100);
+/// A lease that the test waits for the end of.
+const TTL: Duration = Duration::from_millis(200);
+/// Longer than any test takes.
 const LONG: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn event_ids(events: &[Event]) -> Vec<Uuid> {
     events.iter().map(|event| event.id).collect()
+}
+
+/// What is lost where a clock is read in whole milliseconds.
+const ROUNDED: Duration = Duration::from_millis(2);
+
+async fn lease(stores: &Stores, holder: Uuid, ttl: Duration) -> bool {
+    stores.outbox.lease(holder, ttl).await.unwrap()
+}
+
+/// Asks until the lease is given; answers how long after `began`.
+async fn until_given(stores: &Stores, holder: Uuid, ttl: Duration, began: Instant) -> Duration {
+    while !lease(stores, holder, ttl).await {
+        assert!(began.elapsed() < LONG, "the lease is never given");
+        sleep(TTL / 8).await;
+    }
+    began.elapsed()
 }
 
 async fn publish(stores: &Stores, events: &[Event]) {
@@ -25,33 +44,64 @@ async fn publish(stores: &Stores, events: &[Event]) {
 
 pub(crate) async fn one_holder_has_the_lease(stores: &Stores) {
     let (a, b) = (id(), id());
-    assert!(stores.outbox.lease(a, at(0), TTL).await.unwrap());
-    assert!(!stores.outbox.lease(b, at(99), TTL).await.unwrap());
-    assert!(stores.outbox.lease(a, at(99), TTL).await.unwrap(), "renewed");
-    assert!(!stores.outbox.lease(b, at(198), TTL).await.unwrap());
-    assert!(stores.outbox.lease(b, at(199), TTL).await.unwrap(), "it ran out");
-    assert!(!stores.outbox.lease(a, at(200), TTL).await.unwrap());
-    stores.outbox.release(b).await.unwrap();
-    assert!(stores.outbox.lease(a, at(200), TTL).await.unwrap(), "it was given up");
+    assert!(lease(stores, a, LONG).await);
+    assert!(!lease(stores, b, LONG).await);
+    assert!(lease(stores, a, LONG).await, "renewed");
+    assert!(!lease(stores, b, LONG).await);
+    stores.outbox.release(a).await.unwrap();
+    assert!(lease(stores, b, LONG).await, "it was given up");
+    assert!(!lease(stores, a, LONG).await);
+}
+
+pub(crate) async fn a_lease_runs_out(stores: &Stores) {
+    let (a, b) = (id(), id());
+    let began = Instant::now();
+    assert!(lease(stores, a, TTL).await);
+    let took = until_given(stores, b, LONG, began).await;
+    assert!(took >= TTL - ROUNDED, "{took:?}");
+    assert!(!lease(stores, a, LONG).await);
+}
+
+pub(crate) async fn a_lease_too_far_ahead_lasts_no_longer_than_others(stores: &Stores) {
+    let (a, b) = (id(), id());
+    // As from a clock that was an hour ahead: no one renews it.
+    assert!(lease(stores, a, HOUR).await);
+    let began = Instant::now();
+    let took = until_given(stores, b, TTL, began).await;
+    assert!(took >= TTL, "{took:?}");
+    assert!(lease(stores, b, LONG).await, "renewed");
+    assert!(!lease(stores, a, LONG).await, "who had it comes too late");
+}
+
+pub(crate) async fn a_lease_too_far_ahead_is_held_while_it_is_renewed(stores: &Stores) {
+    let (a, b) = (id(), id());
+    let began = Instant::now();
+    while began.elapsed() < TTL * 4 {
+        assert!(lease(stores, a, HOUR).await);
+        assert!(!lease(stores, b, TTL).await);
+        sleep(TTL / 8).await;
+    }
 }
 
 pub(crate) async fn of_leases_at_once_one_is_given(stores: &Stores) {
-    for round in 0..5 {
+    for _ in 0..5 {
         let mut tasks = JoinSet::new();
-        for _ in 0..8 {
+        for holder in std::iter::repeat_with(id).take(8) {
             let outbox = Arc::clone(&stores.outbox);
-            tasks.spawn(async move { outbox.lease(id(), at(round * 100), TTL).await.unwrap() });
+            tasks.spawn(async move { outbox.lease(holder, LONG).await.unwrap().then_some(holder) });
         }
-        assert_eq!(tasks.join_all().await.into_iter().filter(|given| *given).count(), 1);
+        let given: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+        assert_eq!(given.len(), 1);
+        stores.outbox.release(given[0]).await.unwrap();
     }
 }
 
 pub(crate) async fn a_release_by_another_changes_nothing(stores: &Stores) {
     let (a, b) = (id(), id());
     stores.outbox.release(a).await.unwrap();
-    assert!(stores.outbox.lease(a, at(0), TTL).await.unwrap());
+    assert!(lease(stores, a, LONG).await);
     stores.outbox.release(b).await.unwrap();
-    assert!(!stores.outbox.lease(b, at(1), TTL).await.unwrap());
+    assert!(!lease(stores, b, LONG).await);
 }
 
 pub(crate) async fn events_come_back_as_written(stores: &Stores) {

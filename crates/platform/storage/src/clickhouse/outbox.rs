@@ -21,6 +21,7 @@ use super::ClickHouse;
 use super::events::{EventRow, timestamp};
 use super::pool::Range;
 use super::records::{EVENT, Found, LEASE, PUBLISHED, Place, number};
+use crate::lease::{Lease, LeaseWatch, as_millis};
 
 /// Commits whose records are kept, so that the one who made them can be told: no fewer than the server remembers.
 const KEPT_COMMITS: u64 = 10_000;
@@ -35,6 +36,7 @@ pub struct ClickHouseOutbox {
     database: ClickHouse,
     /// All events with keys up to this one are published.
     done: Arc<Mutex<String>>,
+    lease: LeaseWatch,
 }
 
 /// The columns of the lease. It stands beside the commits, in versions of its own: who renews it waits for no writes,
@@ -68,7 +70,7 @@ struct Key {
 impl ClickHouseOutbox {
     /// The outbox in `database`, which has the tables of [`super::EVENTS`].
     pub fn new(database: ClickHouse) -> Self {
-        Self { database, done: Arc::default() }
+        Self { database, done: Arc::default(), lease: LeaseWatch::default() }
     }
 
     fn done(&self) -> String {
@@ -98,6 +100,17 @@ impl ClickHouseOutbox {
     async fn leased(&self) -> Result<Option<Leased>, RepoError> {
         let place = LEASE.at(RELAY);
         self.database.find(std::slice::from_ref(&place)).await?.get(&place).map(Found::read).transpose()
+    }
+
+    /// The server's clock, in milliseconds.
+    async fn now(&self) -> Result<i64, RepoError> {
+        #[derive(Deserialize)]
+        struct Row {
+            now: i64,
+        }
+        let sql = "SELECT toUnixTimestamp64Milli(now64(3)) AS now";
+        let rows: Vec<Row> = self.database.rows(self.database.query(sql)).await?;
+        rows.first().map(|row| row.now).ok_or_else(|| RepoError::Backend("the server has no time".into()))
     }
 
     /// Makes the lease that of `holder`, until `at`; false when another process came first.
@@ -176,12 +189,16 @@ pub(super) async fn waiting(database: &ClickHouse, above: &str, ids: &[Uuid]) ->
 
 #[async_trait]
 impl Outbox for ClickHouseOutbox {
-    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
-        let held = self.leased().await?;
-        if held.as_ref().is_some_and(|held| held.holder != holder && held.at > now.as_millis()) {
-            return Ok(false);
+    async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
+        let (held, now) = tokio::try_join!(self.leased(), self.now())?;
+        if let Some(held) = held.as_ref().filter(|held| held.holder != holder && held.at > now) {
+            let lease = Lease { holder: held.holder, until: held.at };
+            if self.lease.abandoned(ttl) != Some(lease) {
+                self.lease.observe(lease, now, ttl);
+                return Ok(false);
+            }
         }
-        self.pass_on(held.as_ref(), holder, now.saturating_add(ttl).as_millis()).await
+        self.pass_on(held.as_ref(), holder, now.saturating_add(as_millis(ttl))).await
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {

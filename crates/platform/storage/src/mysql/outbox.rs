@@ -15,33 +15,52 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_core::outbox::{Backlog, History};
 use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
 use super::{Mysql, classify};
+use crate::lease::{Lease, LeaseWatch, as_millis};
+
+/// The server's clock, in milliseconds.
+const NOW: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000";
 
 /// The outbox of a MySQL database.
 #[derive(Debug, Clone)]
-pub struct MysqlOutbox(Mysql);
+pub struct MysqlOutbox(Mysql, LeaseWatch);
 
 impl MysqlOutbox {
     /// The outbox in `database`, which has the tables of [`super::EVENTS`].
-    pub const fn new(database: Mysql) -> Self {
-        Self(database)
+    pub fn new(database: Mysql) -> Self {
+        Self(database, LeaseWatch::default())
     }
 
-    async fn try_lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
-        let taken = sqlx::query("UPDATE outbox_lease SET holder = ?, until = ? WHERE holder = ? OR until <= ?")
-            .bind(holder)
-            .bind(now.saturating_add(ttl).as_millis())
-            .bind(holder)
-            .bind(now.as_millis())
-            .execute(self.0.pool())
-            .await
-            .map_err(classify)?;
-        Ok(taken.rows_affected() == 1)
+    async fn try_lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
+        let abandoned = self.1.abandoned(ttl);
+        let taken = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE outbox_lease SET holder = ?, until = {NOW} + ?
+             WHERE holder = ? OR until <= {NOW} OR (holder = ? AND until = ?)"
+        )))
+        .bind(holder)
+        .bind(as_millis(ttl))
+        .bind(holder)
+        .bind(abandoned.map(|lease| lease.holder))
+        .bind(abandoned.map(|lease| lease.until))
+        .execute(self.0.pool())
+        .await
+        .map_err(classify)?;
+        if taken.rows_affected() == 1 {
+            return Ok(true);
+        }
+        let (holder, until, now) =
+            sqlx::query_as(AssertSqlSafe(format!("SELECT holder, until, {NOW} FROM outbox_lease")))
+                .fetch_one(self.0.pool())
+                .await
+                .map_err(classify)?;
+        self.1.observe(Lease { holder, until }, now, ttl);
+        Ok(false)
     }
 
     async fn try_pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
@@ -154,8 +173,8 @@ fn last(database: Mysql) -> JoinHandle<Result<Option<u64>, RepoError>> {
 
 #[async_trait]
 impl Outbox for MysqlOutbox {
-    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
-        self.0.run(|| self.try_lease(holder, now, ttl)).await
+    async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
+        self.0.run(|| self.try_lease(holder, ttl)).await
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {

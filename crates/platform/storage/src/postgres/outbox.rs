@@ -14,34 +14,52 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_core::outbox::{Backlog, History};
 use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
 use super::{Postgres, classify};
+use crate::lease::{Lease, LeaseWatch, as_millis};
+
+/// The server's clock, in milliseconds.
+const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// The outbox of a `PostgreSQL` database.
 #[derive(Debug, Clone)]
-pub struct PostgresOutbox(Postgres);
+pub struct PostgresOutbox(Postgres, LeaseWatch);
 
 impl PostgresOutbox {
     /// The outbox in `database`, which has the tables of [`super::EVENTS`].
-    pub const fn new(database: Postgres) -> Self {
-        Self(database)
+    pub fn new(database: Postgres) -> Self {
+        Self(database, LeaseWatch::default())
     }
 
-    async fn try_lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
-        let taken = sqlx::query(
-            "INSERT INTO outbox_lease (one, holder, until) VALUES (1, $1, $2)
+    async fn try_lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
+        let abandoned = self.1.abandoned(ttl);
+        let taken = sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO outbox_lease (one, holder, until) VALUES (1, $1, {NOW} + $2)
              ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until
-             WHERE outbox_lease.holder = excluded.holder OR outbox_lease.until <= $3",
-        )
+             WHERE outbox_lease.holder = excluded.holder OR outbox_lease.until <= {NOW}
+                OR (outbox_lease.holder = $3 AND outbox_lease.until = $4)"
+        )))
         .bind(holder)
-        .bind(now.saturating_add(ttl).as_millis())
-        .bind(now.as_millis())
+        .bind(as_millis(ttl))
+        .bind(abandoned.map(|lease| lease.holder))
+        .bind(abandoned.map(|lease| lease.until))
         .execute(self.0.pool())
         .await
         .map_err(classify)?;
-        Ok(taken.rows_affected() == 1)
+        if taken.rows_affected() == 1 {
+            return Ok(true);
+        }
+        let refusing = sqlx::query_as(AssertSqlSafe(format!("SELECT holder, until, {NOW} FROM outbox_lease")))
+            .fetch_optional(self.0.pool())
+            .await
+            .map_err(classify)?;
+        if let Some((holder, until, now)) = refusing {
+            self.1.observe(Lease { holder, until }, now, ttl);
+        }
+        Ok(false)
     }
 
     async fn try_pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
@@ -117,8 +135,8 @@ impl PostgresOutbox {
 
 #[async_trait]
 impl Outbox for PostgresOutbox {
-    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
-        self.0.run(|| self.try_lease(holder, now, ttl)).await
+    async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
+        self.0.run(|| self.try_lease(holder, ttl)).await
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {

@@ -9,39 +9,56 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_core::outbox::{Backlog, History};
 use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
 use super::{Sqlite, classify};
+use crate::lease::{Lease, LeaseWatch, as_millis};
+
+/// The clock, in milliseconds.
+const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 /// The outbox of a SQLite database.
 #[derive(Debug, Clone)]
-pub struct SqliteOutbox(Sqlite);
+pub struct SqliteOutbox(Sqlite, LeaseWatch);
 
 impl SqliteOutbox {
     /// The outbox in `database`, which has the tables of [`super::EVENTS`].
-    pub const fn new(database: Sqlite) -> Self {
-        Self(database)
+    pub fn new(database: Sqlite) -> Self {
+        Self(database, LeaseWatch::default())
     }
 }
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
-    async fn lease(&self, holder: Uuid, now: Timestamp, ttl: Duration) -> Result<bool, RepoError> {
+    async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         let mut write = self.0.write().await?;
-        let taken = sqlx::query(
-            "INSERT INTO outbox_lease (one, holder, until) VALUES (1, ?1, ?2)
+        let abandoned = self.1.abandoned(ttl);
+        let taken = sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO outbox_lease (one, holder, until) VALUES (1, ?1, {NOW} + ?2)
              ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until
-             WHERE outbox_lease.holder = excluded.holder OR outbox_lease.until <= ?3",
-        )
+             WHERE outbox_lease.holder = excluded.holder OR outbox_lease.until <= {NOW}
+                OR (outbox_lease.holder = ?3 AND outbox_lease.until = ?4)"
+        )))
         .bind(holder)
-        .bind(now.saturating_add(ttl).as_millis())
-        .bind(now.as_millis())
+        .bind(as_millis(ttl))
+        .bind(abandoned.map(|lease| lease.holder))
+        .bind(abandoned.map(|lease| lease.until))
         .execute(write.connection())
         .await
         .map_err(classify)?;
+        if taken.rows_affected() == 0 {
+            let (holder, until, now) =
+                sqlx::query_as(AssertSqlSafe(format!("SELECT holder, until, {NOW} FROM outbox_lease")))
+                    .fetch_one(write.connection())
+                    .await
+                    .map_err(classify)?;
+            self.1.observe(Lease { holder, until }, now, ttl);
+            return Ok(false);
+        }
         write.commit().await?;
-        Ok(taken.rows_affected() == 1)
+        Ok(true)
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
