@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Event, Group, Publisher, Subscriber, Subscription};
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, Outcome, names};
+use kennel_telemetry::metrics::{LatencyHistogram, Outcome, names};
 use kennel_telemetry::{number, propagation};
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -22,7 +22,7 @@ const OTHER: &str = "other";
 #[derive(Debug, Clone)]
 pub struct BrokerMetrics {
     published: IntCounterVec,
-    publish_duration: HistogramVec,
+    publish_duration: LatencyHistogram,
     consumer_lag: IntGaugeVec,
 }
 
@@ -30,15 +30,15 @@ impl BrokerMetrics {
     /// Registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let published = Opts::new(names::BROKER_PUBLISHED, "Events published by outcome");
-        let duration = HistogramOpts::new(
-            names::BROKER_PUBLISH_DURATION,
-            "Time until the broker had a batch durably; inside the process, until it was dealt with",
-        );
-        let duration = duration.buckets(LATENCY_BUCKETS.to_vec());
         let lag = Opts::new(names::BROKER_CONSUMER_LAG, "Events that a group has not settled, as the broker last told");
         Ok(Self {
             published: added(registry, IntCounterVec::new(published, &["topic", "outcome"])?)?,
-            publish_duration: added(registry, HistogramVec::new(duration, &["outcome"])?)?,
+            publish_duration: LatencyHistogram::register(
+                registry,
+                names::BROKER_PUBLISH_DURATION,
+                "Time until the broker had a batch durably; inside the process, until it was dealt with",
+                &["outcome"],
+            )?,
             consumer_lag: added(registry, IntGaugeVec::new(lag, &["topic", "group"])?)?,
         })
     }
@@ -121,14 +121,14 @@ impl Publisher for Metered {
         let (batch, mut spans) = self.create(batch);
         let span = self.send(&batch);
         spans.push(span.clone());
-        let published = self.inner.publish(&batch).instrument(span).await;
+        let published = self.inner.publish(&batch).instrument(span.clone()).await;
         if published.is_err() {
             for span in &spans {
                 span.record("otel.status_code", "ERROR");
             }
         }
         let outcome = label(Outcome::of(&published));
-        self.metrics.publish_duration.with_label_values(&[outcome]).observe(began.elapsed().as_secs_f64());
+        span.in_scope(|| self.metrics.publish_duration.observe(&[outcome], began.elapsed()));
         for event in &batch {
             self.metrics.published.with_label_values(&[self.label(&event.topic), outcome]).inc();
         }

@@ -1,8 +1,8 @@
 //! What is counted of typed caches.
 
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
+use kennel_telemetry::metrics::{LatencyHistogram, LatencySeries, names};
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::Tier;
 
@@ -38,7 +38,7 @@ impl Outcome {
 pub struct CacheMetrics {
     requests: IntCounterVec,
     write_errors: IntCounterVec,
-    loads: HistogramVec,
+    loads: LatencyHistogram,
     shared: IntCounterVec,
 }
 
@@ -49,8 +49,6 @@ impl CacheMetrics {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
             added(registry, counter)
         };
-        let duration = HistogramOpts::new(names::CACHE_LOAD_DURATION, "Time to load what the cache did not have")
-            .buckets(LATENCY_BUCKETS.to_vec());
         Ok(Self {
             requests: counter(names::CACHE_REQUESTS, "Requests to a cache by outcome", &["cache", "tier", "outcome"])?,
             write_errors: counter(
@@ -58,7 +56,12 @@ impl CacheMetrics {
                 "Entries that could not be set or removed",
                 &["cache", "tier", "operation"],
             )?,
-            loads: added(registry, HistogramVec::new(duration, &["cache", "outcome"])?)?,
+            loads: LatencyHistogram::register(
+                registry,
+                names::CACHE_LOAD_DURATION,
+                "Time to load what the cache did not have",
+                &["cache", "outcome"],
+            )?,
             shared: counter(names::CACHE_LOADS_SHARED, "Requests answered by the load of another", &["cache"])?,
         })
     }
@@ -80,8 +83,8 @@ impl CacheMetrics {
             requests: tier.layers().iter().copied().map(requests).collect(),
             set_error: write_error("set"),
             remove_error: write_error("remove"),
-            loaded: self.loads.with_label_values(&[cache, "ok"]),
-            load_error: self.loads.with_label_values(&[cache, "error"]),
+            loaded: self.loads.series(&[cache, "ok"]),
+            load_error: self.loads.series(&[cache, "error"]),
             shared: self.shared.with_label_values(&[cache]),
         }
     }
@@ -98,8 +101,8 @@ pub(crate) struct Series {
     requests: Vec<Requests>,
     pub(crate) set_error: IntCounter,
     pub(crate) remove_error: IntCounter,
-    pub(crate) loaded: Histogram,
-    pub(crate) load_error: Histogram,
+    pub(crate) loaded: LatencySeries,
+    pub(crate) load_error: LatencySeries,
     pub(crate) shared: IntCounter,
 }
 

@@ -200,7 +200,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Typed<V> {
         let began = Instant::now();
         let loaded = load.await;
         let series = if loaded.is_ok() { &self.series.loaded } else { &self.series.load_error };
-        series.observe(began.elapsed().as_secs_f64());
+        series.observe(began.elapsed());
         loaded
     }
 

@@ -96,6 +96,14 @@ impl Source {
     }
 }
 
+impl Query {
+    /// Whether the answer is worked out from the buckets of a histogram: nothing else has exemplars, and of an expression
+    /// without any series, Prometheus 3 answers a question for them with nothing at all.
+    pub fn has_exemplars(&self) -> bool {
+        self.source == Source::Prometheus && self.expr.contains("_bucket")
+    }
+}
+
 impl Panel {
     /// One large number, over a sixth of the width.
     pub fn stat(title: &'static str, unit: Unit) -> Self {
@@ -255,7 +263,8 @@ impl Panel {
                 let instant = self.kind == Kind::Table;
                 json!({
                     "refId": id, "datasource": source, "expr": query.expr, "legendFormat": query.legend,
-                    "instant": instant, "range": !instant, "exemplar": self.kind == Kind::TimeSeries,
+                    "instant": instant, "range": !instant,
+                    "exemplar": self.kind == Kind::TimeSeries && query.has_exemplars(),
                     "format": if instant { "table" } else { "time_series" },
                 })
             }

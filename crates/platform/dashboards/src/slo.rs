@@ -121,7 +121,8 @@ fn failed(window: &str) -> Expr {
 /// A stream lasts for as long as its caller likes: of gRPC, only calls without one have a time to keep.
 fn late(window: &str) -> Expr {
     let (http, grpc) = (series(names::HTTP_DURATION), series(names::GRPC_DURATION).is("type", "unary"));
-    let in_time = |duration: &Series| duration.clone().bucket().is("le", &LATE_AFTER.to_string());
+    // As OpenMetrics writes a bound: 1 is 1.0.
+    let in_time = |duration: &Series| duration.clone().bucket().is("le", &format!("{LATE_AFTER:?}"));
     let total = requests(window, &http.clone().count(), &grpc.clone().count());
     Expr::raw(format!("1 - {}", requests(window, &in_time(&http), &in_time(&grpc)).over(&total)))
 }

@@ -1,6 +1,8 @@
 //! What Grafana 12 demands of provisioned datasources, and its links between them over frames as Loki and Prometheus give them.
 //! Grafana's own documentation calls `description` optional; its provisioner stops without it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 
 use regex::RegexBuilder;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kennel_dashboards::{Rule, Source, boards, files, groups, recorded, slo};
 use kennel_telemetry::metrics::names;
+use serde_json::Value;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
@@ -56,6 +57,24 @@ fn expressions_name_known_metrics_alone() {
     assert!(unknown.is_empty(), "{unknown:?}");
     let unused: Vec<_> = names::ALL.iter().filter(|name| !used.iter().any(|used| used.starts_with(*name))).collect();
     assert!(unused.is_empty(), "no panel shows {unused:?}");
+}
+
+/// Of anything but a histogram there are none, and Prometheus 3 has no answer where an expression has no series at all.
+#[test]
+fn exemplars_are_asked_of_histograms_alone() {
+    let mut asked = 0;
+    for board in boards::all() {
+        let json: Value = serde_json::from_str(&board.to_json().unwrap()).unwrap();
+        for panel in json["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let Some(exemplar) = target["exemplar"].as_bool() else { continue };
+                let is_latency = target["expr"].as_str().unwrap().starts_with("histogram_quantile(");
+                assert_eq!(exemplar, is_latency && panel["type"] == "timeseries", "{target}");
+                asked += u32::from(exemplar);
+            }
+        }
+    }
+    assert!(asked > 12, "{asked}");
 }
 
 fn expr_of(rule: &Rule) -> String {

@@ -40,9 +40,10 @@ impl Running {
 
     fn end_by(&mut self, code: Code, fault: Fault) {
         if !std::mem::replace(&mut self.ended, true) {
-            trace::end(std::mem::replace(&mut self.span, Span::none()), code);
+            let span = std::mem::replace(&mut self.span, Span::none());
+            span.in_scope(|| self.timer.end(code, fault));
+            trace::end(span, code);
             self.place = None;
-            self.timer.end(code, fault);
         }
     }
 }

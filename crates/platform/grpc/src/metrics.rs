@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, Label, SERVER_FAULT, names};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use kennel_telemetry::metrics::{Label, LatencyHistogram, SERVER_FAULT, names};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -51,7 +51,7 @@ impl Label for Fault {
 #[derive(Debug, Clone)]
 pub struct GrpcMetrics {
     handled: IntCounterVec,
-    duration: HistogramVec,
+    duration: LatencyHistogram,
     in_flight: IntGaugeVec,
     connections: IntGauge,
 }
@@ -62,18 +62,19 @@ impl GrpcMetrics {
         let method = &["service", "method"];
         let handled =
             Opts::new(names::GRPC_HANDLED, "Calls that ended, streams included, by status and by whose fault it is");
-        let duration =
-            HistogramOpts::new(names::GRPC_DURATION, "Time from a call's start to its end, by type of method")
-                .buckets(LATENCY_BUCKETS.to_vec());
         let in_flight = Opts::new(names::GRPC_IN_FLIGHT, "Calls that run now");
         let metrics = Self {
             handled: IntCounterVec::new(handled, &["service", "method", "code", "fault"])?,
-            duration: HistogramVec::new(duration, &["service", "method", "type"])?,
+            duration: LatencyHistogram::register(
+                registry,
+                names::GRPC_DURATION,
+                "Time from a call's start to its end, by type of method",
+                &["service", "method", "type"],
+            )?,
             in_flight: IntGaugeVec::new(in_flight, method)?,
             connections: IntGauge::new(names::GRPC_CONNECTIONS, "Connections that are open now")?,
         };
         registry.register(Box::new(metrics.handled.clone()))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
         Ok(metrics)
@@ -114,7 +115,7 @@ impl CallTimer {
         let labels = [self.method.service.as_str(), self.method.name.as_str()];
         self.metrics.in_flight.with_label_values(&labels).dec();
         let timed = [labels[0], labels[1], self.method.kind()];
-        self.metrics.duration.with_label_values(&timed).observe(self.started.elapsed().as_secs_f64());
+        self.metrics.duration.observe(&timed, self.started.elapsed());
         let handled = [labels[0], labels[1], code_name(code), fault.as_str()];
         self.metrics.handled.with_label_values(&handled).inc();
     }

@@ -118,7 +118,7 @@ impl Client {
         if result.is_err() {
             span.record("otel.status_code", "ERROR");
         }
-        self.metrics.record(self.upstream, Outcome::of(&result), began.elapsed());
+        span.in_scope(|| self.metrics.record(self.upstream, Outcome::of(&result), began.elapsed()));
         permit.settle(!result.as_ref().is_err_and(ClientError::is_of_upstream));
         result
     }

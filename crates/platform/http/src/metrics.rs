@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use kennel_telemetry::metrics::{LatencyHistogram, names};
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 /// Metrics of a server. Clones feed the same series.
 #[derive(Debug, Clone)]
 pub struct HttpMetrics {
     requests: IntCounterVec,
-    duration: HistogramVec,
+    duration: LatencyHistogram,
     in_flight: IntGauge,
 }
 
@@ -19,14 +19,17 @@ impl HttpMetrics {
     /// `http_requests_in_flight`.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let total = Opts::new(names::HTTP_REQUESTS, "Requests answered");
-        let duration = HistogramOpts::new(names::HTTP_DURATION, "Time until a response began");
         let metrics = Self {
             requests: IntCounterVec::new(total, &["method", "route", "status"])?,
-            duration: HistogramVec::new(duration.buckets(LATENCY_BUCKETS.to_vec()), &["method", "route"])?,
+            duration: LatencyHistogram::register(
+                registry,
+                names::HTTP_DURATION,
+                "Time until a response began",
+                &["method", "route"],
+            )?,
             in_flight: IntGauge::new(names::HTTP_IN_FLIGHT, "Requests whose response has not begun")?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         Ok(metrics)
     }
@@ -40,7 +43,7 @@ impl HttpMetrics {
         self.in_flight.dec();
         let method = method_label(method);
         self.requests.with_label_values(&[method, route, status.as_str()]).inc();
-        self.duration.with_label_values(&[method, route]).observe(took.as_secs_f64());
+        self.duration.observe(&[method, route], took);
     }
 }
 

@@ -9,10 +9,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use http::{HeaderMap, StatusCode};
 use kennel_app::Health;
-use kennel_telemetry::metrics::{self, BuildInfo};
+use kennel_telemetry::metrics::{BuildInfo, Format};
 use prometheus::Registry;
 use serde::Serialize;
 
@@ -66,8 +66,12 @@ async fn ready(State(health): State<Health>) -> Response {
     response
 }
 
-async fn scrape(State(sys): State<Arc<Sys>>) -> Response {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::encode(&sys.registry)).into_response()
+/// In the form that the scraper asks for.
+async fn scrape(State(sys): State<Arc<Sys>>, headers: HeaderMap) -> Response {
+    let accept: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::accepted(&accept.join(","));
+    let headers = [(CONTENT_TYPE, format.content_type()), (VARY, "accept")];
+    (headers, format.encode(&sys.registry)).into_response()
 }
 
 async fn version(State(sys): State<Arc<Sys>>) -> Response {

@@ -7,15 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_core::objects::{ByteStream, ObjectError, ObjectMeta, PutOptions};
 use kennel_core::{ObjectKey, ObjectStore};
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
-use prometheus::{HistogramOpts, HistogramVec, Registry};
+use kennel_telemetry::metrics::{LatencyHistogram, names};
+use prometheus::Registry;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 /// Metrics of an object store. Cheap to clone; every clone feeds the same series.
 #[derive(Debug, Clone)]
 pub struct ObjectMetrics {
-    duration: HistogramVec,
+    duration: LatencyHistogram,
 }
 
 /// What is asked of an object store.
@@ -45,12 +45,12 @@ impl Operation {
 impl ObjectMetrics {
     /// Registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let duration = HistogramOpts::new(
+        let duration = LatencyHistogram::register(
+            registry,
             names::OBJECTS_DURATION,
             "Time of an operation on the object store; of a get, until its bytes can be read",
-        );
-        let duration = HistogramVec::new(duration.buckets(LATENCY_BUCKETS.to_vec()), &["operation", "outcome"])?;
-        registry.register(Box::new(duration.clone()))?;
+            &["operation", "outcome"],
+        )?;
         Ok(Self { duration })
     }
 }
@@ -84,8 +84,7 @@ impl Metered {
         if outcome == "error" {
             span.record("otel.status_code", "ERROR");
         }
-        let duration = self.metrics.duration.with_label_values(&[operation.label(), outcome]);
-        duration.observe(began.elapsed().as_secs_f64());
+        span.in_scope(|| self.metrics.duration.observe(&[operation.label(), outcome], began.elapsed()));
         done
     }
 }

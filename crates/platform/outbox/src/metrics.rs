@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use kennel_telemetry::metrics::{LatencyHistogram, LatencySeries, names};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Metrics of the relay. Clones feed the same series.
 #[derive(Debug, Clone)]
 pub struct RelayMetrics {
     pub(crate) pending: IntGauge,
     pub(crate) oldest: Gauge,
-    pub(crate) relay: Histogram,
+    pub(crate) relay: LatencySeries,
     pub(crate) published: IntCounter,
     pub(crate) leader: IntGauge,
 }
@@ -18,18 +18,17 @@ pub struct RelayMetrics {
 impl RelayMetrics {
     /// Makes and registers them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let relay = HistogramOpts::new(names::OUTBOX_RELAY, "Time from an event's happening until it is published")
-            .buckets(LATENCY_BUCKETS.to_vec());
+        let help = "Time from an event's happening until it is published";
+        let relay = LatencyHistogram::register(registry, names::OUTBOX_RELAY, help, &[])?;
         let metrics = Self {
             pending: IntGauge::new(names::OUTBOX_PENDING, "Events that wait to be published")?,
             oldest: Gauge::new(names::OUTBOX_OLDEST, "Age of the oldest event that waits; 0 when none does")?,
-            relay: Histogram::with_opts(relay)?,
+            relay: relay.series(&[]),
             published: IntCounter::new(names::OUTBOX_PUBLISHED, "Events published")?,
             leader: IntGauge::new(names::OUTBOX_LEADER, "Whether this process publishes the outbox")?,
         };
         registry.register(Box::new(metrics.pending.clone()))?;
         registry.register(Box::new(metrics.oldest.clone()))?;
-        registry.register(Box::new(metrics.relay.clone()))?;
         registry.register(Box::new(metrics.published.clone()))?;
         registry.register(Box::new(metrics.leader.clone()))?;
         Ok(metrics)
@@ -64,24 +63,22 @@ impl Outcome {
 #[derive(Debug, Clone)]
 pub struct ConsumerMetrics {
     consumed: IntCounterVec,
-    handle: HistogramVec,
+    handle: LatencyHistogram,
     errors: IntCounterVec,
 }
 
 impl ConsumerMetrics {
     /// Makes and registers them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let handle = HistogramOpts::new(names::CONSUMER_DURATION, "Time a handler took for one event")
-            .buckets(LATENCY_BUCKETS.to_vec());
+        let help = "Time a handler took for one event";
         let consumed = Opts::new(names::BROKER_CONSUMED, "Deliveries by what became of them");
         let errors = Opts::new(names::BROKER_SUBSCRIPTION_ERRORS, "Subscriptions that could not be made, or failed");
         let metrics = Self {
             consumed: IntCounterVec::new(consumed, &["topic", "group", "outcome"])?,
-            handle: HistogramVec::new(handle, &["group"])?,
+            handle: LatencyHistogram::register(registry, names::CONSUMER_DURATION, help, &["group"])?,
             errors: IntCounterVec::new(errors, &["topic", "group"])?,
         };
         registry.register(Box::new(metrics.consumed.clone()))?;
-        registry.register(Box::new(metrics.handle.clone()))?;
         registry.register(Box::new(metrics.errors.clone()))?;
         Ok(metrics)
     }
@@ -103,7 +100,7 @@ impl ConsumerMetrics {
     }
 
     pub(crate) fn handled(&self, group: &'static str, took: Duration) {
-        self.handle.with_label_values(&[group]).observe(took.as_secs_f64());
+        self.handle.observe(&[group], took);
     }
 
     pub(crate) fn subscription_error(&self, topic: &'static str, group: &'static str) {

@@ -211,7 +211,7 @@ impl Relay {
         self.outbox.mark_published(&ids, now).await?;
         self.progress.advanced();
         for event in events {
-            self.metrics.relay.observe(now.since(event.time).as_secs_f64());
+            self.metrics.relay.observe_in(now.since(event.time), event.trace.as_ref());
         }
         self.metrics.published.inc_by(ids.len() as u64);
         Ok(())

@@ -62,7 +62,7 @@ async fn publishes_what_waits_in_order_and_then_what_comes() {
     assert!(began.elapsed() < Duration::from_secs(1), "a commit wakes the relay: {:?}", began.elapsed());
     assert_eq!(setup.broker.taken(), (1..=8).collect::<Vec<_>>());
     assert_eq!(setup.metrics.published.get(), 8);
-    assert_eq!(setup.metrics.relay.get_sample_count(), 8);
+    assert_eq!(setup.metrics.relay.count(), 8);
     assert_eq!((setup.outbox.holder(), setup.metrics.leader.get()), (None, 0), "the lease is given up at the end");
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use kennel_core::RepoError;
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, names};
+use kennel_telemetry::metrics::{LatencyHistogram, names};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
@@ -17,22 +17,24 @@ use crate::error::label;
 #[derive(Debug, Clone)]
 pub struct DatabaseMetrics {
     system: &'static str,
-    duration: HistogramVec,
+    duration: LatencyHistogram,
     errors: IntCounterVec,
 }
 
 impl DatabaseMetrics {
     /// Registers the metrics of `database`, its connections included.
     pub fn register(registry: &Registry, database: Arc<dyn Database>) -> Result<Self, prometheus::Error> {
-        let duration = HistogramOpts::new(names::DATABASE_DURATION, "Time spent in a call to the database")
-            .buckets(LATENCY_BUCKETS.to_vec());
         let errors = Opts::new(names::DATABASE_ERRORS, "Calls to the database that failed, by class");
         let metrics = Self {
             system: database.system(),
-            duration: HistogramVec::new(duration, &["backend", "operation", "outcome"])?,
+            duration: LatencyHistogram::register(
+                registry,
+                names::DATABASE_DURATION,
+                "Time spent in a call to the database",
+                &["backend", "operation", "outcome"],
+            )?,
             errors: IntCounterVec::new(errors, &["backend", "kind"])?,
         };
-        registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.errors.clone()))?;
         registry.register(Box::new(ConnectionCollector::new(database)?))?;
         Ok(metrics)
@@ -52,7 +54,7 @@ impl DatabaseMetrics {
     ) -> Result<T, RepoError> {
         let started = Instant::now();
         let result = call.instrument(span.clone()).await;
-        self.record(operation, started, &result);
+        span.in_scope(|| self.record(operation, started, &result));
         if let Err(error) = &result {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", error.kind().codes().code);
@@ -69,8 +71,7 @@ impl DatabaseMetrics {
                 "error"
             }
         };
-        let took = started.elapsed().as_secs_f64();
-        self.duration.with_label_values(&[self.system, operation, outcome]).observe(took);
+        self.duration.observe(&[self.system, operation, outcome], started.elapsed());
     }
 }
 

@@ -1,19 +1,22 @@
-//! What every Prometheus metric of the workspace shares: buckets, labels, the registry and its text form.
+//! What every Prometheus metric of the workspace shares: buckets, labels, histograms, the registry and its text forms.
 //!
 //! Labels come from enums or other `&'static str`, never from input: each new value is a new series for ever.
 
+mod exposition;
+mod latency;
 pub mod names;
+mod openmetrics;
 mod runtime;
 
-use prometheus::{Encoder as _, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::runtime::Handle;
+
+pub use exposition::Format;
+pub use latency::{LatencyHistogram, LatencySeries};
 
 /// Upper bounds, in seconds, of every histogram of a duration.
 pub const LATENCY_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-
-/// Content type of [`encode`]'s text.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Value of the label `route` of HTTP requests that no route takes.
 pub const NO_ROUTE: &str = "unmatched";
@@ -90,13 +93,9 @@ pub fn register_runtime(registry: &Registry, handle: &Handle) -> Result<(), prom
     registry.register(Box::new(runtime::RuntimeCollector::new(handle)?))
 }
 
-/// Every metric of the registry, in the text form that Prometheus reads.
+/// Every metric of the registry, in the classic text form.
 pub fn encode(registry: &Registry) -> String {
-    let mut text = Vec::new();
-    if let Err(error) = TextEncoder::new().encode(&registry.gather(), &mut text) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "metrics are not writable");
-    }
-    String::from_utf8(text).unwrap_or_default()
+    Format::Text.encode(registry)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use kennel_core::TraceContext;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceId};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -62,6 +62,20 @@ pub fn inject(headers: &mut HeaderMap) {
     if let Some(value) = trace.tracestate.and_then(|state| HeaderValue::from_str(&state).ok()) {
         headers.insert(HeaderName::from_static(TRACESTATE), value);
     }
+}
+
+/// The id of the trace that the entered span belongs to, where the trace is sampled, so that it can be looked up.
+pub(crate) fn sampled() -> Option<TraceId> {
+    Context::map_current(|context| sampled_id(context.span().span_context()))
+}
+
+/// The id of `trace`, where it is sampled.
+pub(crate) fn sampled_of(trace: &TraceContext) -> Option<TraceId> {
+    span_context(trace).as_ref().and_then(sampled_id)
+}
+
+fn sampled_id(ids: &SpanContext) -> Option<TraceId> {
+    (ids.is_sampled() && ids.is_valid()).then(|| ids.trace_id())
 }
 
 fn span_context(trace: &TraceContext) -> Option<SpanContext> {

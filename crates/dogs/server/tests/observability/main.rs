@@ -8,6 +8,7 @@ mod prometheus;
 mod subject;
 mod table;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,8 +48,22 @@ async fn every_panel_and_alert_shows_data() {
     let table = table::text(&rows);
     println!("{table}");
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("panels.md"), &table).unwrap();
+    let exemplars = table::exemplars(&rows, &prometheus).await;
     let metrics = prometheus::lint(Path::new(&binary), &subject.metrics().await).await;
     subject.stop().await;
     assert_eq!(table::faults(&rows), Vec::<String>::new());
     assert_eq!(metrics, "", "promtool check metrics");
+    lead_to_traces(&exemplars, &subject);
+}
+
+/// The service has stopped, so all spans that it sends have arrived.
+fn lead_to_traces(exemplars: &[(String, BTreeSet<String>)], subject: &Subject) {
+    let hex = |id: &[u8]| format!("{:032x}", u128::from_be_bytes(id.try_into().unwrap()));
+    let received: BTreeSet<_> = subject.collector.received().spans.iter().map(|span| hex(&span.trace_id)).collect();
+    assert!(exemplars.len() > 12, "{exemplars:?}");
+    for (panel, traces) in exemplars {
+        assert!(!traces.is_empty(), "{panel} leads to no trace");
+        let unknown: Vec<_> = traces.difference(&received).collect();
+        assert!(unknown.is_empty(), "{panel} leads to traces that were not sent: {unknown:?}");
+    }
 }

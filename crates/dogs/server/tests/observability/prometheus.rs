@@ -1,5 +1,6 @@
 //! A Prometheus with the repository's configuration and rules, in more of a hurry.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ impl Prometheus {
             "--storage.tsdb.path=data",
             "--web.listen-address=127.0.0.1:0",
             "--log.format=json",
+            "--enable-feature=exemplar-storage",
         ];
         let process = ServiceProcess::start(&Launch { binary, args: &args, env: &[], directory: folder.path() });
         let url = format!("http://{}", address(&process).await);
@@ -47,6 +49,18 @@ impl Prometheus {
             assert!(began.elapsed() < PATIENCE, "{job} is not scraped");
             sleep(Duration::from_millis(200)).await;
         }
+    }
+
+    /// The traces that `expr` has as exemplars.
+    pub(crate) async fn exemplars(&self, expr: &str) -> BTreeSet<String> {
+        let times = ["start", "end"].into_iter().zip(["0", "9999999999"]);
+        let params = times.chain([("query", expr)]);
+        let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query_exemplars", self.url), params).unwrap();
+        let answer: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["status"], "success", "{expr}: {answer}");
+        let series = answer["data"].as_array().unwrap().iter();
+        let exemplars = series.flat_map(|series| series["exemplars"].as_array().unwrap());
+        exemplars.map(|exemplar| exemplar["labels"]["trace_id"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The series of `expr` at this moment: labels and value.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kennel_testkit::process::{Launch, ServiceProcess};
-use kennel_testkit::{Upstream, probe};
+use kennel_testkit::{Collector, Upstream, probe};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 /// A running service and what its pictures come from.
 pub(crate) struct Subject {
     pub(crate) upstream: Upstream,
+    pub(crate) collector: Collector,
     pub(crate) http: SocketAddr,
     pub(crate) grpc: SocketAddr,
     pub(crate) sys: SocketAddr,
@@ -23,7 +24,8 @@ pub(crate) struct Subject {
 impl Subject {
     pub(crate) async fn start() -> Self {
         let (home, upstream) = (tempfile::tempdir().unwrap(), Upstream::new().await);
-        let url = upstream.url();
+        let (url, collector) = (upstream.url(), Collector::start().await);
+        let endpoint = collector.endpoint();
         let env = [
             ("SERVER_PORT", "0"),
             ("GRPC_PORT", "0"),
@@ -33,6 +35,7 @@ impl Subject {
             ("CONSUMER_MAX_ATTEMPTS", "1000"),
             ("DOG_API_ALLOW_PRIVATE", "true"),
             ("DOG_API_BASE_URL", &url),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         ];
         let binary = Path::new(env!("CARGO_BIN_EXE_dogs"));
         let launch = Launch { binary, args: &["serve"], env: &env, directory: home.path() };
@@ -41,7 +44,7 @@ impl Subject {
         let grpc = process.listener("grpc").await;
         let sys = process.listener("sys").await;
         process.ready(sys, "/ready").await;
-        Self { upstream, http, grpc, sys, home, process }
+        Self { upstream, collector, http, grpc, sys, home, process }
     }
 
     /// What it tells Prometheus.

@@ -1,8 +1,9 @@
 //! What every expression of the dashboards and rules returns while there is load and there are faults.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use kennel_dashboards::{Rule, Source, boards, groups};
+use kennel_dashboards::{Query, Rule, Source, boards, groups};
 use serde_json::Value;
 
 use crate::prometheus::Prometheus;
@@ -32,6 +33,7 @@ pub(crate) struct Row {
     expr: String,
     source: Source,
     legend: String,
+    has_exemplars: bool,
     series: Vec<(Value, String)>,
 }
 
@@ -40,13 +42,24 @@ fn has_data(series: &[(Value, String)]) -> bool {
 }
 
 impl Row {
-    fn new(name: String, source: Source, expr: &str, legend: &str) -> Self {
-        Self { name, expr: expr.to_owned(), source, legend: legend.to_owned(), series: Vec::new() }
+    fn of_panel(name: &str, query: &Query) -> Self {
+        let (name, expr, legend) = (name.to_owned(), query.expr.clone(), query.legend.clone());
+        Self { name, expr, source: query.source, legend, has_exemplars: query.has_exemplars(), series: Vec::new() }
+    }
+
+    fn of_rule(name: String, expr: &str) -> Self {
+        let (expr, legend) = (expr.to_owned(), String::new());
+        Self { name, expr, source: Source::Prometheus, legend, has_exemplars: false, series: Vec::new() }
     }
 
     fn reason(&self) -> Option<&'static str> {
         let mut listed = EMPTY.iter().chain(&QUIET);
         listed.find(|(name, _)| self.name.starts_with(name)).map(|(_, reason)| *reason)
+    }
+
+    /// Whether exemplars of its buckets lead to traces. The collector's own do, and it does not run here.
+    fn has_exemplars(&self) -> bool {
+        self.has_exemplars && self.reason() != Some(COLLECTOR)
     }
 
     /// Whether it returns nothing, or nothing but NaN, though it should.
@@ -105,9 +118,7 @@ fn panels() -> Vec<Row> {
     for board in boards::all() {
         for panel in board.panels() {
             let name = format!("{} / {}", board.title(), panel.title());
-            rows.extend(
-                panel.queries().iter().map(|query| Row::new(name.clone(), query.source, &query.expr, &query.legend)),
-            );
+            rows.extend(panel.queries().iter().map(|query| Row::of_panel(&name, query)));
         }
     }
     rows
@@ -115,21 +126,29 @@ fn panels() -> Vec<Row> {
 
 /// A recorded series is looked up by its name; of an alert, what it watches and the condition itself.
 fn of_rule(rule: &Rule) -> Vec<Row> {
-    let row = |name, expr: &str| Row::new(name, Source::Prometheus, expr, "");
     match rule {
         Rule::Record(recording) => {
             let labels = recording.labels().iter().map(|(name, value)| format!("{name}=\"{value}\""));
             let series = format!("{}{{{}}}", recording.name(), labels.collect::<Vec<_>>().join(","));
-            vec![row(format!("record {series}"), &series)]
+            vec![Row::of_rule(format!("record {series}"), &series)]
         }
         Rule::Alert(alert) => {
             let watched = alert.watched().iter().map(|expr| (format!("watched by {}", alert.name()), expr.as_str()));
             watched
-                .map(|(name, expr)| row(name, expr))
-                .chain([row(format!("alert {}", alert.name()), alert.expr())])
+                .map(|(name, expr)| Row::of_rule(name, expr))
+                .chain([Row::of_rule(format!("alert {}", alert.name()), alert.expr())])
                 .collect()
         }
     }
+}
+
+/// The traces that each latency panel leads to.
+pub(crate) async fn exemplars(rows: &[Row], prometheus: &Prometheus) -> Vec<(String, BTreeSet<String>)> {
+    let mut exemplars = Vec::new();
+    for row in rows.iter().filter(|row| row.has_exemplars()) {
+        exemplars.push((row.name.clone(), prometheus.exemplars(&filled(&row.expr)).await));
+    }
+    exemplars
 }
 
 /// A Markdown table.

@@ -27,7 +27,7 @@ fn spans() -> Vec<Panel> {
         Panel::lines("Spans", Unit::PerSecond).metric(&sum(&by, &of(SPANS).rate()), "{{span_kind}} {{span_name}}"),
         Panel::lines("Failed spans", Unit::PerSecond).metric(&sum(&by, &failed.rate()), "{{span_kind}} {{span_name}}"),
         Panel::lines("p95 of spans", Unit::Seconds)
-            .describe("Each dot is an example: it opens the trace.")
+            .describe("Each dot is an exemplar: it opens the trace.")
             .wide(24)
             .metric(&quantile(0.95, of(SPAN_DURATION), &by), "{{span_kind}} {{span_name}}"),
     ]

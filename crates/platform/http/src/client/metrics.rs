@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kennel_telemetry::metrics::{LATENCY_BUCKETS, Label, names};
-use prometheus::{HistogramOpts, HistogramVec, Registry};
+use kennel_telemetry::metrics::{Label, LatencyHistogram, names};
+use prometheus::Registry;
 
 use super::error::ClientError;
 
@@ -53,20 +53,22 @@ impl Label for Outcome {
 /// Metrics of every client of the process. Clones feed the same series.
 #[derive(Debug, Clone)]
 pub struct ClientMetrics {
-    duration: HistogramVec,
+    duration: LatencyHistogram,
 }
 
 impl ClientMetrics {
     /// Adds `upstream_request_duration_seconds{upstream,outcome}`, one observation for each try.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let opts = HistogramOpts::new(names::UPSTREAM_DURATION, "Time that a try to call an upstream took");
-        let duration = HistogramVec::new(opts.buckets(LATENCY_BUCKETS.to_vec()), &["upstream", "outcome"])?;
-        registry.register(Box::new(duration.clone()))?;
+        let duration = LatencyHistogram::register(
+            registry,
+            names::UPSTREAM_DURATION,
+            "Time that a try to call an upstream took",
+            &["upstream", "outcome"],
+        )?;
         Ok(Self { duration })
     }
 
     pub(super) fn record(&self, upstream: &'static str, outcome: Outcome, took: Duration) {
-        let labels = [upstream, outcome.as_str()];
-        self.duration.with_label_values(&labels).observe(took.as_secs_f64());
+        self.duration.observe(&[upstream, outcome.as_str()], took);
     }
 }

@@ -99,6 +99,29 @@ async fn metrics_and_version_are_told() {
 }
 
 #[tokio::test]
+async fn a_scraper_gets_the_form_that_it_asks_for() {
+    let server = sys_server(&Health::new()).await;
+    let scrape = async |accept: Option<&str>| {
+        let request = harness::client().get(server.url("/metrics"));
+        let request = accept.into_iter().fold(request, |request, accept| request.header("accept", accept));
+        let response = request.send().await.unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["vary"]), (200, &"accept".parse().unwrap()));
+        let form = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (form, response.text().await.unwrap())
+    };
+    let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let (form, text) = scrape(Some(prometheus)).await;
+    assert_eq!(form, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(text.ends_with("\n# EOF\n") && text.contains("# TYPE process_cpu_seconds counter"), "{text}");
+    for accept in [None, Some("*/*"), Some("text/html"), Some("\u{e9}")] {
+        let (form, text) = scrape(accept).await;
+        assert_eq!(form, "text/plain; version=0.0.4; charset=utf-8");
+        assert!(!text.contains("# EOF") && text.contains("# TYPE process_cpu_seconds_total counter"), "{text}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_profile_has_limits() {
     let server = sys_server(&Health::new()).await;
     let client = harness::client();

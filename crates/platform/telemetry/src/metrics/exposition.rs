@@ -1,0 +1,111 @@
+//! The forms in which the metrics of a registry are written, and which one a scraper gets.
+
+use prometheus::{Encoder as _, Registry, TextEncoder};
+
+use super::openmetrics::{self, is_exemplars};
+
+/// Media types of the forms, without parameters.
+const TEXT: [&str; 3] = ["text/plain", "text/*", "*/*"];
+const OPEN_METRICS: &str = "application/openmetrics-text";
+
+/// A form in which metrics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The classic form of Prometheus, version 0.0.4.
+    Text,
+    /// `OpenMetrics` 1.0.0, which has exemplars.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The form for a scraper that sends this header `Accept`: `OpenMetrics` where it is asked for by name, and nothing
+    /// is liked better.
+    pub fn accepted(accept: &str) -> Self {
+        let (mut text, mut open) = (0.0_f32, 0.0_f32);
+        for range in accept.split(',') {
+            let (media, quality, version) = read(range);
+            if media.eq_ignore_ascii_case(OPEN_METRICS) && matches!(version, None | Some("1.0.0")) {
+                open = open.max(quality);
+            } else if TEXT.iter().any(|known| media.eq_ignore_ascii_case(known)) {
+                text = text.max(quality);
+            }
+        }
+        if open > 0.0 && open >= text { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// The header `Content-Type` of what [`Format::encode`] writes.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// Every metric of the registry.
+    pub fn encode(self, registry: &Registry) -> String {
+        let mut families = registry.gather();
+        let written = match self {
+            Self::Text => {
+                families.retain(|family| !is_exemplars(family));
+                let mut text = Vec::new();
+                let written = TextEncoder::new().encode(&families, &mut text).map_err(|error| error.to_string());
+                written.and_then(|()| String::from_utf8(text).map_err(|error| error.to_string()))
+            }
+            Self::OpenMetrics => openmetrics::encode(&families).map_err(|error| error.to_string()),
+        };
+        written.unwrap_or_else(|error| {
+            tracing::warn!(error, "metrics are not writable");
+            String::new()
+        })
+    }
+}
+
+/// A range of the header `Accept`: its media type, its quality and its version.
+fn read(range: &str) -> (&str, f32, Option<&str>) {
+    let mut parts = range.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default();
+    let (mut quality, mut version) = (1.0, None);
+    for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+        match name.trim() {
+            "q" => quality = value.trim().parse().unwrap_or(0.0),
+            "version" => version = Some(value.trim().trim_matches('"')),
+            _ => {}
+        }
+    }
+    (media, quality, version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Prometheus 2.42, 3.9 and others send it.
+    #[test]
+    fn open_metrics_go_to_who_asks_for_them() {
+        for accept in [
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;\
+             version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,\
+             */*;q=0.2",
+            "application/openmetrics-text; version=\"1.0.0\"; charset=utf-8",
+            "Application/OpenMetrics-Text, */*",
+        ] {
+            assert_eq!(Format::accepted(accept), Format::OpenMetrics, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/html,application/xhtml+xml,*/*;q=0.8",
+            "application/json",
+            "text/plain;version=0.0.4;q=1,*/*;q=0.1",
+            "application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5",
+            "application/openmetrics-text;version=1.0.0;q=0.1,text/plain;version=0.0.4;q=0.5",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=nonsense, text/plain",
+            ",;,=;q",
+        ] {
+            assert_eq!(Format::accepted(accept), Format::Text, "{accept}");
+        }
+    }
+}
