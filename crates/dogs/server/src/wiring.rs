@@ -12,7 +12,7 @@ use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
 use kennel_core::{BoxError, Cache, ObjectStore, Part as _, Publisher, Subscriber};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
-use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Relay, RelayMetrics};
+use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Quarantine, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
 use kennel_storage::{Migrator, State, Step};
 use kennel_telemetry::metrics::{self, BuildInfo};
@@ -143,6 +143,7 @@ impl Wiring {
             inbox: Arc::clone(&self.stores.inbox),
             clock: Arc::clone(&self.backends.clock),
             metrics: consumed.clone(),
+            quarantine: Quarantine::default(),
             system: self.broker.system(),
         };
         let handler = Arc::new(Thumbnailer::new(self.service.clone(), Arc::clone(&self.objects)));

@@ -51,9 +51,9 @@ pub trait Outbox: Send + Sync + 'static {
     /// with `None`, the latest ones.
     async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError>;
 
-    /// Forgets one batch: at most `limit` events published before `before`, and at most `limit` receipts as old, each
-    /// kind in a short transaction of its own, the oldest first. Answers how many, events and receipts together; 0 once
-    /// nothing as old is left, so whoever calls until then removes all. A batch that is done stays done, whatever
+    /// Forgets one batch: at most `limit` events published before `before`, and as many receipts and counted attempts as
+    /// old, each kind in a short transaction of its own, the oldest first. Answers how many, all together; 0 once nothing
+    /// as old is left, so whoever calls until then removes all. A batch that is done stays done, whatever
     /// becomes of the next one. A store that removes whole files at a time may take more than `limit`.
     async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError>;
 
@@ -83,6 +83,16 @@ pub trait Inbox: Send + Sync + 'static {
 
     /// Records a receipt. False when it was there already.
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError>;
+
+    /// Records that the group begins to handle the event, for good and before it does; answers how often it has, this
+    /// time included. So the count is right also when the handling ends the process.
+    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError>;
+
+    /// How often the group has begun to handle the event.
+    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError>;
+
+    /// Counts from the start again, as when an operator replays the event.
+    async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError>;
 }
 
 /// An event that a group gave up on.

@@ -1,20 +1,19 @@
 //! Lets a handler act on the events of a topic: at least once, and with the inbox once in effect.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kennel_app::{Component, Progress, Stop, progress};
-use kennel_core::{BoxError, Clock, Delivery, Event, Group, Inbox, Receipt, Subscriber, TraceContext};
+use kennel_core::{BoxError, Clock, Delivery, Event, Group, Inbox, Receipt, RepoError, Subscriber};
 use kennel_telemetry::propagation;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
-use uuid::Uuid;
 
+use crate::attempts::{Attempt, Attempts, Quarantine, Tried};
 use crate::lanes::Lanes;
 use crate::metrics::Outcome;
 use crate::place::Place;
@@ -22,8 +21,6 @@ use crate::{Backoff, ConsumerMetrics, span};
 
 /// The longest reason kept with a dead letter, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
-/// The most failed tries that are remembered for the next one to link to.
-const MAX_TRIES: usize = 1_024;
 
 /// Who recorded that the event is dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +59,7 @@ pub trait Handler: Send + Sync + 'static {
 /// How a consumer works.
 #[derive(Debug, Clone, Copy)]
 pub struct ConsumerConfig {
-    /// Tries before an event becomes a dead letter; at least one is made.
+    /// Tries before an event becomes a dead letter; at least one is made. One that ends the process counts as well.
     pub max_attempts: u32,
     /// The wait before the next try, and before subscribing again.
     pub backoff: Backoff,
@@ -97,6 +94,8 @@ pub struct ConsumerPorts {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: ConsumerMetrics,
+    /// What keeps the handlers apart that may have ended the process before.
+    pub quarantine: Quarantine,
     /// The broker's name in spans, as OpenTelemetry's `messaging.system`.
     pub system: &'static str,
 }
@@ -122,7 +121,9 @@ impl Consumer {
         let metrics = ports.metrics.clone();
         let place = Place::new(subscriber, topic, group, shared, config.backoff, metrics, progress);
         ports.metrics.announce(topic, group);
-        Self { place, worker: Worker { group, topic, handler, config, ports, tries: Mutex::default() } }
+        let (inbox, clock) = (Arc::clone(&ports.inbox), Arc::clone(&ports.clock));
+        let attempts = Attempts::new(group, inbox, clock, ports.quarantine.clone());
+        Self { place, worker: Worker { group, topic, handler, config, ports, attempts } }
     }
 
     /// Whether it is subscribed.
@@ -181,7 +182,7 @@ struct Ended {
 /// What is to become of a delivery.
 enum Verdict {
     Done(Outcome),
-    Retry,
+    Retry(Tried),
     GiveUp { reason: String },
 }
 
@@ -189,7 +190,7 @@ impl Verdict {
     const fn outcome(&self) -> Outcome {
         match self {
             Self::Done(outcome) => *outcome,
-            Self::Retry => Outcome::Retry,
+            Self::Retry(_) => Outcome::Retry,
             Self::GiveUp { .. } => Outcome::DeadLetter,
         }
     }
@@ -201,27 +202,29 @@ struct Worker {
     handler: Arc<dyn Handler>,
     config: ConsumerConfig,
     ports: ConsumerPorts,
-    /// The last try at each event that is to come again.
-    tries: Mutex<HashMap<Uuid, TraceContext>>,
+    attempts: Attempts,
 }
 
 impl Worker {
     /// Deals with a delivery and settles it.
     async fn work(&self, delivery: Delivery) -> Ended {
         let accepted = self.accepts(&delivery.event);
-        let span = if matches!(accepted, Ok(false)) { Span::none() } else { self.span(&delivery) };
-        self.deal(delivery, accepted).instrument(span).await
+        let before = self.attempts.recall(delivery.event.id);
+        let span = if matches!(accepted, Ok(false)) { Span::none() } else { self.span(&delivery, before.as_ref()) };
+        self.deal(delivery, accepted, before).instrument(span).await
     }
 
-    async fn deal(&self, delivery: Delivery, accepted: Result<bool, HandlerError>) -> Ended {
+    async fn deal(&self, mut delivery: Delivery, accepted: Result<bool, HandlerError>, before: Option<Tried>) -> Ended {
         let verdict = match accepted {
             Ok(false) => Verdict::Done(Outcome::Ignored),
-            Ok(true) => self.judge(&delivery).await,
-            Err(error) => self.refuse(&error, &delivery),
+            accepted => self.judge(&mut delivery, accepted.map(drop), before.as_ref()).await,
         };
         let outcome = verdict.outcome();
-        if outcome == Outcome::Retry {
-            self.remember(delivery.event.id);
+        if let Verdict::Retry(tried) = &verdict {
+            self.attempts.remember(
+                delivery.event.id,
+                Tried { trace: propagation::current(), has_ended: tried.has_ended, is_excused: tried.is_excused },
+            );
         }
         let key = delivery.event.key.clone();
         self.settle(delivery, verdict).await;
@@ -233,23 +236,44 @@ impl Worker {
         catch_unwind(AssertUnwindSafe(|| self.handler.accepts(event))).map_err(|panic| panicked(panic.as_ref()))
     }
 
-    /// Lets the handler deal with the event, unless the group has done so before.
-    async fn judge(&self, delivery: &Delivery) -> Verdict {
+    /// Lets the handler deal with the event, unless the group has done so before or has begun too often. From here on
+    /// the delivery's attempts are those of the handler, not those of the broker.
+    async fn judge(
+        &self,
+        delivery: &mut Delivery,
+        accepted: Result<(), HandlerError>,
+        before: Option<&Tried>,
+    ) -> Verdict {
         let event = delivery.event.id;
         match self.ports.inbox.seen(self.group, event).await {
             Ok(false) => {}
             Ok(true) => return Verdict::Done(Outcome::Duplicate),
-            Err(error) => return self.postpone(&error, delivery),
+            Err(error) => return self.postpone(&error, delivery, before),
+        }
+        let attempt = match self.attempts.begin(delivery, before).await {
+            Ok(attempt) => attempt,
+            Err(error) => return self.postpone(&error, delivery, before),
+        };
+        delivery.attempt = attempt.number;
+        if attempt.number > self.config.max_attempts.max(1) {
+            return self.give_up(delivery);
         }
         let receipt = Receipt { group: self.group.to_owned(), event, at: self.ports.clock.now() };
-        let recorded = match self.handle(&delivery.event, &receipt).await {
+        let handled = match accepted {
+            Ok(()) => self.handle(&delivery.event, &receipt).await,
+            Err(error) => Err(error),
+        };
+        let recorded = match handled {
             Ok(Handled::Recorded) => Ok(true),
             Ok(Handled::Done) => self.ports.inbox.record(&receipt).await,
-            Err(error) => return self.refuse(&error, delivery),
+            Err(error) => return self.refuse(&error, delivery, &attempt).await,
         };
         match recorded {
             Ok(_) => Verdict::Done(Outcome::Ok),
-            Err(error) => self.postpone(&error, delivery),
+            Err(error) => {
+                let ended = Tried { has_ended: true, is_excused: true, trace: None };
+                self.postpone(&error, delivery, Some(&ended))
+            }
         }
     }
 
@@ -267,34 +291,52 @@ impl Worker {
     }
 
     /// The handler failed: tries again, or gives up.
-    fn refuse(&self, error: &HandlerError, delivery: &Delivery) -> Verdict {
+    async fn refuse(&self, error: &HandlerError, delivery: &mut Delivery, attempt: &Attempt) -> Verdict {
         Span::current().record("otel.status_code", "ERROR");
-        let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
-        let give_up = matches!(error, HandlerError::Permanent(_)) || attempt >= self.config.max_attempts;
-        let cause = error as &dyn std::error::Error;
-        if give_up {
+        let (event, group) = (delivery.event.id, self.group);
+        match self.attempts.failed(attempt, event).await {
+            Ok(number) => delivery.attempt = number,
+            Err(error) => {
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(error = cause, event.id = %event, group, "attempt cannot be counted");
+            }
+        }
+        let (cause, attempt) = (error as &dyn std::error::Error, delivery.attempt);
+        if matches!(error, HandlerError::Permanent(_)) || attempt >= self.config.max_attempts {
             tracing::error!(error = cause, event.id = %event, group, attempt, "event becomes a dead letter");
             Verdict::GiveUp { reason: reason(cause) }
         } else {
             tracing::warn!(error = cause, event.id = %event, group, attempt, "event will be tried again");
-            Verdict::Retry
+            Verdict::Retry(Tried { has_ended: true, ..Tried::default() })
         }
     }
 
-    /// The inbox failed, which is no fault of the event's: tries again however often it takes.
-    fn postpone(&self, error: &kennel_core::RepoError, delivery: &Delivery) -> Verdict {
+    /// The handler was called as often as it may be, and no call has come to an end: the process ended first.
+    fn give_up(&self, delivery: &mut Delivery) -> Verdict {
+        Span::current().record("otel.status_code", "ERROR");
+        delivery.attempt -= 1;
+        let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
+        tracing::error!(event.id = %event, group, attempt, "event becomes a dead letter: handling it ends the process");
+        Verdict::GiveUp { reason: "the process ended each time while it handled the event".to_owned() }
+    }
+
+    /// The inbox failed, which is no fault of the event's: tries again however often it takes. What was `known` of the
+    /// event still is.
+    fn postpone(&self, error: &RepoError, delivery: &Delivery, known: Option<&Tried>) -> Verdict {
         Span::current().record("otel.status_code", "ERROR");
         let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
         let cause = error as &dyn std::error::Error;
         tracing::warn!(error = cause, event.id = %event, group, attempt, "inbox does not answer");
-        Verdict::Retry
+        let (has_ended, is_excused) = known.map_or((false, false), |known| (known.has_ended, known.is_excused));
+        Verdict::Retry(Tried { has_ended, is_excused, trace: None })
     }
 
     async fn settle(&self, delivery: Delivery, verdict: Verdict) {
         let event = delivery.event.id;
+        let is_given_up = matches!(verdict, Verdict::GiveUp { .. });
         let settled = match verdict {
             Verdict::Done(_) => delivery.ack().await,
-            Verdict::Retry => {
+            Verdict::Retry(_) => {
                 let delay = self.config.backoff.delay(delivery.attempt);
                 delivery.nack(delay).await
             }
@@ -304,27 +346,21 @@ impl Worker {
         if let Err(error) = settled {
             let cause = &error as &dyn std::error::Error;
             tracing::warn!(error = cause, event.id = %event, group = self.group, "delivery cannot be settled");
+            return;
+        }
+        if is_given_up && let Err(error) = self.attempts.forget(event).await {
+            let cause = &error as &dyn std::error::Error;
+            tracing::warn!(error = cause, event.id = %event, group = self.group, "attempts cannot be forgotten");
         }
     }
 
     /// The span of one delivery, linked to the try before it where that was made here.
-    fn span(&self, delivery: &Delivery) -> Span {
-        let event = &delivery.event;
-        let span = span::process(self.ports.system, self.group, event, delivery.attempt);
-        if let Some(before) = self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&event.id) {
-            propagation::add_link(&span, &before);
+    fn span(&self, delivery: &Delivery, before: Option<&Tried>) -> Span {
+        let span = span::process(self.ports.system, self.group, &delivery.event, delivery.attempt);
+        if let Some(trace) = before.and_then(|before| before.trace.as_ref()) {
+            propagation::add_link(&span, trace);
         }
         span
-    }
-
-    fn remember(&self, event: Uuid) {
-        let Some(trace) = propagation::current() else { return };
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        // Some may have gone on at another member.
-        if tries.len() == MAX_TRIES {
-            tries.clear();
-        }
-        tries.insert(event, trace);
     }
 }
 

@@ -24,6 +24,7 @@ enum Reaction {
     Permanent,
     Panic,
     Hang,
+    Slow,
 }
 
 struct Scripted {
@@ -82,6 +83,10 @@ impl Handler for Scripted {
             Reaction::Permanent => Err(HandlerError::Permanent("not a picture".into())),
             Reaction::Panic => panic!("the bowl is empty"),
             Reaction::Hang => std::future::pending().await,
+            Reaction::Slow => {
+                sleep(Duration::from_millis(10)).await;
+                Ok(Handled::Done)
+            }
         }
     }
 }
@@ -112,6 +117,7 @@ impl Setup {
             inbox: Arc::clone(&self.inbox) as Arc<dyn Inbox>,
             clock: TestClock::new(),
             metrics: self.metrics.clone(),
+            quarantine: Quarantine::default(),
             system: "fake",
         };
         let handler = Arc::clone(handler) as Arc<dyn Handler>;
@@ -464,4 +470,71 @@ async fn a_subscription_that_breaks_at_once_is_no_progress_and_an_idle_one_is() 
         progress.check().await.unwrap();
     })
     .await;
+}
+
+/// Runs a process until it has called the handler for event 1, which ends it; false when so many are settled first.
+async fn dies_of_the_first(setup: &Setup, all: usize) -> bool {
+    let handler = Scripted::new(|id, _| if id == 1 { Reaction::Hang } else { Reaction::Slow });
+    let consumer = Box::new(setup.consumer(&handler));
+    let settled = || setup.broker.settled().len() >= all;
+    tokio::select! {
+        ended = consumer.run(Stop::new()) => panic!("{ended:?}"),
+        () = eventually("called or settled", || handler.calls(1) > 0 || settled()) => {}
+    }
+    handler.calls(1) > 0
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_ends_the_process_becomes_a_dead_letter_and_those_handled_with_it_do_not() {
+    let setup = setup();
+    for (id, key) in [(1, "rex"), (2, "bella"), (3, "max")] {
+        setup.send([id], key);
+    }
+    let mut deaths = 0;
+    while dies_of_the_first(&setup, 3).await {
+        deaths += 1;
+        assert!(deaths <= setup.config.max_attempts + 1, "it goes on and on");
+    }
+    assert_eq!(deaths, setup.config.max_attempts + 1, "the first is not counted, so that no event costs a write");
+    let settled = setup.broker.settled();
+    let reason = "the process ended each time while it handled the event";
+    assert!(settled.contains(&Settled::Dead(1, 3, reason.to_owned())), "{settled:?}");
+    assert!(settled.contains(&Settled::Ack(2)) && settled.contains(&Settled::Ack(3)), "{settled:?}");
+
+    setup.send([1], "rex");
+    assert!(dies_of_the_first(&setup, 4).await, "a replay has all attempts again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_broker_counts_without_a_call_of_the_handler_is_no_attempt() {
+    let setup = setup();
+    let handler = Scripted::new(|_, call| if call < 3 { Reaction::Retry } else { Reaction::Done });
+    beside(setup.consumer(&handler), async {
+        // Read ahead by processes that died of another event.
+        setup.broker.send_again(event(1, "rex"), 17);
+        setup.until_settled(3).await;
+    })
+    .await;
+    assert_eq!(setup.broker.acks(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_before_this_process_or_in_the_future_is_counted_before_it_is_handled() {
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    sleep(Duration::from_secs(1)).await;
+    let consumer = setup.consumer(&handler);
+    let at = |id, millis| Event { time: kennel_core::Timestamp::from_millis(millis).unwrap(), ..event(id, "rex") };
+    beside(consumer, async {
+        for event in [at(1, -1), at(2, 0), at(3, 900), at(4, 60_000)] {
+            setup.broker.send(event);
+        }
+        setup.until_settled(4).await;
+    })
+    .await;
+    let mut counts = Vec::new();
+    for id in 1..=4 {
+        counts.push(setup.inbox.begun("thumbnails", event(id, "rex").id).await.unwrap());
+    }
+    assert_eq!(counts, [1, 0, 0, 1]);
 }

@@ -2,7 +2,7 @@
 
 mod broker;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -212,6 +212,7 @@ impl Outbox for MemoryOutbox {
 #[derive(Default)]
 pub(crate) struct MemoryInbox {
     receipts: Mutex<HashSet<(String, Uuid)>>,
+    attempts: Mutex<HashMap<(String, Uuid), u32>>,
     /// How many of the next calls fail.
     pub(crate) failing: AtomicU32,
 }
@@ -236,5 +237,24 @@ impl Inbox for MemoryInbox {
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
         self.up()?;
         Ok(self.receipts.lock().unwrap().insert((receipt.group.clone(), receipt.event)))
+    }
+
+    async fn begin(&self, group: &str, event: Uuid, _now: Timestamp) -> Result<u32, RepoError> {
+        self.up()?;
+        let mut attempts = self.attempts.lock().unwrap();
+        let count = attempts.entry((group.to_owned(), event)).or_default();
+        *count += 1;
+        Ok(*count)
+    }
+
+    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        self.up()?;
+        Ok(self.attempts.lock().unwrap().get(&(group.to_owned(), event)).copied().unwrap_or(0))
+    }
+
+    async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
+        self.up()?;
+        self.attempts.lock().unwrap().remove(&(group.to_owned(), event));
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! [`Relay`] publishes what the outbox holds, [`Consumer`] lets a handler act once on each event, and [`Feed`] shows
 //! events live to many listeners inside the process. All three are components; none knows a store or a broker.
 
+mod attempts;
 mod backoff;
 pub mod consumer;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod place;
 pub mod relay;
 pub mod span;
 
+pub use attempts::Quarantine;
 pub use backoff::Backoff;
 pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, HandlerError};
 pub use feed::{Feed, FeedConfig, FeedItem};

@@ -85,6 +85,18 @@ impl Inbox for Metered<dyn Inbox> {
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
         tell!(self, "inbox", "record", self.inner.record(receipt), event.id = %receipt.event)
     }
+
+    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+        tell!(self, "inbox", "begin", self.inner.begin(group, event, now), event.id = %event)
+    }
+
+    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        tell!(self, "inbox", "begun", self.inner.begun(group, event), event.id = %event)
+    }
+
+    async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
+        tell!(self, "inbox", "forget", self.inner.forget(group, event), event.id = %event)
+    }
 }
 
 #[async_trait]
@@ -132,6 +144,18 @@ mod tests {
 
         async fn record(&self, _: &Receipt) -> Result<bool, RepoError> {
             Err(RepoError::Unavailable("no disk".into()))
+        }
+
+        async fn begin(&self, _: &str, _: Uuid, _: Timestamp) -> Result<u32, RepoError> {
+            Ok(1)
+        }
+
+        async fn begun(&self, _: &str, _: Uuid) -> Result<u32, RepoError> {
+            Ok(0)
+        }
+
+        async fn forget(&self, _: &str, _: Uuid) -> Result<(), RepoError> {
+            Ok(())
         }
     }
 

@@ -5,9 +5,12 @@
 
 mod clocks;
 mod dead_letters;
+mod killers;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod outages;
 mod place;
+#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+mod progress;
 #[cfg(all(feature = "nats", any(feature = "postgres", feature = "mysql", feature = "clickhouse")))]
 mod relays;
 mod stores;
@@ -36,26 +39,33 @@ brokers! {
     memory(Memory) {
         dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
         dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
     }
     #[cfg(all(feature = "sqlite", feature = "nats"))]
     nats(Nats) {
         dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
         dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
         outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
         outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
+        progress::events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log,
     }
     #[cfg(all(feature = "sqlite", feature = "kafka"))]
     kafka(Kafka) {
         dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
         dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
         outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
         outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
+        progress::events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log,
     }
     #[cfg(all(feature = "sqlite", feature = "rabbitmq"))]
     rabbitmq(RabbitMq) {
         dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
         dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
         outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
         outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
+        progress::events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log,
     }
 }

@@ -66,6 +66,11 @@ impl Home {
         self.folder.path()
     }
 
+    /// What its processes are started with.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Writes a file into the folder; its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(name);
@@ -252,6 +257,11 @@ impl Served {
     /// A gRPC client.
     pub fn rpc(&self) -> DogServiceClient<Channel> {
         DogServiceClient::new(self.channel())
+    }
+
+    /// The answer of the port for operators.
+    pub async fn sys(&self, path: &str) -> Answer {
+        Answer::to(self.client.get(format!("http://{}{path}", self.sys))).await
     }
 
     /// What Prometheus would read.

@@ -12,7 +12,7 @@ use dogs_domain::ports::{
 };
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
-use kennel_storage::postgres::{EVENTS, Postgres, Write, classify};
+use kennel_storage::postgres::{ATTEMPTS, EVENTS, Postgres, Write, classify};
 use kennel_storage::{Migration, migration};
 
 use rows::{bind_dog, read_dog};
@@ -23,6 +23,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!("../../../../../migrations/postgres", 2, "0002_dogs"),
     migration!("../../../../../migrations/postgres", 3, "0003_copies"),
     migration!("../../../../../migrations/postgres", 4, "0004_old_imports"),
+    ATTEMPTS,
 ];
 
 /// The dogs of a `PostgreSQL` database.

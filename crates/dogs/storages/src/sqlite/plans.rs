@@ -87,6 +87,15 @@ async fn the_other_statements_search() {
             "inbox_at (at<?)",
         ),
         (
+            "DELETE FROM inbox_attempts WHERE (group_name, event) IN
+             (SELECT group_name, event FROM inbox_attempts WHERE at < ? ORDER BY at LIMIT ?)",
+            "inbox_attempts_at (at<?)",
+        ),
+        (
+            "SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?",
+            "SEARCH inbox_attempts USING PRIMARY KEY",
+        ),
+        (
             "DELETE FROM imports WHERE key IN (SELECT key FROM imports WHERE used_at < ? ORDER BY used_at LIMIT ?)",
             "imports_used_at (used_at<?)",
         ),

@@ -105,7 +105,7 @@ macro_rules! store_conformance {
                 history_is_in_the_order_of_publishing
                 history_without_a_place_is_the_latest
                 history_behind_an_unknown_event_is_gone
-                a_purge_forgets_published_events_and_receipts
+                a_purge_forgets_published_events_receipts_and_attempts
                 old_events_and_receipts_are_forgotten_in_batches
                 a_purge_of_many_is_complete
                 wait_ends_with_a_commit
@@ -116,6 +116,9 @@ macro_rules! store_conformance {
                 a_receipt_is_recorded_once
                 receipts_are_kept_for_each_group
                 of_receipts_at_once_one_is_recorded
+                attempts_are_counted_for_each_group_and_event
+                of_attempts_at_once_each_is_counted
+                a_forgotten_count_begins_anew
             }
             letters {
                 a_letter_comes_back_as_buried

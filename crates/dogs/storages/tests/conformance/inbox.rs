@@ -34,3 +34,42 @@ pub(crate) async fn of_receipts_at_once_one_is_recorded(stores: &Stores) {
     }
     assert_eq!(tasks.join_all().await.into_iter().filter(|recorded| *recorded).count(), 1);
 }
+
+pub(crate) async fn attempts_are_counted_for_each_group_and_event(stores: &Stores) {
+    let (event, inbox) = (id(), &stores.inbox);
+    assert_eq!(inbox.begun("g", event).await.unwrap(), 0);
+    for attempt in 1..=3 {
+        assert_eq!(inbox.begin("g", event, at(attempt.into())).await.unwrap(), attempt);
+        assert_eq!(inbox.begun("g", event).await.unwrap(), attempt);
+    }
+    for (group, event) in [("G", event), ("h", event), ("g", id())] {
+        assert_eq!(inbox.begun(group, event).await.unwrap(), 0, "{group}");
+        assert_eq!(inbox.begin(group, event, at(0)).await.unwrap(), 1, "{group}");
+    }
+    assert!(!inbox.seen("g", event).await.unwrap(), "an attempt is no receipt");
+}
+
+pub(crate) async fn of_attempts_at_once_each_is_counted(stores: &Stores) {
+    let event = id();
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let inbox = Arc::clone(&stores.inbox);
+        tasks.spawn(async move { inbox.begin("g", event, at(0)).await.unwrap() });
+    }
+    let mut counts = tasks.join_all().await;
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+pub(crate) async fn a_forgotten_count_begins_anew(stores: &Stores) {
+    let (event, other, inbox) = (id(), id(), &stores.inbox);
+    inbox.forget("g", event).await.unwrap();
+    for event in [event, event, other] {
+        inbox.begin("g", event, at(5)).await.unwrap();
+    }
+    inbox.forget("g", event).await.unwrap();
+    stores.outbox.purge(at(4), 10).await.unwrap();
+    assert_eq!(inbox.begun("g", event).await.unwrap(), 0);
+    assert_eq!(inbox.begun("g", other).await.unwrap(), 1);
+    assert_eq!(inbox.begin("g", event, at(6)).await.unwrap(), 1);
+}

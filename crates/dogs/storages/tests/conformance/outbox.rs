@@ -210,20 +210,22 @@ pub(crate) async fn history_behind_an_unknown_event_is_gone(stores: &Stores) {
     assert_eq!(stores.outbox.history(Some(told[0].id), 9).await.unwrap(), History::Gone);
 }
 
-pub(crate) async fn a_purge_forgets_published_events_and_receipts(stores: &Stores) {
+pub(crate) async fn a_purge_forgets_published_events_receipts_and_attempts(stores: &Stores) {
     let told = events::<4>();
     tell(stores, &told).await;
     for (event, millis) in told.iter().zip([5, 20, 10]) {
         stores.outbox.mark_published(&[event.id], at(millis)).await.unwrap();
         let receipt = Receipt { group: "g".to_owned(), event: event.id, at: at(millis) };
         stores.inbox.record(&receipt).await.unwrap();
+        stores.inbox.begin("g", event.id, at(millis)).await.unwrap();
     }
-    assert_eq!(stores.outbox.purge(at(10), MANY).await.unwrap(), 2, "an event and its receipt");
+    assert_eq!(stores.outbox.purge(at(10), MANY).await.unwrap(), 3, "an event, its receipt and its attempts");
     assert_eq!(stores.outbox.purge(at(10), MANY).await.unwrap(), 0);
     assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(told[1..3].into()));
     assert_eq!(pending(stores).await, told[3..]);
     for (event, kept) in told.iter().zip([false, true, true]) {
         assert_eq!(stores.inbox.seen("g", event.id).await.unwrap(), kept);
+        assert_eq!(stores.inbox.begun("g", event.id).await.unwrap(), u32::from(kept));
     }
 }
 

@@ -42,7 +42,12 @@ struct Inner {
 
 impl Broker {
     pub(crate) fn send(&self, event: Event) {
-        self.0.queue.lock().unwrap().push_back((event, 1));
+        self.send_again(event, 1);
+    }
+
+    /// As the delivery of this number.
+    pub(crate) fn send_again(&self, event: Event, attempt: u32) {
+        self.0.queue.lock().unwrap().push_back((event, attempt));
         self.0.changed.notify_one();
     }
 

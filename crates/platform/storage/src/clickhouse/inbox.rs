@@ -1,17 +1,28 @@
 //! The inbox.
 
 use async_trait::async_trait;
-use kennel_core::{Inbox, Receipt, RepoError};
+use kennel_core::{Inbox, Receipt, RepoError, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ClickHouse;
-use super::records::{Place, RECEIPT};
+use super::records::{ATTEMPTS, Found, Place, RECEIPT};
 
 /// The columns of a receipt.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ReceiptRow {
     pub(super) at: i64,
+}
+
+/// The columns of counted attempts.
+#[derive(Serialize, Deserialize)]
+struct AttemptsRow {
+    attempts: u32,
+    at: i64,
+}
+
+fn attempts(group: &str, event: Uuid) -> Place {
+    ATTEMPTS.at(format!("{event}/{group}"))
 }
 
 /// Where the receipt of a group for an event is; a write that records it asks for this place.
@@ -39,5 +50,37 @@ impl Inbox for ClickHouseInbox {
     async fn record(&self, given: &Receipt) -> Result<bool, RepoError> {
         let given = given.clone();
         self.0.write(vec![receipt(&given.group, given.event)], move |write| write.record(&given)).await
+    }
+
+    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+        let (place, at) = (attempts(group, event), now.as_millis());
+        self.0
+            .write(vec![place.clone()], move |write| {
+                let begun = write.get::<AttemptsRow>(&place)?.map_or(0, |row| row.attempts);
+                let attempts = begun.saturating_add(1);
+                write.put(&place, &AttemptsRow { attempts, at })?;
+                Ok(attempts)
+            })
+            .await
+    }
+
+    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        let place = attempts(group, event);
+        let found = self.0.find(std::slice::from_ref(&place)).await?;
+        let row: Option<AttemptsRow> = found.get(&place).map(Found::read).transpose()?;
+        Ok(row.map_or(0, |row| row.attempts))
+    }
+
+    async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
+        let place = attempts(group, event);
+        self.0
+            .write(vec![place.clone()], move |write| {
+                // Not removed: a purge would take the mark of that before it takes what is marked.
+                match write.get::<AttemptsRow>(&place)? {
+                    Some(row) => write.put(&place, &AttemptsRow { attempts: 0, ..row }),
+                    None => Ok(()),
+                }
+            })
+            .await
     }
 }

@@ -21,6 +21,7 @@ pub(super) const EVENT: Kind = Kind {
 };
 pub(super) const PUBLISHED: Kind = Kind { name: "published", columns: EVENT.columns };
 pub(super) const RECEIPT: Kind = Kind { name: "receipt", columns: "at" };
+pub(super) const ATTEMPTS: Kind = Kind { name: "attempts", columns: "attempts, at" };
 pub(super) const LETTER: Kind = Kind {
     name: "letter",
     columns: "event_id, event_name, event_source, event_topic, event_key, event_time, event_data, event_binary, \

@@ -1,7 +1,7 @@
 //! The inbox.
 
 use async_trait::async_trait;
-use kennel_core::{Inbox, Receipt, RepoError};
+use kennel_core::{Inbox, Receipt, RepoError, Timestamp};
 use sqlx::MySqlExecutor;
 use uuid::Uuid;
 
@@ -22,6 +22,29 @@ pub async fn record(executor: impl MySqlExecutor<'_>, receipt: &Receipt) -> Resu
         Err(RepoError::Conflict) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Counts one attempt more; answers how many there are.
+async fn count(database: &Mysql, group: &str, event: Uuid, now: Timestamp) -> Result<i64, RepoError> {
+    let mut write = database.write().await?;
+    sqlx::query(
+        "INSERT INTO inbox_attempts (group_name, event, attempts, at) VALUES (?, ?, 1, ?)
+         ON DUPLICATE KEY UPDATE attempts = attempts + 1, at = VALUES(at)",
+    )
+    .bind(group.as_bytes())
+    .bind(event)
+    .bind(now.as_millis())
+    .execute(write.connection())
+    .await
+    .map_err(classify)?;
+    let attempts = sqlx::query_scalar("SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?")
+        .bind(group.as_bytes())
+        .bind(event)
+        .fetch_one(write.connection())
+        .await
+        .map_err(classify)?;
+    write.commit().await?;
+    Ok(attempts)
 }
 
 /// The inbox of a MySQL database.
@@ -53,4 +76,31 @@ impl Inbox for MysqlInbox {
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
         self.0.run(|| record(self.0.pool(), receipt)).await
     }
+
+    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+        Ok(saturating(self.0.run(|| count(&self.0, group, event, now)).await?))
+    }
+
+    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        let begun = || async {
+            let sql = "SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?";
+            let found = sqlx::query_scalar(sql).bind(group.as_bytes()).bind(event).fetch_optional(self.0.pool());
+            let attempts: Option<i64> = found.await.map_err(classify)?;
+            Ok(attempts)
+        };
+        Ok(saturating(self.0.run(begun).await?.unwrap_or(0)))
+    }
+
+    async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
+        let forget = || async {
+            let sql = "DELETE FROM inbox_attempts WHERE group_name = ? AND event = ?";
+            sqlx::query(sql).bind(group.as_bytes()).bind(event).execute(self.0.pool()).await.map_err(classify)?;
+            Ok(())
+        };
+        self.0.run(forget).await
+    }
+}
+
+fn saturating(attempts: i64) -> u32 {
+    u32::try_from(attempts).unwrap_or(u32::MAX)
 }

@@ -211,7 +211,12 @@ impl Outbox for MysqlOutbox {
     async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
         let events = "DELETE FROM outbox WHERE published_at < ? ORDER BY published_at LIMIT ?";
         let receipts = "DELETE FROM inbox WHERE at < ? ORDER BY at LIMIT ?";
-        Ok(self.0.purge(events, before, limit).await? + self.0.purge(receipts, before, limit).await?)
+        let attempts = "DELETE FROM inbox_attempts WHERE at < ? ORDER BY at LIMIT ?";
+        let mut removed = 0;
+        for delete in [events, receipts, attempts] {
+            removed += self.0.purge(delete, before, limit).await?;
+        }
+        Ok(removed)
     }
 
     async fn wait(&self, timeout: Duration) {

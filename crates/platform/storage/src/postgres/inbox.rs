@@ -1,7 +1,7 @@
 //! The inbox.
 
 use async_trait::async_trait;
-use kennel_core::{Inbox, Receipt, RepoError};
+use kennel_core::{Inbox, Receipt, RepoError, Timestamp};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
@@ -48,4 +48,49 @@ impl Inbox for PostgresInbox {
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
         self.0.run(|| record(self.0.pool(), receipt)).await
     }
+
+    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+        let begin = || async {
+            let attempts: i64 = sqlx::query_scalar(
+                "INSERT INTO inbox_attempts AS known (group_name, event, attempts, at) VALUES ($1, $2, 1, $3)
+                 ON CONFLICT (group_name, event) DO UPDATE SET attempts = known.attempts + 1, at = excluded.at
+                 RETURNING attempts",
+            )
+            .bind(group)
+            .bind(event)
+            .bind(now.as_millis())
+            .fetch_one(self.0.pool())
+            .await
+            .map_err(classify)?;
+            Ok(attempts)
+        };
+        Ok(saturating(self.0.run(begin).await?))
+    }
+
+    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        let begun = || async {
+            let sql = "SELECT attempts FROM inbox_attempts WHERE group_name = $1 AND event = $2";
+            let attempts: Option<i64> = sqlx::query_scalar(sql)
+                .bind(group)
+                .bind(event)
+                .fetch_optional(self.0.pool())
+                .await
+                .map_err(classify)?;
+            Ok(attempts)
+        };
+        Ok(saturating(self.0.run(begun).await?.unwrap_or(0)))
+    }
+
+    async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
+        let forget = || async {
+            let sql = "DELETE FROM inbox_attempts WHERE group_name = $1 AND event = $2";
+            sqlx::query(sql).bind(group).bind(event).execute(self.0.pool()).await.map_err(classify)?;
+            Ok(())
+        };
+        self.0.run(forget).await
+    }
+}
+
+fn saturating(attempts: i64) -> u32 {
+    u32::try_from(attempts).unwrap_or(u32::MAX)
 }

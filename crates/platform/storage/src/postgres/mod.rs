@@ -23,3 +23,6 @@ use crate::{Migration, migration};
 
 /// The tables of the outbox, the inbox and the dead letters: the first step of every service's schema.
 pub const EVENTS: Migration = migration!("../../../../../migrations/postgres", 1, "0001_events");
+
+/// The counted attempts of the inbox, which every service's schema has after its first steps.
+pub const ATTEMPTS: Migration = migration!("../../../../../migrations/postgres", 5, "0005_attempts");

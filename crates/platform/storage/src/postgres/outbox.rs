@@ -176,7 +176,13 @@ impl Outbox for PostgresOutbox {
                           FOR UPDATE SKIP LOCKED))";
         let receipts = "DELETE FROM inbox WHERE ctid = ANY (ARRAY(
                             SELECT ctid FROM inbox WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
-        Ok(self.0.purge(events, before, limit).await? + self.0.purge(receipts, before, limit).await?)
+        let attempts = "DELETE FROM inbox_attempts WHERE ctid = ANY (ARRAY(
+                            SELECT ctid FROM inbox_attempts WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
+        let mut removed = 0;
+        for delete in [events, receipts, attempts] {
+            removed += self.0.purge(delete, before, limit).await?;
+        }
+        Ok(removed)
     }
 
     async fn wait(&self, timeout: Duration) {

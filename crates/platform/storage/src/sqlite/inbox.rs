@@ -1,7 +1,7 @@
 //! The inbox.
 
 use async_trait::async_trait;
-use kennel_core::{Inbox, Receipt, RepoError};
+use kennel_core::{Inbox, Receipt, RepoError, Timestamp};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -47,5 +47,42 @@ impl Inbox for SqliteInbox {
         let recorded = write.record(receipt).await?;
         write.commit().await?;
         Ok(recorded)
+    }
+
+    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+        let mut write = self.0.write().await?;
+        let (attempts,) = sqlx::query_as(
+            "INSERT INTO inbox_attempts (group_name, event, attempts, at) VALUES (?, ?, 1, ?)
+             ON CONFLICT DO UPDATE SET attempts = attempts + 1, at = excluded.at RETURNING attempts",
+        )
+        .bind(group)
+        .bind(event)
+        .bind(now.as_millis())
+        .fetch_one(write.connection())
+        .await
+        .map_err(classify)?;
+        write.commit().await?;
+        Ok(attempts)
+    }
+
+    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        let attempts = sqlx::query_scalar("SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?")
+            .bind(group)
+            .bind(event)
+            .fetch_optional(self.0.readers())
+            .await
+            .map_err(classify)?;
+        Ok(attempts.unwrap_or(0))
+    }
+
+    async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
+        let mut write = self.0.write().await?;
+        sqlx::query("DELETE FROM inbox_attempts WHERE group_name = ? AND event = ?")
+            .bind(group)
+            .bind(event)
+            .execute(write.connection())
+            .await
+            .map_err(classify)?;
+        write.commit().await
     }
 }

@@ -143,7 +143,13 @@ impl Outbox for SqliteOutbox {
                       (SELECT seq FROM outbox WHERE published_at < ? ORDER BY published_at LIMIT ?)";
         let receipts = "DELETE FROM inbox WHERE (group_name, event) IN
                         (SELECT group_name, event FROM inbox WHERE at < ? ORDER BY at LIMIT ?)";
-        Ok(self.0.purge(events, before, limit).await? + self.0.purge(receipts, before, limit).await?)
+        let attempts = "DELETE FROM inbox_attempts WHERE (group_name, event) IN
+                        (SELECT group_name, event FROM inbox_attempts WHERE at < ? ORDER BY at LIMIT ?)";
+        let mut removed = 0;
+        for delete in [events, receipts, attempts] {
+            removed += self.0.purge(delete, before, limit).await?;
+        }
+        Ok(removed)
     }
 
     async fn wait(&self, timeout: Duration) {

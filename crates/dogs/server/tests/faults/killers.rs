@@ -1,0 +1,165 @@
+//! Events whose handler ends the process. No handler of the program does, so a process of these tests takes the place of the
+//! program's relay and thumbnailer: the test binary itself, started again, with the same settings, store and broker.
+
+use std::fs::OpenOptions;
+use std::future::pending;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dogs::config::DogsSettings;
+use dogs_domain::events::{DogCreated, TOPIC};
+use kennel_app::{App, Options};
+use kennel_broker::Backend;
+use kennel_core::{Clock, Event, EventType as _, IdSource as _, Receipt, SystemClock, UuidV7};
+use kennel_outbox::{
+    Consumer, ConsumerMetrics, ConsumerPorts, Handled, Handler, HandlerError, Quarantine, Relay, RelayMetrics,
+};
+use prometheus::Registry;
+use tokio::process::Child;
+
+use crate::home::{Home, eventually};
+use crate::place::{Distant, corner, furnished};
+
+/// Set for the process that stands in: the file that it writes the names of dogs to.
+const HANDLED: &str = "TEST_HANDLED_FILE";
+/// Dogs of this name end the process that handles them.
+const KILLER: &str = "killer";
+const GROUP: &str = "dogs.thumbnailer";
+const ATTEMPTS: usize = 2;
+
+struct Fragile {
+    handled: PathBuf,
+}
+
+#[async_trait]
+impl Handler for Fragile {
+    fn accepts(&self, event: &Event) -> bool {
+        event.name == DogCreated::NAME
+    }
+
+    async fn handle(&self, event: &Event, _receipt: &Receipt) -> Result<Handled, HandlerError> {
+        let dog = event.decode::<DogCreated>().unwrap().unwrap();
+        let name = dog.name.unwrap_or_default();
+        if name == KILLER {
+            std::process::abort();
+        }
+        let mut file = OpenOptions::new().append(true).create(true).open(&self.handled).unwrap();
+        writeln!(file, "{name}").unwrap();
+        Ok(Handled::Done)
+    }
+}
+
+#[test]
+#[ignore = "the process that the tests of this module start"]
+fn process() {
+    let handled = std::env::var_os(HANDLED).expect("it is started by a test").into();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let settings =
+            kennel_config::load::<DogsSettings>(&kennel_config::Environment::from_process()).unwrap().settings;
+        let stores = dogs_storages::connect(&settings.storage.storage()).await.unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let sink = Arc::clone(&stores.dead_letter_sink);
+        let broker = kennel_broker::connect(&settings.broker(), sink, Arc::clone(&clock)).await.unwrap().broker;
+        let registry = Registry::new();
+        let ports = ConsumerPorts {
+            subscriber: Arc::<dyn kennel_broker::Broker>::clone(&broker),
+            inbox: Arc::clone(&stores.inbox),
+            clock: Arc::clone(&clock),
+            metrics: ConsumerMetrics::register(&registry).unwrap(),
+            quarantine: Quarantine::default(),
+            system: "test",
+        };
+        let handler = Arc::new(Fragile { handled });
+        let consumer = Consumer::new(GROUP, TOPIC, handler, settings.outbox.consumer(), ports);
+        let metrics = RelayMetrics::register(&registry).unwrap();
+        let relay = settings.outbox.relay(1_000);
+        let relay = Relay::new(Arc::clone(&stores.outbox), broker, clock, UuidV7.next(), relay, metrics);
+        App::new(Options::default()).component(consumer).component(relay).run(pending::<()>()).await.unwrap();
+    });
+}
+
+fn start(home: &Home, handled: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "killers::process", "--ignored", "--nocapture"]).env_clear().envs(home.variables());
+    command
+        .env(HANDLED, handled)
+        .current_dir(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    tokio::process::Command::from(command).kill_on_drop(true).spawn().unwrap()
+}
+
+/// Starts the process as often as it dies, until there is a dead letter; answers how often it died.
+async fn deaths(home: &Home, process: &mut Child, handled: &Path) -> usize {
+    let mut deaths = 0;
+    eventually("the event is a dead letter", async || {
+        if let Some(status) = process.try_wait().unwrap() {
+            assert_eq!(status.code(), None, "it ends by a signal");
+            deaths += 1;
+            assert!(deaths <= 2 * ATTEMPTS + 2, "it dies and dies");
+            *process = start(home, handled);
+        }
+        let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+        (!listed.is_empty()).then_some(())
+    })
+    .await;
+    deaths
+}
+
+/// The names of the dogs that were handled, once there are so many.
+async fn handled(file: &Path, all: usize) -> Vec<String> {
+    eventually("the other events are handled", async || {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let mut names: Vec<_> = text.lines().map(str::to_owned).collect();
+        names.sort();
+        names.dedup();
+        (names.len() >= all).then_some(names)
+    })
+    .await
+}
+
+pub async fn an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through(broker: Backend) {
+    let Some(corner) = corner(broker).await else { return };
+    let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
+    let home = furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
+    let served = home.serve_without_relay().await;
+    for name in ["a", "b", "c", KILLER, "d", "e", "f"] {
+        served.dog(name).await;
+    }
+    let file = home.path().join("handled");
+    let mut process = start(&home, &file);
+    // What happened before the process started is counted from the first attempt on.
+    assert_eq!(deaths(&home, &mut process, &file).await, ATTEMPTS);
+    assert_eq!(handled(&file, 6).await, ["a", "b", "c", "d", "e", "f"]);
+    let event = dead_letter(&home).await;
+    home.run(&["dlq", "drop", &event]).await.ends(0);
+
+    // What happens while it runs can cost one more: its first delivery is not counted, unless the broker has handed the
+    // event out before.
+    served.dog(KILLER).await;
+    served.dog("g").await;
+    let more = deaths(&home, &mut process, &file).await;
+    assert!((ATTEMPTS..=ATTEMPTS + 1).contains(&more), "{more}");
+    assert_eq!(handled(&file, 7).await, ["a", "b", "c", "d", "e", "f", "g"]);
+    dead_letter(&home).await;
+    process.kill().await.unwrap();
+    served.stop().await;
+}
+
+/// The id of the one dead letter, which says what happened.
+async fn dead_letter(home: &Home) -> String {
+    let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    let event = listed.split("  ").next().unwrap().to_owned();
+    let shown = home.run(&["dlq", "show", &event]).await.ends(0).stdout;
+    let letter: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let failure = &letter["failures"][0];
+    assert_eq!((&letter["data"]["name"], &failure["attempts"]), (&KILLER.into(), &ATTEMPTS.into()), "{letter}");
+    assert!(failure["reason"].as_str().unwrap().starts_with("the process ended each time"), "{letter}");
+    event
+}

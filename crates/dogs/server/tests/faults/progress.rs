@@ -1,0 +1,62 @@
+//! What is told of a part that makes no progress.
+
+use kennel_broker::Backend;
+use kennel_testkit::Mode;
+use serde_json::Value;
+
+use crate::home::{Home, Served, eventually};
+use crate::place::{corner, furnished};
+
+async fn check(served: &Served, name: &str) -> Value {
+    let report = served.sys("/ready").await.expect(200).json();
+    let checks = report["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no {name} in {report}")).clone()
+}
+
+async fn until(served: &Served, name: &str, status: &str) -> Value {
+    eventually(&format!("{name} is {status}"), async || {
+        let check = check(served, name).await;
+        (check["status"] == status).then_some(check)
+    })
+    .await
+}
+
+pub async fn events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log(broker: Backend) {
+    let Some(Some(corner)) = corner(broker).await else { return };
+    let home = furnished(Home::new(), corner.far());
+    let served = home.serve().await;
+    let series = r#"dependency_up{dependency="outbox-relay",kind="progress"}"#;
+    until(&served, "outbox-relay", "up").await;
+
+    corner.faults().set(Mode::Drop);
+    for name in ["Rex", "Bella"] {
+        served.dog(name).await;
+    }
+    // Readiness stays: `check` asks for a 200.
+    let relay = until(&served, "outbox-relay", "down").await;
+    let detail = relay["detail"].as_str().unwrap();
+    assert!(detail.starts_with("2 events wait and none was published for 3"), "{detail}");
+    assert_eq!(relay["required"], false);
+    assert!(served.metric(series).await < 0.5);
+    // It is asked for many times, and said once.
+    for _ in 0..3 {
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+        check(&served, "outbox-relay").await;
+    }
+    let lines = |text: &str| served.process.output().lines().filter(|line| line.contains(text)).count();
+    let relay_lines = |text: &str| {
+        let output = served.process.output();
+        output.lines().filter(|line| line.contains(text) && line.contains("outbox-relay")).count()
+    };
+    assert_eq!(relay_lines("component makes no progress"), 1);
+
+    corner.faults().set(Mode::Pass);
+    until(&served, "outbox-relay", "up").await;
+    for name in ["dogs.thumbnailer", "feed"] {
+        until(&served, name, "up").await;
+    }
+    assert_eq!(relay_lines("component makes progress again"), 1);
+    assert_eq!(lines("component makes no progress"), lines("component makes progress again"), "what began is over");
+    eventually("the metric follows", async || (served.metric(series).await > 0.5).then_some(())).await;
+    served.stop().await;
+}
