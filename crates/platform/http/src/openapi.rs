@@ -1,4 +1,7 @@
 //! The API's description and a page to read and try it with, both served from the binary.
+//!
+//! Whatever they link to is relative, so that they also work behind a proxy that adds a prefix to every path. For the calls that
+//! the page makes, the description has to name [`server`].
 
 use std::sync::Arc;
 
@@ -10,7 +13,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use kennel_core::ErrorKind;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{OpenApi, Server, ServerBuilder};
 use utoipa_swagger_ui::{Config, serve};
 
 use crate::problem::HttpError;
@@ -19,6 +22,13 @@ use crate::problem::HttpError;
 pub const DESCRIPTION: &str = "/openapi.json";
 /// Where the page is.
 pub const PAGE: &str = "/documentation";
+/// Where [`DESCRIPTION`] is, from [`PAGE`].
+const DESCRIPTION_FROM_PAGE: &str = "../openapi.json";
+
+/// The server that a description names: the one it was read from, under the same prefix.
+pub fn server() -> Server {
+    ServerBuilder::new().url(".").description(Some("This service; relative to this document")).build()
+}
 
 /// What the page needs: its own scripts, styles set by them, pictures in them, and calls to the API beside it.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -27,15 +37,15 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// Routes for the description, the page, and `/swagger`, which leads to the page.
 pub fn routes(api: &OpenApi) -> Result<Router, serde_json::Error> {
     let description = Bytes::from(api.to_json()?);
-    let page = Arc::new(Config::from(DESCRIPTION).try_it_out_enabled(true).validator_url("none"));
-    let to_page = || async { Redirect::permanent(PAGE_INDEX) };
+    let page = Arc::new(Config::from(DESCRIPTION_FROM_PAGE).try_it_out_enabled(true).validator_url("none"));
+    let to_page = |target: &'static str| move || async move { Redirect::permanent(target) };
     let index = Arc::clone(&page);
     let assets = move |Path(file): Path<String>| async move { asset(&file, page) };
     Ok(Router::new()
         .route(DESCRIPTION, get(move || async move { ([(CONTENT_TYPE, "application/json")], description) }))
-        .route(PAGE, get(to_page))
-        .route("/swagger", get(to_page))
-        .route("/swagger/", get(to_page))
+        .route(PAGE, get(to_page("documentation/")))
+        .route("/swagger", get(to_page("documentation/")))
+        .route("/swagger/", get(to_page("../documentation/")))
         .route(PAGE_INDEX, get(move || async move { asset("index.html", index) }))
         .route("/documentation/{*file}", get(assets)))
 }

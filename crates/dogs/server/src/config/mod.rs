@@ -141,7 +141,7 @@ mod tests {
             ("DOG_API_BASE_URL", "https://user:hunter2@example.org"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hunter2@localhost:4317"),
             ("REQUEST_TIMEOUT", "soon"),
-            ("PUBLIC_URL", "kennel.example"),
+            ("PUBLIC_URL", "http://kennel.example/?dogs"),
             ("METRICS_URL", "javascript:alert(1)"),
             ("GRAFANA_URL", "grafana:3000"),
         ];

@@ -23,7 +23,8 @@ pub struct ServerSettings {
     pub grpc_port: u16,
     /// Port of metrics, health and profiles; 0 takes any free one. Keep it off public networks.
     pub prometheus_port: u16,
-    /// Where callers reach HTTP, for the links in answers. Unset: `http://localhost:<SERVER_PORT>`.
+    /// Where callers reach HTTP, for the links in answers; behind a proxy that adds a prefix, with the prefix. Unset:
+    /// `http://localhost:<SERVER_PORT>`.
     pub public_url: Option<String>,
     /// Where people find the metrics, for the link in the gallery. Unset: `http://localhost:<PROMETHEUS_PORT>/metrics`
     /// where `SERVER_HOST` is a loopback address, else no link.
@@ -74,6 +75,9 @@ impl Section for ServerSettings {
             if link.as_deref().is_some_and(|text| !is_web_url(text)) {
                 problems.add(key, WEB_URL);
             }
+        }
+        if self.public_url.as_deref().is_some_and(|text| text.contains(['?', '#'])) {
+            problems.add("public_url", "must not have a query or a fragment: paths are appended to it");
         }
         for (field, reason) in self.http().problems() {
             let key = match field {

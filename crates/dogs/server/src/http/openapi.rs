@@ -8,6 +8,7 @@ use super::problems;
 /// The document without its operations.
 pub(super) fn base() -> OpenApi {
     let mut document = Frame::openapi();
+    document.servers = Some(vec![kennel_http::openapi::server()]);
     if let Some(components) = document.components.as_mut() {
         components.responses.extend(problems::all());
     }
@@ -23,7 +24,6 @@ pub(super) fn base() -> OpenApi {
             Every answer carries `X-Request-Id`, the id under which the service's logs know the request.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
-    servers((url = "/", description = "This service")),
     tags(
         (name = "dogs", description = "Fetch, list, make, read, change, remove and import dogs."),
         (name = "photos", description = "The pictures of dogs."),

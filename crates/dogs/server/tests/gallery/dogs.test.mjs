@@ -140,5 +140,5 @@ test("the strip tells what the service runs on, and the links lead on", async (t
     assert.ok(told[index].startsWith(part) && told[index].includes("up"), told[index]);
   }
   const links = await page.getByRole("navigation").getByRole("link").evaluateAll((all) => all.map((link) => [link.textContent, link.getAttribute("href")]));
-  assert.deepEqual(links, [["API docs", "/documentation/"], ["Metrics", "http://metrics.test/metrics"], ["Grafana", "http://grafana.test"]]);
+  assert.deepEqual(links, [["API docs", "documentation/"], ["Metrics", "http://metrics.test/metrics"], ["Grafana", "http://grafana.test"]]);
 });

@@ -51,6 +51,11 @@ fn everyone_can_look() {
 }
 
 #[test]
+fn a_prefix_is_kept() {
+    browse(&["test", "prefix"]);
+}
+
+#[test]
 #[ignore = "writes docs/images; asked for by `make screenshots`"]
 fn screenshots() {
     browse(&["screenshots"]);

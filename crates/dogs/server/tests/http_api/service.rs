@@ -68,7 +68,7 @@ async fn the_gallery_allows_itself_little() {
     }
     // Scripts that the browser would find out about one after the other are named in the page.
     let named: BTreeSet<_> =
-        page.split("=\"/gallery/").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+        page.split("=\"gallery/").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
     let mut imported = BTreeSet::new();
     for name in &named {
         let file = app.get(&format!("/gallery/{name}")).await.expect(200);

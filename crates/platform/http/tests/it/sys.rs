@@ -169,7 +169,7 @@ async fn the_description_and_its_page_are_served() {
     let client = harness::client();
     let description: Value = serde_json::from_str(&get_text(client.get(server.url("/openapi.json"))).await).unwrap();
     assert_eq!(description["info"]["title"], "Dogs");
-    for path in ["/documentation", "/documentation/", "/swagger"] {
+    for path in ["/documentation", "/documentation/", "/swagger", "/swagger/"] {
         let response = client.get(server.url(path)).send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.url().path()), (200, "/documentation/"), "{path}");
         let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
@@ -178,7 +178,21 @@ async fn the_description_and_its_page_are_served() {
         assert!(page.contains("swagger-ui-bundle.js") && !page.contains("<script>"), "{page}");
     }
     let set_up = get_text(client.get(server.url("/documentation/swagger-initializer.js"))).await;
-    assert!(set_up.contains("/openapi.json"), "{set_up}");
+    assert!(set_up.contains("\"../openapi.json\""), "{set_up}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn redirects_to_the_page_stay_below_a_prefix() {
+    let server = api_server().await;
+    let client = harness::client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for path in ["/documentation", "/swagger", "/swagger/"] {
+        let response = client.get(server.url(path)).send().await.unwrap();
+        assert_eq!(response.status(), 308, "{path}");
+        let target = response.headers()["location"].to_str().unwrap().to_owned();
+        let seen = url::Url::parse(&format!("https://kennel.example/prefix{path}")).unwrap().join(&target).unwrap();
+        assert_eq!(seen.as_str(), "https://kennel.example/prefix/documentation/", "{path}");
+    }
     server.stop().await;
 }
 

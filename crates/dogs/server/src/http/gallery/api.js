@@ -2,7 +2,8 @@
 
 import { $ } from "./page.js";
 
-export const API = "/api/v1";
+/** Found from this file's own address, so that the page also works behind a proxy that adds a prefix to every path. */
+export const API = new URL("../api/v1", import.meta.url).pathname;
 
 /** The API refused, and said why. */
 export class Refused extends Error {

@@ -25,15 +25,16 @@ export function onOpen(action) {
 
 export const called = (dog) => dog.name ?? title(dog.breed);
 
-/** The service's own pictures are asked for where this page came from, whatever name it goes by there. */
-export function local(url, revision) {
+/** The service's own pictures are requested from where this page came from, whatever its name and prefix are there. */
+export function local(url, { id, revision }) {
   const target = new URL(url, location.href);
-  if (!target.pathname.startsWith(`${API}/dogs/`)) return url;
+  const own = `/dogs/${id}/photo`;
+  if (!target.pathname.endsWith(`/api/v1${own}`)) return url;
   target.searchParams.set("revision", revision);
-  return target.pathname + target.search;
+  return API + own + target.search;
 }
 
-const paw = () => make("img", { src: "/gallery/icon.svg", alt: "", className: "paw" });
+const paw = () => make("img", { src: "gallery/icon.svg", alt: "", className: "paw" });
 
 // The caption says what is in the picture.
 function picture(dog) {
@@ -41,7 +42,7 @@ function picture(dog) {
   if (!url) return paw();
   const image = make("img", { loading: "lazy", decoding: "async", alt: "", referrerPolicy: "no-referrer" });
   image.addEventListener("error", () => image.replaceWith(paw()), { once: true });
-  image.src = local(url, dog.revision);
+  image.src = local(url, dog);
   return image;
 }
 

@@ -35,7 +35,7 @@ function picture(dog) {
   $("viewer-paw").hidden = Boolean(dog.image_url);
   image.hidden = !dog.image_url;
   image.alt = dog.name ? `${dog.name}, ${title(dog.breed)}` : title(dog.breed);
-  const url = dog.image_url && local(dog.image_url, dog.revision);
+  const url = dog.image_url && local(dog.image_url, dog);
   if (url && image.getAttribute("src") !== url) image.src = url;
 }
 
