@@ -24,7 +24,7 @@ impl HttpMetrics {
             duration: LatencyHistogram::register(
                 registry,
                 names::HTTP_DURATION,
-                "Time until a response began",
+                "Time until a response began, without what the caller took to send the request",
                 &["method", "route"],
             )?,
             in_flight: IntGauge::new(names::HTTP_IN_FLIGHT, "Requests whose response has not begun")?,

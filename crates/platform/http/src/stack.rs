@@ -3,6 +3,7 @@
 //! From the outside in: request id, span, metrics and problem details; CORS; panics; load shedding and timeout;
 //! the limit on bodies; compression.
 
+mod arrival;
 mod guard;
 mod observe;
 

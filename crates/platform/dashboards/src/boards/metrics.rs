@@ -56,7 +56,8 @@ fn now() -> Vec<Panel> {
 fn http() -> Vec<Panel> {
     let requests = picked(names::HTTP_REQUESTS);
     let duration = picked(names::HTTP_DURATION);
-    let mut durations = Panel::lines("HTTP duration", Unit::Seconds).describe("Time until a response begins.");
+    let mut durations = Panel::lines("HTTP duration", Unit::Seconds)
+        .describe("Time until a response begins, without what the caller took to send the request.");
     for (expr, legend) in quantiles(&duration) {
         durations = durations.metric(&expr, legend);
     }

@@ -18,6 +18,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use super::Verbatim;
+use super::arrival::{self, Waited};
 use crate::metrics::{HttpMetrics, method_label};
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem, render};
 use crate::request_id::{self, RequestId};
@@ -57,7 +58,8 @@ async fn observe(State(observer): State<Arc<Observer>>, mut request: Request, ne
         propagation::set_parent(&span, &trace);
     }
     request.extensions_mut().insert(id.clone());
-    let tally = Tally::begin(&observer, request.method().clone(), route);
+    let waited = arrival::watch(&mut request);
+    let tally = Tally::begin(&observer, request.method().clone(), route, waited);
     let response = next.run(request).instrument(span.clone()).await;
     let response = finish(response, &id);
     record(&span, response.status());
@@ -94,11 +96,12 @@ struct Tally {
     method: Method,
     route: Option<MatchedPath>,
     began: Instant,
+    waited: Waited,
     status: StatusCode,
 }
 
 impl Tally {
-    fn begin(observer: &Observer, method: Method, route: Option<MatchedPath>) -> Self {
+    fn begin(observer: &Observer, method: Method, route: Option<MatchedPath>, waited: Waited) -> Self {
         if let Some(metrics) = &observer.metrics {
             metrics.begin();
         }
@@ -107,6 +110,7 @@ impl Tally {
             method,
             route,
             began: Instant::now(),
+            waited,
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         }
     }
@@ -123,7 +127,7 @@ impl Drop for Tally {
         tracing::debug!(target: "kennel_http::access", status = self.status.as_u16(), millis, "request answered");
         if let Some(metrics) = &self.metrics {
             let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-            metrics.end(&self.method, route, self.status, took);
+            metrics.end(&self.method, route, self.status, took.saturating_sub(self.waited.so_far()));
         }
     }
 }

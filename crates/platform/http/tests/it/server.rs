@@ -16,6 +16,8 @@ use kennel_core::ErrorKind;
 use kennel_http::{HttpConfig, HttpError, HttpMetrics, Json, Path, Query, RequestId, Stack};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 #[derive(Deserialize)]
@@ -252,6 +254,35 @@ async fn a_client_that_goes_away_is_counted() {
     server.stop().await;
 }
 
+/// A caller that sends slowly makes nothing late; a handler that is slow does, whatever it was sent.
+#[tokio::test]
+async fn what_a_caller_takes_to_send_is_no_latency() {
+    let (metrics, registry) = harness::metrics();
+    let slow = |_: bytes::Bytes| tokio::time::sleep(Duration::from_millis(600));
+    let router = Router::new().route("/quick", post(|_: bytes::Bytes| async {})).route("/slow", post(slow));
+    let config = config();
+    let server = Server::start(kennel_http::stack(router, &config, &metrics), &config).await;
+    let post = async |path: &str, pause: Duration| {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\n1");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(pause).await;
+        stream.write_all(b"2").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    };
+    tokio::join!(post("/quick", Duration::from_millis(600)), post("/slow", Duration::ZERO));
+    let text = kennel_telemetry::metrics::encode(&registry);
+    for (route, in_time) in [("/quick", 1), ("/slow", 0)] {
+        let labels = format!(r#"method="POST",route="{route}""#);
+        let bucket = format!(r#"http_request_duration_seconds_bucket{{{labels},le="0.5"}} {in_time}"#);
+        let count = format!("http_request_duration_seconds_count{{{labels}}} 1");
+        assert!(text.contains(&bucket) && text.contains(&count), "{bucket} in {text}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn metrics_are_registered_once() {
     let (_, registry) = harness::metrics();
@@ -260,7 +291,6 @@ async fn metrics_are_registered_once() {
 
 #[tokio::test]
 async fn a_silent_or_slow_client_is_cut_off() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let config = HttpConfig { header_read_timeout_ms: 100, ..config() };
     let server = Server::stacked(routes(), &config).await;
     for start in ["", "P", "GET /id HTTP/1.1\r\nhost: a\r\n", "PRI * HTTP/2.0\r\n"] {

@@ -14,7 +14,8 @@ macro_rules! names {
 names! {
     /// Counter of HTTP requests, by `method`, `route` and `status`.
     HTTP_REQUESTS = "http_requests_total";
-    /// Histogram of the time until a response began, by `method` and `route`.
+    /// Histogram of the time until a response began, without what the caller took to send the request, by `method` and
+    /// `route`.
     HTTP_DURATION = "http_request_duration_seconds";
     /// Gauge of HTTP requests whose response has not begun.
     HTTP_IN_FLIGHT = "http_requests_in_flight";
