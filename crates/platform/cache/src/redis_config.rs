@@ -67,7 +67,7 @@ impl RedisConfig {
         ];
         for (name, span) in spans {
             if span.is_zero() {
-                problems.push(format!("{path}.{name}: must be longer than nothing"));
+                problems.push(format!("{path}.{name}: must be longer than 0s"));
             }
         }
     }

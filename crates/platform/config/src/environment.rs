@@ -62,6 +62,11 @@ impl Environment {
         let mut layer = Layer::default();
         for (name, value) in &self.variables {
             let Some(name) = name.to_str() else { continue };
+            if value.to_str().is_some_and(|text| is_service_link(name, text)) {
+                let source = Source { name: name.to_owned(), origin: Origin::Environment };
+                layer.insert_link(name.to_ascii_lowercase(), source);
+                continue;
+            }
             let raw = value.to_str().map_or(Raw::NotUnicode, |text| Raw::Text(text.to_owned()));
             set(&mut layer, name, raw, Origin::Environment);
         }
@@ -86,6 +91,17 @@ impl Environment {
         }
         layer
     }
+}
+
+/// Whether Kubernetes, or Docker's links, made this variable of a service: one named `grpc` becomes
+/// `GRPC_PORT=tcp://10.0.0.1:50051` in every pod of its namespace.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let Some((protocol, address)) = value.split_once("://") else { return false };
+    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    name.ends_with("_PORT")
+        && matches!(protocol, "tcp" | "udp" | "sctp")
+        && !host.is_empty()
+        && port.parse::<u16>().is_ok()
 }
 
 /// Settings are variables in capitals; one that is empty is as good as unset.

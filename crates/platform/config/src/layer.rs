@@ -53,11 +53,23 @@ impl fmt::Display for Source {
 #[derive(Default, Clone)]
 pub(crate) struct Layer {
     entries: BTreeMap<String, (Raw, Source)>,
+    /// What Kubernetes put in the place of a setting.
+    links: BTreeMap<String, Source>,
 }
 
 impl Layer {
     pub(crate) fn insert(&mut self, key: String, raw: Raw, source: Source) {
         self.entries.insert(key, (raw, source));
+    }
+
+    /// Notes a variable of a service link, which is no value.
+    pub(crate) fn insert_link(&mut self, key: String, source: Source) {
+        self.links.insert(key, source);
+    }
+
+    /// The service link that has the name of this setting.
+    pub(crate) fn link(&self, key: &str) -> Option<&Source> {
+        self.links.get(key)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&(Raw, Source)> {

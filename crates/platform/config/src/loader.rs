@@ -13,7 +13,7 @@ use crate::environment::{CONFIG_FILE, Environment};
 use crate::field::{Field, fields};
 use crate::layer::{Layer, Raw, Source};
 use crate::print::Printed;
-use crate::problem::{ConfigErrors, Problems};
+use crate::problem::{ConfigErrors, Problem, Problems};
 
 /// Settings that belong together: a plain struct with `#[serde(default)]`, whose field names are keys and whose doc
 /// comments are the documentation. Fields are flat: numbers, flags, text, unit enums, lists of these, options of
@@ -44,6 +44,8 @@ pub trait Settings: Sized {
 pub struct Loaded<S> {
     /// The settings.
     pub settings: S,
+    /// What to log of them once there is a log.
+    pub warnings: Vec<Problem>,
     printed: Vec<Printed>,
 }
 
@@ -54,6 +56,9 @@ impl<S> Loaded<S> {
     }
 }
 
+const SERVICE_LINK: &str =
+    "passed over: Kubernetes sets it for a service of this name; set `enableServiceLinks: false` in the pod's spec";
+
 /// Reads a service's settings, or says everything that is wrong with them.
 pub fn load<S: Settings>(environment: &Environment) -> Result<Loaded<S>, ConfigErrors> {
     let mut problems = Problems::default();
@@ -61,10 +66,11 @@ pub fn load<S: Settings>(environment: &Environment) -> Result<Loaded<S>, ConfigE
     let mut reader = Reader { layers: &layers, problems, known: BTreeSet::new(), printed: Vec::new() };
     let settings = S::read(&mut reader);
     reader.refuse_unknown_keys();
+    reader.warn_of_service_links();
     let Reader { mut problems, printed, .. } = reader;
     settings.check(&mut problems);
-    problems.into_result()?;
-    Ok(Loaded { settings, printed })
+    let warnings = problems.into_result()?;
+    Ok(Loaded { settings, warnings, printed })
 }
 
 /// Reads sections and remembers what it was asked for.
@@ -149,6 +155,34 @@ impl Reader<'_> {
         let field = fields.iter().find(|field| field.key == **key)?;
         let value = Value::serialize(field.default.as_ref()?).ok()?;
         Some((field.key.clone(), value))
+    }
+
+    /// Warns, once and by name, of variables that begin with `prefix` and are no settings: of a family that others
+    /// define and that is taken in part. `elsewhere` are those that something else reads from the environment.
+    pub fn warn_of_unread(&mut self, prefix: &str, elsewhere: &[&str], message: &str) {
+        let prefix = prefix.to_ascii_lowercase();
+        let [_, dotenv, environment] = self.layers;
+        let set = |layer: &Layer| -> Vec<Source> {
+            let set = layer.iter().filter(|(key, ..)| key.starts_with(&prefix) && !self.known.contains(*key));
+            set.map(|(.., source)| source.clone()).collect()
+        };
+        let read = |source: &Source| elsewhere.contains(&source.name.as_str());
+        let mut unread = set(dotenv);
+        unread.extend(set(environment).into_iter().filter(|source| !read(source)));
+        self.warn_together(&unread, message);
+    }
+
+    fn warn_of_service_links(&mut self) {
+        let links: Vec<_> =
+            self.known.iter().flat_map(|key| self.layers.iter().filter_map(|layer| layer.link(key))).cloned().collect();
+        self.warn_together(&links, SERVICE_LINK);
+    }
+
+    fn warn_together(&mut self, sources: &[Source], message: &str) {
+        if !sources.is_empty() {
+            let places: Vec<_> = sources.iter().map(ToString::to_string).collect();
+            self.problems.warn_at(places.join(", "), message);
+        }
     }
 
     fn refuse_unknown_keys(&mut self) {

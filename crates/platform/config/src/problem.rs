@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::layer::Source;
 
-/// One thing to put right.
+/// One thing to put right, or to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where it is: a variable and its layer, or a file and its line.
@@ -36,10 +36,11 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Gathers problems, so that a user can put all of them right in one go.
+/// Gathers problems, so that a user can put all of them right in one go, and warnings, which stop nothing.
 #[derive(Debug, Default)]
 pub struct Problems {
     found: Vec<Problem>,
+    warnings: Vec<Problem>,
     blamed: BTreeSet<String>,
     sources: BTreeMap<String, Source>,
 }
@@ -51,11 +52,26 @@ impl Problems {
         if self.blamed.contains(key) {
             return;
         }
-        let place = match self.sources.get(key) {
+        let place = self.place(key);
+        self.blame(key, &place, message);
+    }
+
+    /// Adds what a user has to know of the setting `key` though the process runs. The message completes
+    /// `OTEL_TRACES_SAMPLER (environment): …` and must not hold a secret.
+    pub fn warn(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.place(key);
+        self.warn_at(place, message);
+    }
+
+    pub(crate) fn warn_at(&mut self, place: String, message: impl Into<String>) {
+        self.warnings.push(Problem { place, message: message.into() });
+    }
+
+    fn place(&self, key: &str) -> String {
+        match self.sources.get(key) {
             Some(source) => source.to_string(),
             None => format!("{} (not set)", key.to_ascii_uppercase()),
-        };
-        self.blame(key, &place, message);
+        }
     }
 
     pub(crate) fn blame(&mut self, key: &str, place: &impl ToString, message: impl Into<String>) {
@@ -78,7 +94,8 @@ impl Problems {
         self.sources.get(key)
     }
 
-    pub(crate) fn into_result(self) -> Result<(), ConfigErrors> {
-        if self.found.is_empty() { Ok(()) } else { Err(ConfigErrors(self.found)) }
+    /// The warnings, where nothing is wrong.
+    pub(crate) fn into_result(self) -> Result<Vec<Problem>, ConfigErrors> {
+        if self.found.is_empty() { Ok(self.warnings) } else { Err(ConfigErrors(self.found)) }
     }
 }

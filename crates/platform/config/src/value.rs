@@ -56,7 +56,9 @@ impl Kind {
         let read = match (self, value) {
             (Self::Text(_), toml::Value::String(text)) => Some(Value::from(text.as_str())),
             // Its own type decides: a number of bytes may be just a number.
-            (Self::Text(Some(_)), toml::Value::Integer(number)) => Some(Value::from(number.to_string())),
+            (Self::Text(Some(_)), toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_)) => {
+                Some(Value::from(value.to_string()))
+            }
             (Self::Integer { .. }, toml::Value::Integer(number)) => self.integer((*number).into()),
             (Self::Number, toml::Value::Float(number)) => Some(Value::from(*number)),
             (Self::Number, toml::Value::Integer(number)) => Some(Value::from(*number)),

@@ -141,6 +141,54 @@ fn each_layer_wins_over_the_lower() {
 }
 
 #[test]
+fn service_links_of_kubernetes_are_passed_over_with_one_warning() {
+    let place = Place::new();
+    place.write(".env", "SERVER_PORT=2");
+    for value in ["tcp://10.0.0.1:9090", "udp://10.0.0.1:53", "tcp://[fd00::1]:9090", "sctp://10.0.0.1:1"] {
+        let loaded = place.load(&[("SERVER_PORT", value), ("OTHER_PORT", value), ("LOG_FORMAT", "json")]).unwrap();
+        assert_eq!(loaded.settings.server.server_port, 2, "the lower layers count");
+        let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("SERVER_PORT (environment): passed over: "), "{warnings:?}");
+        assert!(warnings[0].contains("`enableServiceLinks: false`"), "{warnings:?}");
+    }
+    for wrong in ["tcp://10.0.0.1", "tcp://:9090", "http://10.0.0.1:9090", "tcp://10.0.0.1:port", "10.0.0.1:9090"] {
+        let problems = place.load(&[("SERVER_PORT", wrong)]).unwrap_err();
+        assert_eq!(
+            problems,
+            [format!("SERVER_PORT (environment): must be a whole number in 0..=65535, not {wrong:?}")]
+        );
+    }
+    place.write(".env", "SERVER_PORT=tcp://10.0.0.1:9090");
+    assert!(place.load(&[]).is_err(), "nobody but a user writes this file");
+}
+
+/// Settings that are some of a family of variables.
+struct SomeOfMany;
+
+impl Settings for SomeOfMany {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        reader.section::<Store>();
+        reader.warn_of_unread("REDIS_", &["REDIS_MODE"], "not supported");
+        Self
+    }
+}
+
+#[test]
+fn variables_of_a_family_that_mean_nothing_are_named_in_one_warning() {
+    let known = [("REDIS_PASSWORD", PASSWORD), ("REDIS_MODE", "x"), ("UNRELATED", "x")];
+    let warned = |pairs: &[(&'static str, &'static str)]| -> Vec<String> {
+        let environment = Environment::from_pairs(known.iter().chain(pairs).copied());
+        load::<SomeOfMany>(&environment).unwrap().warnings.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(warned(&[("REDIS_TLS", "")]), Vec::<String>::new());
+    assert_eq!(
+        warned(&[("REDIS_TLS", "on"), ("REDIS_ACL", "x")]),
+        ["REDIS_ACL (environment), REDIS_TLS (environment): not supported"]
+    );
+}
+
+#[test]
 fn dotenv_may_name_the_file() {
     let place = Place::new();
     let file = place.write("other.toml", "server_port = 4");

@@ -47,13 +47,13 @@ impl HttpConfig {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         let positive = [
-            ("request_timeout_ms", self.request_timeout_ms == 0),
-            ("max_in_flight", self.max_in_flight == 0),
-            ("max_connections", self.max_connections == 0),
-            ("header_read_timeout_ms", self.header_read_timeout_ms == 0),
+            ("request_timeout_ms", self.request_timeout_ms == 0, "1ms"),
+            ("max_in_flight", self.max_in_flight == 0, "1"),
+            ("max_connections", self.max_connections == 0, "1"),
+            ("header_read_timeout_ms", self.header_read_timeout_ms == 0, "1ms"),
         ];
-        for (field, _) in positive.into_iter().filter(|(_, zero)| *zero) {
-            problems.push((field, "must be at least 1".to_owned()));
+        for (field, _, least) in positive.into_iter().filter(|(_, zero, _)| *zero) {
+            problems.push((field, format!("must be at least {least}")));
         }
         if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             problems.push(("cors_origins", format!("`{origin}` is not an origin such as https://example.org")));

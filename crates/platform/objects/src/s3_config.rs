@@ -75,7 +75,7 @@ impl S3Config {
         }
         for (name, span) in [("connect_timeout", self.connect_timeout), ("timeout", self.timeout)] {
             if span.is_zero() {
-                problems.push(format!("{path}.{name}: must be longer than nothing"));
+                problems.push(format!("{path}.{name}: must be longer than 0s"));
             }
         }
         if !(SMALLEST_PART..=1024 * 1024 * 1024).contains(&self.part_bytes) {

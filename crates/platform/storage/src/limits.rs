@@ -34,10 +34,10 @@ impl PoolConfig {
             problems.push(format!("{path}.max_connections: must be 1 to 1000"));
         }
         if !(100..=600_000).contains(&self.acquire_timeout_ms) {
-            problems.push(format!("{path}.acquire_timeout_ms: must be 100 to 600000"));
+            problems.push(format!("{path}.acquire_timeout_ms: must be 100ms to 10m"));
         }
         if !(100..=3_600_000).contains(&self.statement_timeout_ms) {
-            problems.push(format!("{path}.statement_timeout_ms: must be 100 to 3600000"));
+            problems.push(format!("{path}.statement_timeout_ms: must be 100ms to 1h"));
         }
     }
 

@@ -57,13 +57,13 @@ impl SqliteConfig {
             problems.push(format!("{path}.path: must name a file"));
         }
         if !(100..=600_000).contains(&self.busy_timeout_ms) {
-            problems.push(format!("{path}.busy_timeout_ms: must be 100 to 600000"));
+            problems.push(format!("{path}.busy_timeout_ms: must be 100ms to 10m"));
         }
         if self.readers.get() > 64 {
             problems.push(format!("{path}.readers: must be 1 to 64"));
         }
         if !(64..=1_048_576).contains(&self.cache_kib) {
-            problems.push(format!("{path}.cache_kib: must be 64 to 1048576"));
+            problems.push(format!("{path}.cache_kib: must be 64KiB to 1GiB"));
         }
     }
 }

@@ -4,11 +4,11 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use kennel_core::BoxError;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector as _};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
@@ -21,13 +21,13 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogFormat, LogTarget, TelemetryConfig};
 use crate::format::{JsonLines, Members, PrettyLines};
-use crate::{export, sampling};
+use crate::{export, exporters, sampling};
 
 /// How long the last spans and lines may take to reach the collector.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
 /// What writes spans of its own while it sends ours, or has too many of them to be of use.
-const QUIET: [&str; 7] = ["clickhouse", "h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
+const QUIET: [&str; 8] = ["clickhouse", "h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "tonic", "tower"];
 
 /// Target of spans that give log lines their context but are part of no trace: probes, scrapes.
 pub const UNTRACED: &str = "untraced";
@@ -42,6 +42,9 @@ pub enum InitError {
     /// The collector's address is unusable.
     #[error("exporter cannot be built")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The client that sends over HTTP cannot be built.
+    #[error("http client of the exporter cannot be built")]
+    HttpClient(#[source] reqwest::Error),
     /// The process has a subscriber already.
     #[error("telemetry is set up already")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -87,26 +90,27 @@ impl Telemetry {
 
 fn tracers(config: &TelemetryConfig) -> Result<SdkTracerProvider, InitError> {
     let builder = SdkTracerProvider::builder().with_resource(resource(config));
-    let Some(endpoint) = config.endpoint() else {
+    let Some(otlp) = &config.traces else {
         // Ids without recording: new traces are marked as not sampled, so no attribute is kept for them.
         let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
         return Ok(builder.with_sampler(sampler).build());
     };
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    let sampler = sampling::sampler(config.sample_ratio, config.trace_limit);
-    Ok(builder.with_sampler(sampler).with_batch_exporter(exporter).build())
+    let sampler = sampling::sampler(config.sampling, config.trace_limit);
+    Ok(builder.with_sampler(sampler).with_batch_exporter(exporters::spans(otlp)?).build())
 }
 
 /// What sends log lines, where there is a collector.
 fn loggers(config: &TelemetryConfig) -> Result<Option<SdkLoggerProvider>, InitError> {
-    let Some(endpoint) = config.endpoint() else { return Ok(None) };
-    let exporter = LogExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let Some(otlp) = &config.logs else { return Ok(None) };
+    let exporter = exporters::lines(otlp)?;
     Ok(Some(SdkLoggerProvider::builder().with_resource(resource(config)).with_batch_exporter(exporter).build()))
 }
 
 fn resource(config: &TelemetryConfig) -> Resource {
+    let detected = EnvResourceDetector::new().detect().get(&Key::from_static_str("service.name"));
+    let name = config.service_name.clone().or_else(|| detected.map(|name| name.to_string()));
     Resource::builder()
-        .with_service_name(config.service_name.clone())
+        .with_service_name(name.unwrap_or_else(|| config.default_service_name.clone()))
         .with_attribute(KeyValue::new("service.version", config.service_version.clone()))
         .build()
 }

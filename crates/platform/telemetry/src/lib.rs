@@ -4,9 +4,11 @@
 
 pub mod config;
 mod export;
+mod exporters;
 mod format;
 mod guard;
 pub mod metrics;
+pub mod otel;
 pub mod propagation;
 mod sampling;
 

@@ -1,4 +1,4 @@
-//! Which new traces are sent: all of them while they are few, and no more than so many a second, each one whole.
+//! Which traces are sent: all of the new ones while they are few, and no more than so many a second, each one whole.
 //!
 //! Past what the exporter can take, its queue would drop single spans, and leave traces with holes.
 
@@ -6,25 +6,52 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use opentelemetry::trace::{Link, SpanKind, TraceId};
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
+use crate::otel::Sampling;
+
 const SECOND: u64 = 1_000_000_000;
 
-/// The sampler of traces that no caller has decided on: `ratio` of them, and at most `limit` a second; 0 is no limit.
-pub(crate) fn sampler(ratio: f64, limit: u32) -> Sampler {
-    let share = Sampler::TraceIdRatioBased(ratio);
-    Sampler::ParentBased(match limit {
-        0 => Box::new(share),
-        limit => Box::new(Limited { share, pace: Arc::new(Pace::new(limit)) }),
-    })
+/// The sampler: a share of the traces that begin here, and at most `limit` of them a second; 0 is no limit. A trace that
+/// a caller began counts as begun here where its decision is not kept. Spans follow the span that they are in.
+pub(crate) fn sampler(sampling: Sampling, limit: u32) -> impl ShouldSample + use<> {
+    let share = Sampler::TraceIdRatioBased(sampling.share);
+    let pace = (limit > 0).then(|| Arc::new(Pace::new(limit)));
+    let begun_here = Limited { share, pace };
+    Sampled { follows: Sampler::ParentBased(Box::new(begun_here.clone())), begun_here, sampling }
+}
+
+#[derive(Debug, Clone)]
+struct Sampled {
+    follows: Sampler,
+    begun_here: Limited,
+    sampling: Sampling,
+}
+
+impl ShouldSample for Sampled {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let callers = parent.is_some_and(|parent| parent.span().span_context().is_remote());
+        if callers && !self.sampling.keeps_callers {
+            return self.begun_here.should_sample(parent, trace, name, kind, attributes, links);
+        }
+        self.follows.should_sample(parent, trace, name, kind, attributes, links)
+    }
 }
 
 #[derive(Debug, Clone)]
 struct Limited {
     share: Sampler,
-    pace: Arc<Pace>,
+    pace: Option<Arc<Pace>>,
 }
 
 impl ShouldSample for Limited {
@@ -38,7 +65,8 @@ impl ShouldSample for Limited {
         links: &[Link],
     ) -> SamplingResult {
         let mut result = self.share.should_sample(parent, trace, name, kind, attributes, links);
-        if result.decision == SamplingDecision::RecordAndSample && !self.pace.admits() {
+        if result.decision == SamplingDecision::RecordAndSample && !self.pace.as_ref().is_none_or(|pace| pace.admits())
+        {
             result.decision = SamplingDecision::Drop;
         }
         result
@@ -76,11 +104,19 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceState};
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceState};
 
     use super::*;
 
-    fn samples(sampler: &Sampler, parent: Option<&Context>) -> bool {
+    const ALL: Sampling = Sampling { share: 1.0, keeps_callers: true };
+
+    /// The span that another is in: a caller's, or one of this process.
+    fn parent(flags: TraceFlags, remote: bool) -> Context {
+        let ids = SpanContext::new(TraceId::from(7), SpanId::from(7), flags, remote, TraceState::default());
+        Context::new().with_remote_span_context(ids)
+    }
+
+    fn samples(sampler: &impl ShouldSample, parent: Option<&Context>) -> bool {
         let result = sampler.should_sample(parent, TraceId::from(7), "work", &SpanKind::Server, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
     }
@@ -98,18 +134,32 @@ mod tests {
 
     #[test]
     fn what_a_caller_decided_is_kept_past_the_limit() {
-        let sampler = sampler(1.0, 1);
+        let sampler = sampler(ALL, 1);
         assert!(samples(&sampler, None));
         assert!(!samples(&sampler, None), "past the limit");
-        let ids = SpanContext::new(TraceId::from(7), SpanId::from(7), TraceFlags::SAMPLED, true, TraceState::default());
-        let parent = Context::new().with_remote_span_context(ids);
+        let parent = parent(TraceFlags::SAMPLED, true);
         assert!((0..10).all(|_| samples(&sampler, Some(&parent))));
     }
 
     #[test]
+    fn what_a_caller_decided_can_be_passed_over_and_a_trace_stays_whole() {
+        let (taken, left) = (parent(TraceFlags::SAMPLED, true), parent(TraceFlags::default(), true));
+        let (inner, outer) = (parent(TraceFlags::SAMPLED, false), parent(TraceFlags::default(), false));
+        let on = sampler(Sampling { share: 1.0, keeps_callers: false }, 1);
+        assert!(samples(&on, Some(&left)), "always_on takes what the caller left");
+        assert!(!samples(&on, Some(&taken)), "past the limit");
+        assert!((0..10).all(|_| samples(&on, Some(&inner))), "spans of a trace that is sent are sent");
+        assert!(!samples(&on, Some(&outer)));
+        let off = sampler(Sampling { share: 0.0, keeps_callers: false }, 0);
+        assert!(!samples(&off, Some(&taken)), "always_off leaves what the caller took");
+        let off = sampler(Sampling { share: 0.0, keeps_callers: true }, 0);
+        assert!(samples(&off, Some(&taken)) && !samples(&off, None));
+    }
+
+    #[test]
     fn without_a_limit_the_share_alone_counts() {
-        let all = sampler(1.0, 0);
+        let all = sampler(ALL, 0);
         assert!((0..10_000).all(|_| samples(&all, None)));
-        assert!(!samples(&sampler(0.0, 1000), None));
+        assert!(!samples(&sampler(Sampling { share: 0.0, ..ALL }, 1000), None));
     }
 }

@@ -1,14 +1,18 @@
 //! Spans and log lines reach a collector over real gRPC before `shutdown` returns. One test: a process has one subscriber.
 
+use kennel_telemetry::otel::{OtlpVariables, Variables};
 use kennel_telemetry::{InitError, TelemetryConfig};
 use kennel_testkit::Collector;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spans_and_lines_are_flushed_to_the_collector() {
     let collector = Collector::start().await;
+    let otlp = OtlpVariables { endpoint: Some(collector.endpoint()), ..OtlpVariables::default() };
+    let resolved = Variables { otlp, ..Variables::default() }.resolve();
     let config = TelemetryConfig {
-        service_name: "kennel-test".to_owned(),
-        otlp_endpoint: Some(collector.endpoint()),
+        service_name: Some("kennel-test".to_owned()),
+        traces: resolved.traces,
+        logs: resolved.logs,
         log_level: "warn".to_owned(),
         log_target: kennel_telemetry::LogTarget::Stderr,
         ..TelemetryConfig::default()

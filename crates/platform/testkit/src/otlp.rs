@@ -1,11 +1,13 @@
-//! A collector: takes what a process exports by OTLP over gRPC, and shows it to the test.
+//! A collector: takes what a process exports by OTLP, over gRPC or HTTP, and shows it to the test.
 
+mod over_http;
 mod tree;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
@@ -30,11 +33,12 @@ pub use tree::{Forest, integer};
 /// Longer than a healthy process keeps a span to itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A collector on a free port of loopback. It goes away with the value.
+/// A collector on free ports of loopback. It goes away with the value.
 pub struct Collector {
-    address: SocketAddr,
+    grpc: SocketAddr,
+    http: SocketAddr,
     received: Arc<Received>,
-    _server: JoinSet<Result<(), tonic::transport::Error>>,
+    _servers: JoinSet<()>,
 }
 
 /// What has arrived, in the order of its arrival.
@@ -46,6 +50,8 @@ pub struct Telemetry {
     pub lines: Vec<LogRecord>,
     /// The attributes of what sent a batch of spans or lines, for each batch.
     pub resources: Vec<Vec<KeyValue>>,
+    /// The headers of each request.
+    pub headers: Vec<HeaderMap>,
 }
 
 #[derive(Default)]
@@ -71,23 +77,31 @@ impl Collector {
     /// # Panics
     /// When there is no free port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-        let address = listener.local_addr().expect("a listener has an address");
+        let bind = || TcpListener::bind("127.0.0.1:0");
+        let (over_grpc, over_http) = tokio::try_join!(bind(), bind()).expect("loopback has free ports");
+        let address = |listener: &TcpListener| listener.local_addr().expect("a listener has an address");
+        let (grpc, http) = (address(&over_grpc), address(&over_http));
         let received = Arc::new(Received::default());
         let service = Service(Arc::clone(&received));
         let server = Server::builder()
-            .add_service(TraceServiceServer::new(service.clone()))
-            .add_service(LogsServiceServer::new(service.clone()))
-            .add_service(MetricsServiceServer::new(service))
-            .serve_with_incoming(TcpListenerStream::new(listener));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(server);
-        Self { address, received, _server: tasks }
+            .add_service(TraceServiceServer::new(service.clone()).accept_compressed(CompressionEncoding::Gzip))
+            .add_service(LogsServiceServer::new(service.clone()).accept_compressed(CompressionEncoding::Gzip))
+            .add_service(MetricsServiceServer::new(service.clone()))
+            .serve_with_incoming(TcpListenerStream::new(over_grpc));
+        let mut servers = JoinSet::new();
+        servers.spawn(async move { server.await.expect("the collector serves") });
+        servers.spawn(over_http::serve(over_http, service));
+        Self { grpc, http, received, _servers: servers }
     }
 
     /// Where it is, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.grpc)
+    }
+
+    /// Where it is for `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`.
+    pub fn http_endpoint(&self) -> String {
+        format!("http://{}", self.http)
     }
 
     /// What has arrived so far.
@@ -121,18 +135,36 @@ impl Collector {
 #[derive(Clone)]
 struct Service(Arc<Received>);
 
+impl Service {
+    fn spans(&self, headers: HeaderMap, message: ExportTraceServiceRequest) {
+        self.0.take(|telemetry| {
+            telemetry.headers.push(headers);
+            for batch in message.resource_spans {
+                telemetry.resources.push(batch.resource.unwrap_or_default().attributes);
+                telemetry.spans.extend(batch.scope_spans.into_iter().flat_map(|scope| scope.spans));
+            }
+        });
+    }
+
+    fn lines(&self, headers: HeaderMap, message: ExportLogsServiceRequest) {
+        self.0.take(|telemetry| {
+            telemetry.headers.push(headers);
+            for batch in message.resource_logs {
+                telemetry.resources.push(batch.resource.unwrap_or_default().attributes);
+                telemetry.lines.extend(batch.scope_logs.into_iter().flat_map(|scope| scope.log_records));
+            }
+        });
+    }
+}
+
 #[tonic::async_trait]
 impl TraceService for Service {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.take(|telemetry| {
-            for batch in request.into_inner().resource_spans {
-                telemetry.resources.push(batch.resource.unwrap_or_default().attributes);
-                telemetry.spans.extend(batch.scope_spans.into_iter().flat_map(|scope| scope.spans));
-            }
-        });
+        let (metadata, _, message) = request.into_parts();
+        self.spans(metadata.into_headers(), message);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -143,12 +175,8 @@ impl LogsService for Service {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        self.0.take(|telemetry| {
-            for batch in request.into_inner().resource_logs {
-                telemetry.resources.push(batch.resource.unwrap_or_default().attributes);
-                telemetry.lines.extend(batch.scope_logs.into_iter().flat_map(|scope| scope.log_records));
-            }
-        });
+        let (metadata, _, message) = request.into_parts();
+        self.lines(metadata.into_headers(), message);
         Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use dogs_domain::{DogError, DogRepository};
-use kennel_config::{EX_USAGE, Environment, Loaded};
+use kennel_config::{EX_USAGE, Environment, Loaded, Problem};
 use kennel_telemetry::LogTarget;
 
 use self::args::{Cli, Command, Config, Format};
@@ -44,7 +44,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    match dispatch(cli.command, loaded).await {
+    match Box::pin(dispatch(cli.command, loaded)).await {
         Ok(code) => code,
         Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,13 +56,22 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Config(Config::Print) => return Ok(printed(&loaded.print())),
-        Command::Config(_) => return Ok(printed("the configuration is fine")),
+        Command::Config(command) => {
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
+            let fine = || "the configuration is fine".to_owned();
+            let text = if matches!(command, Config::Print) { loaded.print() } else { fine() };
+            return Ok(printed(&text));
+        }
         Command::Healthcheck { url } => return healthcheck::run(&loaded.settings, url).await,
         _ => {}
     }
     let target = if matches!(command, Command::Serve(_)) { LogTarget::Stdout } else { LogTarget::Stderr };
-    let telemetry = kennel_telemetry::init(&loaded.settings.telemetry.telemetry(target))?;
+    let telemetry = kennel_telemetry::init(&loaded.settings.telemetry(target))?;
+    for Problem { place, message } in &loaded.warnings {
+        tracing::warn!(setting = %place, reason = %message, "setting has no effect as it is");
+    }
     let result = match command {
         Command::Storage(command) => storage::run(&loaded.settings.storage, command).await,
         command => with_backends(command, loaded.settings).await,

@@ -4,6 +4,7 @@ mod broker;
 mod cache;
 mod kafka;
 mod objects;
+mod otel;
 mod outbox;
 mod serving;
 mod source;
@@ -13,11 +14,14 @@ use kennel_broker::BrokerConfig;
 #[cfg(feature = "kafka")]
 use kennel_config::Problems;
 use kennel_config::{Reader, Settings};
+use kennel_telemetry::otel::READ_BY_SDK;
+use kennel_telemetry::{LogTarget, TelemetryConfig};
 
 pub use broker::BrokerSettings;
 pub use cache::CacheSettings;
 pub use kafka::KafkaSettings;
 pub use objects::ObjectSettings;
+pub use otel::OtelSettings;
 pub use outbox::OutboxSettings;
 pub use serving::{ServerSettings, TelemetrySettings};
 pub use source::SourceSettings;
@@ -30,6 +34,8 @@ pub struct DogsSettings {
     pub server: ServerSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
+    /// Where they are sent.
+    pub otel: OtelSettings,
     /// Where dogs are kept.
     pub storage: StorageSettings,
     /// Where events go.
@@ -48,9 +54,10 @@ pub struct DogsSettings {
 
 impl Settings for DogsSettings {
     fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
+        let settings = Self {
             server: reader.section(),
             telemetry: reader.section(),
+            otel: reader.section(),
             storage: reader.section(),
             broker: reader.section(),
             kafka: reader.section(),
@@ -58,7 +65,9 @@ impl Settings for DogsSettings {
             cache: reader.section(),
             objects: reader.section(),
             source: reader.section(),
-        }
+        };
+        reader.warn_of_unread("OTEL_", &READ_BY_SDK, "not supported, without effect");
+        settings
     }
 
     #[cfg(feature = "kafka")]
@@ -70,6 +79,11 @@ impl Settings for DogsSettings {
 }
 
 impl DogsSettings {
+    /// What to set up of telemetry, with lines going to `target`.
+    pub fn telemetry(&self, target: LogTarget) -> TelemetryConfig {
+        self.telemetry.telemetry(target, &self.otel)
+    }
+
     /// The broker to open.
     pub fn broker(&self) -> BrokerConfig {
         let broker = self.broker.broker();
@@ -126,6 +140,68 @@ mod tests {
         assert_eq!(linked(&[open]), None);
         assert_eq!(linked(&[("PROMETHEUS_PORT", "0")]), None);
         assert_eq!(linked(&[open, here]).as_deref(), Some("https://metrics.test/dogs"));
+    }
+
+    /// The settings whose values the reference describes so.
+    fn described(value: &str) -> Vec<String> {
+        let document = document();
+        let rows = document.lines().filter(|line| line.starts_with("| `") && line.contains(&format!("` | {value}")));
+        rows.map(|row| row.trim_start_matches("| `").split('`').next().unwrap().to_owned()).collect()
+    }
+
+    /// Kubernetes sets `<SERVICE>_PORT`, `<SERVICE>_SERVICE_HOST`, `<SERVICE>_SERVICE_PORT` and more for each service.
+    #[test]
+    fn no_service_of_the_cluster_can_become_a_setting() {
+        let all = described("");
+        assert!(all.len() > 50, "{all:?}");
+        let ports: Vec<_> = all.iter().filter(|name| name.ends_with("_PORT")).collect();
+        assert_eq!(ports, ["GRPC_PORT", "PROMETHEUS_PORT", "SERVER_PORT"]);
+        let links = ports.iter().map(|name| (name.as_str(), "tcp://10.0.0.1:9090"));
+        let loaded = load::<DogsSettings>(&Environment::from_pairs(links)).unwrap();
+        assert_eq!(loaded.settings.server.http().addr.port(), 8080);
+        let [warning] = &loaded.warnings[..] else { panic!("{:?}", loaded.warnings) };
+        assert!(ports.iter().all(|name| warning.place.contains(name.as_str())), "{warning}");
+        for name in all {
+            // A number or an address, which could be a user's.
+            let is_link = ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP_ADDR", "_TCP_PORT", "_TCP_PROTO"];
+            assert!(!is_link.iter().any(|ending| name.ends_with(ending)), "{name} can be set by Kubernetes");
+            assert!(!name.contains("_SERVICE_PORT_"), "{name} can be set by Kubernetes");
+        }
+    }
+
+    /// A limit is told in the unit that the user has to write, and is itself within the limits.
+    #[test]
+    fn wrong_spans_and_sizes_are_answered_in_their_units() {
+        let unit = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with(char::is_alphabetic);
+        let refusal = |name: &str, value: &str| {
+            let pairs = [(name, value), ("STORAGE", "postgres"), ("POSTGRES_DSN", "postgres://u:p@localhost/d")];
+            let redis = [("CACHE", "redis"), ("REDIS_ADDR", "localhost:6379")];
+            let built = pairs.into_iter().chain(redis.into_iter().filter(|_| cfg!(feature = "redis")));
+            let errors = load::<DogsSettings>(&Environment::from_pairs(built)).err()?.0;
+            errors.into_iter().find(|problem| problem.place.starts_with(name)).map(|problem| problem.message)
+        };
+        let mut refused = Vec::new();
+        for (kind, extremes) in
+            [("a span of time", ["0s", "1ms", "90000h"]), ("a number of bytes", ["0", "1B", "9TiB"])]
+        {
+            for name in described(kind) {
+                for message in extremes.iter().filter_map(|value| refusal(&name, value)) {
+                    let numbers = message.split(' ').filter(|word| word.contains(|c: char| c.is_ascii_digit()));
+                    assert!(numbers.clone().all(unit), "{name}: {message}");
+                    for bound in numbers.filter(|_| !message.contains("longer than")) {
+                        assert_eq!(refusal(&name, bound), None, "{name}: {message}, and yet {bound} is refused");
+                    }
+                    refused.push((name.clone(), message));
+                }
+            }
+        }
+        let of = |name: &str| refused.iter().find(|(refused, _)| refused == name).map(|(_, message)| message.as_str());
+        assert_eq!(of("REQUEST_TIMEOUT"), Some("must be at least 1ms"));
+        assert_eq!(of("OUTBOX_LEASE"), Some("must be longer than 0s"));
+        assert_eq!(of("PICTURE_LIMIT"), Some("must be 1B to 256MiB"));
+        if cfg!(feature = "postgres") {
+            assert_eq!(of("DATABASE_ACQUIRE_TIMEOUT"), Some("must be 100ms to 10m"));
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Section for OutboxSettings {
     fn check(&self, problems: &mut Problems) {
         for (key, span) in [("outbox_lease", self.outbox_lease), ("outbox_poll", self.outbox_poll)] {
             if span.get().is_zero() {
-                problems.add(key, "must be longer than nothing");
+                problems.add(key, "must be longer than 0s");
             }
         }
         if self.outbox_batch.get() > 1_000 {

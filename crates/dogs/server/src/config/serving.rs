@@ -10,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::OtelSettings;
+
 /// Listeners and limits.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -146,26 +148,13 @@ pub struct TelemetrySettings {
     /// How lines look: `json` or `pretty`.
     #[schemars(with = "String")]
     pub log_format: LogFormat,
-    /// Collector that takes traces and logs by OTLP over gRPC, such as `http://localhost:4317`. Unset: neither is sent.
-    pub otel_exporter_otlp_endpoint: Option<String>,
-    /// Name of the service in traces.
-    pub otel_service_name: String,
-    /// Share of new traces that are sent, from 0 to 1; a caller's own decision is kept.
-    pub otel_traces_sampler_arg: f64,
     /// How many new traces are sent each second at most; past it none has holes, but not all are sent. 0 is no limit.
     pub trace_limit: u32,
 }
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self {
-            log_level: "info".to_owned(),
-            log_format: LogFormat::Json,
-            otel_exporter_otlp_endpoint: None,
-            otel_service_name: "dogs".to_owned(),
-            otel_traces_sampler_arg: 1.0,
-            trace_limit: 1_000,
-        }
+        Self { log_level: "info".to_owned(), log_format: LogFormat::Json, trace_limit: 1_000 }
     }
 }
 
@@ -173,15 +162,7 @@ impl Section for TelemetrySettings {
     const TITLE: &'static str = "Telemetry";
 
     fn check(&self, problems: &mut Problems) {
-        if self.otel_exporter_otlp_endpoint.as_deref().is_some_and(|text| !is_web_url(text)) {
-            problems.add("otel_exporter_otlp_endpoint", WEB_URL);
-        }
-        for (field, reason) in self.telemetry(LogTarget::Stdout).problems() {
-            let key = match field {
-                "sample_ratio" => "otel_traces_sampler_arg",
-                "otlp_endpoint" => "otel_exporter_otlp_endpoint",
-                other => other,
-            };
+        for (key, reason) in self.telemetry(LogTarget::Stdout, &OtelSettings::default()).problems() {
             problems.add(key, reason);
         }
     }
@@ -189,9 +170,11 @@ impl Section for TelemetrySettings {
 
 impl TelemetrySettings {
     /// What to set up, with lines going to `target`.
-    pub fn telemetry(&self, target: LogTarget) -> TelemetryConfig {
+    pub fn telemetry(&self, target: LogTarget, otel: &OtelSettings) -> TelemetryConfig {
+        let resolved = otel.variables().resolve();
         TelemetryConfig {
-            service_name: self.otel_service_name.clone(),
+            service_name: otel.otel_service_name.clone(),
+            default_service_name: "dogs".to_owned(),
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
             log_level: match target {
                 LogTarget::Stdout => self.log_level.clone(),
@@ -200,8 +183,9 @@ impl TelemetrySettings {
             },
             log_format: self.log_format,
             log_target: target,
-            otlp_endpoint: self.otel_exporter_otlp_endpoint.clone(),
-            sample_ratio: self.otel_traces_sampler_arg,
+            traces: resolved.traces,
+            logs: resolved.logs,
+            sampling: resolved.sampling,
             trace_limit: self.trace_limit,
         }
     }

@@ -32,7 +32,7 @@ impl Section for SourceSettings {
             problems.add("dog_api_base_url", WEB_URL);
         }
         if self.dog_api_timeout.get().is_zero() {
-            problems.add("dog_api_timeout", "must be longer than nothing");
+            problems.add("dog_api_timeout", "must be longer than 0s");
         }
     }
 }

@@ -281,16 +281,16 @@ impl KafkaConfig {
 impl Tuning {
     fn problems(&self, problems: &mut Vec<(&'static str, &'static str)>) {
         if !(1_000..=300_000).contains(&self.publish_timeout_ms) {
-            problems.push(("kafka.publish_timeout_ms", "must be 1000 to 300000"));
+            problems.push(("kafka.publish_timeout_ms", "must be 1s to 5m"));
         }
         if !(6_000..=300_000).contains(&self.session_timeout_ms) {
-            problems.push(("kafka.session_timeout_ms", "must be 6000 to 300000"));
+            problems.push(("kafka.session_timeout_ms", "must be 6s to 5m"));
         }
         if !(10..=60_000).contains(&self.commit_interval_ms) {
-            problems.push(("kafka.commit_interval_ms", "must be 10 to 60000"));
+            problems.push(("kafka.commit_interval_ms", "must be 10ms to 1m"));
         }
         if self.revoke_grace_ms > 30_000 {
-            problems.push(("kafka.revoke_grace_ms", "must be 0 to 30000"));
+            problems.push(("kafka.revoke_grace_ms", "must be 0s to 30s"));
         }
     }
 }

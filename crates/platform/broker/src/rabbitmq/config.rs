@@ -61,7 +61,7 @@ impl RabbitConfig {
             return Err(ConnectError::Setting { setting: "rabbitmq.prefix", problem: "must have 1 to 40 characters" });
         }
         if self.balance.is_zero() {
-            return Err(ConnectError::Setting { setting: "rabbitmq.balance", problem: "must be longer than nothing" });
+            return Err(ConnectError::Setting { setting: "rabbitmq.balance", problem: "must be longer than 0s" });
         }
         Ok(())
     }

@@ -61,13 +61,14 @@ impl ClientConfig {
     /// What is wrong, as pairs of field and reason.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let zeros = [
-            ("connect_timeout_ms", self.connect_timeout_ms),
-            ("timeout_ms", self.timeout_ms),
-            ("deadline_ms", self.deadline_ms),
-            ("max_json_bytes", self.max_json_bytes),
+            ("connect_timeout_ms", self.connect_timeout_ms, "1ms"),
+            ("timeout_ms", self.timeout_ms, "1ms"),
+            ("deadline_ms", self.deadline_ms, "1ms"),
+            ("max_json_bytes", self.max_json_bytes, "1B"),
         ];
-        let zeros = zeros.into_iter().filter(|(_, value)| *value == 0);
-        let mut problems: Vec<_> = zeros.map(|(field, _)| (field, "must be at least 1".to_owned())).collect();
+        let zeros = zeros.into_iter().filter(|(_, value, _)| *value == 0);
+        let mut problems: Vec<_> =
+            zeros.map(|(field, _, least)| (field, format!("must be at least {least}"))).collect();
         if http::HeaderValue::from_str(&self.user_agent).is_err() {
             problems.push(("user_agent", "must be visible ASCII".to_owned()));
         }

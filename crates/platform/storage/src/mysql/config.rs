@@ -37,7 +37,7 @@ impl MysqlConfig {
         }
         self.pool.check(&format!("{path}.pool"), problems);
         if !(10..=60_000).contains(&self.poll_ms) {
-            problems.push(format!("{path}.poll_ms: must be 10 to 60000"));
+            problems.push(format!("{path}.poll_ms: must be 10ms to 1m"));
         }
     }
 
