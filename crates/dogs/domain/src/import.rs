@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use futures_util::future::join;
 use futures_util::{Stream, StreamExt as _};
+use kennel_core::json::{JsonError, read_object};
 use kennel_core::{BoxError, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -86,21 +87,13 @@ pub struct ImportReport {
 /// The field at fault, where one is, and what is wrong.
 type Fault = (Option<Cow<'static, str>>, String);
 
-/// Why a line is not a [`Row`]. Reads it once more to learn the field: faults are few, good lines are many.
-fn unreadable(json: &[u8], error: &serde_json::Error) -> Fault {
-    let told = error.to_string();
-    // Lines have no lines of their own.
-    let reason = told.split(" at line ").next().unwrap_or(&told).to_owned();
-    if !error.is_data() {
-        return (None, format!("not JSON: {reason}"));
+/// Why a line is not a [`Row`].
+fn unreadable(error: JsonError) -> Fault {
+    match error {
+        JsonError::Value { field, reason } => (field.map(Cow::Owned), reason),
+        // Lines have no lines of their own.
+        other => (None, other.to_string().split(" at line ").next().unwrap_or_default().to_owned()),
     }
-    let named = ["missing field `", "unknown field `", "duplicate field `"];
-    let named = named.iter().find_map(|start| reason.strip_prefix(start)?.split('`').next()).map(str::to_owned);
-    let path = serde_path_to_error::deserialize::<_, Row<'_>>(&mut serde_json::Deserializer::from_slice(json))
-        .err()
-        .map(|error| error.path().to_string())
-        .filter(|path| path != ".");
-    (named.or(path).map(Cow::Owned), reason)
 }
 
 /// One run of an import.
@@ -255,7 +248,7 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
     }
 
     fn dog(&self, json: &[u8]) -> Result<Dog, Fault> {
-        let row: Row<'_> = serde_json::from_slice(json).map_err(|error| unreadable(json, &error))?;
+        let row: Row<'_> = read_object(json).map_err(unreadable)?;
         let breed = row.breed.parse().map_err(|error: InvalidBreed| (Some("breed".into()), error.to_string()))?;
         let refused = |error: DogError| match error {
             DogError::Invalid { field, reason } => (Some(field.into()), reason),
@@ -284,8 +277,7 @@ mod tests {
     #[test]
     fn a_line_that_is_no_row_names_its_field() {
         let fault = |json: &str| {
-            let error = serde_json::from_str::<Row<'_>>(json).unwrap_err();
-            let (field, reason) = unreadable(json.as_bytes(), &error);
+            let (field, reason) = unreadable(read_object::<Row<'_>>(json.as_bytes()).unwrap_err());
             (field.unwrap_or_default().into_owned(), reason)
         };
         assert_eq!(fault("{}"), ("breed".to_owned(), "missing field `breed`".to_owned()));
@@ -294,5 +286,6 @@ mod tests {
         assert_eq!(fault(r#"{"breed":"pug","created_at":"soon"}"#).0, "created_at");
         assert_eq!(fault(r#"{"breed":"#).0, "");
         assert!(fault(r#"{"breed":"#).1.starts_with("not JSON: "));
+        assert_eq!(fault(r#"["husky","a",null,null,null]"#), (String::new(), "must be an object".to_owned()));
     }
 }

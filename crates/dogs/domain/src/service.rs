@@ -138,19 +138,22 @@ pub(crate) fn check_name(name: Option<&str>) -> Result<(), DogError> {
 
 /// Refuses a link that is not `http` or `https`, or too long.
 pub(crate) fn check_url(url: Option<&str>) -> Result<(), DogError> {
-    let good = |url: &str| {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        url.len() <= MAX_URL_BYTES
-            && url.bytes().all(|byte| byte.is_ascii_graphic())
-            && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-    };
-    match url {
-        Some(url) if !good(url) => Err(DogError::invalid(
-            "image_url",
-            format!("must be an http or https URL of at most {MAX_URL_BYTES} characters"),
-        )),
-        _ => Ok(()),
+    let Some(url) = url else { return Ok(()) };
+    let refused = |reason: String| Err(DogError::invalid("image_url", reason));
+    let is_printable = url.len() <= MAX_URL_BYTES && url.bytes().all(|byte| byte.is_ascii_graphic());
+    // Schemes know no case (RFC 3986, section 3.1).
+    let rest = url
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)));
+    let authority = rest.map_or("", |(_, rest)| rest.split(['/', '?', '#', '\\']).next().unwrap_or_default());
+    if !is_printable || authority.is_empty() {
+        return refused(format!("must be an http or https URL of at most {MAX_URL_BYTES} characters"));
     }
+    if authority.contains('@') {
+        // It would be shown to everyone who reads the dog.
+        return refused("must not hold a user or a password".to_owned());
+    }
+    Ok(())
 }
 
 impl DogService {

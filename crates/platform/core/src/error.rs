@@ -33,6 +33,8 @@ pub enum ErrorKind {
     BadUpstream,
     /// The work did not end in time.
     Timeout,
+    /// The caller began to send a request and fell silent.
+    ClientTimeout,
     /// The caller went away.
     Cancelled,
     /// A fault of the service's own.
@@ -52,7 +54,7 @@ pub struct Codes {
 
 impl ErrorKind {
     /// Every kind, for documentation and tests.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Invalid,
         Self::NotFound,
@@ -66,6 +68,7 @@ impl ErrorKind {
         Self::Unavailable,
         Self::BadUpstream,
         Self::Timeout,
+        Self::ClientTimeout,
         Self::Cancelled,
         Self::Internal,
     ];
@@ -86,6 +89,7 @@ impl ErrorKind {
             Self::Unavailable => ("unavailable", 503, 14),
             Self::BadUpstream => ("bad_upstream", 502, 14),
             Self::Timeout => ("timeout", 504, 4),
+            Self::ClientTimeout => ("client_timeout", 408, 1),
             Self::Cancelled => ("cancelled", 499, 1),
             Self::Internal => ("internal", 500, 13),
         };

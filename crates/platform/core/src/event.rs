@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use crate::Timestamp;
+use crate::json::{JsonError, read_object};
 
 /// A kind of event: its data, its name and where it goes.
 ///
@@ -66,11 +67,11 @@ impl Event {
     }
 
     /// The data, when the event is an `E`; `None` when it is of another type.
-    pub fn decode<E: EventType>(&self) -> Result<Option<E>, serde_json::Error> {
+    pub fn decode<E: EventType>(&self) -> Result<Option<E>, JsonError> {
         if self.name != E::NAME {
             return Ok(None);
         }
-        serde_json::from_slice(&self.data).map(Some)
+        read_object(&self.data).map(Some)
     }
 }
 

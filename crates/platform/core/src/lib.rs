@@ -1,13 +1,15 @@
 //! Contracts and plain types shared by every crate of the workspace.
 //!
 //! This crate does no I/O. It holds what the others agree on: the kinds of error and how each protocol
-//! shows them, time and ids, pages, the event envelope, the ports that adapters implement, and how one of them is named.
+//! shows them, time and ids, pages, the event envelope, the ports that adapters implement and how one of them is named, and
+//! how JSON from outside is read.
 
 pub mod broker;
 pub mod cache;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod json;
 pub mod objects;
 pub mod outbox;
 pub mod page;

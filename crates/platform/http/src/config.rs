@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct HttpConfig {
     /// Where to listen; port 0 takes any free one.
     pub addr: SocketAddr,
-    /// How long a handler may take until its response begins, in milliseconds.
+    /// How long a handler may take until its response begins, from the last byte of the body on, in milliseconds.
     pub request_timeout_ms: u64,
+    /// How long a client may send nothing of a body that is waited for, in milliseconds; then the answer is 408.
+    pub body_idle_timeout_ms: u64,
     /// Most bytes of a request's body, unless its route says otherwise.
     pub body_limit: usize,
     /// Most requests in hand at once; more are refused with 503.
@@ -32,6 +34,7 @@ impl Default for HttpConfig {
         Self {
             addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             request_timeout_ms: 30_000,
+            body_idle_timeout_ms: 30_000,
             body_limit: 1024 * 1024,
             max_in_flight: 1_024,
             max_connections: 10_000,
@@ -48,6 +51,7 @@ impl HttpConfig {
         let mut problems = Vec::new();
         let positive = [
             ("request_timeout_ms", self.request_timeout_ms == 0, "1ms"),
+            ("body_idle_timeout_ms", self.body_idle_timeout_ms == 0, "1ms"),
             ("max_in_flight", self.max_in_flight == 0, "1"),
             ("max_connections", self.max_connections == 0, "1"),
             ("header_read_timeout_ms", self.header_read_timeout_ms == 0, "1ms"),
@@ -63,6 +67,10 @@ impl HttpConfig {
 
     pub(crate) const fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
+    }
+
+    pub(crate) const fn body_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_idle_timeout_ms)
     }
 
     pub(crate) const fn header_read_timeout(&self) -> Duration {

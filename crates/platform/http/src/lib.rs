@@ -3,6 +3,7 @@
 //! A service builds a [`axum::Router`], wraps it with [`stack()`] and hands it to [`HttpServer`]. Its handlers
 //! answer errors as [`HttpError`] and take input through [`extract`].
 
+pub mod body;
 pub mod client;
 pub mod config;
 pub mod etag;

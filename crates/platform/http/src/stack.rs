@@ -1,7 +1,7 @@
 //! The layers around a service's routes, in one order for every service.
 //!
 //! From the outside in: request id, span, metrics and problem details; CORS; panics; load shedding and timeout;
-//! the limit on bodies; compression.
+//! the limit on bodies; compression, of bodies both ways.
 
 mod arrival;
 mod guard;
@@ -22,6 +22,7 @@ use kennel_core::ErrorKind;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::decompression::RequestDecompressionLayer;
 
 pub(crate) use self::observe::Observer;
 use crate::config::HttpConfig;
@@ -70,6 +71,8 @@ impl Stack {
         let guard = guard::Guard::new(&self.config, self.exempt);
         let router = router
             .layer(CompressionLayer::new())
+            // Other encodings are refused with 415. Limits count what comes out, so a small body cannot grow past them.
+            .layer(RequestDecompressionLayer::new().no_br().no_deflate().no_zstd())
             .layer(DefaultBodyLimit::max(self.config.body_limit))
             .layer(from_fn_with_state(Arc::new(guard), guard::guard));
         let router = catch_panics(router);
@@ -77,7 +80,7 @@ impl Stack {
             Some(cors) => router.layer(cors),
             None => router,
         };
-        Observer::with_metrics(self.metrics).apply(router)
+        Observer::with_metrics(self.metrics, self.config.body_idle_timeout()).apply(router)
     }
 }
 

@@ -443,7 +443,7 @@ async fn a_consumer_without_a_subscription_makes_no_progress() {
     let (progress, limit) = (consumer.progress(), setup.config.stall_limit);
     let began = Instant::now();
     beside(consumer, async {
-        sleep(limit - Duration::from_secs(1)).await;
+        sleep(limit.saturating_sub(Duration::from_secs(1))).await;
         progress.check().await.unwrap();
         eventually("reported", || progress.detail().is_some()).await;
         assert!(began.elapsed() < limit + Duration::from_secs(2), "{:?}", began.elapsed());

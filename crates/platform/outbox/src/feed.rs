@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use futures_util::future::{Fuse, FutureExt as _};
 use futures_util::stream::{Stream, unfold};
 use kennel_app::{Component, Phase, Progress, Stop, progress};
+use kennel_core::outbox::History;
 use kennel_core::{BoxError, Event, Group, Outbox, RepoError, Subscriber};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::feed::hub::Hub;
@@ -60,6 +61,16 @@ pub enum FeedItem {
     Event(Arc<Event>),
     /// Something was missed that can no longer be told: what the listener knows may be out of date.
     Reset,
+}
+
+/// What a watcher is given: where it stands, and what is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Behind which event to watch again in order to miss nothing after this. The nil id, which no event has, where none
+    /// was ever published: resuming behind that begins with a [`FeedItem::Reset`].
+    pub position: Uuid,
+    /// What happened; `None` at first, and whenever nothing happened for a while.
+    pub item: Option<FeedItem>,
 }
 
 /// Fans the events of a topic out to listeners. Clones share one feed; one of them runs as a component.
@@ -110,6 +121,39 @@ impl Feed {
             let item = listener.next().await?;
             Some((item, listener))
         })
+    }
+
+    /// As [`Feed::open`], with the position in the events at once and after each `idle` without one: whoever loses the
+    /// connection before the first event knows where to resume, and nothing on the way takes a quiet stream for dead.
+    pub fn watch(&self, last: Option<Uuid>, idle: Duration) -> impl Stream<Item = Watched> + Send + use<> {
+        let listener = Listener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
+        unfold((listener, true), move |(mut listener, is_first)| async move {
+            let item = if is_first {
+                None
+            } else {
+                match timeout(idle, listener.next()).await {
+                    Ok(item) => Some(item?),
+                    Err(_) => None,
+                }
+            };
+            Some((Watched { position: listener.position(), item }, (listener, false)))
+        })
+    }
+
+    /// Reads which event was published last before the subscription begins.
+    async fn find_position(&self) {
+        match self.outbox.history(None, 1).await {
+            Ok(History::Events(events)) => {
+                if let Some(event) = events.last() {
+                    self.hub.begin_after(event.id);
+                }
+            }
+            Ok(History::Gone) => {}
+            Err(error) => {
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(error = cause, topic = self.topic, "latest event cannot be read");
+            }
+        }
     }
 
     /// Ends a break in the subscription, which was just made again. What was published during the break is in the
@@ -163,6 +207,10 @@ impl Component for Feed {
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
+        tokio::select! {
+            () = stop.requested() => {}
+            () = self.find_position() => {}
+        }
         let subscriber = Arc::clone(&self.subscriber);
         let metrics = self.metrics.clone();
         let (backoff, progress) = (self.config.backoff, self.progress.clone());

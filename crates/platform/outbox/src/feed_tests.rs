@@ -74,6 +74,24 @@ async fn every_listener_gets_what_happens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watcher_always_knows_where_to_resume() {
+    let setup = setup(16);
+    setup.outbox.past(event(1, "rex"));
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut watched = pin!(setup.feed.watch(None, Duration::from_secs(15)));
+        let mut next = async || watched.next().await.map(|watched| (watched.position, watched.item.is_some()));
+        // At once, as the last event before the subscription; again while nothing happens; and with each event.
+        assert_eq!(next().await, Some((id(1), false)));
+        assert_eq!(next().await, Some((id(1), false)));
+        setup.publish(2).await;
+        assert_eq!(next().await, Some((id(2), true)));
+        assert_eq!(next().await, Some((id(2), false)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_comes_back_gets_what_it_missed_and_goes_on_live() {
     let setup = setup(16);
     for number in 1..=10 {

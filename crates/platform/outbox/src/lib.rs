@@ -19,6 +19,6 @@ pub mod span;
 pub use attempts::Quarantine;
 pub use backoff::Backoff;
 pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, HandlerError};
-pub use feed::{Feed, FeedConfig, FeedItem};
+pub use feed::{Feed, FeedConfig, FeedItem, Watched};
 pub use metrics::{ConsumerMetrics, RelayMetrics};
 pub use relay::{Relay, RelayConfig};

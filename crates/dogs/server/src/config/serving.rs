@@ -33,8 +33,10 @@ pub struct ServerSettings {
     pub metrics_url: Option<String>,
     /// Where people find Grafana, for the link in the gallery. Unset: no link.
     pub grafana_url: Option<String>,
-    /// How long a request or a call may take.
+    /// How long a request or a call may take; over HTTP, from the last byte of its body on.
     pub request_timeout: HumanDuration,
+    /// How long a caller may send nothing of a body over HTTP; the answer is 408 then. However slow, one that sends is waited for.
+    pub body_idle_timeout: HumanDuration,
     /// The largest body of a request, pictures and imports aside.
     pub body_limit: ByteSize,
     /// Requests in hand at once, over each of HTTP and gRPC; more are refused.
@@ -58,6 +60,7 @@ impl Default for ServerSettings {
             metrics_url: None,
             grafana_url: None,
             request_timeout: HumanDuration::from_secs(30),
+            body_idle_timeout: HumanDuration::from_secs(30),
             body_limit: ByteSize(1024 * 1024),
             max_in_flight: 1_024,
             cors_origins: Vec::new(),
@@ -84,6 +87,7 @@ impl Section for ServerSettings {
         for (field, reason) in self.http().problems() {
             let key = match field {
                 "request_timeout_ms" => "request_timeout",
+                "body_idle_timeout_ms" => "body_idle_timeout",
                 other => other,
             };
             problems.add(key, reason);
@@ -100,6 +104,7 @@ impl ServerSettings {
         HttpConfig {
             addr: SocketAddr::new(self.server_host, self.server_port),
             request_timeout_ms: u64::try_from(self.request_timeout.get().as_millis()).unwrap_or(u64::MAX),
+            body_idle_timeout_ms: u64::try_from(self.body_idle_timeout.get().as_millis()).unwrap_or(u64::MAX),
             body_limit: self.body_limit.as_usize(),
             max_in_flight: self.max_in_flight as usize,
             cors_origins: self.cors_origins.clone(),

@@ -27,11 +27,6 @@ pub(super) enum ApiError {
 }
 
 impl ApiError {
-    /// A refusal of what cannot be read.
-    pub(super) fn malformed(detail: impl Into<String>) -> Self {
-        Self::Http(HttpError::new(ErrorKind::Malformed).with_detail(detail))
-    }
-
     /// A refusal for now.
     pub(super) fn overloaded(cause: &'static str) -> Self {
         Self::Http(HttpError::new(ErrorKind::Overloaded).with_retry_after(RETRY_AFTER).with_source(cause))

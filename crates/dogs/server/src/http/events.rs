@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::IntoResponse;
-use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use axum::response::sse::{Event as Message, Sse};
 use futures_util::{Stream, StreamExt as _, stream};
 use kennel_core::Event;
 use kennel_http::{HttpError, Query};
-use kennel_outbox::FeedItem;
+use kennel_outbox::{FeedItem, Watched};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
@@ -25,8 +25,10 @@ use super::problems::{self, Failures};
 /// Streams open at a time; more are told to come back.
 pub(super) const MAX_STREAMS: usize = 256;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How often an idle stream sends a comment, so that nothing on the way takes it for dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often an idle stream repeats its position, so that nothing on the way takes it for dead.
+const IDLE: Duration = Duration::from_secs(15);
+/// Nginx holds back what it passes on until its buffer is full, unless the answer says otherwise.
+const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 /// How long a browser waits before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -41,8 +43,9 @@ pub(super) struct EventParams {
 /// Follow what happens
 ///
 /// Server-sent events: `id` is the event's id, `event` its type, `data` the event as JSON. Without a last event the
-/// stream starts now. When what came behind the last event cannot be told any more, it starts with an event called
-/// `reset`: read anew what you show. Comments keep idle streams open.
+/// stream starts now. When what came behind the last event is no longer known, it starts with an event called
+/// `reset`: read anew what you show. The stream opens with the id to resume behind, and repeats it while nothing happens:
+/// a connection that breaks before its first event misses nothing either.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", operation_id = "watchEvents",
     params(
@@ -66,22 +69,24 @@ pub(super) async fn events(
     let last = last.map_err(|_| HttpError::invalid("last_event_id", "must be the id of an event, a UUID"))?;
     let place = Arc::clone(&shared.streams).try_acquire_owned();
     let place = place.map_err(|_| ApiError::overloaded("too many streams are open already"))?;
-    let hello = stream::iter([Message::default().comment("open").retry(RETRY)]);
-    let items = shared.api.feed.open(last).filter_map(async |item| message(item));
-    let messages = holding(place, hello.chain(items).map(Ok::<_, Infallible>));
-    Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    let retry = stream::iter([Message::default().retry(RETRY)]);
+    let items = shared.api.feed.watch(last, IDLE).filter_map(async |watched| message(watched));
+    let messages = holding(place, retry.chain(items).map(Ok::<_, Infallible>));
+    Ok(([UNBUFFERED], Sse::new(messages)))
 }
 
-fn message(item: FeedItem) -> Option<Message> {
-    match item {
-        FeedItem::Event(event) => told(&event),
+fn message(watched: Watched) -> Option<Message> {
+    let message = Message::default().id(watched.position.to_string());
+    match watched.item {
+        None => Some(message.comment("nothing new")),
+        Some(FeedItem::Event(event)) => with_event(message, &event),
         // Browsers pass over messages without data.
-        FeedItem::Reset => Some(Message::default().event("reset").data("{}")),
+        Some(FeedItem::Reset) => Some(message.event("reset").data("{}")),
     }
 }
 
-fn told(event: &Event) -> Option<Message> {
-    let message = Message::default().id(event.id.to_string()).event(&event.name);
+fn with_event(message: Message, event: &Event) -> Option<Message> {
+    let message = message.event(&event.name);
     match EventDocument::try_from(event).map_err(axum::Error::new).and_then(|data| message.json_data(data)) {
         Ok(message) => Some(message),
         Err(error) => {

@@ -40,6 +40,7 @@ const MEDIA_TYPES: [&str; 4] =
         (status = 200, description = "The import is done; single lines may have been refused.", body = ReportDocument,
             headers(("Idempotency-Key" = String, description = "The import's key."))),
         (status = 400, response = problems::Malformed),
+        (status = 408, response = problems::ClientTimeout),
         (status = 415, response = problems::UnsupportedMediaType),
         (status = 422, response = problems::Invalid),
         Failures,
@@ -85,8 +86,16 @@ async fn run(
         Err(DogError::Interrupted { .. }) if stop.is_requested() => {
             Err(ApiError::overloaded("the process stops; send the import again to go on"))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(interrupted(&error).unwrap_or_else(|| error.into())),
     }
+}
+
+/// What to answer a caller who fell silent amid the import.
+fn interrupted(error: &DogError) -> Option<ApiError> {
+    let DogError::Interrupted { source, .. } = error else { return None };
+    let refusal = kennel_http::body::refusal(&**source);
+    let is_silence = refusal.kind() == ErrorKind::ClientTimeout;
+    is_silence.then(|| refusal.with_detail(error.to_string()).into())
 }
 
 fn is_ndjson(headers: &HeaderMap) -> bool {

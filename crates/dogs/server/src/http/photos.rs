@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dogs_domain::service::Variant;
@@ -75,6 +75,7 @@ impl From<PhotoVariant> for Variant {
         (status = 404, response = problems::NotFound),
         (status = 412, response = problems::PreconditionFailed),
         (status = 413, response = problems::TooLarge),
+        (status = 408, response = problems::ClientTimeout),
         (status = 415, response = problems::UnsupportedMediaType),
         (status = 422, response = problems::Invalid),
         Failures,
@@ -87,7 +88,10 @@ pub(super) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let is_picture = |kind: &[u8]| kind.starts_with(b"image/") || kind.starts_with(b"application/octet-stream");
+    let is_picture = |kind: &[u8]| {
+        let kind = kind.to_ascii_lowercase();
+        kind.starts_with(b"image/") || kind.starts_with(b"application/octet-stream")
+    };
     if !headers.get(CONTENT_TYPE).is_none_or(|kind| is_picture(kind.as_bytes())) {
         return Err(DogError::NotAPicture.into());
     }
@@ -108,7 +112,7 @@ async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Bytes, ApiE
         if error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>) {
             too_large()
         } else {
-            ApiError::malformed("the body could not be read to its end")
+            kennel_http::body::refusal(&error).into()
         }
     })
 }
@@ -152,6 +156,7 @@ pub(super) async fn get(
     Path(id): Path<Uuid>,
     Query(params): Query<PhotoParams>,
     known: IfNoneMatch,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (service, variant) = (&shared.api.service, params.variant.into());
@@ -160,7 +165,7 @@ pub(super) async fn get(
         return Ok((StatusCode::NOT_MODIFIED, tag, [(CACHE_CONTROL, NO_CACHE)]).into_response());
     }
     let (meta, whole) = service.photo(DogId(id), variant, None).await?;
-    match part(&headers, &meta)? {
+    match part(&method, &headers, &meta)? {
         Wanted::Whole => picture(&meta, meta.size, whole),
         Wanted::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: meta.size }),
         Wanted::Part(range) => {
@@ -176,8 +181,12 @@ pub(super) async fn get(
     }
 }
 
-/// The part that is wanted; the whole where `If-Range` names another picture.
-fn part(headers: &HeaderMap, meta: &ObjectMeta) -> Result<Wanted, ApiError> {
+/// The part that is wanted; the whole where `If-Range` names another picture, and for HEAD: only GET knows ranges (RFC 9110,
+/// section 14.2).
+fn part(method: &Method, headers: &HeaderMap, meta: &ObjectMeta) -> Result<Wanted, ApiError> {
+    if method != Method::GET {
+        return Ok(Wanted::Whole);
+    }
     let tag = picture_tag(&meta.key)?.to_string();
     let same = header_text(headers, &IF_RANGE)?.is_none_or(|given| given == tag);
     let range = if same { header_text(headers, &RANGE)? } else { None };

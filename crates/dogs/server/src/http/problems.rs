@@ -38,6 +38,8 @@ problems! {
         Some(("the body is not JSON: expected `,` or `}` at line 1 column 18", None));
     NotFound = 404 "Not Found" "not_found", "There is no such thing.",
         Some(("there is no breed `unicorn`", None));
+    ClientTimeout = 408 "Request Timeout" "client_timeout", "No byte of the body arrived for too long.",
+        Some(("no byte of the body arrived for 30s", None));
     PreconditionFailed = 412 "Precondition Failed" "precondition_failed", "It is at another revision than `If-Match` says.",
         Some(("the dog 0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10 has been changed by someone else", None));
     TooLarge = 413 "Payload Too Large" "too_large", "The body is larger than the limit.",

@@ -9,6 +9,7 @@ use dogs_domain::events::{DogDeleted, DogUpdated, ThumbnailStored};
 use dogs_storages::Cached;
 use futures_util::StreamExt as _;
 use kennel_app::{Component, Stop};
+use kennel_core::json::JsonError;
 use kennel_core::{BoxError, Event, EventType as _};
 use kennel_outbox::{Feed, FeedItem, span};
 use tracing::Instrument as _;
@@ -29,7 +30,7 @@ impl Invalidator {
     }
 }
 
-fn changed(event: &Event) -> Result<Option<DogId>, serde_json::Error> {
+fn changed(event: &Event) -> Result<Option<DogId>, JsonError> {
     Ok(match event.name.as_str() {
         DogUpdated::NAME => event.decode::<DogUpdated>()?.map(|event| event.id),
         DogDeleted::NAME => event.decode::<DogDeleted>()?.map(|event| event.id),

@@ -73,8 +73,8 @@ fn process() {
             quarantine: Quarantine::default(),
             system: "test",
         };
-        let handler = Arc::new(Fragile { handled });
-        let consumer = Consumer::new(GROUP, TOPIC, handler, settings.outbox.consumer(), ports);
+        let fragile = Arc::new(Fragile { handled });
+        let consumer = Consumer::new(GROUP, TOPIC, fragile, settings.outbox.consumer(), ports);
         let metrics = RelayMetrics::register(&registry).unwrap();
         let relay = settings.outbox.relay(1_000);
         let relay = Relay::new(Arc::clone(&stores.outbox), broker, clock, UuidV7.next(), relay, metrics);

@@ -9,7 +9,6 @@ pub type Variables = Vec<(&'static str, String)>;
 
 /// The file that a home has anyway.
 #[cfg(feature = "sqlite")]
-#[expect(clippy::unused_async, reason = "the same for every store")]
 pub async fn sqlite() -> Option<((), Variables)> {
     Some(((), vec![("STORAGE", "sqlite".to_owned())]))
 }
@@ -29,7 +28,6 @@ pub async fn mysql() -> Option<(TestDatabase, Variables)> {
 }
 
 #[cfg(feature = "clickhouse")]
-#[expect(clippy::unused_async, reason = "the same for every store")]
 pub async fn clickhouse() -> Option<(TestClickHouse, Variables)> {
     let database = TestClickHouse::make()?;
     let variables = vec![("STORAGE", "clickhouse".to_owned()), ("CLICKHOUSE_DSN", database.dsn())];

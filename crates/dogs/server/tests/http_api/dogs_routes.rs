@@ -94,6 +94,14 @@ async fn a_dog_is_made_read_and_removed() {
 }
 
 #[tokio::test]
+async fn a_parameter_without_a_value_is_absent() {
+    let app = TestApp::start().await;
+    app.dog("husky").await;
+    let listed = app.get("/api/v1/dogs?cursor=&breed=&limit=&order=").await.expect(200).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn bodies_are_refused_by_what_is_wrong_with_them() {
     let app = TestApp::start().await;
     let post = |content_type: &'static str, body: &'static str| {
@@ -111,6 +119,25 @@ async fn bodies_are_refused_by_what_is_wrong_with_them() {
         (r#"{"breed": "husky", "image_url": "ftp://example.org"}"#, "image_url"),
     ] {
         post("application/json", wrong).await.refuses(field);
+    }
+    for no_object in [r#"["husky","Rex",null]"#, r#""husky""#, "null", "7"] {
+        let refused = post("application/json", no_object).await.expect(422).json();
+        assert_eq!(refused["detail"], "body: must be an object", "{no_object}");
+    }
+    // What is refused reaches callers in words of the API, not of the program.
+    for (wrong, field) in [(r#"{"breed": {"a": 1}}"#, "breed"), (r#"{"breed": "husky", "name": []}"#, "name")] {
+        let refused = post("application/json", wrong).await.refuses(field).json();
+        assert!(!refused.to_string().contains("Document") && !refused.to_string().contains("struct"), "{refused}");
+    }
+    for secret in ["https://user:secret@example.org/a.jpg", "HTTP://user@example.org", "https://a:b@[::1]/"] {
+        let wrong = format!(r#"{{"breed": "husky", "image_url": "{secret}"}}"#);
+        let request = app.request("POST", "/api/v1/dogs").header("content-type", "application/json").body(wrong);
+        assert!(!Answer::to(request).await.refuses("image_url").json().to_string().contains("user:"), "{secret}");
+    }
+    for good in ["HTTPS://EXAMPLE.org/a.jpg", "https://example.org/?a=b@c"] {
+        let dog = serde_json::json!({ "breed": "husky", "image_url": good });
+        let made = app.send("POST", "/api/v1/dogs", dog).await.expect(201).json();
+        Answer::to(app.request("DELETE", &format!("/api/v1/dogs/{}", made["id"].as_str().unwrap()))).await.expect(204);
     }
     post("text/plain", r#"{"breed": "husky"}"#).await.expect(415);
     let large = app.request("POST", "/api/v1/dogs").header("content-type", "application/json");
@@ -196,13 +223,15 @@ async fn if_match_takes_lists_and_refuses_nonsense() {
     };
     write("\"7\", \"1t\"", "a").await.expect(200);
     write("*", "b").await.expect(200);
-    for stale in ["\"2\"", "W/\"3\"", "\"x\""] {
+    for stale in ["\"2\"", "W/\"2\"", "\"x\""] {
         write(stale, "c").await.expect(412);
     }
     write("3", "c").await.expect(400);
+    // As a proxy that compresses answers hands it on.
+    write("W/\"3\"", "c").await.expect(200);
     let remove = |tags: &'static str| Answer::to(app.request("DELETE", &place).header("if-match", tags));
     remove("\"2\"").await.expect(412);
-    remove("\"3\"").await.expect(204);
+    remove("\"4\"").await.expect(204);
 }
 
 #[tokio::test]

@@ -44,6 +44,25 @@ async fn a_stream_is_taken_up_where_it_broke_off() {
 }
 
 #[tokio::test]
+async fn a_stream_that_broke_before_its_first_event_misses_none() {
+    let app = TestApp::start().await;
+    let mut first = app.events(None).await;
+    // Nothing was ever published: whoever resumes there is to read everything anew.
+    assert_eq!(first.position, uuid::Uuid::nil().to_string());
+    app.events(Some(&first.position)).await.expect("reset").await;
+    app.dog("husky").await;
+    let known = first.expect("dogs.created").await.id;
+
+    let idle = app.events(None).await;
+    assert_eq!(idle.position, known);
+    let position = idle.position.clone();
+    drop(idle);
+    let missed = app.dog("boxer").await;
+    let mut again = app.events(Some(&position)).await;
+    assert_eq!(again.expect("dogs.created").await.data["subject"], missed["id"]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_told_any_more_is_said() {
     let app = TestApp::start().await;
     let mut events = app.events(Some("0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10")).await;

@@ -31,24 +31,27 @@ async fn dogs(app: &TestApp) -> usize {
 async fn every_faulty_line_is_told_and_the_rest_are_stored() {
     let app = TestApp::start().await;
     let lines = [
-        r#"{"breed":"husky","name":"Balto"}"#,
+        // Editors on Windows begin a file with a byte order mark.
+        "\u{feff}{\"breed\":\"husky\",\"name\":\"Balto\"}",
         r#"{"breed":"a.b"}"#,
         "",
         "not json",
         r#"{"breed":"boxer","colour":"red"}"#,
         r#"{"breed":"boxer","name":"\u0007"}"#,
         r#"{"breed":"boxer"}"#,
+        r#"["husky","a",null,null,null]"#,
     ];
     let answer = import(&app, "faults", lines.join("\r\n")).await.expect(200);
     assert_eq!(answer.header("idempotency-key"), "faults");
     let report = answer.json();
     assert_eq!(
         (&report["import"], &report["lines"], &report["resumed_from"]),
-        (&json!("faults"), &json!(7), &json!(0))
+        (&json!("faults"), &json!(8), &json!(0))
     );
-    assert_eq!((&report["created"], &report["existing"], &report["failed"]), (&json!(2), &json!(0), &json!(4)));
+    assert_eq!((&report["created"], &report["existing"], &report["failed"]), (&json!(2), &json!(0), &json!(5)));
     let told = report["errors"].as_array().unwrap().iter().map(|error| (error["line"].clone(), error["field"].clone()));
-    let expected = [(2, json!("breed")), (4, json!(null)), (5, json!("colour")), (6, json!("name"))];
+    let expected = [(2, json!("breed")), (4, json!(null)), (5, json!("colour")), (6, json!("name")), (8, json!(null))];
+    assert_eq!(report["errors"][4]["reason"], "must be an object");
     assert_eq!(told.collect::<Vec<_>>(), expected.map(|(line, field)| (json!(line), field)));
     assert_eq!(dogs(&app).await, 2);
 }

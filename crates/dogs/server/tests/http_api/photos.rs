@@ -50,6 +50,7 @@ async fn what_is_no_picture_is_refused() {
     put(&app, &place, "image/jpeg", "<script>alert(1)</script>").await.expect(415);
     put(&app, &place, "image/jpeg", "").await.expect(415);
     put(&app, &place, "text/html", pictures::jpeg("rex")).await.expect(415);
+    put(&app, &place, "IMAGE/JPEG", pictures::jpeg("rex")).await.expect(200);
     let large = put(&app, &place, "image/jpeg", vec![0xff; 64 * 1024 + 1]).await.expect(413);
     assert!(large.json()["detail"].as_str().unwrap().contains("65536"));
     // One that does not say how long it is.
@@ -58,7 +59,42 @@ async fn what_is_no_picture_is_refused() {
     put(&app, "/api/v1/dogs/0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10", "image/jpeg", pictures::jpeg("rex"))
         .await
         .expect(404);
-    assert_eq!(app.get(&place).await.json()["revision"], 1);
+    assert_eq!(app.get(&place).await.json()["revision"], 2, "the one that is a picture");
+}
+
+#[tokio::test]
+async fn a_picture_over_a_slow_line_is_stored() {
+    let http = kennel_http::HttpConfig { request_timeout_ms: 1_000, ..Setup::default().http };
+    let app = TestApp::with(Setup { http, ..Setup::default() }).await;
+    let place = dog(&app).await;
+    let picture = pictures::jpeg("rex");
+    let pieces: Vec<_> = picture.chunks(picture.len().div_ceil(20)).map(bytes::Bytes::copy_from_slice).collect();
+    let slowly = futures_util::stream::unfold(pieces.into_iter(), |mut pieces| async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        pieces.next().map(|piece| (Ok::<_, std::io::Error>(piece), pieces))
+    });
+    put(&app, &place, "image/jpeg", reqwest::Body::wrap_stream(slowly)).await.expect(200);
+    assert_eq!(app.get(&format!("{place}/photo")).await.expect(200).body, picture);
+}
+
+#[tokio::test]
+async fn a_caller_who_falls_silent_is_not_our_fault() {
+    let http = kennel_http::HttpConfig { body_idle_timeout_ms: 100, ..Setup::default().http };
+    let app = TestApp::with(Setup { http, ..Setup::default() }).await;
+    let place = dog(&app).await;
+    let silent = || {
+        let first = futures_util::stream::once(async { Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"{")) });
+        reqwest::Body::wrap_stream(futures_util::StreamExt::chain(first, futures_util::stream::pending()))
+    };
+    for (method, path, content_type) in [
+        ("PUT", format!("{place}/photo"), "image/jpeg"),
+        ("POST", "/api/v1/dogs".to_owned(), "application/json"),
+        ("POST", "/api/v1/dogs/import".to_owned(), "application/x-ndjson"),
+    ] {
+        let request = app.request(method, &path).header("content-type", content_type).body(silent());
+        let answer = Answer::to(request).await.expect(408);
+        assert_eq!(answer.json()["code"], "client_timeout", "{path}");
+    }
 }
 
 #[tokio::test]
@@ -97,6 +133,9 @@ async fn parts_are_handed_out() {
         assert_eq!(answer.header("content-range"), format!("bytes {from}-{}/{size}", to - 1));
         assert_eq!(answer.header("content-length"), (to - from).to_string());
     }
+    // Only GET knows ranges (RFC 9110, section 14.2).
+    let head = Answer::to(app.request("HEAD", &photo).header("range", "bytes=0-3")).await.expect(200);
+    assert_eq!((head.header("content-length"), head.header("content-range")), (size.to_string().as_str(), ""));
     let beyond = part(&format!("bytes={size}-")).await.expect(416);
     assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
     assert_eq!(beyond.json()["code"], "range_not_satisfiable");

@@ -88,7 +88,7 @@ impl TestApp {
         let feed = feed(&stores, &broker, &registry);
         let health = Health::new();
         health.register("storage", Arc::clone(&stores.check));
-        let server = server(&service, &feed, &health, &setup.http, &registry);
+        let server = server(&service, &feed, &health, &setup, &registry);
         let mut address = server.address();
         let app = App::new(Options::default())
             .health(health.clone())
@@ -198,7 +198,7 @@ fn relay(stores: &Stores, broker: &Arc<dyn Broker>, clock: &Arc<dyn Clock>, regi
     Relay::new(outbox, publisher, Arc::clone(clock), UuidV7.next(), RelayConfig::default(), metrics)
 }
 
-fn server(service: &DogService, feed: &Feed, health: &Health, http: &HttpConfig, registry: &Registry) -> HttpServer {
+fn server(service: &DogService, feed: &Feed, health: &Health, setup: &Setup, registry: &Registry) -> HttpServer {
     let state = ApiState {
         service: service.clone(),
         feed: feed.clone(),
@@ -210,5 +210,5 @@ fn server(service: &DogService, feed: &Feed, health: &Health, http: &HttpConfig,
         health: health.clone(),
     };
     let metrics = HttpMetrics::register(registry).unwrap();
-    HttpServer::new("http", http, dogs::http::app(state, http, &metrics).unwrap())
+    HttpServer::new("http", &setup.http, dogs::http::app(state, &setup.http, &metrics).unwrap())
 }

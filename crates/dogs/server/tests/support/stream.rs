@@ -21,6 +21,8 @@ pub struct Message {
 
 /// A stream of events.
 pub struct Messages {
+    /// Where the stream stood when it was opened.
+    pub position: String,
     chunks: BoxStream<'static, reqwest::Result<Bytes>>,
     text: String,
 }
@@ -31,9 +33,13 @@ impl Messages {
         let response = request.header("accept", "text/event-stream").send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        let mut messages = Self { chunks: response.bytes_stream().boxed(), text: String::new() };
-        // The service greets, so that callers know that nothing from here on is missed.
-        assert!(messages.block().await.unwrap().starts_with(':'));
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        let chunks = response.bytes_stream().boxed();
+        let mut messages = Self { position: String::new(), chunks, text: String::new() };
+        // The service greets, so that callers know where they are and that nothing from here on is missed.
+        while messages.position.is_empty() {
+            messages.position = parse(&messages.block().await.unwrap()).id;
+        }
         messages
     }
 
@@ -41,8 +47,9 @@ impl Messages {
     pub async fn next(&mut self) -> Option<Message> {
         loop {
             let block = self.block().await?;
-            if !block.starts_with(':') {
-                return Some(parse(&block));
+            let message = parse(&block);
+            if !message.event.is_empty() {
+                return Some(message);
             }
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kennel_core::broker::BrokerError;
+use kennel_core::json::read_object;
 use kennel_core::{DeadLetter, DeadLetters, Event, RepoError, Timestamp};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
@@ -53,7 +54,7 @@ fn in_repository(error: BrokerError) -> RepoError {
 /// The letter that a message is; `None` for one that is no event, which the management tools of RabbitMQ show.
 fn letter(message: &Delivery) -> Option<DeadLetter> {
     let note = wire::header(&message.properties, NOTE_HEADER);
-    let note = note.and_then(|note| serde_json::from_str::<Note>(note).ok())?;
+    let note = note.and_then(|note| read_object::<Note>(note.as_bytes()).ok())?;
     let event = wire::event(&note.topic, &message.properties, message.data.clone()).ok()?;
     Some(note.letter(event))
 }

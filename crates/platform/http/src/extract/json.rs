@@ -1,21 +1,21 @@
 //! JSON bodies.
 
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
 use kennel_core::ErrorKind;
+use kennel_core::json::{JsonError, read_object};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 
-use super::refuse;
+use super::invalid;
 use crate::problem::HttpError;
 
-/// A JSON body, both ways. Refuses another content type with 415, a body over the limit with 413, text that is not
-/// JSON with 400, and a wrong value with 422 and its name.
+/// A JSON body, both ways: a request's is one object. Refuses another content type with 415, a body over the limit with
+/// 413, text that is not JSON with 400, and what is no object or has a wrong value with 422 and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Json<T>(pub T);
 
@@ -40,17 +40,11 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// Reads JSON text that came from a client.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
-    let mut text = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut text).map_err(|error| match error.inner().classify() {
-        Category::Data => refuse(error.path(), &error.inner().to_string()),
-        Category::Syntax | Category::Eof | Category::Io => malformed(error.inner()),
-    })?;
-    text.end().map_err(|error| malformed(&error))?;
-    Ok(value)
-}
-
-fn malformed(error: &serde_json::Error) -> HttpError {
-    HttpError::new(ErrorKind::Malformed).with_detail(format!("the body is not JSON: {error}"))
+    read_object(bytes).map_err(|error| match &error {
+        JsonError::Syntax(_) => HttpError::new(ErrorKind::Malformed).with_detail(format!("the body is {error}")),
+        JsonError::NotAnObject => invalid("body", &error.to_string()),
+        JsonError::Value { field, reason } => invalid(field.as_deref().unwrap_or("body"), reason),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -63,13 +57,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// A body that could not be taken in whole.
 pub(crate) fn unreadable(rejection: &BytesRejection) -> HttpError {
-    match rejection {
-        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            HttpError::new(ErrorKind::TooLarge).with_detail("the body is larger than this resource takes")
-        }
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => HttpError::new(ErrorKind::TooLarge),
-        _ => HttpError::new(ErrorKind::Malformed).with_detail("the body could not be read to its end"),
-    }
+    crate::body::refusal(rejection)
 }
 
 #[cfg(test)]

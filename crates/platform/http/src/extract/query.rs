@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use super::refuse;
 use crate::problem::HttpError;
 
-/// The query string. Refuses a wrong value with 422 and its name; so too an unknown name, where `T` denies those.
+/// The query string. A parameter without a value (`?cursor=`) counts as absent, as forms and templates send those. Refuses
+/// a wrong value with 422 and its name; so too an unknown name, where `T` denies those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Query<T>(pub T);
 
@@ -20,8 +21,14 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 }
 
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T, HttpError> {
-    let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
+    // An own list, as the deserializer takes no filtered iterator.
+    let given: String = query.split('&').filter(|pair| !is_empty(pair)).collect::<Vec<_>>().join("&");
+    let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(given.as_bytes()));
     serde_path_to_error::deserialize(pairs).map_err(|error| refuse(error.path(), &error.inner().to_string()))
+}
+
+fn is_empty(pair: &str) -> bool {
+    pair.split_once('=').is_none_or(|(_, value)| value.is_empty())
 }
 
 #[cfg(test)]
@@ -42,6 +49,12 @@ mod tests {
     fn values_are_decoded() {
         let paging: Paging = parse("breed=hound%2Fafghan&limit=5").unwrap();
         assert_eq!((paging.breed.as_str(), paging.limit), ("hound/afghan", Some(5)));
+    }
+
+    #[test]
+    fn a_parameter_without_a_value_is_absent() {
+        let paging: Paging = parse("limit=&breed=a&cursor&order=").unwrap();
+        assert_eq!((paging.breed.as_str(), paging.limit), ("a", None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The outermost layer: the request's id, span and metrics, and the final shape of its response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -18,7 +19,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use super::Verbatim;
-use super::arrival::{self, Waited};
+use super::arrival::Arrival;
 use crate::metrics::{HttpMetrics, method_label};
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem, render};
 use crate::request_id::{self, RequestId};
@@ -34,11 +35,12 @@ const SECURITY: [(HeaderName, &str); 3] = [
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observer {
     metrics: Option<HttpMetrics>,
+    body_idle: Option<Duration>,
 }
 
 impl Observer {
-    pub(crate) fn with_metrics(metrics: HttpMetrics) -> Self {
-        Self { metrics: Some(metrics) }
+    pub(crate) fn with_metrics(metrics: HttpMetrics, body_idle: Duration) -> Self {
+        Self { metrics: Some(metrics), body_idle: Some(body_idle) }
     }
 
     pub(crate) fn apply(self, router: Router) -> Router {
@@ -58,8 +60,8 @@ async fn observe(State(observer): State<Arc<Observer>>, mut request: Request, ne
         propagation::set_parent(&span, &trace);
     }
     request.extensions_mut().insert(id.clone());
-    let waited = arrival::watch(&mut request);
-    let tally = Tally::begin(&observer, request.method().clone(), route, waited);
+    let arrival = Arrival::follow(&mut request, observer.body_idle);
+    let tally = Tally::begin(&observer, request.method().clone(), route, arrival);
     let response = next.run(request).instrument(span.clone()).await;
     let response = finish(response, &id);
     record(&span, response.status());
@@ -96,12 +98,12 @@ struct Tally {
     method: Method,
     route: Option<MatchedPath>,
     began: Instant,
-    waited: Waited,
+    arrival: Arrival,
     status: StatusCode,
 }
 
 impl Tally {
-    fn begin(observer: &Observer, method: Method, route: Option<MatchedPath>, waited: Waited) -> Self {
+    fn begin(observer: &Observer, method: Method, route: Option<MatchedPath>, arrival: Arrival) -> Self {
         if let Some(metrics) = &observer.metrics {
             metrics.begin();
         }
@@ -110,7 +112,7 @@ impl Tally {
             method,
             route,
             began: Instant::now(),
-            waited,
+            arrival,
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         }
     }
@@ -127,7 +129,7 @@ impl Drop for Tally {
         tracing::debug!(target: "kennel_http::access", status = self.status.as_u16(), millis, "request answered");
         if let Some(metrics) = &self.metrics {
             let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-            metrics.end(&self.method, route, self.status, took.saturating_sub(self.waited.so_far()));
+            metrics.end(&self.method, route, self.status, took.saturating_sub(self.arrival.waited()));
         }
     }
 }

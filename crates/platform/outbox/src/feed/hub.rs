@@ -20,6 +20,8 @@ pub(crate) enum Live {
 pub(crate) struct Entry {
     pub(crate) live: broadcast::Receiver<Live>,
     pub(crate) latest: Vec<Arc<Event>>,
+    /// The event behind which a listener resumes that enters now and leaves without having had one.
+    pub(crate) position: Uuid,
     /// False while something that was missed may not be in the history yet.
     pub(crate) whole: bool,
 }
@@ -36,14 +38,24 @@ struct State {
     /// The latest events without a gap between them, oldest first. They bridge the time between the publishing of
     /// an event and its appearance in the history.
     latest: VecDeque<Arc<Event>>,
+    /// The last event, or the last one published before there were any.
+    position: Uuid,
     capacity: usize,
 }
 
 impl Hub {
     pub(crate) fn new(capacity: usize) -> Self {
         let live = Some(broadcast::Sender::new(capacity));
-        let state = Mutex::new(State { live, latest: VecDeque::new(), capacity });
+        let state = Mutex::new(State { live, latest: VecDeque::new(), position: Uuid::nil(), capacity });
         Self { state, whole: watch::Sender::new(true) }
+    }
+
+    /// Sets where listeners stand before the first event: at one that was published before the subscription began.
+    pub(crate) fn begin_after(&self, event: Uuid) {
+        let mut state = self.state();
+        if state.latest.is_empty() {
+            state.position = event;
+        }
     }
 
     pub(crate) fn push(&self, event: Arc<Event>) {
@@ -57,6 +69,7 @@ impl Hub {
             state.latest.pop_front();
         }
         state.latest.push_back(Arc::clone(&event));
+        state.position = event.id;
         send(state.live.as_ref(), Live::Event(event));
     }
 
@@ -94,7 +107,7 @@ impl Hub {
         let state = self.state();
         let live = state.live.as_ref()?.subscribe();
         let latest = state.latest.iter().cloned().collect();
-        Some(Entry { live, latest, whole: *self.whole.borrow() })
+        Some(Entry { live, latest, position: state.position, whole: *self.whole.borrow() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

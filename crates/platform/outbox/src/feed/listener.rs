@@ -22,6 +22,8 @@ pub(crate) struct Listener {
     last: Option<Uuid>,
     /// Where to go on should the history not reach back to `last`.
     otherwise: Option<Uuid>,
+    /// Behind which event the listener resumes after what it was given.
+    position: Uuid,
     recent: Recent,
     ready: VecDeque<FeedItem>,
     stage: Stage,
@@ -48,7 +50,8 @@ impl Listener {
         let disorder = config.buffer.max(1);
         let recent = Recent::new(disorder * 4 + config.page as usize);
         let (page, ready, stage) = (config.page.max(1), VecDeque::new(), Stage::Ended);
-        let mut listener = Self { hub, outbox, topic, page, disorder, last, otherwise: None, recent, ready, stage };
+        let (otherwise, position) = (None, last.unwrap_or_default());
+        let mut listener = Self { hub, outbox, topic, page, disorder, last, otherwise, position, recent, ready, stage };
         match listener.last {
             Some(last) => {
                 listener.recent.insert(last);
@@ -63,6 +66,9 @@ impl Listener {
     pub(crate) async fn next(&mut self) -> Option<FeedItem> {
         loop {
             if let Some(item) = self.ready.pop_front() {
+                if let FeedItem::Event(event) = &item {
+                    self.position = event.id;
+                }
                 return Some(item);
             }
             match &mut self.stage {
@@ -80,6 +86,11 @@ impl Listener {
         }
     }
 
+    /// Behind which event to open a listener that goes on after what this one was given.
+    pub(crate) fn position(&self) -> Uuid {
+        self.position
+    }
+
     /// Starts at the present.
     fn follow(&mut self) {
         let Some(entry) = self.hub.enter() else {
@@ -87,6 +98,7 @@ impl Listener {
             return;
         };
         self.last = entry.latest.last().map(|event| event.id);
+        self.position = entry.position;
         // What was before is not to be told, also when the history is read again.
         for event in &entry.latest {
             self.recent.insert(event.id);
@@ -159,6 +171,7 @@ impl Listener {
             self.offer_all(entry.latest);
         } else {
             self.last = entry.latest.last().map(|event| event.id);
+            self.position = entry.position;
         }
     }
 

@@ -1,0 +1,153 @@
+//! Reads the JSON objects that others send, and reports what is wrong with one in words that suit any caller.
+//!
+//! Serde takes an array where a struct is wanted, by the order of its fields, and names Rust types in its messages. Neither is
+//! part of an API: what comes from outside the process is read by [`read_object`].
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
+
+/// Why a text is not the object that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// It is not JSON.
+    #[error("not JSON: {0}")]
+    Syntax(String),
+    /// It is JSON, and no object.
+    #[error("must be an object")]
+    NotAnObject,
+    /// A value in it is not allowed, is missing, or has a name that is not known.
+    #[error("{reason}")]
+    Value {
+        /// The path of the field at fault, such as `tags[1].weight`; `None` where it cannot be named.
+        field: Option<String>,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Reads one JSON object and nothing after it. White space around it and a byte order mark before it are passed over.
+pub fn read_object<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, JsonError> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(match serde_json::from_slice::<IgnoredAny>(text) {
+            Ok(_) => JsonError::NotAnObject,
+            Err(error) => JsonError::Syntax(error.to_string()),
+        });
+    }
+    serde_json::from_slice(text).map_err(|error| match error.classify() {
+        Category::Data => value_error::<T>(text, &error),
+        Category::Syntax | Category::Eof | Category::Io => JsonError::Syntax(error.to_string()),
+    })
+}
+
+/// Reads the text once more to learn the path: errors are few, good texts are many.
+fn value_error<'de, T: Deserialize<'de>>(text: &'de [u8], error: &serde_json::Error) -> JsonError {
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    let mut again = serde_json::Deserializer::from_slice(text);
+    let path = serde_path_to_error::deserialize::<_, T>(&mut again).err().map(|error| error.path().to_string());
+    let (field, reason) = explain(path.as_deref().unwrap_or_default(), message);
+    JsonError::Value { field, reason }
+}
+
+/// The field that a deserializer stopped at, and its message without the names of Rust types.
+pub fn explain(path: &str, message: &str) -> (Option<String>, String) {
+    let parent = if path == "." { "" } else { path };
+    let field = match quoted(message, "missing field `") {
+        Some(name) if parent.is_empty() => Some(name.to_owned()),
+        Some(name) => Some(format!("{parent}.{name}")),
+        None if parent.is_empty() => {
+            quoted(message, "unknown field `").or_else(|| quoted(message, "duplicate field `")).map(str::to_owned)
+        }
+        None => Some(parent.to_owned()),
+    };
+    (field, plain(message))
+}
+
+fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    message.strip_prefix(before)?.split('`').next()
+}
+
+/// What serde calls the shapes that it expects, before the name of the Rust type.
+const SHAPES: [(&str, &str); 7] = [
+    ("struct variant ", "an object"),
+    ("tuple struct ", "an array"),
+    ("unit struct ", "null"),
+    ("struct ", "an object"),
+    ("internally tagged enum ", "an object"),
+    ("adjacently tagged enum ", "an object"),
+    ("enum ", "a string"),
+];
+
+fn plain(message: &str) -> String {
+    let Some((before, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    let shape = SHAPES.iter().find(|(name, _)| expected.starts_with(name));
+    shape.map_or_else(|| message.to_owned(), |(_, plain)| format!("{before}expected {plain}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Parcel<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        #[serde(default)]
+        tags: Vec<Tag>,
+    }
+
+    #[derive(Debug, PartialEq, Eq, Deserialize)]
+    struct Tag {
+        weight: u8,
+    }
+
+    fn fault(text: &str) -> JsonError {
+        read_object::<Parcel<'_>>(text.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn an_object_is_read_with_what_may_be_around_it() {
+        let expected = Parcel { name: "a".into(), tags: vec![Tag { weight: 1 }] };
+        for text in [r#"{"name":"a","tags":[{"weight":1}]}"#, "\u{feff} {\"name\":\"a\",\"tags\":[{\"weight\":1}]}\r\n"]
+        {
+            assert_eq!(read_object::<Parcel<'_>>(text.as_bytes()).as_ref(), Ok(&expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_whatever_serde_would_make_of_it() {
+        for text in [r#"["a",[]]"#, "[]", r#""a""#, "null", "7", " true "] {
+            assert_eq!(fault(text), JsonError::NotAnObject, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_json_is_a_syntax_error() {
+        for text in ["", " ", "{", "a", r#"{"name":"a"} x"#, r#"{"name":"a",}"#, "[1", "\u{0}", "\u{feff}"] {
+            assert!(matches!(fault(text), JsonError::Syntax(_)), "{text}: {:?}", fault(text));
+        }
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named_and_no_rust_type_is() {
+        for (text, field) in [
+            ("{}", "name"),
+            (r#"{"name":1}"#, "name"),
+            (r#"{"name":"a","age":3}"#, "age"),
+            (r#"{"name":"a","tags":[{"weight":1},{"weight":999}]}"#, "tags[1].weight"),
+            (r#"{"name":"a","tags":[{}]}"#, "tags[0].weight"),
+            (r#"{"name":"a","tags":["b"]}"#, "tags[0]"),
+        ] {
+            let JsonError::Value { field: found, reason } = fault(text) else { panic!("{text}") };
+            assert_eq!(found.as_deref(), Some(field), "{text}");
+            assert!(!reason.contains("Tag") && !reason.contains("Parcel") && !reason.contains(" at line "), "{reason}");
+        }
+        let shown = fault(r#"{"name":"a","tags":["b"]}"#).to_string();
+        assert_eq!(shown, r#"invalid type: string "b", expected an object"#);
+    }
+}
