@@ -14,7 +14,7 @@ use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Quarantine, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
-use kennel_storage::{Migrator, State, Step};
+use kennel_storage::{Migrator, State, Step, WriteCheck};
 use kennel_telemetry::metrics::{self, BuildInfo};
 
 use crate::backends::Backends;
@@ -69,6 +69,7 @@ impl Wiring {
         let health = Health::new();
         health.register("storage", Arc::clone(&self.stores.check));
         health.register("objects", Arc::new(ObjectCheck(Arc::clone(&self.objects))));
+        health.observe("storage_write", Arc::new(WriteCheck(Arc::clone(&self.stores.database))));
         health.observe("broker", Arc::new(BrokerCheck(Arc::clone(&self.broker))));
         health.observe("cache", Arc::new(CacheCheck(Arc::clone(&self.cache))));
         kennel_http::sys::register_dependencies(&self.backends.registry, &health)?;

@@ -82,11 +82,13 @@ async fn a_file_that_cannot_be_written_is_unavailable_and_still_read() {
     dogs.insert(&dog(1), &[], None).await.unwrap();
     let mut write = database.write().await.unwrap();
     sqlx::raw_sql("PRAGMA query_only = ON").execute(write.connection()).await.unwrap();
-    drop(write);
+    write.commit().await.unwrap();
     let result = dogs.insert(&dog(2), &[event(9)], None).await;
     assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
     assert_eq!(dogs.find(dog(2).id).await.unwrap(), None);
+    // The connection is given up, and the next one can write.
+    dogs.insert(&dog(2), &[event(9)], None).await.unwrap();
 }
 
 #[tokio::test]

@@ -40,6 +40,10 @@ pub trait Database: Send + Sync + 'static {
     /// Whether it answers.
     async fn ping(&self) -> Result<(), RepoError>;
 
+    /// Whether it takes writes, as far as can be known without one. It fails on a replica, a server or a file that is
+    /// read-only, and where the schema is not up; reads may go on.
+    async fn writable(&self) -> Result<(), RepoError>;
+
     /// Its connections at this moment.
     fn connections(&self) -> Connections;
 
@@ -55,5 +59,19 @@ pub struct DatabaseCheck(pub Arc<dyn Database>);
 impl Check for DatabaseCheck {
     async fn check(&self) -> Result<(), BoxError> {
         Ok(self.0.ping().await?)
+    }
+}
+
+/// The health check of writing to a database.
+pub struct WriteCheck(pub Arc<dyn Database>);
+
+#[async_trait]
+impl Check for WriteCheck {
+    async fn check(&self) -> Result<(), BoxError> {
+        Ok(self.0.writable().await?)
+    }
+
+    fn detail(&self) -> Option<String> {
+        Some("writes are not accepted".to_owned())
     }
 }

@@ -32,7 +32,7 @@ mod server;
 pub mod sqlite;
 mod sqlite_config;
 
-pub use database::{Connections, Database, DatabaseCheck};
+pub use database::{Connections, Database, DatabaseCheck, WriteCheck};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 pub use dsn::Dsn;
 pub use error::classify;

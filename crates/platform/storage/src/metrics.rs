@@ -141,6 +141,10 @@ pub(crate) mod tests {
             Ok(())
         }
 
+        async fn writable(&self) -> Result<(), RepoError> {
+            Ok(())
+        }
+
         fn connections(&self) -> Connections {
             Connections { idle: 3, used: 1 }
         }

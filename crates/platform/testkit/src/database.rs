@@ -60,6 +60,21 @@ impl TestDatabase {
         }
     }
 
+    /// Makes the sessions that begin after this read-only, or not, on a `PostgreSQL`. When they are to be, those that
+    /// there are end, so that it is as after a failover; when not, those that there are stay as they are.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    #[cfg(feature = "postgres")]
+    pub async fn set_read_only(&self, read_only: bool) {
+        let set = format!("ALTER DATABASE {} SET default_transaction_read_only = {read_only}", self.name);
+        self.execute(set).await.expect("a database can be set read-only");
+        if read_only {
+            let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname";
+            self.execute(format!("{end} = '{}'", self.name)).await.expect("sessions can be ended");
+        }
+    }
+
     /// Where it is.
     pub fn dsn(&self) -> String {
         self.at(&self.name).into()

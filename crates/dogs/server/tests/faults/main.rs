@@ -11,6 +11,8 @@ mod outages;
 mod place;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod progress;
+#[cfg(feature = "postgres")]
+mod read_only;
 #[cfg(all(feature = "nats", any(feature = "postgres", feature = "mysql", feature = "clickhouse")))]
 mod relays;
 mod stores;

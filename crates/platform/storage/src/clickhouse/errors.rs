@@ -11,13 +11,14 @@ pub fn classify(error: Error) -> RepoError {
     match &error {
         Error::Network(_) | Error::TimedOut => RepoError::Unavailable(error.into()),
         Error::BadResponse(text) => match code(text) {
-            // TIMEOUT_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT, NETWORK_ERROR, ABORTED,
+            // TIMEOUT_EXCEEDED, READONLY, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT, NETWORK_ERROR, ABORTED,
             // MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, TOO_MANY_PARTS, ALL_CONNECTION_TRIES_FAILED,
             // TOO_FEW_LIVE_REPLICAS, UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, UNKNOWN_STATUS_OF_INSERT,
             // SESSION_IS_LOCKED, QUERY_WAS_CANCELLED, CANNOT_SCHEDULE_TASK, KEEPER_EXCEPTION
             // And without a code: something between here and the server answered in its place.
             Some(
-                159 | 202 | 209 | 210 | 236 | 241 | 242 | 243 | 252 | 279 | 285 | 286 | 319 | 373 | 394 | 439 | 999,
+                159 | 164 | 202 | 209 | 210 | 236 | 241 | 242 | 243 | 252 | 279 | 285 | 286 | 319 | 373 | 394 | 439
+                | 999,
             )
             | None => RepoError::Unavailable(error.into()),
             // CHECKSUM_DOESNT_MATCH, CORRUPTED_DATA, CANNOT_DECOMPRESS
@@ -29,6 +30,12 @@ pub fn classify(error: Error) -> RepoError {
         }
         _ => RepoError::Backend(error.into()),
     }
+}
+
+/// Whether the server does not write: it, its table, or who asks is read-only. Nothing of the call is stored.
+pub(super) fn is_read_only(error: &Error) -> bool {
+    // READONLY, TABLE_IS_READ_ONLY
+    matches!(error, Error::BadResponse(text) if matches!(code(text), Some(164 | 242)))
 }
 
 /// The number in `Code: 60. DB::Exception: …`.

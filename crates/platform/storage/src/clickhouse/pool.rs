@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::commit::{Committer, Head, Job, Task, json};
+use super::errors::is_read_only;
 use super::records::{Found, Kind, Place, parse};
 use super::{ClickHouseConfig, Write, classify};
 use crate::{Connections, Database};
@@ -29,6 +30,9 @@ const KEYS_AT_ONCE: usize = 8_000;
 const SCAN_AT_ONCE: usize = 10_000;
 /// How long a statement may take that changes the schema, or removes what is old.
 const LONG_STATEMENT: Duration = Duration::from_mins(10);
+
+/// How often the connections are renewed at most because the server that they lead to does not write.
+const RENEWAL: Duration = Duration::from_millis(250);
 
 /// Settings that all statements are made with, whatever the server's own defaults are.
 const SETTINGS: [(&str, &str); 7] = [
@@ -90,7 +94,7 @@ impl ClickHouse {
 
     /// A statement; values go to its `?` by `bind`.
     pub fn query(&self, sql: &str) -> Query {
-        self.server.client.query(sql)
+        self.server.client().query(sql)
     }
 
     /// The rows that a statement answers, by the names of their columns.
@@ -120,7 +124,7 @@ impl ClickHouse {
 
     /// Runs a statement that may take longer than others, such as one that changes the schema.
     pub(super) async fn execute_long(&self, sql: &str) -> Result<(), RepoError> {
-        let query = long(self.server.client.query_raw(sql));
+        let query = long(self.server.client().query_raw(sql));
         self.server.call_within(LONG_STATEMENT, query.execute()).await
     }
 
@@ -146,7 +150,7 @@ impl ClickHouse {
 
     /// Runs an insert, unless one with the same token came first.
     pub(super) async fn execute_once(&self, sql: &str, token: &str) -> Result<(), RepoError> {
-        let query = self.server.client.query_raw(sql).with_setting("insert_deduplication_token", token);
+        let query = self.server.client().query_raw(sql).with_setting("insert_deduplication_token", token);
         self.server.call(query.execute()).await
     }
 
@@ -211,6 +215,10 @@ impl Database for ClickHouse {
         self.server.execute("SELECT 1").await
     }
 
+    async fn writable(&self) -> Result<(), RepoError> {
+        self.server.execute("INSERT INTO records (what) SELECT what FROM records WHERE 0").await
+    }
+
     /// Requests in flight; the driver does not tell how many connections it keeps for later ones.
     fn connections(&self) -> Connections {
         let used = self.server.size.saturating_sub(self.server.requests.available_permits());
@@ -225,9 +233,24 @@ impl Database for ClickHouse {
     }
 }
 
+/// A client with connections of its own.
+fn client(config: &ClickHouseConfig) -> Result<Client, RepoError> {
+    let address = config.address().map_err(|problem| RepoError::Backend(problem.into()))?;
+    let client = Client::default()
+        .with_url(address.url)
+        .with_user(address.user)
+        .with_password(address.password)
+        .with_database(address.database)
+        .with_compression(Compression::None)
+        .with_setting("max_execution_time", config.pool.statement_timeout().as_secs().max(1).to_string());
+    Ok(SETTINGS.iter().fold(client, |client, (name, value)| client.with_setting(*name, *value)))
+}
+
 /// The server, as requests reach it.
 pub(super) struct Server {
-    client: Client,
+    config: ClickHouseConfig,
+    /// With its connections, and since when it has them.
+    client: Mutex<(Client, Instant)>,
     requests: Semaphore,
     size: usize,
     acquire: Duration,
@@ -236,23 +259,29 @@ pub(super) struct Server {
 
 impl Server {
     fn new(config: &ClickHouseConfig) -> Result<Self, RepoError> {
-        let address = config.address().map_err(|problem| RepoError::Backend(problem.into()))?;
-        let client = Client::default()
-            .with_url(address.url)
-            .with_user(address.user)
-            .with_password(address.password)
-            .with_database(address.database)
-            .with_compression(Compression::None)
-            .with_setting("max_execution_time", config.pool.statement_timeout().as_secs().max(1).to_string());
-        let client = SETTINGS.iter().fold(client, |client, (name, value)| client.with_setting(*name, *value));
+        let client = Mutex::new((client(config)?, Instant::now()));
         let size = config.pool.max_connections.get() as usize;
         Ok(Self {
+            config: config.clone(),
             client,
             requests: Semaphore::new(size),
             size,
             acquire: config.pool.acquire_timeout(),
             limit: config.pool.statement_timeout() + Duration::from_secs(1),
         })
+    }
+
+    fn client(&self) -> Client {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Goes on with new connections: those that are open lead to a server that does not write, and another may do by now.
+    fn renew(&self) -> Result<(), RepoError> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.1.elapsed() >= RENEWAL {
+            *client = (self::client(&self.config)?, Instant::now());
+        }
+        Ok(())
     }
 
     async fn call<T>(&self, call: impl Future<Output = clickhouse::error::Result<T>>) -> Result<T, RepoError> {
@@ -267,11 +296,14 @@ impl Server {
         let turn = timeout(self.acquire, self.requests.acquire()).await;
         let _turn = turn.map_err(|elapsed| RepoError::Unavailable(elapsed.into()))?.map_err(|_| closed())?;
         let answer = timeout(limit, call).await.map_err(|elapsed| RepoError::Unavailable(elapsed.into()))?;
+        if answer.as_ref().is_err_and(is_read_only) {
+            self.renew()?;
+        }
         answer.map_err(classify)
     }
 
     async fn execute(&self, sql: &str) -> Result<(), RepoError> {
-        self.call(self.client.query_raw(sql).execute()).await
+        self.call(self.client().query_raw(sql).execute()).await
     }
 
     async fn lines(&self, query: Query) -> Result<Vec<String>, RepoError> {
@@ -288,7 +320,7 @@ impl Server {
     pub(super) async fn insert(&self, token: &str, rows: &bytes::Bytes) -> Result<(), RepoError> {
         self.call(async {
             let mut insert = self
-                .client
+                .client()
                 .insert_formatted_with("INSERT INTO records FORMAT JSONEachRow")
                 .with_setting("insert_deduplication_token", token);
             insert.send(rows.clone()).await?;
@@ -304,7 +336,7 @@ impl Server {
             version: u64,
         }
         let sql = "SELECT version FROM records WHERE what = 'commit' ORDER BY key DESC LIMIT 1";
-        let lines = self.lines(self.client.query(sql)).await?;
+        let lines = self.lines(self.client().query(sql)).await?;
         lines.first().map_or(Ok(0), |line| parse::<Last>(line).map(|last| last.version))
     }
 
@@ -324,7 +356,7 @@ impl Server {
              ORDER BY key, version DESC LIMIT 1 BY key",
             kind.columns
         );
-        let lines = self.lines(self.client.query(&sql).bind(kind.name).bind(keys)).await?;
+        let lines = self.lines(self.client().query(&sql).bind(kind.name).bind(keys)).await?;
         let found = lines.iter().map(|line| Found::parse(line));
         let live = found.filter(|found| !matches!(found, Ok(found) if found.deleted));
         live.map(|found| found.map(|found| (kind.at(found.key.clone()), found))).collect()
@@ -364,7 +396,7 @@ impl Server {
              ORDER BY key {order}, version DESC LIMIT 1 BY key LIMIT ?",
             range.kind.columns
         );
-        let mut query = self.client.query(&sql).bind(range.kind.name).bind(range.above.as_str());
+        let mut query = self.client().query(&sql).bind(range.kind.name).bind(range.above.as_str());
         if let Some(below) = &range.below {
             query = query.bind(below.as_str());
         }

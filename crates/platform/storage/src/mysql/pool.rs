@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::{MysqlConfig, append, classify, record};
 use crate::closing::close;
+use crate::error::TRY_WRITE;
 use crate::server::{Calls, Probe};
 use crate::{Connections, Database};
 
@@ -96,6 +97,14 @@ impl Database for Mysql {
             Ok(())
         };
         self.run(ping).await
+    }
+
+    async fn writable(&self) -> Result<(), RepoError> {
+        let write = || async {
+            sqlx::query(TRY_WRITE).execute(&self.pool).await.map_err(classify)?;
+            Ok(())
+        };
+        self.run(write).await
     }
 
     fn connections(&self) -> Connections {

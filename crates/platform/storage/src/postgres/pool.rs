@@ -10,6 +10,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Transaction};
 use super::wake::Wake;
 use super::{PostgresConfig, append, classify, record};
 use crate::closing::close;
+use crate::error::TRY_WRITE;
 use crate::server::{Calls, Probe};
 use crate::{Connections, Database};
 
@@ -86,6 +87,14 @@ impl Database for Postgres {
             Ok(())
         };
         self.run(ping).await
+    }
+
+    async fn writable(&self) -> Result<(), RepoError> {
+        let write = || async {
+            sqlx::query(TRY_WRITE).execute(&self.pool).await.map_err(classify)?;
+            Ok(())
+        };
+        self.run(write).await
     }
 
     fn connections(&self) -> Connections {

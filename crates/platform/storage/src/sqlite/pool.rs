@@ -16,6 +16,9 @@ use super::{SqliteConfig, Synchronous, Write, classify};
 use crate::closing::close;
 use crate::{Connections, Database};
 
+/// A disk with less room than this counts as full: a write needs a page of the log for each page that it changes.
+const LEAST_SPACE: u64 = 1024 * 1024;
+
 /// An open SQLite database. Clones share its connections.
 ///
 /// SQLite lets one connection write at a time. All writes of a process go through one connection, where they queue
@@ -81,6 +84,12 @@ impl Database for Sqlite {
         Ok(())
     }
 
+    async fn writable(&self) -> Result<(), RepoError> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        space_in(folder.to_owned()).await?;
+        self.writer.try_write().await
+    }
+
     fn connections(&self) -> Connections {
         Connections::of(&[self.writer.pool(), &self.readers])
     }
@@ -90,6 +99,18 @@ impl Database for Sqlite {
         close(&self.readers).await;
         close(self.writer.pool()).await;
     }
+}
+
+/// Fails when the disk of a folder is full.
+async fn space_in(folder: PathBuf) -> Result<(), RepoError> {
+    let asked = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder)).await;
+    let disk = asked.map_err(|error| RepoError::Unavailable(error.into()))?;
+    let disk = disk.map_err(|error| RepoError::Unavailable(error.into()))?;
+    // File systems of some kinds have no blocks at all, and say nothing of their room.
+    if disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_SPACE {
+        return Err(RepoError::Unavailable("the disk is full".into()));
+    }
+    Ok(())
 }
 
 /// What is wrong with a file.

@@ -6,6 +6,7 @@
 //! leaves no trace by itself; none is told that it is done before the commit that holds it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kennel_core::{Event, Receipt, RepoError};
@@ -14,7 +15,9 @@ use sqlx::{SqliteConnection, Transaction};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 use tokio::time::timeout;
 
+use super::errors::is_read_only;
 use super::{append, classify, record};
+use crate::error::TRY_WRITE;
 
 /// Hands out write transactions, in order of arrival.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub(super) struct Writer {
     /// The mutex is fair: whoever ends a group queues behind the writes that were waiting, and those join it.
     group: Arc<Mutex<Option<Group>>>,
     committed: Arc<Notify>,
+    /// A write was not committed: perhaps the connection cannot write.
+    doubted: Arc<AtomicBool>,
     patience: Duration,
 }
 
@@ -44,7 +49,7 @@ type Outcome = Result<(), Arc<RepoError>>;
 impl Writer {
     /// Writes through the one connection of `pool`, for which a write waits at most `patience`.
     pub(super) fn new(pool: SqlitePool, patience: Duration) -> Self {
-        Self { pool, group: Arc::default(), committed: Arc::default(), patience }
+        Self { pool, group: Arc::default(), committed: Arc::default(), doubted: Arc::default(), patience }
     }
 
     pub(super) fn pool(&self) -> &SqlitePool {
@@ -57,7 +62,18 @@ impl Writer {
 
     pub(super) async fn write(&self) -> Result<Write, RepoError> {
         let waiting = timeout(self.patience, Arc::clone(&self.group).lock_owned());
-        let mut place = waiting.await.map_err(|passed| RepoError::Unavailable(passed.into()))?;
+        self.join(waiting.await.map_err(|passed| RepoError::Unavailable(passed.into()))?).await
+    }
+
+    /// Fails when writes are refused. Those that are under way find out for themselves.
+    pub(super) async fn try_write(&self) -> Result<(), RepoError> {
+        let Ok(place) = Arc::clone(&self.group).try_lock_owned() else { return Ok(()) };
+        let mut write = self.join(place).await?;
+        sqlx::query(TRY_WRITE).execute(write.connection()).await.map_err(classify)?;
+        write.commit().await
+    }
+
+    async fn join(&self, mut place: OwnedMutexGuard<Option<Group>>) -> Result<Write, RepoError> {
         let nested = place.is_some();
         match place.as_mut() {
             Some(group) => group.savepoint().await.map_err(classify)?,
@@ -67,8 +83,25 @@ impl Writer {
     }
 
     async fn begin(&self) -> Result<Group, sqlx::Error> {
-        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Group { transaction, outcome: watch::Sender::new(None), members: 0, torn: false, tells: false })
+        if self.doubted.swap(false, Ordering::Relaxed) {
+            self.renew().await?;
+        }
+        let begun = self.pool.begin_with("BEGIN IMMEDIATE").await;
+        self.doubted.fetch_or(begun.is_err(), Ordering::Relaxed);
+        Ok(Group { transaction: begun?, outcome: watch::Sender::new(None), members: 0, torn: false, tells: false })
+    }
+
+    /// Gives the connection up if it cannot write, so that it is opened anew: one that was opened while its file was
+    /// read-only stays so, whatever becomes of the file.
+    async fn renew(&self) -> Result<(), sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        // Other errors are those of the write that comes next.
+        if let Err(error) = sqlx::query(TRY_WRITE).execute(&mut *connection).await
+            && is_read_only(&error)
+        {
+            connection.close().await?;
+        }
+        Ok(())
     }
 
     /// Commits the group once those who are waiting now have joined it.
@@ -80,6 +113,7 @@ impl Writer {
             Err(error) => Err(error),
         };
         drop(place);
+        self.doubted.fetch_or(ended.is_err(), Ordering::Relaxed);
         if ended.is_ok() && group.tells {
             self.committed.notify_waiters();
             // Kept for one who has just looked and is about to wait.
@@ -172,6 +206,7 @@ impl Drop for Write {
         if self.done {
             return;
         }
+        self.writer.doubted.store(true, Ordering::Relaxed);
         match self.place.as_mut() {
             Some(group) if group.members > 0 => group.torn = true,
             // Nobody else is in it: dropping the transaction rolls it back.

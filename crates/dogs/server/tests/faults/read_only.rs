@@ -1,0 +1,58 @@
+//! A database that cannot write for a while, as after a failover.
+
+use std::time::Duration;
+
+use kennel_testkit::TestDatabase;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::home::{Home, Served, eventually};
+use crate::place::furnished;
+use crate::support::Answer;
+
+/// How long writes may fail once the database takes them again.
+const SOON: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_work_again_right_after_a_failover() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let variables = [("STORAGE", "postgres".to_owned()), ("POSTGRES_DSN", database.dsn())];
+    let home = furnished(Home::new(), &variables);
+    let served = home.serve().await;
+    let dog = served.dog("before").await;
+    assert_eq!(writes(&served).await["status"], "up");
+
+    database.set_read_only(true).await;
+    eventually("it is noticed", async || (writes(&served).await["status"] == "down").then_some(())).await;
+    let told = writes(&served).await;
+    assert_eq!((&told["required"], &told["detail"]), (&json!(false), &json!("writes are not accepted")));
+    for _ in 0..5 {
+        post(&served).await.expect(503);
+        served.get(&format!("/api/v1/dogs/{dog}")).await.expect(200);
+    }
+
+    database.set_read_only(false).await;
+    let began = Instant::now();
+    while post(&served).await.status != 201 {
+        assert!(began.elapsed() < SOON, "writes fail for longer than {SOON:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    eventually("it is noticed", async || (writes(&served).await["status"] == "up").then_some(())).await;
+    eventually("all is published", async || (served.metric("outbox_pending").await < 0.5).then_some(())).await;
+    let log = served.process.output();
+    for message in ["dependency is down", "dependency is up again"] {
+        let lines = log.lines().filter(|line| line.contains(message) && line.contains("storage_write"));
+        assert_eq!(lines.count(), 1, "{message}: {log}");
+    }
+    served.stop().await;
+}
+
+async fn post(served: &Served) -> Answer {
+    Answer::to(served.request("POST", "/api/v1/dogs").json(&json!({ "breed": "husky" }))).await
+}
+
+/// What readiness says of writing.
+async fn writes(served: &Served) -> Value {
+    let report = served.get("/ready").await.expect(200).json();
+    report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "storage_write").unwrap().clone()
+}

@@ -1,0 +1,86 @@
+//! Databases that cannot write for a while, as after a failover: reads go on, `writable` says so, and writes work again
+//! right after the database takes them, also over connections that would never have noticed.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[cfg(feature = "clickhouse")]
+mod clickhouse;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kennel_core::{IdSource as _, Inbox, Receipt, RepoError, Timestamp, UuidV7};
+use kennel_storage::{Database, Migrator};
+use tokio::time::{Instant, sleep};
+
+/// How long writes may fail once the database takes them again.
+const SOON: Duration = Duration::from_secs(1);
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_007).unwrap()
+}
+
+/// An open database, and something to write into it.
+struct Store {
+    database: Arc<dyn Database>,
+    inbox: Arc<dyn Inbox>,
+}
+
+impl Store {
+    async fn new(database: impl Database, inbox: impl Inbox, migrator: impl Migrator) -> Self {
+        migrator.up(now()).await.unwrap();
+        Self { database: Arc::new(database), inbox: Arc::new(inbox) }
+    }
+
+    async fn write(&self) -> Result<(), RepoError> {
+        let receipt = Receipt { group: "g".to_owned(), event: UuidV7.next(), at: now() };
+        self.inbox.record(&receipt).await.map(|recorded| assert!(recorded))
+    }
+
+    async fn takes_writes(&self) {
+        self.write().await.unwrap();
+        self.database.writable().await.unwrap();
+    }
+
+    async fn takes_no_writes(&self) {
+        for _ in 0..3 {
+            unavailable(&self.write().await);
+            unavailable(&self.database.writable().await);
+        }
+        self.database.ping().await.unwrap();
+        assert!(!self.inbox.seen("g", UuidV7.next()).await.unwrap());
+    }
+
+    /// How many of so many writes fail, one after the other.
+    async fn failures(&self, writes: u32) -> u32 {
+        let mut failures = 0;
+        for _ in 0..writes {
+            let written = self.write().await;
+            if written.is_err() {
+                unavailable(&written);
+                failures += 1;
+            }
+        }
+        failures
+    }
+
+    async fn takes_writes_soon(&self) {
+        let began = Instant::now();
+        while let Err(error) = self.write().await {
+            assert!(began.elapsed() < SOON, "{error:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.database.writable().await.unwrap();
+    }
+}
+
+#[track_caller]
+fn unavailable(result: &Result<(), RepoError>) {
+    assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
+}
