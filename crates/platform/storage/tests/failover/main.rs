@@ -2,6 +2,10 @@
 //! right after the database takes them, also over connections that would never have noticed.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg_attr(
+    not(any(feature = "postgres", feature = "mysql")),
+    allow(dead_code, clippy::allow_attributes, reason = "fewer stores need less of what they share")
+)]
 
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
