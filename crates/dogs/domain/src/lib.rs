@@ -12,6 +12,6 @@ pub mod service;
 
 pub use error::DogError;
 pub use model::{Breed, BreedCount, Dog, DogId, Photo, Revision};
-pub use ports::{Capabilities, DogRepository, DogSource};
+pub use ports::{Capabilities, DogRepository, DogSource, PictureCheck};
 pub use replica::DogReplica;
 pub use service::DogService;

@@ -154,6 +154,24 @@ pub struct Picture {
     pub url: Option<String>,
 }
 
+/// A picture that no small copy can be made of.
+#[derive(Debug, thiserror::Error)]
+#[error("the picture cannot be used: {reason}")]
+pub struct PictureRefused {
+    /// Why, for whoever sent it.
+    pub reason: String,
+    /// What the decoder reported.
+    pub source: BoxError,
+}
+
+/// Looks at pictures before they are stored.
+#[async_trait]
+pub trait PictureCheck: Send + Sync + 'static {
+    /// Refuses every picture that no small copy can be made of: one that is damaged or cut short, or that takes more to
+    /// decode than there is for it. It may take as long as making the small copy.
+    async fn check(&self, picture: Bytes) -> Result<(), PictureRefused>;
+}
+
 /// Why the source of dogs failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

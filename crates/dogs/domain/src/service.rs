@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::events::{self, DogCreated, DogDeleted, DogUpdated, ImageStored, ThumbnailStored};
 use crate::model::{MAX_NAME_CHARS, MAX_URL_BYTES};
-use crate::ports::{DogQuery, IdempotencyKey, Inserted, ThumbnailSet};
+use crate::ports::{DogQuery, IdempotencyKey, Inserted, PictureCheck, PictureRefused, SourceError, ThumbnailSet};
 use crate::{Breed, BreedCount, Dog, DogError, DogId, DogRepository, DogSource, Photo, Revision};
 
 /// A change is tried again this often when others change the same dog at the same time.
@@ -31,6 +31,8 @@ pub struct Ports {
     pub source: Arc<dyn DogSource>,
     /// Keeps pictures.
     pub objects: Arc<dyn ObjectStore>,
+    /// Refuses those that no small copy can be made of.
+    pub pictures: Arc<dyn PictureCheck>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Hands out ids.
@@ -171,7 +173,8 @@ impl DogService {
     pub async fn fetch(&self, breed: &Breed) -> Result<Dog, DogError> {
         let found = self.ports.source.picture(breed, self.max_picture_bytes).await?;
         let picture = found.ok_or_else(|| DogError::UnknownBreed(breed.clone()))?;
-        let photo = self.keep(picture.bytes).await?;
+        // What the source hands out is no mistake of the caller's.
+        let photo = self.keep(picture.bytes, |refused| SourceError::Unusable(refused.into()).into()).await?;
         let dog = self.dog(breed.clone(), None, picture.url, Some(photo.clone()));
         let at = dog.created_at;
         let events = [self.event(at, &DogCreated::from(&dog))?, self.event(at, &image_stored(dog.id, &photo))?];
@@ -230,7 +233,7 @@ impl DogService {
         if !expected.allows(dog.revision) {
             return Err(DogError::Stale(id));
         }
-        let photo = self.keep(picture).await?;
+        let photo = self.keep(picture, |refused| DogError::invalid("photo", refused.reason)).await?;
         self.change(id, expected, |dog| {
             let same = dog.photo.as_ref().is_some_and(|old| old.key == photo.key);
             if !same {
@@ -340,11 +343,12 @@ impl DogService {
         Ok(event)
     }
 
-    async fn keep(&self, picture: Bytes) -> Result<Photo, DogError> {
+    async fn keep(&self, picture: Bytes, refused: impl FnOnce(PictureRefused) -> DogError) -> Result<Photo, DogError> {
         if picture.len() as u64 > self.max_picture_bytes {
             return Err(DogError::PictureTooLarge { limit: self.max_picture_bytes });
         }
         let content_type = sniff(&picture).ok_or(DogError::NotAPicture)?;
+        self.ports.pictures.check(picture.clone()).await.map_err(refused)?;
         let meta = self.store("photos", picture, content_type).await?;
         Ok(Photo { key: meta.key, content_type: content_type.to_owned(), size: meta.size, thumbnail: None })
     }

@@ -16,6 +16,7 @@ use kennel_telemetry::propagation;
 use prometheus::Registry;
 
 use crate::config::DogsSettings;
+use crate::pictures::Pictures;
 use crate::source;
 
 /// What can be opened, each by its own call.
@@ -26,12 +27,16 @@ pub struct Backends {
     pub clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) registry: Registry,
+    /// Decodes pictures, for all who do.
+    pub(crate) pictures: Pictures,
 }
 
 impl Backends {
     /// Those that `settings` name; none is open yet.
     pub fn new(settings: DogsSettings) -> Self {
-        Self { settings, clock: Arc::new(SystemClock), ids: Arc::new(UuidV7), registry: metrics::registry() }
+        let pictures = Pictures::new(settings.objects.picture_memory_limit.0);
+        let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
+        Self { settings, clock, ids, registry: metrics::registry(), pictures }
     }
 
     /// The store, with its schema as it is.
@@ -93,6 +98,7 @@ impl Backends {
             repo,
             source: self.source()?,
             objects,
+            pictures: Arc::new(self.pictures.clone()),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
             trace: propagation::current,

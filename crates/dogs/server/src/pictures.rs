@@ -1,20 +1,26 @@
 //! Pictures from outside: what they are, and small copies of them. Nothing a file says is believed before it is bounded.
 
+mod gate;
+mod jpeg;
+mod memory;
+
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use kennel_core::BoxError;
 use kennel_core::objects::sniff;
 
-/// The most pixels a picture may have: 32 megapixels take at most 256 MiB to decode.
+pub use gate::Pictures;
+
+/// The most pixels a picture may have, however little memory it takes.
 pub const MAX_PIXELS: u64 = 32_000_000;
 /// The longest side a picture may have.
 pub const MAX_SIDE: u32 = 16_384;
 /// The longest side of a small copy.
 pub const THUMBNAIL_SIDE: u32 = 320;
 
-const MAX_ALLOC: u64 = 256 << 20;
 const QUALITY: u8 = 82;
 
 /// What a picture's head tells.
@@ -26,6 +32,8 @@ pub struct Info {
     pub width: u32,
     /// In pixels, as stored.
     pub height: u32,
+    /// The most bytes of memory that decoding it takes.
+    pub memory: u64,
 }
 
 /// Why a picture cannot be used.
@@ -34,30 +42,41 @@ pub enum PictureError {
     /// The first bytes are not those of a format taken here.
     #[error("not a JPEG, PNG, GIF or WebP file")]
     NotAPicture,
-    /// It is larger than the limits, or takes more memory to decode.
-    #[error("picture has more pixels than allowed")]
+    /// It has more pixels than the limits.
+    #[error("picture has more pixels than allowed: at most {} megapixels, and {MAX_SIDE} to a side", MAX_PIXELS / 1_000_000)]
     TooManyPixels,
+    /// It takes more memory to decode than there is for it.
+    #[error("picture takes too much memory to decode: {} MiB, of which there are {}", needed >> 20, limit >> 20)]
+    TooMuchMemory {
+        /// What it takes, in bytes.
+        needed: u64,
+        /// What there is.
+        limit: u64,
+    },
     /// It starts like a picture and does not go on like one.
     #[error("picture is damaged")]
     Damaged(#[source] ImageError),
+    /// The file breaks off before the picture ends.
+    #[error("picture is damaged: the file breaks off")]
+    CutShort,
+    /// The decoder gave up in the middle.
+    #[error("picture cannot be decoded")]
+    Decoder(#[source] BoxError),
 }
 
-/// Reads a picture's head. Says nothing about the rest of it.
-pub fn inspect(bytes: &[u8]) -> Result<Info, PictureError> {
+/// Reads a picture's head, and refuses it when decoding takes more than `memory`. Says nothing about the rest of it.
+pub fn inspect(bytes: &[u8], memory: u64) -> Result<Info, PictureError> {
     let (content_type, format) = format(bytes)?;
-    let decoder = open(bytes, format)?;
+    let decoder = open(bytes, format, memory)?;
     let (width, height) = decoder.dimensions();
-    Ok(Info { content_type, width, height })
+    Ok(Info { content_type, width, height, memory: memory::needed(bytes, format, &decoder) })
 }
 
 /// Makes a small JPEG copy: [`THUMBNAIL_SIDE`] at its longest side or the size it has, upright, on white, without
 /// anything that the file tells beside its picture. Takes up to [`MAX_PIXELS`] of work: not for an async thread.
-pub fn thumbnail(bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
-    let (_, format) = format(bytes)?;
-    let mut decoder = open(bytes, format)?;
-    // A picture whose turn cannot be read is still a picture.
-    let turn = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let picture = on_white(DynamicImage::from_decoder(decoder).map_err(sort)?);
+pub fn thumbnail(bytes: &[u8], memory: u64) -> Result<Vec<u8>, PictureError> {
+    let (picture, turn) = decode(bytes, memory)?;
+    let picture = on_white(picture);
     let mut small = if picture.width().max(picture.height()) > THUMBNAIL_SIDE {
         picture.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     } else {
@@ -65,6 +84,24 @@ pub fn thumbnail(bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
     };
     small.apply_orientation(turn);
     encode(&small.into_rgb8())
+}
+
+/// Decodes the whole picture, as [`thumbnail`] does, and refuses a JPEG that breaks off as well: the decoder makes the rest
+/// of it gray.
+fn verify(bytes: &[u8], memory: u64) -> Result<(), PictureError> {
+    if format(bytes)?.1 == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+        return Err(PictureError::CutShort);
+    }
+    decode(bytes, memory).map(drop)
+}
+
+/// Decodes the whole picture. What this takes, [`thumbnail`] makes a small copy of.
+fn decode(bytes: &[u8], memory: u64) -> Result<(DynamicImage, Orientation), PictureError> {
+    let (_, format) = format(bytes)?;
+    let mut decoder = open(bytes, format, memory)?;
+    // A picture whose turn cannot be read is still a picture.
+    let turn = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((DynamicImage::from_decoder(decoder).map_err(sort)?, turn))
 }
 
 fn encode(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
@@ -80,18 +117,22 @@ fn format(bytes: &[u8]) -> Result<(&'static str, ImageFormat), PictureError> {
 }
 
 /// A decoder that has read the head and found it within the limits.
-fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder, PictureError> {
+fn open(bytes: &[u8], format: ImageFormat, memory: u64) -> Result<impl ImageDecoder, PictureError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_ALLOC);
+    limits.max_alloc = Some(memory);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(sort)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > MAX_PIXELS || decoder.total_bytes() > MAX_ALLOC {
+    if pixels > MAX_PIXELS {
         return Err(PictureError::TooManyPixels);
+    }
+    let needed = memory::needed(bytes, format, &decoder);
+    if needed > memory {
+        return Err(PictureError::TooMuchMemory { needed, limit: memory });
     }
     Ok(decoder)
 }
@@ -125,6 +166,8 @@ mod tests {
     use image::{ExtendedColorType, ImageEncoder, Rgb, Rgba, RgbaImage};
 
     use super::*;
+
+    const MEMORY: u64 = 256 << 20;
 
     /// Red on the left, blue on the right.
     fn halves(width: u32, height: u32) -> RgbImage {
@@ -180,8 +223,9 @@ mod tests {
             (ImageFormat::WebP, "image/webp"),
         ] {
             let file = write(&picture, format);
-            assert_eq!(inspect(&file).unwrap(), Info { content_type, width: 40, height: 30 });
-            assert_eq!(read(&thumbnail(&file).unwrap()).dimensions(), (40, 30), "{content_type}");
+            let info = inspect(&file, MEMORY).unwrap();
+            assert_eq!((info.content_type, info.width, info.height), (content_type, 40, 30));
+            assert_eq!(read(&thumbnail(&file, MEMORY).unwrap()).dimensions(), (40, 30), "{content_type}");
         }
     }
 
@@ -190,7 +234,7 @@ mod tests {
         for (from, to) in [((800, 600), (320, 240)), ((100, 1000), (32, 320)), ((2000, 2), (320, 1)), ((7, 5), (7, 5))]
         {
             let file = write(&halves(from.0, from.1).into(), ImageFormat::Png);
-            assert_eq!(read(&thumbnail(&file).unwrap()).dimensions(), to, "{from:?}");
+            assert_eq!(read(&thumbnail(&file, MEMORY).unwrap()).dimensions(), to, "{from:?}");
         }
     }
 
@@ -198,7 +242,7 @@ mod tests {
     fn small_copies_stand_upright_and_tell_nothing() {
         // Turned by 90 degrees, what was left is on top.
         let file = turned(&halves(640, 320), 6);
-        let small = thumbnail(&file).unwrap();
+        let small = thumbnail(&file, MEMORY).unwrap();
         let picture = read(&small);
         assert_eq!(picture.dimensions(), (160, 320));
         assert!(picture.get_pixel(80, 20).0[0] > 150, "red on top");
@@ -210,15 +254,15 @@ mod tests {
     #[test]
     fn transparency_becomes_white() {
         let clear = RgbaImage::from_pixel(50, 50, Rgba([0, 0, 0, 0]));
-        let small = read(&thumbnail(&write(&clear.into(), ImageFormat::Png)).unwrap());
+        let small = read(&thumbnail(&write(&clear.into(), ImageFormat::Png), MEMORY).unwrap());
         assert!(small.pixels().all(|pixel| pixel.0.iter().all(|channel| *channel > 250)));
     }
 
     #[test]
     fn refuses_what_is_no_picture() {
         for bytes in [&b""[..], b"<script>alert(1)</script>", b"BM6\0\0\0"] {
-            assert!(matches!(inspect(bytes), Err(PictureError::NotAPicture)));
-            assert!(matches!(thumbnail(bytes), Err(PictureError::NotAPicture)));
+            assert!(matches!(inspect(bytes, MEMORY), Err(PictureError::NotAPicture)));
+            assert!(matches!(thumbnail(bytes, MEMORY), Err(PictureError::NotAPicture)));
         }
     }
 
@@ -226,10 +270,23 @@ mod tests {
     fn refuses_bombs_by_their_head() {
         for (width, height) in [(50_000, 50_000), (20_000, 1), (8_000, 8_000)] {
             let file = png_head(width, height);
-            assert!(matches!(inspect(&file), Err(PictureError::TooManyPixels)), "{width}x{height}");
-            assert!(matches!(thumbnail(&file), Err(PictureError::TooManyPixels)), "{width}x{height}");
+            assert!(matches!(inspect(&file, MEMORY), Err(PictureError::TooManyPixels)), "{width}x{height}");
+            assert!(matches!(thumbnail(&file, MEMORY), Err(PictureError::TooManyPixels)), "{width}x{height}");
         }
-        assert!(inspect(&png_head(8_000, 4_000)).is_ok());
+        assert!(inspect(&png_head(8_000, 4_000), MEMORY).is_ok());
+    }
+
+    #[test]
+    fn verifying_takes_whole_files_alone() {
+        let picture = DynamicImage::from(halves(240, 160));
+        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP] {
+            let file = write(&picture, format);
+            verify(&file, MEMORY).unwrap();
+            for part in [10, 25, 50, 75, 95] {
+                assert!(verify(&file[..file.len() * part / 100], MEMORY).is_err(), "{part} % of a {format:?}");
+            }
+        }
+        assert!(matches!(verify(&write(&picture, ImageFormat::Png), 1 << 16), Err(PictureError::TooMuchMemory { .. })));
     }
 
     #[test]
@@ -238,12 +295,12 @@ mod tests {
         for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP] {
             let file = write(&picture, format);
             let head = &file[..14.min(file.len())];
-            assert!(matches!(inspect(head), Err(PictureError::Damaged(_))), "{format:?}");
+            assert!(matches!(inspect(head, MEMORY), Err(PictureError::Damaged(_))), "{format:?}");
             for at in (0..file.len()).step_by(2) {
                 let mut broken = file.clone();
                 broken[at] ^= 0xFF;
-                let _any_result = thumbnail(&broken);
-                let _any_result = thumbnail(&file[..at]);
+                let _any_result = thumbnail(&broken, MEMORY);
+                let _any_result = thumbnail(&file[..at], MEMORY);
             }
         }
     }

@@ -147,7 +147,8 @@ impl Wiring {
             quarantine: Quarantine::default(),
             system: self.broker.system(),
         };
-        let handler = Arc::new(Thumbnailer::new(self.service.clone(), Arc::clone(&self.objects)));
+        let handler =
+            Arc::new(Thumbnailer::new(self.service.clone(), Arc::clone(&self.objects), self.backends.pictures.clone()));
         Consumer::new(Thumbnailer::GROUP, events::TOPIC, handler, self.backends.settings.outbox.consumer(), ports)
     }
 

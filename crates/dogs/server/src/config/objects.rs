@@ -20,6 +20,9 @@ pub struct ObjectSettings {
     pub objects_path: PathBuf,
     /// The largest picture that is taken, from users and from the dog API.
     pub picture_limit: ByteSize,
+    /// The memory that decoding pictures may take, all together. A picture that alone takes more is refused: a JPEG takes
+    /// 3 bytes for a pixel, 11 where it is progressive, a PNG 3 or 4, a GIF 8, a WebP 5 to 12.
+    pub picture_memory_limit: ByteSize,
     /// The id of the access key to S3.
     pub s3_storage_key: Option<String>,
     /// The secret of the access key to S3.
@@ -42,6 +45,8 @@ impl Default for ObjectSettings {
             objects: kennel_objects::Backend::default(),
             objects_path: PathBuf::from("data/objects"),
             picture_limit: ByteSize(10 * 1024 * 1024),
+            // 21 megapixels of a common JPEG, within a container of 128 MiB.
+            picture_memory_limit: ByteSize(64 * 1024 * 1024),
             s3_storage_key: None,
             s3_storage_secret: None,
             s3_storage_bucket: None,
@@ -87,6 +92,9 @@ impl Section for ObjectSettings {
         }
         if !(1..=256 * 1024 * 1024).contains(&self.picture_limit.0) {
             problems.add("picture_limit", "must be 1B to 256MiB");
+        }
+        if !(8 * 1024 * 1024..=1024 * 1024 * 1024).contains(&self.picture_memory_limit.0) {
+            problems.add("picture_memory_limit", "must be 8MiB to 1GiB");
         }
     }
 }

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use dogs_domain::Breed;
 use dogs_domain::ports::{DogSource, Picture, SourceError};
 use http::StatusCode;
+use kennel_core::objects::sniff;
 use kennel_core::{BoxError, ErrorKind};
 use kennel_http::client::BuildError;
 use kennel_http::{Client, ClientConfig, ClientError, ClientMetrics};
 use prometheus::Registry;
 use serde::Deserialize;
 use tokio::sync::Mutex;
-use tokio::task;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::config::SourceSettings;
-use crate::pictures;
+use crate::pictures::PictureError;
 
 /// How long a list of breeds is good for.
 const FRESH: Duration = Duration::from_hours(1);
@@ -120,7 +119,8 @@ impl DogCeoSource {
             return Ok(None);
         };
         let bytes = self.files.download(&url, max_bytes).await.map_err(sort)?;
-        check(bytes.clone()).await?;
+        // Whether the rest of it is one as well is looked at before it is stored.
+        sniff(&bytes).ok_or_else(|| unusable(PictureError::NotAPicture))?;
         Ok(Some(Picture { bytes, url: Some(url.into()) }))
     }
 
@@ -164,12 +164,6 @@ impl DogSource for DogCeoSource {
             Err(elapsed) => Err(SourceError::Timeout(elapsed.into())),
         }
     }
-}
-
-/// Looks at the file's head. Off the async threads: it may be some megabytes.
-async fn check(bytes: Bytes) -> Result<(), SourceError> {
-    let looked = task::spawn_blocking(move || pictures::inspect(&bytes)).await.map_err(unusable)?;
-    looked.map(|_| ()).map_err(unusable)
 }
 
 fn unusable(error: impl Into<BoxError>) -> SourceError {

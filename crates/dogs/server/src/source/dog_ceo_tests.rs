@@ -33,7 +33,7 @@ async fn fetches_pictures_of_breeds_and_sub_breeds() {
     let source = source(&upstream, &config());
     for name in ["husky", "hound", "hound-afghan"] {
         let picture = source.picture(&breed(name), MIB).await.unwrap().unwrap();
-        assert!(pictures::inspect(&picture.bytes).is_ok());
+        assert!(crate::pictures::inspect(&picture.bytes, 64 << 20).is_ok());
         let url = picture.url.unwrap();
         assert!(url.contains(&format!("/images/{name}/")), "{url}");
     }

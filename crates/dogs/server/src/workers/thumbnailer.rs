@@ -10,12 +10,13 @@ use kennel_core::{Event, EventType as _, ObjectKey, Receipt};
 use kennel_outbox::{Handled, Handler, HandlerError};
 use std::sync::Arc;
 
-use crate::pictures;
+use crate::pictures::{PictureError, Pictures};
 
 /// Handles [`ImageStored`]: reads the picture, makes the small copy and records it together with the receipt.
 pub struct Thumbnailer {
     service: DogService,
     objects: Arc<dyn ObjectStore>,
+    pictures: Pictures,
 }
 
 impl Thumbnailer {
@@ -23,8 +24,8 @@ impl Thumbnailer {
     pub const GROUP: &str = "dogs.thumbnailer";
 
     /// One that reads pictures from `objects`.
-    pub fn new(service: DogService, objects: Arc<dyn ObjectStore>) -> Self {
-        Self { service, objects }
+    pub const fn new(service: DogService, objects: Arc<dyn ObjectStore>, pictures: Pictures) -> Self {
+        Self { service, objects, pictures }
     }
 
     async fn read(&self, key: &ObjectKey) -> Result<Bytes, HandlerError> {
@@ -55,10 +56,8 @@ impl Handler for Thumbnailer {
         let decoded = event.decode::<ImageStored>().map_err(|error| HandlerError::Permanent(error.into()))?;
         let Some(stored) = decoded else { return Ok(Handled::Done) };
         let picture = self.read(&stored.key).await?;
-        let made = tokio::task::spawn_blocking(move || pictures::thumbnail(&picture)).await;
-        let small = made
-            .map_err(|panic| HandlerError::Permanent(panic.into()))?
-            .map_err(|error| HandlerError::Permanent(error.into()))?;
+        let made = self.pictures.thumbnail(picture).await;
+        let small = made.map_err(|error: PictureError| HandlerError::Permanent(error.into()))?;
         self.service.put_thumbnail(stored.id, &stored.key, small.into(), receipt).await.map_err(classify)?;
         Ok(Handled::Recorded)
     }

@@ -1,4 +1,5 @@
-//! `dlq`: pictures that nobody can make small, looked at, tried again and dropped.
+//! `dlq`: pictures that nobody can make small, looked at, tried again and dropped. None such is taken: these were damaged
+//! where they are stored.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +8,8 @@ use kennel_testkit::upstream::pictures;
 use serde_json::{Value, json};
 
 use crate::home::{Home, Served, eventually};
-use crate::place::{Distant, corner, furnished, listening};
+use crate::place::{Distant, corner, furnished};
 use crate::support::Answer;
-
-/// Begins like a PNG file and does not go on like one.
-const BROKEN: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
 
 /// A home on this broker, for as long as the corner is kept; `None`, said aloud, when there is no server.
 async fn home(broker: Backend) -> Option<(Home, Option<Distant>)> {
@@ -35,6 +33,16 @@ async fn letter(home: &Home, event: &str, than: &str) -> Value {
     .await
 }
 
+/// The event of the first letter in the list.
+async fn listed(home: &Home) -> String {
+    let listed = eventually("the event is a dead letter", async || {
+        let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+        (!listed.is_empty()).then_some(listed)
+    })
+    .await;
+    listed.split("  ").next().unwrap().to_owned()
+}
+
 async fn made_small(served: &Served, id: &str) {
     eventually("the small copy is made", async || {
         let dog = served.get(&format!("/api/v1/dogs/{id}")).await.expect(200).json();
@@ -50,21 +58,22 @@ async fn no_letters(home: &Home) {
 
 pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Backend) {
     let Some((home, _corner)) = home(broker).await else { return };
-    let served = home.serve().await;
+    let quiet = home.serve_without_relay().await;
+    let id = quiet.dog("Balto").await;
+    let picture = pictures::png("husky");
+    put_photo(&quiet, &id, picture.clone()).await;
+    quiet.stop().await;
+    damage(&file_below(&home.path().join("data/objects")), picture.len());
     no_letters(&home).await;
-    let (mut events, _) = listening(&served, &served).await;
-    let id = served.dog("Balto").await;
-    put_photo(&served, &id, BROKEN).await;
-    events.expect("dogs.created").await;
-    events.expect("dogs.updated").await;
-    let stored = events.expect("dogs.image_stored").await.id;
+    let served = home.serve().await;
+    let stored = listed(&home).await;
 
     let first = letter(&home, &stored, "").await;
     assert_eq!(
         (&first["id"], &first["type"], &first["subject"]),
         (&json!(stored), &json!("dogs.image_stored"), &json!(id))
     );
-    assert_eq!(first["data"]["size"], BROKEN.len());
+    assert_eq!(first["data"]["size"], picture.len());
     let failure = &first["failures"][0];
     assert_eq!((&failure["group"], &failure["attempts"]), (&json!("dogs.thumbnailer"), &json!(1)));
     assert!(failure["reason"].as_str().unwrap().contains("picture is damaged"), "{failure}");
@@ -87,6 +96,13 @@ pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Backend) {
     made_small(&served, &id).await;
     no_letters(&home).await;
     served.stop().await;
+}
+
+/// Leaves the first bytes of a stored picture, by which it is known for one, and what the store has written after it.
+fn damage(file: &Path, length: usize) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[8..length].fill(b'x');
+    std::fs::write(file, bytes).unwrap();
 }
 
 /// The one file below `folder`.
@@ -116,13 +132,8 @@ pub async fn a_letter_is_dealt_with_once_its_cause_is_gone(broker: Backend) {
     std::fs::create_dir(&picture).unwrap();
 
     let served = home.serve().await;
-    let listed = eventually("the event is a dead letter", async || {
-        let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
-        (!listed.is_empty()).then_some(listed)
-    })
-    .await;
-    let event = listed.split("  ").next().unwrap();
-    let letter = letter(&home, event, "").await;
+    let event = listed(&home).await;
+    let letter = letter(&home, &event, "").await;
     let failure = &letter["failures"][0];
     assert!(failure["attempts"].as_u64().unwrap() >= 2, "{letter}");
     assert!(failure["reason"].as_str().unwrap().contains("cannot be handled now"), "{letter}");
@@ -130,7 +141,7 @@ pub async fn a_letter_is_dealt_with_once_its_cause_is_gone(broker: Backend) {
 
     std::fs::remove_dir(&picture).unwrap();
     std::fs::rename(&aside, &picture).unwrap();
-    home.run(&["dlq", "replay", event]).await.ends(0);
+    home.run(&["dlq", "replay", &event]).await.ends(0);
     made_small(&served, &id).await;
     no_letters(&home).await;
     served.stop().await;

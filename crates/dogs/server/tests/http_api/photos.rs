@@ -3,7 +3,7 @@
 use kennel_testkit::upstream::pictures;
 use serde_json::json;
 
-use crate::support::{Answer, Setup, TestApp};
+use crate::support::{Answer, Mood, Setup, TestApp};
 
 async fn dog(app: &TestApp) -> String {
     format!("/api/v1/dogs/{}", app.dog("husky").await["id"].as_str().unwrap())
@@ -95,6 +95,44 @@ async fn a_caller_who_falls_silent_is_not_our_fault() {
         let answer = Answer::to(request).await.expect(408);
         assert_eq!(answer.json()["code"], "client_timeout", "{path}");
     }
+}
+
+/// A file of the size in its head, and hardly anything else.
+fn png_of(width: u32, height: u32) -> Vec<u8> {
+    let crc = |bytes: &[u8]| {
+        !bytes.iter().fold(u32::MAX, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 })
+        })
+    };
+    let mut file = pictures::png("rex");
+    file[16..20].copy_from_slice(&width.to_be_bytes());
+    file[20..24].copy_from_slice(&height.to_be_bytes());
+    let sum = crc(&file[12..29]);
+    file[29..33].copy_from_slice(&sum.to_be_bytes());
+    file
+}
+
+#[tokio::test]
+async fn what_no_thumbnail_can_be_made_of_is_refused_with_the_reason() {
+    let app = TestApp::start().await;
+    let place = dog(&app).await;
+    let (jpeg, png) = (pictures::jpeg("rex"), pictures::png("rex"));
+    for (picture, reason) in [
+        (b"GIF89a".to_vec(), "picture is damaged"),
+        (jpeg[..jpeg.len() / 2].to_vec(), "picture is damaged"),
+        (png[..png.len() / 2].to_vec(), "picture is damaged"),
+        (png_of(8_000, 6_000), "at most 32 megapixels"),
+        (png_of(8_000, 4_000), "of which there are 64"),
+    ] {
+        let refused = put(&app, &place, "image/png", picture).await.refuses("photo");
+        assert!(refused.json().to_string().contains(reason), "{}", refused.json());
+    }
+    assert_eq!(app.get(&place).await.json()["revision"], 1);
+    app.get(&format!("{place}/photo")).await.expect(404);
+
+    // Of the source, it is no mistake of the caller's.
+    app.source.feel(Mood::Damaged);
+    app.get("/api/v1/dogs/husky/image").await.expect(502);
 }
 
 #[tokio::test]

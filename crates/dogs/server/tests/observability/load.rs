@@ -15,9 +15,6 @@ use tonic::transport::Channel;
 
 use crate::subject::Subject;
 
-/// Begins like a PNG file and does not go on like one: nobody can make it small, so its event becomes a dead letter.
-const BROKEN: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
-
 /// Who calls the service.
 pub(crate) struct Load {
     client: Client,
@@ -40,7 +37,9 @@ impl Load {
         let dog = self.dog().await;
         self.put_photo(&dog, pictures::png("rex")).await.unwrap();
         self.until_thumbnail(&dog).await;
-        self.put_photo(&self.dog().await, BROKEN.to_vec()).await.unwrap();
+        // A picture is stored once: the second dog gets the damaged one, and nobody can make that small.
+        subject.damage(&pictures::png("rex"));
+        self.put_photo(&self.dog().await, pictures::png("rex")).await.unwrap();
         subject.block_thumbnails();
         self.put_photo(&self.dog().await, pictures::png("stuck")).await.unwrap();
     }

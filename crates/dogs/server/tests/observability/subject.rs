@@ -61,6 +61,26 @@ impl Subject {
         connection
     }
 
+    /// Damages a picture where it is stored, behind the first bytes, by which it is known for one.
+    pub(crate) fn damage(&self, picture: &[u8]) {
+        let mut folders = vec![self.home.path().join("data/objects")];
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let mut bytes = std::fs::read(&path).unwrap();
+                if bytes.starts_with(picture) {
+                    bytes[8..picture.len()].fill(b'x');
+                    std::fs::write(&path, bytes).unwrap();
+                    return;
+                }
+            }
+        }
+        panic!("the picture is not stored");
+    }
+
     /// Puts a file where the folder of thumbnails is, so that none can be stored from now on.
     pub(crate) fn block_thumbnails(&self) {
         let objects = self.home.path().join("data/objects");

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogs::http::{ApiState, Parts};
+use dogs::pictures::Pictures;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
 use dogs_storages::{StorageConfig, Stores};
@@ -178,6 +179,7 @@ fn service(
         repo: Arc::clone(&stores.dogs),
         source: Arc::<TestSource>::clone(source),
         objects,
+        pictures: Arc::new(Pictures::new(64 << 20)),
         clock: Arc::clone(clock),
         ids: Arc::new(UuidV7),
         trace: || None,

@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use dogs_domain::ports::{Picture, SourceError};
 use dogs_domain::{Breed, DogSource};
 use kennel_testkit::upstream::pictures;
@@ -21,6 +20,8 @@ pub enum Mood {
     Slow,
     /// Talking nonsense.
     Nonsense,
+    /// Handing out pictures that break off.
+    Damaged,
 }
 
 /// Has pictures of `husky` and `hound-afghan`.
@@ -36,7 +37,7 @@ impl TestSource {
     fn check(&self) -> Result<(), SourceError> {
         let secret = || "password=hunter2".into();
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Mood::Well => Ok(()),
+            Mood::Well | Mood::Damaged => Ok(()),
             Mood::Away(retry_after) => Err(SourceError::Unavailable { retry_after, source: secret() }),
             Mood::Slow => Err(SourceError::Timeout(secret())),
             Mood::Nonsense => Err(SourceError::Unusable(secret())),
@@ -53,7 +54,11 @@ impl DogSource for TestSource {
 
     async fn picture(&self, breed: &Breed, _: u64) -> Result<Option<Picture>, SourceError> {
         let known = self.breeds().await?.contains(breed);
-        let picture = || Picture { bytes: Bytes::from(pictures::jpeg(breed.as_str())), url: None };
+        let mut bytes = pictures::jpeg(breed.as_str());
+        if *self.0.lock().unwrap_or_else(PoisonError::into_inner) == Mood::Damaged {
+            bytes.truncate(bytes.len() / 2);
+        }
+        let picture = || Picture { bytes: bytes.into(), url: None };
         Ok(known.then(picture))
     }
 }
