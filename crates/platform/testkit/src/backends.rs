@@ -15,6 +15,8 @@ pub fn skip(reason: &str) {
 pub enum Backend {
     /// `PostgreSQL`, by `TEST_POSTGRES_DSN`.
     Postgres,
+    /// `PgBouncer` in front of that `PostgreSQL`, with `pool_mode = transaction`, by `TEST_PGBOUNCER_ADDR`.
+    PgBouncer,
     /// MySQL, by `TEST_MYSQL_DSN`.
     MySql,
     /// ClickHouse, by `TEST_CLICKHOUSE_DSN`.
@@ -52,8 +54,9 @@ enum Fault {
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Postgres,
+        Self::PgBouncer,
         Self::MySql,
         Self::ClickHouse,
         Self::Redis,
@@ -73,6 +76,7 @@ impl Backend {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
+            Self::PgBouncer => "pgbouncer",
             Self::MySql => "mysql",
             Self::ClickHouse => "clickhouse",
             Self::Redis => "redis",
@@ -93,6 +97,7 @@ impl Backend {
     pub const fn variable(self) -> &'static str {
         match self {
             Self::Postgres => "TEST_POSTGRES_DSN",
+            Self::PgBouncer => "TEST_PGBOUNCER_ADDR",
             Self::MySql => "TEST_MYSQL_DSN",
             Self::ClickHouse => "TEST_CLICKHOUSE_DSN",
             Self::Redis => "TEST_REDIS_ADDR",

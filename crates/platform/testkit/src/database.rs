@@ -91,6 +91,16 @@ impl TestDatabase {
         dsn.into()
     }
 
+    /// Where it is by way of the `PgBouncer` of `TEST_PGBOUNCER_ADDR`; `None` when there is none.
+    ///
+    /// # Panics
+    /// When it is required and missing, or its address is none.
+    #[cfg(feature = "postgres")]
+    pub fn dsn_by_pgbouncer(&self) -> Option<String> {
+        let pooler = Backend::PgBouncer.address()?;
+        Some(self.dsn_by(pooler.parse().expect("the pooler's address is an IP address and a port")))
+    }
+
     /// The server's own address.
     ///
     /// # Panics

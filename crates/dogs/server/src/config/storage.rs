@@ -29,6 +29,11 @@ pub struct StorageSettings {
     pub sqlite_readers: NonZeroU32,
     /// The database of `postgres`, such as `postgres://user:password@host:5432/dogs?sslmode=verify-full`.
     pub postgres_dsn: Option<Secret>,
+    /// What is between the service and PostgreSQL: `none`, or `transaction` for a pooler that hands its connections out by
+    /// the transaction, as PgBouncer does with `pool_mode=transaction`.
+    #[cfg(feature = "postgres")]
+    #[schemars(with = "String")]
+    pub postgres_pooler: kennel_storage::postgres::Pooler,
     /// The database of `mysql`, such as `mysql://user:password@host:3306/dogs?ssl-mode=VERIFY_IDENTITY`.
     pub mysql_dsn: Option<Secret>,
     /// The database of `clickhouse`, such as `https://user:password@host:8443/dogs`, or `http://` and port 8123.
@@ -51,6 +56,8 @@ impl Default for StorageSettings {
             sqlite_synchronous: sqlite.synchronous,
             sqlite_readers: sqlite.readers,
             postgres_dsn: None,
+            #[cfg(feature = "postgres")]
+            postgres_pooler: kennel_storage::postgres::Pooler::default(),
             mysql_dsn: None,
             clickhouse_dsn: None,
             database_max_connections: NonZeroU32::MIN.saturating_add(9),
@@ -105,6 +112,7 @@ impl StorageSettings {
             #[cfg(feature = "postgres")]
             postgres: kennel_storage::postgres::PostgresConfig {
                 dsn: self.postgres_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                pooler: self.postgres_pooler,
                 pool: self.pool(),
             },
             #[cfg(feature = "mysql")]

@@ -20,7 +20,7 @@ pub(super) async fn begin(database: &Postgres, import: &str, now: Timestamp) -> 
     )
     .bind(import)
     .bind(now.as_millis())
-    .fetch_one(database.pool())
+    .fetch_one(database.single())
     .await
     .map_err(classify)?;
     let digest: Vec<u8> = row.try_get("digest").map_err(classify)?;

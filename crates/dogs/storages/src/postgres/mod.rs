@@ -59,7 +59,7 @@ impl PostgresDogs {
     async fn try_find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
         let row = sqlx::query("SELECT * FROM dogs WHERE id = $1")
             .bind(id.0)
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.0.single())
             .await
             .map_err(classify)?;
         row.as_ref().map(read_dog).transpose()
@@ -73,7 +73,7 @@ impl PostgresDogs {
         if let Some(after) = query.after {
             select = select.bind(after.0);
         }
-        let rows = select.bind(i64::from(query.limit)).fetch_all(self.0.pool()).await.map_err(classify)?;
+        let rows = select.bind(i64::from(query.limit)).fetch_all(self.0.single()).await.map_err(classify)?;
         rows.iter().map(read_dog).collect()
     }
 
@@ -133,7 +133,7 @@ impl PostgresDogs {
     async fn try_count(&self) -> Result<Vec<BreedCount>, RepoError> {
         let counts: Vec<(String, i64)> =
             sqlx::query_as("SELECT breed, count(*) FROM dogs GROUP BY breed ORDER BY breed")
-                .fetch_all(self.0.pool())
+                .fetch_all(self.0.single())
                 .await
                 .map_err(classify)?;
         counts.into_iter().map(rows::breed_count).collect()

@@ -32,7 +32,7 @@ fn uuids(ids: &[DogId]) -> Vec<Uuid> {
 async fn find_all(database: &Postgres, ids: &[DogId]) -> Result<Vec<Dog>, RepoError> {
     let rows = sqlx::query("SELECT * FROM dogs WHERE id = ANY ($1)")
         .bind(uuids(ids))
-        .fetch_all(database.pool())
+        .fetch_all(database.single())
         .await
         .map_err(classify)?;
     rows.iter().map(read_dog).collect()
@@ -74,7 +74,7 @@ async fn carry(database: &Postgres, step: &CopyStep) -> Result<(), RepoError> {
 async fn bookmark(database: &Postgres, source: &str) -> Result<Option<Bookmark>, RepoError> {
     let found: Option<(String,)> = sqlx::query_as("SELECT bookmark FROM copies WHERE source = $1")
         .bind(source)
-        .fetch_optional(database.pool())
+        .fetch_optional(database.single())
         .await
         .map_err(classify)?;
     let read = |(text,): (String,)| serde_json::from_str(&text).map_err(|error| RepoError::Corrupt(error.into()));

@@ -50,6 +50,17 @@ pub(crate) async fn postgres() -> Option<Fresh> {
     Some(Fresh::open(&config, database).await)
 }
 
+#[cfg(feature = "postgres")]
+pub(crate) async fn pgbouncer() -> Option<Fresh> {
+    use kennel_storage::postgres::{Pooler, PostgresConfig};
+
+    let database = kennel_testkit::TestDatabase::postgres().await?;
+    let dsn = database.dsn_by_pgbouncer()?;
+    let mut config = StorageConfig { storage: Storage::Postgres, ..StorageConfig::default() };
+    config.postgres = PostgresConfig { pooler: Pooler::Transaction, ..PostgresConfig::at(dsn) };
+    Some(Fresh::open(&config, database).await)
+}
+
 #[cfg(feature = "mysql")]
 pub(crate) async fn mysql() -> Option<Fresh> {
     let database = kennel_testkit::TestDatabase::mysql().await?;

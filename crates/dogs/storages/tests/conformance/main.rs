@@ -30,6 +30,12 @@ mod postgres {
     crate::cases::store_conformance!(crate::fixtures::postgres);
 }
 
+#[cfg(feature = "postgres")]
+mod pgbouncer {
+    //! A real `PostgreSQL` behind a `PgBouncer` that hands its connections out by the transaction.
+    crate::cases::store_conformance!(crate::fixtures::pgbouncer);
+}
+
 #[cfg(feature = "mysql")]
 mod mysql {
     //! A real MySQL or `MariaDB`, a database for each case.

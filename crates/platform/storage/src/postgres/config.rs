@@ -5,6 +5,19 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::{Dsn, PoolConfig};
 
+/// What is between the service and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooler {
+    /// Nothing, or a pooler that hands its connections out by the session and passes settings of a session on.
+    #[default]
+    None,
+    /// A pooler that hands its connections out by the transaction, as `PgBouncer` with `pool_mode = transaction`. Each
+    /// statement is in a transaction and none is prepared for later ones, and commits of other processes are noticed by
+    /// looking for them.
+    Transaction,
+}
+
 /// Settings of [`crate::postgres::Postgres::open`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +25,8 @@ pub struct PostgresConfig {
     /// Where it is, as `postgres://user:password@host:5432/database`. No default. `sslmode=verify-full` and
     /// `sslrootcert=FILE` in its query demand TLS; without them, TLS is used where the server offers it.
     pub dsn: Option<Dsn>,
+    /// What is between the service and the server.
+    pub pooler: Pooler,
     /// Limits of the connections.
     pub pool: PoolConfig,
 }

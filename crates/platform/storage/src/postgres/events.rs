@@ -1,18 +1,18 @@
 //! Events as rows.
 
 use kennel_core::{Event, RepoError, TraceContext};
-use sqlx::PgConnection;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::classify;
 pub(super) use crate::rows::{event, read_all, timestamp};
 
-/// Adds events to the outbox, in this order, within the transaction that `connection` is in.
+/// Adds events to the outbox, in this order, within the transaction of `executor`.
 /// Fails with [`RepoError::Conflict`] when one of them waits there already.
 ///
 /// Their place among other transactions' events is taken now. So that the events of a key keep the order of its
 /// changes, this comes after the change, which has locked the row that the key stands for.
-pub async fn append(connection: &mut PgConnection, events: &[Event]) -> Result<(), RepoError> {
+pub async fn append(executor: impl PgExecutor<'_>, events: &[Event]) -> Result<(), RepoError> {
     if events.is_empty() {
         return Ok(());
     }
@@ -38,7 +38,7 @@ pub async fn append(connection: &mut PgConnection, events: &[Event]) -> Result<(
     .bind(events.iter().map(|event| &event.data[..]).collect::<Vec<&[u8]>>())
     .bind(of_trace(|trace| Some(&trace.traceparent)))
     .bind(of_trace(|trace| trace.tracestate.as_deref()))
-    .execute(connection)
+    .execute(executor)
     .await
     .map_err(classify)?;
     Ok(())

@@ -37,7 +37,7 @@ impl Inbox for PostgresInbox {
             let (seen,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM inbox WHERE group_name = $1 AND event = $2)")
                 .bind(group)
                 .bind(event)
-                .fetch_one(self.0.pool())
+                .fetch_one(self.0.single())
                 .await
                 .map_err(classify)?;
             Ok(seen)
@@ -46,7 +46,7 @@ impl Inbox for PostgresInbox {
     }
 
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
-        self.0.run(|| record(self.0.pool(), receipt)).await
+        self.0.run(|| record(self.0.single(), receipt)).await
     }
 
     async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
@@ -59,7 +59,7 @@ impl Inbox for PostgresInbox {
             .bind(group)
             .bind(event)
             .bind(now.as_millis())
-            .fetch_one(self.0.pool())
+            .fetch_one(self.0.single())
             .await
             .map_err(classify)?;
             Ok(attempts)
@@ -73,7 +73,7 @@ impl Inbox for PostgresInbox {
             let attempts: Option<i64> = sqlx::query_scalar(sql)
                 .bind(group)
                 .bind(event)
-                .fetch_optional(self.0.pool())
+                .fetch_optional(self.0.single())
                 .await
                 .map_err(classify)?;
             Ok(attempts)
@@ -84,7 +84,7 @@ impl Inbox for PostgresInbox {
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
         let forget = || async {
             let sql = "DELETE FROM inbox_attempts WHERE group_name = $1 AND event = $2";
-            sqlx::query(sql).bind(group).bind(event).execute(self.0.pool()).await.map_err(classify)?;
+            sqlx::query(sql).bind(group).bind(event).execute(self.0.single()).await.map_err(classify)?;
             Ok(())
         };
         self.0.run(forget).await

@@ -47,7 +47,7 @@ impl PostgresDeadLetters {
         .bind(i64::from(letter.attempts))
         .bind(&letter.reason)
         .bind(letter.at.as_millis())
-        .execute(self.0.pool())
+        .execute(self.0.single())
         .await
         .map_err(classify)?;
         Ok(())
@@ -67,7 +67,7 @@ impl PostgresDeadLetters {
             )
             .bind(after),
         };
-        let rows = select.bind(i64::from(limit) + 1).fetch_all(self.0.pool()).await.map_err(classify)?;
+        let rows = select.bind(i64::from(limit) + 1).fetch_all(self.0.single()).await.map_err(classify)?;
         Ok(whole_events(read_all(&rows, letter)?, limit as usize))
     }
 
@@ -78,7 +78,7 @@ impl PostgresDeadLetters {
              FROM dead_letters WHERE id = $1 ORDER BY group_name",
         )
         .bind(event)
-        .fetch_all(self.0.pool())
+        .fetch_all(self.0.single())
         .await
         .map_err(classify)?;
         read_all(&rows, letter)
@@ -120,7 +120,7 @@ impl DeadLetters for PostgresDeadLetters {
     }
 
     async fn discard(&self, event: Uuid) -> Result<bool, RepoError> {
-        let removed = self.0.run(|| remove(self.0.pool(), event)).await?;
+        let removed = self.0.run(|| remove(self.0.single(), event)).await?;
         Ok(removed > 0)
     }
 }

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use kennel_core::{RepoError, Timestamp};
+use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row as _};
 
 use super::events::{read_all, timestamp};
-use super::{Postgres, Write, classify};
+use super::{Postgres, Session, Write, classify};
 use crate::migration::{Applied, check, compare};
 use crate::{MigrateError, Migration, Migrator, State, Step};
 
@@ -67,8 +67,8 @@ impl Migrator for PostgresMigrator {
     }
 
     async fn status(&self) -> Result<Vec<Step>, MigrateError> {
-        let mut reader = self.database.pool().acquire().await.map_err(classify)?;
-        Ok(compare(self.steps, &applied(&mut reader).await?))
+        let mut read = self.database.write().await?;
+        Ok(compare(self.steps, &applied(read.connection()).await?))
     }
 }
 
@@ -83,16 +83,16 @@ async fn locked(database: &Postgres) -> Result<Write, RepoError> {
     Ok(write)
 }
 
-async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, RepoError> {
+async fn applied(session: &mut Session) -> Result<Vec<Applied>, RepoError> {
     let (begun,): (bool,) = sqlx::query_as("SELECT to_regclass('schema_migrations') IS NOT NULL")
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut *session)
         .await
         .map_err(classify)?;
     if !begun {
         return Ok(Vec::new());
     }
     let rows = sqlx::query("SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version")
-        .fetch_all(connection)
+        .fetch_all(session)
         .await
         .map_err(classify)?;
     read_all(&rows, |row: &PgRow| {

@@ -8,9 +8,10 @@ mod letters;
 mod migrate;
 mod outbox;
 mod pool;
+mod session;
 mod wake;
 
-pub use config::PostgresConfig;
+pub use config::{Pooler, PostgresConfig};
 pub use errors::classify;
 pub use events::append;
 pub use inbox::{PostgresInbox, record};
@@ -18,6 +19,7 @@ pub use letters::PostgresDeadLetters;
 pub use migrate::PostgresMigrator;
 pub use outbox::PostgresOutbox;
 pub use pool::{Postgres, Write};
+pub use session::{Session, Sessions};
 
 use crate::{Migration, migration};
 

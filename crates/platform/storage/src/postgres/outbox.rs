@@ -46,14 +46,14 @@ impl PostgresOutbox {
         .bind(as_millis(ttl))
         .bind(abandoned.map(|lease| lease.holder))
         .bind(abandoned.map(|lease| lease.until))
-        .execute(self.0.pool())
+        .execute(self.0.single())
         .await
         .map_err(classify)?;
         if taken.rows_affected() == 1 {
             return Ok(true);
         }
         let refusing = sqlx::query_as(AssertSqlSafe(format!("SELECT holder, until, {NOW} FROM outbox_lease")))
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.0.single())
             .await
             .map_err(classify)?;
         if let Some((holder, until, now)) = refusing {
@@ -68,7 +68,7 @@ impl PostgresOutbox {
              FROM outbox WHERE position IS NULL ORDER BY seq, ordinal LIMIT $1",
         )
         .bind(i64::from(limit))
-        .fetch_all(self.0.pool())
+        .fetch_all(self.0.single())
         .await
         .map_err(classify)?;
         read_all(&rows, event)
@@ -86,7 +86,7 @@ impl PostgresOutbox {
         )
         .bind(ids)
         .bind(now.as_millis())
-        .execute(self.0.pool())
+        .execute(self.0.single())
         .await
         .map_err(classify)?;
         Ok(())
@@ -95,7 +95,7 @@ impl PostgresOutbox {
     async fn try_backlog(&self) -> Result<Backlog, RepoError> {
         let (pending, oldest): (i64, Option<i64>) =
             sqlx::query_as("SELECT count(*), min(time) FROM outbox WHERE position IS NULL")
-                .fetch_one(self.0.pool())
+                .fetch_one(self.0.single())
                 .await
                 .map_err(classify)?;
         Ok(Backlog { pending: pending.unsigned_abs(), oldest: oldest.map(timestamp).transpose().map_err(classify)? })
@@ -110,7 +110,7 @@ impl PostgresOutbox {
         )
         .bind(after)
         .bind(i64::from(limit) + 1)
-        .fetch_all(self.0.pool())
+        .fetch_all(self.0.single())
         .await
         .map_err(classify)?;
         match rows.split_first() {
@@ -125,7 +125,7 @@ impl PostgresOutbox {
              FROM outbox WHERE position IS NOT NULL ORDER BY position DESC LIMIT $1",
         )
         .bind(i64::from(limit))
-        .fetch_all(self.0.pool())
+        .fetch_all(self.0.single())
         .await
         .map_err(classify)?;
         rows.reverse();
@@ -142,7 +142,7 @@ impl Outbox for PostgresOutbox {
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
         let release = || async {
             let delete = sqlx::query("DELETE FROM outbox_lease WHERE holder = $1").bind(holder);
-            delete.execute(self.0.pool()).await.map_err(classify)?;
+            delete.execute(self.0.single()).await.map_err(classify)?;
             Ok(())
         };
         self.0.run(release).await

@@ -25,7 +25,7 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Wake {
     pool: PgPool,
-    listening: PgPool,
+    listening: Option<PgPool>,
     words: Arc<Words>,
     task: Mutex<Option<JoinSet<()>>>,
 }
@@ -48,8 +48,9 @@ impl Words {
 }
 
 impl Wake {
-    /// Tells through `pool` and listens on the one connection of `listening`.
-    pub(super) fn new(pool: PgPool, listening: PgPool) -> Self {
+    /// Tells through `pool` and listens on the one connection of `listening`. Without it, other processes are neither told
+    /// nor heard.
+    pub(super) fn new(pool: PgPool, listening: Option<PgPool>) -> Self {
         Self { pool, listening, words: Arc::default(), task: Mutex::new(None) }
     }
 
@@ -70,19 +71,21 @@ impl Wake {
 
     /// Says the last word and ends listening.
     pub(super) async fn close(&self) {
+        let Some(listening) = &self.listening else { return };
         drop(self.task.lock().unwrap_or_else(PoisonError::into_inner).take());
         // Whoever misses it looks again after a while.
         drop(timeout(LAST_WORD, tell(&self.pool, &self.words, 0)).await);
-        self.listening.close().await;
+        listening.close().await;
     }
 
     /// Listening begins with the first need of it: most commands neither commit events nor wait for them.
     fn start(&self) {
+        let Some(listening) = &self.listening else { return };
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.is_some() || self.listening.is_closed() {
+        if task.is_some() || listening.is_closed() {
             return;
         }
-        let (pool, listening, words) = (self.pool.clone(), self.listening.clone(), Arc::clone(&self.words));
+        let (pool, listening, words) = (self.pool.clone(), listening.clone(), Arc::clone(&self.words));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { exchange(&pool, &listening, &words).await });
         *task = Some(tasks);

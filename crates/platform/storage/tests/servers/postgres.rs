@@ -1,5 +1,7 @@
 //! `PostgreSQL`.
 
+mod pooled;
+
 use std::sync::Arc;
 
 use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError};

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod against;
 mod model;
 mod rules;
 
@@ -154,9 +155,10 @@ fn the_tests_have_every_server_and_are_told_where() {
     assert_eq!(problems(&servers, &folder()), Vec::<String>::new());
     let script = text("docker/against");
     let required = script.split("REQUIRE_BACKENDS=").nth(1).and_then(|rest| rest.lines().next()).unwrap();
-    // Some are programs that tests start themselves, and Compose has one NATS and no Kafka that asks who one is.
+    // Some are programs that tests start themselves, and Compose has no PgBouncer, one NATS and no Kafka that asks who one
+    // is.
     let programs = [Backend::Prometheus, Backend::Chromium, Backend::PrivateServers, Backend::Faketime];
-    let without = [Backend::NatsCurrent, Backend::KafkaSasl].into_iter().chain(programs).collect::<Vec<_>>();
+    let without = [Backend::PgBouncer, Backend::NatsCurrent, Backend::KafkaSasl].into_iter().chain(programs).collect::<Vec<_>>();
     let backends = Backend::ALL.into_iter().filter(|backend| !without.contains(backend));
     for backend in backends.clone() {
         let server = if backend == Backend::S3 { "minio" } else { backend.name() };
@@ -319,5 +321,22 @@ fn a_version_is_pinned_when_it_is_whole() {
     }
     for loose in ["redis:7", "redis:7.4-alpine", "redis:alpine", "localhost:5000/redis", "redis:latest"] {
         assert!(!is_pinned(loose), "{loose}");
+    }
+}
+
+/// Compose cannot encode, so what may have any characters stands apart from URLs.
+#[test]
+fn no_url_of_the_compose_files_holds_a_secret() {
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if !Path::new(&name).extension().is_some_and(|extension| extension == "yml") {
+            continue;
+        }
+        for line in text(&format!("docker/{name}")).lines() {
+            let urls = line.split_whitespace().filter(|word| word.contains("://"));
+            for url in urls {
+                assert!(!url.contains("PASSWORD}") && !url.contains("SECRET}"), "{name}: {line}");
+            }
+        }
     }
 }
