@@ -12,6 +12,7 @@ mod field;
 mod file;
 mod layer;
 mod loader;
+mod login;
 mod print;
 mod problem;
 mod reference;

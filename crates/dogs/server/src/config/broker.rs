@@ -6,6 +6,9 @@ use kennel_core::Part as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+use super::login;
+
 /// Where events go.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -19,8 +22,12 @@ pub struct BrokerSettings {
     pub broker_prefix: Option<String>,
     /// The servers of `nats`, such as `nats://user:password@host:4222`, parted by commas; `tls://` encrypts.
     pub nats_url: Option<Secret>,
+    /// The password of the user in `nats_url`, as it is: apart from the address it needs no percent-encoding.
+    pub nats_password: Option<Secret>,
     /// The server of `rabbitmq`, such as `amqp://user:password@host:5672/%2f`; `amqps://` encrypts.
     pub rabbitmq_url: Option<Secret>,
+    /// The password of the user in `rabbitmq_url`, as it is.
+    pub rabbitmq_password: Option<Secret>,
 }
 
 impl BrokerSettings {
@@ -30,12 +37,12 @@ impl BrokerSettings {
             backend: self.broker,
             #[cfg(feature = "nats")]
             nats: kennel_broker::nats::NatsConfig {
-                url: self.nats_url.clone().map(Into::into),
+                url: login(self.nats_url.as_ref(), self.nats_password.as_ref()).map(Into::into),
                 ..self.prefixed(kennel_broker::nats::NatsConfig::default(), |config| &mut config.prefix)
             },
             #[cfg(feature = "rabbitmq")]
             rabbitmq: kennel_broker::rabbitmq::RabbitConfig {
-                url: self.rabbitmq_url.clone().map(Into::into),
+                url: login(self.rabbitmq_url.as_ref(), self.rabbitmq_password.as_ref()).map(Into::into),
                 ..self.prefixed(kennel_broker::rabbitmq::RabbitConfig::default(), |config| &mut config.prefix)
             },
             ..BrokerConfig::default()
@@ -62,10 +69,22 @@ impl Section for BrokerSettings {
         if self.broker_prefix.as_deref().is_some_and(|prefix| !is_prefix(prefix)) {
             problems.add("broker_prefix", "must be 1 to 64 letters, digits, `-` and `_`");
         }
-        for (broker, key, url) in [
-            (kennel_broker::Backend::Nats, "nats_url", &self.nats_url),
-            (kennel_broker::Backend::RabbitMq, "rabbitmq_url", &self.rabbitmq_url),
+        for (broker, key, url, secret, password) in [
+            (kennel_broker::Backend::Nats, "nats_url", &self.nats_url, "nats_password", &self.nats_password),
+            (
+                kennel_broker::Backend::RabbitMq,
+                "rabbitmq_url",
+                &self.rabbitmq_url,
+                "rabbitmq_password",
+                &self.rabbitmq_password,
+            ),
         ] {
+            let fits = url.as_ref().map(|url| url.with_password(password.as_ref()));
+            if self.broker == broker
+                && let Some(Err(reason)) = fits
+            {
+                problems.add(secret, format!("the address that it belongs to {reason}"));
+            }
             if self.broker == broker && url.as_ref().is_none_or(|url| url.expose().trim().is_empty()) {
                 problems.add(key, format!("must be set when the broker is {}", broker.name()));
             }

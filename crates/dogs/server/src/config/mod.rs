@@ -13,6 +13,14 @@ mod storage;
 use kennel_broker::BrokerConfig;
 #[cfg(feature = "kafka")]
 use kennel_config::Problems;
+#[cfg(any(
+    feature = "postgres",
+    feature = "mysql",
+    feature = "clickhouse",
+    feature = "nats",
+    feature = "rabbitmq"
+))]
+use kennel_config::Secret;
 use kennel_config::{Reader, Settings};
 use kennel_telemetry::otel::READ_BY_SDK;
 use kennel_telemetry::{LogTarget, TelemetryConfig};
@@ -114,6 +122,13 @@ Every problem is reported at once, each with the variable or the line of the fil
 exit code is 64. `dogs config check` does only that; `dogs config print` shows every setting with its origin.
 
 ";
+
+/// The address with the password that is set apart from it, if they fit.
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse", feature = "nats", feature = "rabbitmq"))]
+fn login(address: Option<&Secret>, password: Option<&Secret>) -> Option<Secret> {
+    let address = address?;
+    Some(address.with_password(password).unwrap_or_else(|_| address.clone()))
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,9 @@ use kennel_storage::{SqliteConfig, Synchronous};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
+use super::login;
+
 /// Where dogs are kept.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -29,6 +32,8 @@ pub struct StorageSettings {
     pub sqlite_readers: NonZeroU32,
     /// The database of `postgres`, such as `postgres://user:password@host:5432/dogs?sslmode=verify-full`.
     pub postgres_dsn: Option<Secret>,
+    /// The password of the user in `postgres_dsn`, as it is: apart from the address it needs no percent-encoding.
+    pub postgres_password: Option<Secret>,
     /// What is between the service and PostgreSQL: `none`, or `transaction` for a pooler that hands its connections out by
     /// the transaction, as PgBouncer does with `pool_mode=transaction`.
     #[cfg(feature = "postgres")]
@@ -36,8 +41,12 @@ pub struct StorageSettings {
     pub postgres_pooler: kennel_storage::postgres::Pooler,
     /// The database of `mysql`, such as `mysql://user:password@host:3306/dogs?ssl-mode=VERIFY_IDENTITY`.
     pub mysql_dsn: Option<Secret>,
+    /// The password of the user in `mysql_dsn`, as it is.
+    pub mysql_password: Option<Secret>,
     /// The database of `clickhouse`, such as `https://user:password@host:8443/dogs`, or `http://` and port 8123.
     pub clickhouse_dsn: Option<Secret>,
+    /// The password of the user in `clickhouse_dsn`, as it is.
+    pub clickhouse_password: Option<Secret>,
     /// Connections to a database server at most.
     pub database_max_connections: NonZeroU32,
     /// How long a call waits for a free connection to the database server.
@@ -56,10 +65,13 @@ impl Default for StorageSettings {
             sqlite_synchronous: sqlite.synchronous,
             sqlite_readers: sqlite.readers,
             postgres_dsn: None,
+            postgres_password: None,
             #[cfg(feature = "postgres")]
             postgres_pooler: kennel_storage::postgres::Pooler::default(),
             mysql_dsn: None,
+            mysql_password: None,
             clickhouse_dsn: None,
+            clickhouse_password: None,
             database_max_connections: NonZeroU32::MIN.saturating_add(9),
             database_acquire_timeout: HumanDuration::from_secs(5),
             database_statement_timeout: HumanDuration::from_secs(15),
@@ -87,6 +99,15 @@ impl StorageSettings {
     /// What keeps the store from being opened: settings, and what is wrong with them.
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
+        let (key, dsn, password) = match self.storage {
+            Storage::Postgres => ("postgres_password", &self.postgres_dsn, &self.postgres_password),
+            Storage::Mysql => ("mysql_password", &self.mysql_dsn, &self.mysql_password),
+            Storage::Clickhouse => ("clickhouse_password", &self.clickhouse_dsn, &self.clickhouse_password),
+            _ => ("", &None, &None),
+        };
+        if let Some(Err(reason)) = dsn.as_ref().map(|dsn| dsn.with_password(password.as_ref())) {
+            return vec![(key.to_owned(), format!("the address that it belongs to {reason}"))];
+        }
         self.storage().check("", &mut found);
         let named = |line: String| {
             let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
@@ -111,19 +132,20 @@ impl StorageSettings {
             },
             #[cfg(feature = "postgres")]
             postgres: kennel_storage::postgres::PostgresConfig {
-                dsn: self.postgres_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                dsn: login(self.postgres_dsn.as_ref(), self.postgres_password.as_ref()).map(|dsn| dsn.expose().into()),
                 pooler: self.postgres_pooler,
                 pool: self.pool(),
             },
             #[cfg(feature = "mysql")]
             mysql: kennel_storage::mysql::MysqlConfig {
-                dsn: self.mysql_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                dsn: login(self.mysql_dsn.as_ref(), self.mysql_password.as_ref()).map(|dsn| dsn.expose().into()),
                 pool: self.pool(),
                 ..kennel_storage::mysql::MysqlConfig::default()
             },
             #[cfg(feature = "clickhouse")]
             clickhouse: kennel_storage::clickhouse::ClickHouseConfig {
-                dsn: self.clickhouse_dsn.as_ref().map(|dsn| dsn.expose().into()),
+                dsn: login(self.clickhouse_dsn.as_ref(), self.clickhouse_password.as_ref())
+                    .map(|dsn| dsn.expose().into()),
                 pool: self.pool(),
             },
         }

@@ -115,3 +115,30 @@ async fn wrong_usage_is_told_apart() {
     assert!(home.run(&["--version"]).await.ends(0).stdout.starts_with("dogs 0."));
     assert_eq!(home.entries(), Vec::<String>::new());
 }
+
+/// Apart from its address a password needs no percent-encoding, and is shown as little as the address.
+#[tokio::test]
+async fn a_password_can_be_set_apart_from_its_address() {
+    const PASSWORD: &str = "p@ss/w#1%2$x";
+    for (choice, variable, address) in [
+        (("STORAGE", "postgres"), "POSTGRES", ("POSTGRES_DSN", "postgres://kennel@db/dogs")),
+        (("STORAGE", "mysql"), "MYSQL", ("MYSQL_DSN", "mysql://kennel@db/dogs")),
+        (("STORAGE", "clickhouse"), "CLICKHOUSE", ("CLICKHOUSE_DSN", "http://kennel@db/dogs")),
+        (("BROKER", "nats"), "NATS", ("NATS_URL", "nats://kennel@a,nats://kennel@b")),
+        (("BROKER", "rabbitmq"), "RABBITMQ", ("RABBITMQ_URL", "amqp://kennel@db/%2f")),
+    ] {
+        if Home::new().set(choice.0, choice.1).run(&["config", "check"]).await.stderr.contains("this build has ") {
+            continue;
+        }
+        let variable = format!("{variable}_PASSWORD");
+        let home = Home::new().set(choice.0, choice.1).set(address.0, address.1).set(&variable, PASSWORD);
+        home.run(&["config", "check"]).await.ends(0);
+        assert!(!home.run(&["config", "print"]).await.ends(0).stdout.contains(PASSWORD));
+        for wrong in [address.1.replace("kennel", "kennel:hunter2"), address.1.replace("kennel@", "")] {
+            let home = Home::new().set(choice.0, choice.1).set(address.0, &wrong).set(&variable, PASSWORD);
+            let told = home.run(&["config", "check"]).await.ends(64).stderr;
+            assert!(told.starts_with(&format!("{variable} (environment): the address that it belongs to ")), "{told}");
+            assert!(!told.contains("hunter2") && !told.contains(PASSWORD), "{told}");
+        }
+    }
+}

@@ -158,7 +158,8 @@ fn the_tests_have_every_server_and_are_told_where() {
     // Some are programs that tests start themselves, and Compose has no PgBouncer, one NATS and no Kafka that asks who one
     // is.
     let programs = [Backend::Prometheus, Backend::Chromium, Backend::PrivateServers, Backend::Faketime];
-    let without = [Backend::PgBouncer, Backend::NatsCurrent, Backend::KafkaSasl].into_iter().chain(programs).collect::<Vec<_>>();
+    let without =
+        [Backend::PgBouncer, Backend::NatsCurrent, Backend::KafkaSasl].into_iter().chain(programs).collect::<Vec<_>>();
     let backends = Backend::ALL.into_iter().filter(|backend| !without.contains(backend));
     for backend in backends.clone() {
         let server = if backend == Backend::S3 { "minio" } else { backend.name() };
