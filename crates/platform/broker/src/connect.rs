@@ -138,7 +138,7 @@ pub async fn connect(
 /// the process.
 #[cfg_attr(
     not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")),
-    expect(clippy::unused_async, unused_variables, reason = "without a server there is nothing to open")
+    expect(unused_variables, reason = "without a server there is nothing to open")
 )]
 pub async fn connect_server(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<Option<Connected>, ConnectError> {
     match config.backend {

@@ -12,7 +12,7 @@ const FIXED: u64 = 2 << 20;
 pub(super) fn needed(bytes: &[u8], format: ImageFormat, decoder: &impl ImageDecoder) -> u64 {
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    let decoded = decoder.total_bytes();
+    let image = decoder.total_bytes();
     let inside = match format {
         // All coefficients of up to four components, as 16 bits each, until the last scan is read.
         ImageFormat::Jpeg if jpeg::is_progressive(bytes) => pixels * 8,
@@ -27,7 +27,7 @@ pub(super) fn needed(bytes: &[u8], format: ImageFormat, decoder: &impl ImageDeco
         color if color.has_alpha() => pixels * 4,
         _ => 0,
     };
-    (decoded + inside.max(converted)).saturating_add(FIXED)
+    (image + inside.max(converted)).saturating_add(FIXED)
 }
 
 /// Bytes for a pixel, by the kind of a WebP file.

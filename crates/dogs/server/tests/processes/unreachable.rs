@@ -3,6 +3,7 @@
 use crate::home::Home;
 
 /// Nothing listens there.
+#[allow(dead_code, clippy::allow_attributes, reason = "the features say what there is to be unreachable")]
 const NOWHERE: &str = "127.0.0.1:1";
 /// In every address; no error may show it.
 const PASSWORD: &str = "hunter2";
