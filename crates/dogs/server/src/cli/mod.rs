@@ -74,7 +74,7 @@ async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Res
     }
     let result = match command {
         Command::Storage(command) => storage::run(&loaded.settings.storage, command).await,
-        command => with_backends(command, loaded.settings).await,
+        command => Box::pin(with_backends(command, loaded.settings)).await,
     };
     telemetry.shutdown().await;
     result
