@@ -212,6 +212,7 @@ fn set(value: Option<&String>) -> Option<&str> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "what a variable that is set looks like")]
     fn some(text: &str) -> Option<String> {
         Some(text.to_owned())
     }

@@ -153,6 +153,7 @@ fn gzip(signal: &Signal<'_>, resolved: &mut Resolved) -> bool {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "what a variable that is set looks like")]
     fn some(text: &str) -> Option<String> {
         Some(text.to_owned())
     }
