@@ -8,6 +8,7 @@
 mod lanes;
 pub(crate) mod letters;
 mod member;
+mod overdue;
 
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ use kennel_core::{Event, IdSource as _, UuidV7};
 
 pub(crate) use self::lanes::Arrival;
 pub(crate) use self::member::{Handle, Member, Shared};
+pub(crate) use self::overdue::Overdue;
 
 /// The broker was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

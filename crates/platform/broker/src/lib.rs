@@ -29,11 +29,11 @@ pub use lag::{Lag, LagWatch};
 pub use memory::{Lagged, MemoryBroker};
 pub use metered::{BrokerMetrics, Metered};
 
-/// A broadcast subscription was away for longer than the broker keeps what it missed. Source of a
-/// [`BrokerError::Unavailable`]; the subscription goes on from the present.
+/// A broadcast subscription was cut off for longer than the broker keeps what it missed, or the broker lost it. Source of
+/// a [`BrokerError::Unavailable`]; the subscription goes on from the present.
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("subscription was away for too long and has missed events")]
+#[error("subscription has missed events")]
 pub struct Missed;
 
 /// A broker ready for use.

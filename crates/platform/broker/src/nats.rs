@@ -46,6 +46,7 @@ use futures_util::future::try_join_all;
 use kennel_core::broker::BrokerError;
 use kennel_core::{BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
 use percent_encoding::percent_decode_str;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -62,6 +63,9 @@ use crate::{Broker, ConnectError, Lag};
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long members may take to hand back what they hold when the broker is closed.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long after a stream was missing it is created again. Version 2.9 removes the files of one under way, and those of a
+/// new one of its name with them.
+const REMOVAL: Duration = Duration::from_secs(1);
 /// How long the server knows the ids of events.
 const DUPLICATES: Duration = Duration::from_mins(2);
 
@@ -86,12 +90,20 @@ struct Core {
     names: Names,
     in_flight: usize,
     clock: Arc<dyn Clock>,
-    /// Topics whose streams are known to be there.
-    topics: Mutex<HashSet<String>>,
+    /// What is known of the streams of topics.
+    topics: Mutex<HashMap<String, Known>>,
     /// How many subscriptions of this process each group on a topic has.
     groups: Mutex<HashMap<(String, String), usize>>,
     closed: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// What is known of a stream.
+#[derive(Clone, Copy)]
+enum Known {
+    There,
+    /// It was there, and was missing at this time.
+    Lost(Instant),
 }
 
 impl NatsBroker {
@@ -156,8 +168,18 @@ impl Core {
     }
 
     async fn topic(&self, topic: &str) -> Result<(), BrokerError> {
-        if self.topics.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
-            return Ok(());
+        let known = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
+        match known {
+            Some(Known::There) => Ok(()),
+            _ => self.topic_stream(topic).await,
+        }
+    }
+
+    /// Makes the stream of a topic unless the server has it.
+    async fn topic_stream(&self, topic: &str) -> Result<(), BrokerError> {
+        let known = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
+        if let Some(Known::Lost(at)) = known {
+            sleep_until(at + REMOVAL).await;
         }
         let made = self.stream(StreamConfig {
             name: self.names.topic_stream(topic),
@@ -168,12 +190,16 @@ impl Core {
             ..StreamConfig::default()
         });
         made.await?;
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), Known::There);
         Ok(())
     }
 
     fn forget_topic(&self, topic: &str) {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known @ Known::There) = topics.get_mut(topic) {
+            *known = Known::Lost(Instant::now());
+            tracing::warn!(topic, "stream of the topic was lost; it is created again");
+        }
     }
 
     /// The stream in which members show themselves and their partitions.
@@ -257,7 +283,7 @@ impl Publisher for NatsBroker {
 impl Subscriber for NatsBroker {
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
         self.0.open()?;
-        self.0.topic(topic).await?;
+        self.0.topic_stream(topic).await?;
         let Group::Shared(group) = group else {
             return Ok(Box::new(Listener::new(Arc::clone(&self.0), topic).await?));
         };

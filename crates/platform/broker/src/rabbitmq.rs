@@ -59,6 +59,8 @@ use crate::{Broker, ConnectError, Lag};
 
 /// How long the server may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long a server may refuse what a subscription needs before the subscriber hears of it.
+const REFUSED: Duration = Duration::from_secs(10);
 /// How long members may take to hand back what they hold when the broker is closed.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the connection may take to close after that: less than what is left of the time for a stop.
@@ -167,7 +169,7 @@ impl Core {
         if publishing.topics.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
             return Ok(());
         }
-        topology::topic(&publishing.channel, &self.names, topic).await?;
+        topology::topic(&publishing.session, &publishing.channel, &self.names, topic).await?;
         publishing.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
         Ok(())
     }
@@ -230,6 +232,8 @@ impl Publisher for RabbitBroker {
             let topics: HashSet<_> = batch.iter().map(|event| event.topic.as_str()).collect();
             for topic in topics {
                 self.0.topic(publishing, topic).await?;
+                // Without it, the server would take the events for listeners alone.
+                topology::bind_groups(&publishing.channel, &self.0.names, topic).await?;
             }
             for part in parts(batch) {
                 try_join_all(part.into_iter().map(|event| self.0.store(publishing, event))).await?;

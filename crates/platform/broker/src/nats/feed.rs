@@ -1,6 +1,6 @@
 //! A member's work in the background: its part of the partitions, and what comes from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use futures_util::StreamExt as _;
 use futures_util::future::{join_all, try_join_all};
 use kennel_core::broker::BrokerError;
 use tokio::task::JoinHandle;
-use tokio::time::{interval, timeout};
+use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::leases::{Lease, Leases};
 use super::pull::{Reply, Source, consumer};
 use super::{ANSWER, Core, unavailable};
-use crate::group::{Handle as _, Shared, quota};
+use crate::group::{Handle as _, Overdue, Shared, quota};
 
 /// How often a partition that is given up is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -40,6 +40,9 @@ pub(super) struct Feed {
     leases: Leases,
     bell: Subscriber,
     owned: BTreeMap<u16, Owned>,
+    /// Partitions that were asked for and that may be ours: there was no answer.
+    unanswered: BTreeSet<u16>,
+    sharing: Overdue,
 }
 
 impl Feed {
@@ -59,7 +62,8 @@ impl Feed {
         leases.ring().await?;
         core.count_group(topic, group, 1);
         let (topic, group) = (topic.to_owned(), group.to_owned());
-        let mut feed = Self { core, topic, group, shared, leases, bell, owned: BTreeMap::new() };
+        let (owned, unanswered, sharing) = (BTreeMap::new(), BTreeSet::new(), Overdue::default());
+        let mut feed = Self { core, topic, group, shared, leases, bell, owned, unanswered, sharing };
         feed.balance().await?;
         Ok(feed)
     }
@@ -95,6 +99,11 @@ impl Feed {
     }
 
     async fn renew(&mut self) {
+        self.renew_leases().await;
+        self.balance_or_later().await;
+    }
+
+    async fn renew_leases(&mut self) {
         let (leases, patience) = (&self.leases, self.core.config.lease / 4);
         let renewing = self.owned.iter().map(|(&partition, owned)| async move {
             let renewed = timeout(patience, leases.renew(partition, owned.lease)).await;
@@ -109,7 +118,6 @@ impl Feed {
                 Err(_) => {}
             }
         }
-        self.balance_or_later().await;
     }
 
     /// Another may have the partition by now.
@@ -121,24 +129,31 @@ impl Feed {
         self.shared.forget(partition);
     }
 
-    /// A server that does not answer is asked again at the next renewal.
+    /// What goes wrong is tried again at the next renewal. The subscriber hears of it when it has gone wrong for as long
+    /// as a lease though there is a connection.
     async fn balance_or_later(&mut self) {
         let sharing = async {
             self.leases.show().await?;
             self.balance().await
         };
-        if let Ok(Err(error)) | Err(error) = timeout(ANSWER, sharing).await.map_err(unavailable) {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                group = self.group,
-                "partitions are not shared out"
-            );
+        let (Ok(Err(error)) | Err(error)) = timeout(ANSWER, sharing).await.map_err(unavailable) else {
+            self.sharing.clear();
+            return;
+        };
+        tracing::debug!(error = &error as &dyn std::error::Error, group = self.group, "partitions are not shared out");
+        if self.core.client.connection_state() != State::Connected {
+            self.sharing.clear();
+        } else if self.sharing.failed(self.core.config.lease) {
+            self.shared.trouble(error);
         }
     }
 
     /// Takes partitions that no one has, or gives some up, to have a fair part.
     async fn balance(&mut self) -> Result<(), BrokerError> {
         let view = self.leases.look().await?;
+        if view.is_new {
+            self.renew_leases().await;
+        }
         let partitions = self.core.config.partitions.get();
         let quota = quota(partitions, view.members);
         let staying: Vec<_> = self.owned.iter().filter(|(_, owned)| !owned.leaving).map(|(&place, _)| place).collect();
@@ -148,24 +163,30 @@ impl Feed {
                 owned.leaving = true;
             }
         }
-        for partition in (0..partitions).filter(|partition| !view.taken.contains(partition)) {
+        for partition in (0..partitions).filter(|_| view.is_settled()) {
             if self.owned.len() >= quota {
                 break;
             }
-            if !self.owned.contains_key(&partition)
-                && let Some(lease) = self.leases.take(partition).await?
-            {
-                self.start(partition, lease);
+            let may_be_free = !view.taken.contains(&partition) || self.unanswered.contains(&partition);
+            if !may_be_free || self.owned.contains_key(&partition) {
+                continue;
+            }
+            self.unanswered.insert(partition);
+            let taken = self.leases.take(partition).await?;
+            self.unanswered.remove(&partition);
+            if let Some(lease) = taken {
+                self.start(partition, lease, view.settled);
             }
         }
         Ok(())
     }
 
     /// From here on the partition is kept, also while the server does not tell what there is of it.
-    fn start(&mut self, partition: u16, lease: Lease) {
+    fn start(&mut self, partition: u16, lease: Lease, settled: Instant) {
         self.shared.shut(partition);
         let (core, shared, stop) = (Arc::clone(&self.core), Arc::clone(&self.shared), CancellationToken::new());
-        let source = Source { core, topic: self.topic.clone(), group: self.group.clone(), partition, shared };
+        let (topic, group) = (self.topic.clone(), self.group.clone());
+        let source = Source { core, topic, group, partition, settled, shared };
         let pulling = self.core.tasks.spawn(source.fetch(stop.clone()));
         self.owned.insert(partition, Owned { lease, stop, pulling, leaving: false });
     }
@@ -196,17 +217,15 @@ impl Feed {
             self.shared.shut(*partition);
             owned.stop.cancel();
         }
-        let mut leases = Vec::with_capacity(given_up.len());
         for owned in given_up {
             // It has no way to fail that would matter here.
             let _ended = owned.pulling.await;
-            leases.push(owned.lease);
         }
         for partition in partitions {
             for reply in self.shared.forget(*partition) {
                 reply.again(Duration::ZERO).await?;
             }
         }
-        self.leases.give_up(&leases, leaving).await
+        self.leases.give_up(partitions, leaving).await
     }
 }

@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::AckKind;
+use async_nats::connection::State;
+use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
+use async_nats::jetstream::{AckKind, ErrorCode};
 use async_nats::{Subject, Subscriber};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kennel_core::DeadLetter;
 use kennel_core::broker::BrokerError;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{ANSWER, Core, Names, backoff, unavailable, wire};
-use crate::group::{Arrival, Handle, Shared};
+use crate::group::{Arrival, Handle, Overdue, Shared};
 
 /// How long the server keeps a request for events.
 const REQUEST: Duration = Duration::from_secs(3);
@@ -54,13 +57,34 @@ impl Handle for Reply {
     }
 }
 
-/// The durable consumer of a group's partition.
+/// The durable consumer of a group's partition; created unless it is there, and so is the topic.
 pub(super) async fn consumer(
     core: &Core,
     topic: &str,
     group: &str,
     partition: u16,
 ) -> Result<PullConsumer, BrokerError> {
+    match create_consumer(core, topic, group, partition).await? {
+        Err(error) if is_without_stream(&error) => {
+            core.forget_topic(topic);
+            core.topic(topic).await?;
+            create_consumer(core, topic, group, partition).await?.map_err(unavailable)
+        }
+        created => created.map_err(unavailable),
+    }
+}
+
+fn is_without_stream(error: &ConsumerError) -> bool {
+    matches!(error.kind(), ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// All settings are ones that version 2.9 knows; an older server passes over what it does not know.
+async fn create_consumer(
+    core: &Core,
+    topic: &str,
+    group: &str,
+    partition: u16,
+) -> Result<Result<PullConsumer, ConsumerError>, BrokerError> {
     let stream = core.jetstream.get_stream_no_info(core.names.topic_stream(topic)).await.map_err(unavailable)?;
     let config = pull::Config {
         durable_name: Some(Names::consumer(group, partition)),
@@ -72,7 +96,7 @@ pub(super) async fn consumer(
         max_deliver: -1,
         ..pull::Config::default()
     };
-    stream.create_consumer(config).await.map_err(unavailable)
+    Ok(stream.create_consumer(config).await)
 }
 
 /// Holds a partition's events back until all that the member before left unsettled is here.
@@ -106,6 +130,8 @@ pub(super) struct Source {
     pub(super) topic: String,
     pub(super) group: String,
     pub(super) partition: u16,
+    /// When the member before has lost it for certain.
+    pub(super) settled: Instant,
     pub(super) shared: Arc<Shared<Reply>>,
 }
 
@@ -113,40 +139,64 @@ pub(super) struct Source {
 struct Pull {
     source: Source,
     consumer: PullConsumer,
+    /// When the consumer was created.
+    created: DateTime,
     gate: Option<Gate>,
+    /// Whether the consumer may be gone, or another one have its name.
+    suspect: bool,
+    failing: Overdue,
+}
+
+/// A consumer as it was found.
+struct Opened {
+    consumer: PullConsumer,
+    created: DateTime,
+    gate: Gate,
+    /// Whether it has ever delivered anything.
+    is_used: bool,
 }
 
 impl Source {
-    async fn consumer(&self) -> Result<PullConsumer, BrokerError> {
-        consumer(&self.core, &self.topic, &self.group, self.partition).await
-    }
-
     /// Fetches what comes from a partition that was just taken, which is shut until it may be handed out. Goes on until
     /// `stop` is cancelled, and then takes in what was under way.
     pub(super) async fn fetch(self, stop: CancellationToken) {
-        let mut failures = 0;
-        let (consumer, gate) = loop {
+        let (mut failures, mut failing) = (0, Overdue::default());
+        let Opened { consumer, created, gate, .. } = loop {
             let opened = tokio::select! {
                 () = stop.cancelled() => return,
                 opened = self.open() => opened,
             };
-            if let Ok(opened) = opened {
-                break opened;
-            }
-            failures += 1;
+            let wait = match opened {
+                Ok(opened) if opened.is_used && self.settled > Instant::now() => self.settled,
+                Ok(opened) => break opened,
+                Err(error) => {
+                    failures += 1;
+                    self.report(&mut failing, error);
+                    Instant::now() + backoff(failures)
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(backoff(failures)) => {}
+                () = sleep_until(wait) => {}
             }
         };
-        Pull { source: self, consumer, gate: Some(gate) }.run(stop).await;
+        Pull { source: self, consumer, created, gate: Some(gate), suspect: false, failing }.run(stop).await;
     }
 
-    async fn open(&self) -> Result<(PullConsumer, Gate), BrokerError> {
-        let consumer = self.consumer().await?;
+    async fn open(&self) -> Result<Opened, BrokerError> {
+        let consumer = consumer(&self.core, &self.topic, &self.group, self.partition).await?;
         let info = consumer.get_info().await.map_err(unavailable)?;
         let gate = Gate { last: info.delivered.stream_sequence, left: info.num_ack_pending, ..Gate::default() };
-        Ok((consumer, gate))
+        Ok(Opened { consumer, created: info.created, gate, is_used: info.delivered.consumer_sequence > 0 })
+    }
+
+    /// The subscriber hears of what has gone wrong for as long as a lease though there is a connection.
+    fn report(&self, failing: &mut Overdue, error: BrokerError) {
+        if self.core.client.connection_state() != State::Connected {
+            failing.clear();
+        } else if failing.failed(self.core.config.lease) {
+            self.shared.trouble(error);
+        }
     }
 }
 
@@ -163,7 +213,13 @@ impl Pull {
                 () = stop.cancelled() => break,
                 fetched = self.fetch(&mut events, &inbox) => fetched,
             };
-            failures = if fetched.is_ok() { 0 } else { failures + 1 };
+            if let Err(error) = fetched {
+                failures += 1;
+                self.source.report(&mut self.failing, error);
+            } else {
+                failures = 0;
+                self.failing.clear();
+            }
             if failures > 0 {
                 tokio::select! {
                     () = stop.cancelled() => break,
@@ -180,26 +236,46 @@ impl Pull {
 
     /// Asks for events and takes in those that come.
     async fn fetch(&mut self, events: &mut Subscriber, inbox: &Subject) -> Result<(), BrokerError> {
+        if self.suspect {
+            self.look_anew().await?;
+        }
+        self.suspect = true;
         let batch = self.source.core.config.buffer.get();
         let request = pull::BatchConfig { batch, expires: Some(REQUEST), ..pull::BatchConfig::default() };
         self.consumer.request_batch(request, inbox.clone()).await.map_err(unavailable)?;
         let deadline = Instant::now() + REQUEST + REST;
         for _ in 0..batch {
-            let Ok(next) = tokio::time::timeout_at(deadline, events.next()).await else { break };
+            // The server ends a request in time; one that it does not end, it no longer knows.
+            let Ok(next) = tokio::time::timeout_at(deadline, events.next()).await else {
+                return self.look_anew().await;
+            };
             let message = next.ok_or_else(|| unavailable("subscription has ended"))?;
             match message.status.map(|status| status.as_u16()) {
                 None => self.arrive(message).await,
                 // No events came until the request ran out.
                 Some(404 | 408) => break,
-                Some(_) => {
-                    let reason = message.description.unwrap_or_default();
-                    // Made again, should it be gone.
-                    self.consumer = self.source.consumer().await?;
-                    return Err(unavailable(reason));
-                }
+                Some(_) => return Err(unavailable(message.description.unwrap_or_default())),
             }
         }
+        self.suspect = false;
         self.look_again().await
+    }
+
+    /// Opens the consumer again. What is here of one that was lost is forgotten: its numbers mean other events to the new
+    /// one, which delivers again what its stream still has.
+    async fn look_anew(&mut self) -> Result<(), BrokerError> {
+        let Opened { consumer, created, gate, .. } = self.source.open().await?;
+        self.consumer = consumer;
+        if created != self.created {
+            self.created = created;
+            let Source { shared, partition, topic, group, .. } = &self.source;
+            tracing::debug!(topic, group, partition, "consumer was lost and created again");
+            shared.forget(*partition);
+            shared.shut(*partition);
+            self.gate = Some(gate);
+            self.open_if_complete();
+        }
+        Ok(())
     }
 
     async fn arrive(&mut self, message: async_nats::Message) {

@@ -15,12 +15,12 @@ use lapin::options::{
 };
 use lapin::types::{ChannelId, FieldTable};
 use lapin::{Acker, Channel, Consumer};
-use tokio::time::interval;
+use tokio::time::{Instant, interval, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::session::{Session, close_channel};
-use super::{Core, answered, backoff, topology, unavailable, wire};
-use crate::group::{Arrival, Handle, Shared, quota};
+use super::{Core, REFUSED, answered, backoff, topology, unavailable, wire};
+use crate::group::{Arrival, Handle, Overdue, Shared, quota};
 
 /// How often a partition that is given up is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -71,7 +71,7 @@ pub(super) struct Place {
     session: Session,
     control: Channel,
     /// Shows that the member is there.
-    _presence: Consumer,
+    presence: Consumer,
     owned: BTreeMap<u16, Owned>,
     events: SelectAll<BoxStream<'static, Incoming>>,
 }
@@ -98,33 +98,39 @@ impl Feed {
         shared: Arc<Shared<Tag>>,
     ) -> Result<(Self, Place), BrokerError> {
         let feed = Self { core, topic: topic.to_owned(), group: group.to_owned(), shared };
-        let place = feed.open().await?;
+        let session = Session::open(&feed.core).await?;
+        let place = feed.open(session).await?;
         feed.core.count_group(&feed.topic, &feed.group, 1);
         Ok((feed, place))
     }
 
-    async fn open(&self) -> Result<Place, BrokerError> {
+    async fn open(&self, session: Session) -> Result<Place, BrokerError> {
         let opened = answered(async {
             let (core, topic, group) = (&self.core, &self.topic, &self.group);
-            let session = Session::open(core).await?;
             let control = session.confirming().await?;
-            topology::topic(&control, &core.names, topic).await?;
-            topology::group(&control, &core.names, topic, group, core.config.partitions.get()).await?;
+            self.declare(&session, &control).await?;
             self.members(&control).await?;
             let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
             let presence = control.basic_consume(core.names.members(topic, group), "".into(), options, arguments);
             let presence = presence.await.map_err(unavailable)?;
             let (owned, events) = (BTreeMap::new(), SelectAll::new());
-            Ok(Place { session, control, _presence: presence, owned, events })
+            Ok(Place { session, control, presence, owned, events })
         });
         let mut place = opened.await?;
         answered(self.balance(&mut place)).await?;
         Ok(place)
     }
 
+    /// Makes everything that the group needs; most of the time it is there.
+    async fn declare(&self, session: &Session, control: &Channel) -> Result<(), BrokerError> {
+        let Self { core, topic, group, .. } = self;
+        topology::topic(session, control, &core.names, topic).await?;
+        topology::group(control, &core.names, topic, group, core.config.partitions.get()).await
+    }
+
     /// Works until `leaving` is cancelled, with as many connections as that takes.
     pub(super) async fn run(self, place: Place, leaving: CancellationToken) {
-        let (mut place, mut failures) = (Some(place), 0);
+        let (mut place, mut failures, mut refused) = (Some(place), 0, Overdue::default());
         loop {
             if let Some(mut place) = place.take() {
                 failures = 0;
@@ -144,11 +150,32 @@ impl Feed {
             }
             tokio::select! {
                 () = leaving.cancelled() => break,
-                opened = self.open() => place = opened.ok(),
+                opened = self.open_again(&mut refused) => place = opened,
             }
         }
         self.shared.end();
         self.core.count_group(&self.topic, &self.group, -1);
+    }
+
+    /// The subscriber hears of it when there is a connection and the place cannot be taken for long.
+    async fn open_again(&self, refused: &mut Overdue) -> Option<Place> {
+        let Ok(session) = Session::open(&self.core).await else {
+            refused.clear();
+            return None;
+        };
+        match self.open(session).await {
+            Ok(place) => {
+                refused.clear();
+                Some(place)
+            }
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, group = self.group, "place is not taken");
+                if refused.failed(REFUSED) {
+                    self.shared.trouble(error);
+                }
+                None
+            }
+        }
     }
 
     /// The server gives what is here to the next member, in order.
@@ -163,6 +190,7 @@ impl Feed {
     async fn work(&self, place: &mut Place, leaving: &CancellationToken) -> End {
         let mut balance = interval(self.core.config.balance);
         let mut look = interval(LOOK);
+        let mut upkeep = interval_at(Instant::now() + topology::UPKEEP, topology::UPKEEP);
         loop {
             let done = tokio::select! {
                 biased;
@@ -171,6 +199,9 @@ impl Feed {
                 _ = look.tick(), if place.owned.values().any(|owned| owned.leaving) => {
                     answered(self.give_up_settled(place)).await
                 }
+                _ = upkeep.tick() => answered(self.declare(&place.session, &place.control)).await,
+                // Others no longer count this member.
+                _ended = place.presence.next() => Err(unavailable("the queue of the members is gone")),
                 Some(incoming) = place.events.next() => self.take_in(place, incoming).await,
             };
             let channels_are_open = place.owned.values().all(|owned| owned.channel.status().connected());

@@ -2,8 +2,9 @@
 
 use futures_util::TryFutureExt as _;
 use kennel_core::broker::BrokerError;
-use lapin::options::ConfirmSelectOptions;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
 
 use super::{ANSWER, Core, unavailable};
 
@@ -30,6 +31,33 @@ impl Session {
         let channel = self.channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(unavailable)?;
         Ok(channel)
+    }
+
+    /// Whether the server has the queue.
+    pub(super) async fn has_queue(&self, name: ShortString) -> Result<bool, BrokerError> {
+        let channel = self.channel().await?;
+        let found = channel.queue_declare(name, QueueDeclareOptions::durable().passive(), FieldTable::default()).await;
+        self.found(&channel, found.map(|_| ())).await
+    }
+
+    /// Whether the server has the exchange.
+    pub(super) async fn has_exchange(&self, name: ShortString, kind: ExchangeKind) -> Result<bool, BrokerError> {
+        let channel = self.channel().await?;
+        let options = ExchangeDeclareOptions { passive: true, durable: true, ..ExchangeDeclareOptions::default() };
+        let found = channel.exchange_declare(name, kind, options, FieldTable::default()).await;
+        self.found(&channel, found).await
+    }
+
+    /// A channel that asks for what the server does not have is closed.
+    async fn found(&self, channel: &Channel, found: Result<(), lapin::Error>) -> Result<bool, BrokerError> {
+        match found {
+            Ok(()) => {
+                close_channel(channel).await;
+                Ok(true)
+            }
+            Err(_) if self.is_open() => Ok(false),
+            Err(error) => Err(unavailable(error)),
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {

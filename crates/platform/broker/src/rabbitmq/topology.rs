@@ -3,6 +3,12 @@
 //! A topic is a fanout exchange, to which listeners bind; behind it is a direct exchange that sends each partition to
 //! the queues of the groups. What no group is there for goes to a queue of its own, from which the first group takes it.
 //! Refused letters, and what the server itself gives up on, go to the dead-letter exchange of the prefix.
+//!
+//! An operator can remove any of them. Whoever publishes, reads or listens declares them anew, when an operation fails
+//! and every [`UPKEEP`] besides. With the exchange of a topic the bindings of its listeners go, and the server does not report
+//! that; so whoever creates it again sends a message by a second exchange, which all listeners are bound to as well.
+
+use std::time::Duration;
 
 use kennel_core::broker::BrokerError;
 use lapin::options::{
@@ -10,11 +16,16 @@ use lapin::options::{
     QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ExchangeKind};
+use lapin::{BasicProperties, Channel, ExchangeKind};
 
+use super::session::Session;
 use super::unavailable;
 use crate::group::word;
 
+/// How often what could be gone is declared anew.
+pub(super) const UPKEEP: Duration = Duration::from_secs(5);
+/// What the message has as its type that reports a topic created again.
+pub(super) const RENEWED: &str = "kennel.renewed";
 /// The most events kept of a topic that has no group; the oldest go first.
 const MAX_UNCLAIMED: i64 = 100_000;
 /// The most dead letters of a prefix; when there are as many, no event is given up on.
@@ -39,6 +50,11 @@ impl Names {
 
     pub(super) fn topic(&self, topic: &str) -> ShortString {
         format!("{}.topic.{}", self.prefix, word(topic)).into()
+    }
+
+    /// The exchange by which listeners hear that the topic was created again.
+    fn renewed(&self, topic: &str) -> ShortString {
+        format!("{}.renewed.{}", self.prefix, word(topic)).into()
     }
 
     fn groups(&self, topic: &str) -> ShortString {
@@ -107,7 +123,14 @@ async fn queue(
 }
 
 /// Makes what a topic needs to be published to.
-pub(super) async fn topic(channel: &Channel, names: &Names, topic: &str) -> Result<(), BrokerError> {
+pub(super) async fn topic(session: &Session, channel: &Channel, names: &Names, topic: &str) -> Result<(), BrokerError> {
+    exchange(channel, names.renewed(topic), ExchangeKind::Fanout, FieldTable::default()).await?;
+    if !session.has_exchange(names.topic(topic), ExchangeKind::Fanout).await? {
+        let properties = BasicProperties::default().with_type(RENEWED.into());
+        let options = BasicPublishOptions::default();
+        let sent = channel.basic_publish(names.renewed(topic), "".into(), options, &[], properties).await;
+        sent.map_err(unavailable)?.await.map_err(unavailable)?;
+    }
     let unclaimed = names.unclaimed(topic);
     exchange(channel, unclaimed.clone(), ExchangeKind::Fanout, FieldTable::default()).await?;
     let kept = table([("x-queue-type", text("quorum")), ("x-max-length", AMQPValue::LongLongInt(MAX_UNCLAIMED))]);
@@ -115,6 +138,11 @@ pub(super) async fn topic(channel: &Channel, names: &Names, topic: &str) -> Resu
     exchange(channel, names.topic(topic), ExchangeKind::Fanout, FieldTable::default()).await?;
     let otherwise = table([("alternate-exchange", text(unclaimed.as_str()))]);
     exchange(channel, names.groups(topic), ExchangeKind::Direct, otherwise).await?;
+    bind_groups(channel, names, topic).await
+}
+
+/// Has the groups get what is published. Fails, and closes the channel, when the exchange of either is gone.
+pub(super) async fn bind_groups(channel: &Channel, names: &Names, topic: &str) -> Result<(), BrokerError> {
     let options = ExchangeBindOptions::default();
     let (groups, topic) = (names.groups(topic), names.topic(topic));
     channel.exchange_bind(groups, topic, "".into(), options, FieldTable::default()).await.map_err(unavailable)
@@ -159,8 +187,11 @@ pub(super) async fn group(
 
 /// Gives the groups what came before there was any.
 async fn claim(channel: &Channel, names: &Names, topic: &str) -> Result<(), BrokerError> {
-    let unclaimed = names.unclaimed(topic);
-    loop {
+    let (unclaimed, options) = (names.unclaimed(topic), QueueDeclareOptions::durable().passive());
+    let waiting =
+        channel.queue_declare(unclaimed.clone(), options, FieldTable::default()).await.map_err(unavailable)?;
+    // What no group takes comes back, and is not claimed once more now.
+    for _ in 0..waiting.message_count() {
         let got = channel.basic_get(unclaimed.clone(), BasicGetOptions::default()).await.map_err(unavailable)?;
         let Some(found) = got.map(|got| got.delivery) else {
             return Ok(());
@@ -174,6 +205,7 @@ async fn claim(channel: &Channel, names: &Names, topic: &str) -> Result<(), Brok
         }
         found.acker.ack(BasicAckOptions::default()).await.map_err(unavailable)?;
     }
+    Ok(())
 }
 
 /// Makes the queue of a listener, which outlives a lost connection for a while.
@@ -187,5 +219,6 @@ pub(super) async fn listener(
         ("x-expires", AMQPValue::LongLongInt(LISTENER_EXPIRES)),
         ("x-max-length", AMQPValue::LongLongInt(MAX_LISTENER)),
     ]);
+    queue(channel, name.clone(), (names.renewed(topic), "".into()), arguments.clone()).await?;
     queue(channel, name, (names.topic(topic), "".into()), arguments).await
 }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::{Home, TOPIC};
 
 /// Longer than anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 /// Expands to one test per case over `$home`.
 macro_rules! server_cases {
@@ -48,7 +48,7 @@ macro_rules! server_cases {
 }
 pub(crate) use server_cases;
 
-fn event(number: u128, key: &str) -> Event {
+pub(crate) fn event(number: u128, key: &str) -> Event {
     Event {
         id: Uuid::from_u128(number),
         name: "tests.happened".to_owned(),
@@ -82,7 +82,7 @@ async fn settle_next(subscription: &mut Box<dyn Subscription>) -> Option<u128> {
 }
 
 /// Publishes as a relay does: until it works.
-async fn publish(broker: &Arc<dyn Broker>, batch: &[Event]) {
+pub(crate) async fn publish(broker: &Arc<dyn Broker>, batch: &[Event]) {
     let published = timeout(PATIENCE, async {
         while broker.publish(batch).await.is_err() {
             sleep(POLL).await;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod cases;
+mod losses;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "rabbitmq")]
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kennel_broker::Broker;
 use kennel_core::{DeadLetter, DeadLetters};
+use kennel_testkit::Server;
 use kennel_testkit::conformance::Fresh;
 use kennel_testkit::conformance::broker::{Letters, Stage};
 
@@ -25,8 +27,16 @@ const TOPIC: &str = "tests.events";
 
 /// A corner of a server.
 trait Home: Send + Sized + 'static {
+    /// What to start for a test that restarts it.
+    const SERVER: Server;
+    /// What an operator can remove, one at a time.
+    const OBJECTS: &'static [&'static str];
+
     /// `None`, said aloud, when there is no server.
     fn new() -> Option<Self>;
+
+    /// What begins with `prefix` on a server that is the test's own.
+    fn of(url: String, prefix: &str) -> Self;
 
     /// Where the server is.
     fn server(&self) -> SocketAddr;
@@ -36,6 +46,9 @@ trait Home: Send + Sized + 'static {
 
     /// Sends what is no event to the first partition of [`TOPIC`].
     async fn send_rubbish(&self);
+
+    /// Removes one of [`Self::OBJECTS`] from the server.
+    async fn remove(&self, object: &str);
 }
 
 /// `url` with another place to find the server.

@@ -8,9 +8,11 @@ use std::time::Duration;
 use kennel_broker::Broker;
 use kennel_broker::rabbitmq::{RabbitBroker, RabbitConfig};
 use kennel_core::{DeadLetters, SystemClock};
+use kennel_testkit::Server;
 use kennel_testkit::corner::Rabbit;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Connection, ConnectionProperties};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
 use crate::{Home, IN_FLIGHT, TOPIC, moved, place};
 
@@ -18,29 +20,63 @@ const PARTITIONS: u16 = 4;
 
 /// Exchanges and queues of one prefix, removed with the value.
 struct RabbitHome {
-    corner: Rabbit,
+    url: String,
     config: RabbitConfig,
+    _corner: Option<Rabbit>,
 }
 
-impl Home for RabbitHome {
-    fn new() -> Option<Self> {
-        let topics = ["", ".other", ".0", ".1", ".2"].map(|behind| format!("{TOPIC}{behind}"));
-        let corner = Rabbit::find()?.with(&topics.each_ref().map(String::as_str), &["g", "one", "other"], PARTITIONS);
+impl RabbitHome {
+    fn with(url: String, prefix: &str, corner: Option<Rabbit>) -> Self {
         let config = RabbitConfig {
-            prefix: corner.prefix().to_owned(),
+            prefix: prefix.to_owned(),
             partitions: NonZeroU16::new(PARTITIONS).unwrap(),
             balance: Duration::from_millis(200),
             ..RabbitConfig::default()
         };
-        Some(Self { corner, config })
+        Self { url, config, _corner: corner }
+    }
+
+    async fn channel(&self) -> (Connection, Channel) {
+        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        (connection, channel)
+    }
+}
+
+impl Home for RabbitHome {
+    const SERVER: Server = Server::RabbitMq;
+    const OBJECTS: &'static [&'static str] = &[
+        "exchange topic",
+        "exchange groups",
+        "exchange unclaimed",
+        "exchange renewed",
+        "exchange dead",
+        "queue unclaimed",
+        "queue members",
+        "queue dead",
+        "queue of a partition",
+        "binding of the groups",
+        "binding of a partition",
+    ];
+
+    fn new() -> Option<Self> {
+        let topics = ["", ".other", ".0", ".1", ".2"].map(|behind| format!("{TOPIC}{behind}"));
+        let corner =
+            Rabbit::find()?.with(&topics.each_ref().map(String::as_str), &["g", "one", "other", "late"], PARTITIONS);
+        Some(Self::with(corner.url().to_owned(), &corner.prefix().to_owned(), Some(corner)))
+    }
+
+    fn of(url: String, prefix: &str) -> Self {
+        Self::with(url, prefix, None)
     }
 
     fn server(&self) -> SocketAddr {
-        place(self.corner.url(), 5672)
+        place(&self.url, 5672)
     }
 
     async fn open(&self, address: Option<SocketAddr>) -> (Arc<dyn Broker>, Arc<dyn DeadLetters>) {
-        let config = RabbitConfig { url: Some(moved(self.corner.url(), address).into()), ..self.config.clone() };
+        let config = RabbitConfig { url: Some(moved(&self.url, address).into()), ..self.config.clone() };
         let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
         let broker = RabbitBroker::connect(&config, in_flight, Arc::new(SystemClock)).unwrap();
         let letters = broker.dead_letters();
@@ -48,13 +84,45 @@ impl Home for RabbitHome {
     }
 
     async fn send_rubbish(&self) {
-        let connection = Connection::connect(self.corner.url(), ConnectionProperties::default()).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let (connection, channel) = self.channel().await;
         let exchange = format!("{}.topic.{}", self.config.prefix, TOPIC.replace('.', "_"));
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let sent = channel.basic_publish(exchange.into(), "0".into(), options, b"rubbish", properties).await;
         assert!(sent.unwrap().await.unwrap().is_ack());
+        connection.close(200, "done".into()).await.unwrap();
+    }
+
+    async fn remove(&self, object: &str) {
+        let (connection, channel) = self.channel().await;
+        let topic = TOPIC.replace('.', "_");
+        let name = |kind: &str| format!("{}.{kind}.{topic}", self.config.prefix);
+        let partition = format!("{}.g.1", name("queue"));
+        let dead = format!("{}.dead", self.config.prefix);
+        match object.split_once(' ').unwrap() {
+            ("exchange", kind) => {
+                let exchange = if kind == "dead" { dead } else { name(kind) };
+                channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.unwrap();
+            }
+            ("binding", "of the groups") => {
+                let (groups, topic, arguments) = (name("groups"), name("topic"), FieldTable::default());
+                let unbound =
+                    channel.exchange_unbind(groups.into(), topic.into(), "".into(), Default::default(), arguments);
+                unbound.await.unwrap();
+            }
+            ("binding", _) => {
+                let (groups, arguments) = (name("groups"), FieldTable::default());
+                channel.queue_unbind(partition.into(), groups.into(), "1".into(), arguments).await.unwrap();
+            }
+            (_, kind) => {
+                let queue = match kind {
+                    "dead" => dead,
+                    "members" => format!("{}.g", name("members")),
+                    "of a partition" => partition,
+                    kind => name(kind),
+                };
+                channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+            }
+        }
         connection.close(200, "done".into()).await.unwrap();
     }
 }
@@ -71,4 +139,11 @@ mod server {
     use crate::cases::server_cases;
 
     server_cases!(RabbitHome);
+}
+
+mod losses {
+    use super::RabbitHome;
+    use crate::losses::loss_cases;
+
+    loss_cases!(RabbitHome);
 }

@@ -14,7 +14,12 @@ pub struct Nats {
 impl Nats {
     /// One on the server of `TEST_NATS_URL`; `None` when there is no such server.
     pub fn find() -> Option<Self> {
-        Some(Self { url: Backend::Nats.address()?, prefix: prefix() })
+        Self::on(Backend::Nats)
+    }
+
+    /// One on the server of this backend, [`Backend::Nats`] or [`Backend::NatsCurrent`]; `None` when there is no such server.
+    pub fn on(backend: Backend) -> Option<Self> {
+        Some(Self { url: backend.address()?, prefix: prefix() })
     }
 
     /// Where the server is.

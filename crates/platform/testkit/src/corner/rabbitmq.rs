@@ -28,7 +28,7 @@ impl Rabbit {
         let word = |name: &str| name.replace('.', "_");
         for topic in topics.iter().map(|topic| word(topic)) {
             let name = |kind: &str| format!("{}.{kind}.{topic}", self.prefix);
-            self.exchanges.extend(["topic", "groups", "unclaimed"].map(name));
+            self.exchanges.extend(["topic", "groups", "unclaimed", "renewed"].map(name));
             self.queues.push(name("unclaimed"));
             for group in groups.iter().map(|group| word(group)) {
                 let queue = |number| format!("{}.{group}.{number}", name("queue"));
