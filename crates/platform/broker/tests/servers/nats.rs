@@ -49,7 +49,8 @@ impl<const CURRENT: bool> Home for NatsHome<CURRENT> {
 
     fn new() -> Option<Self> {
         let corner = Nats::on(if CURRENT { Backend::NatsCurrent } else { Backend::Nats })?;
-        Some(Self::with(corner.url().to_owned(), &corner.prefix().to_owned(), Some(corner)))
+        let (url, prefix) = (corner.url().to_owned(), corner.prefix().to_owned());
+        Some(Self::with(url, &prefix, Some(corner)))
     }
 
     fn of(url: String, prefix: &str) -> Self {

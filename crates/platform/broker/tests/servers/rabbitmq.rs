@@ -10,7 +10,9 @@ use kennel_broker::rabbitmq::{RabbitBroker, RabbitConfig};
 use kennel_core::{DeadLetters, SystemClock};
 use kennel_testkit::Server;
 use kennel_testkit::corner::Rabbit;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, ExchangeUnbindOptions, QueueDeleteOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
@@ -64,7 +66,8 @@ impl Home for RabbitHome {
         let topics = ["", ".other", ".0", ".1", ".2"].map(|behind| format!("{TOPIC}{behind}"));
         let corner =
             Rabbit::find()?.with(&topics.each_ref().map(String::as_str), &["g", "one", "other", "late"], PARTITIONS);
-        Some(Self::with(corner.url().to_owned(), &corner.prefix().to_owned(), Some(corner)))
+        let (url, prefix) = (corner.url().to_owned(), corner.prefix().to_owned());
+        Some(Self::with(url, &prefix, Some(corner)))
     }
 
     fn of(url: String, prefix: &str) -> Self {
@@ -105,8 +108,8 @@ impl Home for RabbitHome {
             }
             ("binding", "of the groups") => {
                 let (groups, topic, arguments) = (name("groups"), name("topic"), FieldTable::default());
-                let unbound =
-                    channel.exchange_unbind(groups.into(), topic.into(), "".into(), Default::default(), arguments);
+                let options = ExchangeUnbindOptions::default();
+                let unbound = channel.exchange_unbind(groups.into(), topic.into(), "".into(), options, arguments);
                 unbound.await.unwrap();
             }
             ("binding", _) => {
