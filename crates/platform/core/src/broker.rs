@@ -36,6 +36,8 @@ pub trait Publisher: Send + Sync + 'static {
     /// Returns once the broker has every event of the batch durably. After an error any part of the batch
     /// may have been taken: publishing it again is right, and receivers see some events twice.
     /// Events with one topic and key are delivered in the order given.
+    /// What the broker needs for a topic and no longer has, because it lost its data or an operator removed it, is created
+    /// again: at once, or by the next call after one that failed.
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError>;
 }
 
@@ -43,6 +45,10 @@ pub trait Publisher: Send + Sync + 'static {
 #[async_trait]
 pub trait Subscriber: Send + Sync + 'static {
     /// Joins `group` on `topic`. What the group has not settled is delivered again, to any of its members.
+    /// A subscription outlives restarts of the broker. It creates again what it needs and the broker no longer has, with
+    /// nothing done by its owner; what the broker still had unsettled is delivered, and what was settled can come again.
+    /// What cannot be created while the broker answers is an error of [`Subscription::next`], and so is it when a broadcast
+    /// has missed events.
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError>;
 }
 
