@@ -42,6 +42,7 @@ brokers! {
         dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
         dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
         killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
+        killers::an_event_that_ends_a_process_that_runs_costs_one_attempt_more,
     }
     #[cfg(all(feature = "sqlite", feature = "nats"))]
     nats(Nats) {

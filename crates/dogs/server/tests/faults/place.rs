@@ -4,8 +4,9 @@ use kennel_broker::Backend;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 pub use kennel_testkit::corner::Distant;
 
-use crate::home::{Home, Served};
-use crate::support::Messages;
+use crate::home::Home;
+#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+use crate::{home::Served, support::Messages};
 
 /// A corner of a broker that is a server, of which this build has none.
 #[cfg(not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")))]
@@ -37,6 +38,7 @@ pub fn furnished(home: Home, variables: &[(&'static str, String)]) -> Home {
     variables.iter().fold(home, |home, (name, value)| home.set(name, value))
 }
 
+#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 /// Follows the events of `served` from a point on where it hears of what `making` does: the broker is joined beside the
 /// start. Answers as well the id of an event before that point.
 pub async fn listening(served: &Served, making: &Served) -> (Messages, String) {
