@@ -37,7 +37,7 @@ pub trait Publisher: Send + Sync + 'static {
     /// may have been taken: publishing it again is right, and receivers see some events twice.
     /// Events with one topic and key are delivered in the order given.
     /// What the broker needs for a topic and no longer has, because it lost its data or an operator removed it, is created
-    /// again: at once, or by the next call after one that failed.
+    /// again: at once, or by the next call after one that failed. (Not yet at Kafka, see TODO.md.)
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError>;
 }
 
