@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod migration;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+mod pooler;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -41,6 +42,7 @@ pub use limits::PoolConfig;
 pub use metered::Metered;
 pub use metrics::DatabaseMetrics;
 pub use migration::{MigrateError, Migration, Migrator, State, Step};
+pub use pooler::Pooler;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use rows::{Columns, Value};
 pub use sqlite_config::{SqliteConfig, Synchronous};

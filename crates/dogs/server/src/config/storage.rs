@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use dogs_storages::{Storage, StorageConfig};
 use kennel_config::{HumanDuration, Problems, Secret, Section};
-use kennel_storage::{SqliteConfig, Synchronous};
+use kennel_storage::{Pooler, SqliteConfig, Synchronous};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +36,8 @@ pub struct StorageSettings {
     pub postgres_password: Option<Secret>,
     /// What is between the service and PostgreSQL: `none`, or `transaction` for a pooler that hands its connections out by
     /// the transaction, as PgBouncer does with `pool_mode=transaction`.
-    #[cfg(feature = "postgres")]
     #[schemars(with = "String")]
-    pub postgres_pooler: kennel_storage::postgres::Pooler,
+    pub postgres_pooler: Pooler,
     /// The database of `mysql`, such as `mysql://user:password@host:3306/dogs?ssl-mode=VERIFY_IDENTITY`.
     pub mysql_dsn: Option<Secret>,
     /// The password of the user in `mysql_dsn`, as it is.
@@ -66,8 +65,7 @@ impl Default for StorageSettings {
             sqlite_readers: sqlite.readers,
             postgres_dsn: None,
             postgres_password: None,
-            #[cfg(feature = "postgres")]
-            postgres_pooler: kennel_storage::postgres::Pooler::default(),
+            postgres_pooler: Pooler::default(),
             mysql_dsn: None,
             mysql_password: None,
             clickhouse_dsn: None,

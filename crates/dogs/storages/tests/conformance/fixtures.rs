@@ -52,7 +52,8 @@ pub(crate) async fn postgres() -> Option<Fresh> {
 
 #[cfg(feature = "postgres")]
 pub(crate) async fn pgbouncer() -> Option<Fresh> {
-    use kennel_storage::postgres::{Pooler, PostgresConfig};
+    use kennel_storage::Pooler;
+    use kennel_storage::postgres::PostgresConfig;
 
     let database = kennel_testkit::TestDatabase::postgres().await?;
     let dsn = database.dsn_by_pgbouncer()?;

@@ -3,20 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{Dsn, PoolConfig};
-
-/// What is between the service and the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pooler {
-    /// Nothing, or a pooler that hands its connections out by the session and passes settings of a session on.
-    #[default]
-    None,
-    /// A pooler that hands its connections out by the transaction, as `PgBouncer` with `pool_mode = transaction`. Each
-    /// statement is in a transaction and none is prepared for later ones, and commits of other processes are noticed by
-    /// looking for them.
-    Transaction,
-}
+use crate::{Dsn, PoolConfig, Pooler};
 
 /// Settings of [`crate::postgres::Postgres::open`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

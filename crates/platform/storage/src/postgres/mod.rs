@@ -11,7 +11,7 @@ mod pool;
 mod session;
 mod wake;
 
-pub use config::{Pooler, PostgresConfig};
+pub use config::PostgresConfig;
 pub use errors::classify;
 pub use events::append;
 pub use inbox::{PostgresInbox, record};

@@ -9,11 +9,11 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
 
 use super::session::{Session, Sessions};
 use super::wake::Wake;
-use super::{Pooler, PostgresConfig, append, classify, record};
+use super::{PostgresConfig, append, classify, record};
 use crate::closing::close;
 use crate::error::TRY_WRITE;
 use crate::server::{Calls, Probe};
-use crate::{Connections, Database};
+use crate::{Connections, Database, Pooler};
 
 /// An open `PostgreSQL` database. Clones share its connections.
 #[derive(Debug, Clone)]

@@ -13,7 +13,8 @@ use kennel_core::BoxError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgConnection, PgPool, SqlSafeStr as _, SqlStr, Transaction};
 
-use super::{Pooler, PostgresConfig};
+use super::PostgresConfig;
+use crate::Pooler;
 
 /// Transactions of one database, and single statements, each in a transaction of its own.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! By way of a `PgBouncer` that hands its connections out by the transaction.
 
-use kennel_storage::postgres::{Pooler, Postgres, PostgresConfig};
+use kennel_storage::Pooler;
+use kennel_storage::postgres::{Postgres, PostgresConfig};
 use kennel_testkit::TestDatabase;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
