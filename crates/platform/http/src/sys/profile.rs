@@ -1,9 +1,6 @@
 //! CPU profiles of the running process, in the format that `go tool pprof` and Grafana read.
 
-use std::sync::Arc;
-
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use kennel_core::ErrorKind;
@@ -15,6 +12,8 @@ use crate::problem::HttpError;
 
 /// The longest profile.
 const MAX_SECONDS: u64 = 60;
+/// One profile at a time: the profiler's timer is the process's.
+static PROFILER: Semaphore = Semaphore::const_new(1);
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,15 +28,14 @@ impl Default for Wanted {
 }
 
 pub(super) fn routes() -> Router {
-    Router::new().route("/debug/pprof/profile", get(profile)).with_state(Arc::new(Semaphore::new(1)))
+    Router::new().route("/debug/pprof/profile", get(profile))
 }
 
-/// One at a time: the profiler's timer is the process's.
-async fn profile(State(turn): State<Arc<Semaphore>>, Query(wanted): Query<Wanted>) -> Result<Response, HttpError> {
+async fn profile(Query(wanted): Query<Wanted>) -> Result<Response, HttpError> {
     if !(1..=MAX_SECONDS).contains(&wanted.seconds) {
         return Err(HttpError::invalid("seconds", format!("must be 1 to {MAX_SECONDS}")));
     }
-    let Ok(_turn) = turn.try_acquire() else {
+    let Ok(_permit) = PROFILER.try_acquire() else {
         return Err(HttpError::new(ErrorKind::Conflict).with_detail("a profile is being taken already"));
     };
     take(wanted.seconds).await
@@ -59,7 +57,8 @@ async fn take(seconds: u64) -> Result<Response, HttpError> {
     let internal = |error| HttpError::from_error(ErrorKind::Internal, error);
     let profiler = pprof::ProfilerGuardBuilder::default()
         .frequency(FREQUENCY)
-        .blocklist(&["libc", "libgcc", "pthread", "vdso"])
+        // Where a lock may be held that the signal's handler takes as well.
+        .blocklist(&["ld-linux", "libc", "libgcc", "pthread", "vdso"])
         .build()
         .map_err(|error| internal(kennel_core::BoxError::from(error)))?;
     tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;

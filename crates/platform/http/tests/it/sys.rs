@@ -141,15 +141,53 @@ async fn a_profile_that_is_not_compiled_in_is_told() {
     server.stop().await;
 }
 
+/// What keeps a processor busy.
+#[cfg(feature = "pprof")]
+#[inline(never)]
+fn keep_busy(until: std::time::Instant) -> u64 {
+    let mut sum = 0_u64;
+    while std::time::Instant::now() < until {
+        sum = (0..10_000_u64).fold(sum, |sum, next| sum.rotate_left(5) ^ std::hint::black_box(next));
+    }
+    sum
+}
+
+/// The names of the functions of each stack, the innermost first.
+#[cfg(feature = "pprof")]
+fn stacks(profile: &[u8]) -> Vec<Vec<String>> {
+    use pprof::protos::{Message as _, Profile};
+
+    let profile = Profile::decode(profile).unwrap();
+    let name = |id: &u64| {
+        let location = profile.location.iter().find(|location| location.id == *id).unwrap();
+        let function = profile.function.iter().find(|function| function.id == location.line[0].function_id).unwrap();
+        profile.string_table[usize::try_from(function.name).unwrap()].clone()
+    };
+    profile.sample.iter().map(|sample| sample.location_id.iter().map(name).collect()).collect()
+}
+
 #[cfg(feature = "pprof")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn profiles_are_taken_one_at_a_time() {
+async fn profiles_are_taken_one_at_a_time_and_have_whole_stacks() {
     let server = sys_server(&Health::new()).await;
     let profile = || harness::client().get(server.url("/debug/pprof/profile?seconds=1")).send();
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(1_500);
+    let busy = std::thread::spawn(move || keep_busy(until));
     let (first, second) = tokio::join!(profile(), profile());
-    let mut statuses = [first.unwrap().status().as_u16(), second.unwrap().status().as_u16()];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 409]);
+    let (mut taken, refused) = (first.unwrap(), second.unwrap());
+    let statuses = (taken.status().as_u16(), refused.status().as_u16());
+    if statuses == (409, 200) {
+        taken = refused;
+    } else {
+        assert_eq!(statuses, (200, 409));
+    }
+    let stacks = stacks(&taken.bytes().await.unwrap());
+    let is_whole = |stack: &Vec<String>| {
+        let busy = stack.iter().position(|name| name.contains("keep_busy"));
+        busy.is_some_and(|busy| stack[busy..].iter().any(|name| name.contains("spawn")))
+    };
+    assert!(stacks.iter().any(is_whole), "{stacks:#?}");
+    busy.join().unwrap();
     server.stop().await;
 }
 
