@@ -91,7 +91,8 @@ pub trait Inbox: Send + Sync + 'static {
     /// How often the group has begun to handle the event.
     async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError>;
 
-    /// Counts from the start again, as when an operator replays the event.
+    /// Forgets the receipt and the count of the group for the event, so that it is handled again with all its attempts.
+    /// Nothing to forget is no error.
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError>;
 }
 
@@ -126,7 +127,8 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// The letters of one event, one for each group that gave up on it.
     async fn find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError>;
 
-    /// Publishes the event again, with the same id and trace, and removes its letters. False when there is none.
+    /// Publishes the event again, with the same id and trace, and removes its letters. False when there is none. A group
+    /// that gave up has a receipt of the event: see [`Inbox::forget`].
     async fn replay(&self, event: Uuid, now: Timestamp) -> Result<bool, RepoError>;
 
     /// Removes the letters of an event for good. False when there is none.

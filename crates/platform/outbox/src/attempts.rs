@@ -99,11 +99,6 @@ impl Attempts {
         self.inbox.begin(self.group, event, self.clock.now()).await
     }
 
-    /// The event is a dead letter: when it is replayed, it has all its attempts again.
-    pub(crate) async fn forget(&self, event: Uuid) -> Result<(), RepoError> {
-        self.inbox.forget(self.group, event).await
-    }
-
     pub(crate) fn remember(&self, event: Uuid, tried: Tried) {
         let mut all = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         // Some may have gone on at another member.

@@ -12,6 +12,7 @@ use kennel_core::{BoxError, Clock, Delivery, Event, Group, Inbox, Receipt, RepoE
 use kennel_telemetry::propagation;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
+use uuid::Uuid;
 
 use crate::attempts::{Attempt, Attempts, Quarantine, Tried};
 use crate::lanes::Lanes;
@@ -258,7 +259,7 @@ impl Worker {
         if attempt.number > self.config.max_attempts.max(1) {
             return self.give_up(delivery);
         }
-        let receipt = Receipt { group: self.group.to_owned(), event, at: self.ports.clock.now() };
+        let receipt = self.receipt(event);
         let handled = match accepted {
             Ok(()) => self.handle(&delivery.event, &receipt).await,
             Err(error) => Err(error),
@@ -348,10 +349,15 @@ impl Worker {
             tracing::warn!(error = cause, event.id = %event, group = self.group, "delivery cannot be settled");
             return;
         }
-        if is_given_up && let Err(error) = self.attempts.forget(event).await {
+        // A copy, as of a relay that was killed before it could mark the event, would begin with all attempts again.
+        if is_given_up && let Err(error) = self.ports.inbox.record(&self.receipt(event)).await {
             let cause = &error as &dyn std::error::Error;
-            tracing::warn!(error = cause, event.id = %event, group = self.group, "attempts cannot be forgotten");
+            tracing::warn!(error = cause, event.id = %event, group = self.group, "receipt cannot be recorded");
         }
+    }
+
+    fn receipt(&self, event: Uuid) -> Receipt {
+        Receipt { group: self.group.to_owned(), event, at: self.ports.clock.now() }
     }
 
     /// The span of one delivery, linked to the try before it where that was made here.

@@ -254,7 +254,9 @@ impl Inbox for MemoryInbox {
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
         self.up()?;
-        self.attempts.lock().unwrap().remove(&(group.to_owned(), event));
+        let key = (group.to_owned(), event);
+        self.receipts.lock().unwrap().remove(&key);
+        self.attempts.lock().unwrap().remove(&key);
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod lease;
 pub mod metrics;
 mod place;
 pub mod relay;
+mod replay;
 pub mod span;
 
 pub use attempts::Quarantine;
@@ -22,3 +23,4 @@ pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, Ha
 pub use feed::{Feed, FeedConfig, FeedItem, Watched};
 pub use metrics::{ConsumerMetrics, RelayMetrics};
 pub use relay::{Relay, RelayConfig};
+pub use replay::{ReplayError, replay};

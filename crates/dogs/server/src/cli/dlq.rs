@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
+use dogs_storages::Stores;
 use kennel_broker::Connected;
-use kennel_core::{Clock, DeadLetter, DeadLetters, PageSize, RepoError};
+use kennel_core::{DeadLetter, DeadLetters, PageSize, RepoError};
+use kennel_outbox::ReplayError;
 use uuid::Uuid;
 
 use super::args::Dlq;
@@ -14,34 +16,67 @@ use crate::backends::Backends;
 /// Runs a command on dead letters, where they are: with the broker, or else with the store.
 pub(super) async fn run(backends: &Backends, command: Dlq) -> anyhow::Result<ExitCode> {
     if let Some(Connected { broker, dead_letters: Some(letters) }) = backends.broker_of_dead_letters().await? {
-        let result = on(&*letters, &*backends.clock, command).await;
+        let kept = Kept { letters: &*letters, keeper: backends.broker_name(), stores: None };
+        let result = on(&kept, backends, command).await;
         broker.close().await;
-        return result.map_err(|error| named(error, backends.broker_name()));
+        return result;
     }
     let stores = backends.current_store().await?;
-    let result = on(&*stores.dead_letters, &*backends.clock, command).await;
+    let kept = Kept { letters: &*stores.dead_letters, keeper: backends.store_name(), stores: Some(&stores) };
+    let result = on(&kept, backends, command).await;
     stores.close().await;
-    result.map_err(|error| named(error, backends.store_name()))
+    result
 }
 
-/// The error, led by the name of who has the dead letters: they are a store's to the error, whoever has them.
-fn named(error: anyhow::Error, keeper: String) -> anyhow::Error {
-    match error.downcast() {
-        Ok(RepoError::Unavailable(cause)) => {
-            anyhow::Error::from_boxed(cause).context(format!("{keeper} is unavailable"))
+/// The dead letters, and who has them.
+struct Kept<'a> {
+    letters: &'a dyn DeadLetters,
+    keeper: String,
+    /// The store, where it has them.
+    stores: Option<&'a Stores>,
+}
+
+impl Kept<'_> {
+    /// The error, led by the name of who has the dead letters: they are a store's to the error, whoever has them.
+    fn named(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast() {
+            Ok(error) => named(error, self.keeper.clone()),
+            Err(error) => error,
         }
-        Ok(other) => anyhow::Error::new(other).context(keeper),
-        Err(error) => error,
     }
 }
 
-async fn on(letters: &dyn DeadLetters, clock: &dyn Clock, command: Dlq) -> anyhow::Result<ExitCode> {
-    match command {
-        Dlq::List { limit } => list(letters, limit).await,
-        Dlq::Show { id } => show(letters, id).await,
-        Dlq::Replay { id } => done(letters.replay(id, clock.now()).await?, id, "replayed"),
-        Dlq::Drop { id } => done(letters.discard(id).await?, id, "dropped"),
+fn named(error: RepoError, keeper: String) -> anyhow::Error {
+    match error {
+        RepoError::Unavailable(cause) => anyhow::Error::from_boxed(cause).context(format!("{keeper} is unavailable")),
+        other => anyhow::Error::new(other).context(keeper),
     }
+}
+
+async fn on(kept: &Kept<'_>, backends: &Backends, command: Dlq) -> anyhow::Result<ExitCode> {
+    match command {
+        Dlq::List { limit } => list(kept.letters, limit).await.map_err(|error| kept.named(error)),
+        Dlq::Show { id } => show(kept.letters, id).await.map_err(|error| kept.named(error)),
+        Dlq::Replay { id } => done(replay(kept, backends, id).await?, id, "replayed"),
+        Dlq::Drop { id } => {
+            let was_there = kept.letters.discard(id).await;
+            done(was_there.map_err(|error| named(error, kept.keeper.clone()))?, id, "dropped")
+        }
+    }
+}
+
+/// Receipts, which a replay forgets, are in the store also where the dead letters are with the broker.
+async fn replay(kept: &Kept<'_>, backends: &Backends, id: Uuid) -> anyhow::Result<bool> {
+    let opened = if kept.stores.is_none() { Some(backends.current_store().await?) } else { None };
+    let Some(stores) = kept.stores.or(opened.as_ref()) else { bail!("no store is open") };
+    let replayed = kennel_outbox::replay(kept.letters, &*stores.inbox, id, backends.clock.now()).await;
+    if let Some(opened) = opened {
+        opened.close().await;
+    }
+    replayed.map_err(|error| match error {
+        ReplayError::DeadLetters(error) => named(error, kept.keeper.clone()),
+        ReplayError::Inbox(error) => named(error, backends.store_name()),
+    })
 }
 
 async fn list(letters: &dyn DeadLetters, limit: u32) -> anyhow::Result<ExitCode> {

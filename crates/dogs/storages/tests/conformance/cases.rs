@@ -118,7 +118,7 @@ macro_rules! store_conformance {
                 of_receipts_at_once_one_is_recorded
                 attempts_are_counted_for_each_group_and_event
                 of_attempts_at_once_each_is_counted
-                a_forgotten_count_begins_anew
+                what_is_forgotten_begins_anew
             }
             letters {
                 a_letter_comes_back_as_buried

@@ -208,6 +208,14 @@ impl Write<'_> {
         self.lines.push(line);
     }
 
+    /// Removes a record that a purge finds by its date. The line that says so has the same date: a purge that took it
+    /// first would bring the record back.
+    pub(super) fn remove_dated(&mut self, place: &Place, row: &ReceiptRow) -> Result<(), RepoError> {
+        let line = Line { kind: place.kind, key: Some(place.key.clone()), deleted: true, row: json(row)? };
+        self.lines.push(line);
+        Ok(())
+    }
+
     /// Adds events to the outbox, in this order.
     pub fn append(&mut self, events: &[Event]) -> Result<(), RepoError> {
         events.iter().try_for_each(|event| self.line(EVENT, None, &EventRow::from(event)))

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::ClickHouse;
 use super::records::{ATTEMPTS, Found, Place, RECEIPT};
 
-/// The columns of a receipt.
+/// The columns of a receipt; counted attempts have them as well.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ReceiptRow {
     pub(super) at: i64,
@@ -72,14 +72,15 @@ impl Inbox for ClickHouseInbox {
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
-        let place = attempts(group, event);
+        let places = [attempts(group, event), receipt(group, event)];
         self.0
-            .write(vec![place.clone()], move |write| {
-                // Not removed: a purge would take the mark of that before it takes what is marked.
-                match write.get::<AttemptsRow>(&place)? {
-                    Some(row) => write.put(&place, &AttemptsRow { attempts: 0, ..row }),
-                    None => Ok(()),
+            .write(places.to_vec(), move |write| {
+                for place in &places {
+                    if let Some(row) = write.get::<ReceiptRow>(place)? {
+                        write.remove_dated(place, &row)?;
+                    }
                 }
+                Ok(())
             })
             .await
     }

@@ -47,6 +47,18 @@ async fn count(database: &Mysql, group: &str, event: Uuid, now: Timestamp) -> Re
     Ok(attempts)
 }
 
+async fn forget(database: &Mysql, group: &str, event: Uuid) -> Result<(), RepoError> {
+    let mut write = database.write().await?;
+    for forget in [
+        "DELETE FROM inbox_attempts WHERE group_name = ? AND event = ?",
+        "DELETE FROM inbox WHERE group_name = ? AND event = ?",
+    ] {
+        let deleted = sqlx::query(forget).bind(group.as_bytes()).bind(event).execute(write.connection());
+        deleted.await.map_err(classify)?;
+    }
+    write.commit().await
+}
+
 /// The inbox of a MySQL database.
 #[derive(Debug, Clone)]
 pub struct MysqlInbox(Mysql);
@@ -92,12 +104,7 @@ impl Inbox for MysqlInbox {
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
-        let forget = || async {
-            let sql = "DELETE FROM inbox_attempts WHERE group_name = ? AND event = ?";
-            sqlx::query(sql).bind(group.as_bytes()).bind(event).execute(self.0.pool()).await.map_err(classify)?;
-            Ok(())
-        };
-        self.0.run(forget).await
+        self.0.run(|| forget(&self.0, group, event)).await
     }
 }
 

@@ -83,7 +83,8 @@ impl Inbox for PostgresInbox {
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
         let forget = || async {
-            let sql = "DELETE FROM inbox_attempts WHERE group_name = $1 AND event = $2";
+            let sql = "WITH attempts AS (DELETE FROM inbox_attempts WHERE group_name = $1 AND event = $2)
+                       DELETE FROM inbox WHERE group_name = $1 AND event = $2";
             sqlx::query(sql).bind(group).bind(event).execute(self.0.single()).await.map_err(classify)?;
             Ok(())
         };

@@ -77,12 +77,12 @@ impl Inbox for SqliteInbox {
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
         let mut write = self.0.write().await?;
-        sqlx::query("DELETE FROM inbox_attempts WHERE group_name = ? AND event = ?")
-            .bind(group)
-            .bind(event)
-            .execute(write.connection())
-            .await
-            .map_err(classify)?;
+        for forget in [
+            "DELETE FROM inbox_attempts WHERE group_name = ? AND event = ?",
+            "DELETE FROM inbox WHERE group_name = ? AND event = ?",
+        ] {
+            sqlx::query(forget).bind(group).bind(event).execute(write.connection()).await.map_err(classify)?;
+        }
         write.commit().await
     }
 }
