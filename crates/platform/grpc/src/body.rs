@@ -161,7 +161,8 @@ impl http_body::Body for CallBody {
     }
 }
 
-fn outcome(headers: &HeaderMap) -> Option<Code> {
+/// The status, where the headers hold it.
+pub(crate) fn outcome(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use kennel_app::Stop;
 use kennel_core::{ErrorKind, IdSource};
@@ -16,10 +16,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower::Service as _;
 use tracing::Instrument as _;
 
-use crate::body::{CallBody, Limits, Running};
+use crate::body::{CallBody, Limits, Running, outcome};
 use crate::context::CallContext;
 use crate::deadline::{Deadline, Limit};
 use crate::methods::{Method, Methods};
@@ -103,6 +104,9 @@ async fn answer(mut routes: Routes, request: Request<Body>, deadline: Option<Lim
         None => Ok(work.await),
     };
     match outcome {
+        Ok(Ok(Ok(response))) if is_unreadable(response.headers()) => {
+            status(ErrorKind::Malformed, "the request message cannot be decoded", Details::default()).into_http()
+        }
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(panic)) => {
@@ -115,6 +119,12 @@ async fn answer(mut routes: Routes, request: Request<Body>, deadline: Option<Lim
             response
         }
     }
+}
+
+/// Whether this is tonic's own answer to a message that it cannot decode: `INTERNAL`, which would be our failure. Statuses
+/// of services have details.
+fn is_unreadable(headers: &HeaderMap) -> bool {
+    outcome(headers) == Some(Code::Internal) && !headers.contains_key(Status::GRPC_STATUS_DETAILS)
 }
 
 fn refuse(kind: ErrorKind) -> Response<Body> {

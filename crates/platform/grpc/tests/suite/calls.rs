@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::{SERVICE, config, raw_call, start};
+use crate::support::{SERVICE, config, frame, raw_call, raw_send, start};
+use bytes::Bytes;
 use kennel_grpc::GrpcConfig;
 use tokio::task::JoinSet;
 use tonic::{Code, Request};
@@ -48,6 +49,23 @@ async fn faults_hide_their_cause() {
     let failed = server.client().await.call("fault").await.unwrap_err();
     assert_eq!((failed.code(), failed.message()), (Code::Internal, "internal error"));
     assert!(!format!("{failed:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn messages_that_cannot_be_decoded_are_the_callers_fault() {
+    let server = start(config()).await;
+    let gzip = ("grpc-encoding", "gzip");
+    let bad = [(vec![], frame(0, &[0xff, 0xff])), (vec![gzip], frame(1, b"no gzip")), (vec![], Bytes::new())];
+    for method in [DO, WATCH] {
+        for (headers, body) in &bad {
+            let refused = raw_send(server.addr, method, headers, body.clone()).await;
+            assert_eq!(refused.code(), i32::from(Code::InvalidArgument), "{method} {body:?}");
+            assert_eq!(refused.headers["grpc-message"], "the%20request%20message%20cannot%20be%20decoded");
+            assert!(refused.headers.contains_key("x-request-id"));
+        }
+    }
+    server.metric(&handled("Do", "INVALID_ARGUMENT", "caller", 3)).await;
+    server.metric(&handled("Watch", "INVALID_ARGUMENT", "caller", 3)).await;
 }
 
 #[tokio::test]

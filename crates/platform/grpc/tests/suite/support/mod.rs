@@ -17,7 +17,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 pub(crate) use probe::{Probe, descriptors};
-pub(crate) use raw::{Answer, gzipped, raw_call, raw_send};
+pub(crate) use raw::{Answer, frame, gzipped, raw_call, raw_send};
 
 pub(crate) const SERVICE: &str = "test.v1.Probe";
 

@@ -59,7 +59,7 @@ pub(crate) fn gzipped(message: &impl prost::Message) -> Bytes {
     frame(1, &gzip.finish().unwrap())
 }
 
-fn frame(flag: u8, message: &[u8]) -> Bytes {
+pub(crate) fn frame(flag: u8, message: &[u8]) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_u8(flag);
     frame.put_u32(message.len().try_into().unwrap());
