@@ -24,6 +24,8 @@ pub enum Mode {
     Drop,
     /// Connections stay open and nothing passes, until the mode changes.
     BlackHole,
+    /// What is sent to the target arrives; what it answers is lost.
+    LoseAnswers,
     /// Each connection is closed after so many bytes from the target.
     CutAfter(usize),
 }
@@ -124,6 +126,7 @@ async fn pump(
         let mut piece = &buffer[..read];
         match open(&mut mode).await? {
             Mode::Delay(delay) => sleep(delay).await,
+            Mode::LoseAnswers if counted => continue,
             Mode::CutAfter(limit) if counted => {
                 piece = &piece[..piece.len().min(limit.saturating_sub(passed))];
                 passed += piece.len();
@@ -222,6 +225,18 @@ mod tests {
             timeout(Duration::from_secs(10), stream.read_exact(&mut back)).await.unwrap().unwrap();
             assert_eq!(&back, b"bark");
         }
+    }
+
+    #[tokio::test]
+    async fn loses_answers() {
+        let (proxy, _echo) = proxy().await;
+        let mut stream = connect(&proxy).await;
+        assert_eq!(exchange(&mut stream, b"woof").await, b"woof");
+        proxy.set(Mode::LoseAnswers);
+        let silence = timeout(Duration::from_millis(100), exchange(&mut stream, b"bark")).await;
+        assert!(silence.is_err(), "{silence:?}");
+        proxy.set(Mode::Pass);
+        assert_eq!(exchange(&mut stream, b"yelp").await, b"yelp", "what was lost stays lost");
     }
 
     #[tokio::test]

@@ -103,8 +103,13 @@ impl Feed {
         self.balance_or_later().await;
     }
 
+    /// How long one step of the work may wait for answers. Two in a row that get none leave time to renew the leases.
+    fn patience(&self) -> Duration {
+        ANSWER.min(self.core.config.lease / 4)
+    }
+
     async fn renew_leases(&mut self) {
-        let (leases, patience) = (&self.leases, self.core.config.lease / 4);
+        let (leases, patience) = (&self.leases, self.patience());
         let renewing = self.owned.iter().map(|(&partition, owned)| async move {
             let renewed = timeout(patience, leases.renew(partition, owned.lease)).await;
             (partition, renewed.unwrap_or_else(|late| Err(unavailable(late))))
@@ -132,11 +137,12 @@ impl Feed {
     /// What goes wrong is tried again at the next renewal. The subscriber hears of it when it has gone wrong for as long
     /// as a lease though there is a connection.
     async fn balance_or_later(&mut self) {
+        let patience = self.patience();
         let sharing = async {
             self.leases.show().await?;
             self.balance().await
         };
-        let (Ok(Err(error)) | Err(error)) = timeout(ANSWER, sharing).await.map_err(unavailable) else {
+        let (Ok(Err(error)) | Err(error)) = timeout(patience, sharing).await.map_err(unavailable) else {
             self.sharing.clear();
             return;
         };
@@ -200,7 +206,8 @@ impl Feed {
         if settled.is_empty() {
             return;
         }
-        if let Err(error) = self.give_up(&settled, false).await {
+        let given_up = timeout(self.patience(), self.give_up(&settled, false)).await.map_err(unavailable);
+        if let Ok(Err(error)) | Err(error) = given_up {
             tracing::debug!(error = &error as &dyn std::error::Error, group = self.group, "partitions go without word");
         }
     }

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
+use async_nats::jetstream::stream::Stream;
+use bytes::Bytes;
 use kennel_broker::Broker;
 use kennel_broker::nats::{NatsBroker, NatsConfig};
-use kennel_core::{DeadLetters, SystemClock};
+use kennel_core::{DeadLetters, Group, SystemClock};
 use kennel_testkit::corner::Nats;
-use kennel_testkit::{Backend, Server};
+use kennel_testkit::{Backend, FaultProxy, Mode, Server};
+use tokio::time::{sleep, timeout};
 
+use crate::cases::{PATIENCE, event, publish};
 use crate::{Home, IN_FLIGHT, TOPIC, moved, place};
 
 /// Streams of one prefix, removed with the value.
@@ -93,6 +97,72 @@ impl<const CURRENT: bool> Home for NatsHome<CURRENT> {
     }
 }
 
+impl<const CURRENT: bool> NatsHome<CURRENT> {
+    /// The last message of the group under this name: its number, and what it holds.
+    async fn last(&self, stream: &Stream, name: &str) -> Option<(u64, Bytes)> {
+        let group = format!("{}.group.{}.g", self.config.prefix, TOPIC.replace('.', "_"));
+        let last = stream.get_last_raw_message_by_subject(&format!("{group}.{name}")).await.ok()?;
+        Some((last.sequence, last.payload))
+    }
+
+    /// The lease of a partition, with the member's name, once it has another number than `before`.
+    async fn renewed(&self, stream: &Stream, partition: u16, before: u64) -> (u64, Bytes) {
+        let name = format!("partition.{partition}");
+        soon("a lease is renewed", async || self.last(stream, &name).await.filter(|(number, _)| *number != before))
+            .await
+    }
+
+    /// All leases, once the only member has the answers to all: between two renewals it shows itself.
+    async fn answered(&self, stream: &Stream) -> Vec<(u64, Bytes)> {
+        soon("the leases are answered", async || {
+            let mut leases = Vec::new();
+            for partition in 0..self.config.partitions.get() {
+                leases.push(self.last(stream, &format!("partition.{partition}")).await?);
+            }
+            let member = String::from_utf8(leases[0].1.to_vec()).unwrap();
+            let shown = self.last(stream, &format!("member.{member}")).await?;
+            leases.iter().all(|(number, _)| *number < shown.0).then_some(leases)
+        })
+        .await
+    }
+
+    /// The server has a renewal, and the member does not learn of it.
+    async fn keeps_a_lease_whose_answer_was_lost(&self) {
+        let proxy = FaultProxy::new(self.server()).await;
+        let (broker, _) = self.open(Some(proxy.address())).await;
+        let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
+        publish(&broker, &[event(1, "rex")]).await;
+        let held = timeout(PATIENCE, group.next()).await.unwrap().unwrap().unwrap();
+
+        let stream = self.jetstream().await.get_stream(format!("{}-groups", self.config.prefix)).await.unwrap();
+        let mut leases = self.answered(&stream).await;
+        proxy.set(Mode::LoseAnswers);
+        for (partition, lease) in (0..).zip(&mut leases) {
+            let before = std::mem::replace(lease, self.renewed(&stream, partition, lease.0).await);
+            assert_eq!(lease.1, before.1);
+        }
+        proxy.set(Mode::Pass);
+        for (partition, lease) in (0..).zip(&leases) {
+            let kept = self.renewed(&stream, partition, lease.0).await;
+            assert_eq!(kept.1, lease.1, "partition {partition} has another holder");
+        }
+        held.ack().await.expect("the partition was never lost");
+    }
+}
+
+/// Asks until there is an answer.
+async fn soon<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let answered = timeout(PATIENCE, async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    answered.await.unwrap_or_else(|_| panic!("not after {PATIENCE:?}: {what}"))
+}
+
 /// The tests of one version.
 macro_rules! version {
     ($name:ident, $current:literal) => {
@@ -109,6 +179,12 @@ macro_rules! version {
                 use crate::nats::NatsHome;
 
                 server_cases!(NatsHome<$current>);
+            }
+
+            #[tokio::test]
+            async fn keeps_a_lease_whose_answer_was_lost() {
+                let Some(home) = <crate::nats::NatsHome<$current> as crate::Home>::new() else { return };
+                home.keeps_a_lease_whose_answer_was_lost().await;
             }
 
             mod losses {
