@@ -20,7 +20,7 @@ async fn writes_work_again_right_after_a_failover() {
     let home = furnished(Home::new(), &variables);
     let served = home.serve().await;
     let dog = served.dog("before").await;
-    assert_eq!(writes(&served).await["status"], "up");
+    eventually("writes work", async || (writes(&served).await["status"] == "up").then_some(())).await;
 
     database.set_read_only(true).await;
     eventually("it is noticed", async || (writes(&served).await["status"] == "down").then_some(())).await;
