@@ -2,10 +2,10 @@
 //!
 //! A pooler that hands its connections out by the transaction (`PgBouncer` with `pool_mode = transaction`) gives each
 //! transaction any of them, so nothing that outlives a transaction can be relied on: no prepared statement with a name, no
-//! setting of the session, no `LISTEN`. The driver prepares a statement in one request and runs it in the next, also one
-//! without a name, and outside a transaction these two can reach different servers, where another client's statement may
-//! stand under the same name. So with [`Pooler::Transaction`] every statement is in a transaction that begins with the
-//! limits, and no statement has a name. A single one takes four round trips instead of one.
+//! setting of the session, no `LISTEN`. The driver (sqlx 0.9.0) prepares a statement in one request and runs it in the
+//! next, also one without a name, and outside a transaction these two can reach different servers, where another client's
+//! statement may stand under the same name. So with [`Pooler::Transaction`] every statement is in a transaction that begins
+//! with the limits, and no statement has a name. A single one takes four round trips instead of one.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
