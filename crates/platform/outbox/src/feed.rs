@@ -40,6 +40,8 @@ pub struct FeedConfig {
     pub patience: Duration,
     /// How long it may be without a subscription before that is reported.
     pub stall_limit: Duration,
+    /// After how long without an event watchers get their position again.
+    pub heartbeat: Duration,
 }
 
 impl Default for FeedConfig {
@@ -50,6 +52,7 @@ impl Default for FeedConfig {
             backoff: Backoff { min: Duration::from_millis(200), max: Duration::from_secs(10) },
             patience: Duration::from_secs(5),
             stall_limit: progress::DEFAULT_LIMIT,
+            heartbeat: Duration::from_secs(15),
         }
     }
 }
@@ -123,15 +126,16 @@ impl Feed {
         })
     }
 
-    /// As [`Feed::open`], with the position in the events at once and after each `idle` without one: whoever loses the
-    /// connection before the first event knows where to resume, and nothing on the way takes a quiet stream for dead.
-    pub fn watch(&self, last: Option<Uuid>, idle: Duration) -> impl Stream<Item = Watched> + Send + use<> {
+    /// As [`Feed::open`], with the position in the events at once and after each `heartbeat` without one: whoever loses
+    /// the connection before the first event knows where to resume, and nothing on the way takes a quiet stream for dead.
+    pub fn watch(&self, last: Option<Uuid>) -> impl Stream<Item = Watched> + Send + use<> {
+        let heartbeat = self.config.heartbeat;
         let listener = Listener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
         unfold((listener, true), move |(mut listener, is_first)| async move {
             let item = if is_first {
                 None
             } else {
-                match timeout(idle, listener.next()).await {
+                match timeout(heartbeat, listener.next()).await {
                     Ok(item) => Some(item?),
                     Err(_) => None,
                 }

@@ -79,7 +79,7 @@ async fn a_watcher_always_knows_where_to_resume() {
     setup.outbox.past(event(1, "rex"));
     beside(setup.feed.clone(), async {
         setup.joined(1).await;
-        let mut watched = pin!(setup.feed.watch(None, Duration::from_secs(15)));
+        let mut watched = pin!(setup.feed.watch(None));
         let mut next = async || watched.next().await.map(|watched| (watched.position, watched.item.is_some()));
         // At once, as the last event before the subscription; again while nothing happens; and with each event.
         assert_eq!(next().await, Some((id(1), false)));

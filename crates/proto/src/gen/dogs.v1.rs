@@ -248,17 +248,18 @@ pub struct ImportDogsError {
 /// Where to begin.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchDogsRequest {
-    /// Id of the last event seen: what followed it is told first. Empty begins with the next event that happens.
+    /// The last `id` seen: what followed it is told first. Empty begins with the next event that happens.
     #[prost(string, tag = "1")]
     pub last_event_id: ::prost::alloc::string::String,
 }
-/// An event. Names and data are the same as on the broker; see `api/asyncapi.yaml`.
+/// An event, or only the position in the events. Names and data are the same as on the broker; see `api/asyncapi.yaml`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchDogsResponse {
-    /// Id of the event; one that is told twice has the same id.
+    /// Id of the event; one that is told twice has the same id. Without a `type`, the id to resume behind: that of the
+    /// latest event, or 00000000-0000-0000-0000-000000000000 when there was none yet.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Kind of event, such as `dogs.created`.
+    /// Kind of event, such as `dogs.created`. Empty when nothing happened: the other fields but `id` are not set then.
     #[prost(string, tag = "2")]
     pub r#type: ::prost::alloc::string::String,
     /// When it happened.
@@ -613,8 +614,11 @@ pub mod dog_service_client {
         }
         /// Tells what happens, from now on or from behind an event that was seen before, until the caller leaves.
         ///
+        /// The first response has no `type`: its `id` is the one to resume behind, so that a connection that breaks before its
+        /// first event misses nothing. Such a response also comes after every 15 seconds without an event.
+        ///
         /// An event is told at least once. FAILED_PRECONDITION: the event to resume behind is unknown or no longer kept.
-        /// UNAVAILABLE: the server stops, or the caller reads too slowly; resume behind the last event seen.
+        /// UNAVAILABLE: the server stops, or the caller reads too slowly; resume behind the last `id` seen.
         pub async fn watch_dogs(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchDogsRequest>,
@@ -739,8 +743,11 @@ pub mod dog_service_server {
             + 'static;
         /// Tells what happens, from now on or from behind an event that was seen before, until the caller leaves.
         ///
+        /// The first response has no `type`: its `id` is the one to resume behind, so that a connection that breaks before its
+        /// first event misses nothing. Such a response also comes after every 15 seconds without an event.
+        ///
         /// An event is told at least once. FAILED_PRECONDITION: the event to resume behind is unknown or no longer kept.
-        /// UNAVAILABLE: the server stops, or the caller reads too slowly; resume behind the last event seen.
+        /// UNAVAILABLE: the server stops, or the caller reads too slowly; resume behind the last `id` seen.
         async fn watch_dogs(
             &self,
             request: tonic::Request<super::WatchDogsRequest>,

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use kennel_core::{ErrorKind, Event};
 use kennel_grpc::Details;
-use kennel_outbox::{Feed, FeedItem};
+use kennel_outbox::{Feed, FeedItem, Watched};
 use kennel_proto::convert::{object, timestamp};
 use kennel_proto::dogs::v1 as pb;
 use tonic::Status;
@@ -20,14 +20,7 @@ pub(super) fn open(feed: &Feed, last_event_id: &str) -> Result<Responses, Status
         "" => None,
         id => Some(id.parse::<Uuid>().map_err(|_| invalid("last_event_id", &"must be the id of an event"))?),
     };
-    let items = feed.open(after).map(|item| match item {
-        FeedItem::Event(event) => response(&event),
-        FeedItem::Reset => Err(kennel_grpc::status(
-            ErrorKind::PreconditionFailed,
-            "the event to resume behind is unknown or no longer kept",
-            Details::default(),
-        )),
-    });
+    let items = feed.watch(after).map(response);
     // The feed ends as the process stops, or when its history cannot be read; either way it can be taken up again.
     let end = stream::once(async { Err(kennel_grpc::status(ErrorKind::Unavailable, "", Details::default())) });
     // A status ends a gRPC stream; nothing may follow it.
@@ -39,7 +32,19 @@ pub(super) fn open(feed: &Feed, last_event_id: &str) -> Result<Responses, Status
     Ok(Box::pin(ended))
 }
 
-fn response(event: &Event) -> Result<pb::WatchDogsResponse, Status> {
+fn response(watched: Watched) -> Result<pb::WatchDogsResponse, Status> {
+    match watched.item {
+        None => Ok(pb::WatchDogsResponse { id: watched.position.to_string(), ..Default::default() }),
+        Some(FeedItem::Event(event)) => with_event(&event),
+        Some(FeedItem::Reset) => Err(kennel_grpc::status(
+            ErrorKind::PreconditionFailed,
+            "the event to resume behind is unknown or no longer kept",
+            Details::default(),
+        )),
+    }
+}
+
+fn with_event(event: &Event) -> Result<pb::WatchDogsResponse, Status> {
     let data: serde_json::Map<_, _> = serde_json::from_slice(&event.data)
         .map_err(|error| kennel_grpc::fault(ErrorKind::Internal, &error, Details::default()))?;
     Ok(pb::WatchDogsResponse {

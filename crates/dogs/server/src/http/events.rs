@@ -25,8 +25,6 @@ use super::problems::{self, Failures};
 /// Streams open at a time; more are told to come back.
 pub(super) const MAX_STREAMS: usize = 256;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How often an idle stream repeats its position, so that nothing on the way takes it for dead.
-const IDLE: Duration = Duration::from_secs(15);
 /// Nginx holds back what it passes on until its buffer is full, unless the answer says otherwise.
 const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 /// How long a browser waits before it connects again.
@@ -70,7 +68,7 @@ pub(super) async fn events(
     let place = Arc::clone(&shared.streams).try_acquire_owned();
     let place = place.map_err(|_| ApiError::overloaded("too many streams are open already"))?;
     let retry = stream::iter([Message::default().retry(RETRY)]);
-    let items = shared.api.feed.watch(last, IDLE).filter_map(async |watched| message(watched));
+    let items = shared.api.feed.watch(last).filter_map(async |watched| message(watched));
     let messages = holding(place, retry.chain(items).map(Ok::<_, Infallible>));
     Ok(([UNBUFFERED], Sse::new(messages)))
 }

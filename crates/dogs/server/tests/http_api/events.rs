@@ -1,8 +1,11 @@
 //! The stream of events: live, taken up again, and ended.
 
+use std::time::Duration;
+
+use kennel_outbox::FeedConfig;
 use serde_json::json;
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, Setup, TestApp};
 
 #[tokio::test]
 async fn events_come_as_they_happen() {
@@ -60,6 +63,18 @@ async fn a_stream_that_broke_before_its_first_event_misses_none() {
     let missed = app.dog("boxer").await;
     let mut again = app.events(Some(&position)).await;
     assert_eq!(again.expect("dogs.created").await.data["subject"], missed["id"]);
+}
+
+#[tokio::test]
+async fn a_quiet_stream_repeats_its_position() {
+    let feed = FeedConfig { heartbeat: Duration::from_millis(20), ..FeedConfig::default() };
+    let app = TestApp::with(Setup { feed, ..Setup::default() }).await;
+    let mut events = app.events(None).await;
+    app.dog("husky").await;
+    let event = events.expect("dogs.created").await;
+    for _ in 0..3 {
+        assert_eq!(events.heartbeat().await, event.id);
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tonic::Streaming;
 
 use crate::home::{Served, eventually};
 use crate::pair::{Kennel, Pair};
-use crate::support::{Answer, Messages};
+use crate::support::{Answer, Messages, next_event};
 
 pub async fn check(pair: Pair) {
     let Some(kennel) = pair.furnish().await else { return };
@@ -96,7 +96,7 @@ impl Ears {
         };
         assert_eq!((message.event.as_str(), &message.data["subject"]), (event, &json!(subject)));
         let watched = loop {
-            let watched = self.watched.message().await.unwrap().unwrap();
+            let watched = next_event(&mut self.watched).await.unwrap().unwrap();
             if !self.markers.contains(&watched.subject) {
                 break watched;
             }

@@ -13,6 +13,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::home::{Home, Served};
+use crate::support::next_event;
 
 const MIB: usize = 1024 * 1024;
 
@@ -28,7 +29,7 @@ async fn every_call_can_be_compressed() {
     let mut events = client.watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
     let new = CreateDogRequest { breed: "husky".to_owned(), name: Some("Balto".to_owned()), ..Default::default() };
     let dog = client.create_dog(new).await.unwrap().into_inner().dog.unwrap();
-    assert_eq!(events.message().await.unwrap().unwrap().subject, dog.id);
+    assert_eq!(next_event(&mut events).await.unwrap().unwrap().subject, dog.id);
     let change = UpdateDogRequest { id: dog.id, name: Some("Togo".to_owned()), ..Default::default() };
     assert_eq!(client.update_dog(change).await.unwrap().into_inner().dog.unwrap().name.as_deref(), Some("Togo"));
     let husky = GetRandomDogImageRequest { breed: "husky".to_owned() };

@@ -1,17 +1,21 @@
 //! The calls that stream: imports and the watch.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt as _, stream};
+use kennel_outbox::FeedConfig;
 use kennel_proto::convert::millis;
 use kennel_proto::dogs::v1::{
     CreateDogRequest, GetDogRequest, ImportDogsRequest, ImportDogsResponse, ImportDogsRow, ListDogsRequest,
-    WatchDogsRequest,
+    WatchDogsRequest, WatchDogsResponse,
 };
 use prost_types::Timestamp;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use crate::grpc::{refused, refused_field};
 use crate::home::{Home, Served, eventually};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, Setup, TestApp, next_event};
 
 fn row(breed: &str, name: &str) -> ImportDogsRow {
     ImportDogsRow { breed: breed.to_owned(), name: Some(name.to_owned()), ..Default::default() }
@@ -190,7 +194,7 @@ async fn a_watch_is_taken_up_where_it_broke_off() {
     }
     let mut told = Vec::new();
     for dog in &ids {
-        let event = live.message().await.unwrap().unwrap();
+        let event = next_event(&mut live).await.unwrap().unwrap();
         assert_eq!((event.r#type.as_str(), &event.subject), ("dogs.created", &dog.id));
         assert!(millis(event.time.as_ref().unwrap()) >= millis(dog.created_at.as_ref().unwrap()));
         let breed = event.data.as_ref().unwrap().fields["breed"].kind.clone();
@@ -201,16 +205,60 @@ async fn a_watch_is_taken_up_where_it_broke_off() {
 
     let mut resumed = client.watch_dogs(watch(&told[0].id)).await.unwrap().into_inner();
     for event in &told[1..] {
-        assert_eq!(resumed.message().await.unwrap().as_ref(), Some(event));
+        assert_eq!(next_event(&mut resumed).await.unwrap().as_ref(), Some(event));
     }
     let late = served.dog("late").await;
-    assert_eq!(resumed.message().await.unwrap().unwrap().subject, late, "and goes on live");
+    assert_eq!(next_event(&mut resumed).await.unwrap().unwrap().subject, late, "and goes on live");
     served.stop().await;
-    refused(&resumed.message().await.unwrap_err(), Code::Unavailable, "unavailable");
+    refused(&next_event(&mut resumed).await.unwrap_err(), Code::Unavailable, "unavailable");
 
     let served = home.serve().await;
     let mut resumed = served.rpc().watch_dogs(watch(&told[1].id)).await.unwrap().into_inner();
-    assert_eq!(resumed.message().await.unwrap().as_ref(), Some(&told[2]), "also by another process");
+    assert_eq!(next_event(&mut resumed).await.unwrap().as_ref(), Some(&told[2]), "also by another process");
+}
+
+#[tokio::test]
+async fn a_watch_that_broke_before_its_first_event_misses_none() {
+    let home = Home::new();
+    let served = home.serve().await;
+    let mut client = served.rpc();
+    let mut first = client.watch_dogs(watch("")).await.unwrap().into_inner();
+    let position = |id: &str| WatchDogsResponse { id: id.to_owned(), ..Default::default() };
+    // Nothing was ever published: whoever resumes there is to read everything anew.
+    let nothing = first.message().await.unwrap().unwrap();
+    assert_eq!(nothing, position(&Uuid::nil().to_string()));
+    let mut unknown = client.watch_dogs(watch(&nothing.id)).await.unwrap().into_inner();
+    assert_eq!(next_event(&mut unknown).await.unwrap_err().code(), Code::FailedPrecondition);
+    served.dog("known").await;
+    let known = next_event(&mut first).await.unwrap().unwrap();
+
+    let mut idle = client.watch_dogs(watch("")).await.unwrap().into_inner();
+    let greeting = idle.message().await.unwrap().unwrap();
+    assert_eq!(greeting, position(&known.id));
+    drop(idle);
+    let missed = served.dog("missed").await;
+    let mut again = client.watch_dogs(watch(&greeting.id)).await.unwrap().into_inner();
+    assert_eq!(again.message().await.unwrap(), Some(greeting), "it stands where it begins");
+    assert_eq!(next_event(&mut again).await.unwrap().unwrap().subject, missed);
+    served.stop().await;
+
+    let served = home.serve().await;
+    let mut again = served.rpc().watch_dogs(watch(&known.id)).await.unwrap().into_inner();
+    assert_eq!(next_event(&mut again).await.unwrap().unwrap().subject, missed, "also by another process");
+}
+
+#[tokio::test]
+async fn a_quiet_watch_repeats_its_position() {
+    let feed = FeedConfig { heartbeat: Duration::from_millis(20), ..FeedConfig::default() };
+    let app = TestApp::with(Setup { feed, ..Setup::default() }).await;
+    let mut watched = app.rpc().watch_dogs(watch("")).await.unwrap().into_inner();
+    let dog = app.dog("husky").await;
+    let event = next_event(&mut watched).await.unwrap().unwrap();
+    assert_eq!(event.subject, dog["id"]);
+    for _ in 0..3 {
+        let heartbeat = watched.message().await.unwrap().unwrap();
+        assert_eq!(heartbeat, WatchDogsResponse { id: event.id.clone(), ..Default::default() });
+    }
 }
 
 #[tokio::test]
@@ -219,7 +267,7 @@ async fn a_watch_behind_something_unknown_says_so() {
     let served = home.serve().await;
     let mut client = served.rpc();
     let mut gone = client.watch_dogs(watch("0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10")).await.unwrap().into_inner();
-    refused(&gone.message().await.unwrap_err(), Code::FailedPrecondition, "precondition_failed");
+    refused(&next_event(&mut gone).await.unwrap_err(), Code::FailedPrecondition, "precondition_failed");
     assert!(gone.message().await.unwrap().is_none(), "nothing follows a status");
     refused_field(&client.watch_dogs(watch("seven")).await.unwrap_err(), "last_event_id");
 }

@@ -18,7 +18,7 @@ use tonic::Code;
 
 use crate::home::{Home, eventually};
 use crate::load::{self, Answers};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, next_event};
 
 /// How long a stop may take by default.
 const DEADLINE: Duration = Duration::from_secs(25);
@@ -74,7 +74,7 @@ async fn streams_end_and_do_not_hold_it_up() {
     let mut watched = served.rpc().watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
     served.process.terminate();
     assert_eq!(events.next().await, None);
-    assert_eq!(watched.message().await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(next_event(&mut watched).await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(served.process.wait(DEADLINE / 2).await.code(), Some(0), "{}", served.process.output());
 }
 

@@ -4,6 +4,7 @@ use image::{ImageFormat, guess_format, load_from_memory};
 use kennel_proto::dogs::v1::{ListDogsRequest, WatchDogsRequest};
 
 use crate::home::{Home, eventually};
+use crate::support::next_event;
 
 #[tokio::test]
 async fn a_fetched_dog_is_seen_everywhere() {
@@ -22,7 +23,7 @@ async fn a_fetched_dog_is_seen_everywhere() {
     let picture = load_from_memory(&picture.body).unwrap();
 
     for name in ["dogs.created", "dogs.image_stored", "dogs.thumbnail_stored"] {
-        let (event, message) = (events.expect(name).await, watched.message().await.unwrap().unwrap());
+        let (event, message) = (events.expect(name).await, next_event(&mut watched).await.unwrap().unwrap());
         assert_eq!(event.data["subject"], id);
         assert_eq!((message.id, message.r#type, message.subject), (event.id, name.to_owned(), id.to_owned()));
     }

@@ -8,10 +8,12 @@ pub mod home;
 mod source;
 mod stream;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dogs::http::{ApiState, Parts};
+use dogs::grpc::DogRpc;
+use dogs::http::{ApiState, Links, Parts};
 use dogs::pictures::Pictures;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
@@ -19,17 +21,21 @@ use dogs_storages::{StorageConfig, Stores};
 use kennel_app::{App, Health, Options, RunError, Stop};
 use kennel_broker::{Broker, BrokerConfig};
 use kennel_core::{Clock, IdSource, ObjectStore, SystemClock, UuidV7};
+use kennel_grpc::{GrpcConfig, GrpcMetrics, GrpcServer};
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer};
 use kennel_objects::ObjectsConfig;
 use kennel_outbox::{ConsumerMetrics, Feed, FeedConfig, Relay, RelayConfig, RelayMetrics};
+use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
+use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
 use kennel_storage::sqlite::SqliteConfig;
 use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use tonic::transport::Channel;
 
 pub use self::answer::Answer;
 pub use self::source::{Mood, TestSource};
-pub use self::stream::{Message, Messages};
+pub use self::stream::{Message, Messages, next_event};
 
 /// Where answers say the service is; [`TestApp::get`] finds it there.
 pub const PUBLIC_URL: &str = "http://kennel.test";
@@ -43,12 +49,15 @@ pub struct Setup {
     pub picture_limit: u64,
     /// Limits of the server.
     pub http: HttpConfig,
+    /// How events are shown.
+    pub feed: FeedConfig,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let addr = ([127, 0, 0, 1], 0).into();
-        Self { picture_limit: 1024 * 1024, http: HttpConfig { addr, linger_ms: 0, ..HttpConfig::default() } }
+        let http = HttpConfig { addr, linger_ms: 0, ..HttpConfig::default() };
+        Self { picture_limit: 1024 * 1024, http, feed: FeedConfig::default() }
     }
 }
 
@@ -64,6 +73,8 @@ pub struct TestApp {
     pub source: Arc<TestSource>,
     /// What it says of itself.
     pub health: Health,
+    /// Where gRPC really is.
+    pub grpc: SocketAddr,
     client: reqwest::Client,
     stop: Stop,
     running: JoinSet<Result<(), RunError>>,
@@ -86,16 +97,19 @@ impl TestApp {
         let objects = open_objects(&home, clock.as_ref()).await;
         let source = Arc::new(TestSource::default());
         let service = service(&stores, &source, objects, &clock, setup.picture_limit);
-        let feed = feed(&stores, &broker, &registry);
+        let feed = feed(&stores, &broker, setup.feed, &registry);
         let health = Health::new();
         health.register("storage", Arc::clone(&stores.check));
         let server = server(&service, &feed, &health, &setup, &registry);
         let mut address = server.address();
+        let rpc = rpc(&service, &feed, &health, &registry);
+        let mut grpc = rpc.bound();
         let app = App::new(Options::default())
             .health(health.clone())
             .component(feed)
             .component(relay(&stores, &broker, &clock, &registry))
-            .component(server);
+            .component(server)
+            .component(rpc);
         let stop = Stop::new();
         let mut running = JoinSet::new();
         let asked = stop.clone();
@@ -103,7 +117,8 @@ impl TestApp {
         let address = address.bound().await.expect("the server is listening");
         health.ready().wait_for(|ready| *ready).await.unwrap();
         let base = format!("http://{address}");
-        Self { base, service, stores, source, health, client: client(), stop, running, _home: home }
+        let grpc = grpc.wait_for(Option::is_some).await.unwrap().unwrap();
+        Self { base, service, stores, source, health, grpc, client: client(), stop, running, _home: home }
     }
 
     /// Stops it as a signal would; fails when it does not stop well.
@@ -142,6 +157,12 @@ impl TestApp {
             request = request.header("last-event-id", id);
         }
         Messages::open(request).await
+    }
+
+    /// A gRPC client.
+    pub fn rpc(&self) -> DogServiceClient<Channel> {
+        let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
+        DogServiceClient::new(channel.timeout(PATIENCE).connect_lazy())
     }
 }
 
@@ -187,10 +208,10 @@ fn service(
     DogService::new(ports, picture_limit)
 }
 
-fn feed(stores: &Stores, broker: &Arc<dyn Broker>, registry: &Registry) -> Feed {
+fn feed(stores: &Stores, broker: &Arc<dyn Broker>, config: FeedConfig, registry: &Registry) -> Feed {
     let metrics = ConsumerMetrics::register(registry).unwrap();
     let subscriber = Arc::<dyn Broker>::clone(broker);
-    Feed::new(events::TOPIC, subscriber, Arc::clone(&stores.outbox), FeedConfig::default(), metrics)
+    Feed::new(events::TOPIC, subscriber, Arc::clone(&stores.outbox), config, metrics)
 }
 
 fn relay(stores: &Stores, broker: &Arc<dyn Broker>, clock: &Arc<dyn Clock>, registry: &Registry) -> Relay {
@@ -213,4 +234,12 @@ fn server(service: &DogService, feed: &Feed, health: &Health, setup: &Setup, reg
     };
     let metrics = HttpMetrics::register(registry).unwrap();
     HttpServer::new("http", &setup.http, dogs::http::app(state, &setup.http, &metrics).unwrap())
+}
+
+fn rpc(service: &DogService, feed: &Feed, health: &Health, registry: &Registry) -> GrpcServer {
+    let config = GrpcConfig { addr: ([127, 0, 0, 1], 0).into(), domain: "dogs", ..GrpcConfig::default() };
+    let (links, ids) = (Links::new(PUBLIC_URL), Arc::new(UuidV7));
+    let dogs = DogRpc::server(service.clone(), feed.clone(), links, ids.clone(), config.max_message_bytes);
+    let metrics = GrpcMetrics::register(registry).unwrap();
+    GrpcServer::new(config, health.clone(), ids, metrics).add_service(dogs).descriptors(FILE_DESCRIPTOR_SET)
 }

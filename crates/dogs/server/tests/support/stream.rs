@@ -1,10 +1,12 @@
-//! Server-sent events, as a browser would read them.
+//! Streams of events: server-sent ones, as a browser would read them, and those of gRPC.
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use kennel_proto::dogs::v1::WatchDogsResponse;
 use serde_json::Value;
 use tokio::time::timeout;
+use tonic::{Status, Streaming};
 
 use super::PATIENCE;
 
@@ -31,9 +33,14 @@ impl Messages {
     /// Opens the stream and waits until it has begun.
     pub async fn open(request: reqwest::RequestBuilder) -> Self {
         let response = request.header("accept", "text/event-stream").send().await.unwrap();
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        Self::of(response).await
+    }
+
+    /// The stream that an answer is, once it has begun.
+    pub async fn of(response: reqwest::Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert_eq!(response.headers()["x-accel-buffering"], "no");
         let chunks = response.bytes_stream().boxed();
         let mut messages = Self { position: String::new(), chunks, text: String::new() };
         // The service greets, so that callers know where they are and that nothing from here on is missed.
@@ -65,6 +72,13 @@ impl Messages {
         }
     }
 
+    /// The position that the stream repeats while nothing happens.
+    pub async fn heartbeat(&mut self) -> String {
+        let message = parse(&self.block().await.expect("the stream goes on"));
+        assert_eq!(message.event, "", "{message:?}");
+        message.id
+    }
+
     async fn block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -89,4 +103,14 @@ fn parse(block: &str) -> Message {
         }
     }
     message
+}
+
+/// The next event of `WatchDogs`, past the responses that only hold the position; `None` at the end.
+pub async fn next_event(watched: &mut Streaming<WatchDogsResponse>) -> Result<Option<WatchDogsResponse>, Status> {
+    loop {
+        match watched.message().await? {
+            Some(response) if response.r#type.is_empty() => {}
+            next => return Ok(next),
+        }
+    }
 }
