@@ -43,6 +43,8 @@ pub enum Backend {
     PrivateServers,
     /// libfaketime, by `TEST_FAKETIME`: the path of the library. Tests start programs with it, whose clocks are wrong.
     Faketime,
+    /// Nginx, by `TEST_NGINX`: the path of the program. Tests start their own in front of the service.
+    Nginx,
 }
 
 /// Why the tests of a backend cannot go on.
@@ -54,7 +56,7 @@ enum Fault {
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Postgres,
         Self::PgBouncer,
         Self::MySql,
@@ -70,6 +72,7 @@ impl Backend {
         Self::Chromium,
         Self::PrivateServers,
         Self::Faketime,
+        Self::Nginx,
     ];
 
     /// Its name in `REQUIRE_BACKENDS`.
@@ -90,6 +93,7 @@ impl Backend {
             Self::Chromium => "chromium",
             Self::PrivateServers => "private_servers",
             Self::Faketime => "faketime",
+            Self::Nginx => "nginx",
         }
     }
 
@@ -111,6 +115,7 @@ impl Backend {
             Self::Chromium => "TEST_CHROMIUM",
             Self::PrivateServers => "TEST_SERVER_PROGRAM",
             Self::Faketime => "TEST_FAKETIME",
+            Self::Nginx => "TEST_NGINX",
         }
     }
 

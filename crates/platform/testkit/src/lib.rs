@@ -12,6 +12,7 @@ pub mod corner;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod database;
 pub mod fault;
+pub mod nginx;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod probe;
@@ -28,6 +29,7 @@ pub use clickhouse::TestClickHouse;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use database::TestDatabase;
 pub use fault::{FaultProxy, Mode};
+pub use nginx::Nginx;
 #[cfg(feature = "otlp")]
 pub use otlp::Collector;
 pub use process::ServiceProcess;

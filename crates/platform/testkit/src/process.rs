@@ -136,7 +136,7 @@ impl ServiceProcess {
         }
     }
 
-    async fn until<T>(&mut self, what: &str, mut look: impl AsyncFnMut(&Self) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&mut self, what: &str, mut look: impl AsyncFnMut(&Self) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
             let ended = self.child.try_wait().expect("a child can be asked for its status");

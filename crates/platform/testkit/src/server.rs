@@ -225,7 +225,7 @@ fn signal_group(child: &Child, signal: Signal) {
 }
 
 /// Ports that nothing listens on, and what claims them: the UDP port of the same number, which no server here uses.
-fn free_port() -> (u16, UdpSocket) {
+pub(crate) fn free_port() -> (u16, UdpSocket) {
     let count = (PORTS.end - PORTS.start) / PORTS_EACH;
     let start = u16::try_from(RandomState::new().build_hasher().finish() % u64::from(count)).unwrap_or(0);
     for step in 0..count {

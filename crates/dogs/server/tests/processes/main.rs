@@ -11,6 +11,7 @@ mod imports;
 mod load;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod moving;
+mod nginx;
 mod otel;
 mod rpc_compression;
 mod rpc_streams;
