@@ -39,6 +39,7 @@ use crate::s3_config::S3Config;
 
 const OCTETS: &str = "application/octet-stream";
 const TRIES: u32 = 3;
+const REFUSED: &str = "access is denied: the key is unknown, its secret is wrong, or it lacks the right s3:ListBucket";
 /// How many objects of a listing are asked for at a time.
 const HEADS: usize = 16;
 /// The longest that S3 lets a presigned URL live.
@@ -79,6 +80,8 @@ impl S3Objects {
         match self.client.head_bucket().bucket(&self.bucket).send().await {
             Ok(_) => Ok(true),
             Err(error) if error::status(&error) == Some(404) => Ok(false),
+            // The answer to a HEAD has no body that could say more.
+            Err(error) if error::status(&error) == Some(403) => Err(ObjectError::Backend(REFUSED.into())),
             Err(error) => Err(classify(error)),
         }
     }

@@ -110,7 +110,6 @@ async fn everything_is_below_the_prefix() {
     assert!(gallery.len() > 10, "{gallery:?}");
     let page = gallery.iter().find(|link| link.path() == "/kennel/documentation/").expect("the API's page");
     let files = links(page, &text(page).await);
-    assert!(files.iter().any(|file| file.path().ends_with(".js")), "{files:?}");
     for link in gallery.union(&files) {
         get(link).await;
     }
@@ -121,8 +120,8 @@ async fn everything_is_below_the_prefix() {
     assert!(text(initializer).await.contains("\"../openapi.json\""));
     let description = page.join("../openapi.json").unwrap();
     let api: Value = get(&description).await.json();
-    let server = description.join(api["servers"][0]["url"].as_str().unwrap()).unwrap();
-    get(&server.join("api/v1/breeds").unwrap()).await;
+    let base = description.join(api["servers"][0]["url"].as_str().unwrap()).unwrap();
+    get(&base.join("api/v1/breeds").unwrap()).await;
 
     let dog = get(&root.join("api/v1/dogs/husky/image").unwrap()).await.json();
     get(&Url::parse(dog["image_url"].as_str().unwrap()).unwrap()).await;

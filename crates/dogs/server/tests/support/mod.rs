@@ -239,7 +239,9 @@ fn server(service: &DogService, feed: &Feed, health: &Health, setup: &Setup, reg
 fn rpc(service: &DogService, feed: &Feed, health: &Health, registry: &Registry) -> GrpcServer {
     let config = GrpcConfig { addr: ([127, 0, 0, 1], 0).into(), domain: "dogs", ..GrpcConfig::default() };
     let (links, ids) = (Links::new(PUBLIC_URL), Arc::new(UuidV7));
-    let dogs = DogRpc::server(service.clone(), feed.clone(), links, ids.clone(), config.max_message_bytes);
+    let dogs = DogRpc::server(service.clone(), feed.clone(), links, ids, config.max_message_bytes);
     let metrics = GrpcMetrics::register(registry).unwrap();
-    GrpcServer::new(config, health.clone(), ids, metrics).add_service(dogs).descriptors(FILE_DESCRIPTOR_SET)
+    GrpcServer::new(config, health.clone(), Arc::new(UuidV7), metrics)
+        .add_service(dogs)
+        .descriptors(FILE_DESCRIPTOR_SET)
 }
