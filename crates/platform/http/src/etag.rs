@@ -12,7 +12,7 @@ use kennel_core::ErrorKind;
 use crate::problem::HttpError;
 
 /// Most tags that a precondition may list.
-const MAX_TAGS: usize = 64;
+pub(crate) const MAX_TAGS: usize = 64;
 
 /// Tells one state of a resource from another. As part of a response it is the `ETag` header.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 //! Whatever they link to is relative, so that they also work behind a proxy that adds a prefix to every path. For the calls that
 //! the page makes, the description has to name [`server`].
 
+mod parameters;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,6 +18,7 @@ use kennel_core::ErrorKind;
 use utoipa::openapi::{OpenApi, Server, ServerBuilder};
 use utoipa_swagger_ui::{Config, serve};
 
+pub use self::parameters::allow_empty_queries;
 use crate::problem::HttpError;
 
 /// Where the description is.

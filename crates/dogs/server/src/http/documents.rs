@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::links::Links;
+use super::values::{BreedName, DogName, Link};
 
 /// A dog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,7 +27,6 @@ pub(super) struct DogDocument {
     name: Option<String>,
     /// Its picture: the one kept here, else the given link.
     #[schema(
-        format = "uri",
         required = true,
         example = "http://localhost:8080/api/v1/dogs/0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10/photo"
     )]
@@ -40,11 +40,7 @@ pub(super) struct DogDocument {
     thumbnail_url: Option<String>,
     /// Where the picture came from, or is, outside the service.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(
-        format = "uri",
-        nullable = false,
-        example = "https://images.dog.ceo/breeds/hound-afghan/n02088094_1003.jpg"
-    )]
+    #[schema(nullable = false, example = "https://images.dog.ceo/breeds/hound-afghan/n02088094_1003.jpg")]
     source_url: Option<String>,
     /// Counts its changes, from 1.
     #[schema(example = 1)]
@@ -126,16 +122,16 @@ pub(super) struct PageDocument {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewDog)]
 pub(super) struct NewDogDocument {
-    /// Its breed: one to four words of `a-z 0-9` joined by `-`.
-    #[schema(max_length = 64, example = "husky")]
+    /// Its breed.
+    #[schema(value_type = BreedName)]
     breed: String,
     /// What it is called.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 100, example = "Balto")]
+    #[schema(value_type = Option<DogName>)]
     name: Option<String>,
     /// A link to a picture of it elsewhere.
     #[serde(default)]
-    #[schema(format = "uri", max_length = 2048, example = "https://example.org/balto.jpg")]
+    #[schema(value_type = Option<Link>)]
     image_url: Option<String>,
 }
 
@@ -155,15 +151,15 @@ impl TryFrom<NewDogDocument> for NewDog {
 pub(super) struct ChangesDocument {
     /// Another breed. Every dog has one, so null is refused.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = String, required = false, max_length = 64, example = "husky")]
+    #[schema(value_type = BreedName, required = false)]
     breed: Option<Option<String>>,
     /// Another name, or null for none.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "Balto")]
+    #[schema(value_type = Option<DogName>)]
     name: Option<Option<String>>,
     /// Another link, or null for none.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, format = "uri", max_length = 2048, example = "https://example.org/balto.jpg")]
+    #[schema(value_type = Option<Link>)]
     image_url: Option<Option<String>>,
 }
 
@@ -218,17 +214,18 @@ pub(super) struct BreedsDocument {
 
 /// A line of an import.
 #[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = ImportRow)]
 #[expect(dead_code, reason = "only describes `dogs_domain::import::Row`")]
 pub(super) struct RowDocument {
     /// The dog's breed.
-    #[schema(example = "husky")]
+    #[schema(value_type = BreedName)]
     breed: String,
     /// What it is called.
-    #[schema(example = "Balto")]
+    #[schema(value_type = Option<DogName>)]
     name: Option<String>,
     /// A link to a picture of it.
-    #[schema(format = "uri", example = "https://example.org/balto.jpg")]
+    #[schema(value_type = Option<Link>)]
     image_url: Option<String>,
     /// Its id, for one that has it already; a dog that is there under it stays as it is.
     id: Option<Uuid>,

@@ -20,6 +20,7 @@ use super::conditional::{dog_tag, expected, is_known};
 use super::documents::{ChangesDocument, DogDocument, ImageDocument, NewDogDocument, PageDocument, parse_breed};
 use super::errors::{ApiError, header_text};
 use super::problems::{self, Failures};
+use super::values::BreedName;
 
 /// Tells that an earlier request with the same key made the dog.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -84,12 +85,13 @@ async fn fetch_breed(shared: &Shared, breed: &str) -> Result<impl IntoResponse +
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParams {
     /// Only dogs of exactly this breed.
-    #[param(example = "husky")]
+    #[param(value_type = Option<BreedName>, example = "husky")]
     breed: Option<String>,
     /// How many dogs at most.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
     /// Where the page starts: `next` of the page before it.
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<String>,
     /// Newest first (`desc`, the default) or oldest first (`asc`).
     #[serde(default)]
@@ -148,13 +150,22 @@ pub(super) async fn list(
     Ok((links, [(CACHE_CONTROL, NO_CACHE)], axum::Json(body)))
 }
 
+/// The name of a request.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only describes what `header_text` reads")]
+struct KeyParams {
+    /// The caller's name for this request: 1 to 255 visible ASCII characters.
+    #[param(rename = "Idempotency-Key", nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]*$")]
+    key: Option<String>,
+}
+
 /// Make a dog
 ///
 /// With an `Idempotency-Key` the same request can be sent again: it answers what the first one made.
 #[utoipa::path(
     post, path = "/api/v1/dogs", tag = "dogs", operation_id = "createDog",
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
-        description = "The caller's name for this request: 1 to 255 visible ASCII characters.")),
+    params(KeyParams),
     request_body = NewDogDocument,
     responses(
         (status = 201, description = "The dog is made.", body = DogDocument, headers(
@@ -192,7 +203,7 @@ pub(super) async fn create(
     get, path = "/api/v1/dogs/{id}", tag = "dogs", operation_id = "getDog",
     params(
         ("id" = Uuid, Path, description = "The dog's id."),
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the caller has already.", example = "\"1\""),
+        IfNoneMatch,
     ),
     responses(
         (status = 200, description = "The dog.", body = DogDocument, headers(
@@ -225,7 +236,7 @@ pub(super) async fn get(
     patch, path = "/api/v1/dogs/{id}", tag = "dogs", operation_id = "updateDog",
     params(
         ("id" = Uuid, Path, description = "The dog's id."),
-        ("If-Match" = Option<String>, Header, description = "Change it only at one of these revisions.", example = "\"1\""),
+        IfMatch,
     ),
     request_body(content((ChangesDocument = "application/merge-patch+json"), (ChangesDocument = "application/json"))),
     responses(
@@ -258,7 +269,7 @@ pub(super) async fn update(
     delete, path = "/api/v1/dogs/{id}", tag = "dogs", operation_id = "deleteDog",
     params(
         ("id" = Uuid, Path, description = "The dog's id."),
-        ("If-Match" = Option<String>, Header, description = "Remove it only at one of these revisions.", example = "\"1\""),
+        IfMatch,
     ),
     responses(
         (status = 204, description = "The dog is gone."),

@@ -35,7 +35,18 @@ const RETRY: Duration = Duration::from_secs(2);
 #[into_params(parameter_in = Query)]
 pub(super) struct EventParams {
     /// Start behind this event; for callers that cannot set the header `Last-Event-ID`.
+    #[param(format = "uuid")]
     last_event_id: Option<String>,
+}
+
+/// Where the stream starts, as browsers say it when they connect again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only describes what `header_text` reads")]
+struct PositionParams {
+    /// Start behind this event.
+    #[param(rename = "Last-Event-ID", nullable = false)]
+    id: Option<Uuid>,
 }
 
 /// Follow what happens
@@ -48,7 +59,7 @@ pub(super) struct EventParams {
     get, path = "/api/v1/events", tag = "events", operation_id = "watchEvents",
     params(
         EventParams,
-        ("Last-Event-ID" = Option<Uuid>, Header, description = "Start behind this event."),
+        PositionParams,
     ),
     responses(
         (status = 200, description = "Events as they happen.", content_type = "text/event-stream", body = EventDocument),

@@ -12,6 +12,7 @@ use dogs_domain::import::lines;
 use kennel_app::Stop;
 use kennel_core::ErrorKind;
 use kennel_http::HttpError;
+use utoipa::IntoParams;
 
 use super::Shared;
 use super::documents::{ReportDocument, RowDocument};
@@ -25,6 +26,16 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MEDIA_TYPES: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"];
 
+/// The name of an import.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only describes what `header_text` reads")]
+struct KeyParams {
+    /// Names the import: 1 to 128 visible ASCII characters.
+    #[param(rename = "Idempotency-Key", nullable = false, min_length = 1, max_length = 128, pattern = "^[!-~]*$")]
+    key: Option<String>,
+}
+
 /// Import dogs
 ///
 /// One JSON object a line. Lines are stored in batches as they come; lines with faults are left out and told in the
@@ -32,8 +43,7 @@ const MEDIA_TYPES: [&str; 4] =
 /// `Idempotency-Key`: nothing is doubled. Answers carry the key, also when the service had to make one.
 #[utoipa::path(
     post, path = "/api/v1/dogs/import", tag = "dogs", operation_id = "importDogs",
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 128,
-        description = "Names the import: 1 to 128 visible ASCII characters.")),
+    params(KeyParams),
     request_body(content = RowDocument, content_type = "application/x-ndjson",
         description = "Any number of lines, 65,536 bytes each at most. The schema is that of one line."),
     responses(

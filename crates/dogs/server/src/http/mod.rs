@@ -14,6 +14,7 @@ mod photos;
 mod problems;
 mod range;
 mod status;
+mod values;
 
 use std::sync::Arc;
 
@@ -110,7 +111,7 @@ pub fn description() -> OpenApi {
 }
 
 fn api() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::with_openapi(openapi::base())
+    let mut router = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(dogs::fetch).map(without_head))
         .routes(routes!(dogs::fetch_sub).map(without_head))
         .routes(routes!(dogs::list, dogs::create))
@@ -119,7 +120,9 @@ fn api() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(import::import))
         .routes(routes!(breeds::breeds))
         .routes(routes!(events::events))
-        .routes(routes!(status::status))
+        .routes(routes!(status::status));
+    kennel_http::openapi::allow_empty_queries(router.get_openapi_mut());
+    router
 }
 
 /// Refuses HEAD, which would otherwise do the work of GET and throw its answer away.

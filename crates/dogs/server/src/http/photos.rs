@@ -26,6 +26,7 @@ use super::dogs::{NO_CACHE, answer};
 use super::errors::{ApiError, header_text};
 use super::problems::{self, Failures};
 use super::range::{Wanted, wanted};
+use super::values::Picture;
 
 /// Which picture.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -54,6 +55,19 @@ impl From<PhotoVariant> for Variant {
     }
 }
 
+/// Which part of a picture.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only describes what `header_text` reads")]
+struct RangeParams {
+    /// The part that is wanted: one range of bytes. Several at once, and what is no range of bytes, are ignored.
+    #[param(rename = "Range", nullable = false, pattern = r"^[\t -~]*$", example = "bytes=0-1023")]
+    range: Option<String>,
+    /// The entity tag that `Range` is about.
+    #[param(rename = "If-Range", nullable = false, pattern = r"^[\t -~]*$")]
+    if_range: Option<String>,
+}
+
 /// Store a dog's picture
 ///
 /// The body is the file itself, and its first bytes decide the format. A small copy is made soon after.
@@ -61,11 +75,11 @@ impl From<PhotoVariant> for Variant {
     put, path = "/api/v1/dogs/{id}/photo", tag = "photos", operation_id = "putDogPhoto",
     params(
         ("id" = Uuid, Path, description = "The dog's id."),
-        ("If-Match" = Option<String>, Header, description = "Store it only at one of these revisions.", example = "\"1\""),
+        IfMatch,
     ),
     request_body(description = "A JPEG, PNG, GIF or WebP file.", content(
-        (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/gif"), (Vec<u8> = "image/webp"),
-        (Vec<u8> = "application/octet-stream"),
+        (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/gif"), (Picture = "image/webp"),
+        (Picture = "application/octet-stream"),
     )),
     responses(
         (status = 200, description = "The dog with its picture.", body = DogDocument, headers(
@@ -125,20 +139,19 @@ async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Bytes, ApiE
     params(
         ("id" = Uuid, Path, description = "The dog's id."),
         PhotoParams,
-        ("If-None-Match" = Option<String>, Header, description = "Entity tags that the caller has already."),
-        ("Range" = Option<String>, Header, description = "The part that is wanted.", example = "bytes=0-1023"),
-        ("If-Range" = Option<String>, Header, description = "The entity tag that `Range` is about."),
+        IfNoneMatch,
+        RangeParams,
     ),
     responses(
         (status = 200, description = "The picture.", content(
-            (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/gif"), (Vec<u8> = "image/webp"),
+            (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/gif"), (Picture = "image/webp"),
         ), headers(
             ("ETag" = String, description = "Names the picture's content."),
             ("Content-Length" = u64, description = "Its length in bytes."),
             ("Accept-Ranges" = String, description = "`bytes`."),
         )),
         (status = 206, description = "The part of the picture that was asked for.", content(
-            (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/png"), (Vec<u8> = "image/gif"), (Vec<u8> = "image/webp"),
+            (Picture = "image/jpeg"), (Picture = "image/png"), (Picture = "image/gif"), (Picture = "image/webp"),
         ), headers(
             ("ETag" = String, description = "Names the picture's content."),
             ("Content-Range" = String, description = "Which part of how many bytes it is."),
@@ -159,13 +172,14 @@ pub(super) async fn get(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let asked = asked(&method, &headers)?;
     let (service, variant) = (&shared.api.service, params.variant.into());
     let tag = picture_tag(&service.photo_key(DogId(id), variant).await?)?;
     if is_known(&known, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag, [(CACHE_CONTROL, NO_CACHE)]).into_response());
     }
     let (meta, whole) = service.photo(DogId(id), variant, None).await?;
-    match part(&method, &headers, &meta)? {
+    match part(&asked, &meta)? {
         Wanted::Whole => picture(&meta, meta.size, whole),
         Wanted::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: meta.size }),
         Wanted::Part(range) => {
@@ -181,15 +195,25 @@ pub(super) async fn get(
     }
 }
 
-/// The part that is wanted; the whole where `If-Range` names another picture, and for HEAD: only GET knows ranges (RFC 9110,
-/// section 14.2).
-fn part(method: &Method, headers: &HeaderMap, meta: &ObjectMeta) -> Result<Wanted, ApiError> {
+/// What a caller asks for a part with.
+#[derive(Default)]
+struct Asked<'a> {
+    range: Option<&'a str>,
+    if_range: Option<&'a str>,
+}
+
+/// Reads `Range` and `If-Range`; nothing for HEAD: only GET knows ranges (RFC 9110, section 14.2).
+fn asked<'a>(method: &Method, headers: &'a HeaderMap) -> Result<Asked<'a>, ApiError> {
     if method != Method::GET {
-        return Ok(Wanted::Whole);
+        return Ok(Asked::default());
     }
+    Ok(Asked { range: header_text(headers, &RANGE)?, if_range: header_text(headers, &IF_RANGE)? })
+}
+
+/// The part that is wanted; the whole where `If-Range` names another picture.
+fn part(asked: &Asked<'_>, meta: &ObjectMeta) -> Result<Wanted, ApiError> {
     let tag = picture_tag(&meta.key)?.to_string();
-    let same = header_text(headers, &IF_RANGE)?.is_none_or(|given| given == tag);
-    let range = if same { header_text(headers, &RANGE)? } else { None };
+    let range = asked.range.filter(|_| asked.if_range.is_none_or(|given| given == tag));
     Ok(wanted(range, meta.size))
 }
 

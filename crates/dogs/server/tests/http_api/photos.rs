@@ -1,6 +1,7 @@
 //! Pictures: stored, handed out, whole and in part.
 
 use kennel_testkit::upstream::pictures;
+use reqwest::header::HeaderValue;
 use serde_json::json;
 
 use crate::support::{Answer, Mood, Setup, TestApp};
@@ -185,6 +186,10 @@ async fn parts_are_handed_out() {
         |tag: &str| Answer::to(app.request("GET", &photo).header("range", "bytes=0-3").header("if-range", tag));
     if_range(&tag).await.expect(206);
     assert_eq!(if_range("\"another\"").await.expect(200).body, picture);
+    // Also one that is not heeded has to be readable.
+    let unreadable = HeaderValue::from_bytes(b"\xc2\x84").unwrap();
+    let request = app.request("GET", &photo).header("range", unreadable).header("if-range", "\"another\"");
+    Answer::to(request).await.refuses("range");
 }
 
 #[tokio::test]

@@ -1,0 +1,43 @@
+//! How values have to be written, described once and referred to by name. The domain is what reads and checks them.
+
+#![expect(dead_code, reason = "only describes")]
+
+use utoipa::ToSchema;
+
+/// A breed: one to four words of letters and digits joined by `-`, `_`, `/` or a space. Answers have small letters and `-`.
+#[derive(ToSchema)]
+#[schema(
+    value_type = String,
+    max_length = 64,
+    pattern = "^[A-Za-z0-9]+([-_ /][A-Za-z0-9]+){0,3}$",
+    example = "husky"
+)]
+pub(super) struct BreedName(String);
+
+/// A name: printable characters, one of them no space.
+#[derive(ToSchema)]
+#[schema(
+    value_type = String,
+    min_length = 1,
+    max_length = 100,
+    pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+    example = "Balto"
+)]
+pub(super) struct DogName(String);
+
+/// An `http` or `https` link of visible ASCII characters, without a user or a password.
+///
+/// Browsers follow more than RFC 3986 calls a URI, so this has no `format`.
+#[derive(ToSchema)]
+#[schema(
+    value_type = String,
+    max_length = 2048,
+    pattern = r#"^[Hh][Tt][Tt][Pp][Ss]?://[!"$-.0->A-\[\]-~]+([/?#\\][!-~]*)?$"#,
+    example = "https://example.org/balto.jpg"
+)]
+pub(super) struct Link(String);
+
+/// A picture: the file itself, as it is stored.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(super) struct Picture(Vec<u8>);
