@@ -45,6 +45,8 @@ pub enum Backend {
     Faketime,
     /// Nginx, by `TEST_NGINX`: the path of the program. Tests start their own in front of the service.
     Nginx,
+    /// schemathesis, by `TEST_SCHEMATHESIS`: the path of the program. Tests start it against their own service.
+    Schemathesis,
 }
 
 /// Why the tests of a backend cannot go on.
@@ -56,7 +58,7 @@ enum Fault {
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Postgres,
         Self::PgBouncer,
         Self::MySql,
@@ -73,6 +75,7 @@ impl Backend {
         Self::PrivateServers,
         Self::Faketime,
         Self::Nginx,
+        Self::Schemathesis,
     ];
 
     /// Its name in `REQUIRE_BACKENDS`.
@@ -94,6 +97,7 @@ impl Backend {
             Self::PrivateServers => "private_servers",
             Self::Faketime => "faketime",
             Self::Nginx => "nginx",
+            Self::Schemathesis => "schemathesis",
         }
     }
 
@@ -116,6 +120,7 @@ impl Backend {
             Self::PrivateServers => "TEST_SERVER_PROGRAM",
             Self::Faketime => "TEST_FAKETIME",
             Self::Nginx => "TEST_NGINX",
+            Self::Schemathesis => "TEST_SCHEMATHESIS",
         }
     }
 

@@ -157,7 +157,14 @@ fn the_tests_have_every_server_and_are_told_where() {
     let required = script.split("REQUIRE_BACKENDS=").nth(1).and_then(|rest| rest.lines().next()).unwrap();
     // Some are programs that tests start themselves, and Compose has no PgBouncer, one NATS and no Kafka that asks who one
     // is.
-    let programs = [Backend::Prometheus, Backend::Chromium, Backend::PrivateServers, Backend::Faketime, Backend::Nginx];
+    let programs = [
+        Backend::Prometheus,
+        Backend::Chromium,
+        Backend::PrivateServers,
+        Backend::Faketime,
+        Backend::Nginx,
+        Backend::Schemathesis,
+    ];
     let without =
         [Backend::PgBouncer, Backend::NatsCurrent, Backend::KafkaSasl].into_iter().chain(programs).collect::<Vec<_>>();
     let backends = Backend::ALL.into_iter().filter(|backend| !without.contains(backend));
