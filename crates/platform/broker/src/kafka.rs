@@ -21,6 +21,12 @@
 //! **Broadcast** reads every partition from its end, without a group. Partitions that are added to a topic later are
 //! heard by new subscriptions only.
 //!
+//! **What is removed** is created again, with the configured partitions: a topic or dead letters by whoever publishes to
+//! them, within some two seconds, and a topic by those who read it, whose subscriptions fail and, taken again, read it
+//! from its beginning. A member whose group has gone on without it joins with a new client, since the one it has would
+//! refuse leaders of a cluster that has lost its data. Where the cluster forbids creating a missing topic, that is
+//! logged once, and publishing and subscribing fail until the topic is there.
+//!
 //! Connections are mended by the driver, for ever. While there is none, publishing fails after a time, and members wait.
 
 mod commit;
@@ -56,13 +62,13 @@ use tokio::sync::mpsc;
 pub use self::config::{Auth, KafkaConfig, Route, Tls, Tuning, UnknownAuth};
 pub use self::letters::KafkaDeadLetters;
 
-use self::context::Quiet;
+use self::context::{Quiet, report_replacements};
 use self::error::classify;
 use self::lag::Probes;
 use self::listener::Ear;
 use self::member::Member;
 use self::post::{Memory, Post};
-use self::producer::Producer;
+use self::producer::{Producer, Record};
 use self::subscription::Place;
 use self::topics::{Kind, Router, Topics, checked};
 use self::window::Room;
@@ -71,6 +77,8 @@ use crate::{Broker, ConnectError, Lag};
 /// How often members ask which topics and partitions there are. A member that joins while one of its topics is being made
 /// was seen to get nothing of it for half a minute; the driver's own interval is five minutes.
 const TOPICS_REFRESH: Duration = Duration::from_secs(5);
+/// Publishing that takes longer looks whether the topics are there.
+const SLOW: Duration = Duration::from_secs(1);
 /// How long members may take to commit and leave when the broker is closed.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -153,19 +161,58 @@ impl Core {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
         drop(self.alive()?);
         let targets: Vec<_> = batch.iter().map(|event| self.router.target(event)).collect();
-        for target in targets.iter().collect::<BTreeSet<_>>() {
-            self.topics.ensure(&checked(target.clone())?, Kind::Events).await?;
+        let mut topics = BTreeSet::new();
+        for target in &targets {
+            topics.insert(checked(target.clone())?);
         }
-        let records = batch.iter().zip(&targets).map(|(event, target)| record::write(event, target)).collect();
-        self.producer.send(records).await
+        let records = || batch.iter().zip(&targets).map(|(event, target)| record::write(event, target)).collect();
+        self.send(&topics, Kind::Events, records).await
     }
 
-    /// Makes the topics where the events of `topic` are found.
+    /// Sends records to these topics, which are made unless they are there, and again when they have been removed since.
+    async fn send<'a>(
+        &self,
+        topics: &BTreeSet<String>,
+        kind: Kind,
+        records: impl Fn() -> Vec<Record<'a>> + Send + Sync,
+    ) -> Result<(), BrokerError> {
+        self.ensure(topics, kind).await?;
+        tokio::select! {
+            sent = self.producer.send(records()) => match sent {
+                Err(error) if !self.topics.find_missing(topics).await => return Err(error),
+                Err(_) => {}
+                Ok(()) => return Ok(()),
+            },
+            () = self.missing(topics) => {}
+        }
+        self.producer.renew()?;
+        self.ensure(topics, kind).await?;
+        self.producer.send(records()).await
+    }
+
+    async fn ensure(&self, topics: &BTreeSet<String>, kind: Kind) -> Result<(), BrokerError> {
+        for topic in topics {
+            self.topics.ensure(topic, kind).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns once one of these topics is missing, which a producer takes for an outage.
+    async fn missing(&self, topics: &BTreeSet<String>) {
+        loop {
+            tokio::time::sleep(SLOW).await;
+            if self.topics.find_missing(topics).await {
+                return;
+            }
+        }
+    }
+
+    /// Makes the topics where the events of `topic` are found, also those that have been removed.
     async fn sources(&self, topic: &str) -> Result<Vec<String>, BrokerError> {
         let mut sources = Vec::new();
         for source in self.router.sources(topic) {
             let source = checked(source)?;
-            self.topics.ensure(&source, Kind::Events).await?;
+            self.topics.create(&source, Kind::Events).await?;
             sources.push(source);
         }
         Ok(sources)
@@ -193,6 +240,7 @@ impl Core {
         // From here on the membership ends when this is dropped.
         let place = Place { core: Arc::clone(self), post: Arc::clone(&post) };
         let mut settings = self.reader(&group_id);
+        report_replacements(&mut settings);
         settings.set("partition.assignment.strategy", "cooperative-sticky");
         settings.set("session.timeout.ms", tuning.session_timeout_ms.to_string());
         settings.set("heartbeat.interval.ms", (tuning.session_timeout_ms / 4).to_string());
@@ -219,7 +267,8 @@ impl Core {
             state.listeners.retain(|listener| listener.strong_count() > 0);
             state.listeners.push(Arc::downgrade(&ended));
         }
-        let settings = self.reader(&checked(self.router.group(topic, "broadcast"))?);
+        let mut settings = self.reader(&checked(self.router.group(topic, "broadcast"))?);
+        report_replacements(&mut settings);
         let ear = Ear { topic: topic.to_owned(), settings, sources, ended, alive };
         Ok(Box::new(ear.start(self.in_flight.get()).await?))
     }

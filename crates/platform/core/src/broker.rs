@@ -37,7 +37,7 @@ pub trait Publisher: Send + Sync + 'static {
     /// may have been taken: publishing it again is right, and receivers see some events twice.
     /// Events with one topic and key are delivered in the order given.
     /// What the broker needs for a topic and no longer has, because it lost its data or an operator removed it, is created
-    /// again: at once, or by the next call after one that failed. (Not yet at Kafka, see TODO.md.)
+    /// again: at once, or by the next call after one that failed.
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError>;
 }
 
@@ -46,7 +46,8 @@ pub trait Publisher: Send + Sync + 'static {
 pub trait Subscriber: Send + Sync + 'static {
     /// Joins `group` on `topic`. What the group has not settled is delivered again, to any of its members.
     /// A subscription outlives restarts of the broker. It creates again what it needs and the broker no longer has, with
-    /// nothing done by its owner; what the broker still had unsettled is delivered, and what was settled can come again.
+    /// nothing done by its owner, or ends with [`BrokerError::Unavailable`], and subscribing again creates it; what the
+    /// broker still had unsettled is delivered, and what was settled can come again.
     /// What cannot be created while the broker answers is an error of [`Subscription::next`], and so is it when a broadcast
     /// has missed events.
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError>;

@@ -14,11 +14,11 @@ use kennel_core::{IdSource as _, UuidV7};
 
 pub use distant::Distant;
 #[cfg(feature = "kafka")]
-pub use kafka::Kafka;
+pub use kafka::{Kafka, remove_topics};
 #[cfg(feature = "nats")]
-pub use nats::Nats;
+pub use nats::{Nats, remove_streams};
 #[cfg(feature = "rabbitmq")]
-pub use rabbitmq::Rabbit;
+pub use rabbitmq::{Rabbit, remove_queues_and_exchanges};
 
 /// How long clearing a corner may take.
 const PATIENCE: Duration = Duration::from_secs(10);

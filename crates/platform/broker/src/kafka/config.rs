@@ -250,6 +250,8 @@ impl KafkaConfig {
         client.set("bootstrap.servers", &self.brokers);
         client.set("client.id", "kennel");
         client.set("socket.keepalive.enable", "true");
+        // Topics are created here, as they are configured.
+        client.set("allow.auto.create.topics", "false");
         client.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "2000");
         let sasl = self.auth != Auth::None;
         client.set(

@@ -1,9 +1,11 @@
 //! Passes what the driver says on to the log.
 
-use rdkafka::ClientContext;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, ClientContext};
 
 /// A client without business of its own. The driver mends connections itself, so that nothing here is an error.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,15 +23,76 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
+/// A client that notices when a topic it reads is replaced by another one of the same name.
+#[derive(Debug, Default)]
+pub(super) struct Watching(AtomicBool);
+
+impl Watching {
+    pub(super) fn has_noticed(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl ClientContext for Watching {
+    fn log(&self, level: Level, facility: &str, message: &str) {
+        if is_replacement(message) {
+            self.0.store(true, Ordering::Release);
+        }
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        report(&error, reason);
+    }
+}
+
+impl ConsumerContext for Watching {}
+
+/// Has the driver report what [`is_replacement`] is about.
+///
+/// It takes in the id of the new topic and reads on at the old offset: what is there before, no one gets. It reports
+/// nothing of that but in the log of its own debugging, as of librdkafka 2.12.
+pub(super) fn report_replacements(settings: &mut ClientConfig) {
+    settings.set("debug", "topic").set_log_level(Level::Debug);
+}
+
+/// Whether the line reports that a topic that was there has another id now.
+pub(super) fn is_replacement(line: &str) -> bool {
+    let ids = line.split_once(" changed id from ").and_then(|(_, ids)| ids.split_once(" to "));
+    // All are zeros before the topic is known.
+    ids.is_some_and(|(from, to)| from != to && from.bytes().any(|byte| byte != b'A'))
+}
+
 pub(super) fn log(level: Level, facility: &str, message: &str) {
     match level {
         Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
             tracing::warn!(facility, said = message, "kafka client reports");
         }
-        Level::Notice | Level::Info | Level::Debug => tracing::debug!(facility, said = message, "kafka client reports"),
+        Level::Notice | Level::Info => tracing::debug!(facility, said = message, "kafka client reports"),
+        Level::Debug => {}
     }
 }
 
 pub(super) fn report(error: &KafkaError, reason: &str) {
     tracing::warn!(error = error as &dyn std::error::Error, reason, "kafka client is in trouble");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_id_of_a_topic_that_was_there_is_a_replacement() {
+        let zero = "A".repeat(22);
+        for (line, expected) in [
+            (
+                "[thrd:main]: Topic dogs changed id from q3Jz0vYIQmKkqg4Vb3qOxw to 4pUu3w7bT4mUu3w7bT4mUA".to_owned(),
+                true,
+            ),
+            (format!("[thrd:main]: Topic dogs changed id from {zero} to 4pUu3w7bT4mUu3w7bT4mUA"), false),
+            ("[thrd:main]: Topic dogs [0]: leader 1 epoch 0".to_owned(), false),
+        ] {
+            assert_eq!(is_replacement(&line), expected, "{line}");
+        }
+    }
 }

@@ -9,6 +9,23 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 #[error("kafka client refuses the setting `{0}`")]
 struct Refused(String);
 
+/// A topic that is read has been removed, or replaced by another one of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("topic has been removed or replaced")]
+pub(super) struct Removed;
+
+impl From<Removed> for BrokerError {
+    fn from(removed: Removed) -> Self {
+        Self::Unavailable(removed.into())
+    }
+}
+
+/// Whether a client that reads was answered that its topic does not exist.
+pub(super) fn is_removed(error: &KafkaError) -> bool {
+    let missing = [Code::UnknownTopic, Code::UnknownTopicOrPartition, Code::UnknownPartition];
+    error.rdkafka_error_code().is_some_and(|code| missing.contains(&code))
+}
+
 /// Sorts driver errors.
 pub(super) fn classify(error: KafkaError) -> BrokerError {
     match error {
@@ -27,7 +44,8 @@ pub(super) fn classify_letters(error: BrokerError) -> RepoError {
     }
 }
 
-fn is_passing(error: &KafkaError) -> bool {
+/// Whether trying again later may help.
+pub(super) fn is_passing(error: &KafkaError) -> bool {
     match error {
         KafkaError::Canceled => true,
         KafkaError::AdminOp(code) => is_passing_code(*code),
@@ -35,7 +53,6 @@ fn is_passing(error: &KafkaError) -> bool {
     }
 }
 
-/// Whether trying again later may help.
 const fn is_passing_code(code: Code) -> bool {
     matches!(
         code,

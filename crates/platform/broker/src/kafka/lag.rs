@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use super::Core;
 use super::context::{Quiet, report};
 use super::error::classify;
-use super::offsets::{PATIENCE, ends, partitions};
+use super::offsets::{PATIENCE, ends, existing};
 use crate::Lag;
 
 /// A topic to ask for; that it does not exist is an answer, too.
@@ -84,9 +84,12 @@ async fn blocking<T: Send + 'static>(
 fn behind(consumer: &BaseConsumer<Quiet>, sources: &[String]) -> Result<u64, BrokerError> {
     let mut places = TopicPartitionList::new();
     for source in sources {
-        for partition in partitions(consumer, source)? {
+        for partition in existing(consumer, source)? {
             places.add_partition(source, partition);
         }
+    }
+    if places.count() == 0 {
+        return Ok(0);
     }
     let committed = consumer.committed_offsets(places, PATIENCE).map_err(classify)?;
     let mut behind = 0;

@@ -88,7 +88,6 @@ impl Core {
         offset: i64,
     ) -> Result<(), BrokerError> {
         let name = checked(format!("{}{SUFFIX}", self.router.group(topic, &letter.group)))?;
-        self.topics.ensure(&name, Kind::Letters).await?;
         let mut headers = Binding::KAFKA.headers(&letter.event);
         let reason: String = letter.reason.chars().take(LONGEST_REASON).collect();
         for (key, value) in [
@@ -104,8 +103,9 @@ impl Core {
             headers.push((key.to_owned(), value));
         }
         let key = key(letter.event.id, origin, offset);
-        let record = Record { topic: &name, key: key.as_bytes(), headers, value: Some(&letter.event.data) };
-        self.producer.send(vec![record]).await
+        let value = Some(&*letter.event.data);
+        let record = || vec![Record { topic: &name, key: key.as_bytes(), headers: headers.clone(), value }];
+        self.send(&BTreeSet::from([name.clone()]), Kind::Letters, record).await
     }
 
     async fn take_back(&self, letters: &[Letter]) -> Result<(), BrokerError> {

@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use kennel_core::broker::BrokerError;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
 use super::context;
-use super::error::classify;
+use super::error::{Removed, classify, is_removed};
 use super::post::Post;
 use super::record;
 use super::window::Part;
 
 /// The longest that a member does not look at what is to be done.
 const POLL: Duration = Duration::from_millis(50);
-/// Before a member whose client has failed for good gets another one.
-const RESTART: Duration = Duration::from_secs(1);
+/// Before a member whose client has failed for good, or has lost its place in the group, gets another one.
+const RESTART: Duration = Duration::from_millis(500);
 
 /// What a member's thread needs.
 pub(super) struct Member {
@@ -67,7 +67,7 @@ impl Member {
             self.post.revoke(left);
             if let Some(error) = failed {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, group = self.post.group_id, "kafka member joins its group anew");
+                tracing::warn!(error, group = self.post.group_id, "kafka member joins its group again");
                 thread::sleep(RESTART);
             }
         }
@@ -106,8 +106,12 @@ impl Member {
                     self.post.admit(&part, message.offset(), record::read(&self.post.topic, &message));
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
+                Some(Err(error)) if is_removed(&error) => self.post.miss(),
                 Some(Err(error)) => context::report(&error, "kafka member goes on"),
                 None => {}
+            }
+            if self.post.has_lost_all() {
+                return Err(KafkaError::Rebalance(RDKafkaErrorCode::AssignmentLost));
             }
             self.steer(consumer)?;
             if committed.elapsed() >= self.commit_interval {
@@ -151,6 +155,9 @@ struct Division {
 
 impl ClientContext for Division {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if context::is_replacement(message) {
+            self.post.fail(Removed);
+        }
         context::log(level, facility, message);
     }
 
@@ -167,7 +174,9 @@ impl ConsumerContext for Division {
                 let parts = parts(list);
                 tracing::debug!(group = self.post.group_id, partitions = parts.len(), "kafka takes partitions away");
                 // Once others may have them, what is settled here cannot be committed any more.
-                if !consumer.assignment_lost() {
+                if consumer.assignment_lost() {
+                    self.post.lose_all();
+                } else {
                     self.post.drain(&parts, self.grace);
                     self.post.commits.finish(&self.post);
                 }

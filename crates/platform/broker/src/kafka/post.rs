@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Closed;
 use super::commit::Commits;
+use super::error::Removed;
 use super::window::{Attempts, Part, Room, Taken, Window};
 
 /// Reports of unreadable records that wait for the subscription; further ones are only logged.
@@ -45,6 +46,12 @@ struct State {
     window: Window,
     reports: VecDeque<BrokerError>,
     is_closed: bool,
+    /// The member has had a partition: its topics have been there.
+    has_had_parts: bool,
+    /// The group has gone on without this member, or is another one.
+    has_lost_all: bool,
+    /// Why the membership has ended by itself, for the subscription to report.
+    failure: Option<BrokerError>,
 }
 
 /// See the [module](self).
@@ -69,7 +76,14 @@ impl Post {
         in_flight: usize,
         memory: Arc<Memory>,
     ) -> Self {
-        let state = State { window: Window::new(room), reports: VecDeque::new(), is_closed: false };
+        let state = State {
+            window: Window::new(room),
+            reports: VecDeque::new(),
+            is_closed: false,
+            has_had_parts: false,
+            has_lost_all: false,
+            failure: None,
+        };
         Self {
             topic: topic.to_owned(),
             group: group.to_owned(),
@@ -94,6 +108,35 @@ impl Post {
         self.drained.notify_all();
     }
 
+    /// Ends the membership by itself: nothing of it can be settled or committed any more. Whoever subscribes again
+    /// finds the topics there are by then.
+    pub(super) fn fail(&self, failure: impl Into<BrokerError>) {
+        {
+            let mut state = self.lock();
+            for part in state.window.parts() {
+                state.window.revoke(&part);
+            }
+            // The first reason is the one; closed by its owner, it has none.
+            if !state.is_closed {
+                state.failure = Some(failure.into());
+            }
+            state.is_closed = true;
+        }
+        self.arrivals.notify_waiters();
+        self.drained.notify_all();
+    }
+
+    /// The group has gone on without this member. It may be one of a cluster that has lost its data, of which the client
+    /// would not take in that leaders and logs are older than those it knows: another client has to join.
+    pub(super) fn lose_all(&self) {
+        self.lock().has_lost_all = true;
+    }
+
+    /// Whether that has happened since this was asked before.
+    pub(super) fn has_lost_all(&self) -> bool {
+        std::mem::take(&mut self.lock().has_lost_all)
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.lock().is_closed
     }
@@ -105,6 +148,9 @@ impl Post {
     /// What there is for the subscription.
     pub(super) fn find(&self) -> Result<Found, Closed> {
         let mut state = self.lock();
+        if let Some(failure) = state.failure.take() {
+            return Ok(Found::Error(failure));
+        }
         if state.is_closed {
             return Err(Closed);
         }
@@ -153,7 +199,15 @@ impl Post {
         self.arrivals.notify_waiters();
     }
 
+    /// The driver was answered that a topic does not exist. Of one that was just made, it can be for a moment.
+    pub(super) fn miss(&self) {
+        if self.lock().has_had_parts {
+            self.fail(Removed);
+        }
+    }
+
     pub(super) fn assign(&self, parts: Vec<Part>) {
+        self.lock().has_had_parts |= !parts.is_empty();
         for part in parts {
             let attempts = self.memory.recall(&self.group_id, &part);
             self.with_window(|window| window.assign(part, attempts));

@@ -120,6 +120,24 @@ impl Producer {
         Ok(())
     }
 
+    /// What is on its way is not sent any more and fails; what comes next is sent by another client, under another id of
+    /// a producer: in a cluster that has lost its data, the old id may be someone else's, and the cluster takes what both
+    /// send for repetitions.
+    pub(super) fn renew(&self) -> Result<(), BrokerError> {
+        let fresh = FutureProducer::from_config_and_context(&self.settings, Quiet).map_err(classify)?;
+        let old = {
+            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            // It stays closed when it is.
+            if current.is_some() { current.replace(fresh) } else { None }
+        };
+        if let Some(old) = old {
+            old.purge(PurgeConfig::default().queue().inflight());
+            // Its end waits for its thread.
+            drop(tokio::task::spawn_blocking(move || drop(old)));
+        }
+        Ok(())
+    }
+
     /// Sends no more; waits for what is on its way.
     pub(super) async fn close(&self) {
         let producer = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();

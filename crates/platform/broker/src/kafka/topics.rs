@@ -1,12 +1,15 @@
 //! Topics in Kafka: their names, which events go to which, and making them.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kennel_core::Event;
 use kennel_core::broker::BrokerError;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaRespErr;
 
 use super::config::{Route, Tuning};
 use super::context::Quiet;
@@ -81,23 +84,39 @@ pub(super) enum Kind {
     Letters,
 }
 
-/// Makes topics, each one once.
+/// A topic is missing, and the cluster does not let this user create it.
+#[derive(Debug, thiserror::Error)]
+#[error("topic `{0}` does not exist and may not be created: {1}")]
+struct Forbidden(String, Code);
+
+/// How long the cluster may take to answer whether it has a topic.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Makes topics, each one once, and again when it has been removed since.
 pub(super) struct Topics {
-    admin: AdminClient<Quiet>,
+    admin: Arc<AdminClient<Quiet>>,
     known: Mutex<HashSet<String>>,
+    /// What may not be created and has been reported.
+    forbidden: Mutex<HashSet<String>>,
     tuning: Tuning,
 }
 
 impl Topics {
     pub(super) fn new(admin: AdminClient<Quiet>, tuning: Tuning) -> Self {
-        Self { admin, known: Mutex::default(), tuning }
+        Self { admin: Arc::new(admin), known: Mutex::default(), forbidden: Mutex::default(), tuning }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the topic unless it is known to be there.
+    pub(super) async fn ensure(&self, name: &str, kind: Kind) -> Result<(), BrokerError> {
+        if self.known().contains(name) { Ok(()) } else { self.create(name, kind).await }
     }
 
     /// Makes the topic unless it is there.
-    pub(super) async fn ensure(&self, name: &str, kind: Kind) -> Result<(), BrokerError> {
-        if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(name) {
-            return Ok(());
-        }
+    pub(super) async fn create(&self, name: &str, kind: Kind) -> Result<(), BrokerError> {
         let replication = self.tuning.replication.map_or(-1, |copies| i32::from(copies.get()));
         let partitions = match kind {
             Kind::Events => i32::from(self.tuning.partitions.get()),
@@ -111,24 +130,60 @@ impl Topics {
         let options = AdminOptions::new().operation_timeout(patience).request_timeout(patience);
         let results = self.admin.create_topics([&topic], &options).await.map_err(classify)?;
         for result in results {
-            made(result)?;
+            let Err((_, code)) = result else { continue };
+            match code {
+                Code::TopicAlreadyExists => {}
+                // Whoever may not make topics may still use those that an operator has made.
+                Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::PolicyViolation => {
+                    self.look_for(name, code).await?;
+                }
+                _ => return Err(classify(KafkaError::AdminOp(code))),
+            }
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        self.known().insert(name.to_owned());
         Ok(())
+    }
+
+    /// Fails when the topic, which may not be created, is not there; logs that once.
+    async fn look_for(&self, name: &str, code: Code) -> Result<(), BrokerError> {
+        let is_missing = self.is_missing(name).await?;
+        let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_missing {
+            forbidden.remove(name);
+            return Ok(());
+        }
+        if forbidden.insert(name.to_owned()) {
+            tracing::error!(topic = name, %code, "cannot create topic; create it manually");
+        }
+        Err(BrokerError::Unavailable(Forbidden(name.to_owned(), code).into()))
+    }
+
+    /// Whether the cluster answers that it does not have the topic.
+    async fn is_missing(&self, name: &str) -> Result<bool, BrokerError> {
+        let (admin, name) = (Arc::clone(&self.admin), name.to_owned());
+        let asked = tokio::task::spawn_blocking(move || {
+            let metadata = admin.inner().fetch_metadata(Some(&name), PATIENCE).map_err(classify)?;
+            Ok(metadata.topics().iter().any(|topic| topic.name() == name && is_missing(topic)))
+        });
+        asked.await.map_err(|error| BrokerError::Backend(error.into()))?
+    }
+
+    /// Whether the cluster answers that it does not have one of these topics, which is then not known any more.
+    pub(super) async fn find_missing(&self, names: &BTreeSet<String>) -> bool {
+        let mut found = false;
+        for name in names {
+            if matches!(self.is_missing(name).await, Ok(true)) && self.known().remove(name) {
+                tracing::warn!(topic = name, "topic has been removed and is created again");
+                found = true;
+            }
+        }
+        found
     }
 }
 
-fn made(result: Result<String, (String, Code)>) -> Result<(), BrokerError> {
-    let Err((name, code)) = result else { return Ok(()) };
-    match code {
-        Code::TopicAlreadyExists => Ok(()),
-        // Whoever may not make topics may still use those that an operator has made.
-        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::PolicyViolation => {
-            tracing::warn!(topic = name, %code, "kafka lets no topic be made; it has to be there");
-            Ok(())
-        }
-        _ => Err(classify(KafkaError::AdminOp(code))),
-    }
+/// Whether this is the answer for a topic that does not exist.
+pub(super) fn is_missing(topic: &MetadataTopic) -> bool {
+    topic.error() == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 }
 
 #[cfg(test)]

@@ -94,6 +94,10 @@ impl Partition {
         }
     }
 
+    fn position(&self) -> Option<i64> {
+        self.entries.back().map(|last| last.offset + 1).max(self.settled)
+    }
+
     /// What is settled and does not count as committed.
     fn due(&self) -> Option<i64> {
         self.settled.filter(|settled| self.committed < Some(*settled))
@@ -154,15 +158,27 @@ impl Window {
         parts.iter().filter_map(|part| self.partitions.get(part)).map(Partition::out).sum()
     }
 
-    /// Takes in what was read; nothing to deliver counts as settled. False when it is not this member's, or not new.
+    /// The offset that is read next, of each partition that something was read of.
+    pub(super) fn positions(&self) -> Vec<(Part, i64)> {
+        let of = |(part, partition): (&Part, &Partition)| partition.position().map(|next| (part.clone(), next));
+        self.partitions.iter().filter_map(of).collect()
+    }
+
+    /// Takes in what was read; nothing to deliver counts as settled. False when it is not this member's.
+    ///
+    /// The driver reads forward alone: an offset that comes again is one of a log that has replaced the one before,
+    /// of which nothing can be settled any more.
     pub(super) fn admit(&mut self, part: &Part, offset: i64, event: Option<Event>) -> bool {
-        let Some(partition) = self.partitions.get_mut(part).filter(|partition| !partition.is_leaving) else {
+        let Some(partition) = self.partitions.get(part).filter(|partition| !partition.is_leaving) else {
             return false;
         };
-        let known = partition.entries.back().map(|last| last.offset + 1).max(partition.settled);
-        if known.is_some_and(|known| offset < known) {
-            return false;
+        if partition.position().is_some_and(|next| offset < next) {
+            tracing::warn!(topic = &*part.topic, partition = part.number, offset, "log has been replaced");
+            let is_paused = partition.is_paused;
+            self.revoke(part);
+            self.partitions.insert(part.clone(), Partition { is_paused, ..Partition::default() });
         }
+        let Some(partition) = self.partitions.get_mut(part) else { return false };
         let attempts = partition.attempts.remove(&offset).unwrap_or(0);
         if let Some(event) = &event {
             partition.bytes += event.data.len();
@@ -260,6 +276,11 @@ impl Window {
                 partition.committed = offset.or(partition.committed);
             }
         }
+    }
+
+    /// Whether something of the partition was committed since it is here.
+    pub(super) fn has_committed(&self, part: &Part) -> bool {
+        self.partitions.get(part).is_some_and(|partition| partition.committed.is_some())
     }
 
     /// How many partitions have something settled that does not count as committed.

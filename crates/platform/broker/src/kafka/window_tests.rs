@@ -190,16 +190,19 @@ fn what_is_out_of_a_revoked_partition_is_no_longer_held() {
 }
 
 #[test]
-fn what_comes_twice_is_taken_in_once() {
+fn an_offset_that_comes_again_begins_a_new_log() {
     let mut window = window(&["a", "b"]);
-    assert!(!window.admit(&part(0), 11, Some(event("b"))));
     assert!(!window.admit(&part(1), 12, Some(event("b"))), "not this member's");
-    for _ in 0..2 {
-        let taken = take(&mut window).unwrap();
-        finish(&mut window, &taken);
-    }
-    assert!(!window.admit(&part(0), 11, Some(event("b"))));
-    assert!(window.admit(&part(0), 12, Some(event("b"))));
+    let [a, b] = std::array::from_fn(|_| take(&mut window).unwrap());
+    finish(&mut window, &a);
+    assert_eq!(window.positions(), [(part(0), 12)]);
+    assert!(window.admit(&part(0), 3, Some(event("c"))));
+    assert!(!finish(&mut window, &b), "it was of the log before");
+    assert_eq!((window.positions(), window.begin_commit()), (vec![(part(0), 4)], vec![]));
+    let c = take(&mut window).unwrap();
+    assert_eq!((c.offset, c.event.key.as_str(), take(&mut window).is_none()), (3, "c", true));
+    finish(&mut window, &c);
+    assert_eq!(window.begin_commit(), [(part(0), 4)]);
 }
 
 #[test]

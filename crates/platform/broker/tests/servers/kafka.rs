@@ -19,15 +19,20 @@ pub(crate) struct Cluster {
     pub(crate) topic: String,
     pub(crate) brokers: String,
     made: Vec<KafkaBroker>,
-    _corner: Kafka,
+    _corner: Option<Kafka>,
 }
 
 impl Cluster {
     /// The cluster to test against; `None` when there is none.
     pub(crate) fn find() -> Option<Self> {
         let corner = Kafka::find()?;
-        let topic = format!("{}.events", corner.prefix());
-        Some(Self { topic, brokers: corner.brokers().to_owned(), made: Vec::new(), _corner: corner })
+        let (brokers, prefix) = (corner.brokers().to_owned(), corner.prefix().to_owned());
+        Some(Self::at(&brokers, &prefix, Some(corner)))
+    }
+
+    /// A cluster where the names of topics begin with `prefix`.
+    pub(crate) fn at(brokers: &str, prefix: &str, corner: Option<Kafka>) -> Self {
+        Self { topic: format!("{prefix}.events"), brokers: brokers.to_owned(), made: Vec::new(), _corner: corner }
     }
 
     /// Settings that let tests be quick.

@@ -31,20 +31,26 @@ impl Nats {
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
+}
 
-    async fn remove(&self) -> Result<(), String> {
-        let client = async_nats::connect(&self.url).await.map_err(|error| error.to_string())?;
-        let jetstream = async_nats::jetstream::new(client);
-        let names: Vec<String> = jetstream.stream_names().try_collect().await.map_err(|error| error.to_string())?;
-        for name in names.iter().filter(|name| name.starts_with(&self.prefix)) {
-            jetstream.delete_stream(name).await.map_err(|error| error.to_string())?;
-        }
-        Ok(())
+/// Removes the streams that are picked from those on the server; their names.
+///
+/// # Errors
+/// When the server does not answer, or does not take the request.
+pub async fn remove_streams(url: &str, pick: impl Fn(&str) -> bool) -> Result<Vec<String>, String> {
+    let client = async_nats::connect(url).await.map_err(|error| error.to_string())?;
+    let jetstream = async_nats::jetstream::new(client);
+    let mut names: Vec<String> = jetstream.stream_names().try_collect().await.map_err(|error| error.to_string())?;
+    names.retain(|name| pick(name));
+    for name in &names {
+        jetstream.delete_stream(name).await.map_err(|error| error.to_string())?;
     }
+    Ok(names)
 }
 
 impl Drop for Nats {
     fn drop(&mut self) {
-        clear(&self.prefix, self.remove());
+        let removed = async { remove_streams(&self.url, |name| name.starts_with(&self.prefix)).await.map(drop) };
+        clear(&self.prefix, removed);
     }
 }

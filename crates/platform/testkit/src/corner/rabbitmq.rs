@@ -47,23 +47,27 @@ impl Rabbit {
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
+}
 
-    async fn remove(&self) -> Result<(), String> {
-        let told = |error: lapin::Error| error.to_string();
-        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.map_err(told)?;
-        let channel = connection.create_channel().await.map_err(told)?;
-        for queue in &self.queues {
-            channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.map_err(told)?;
-        }
-        for exchange in &self.exchanges {
-            channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await.map_err(told)?;
-        }
-        connection.close(200, "done".into()).await.map_err(told)
+/// Removes these from the server, if they are there.
+///
+/// # Errors
+/// When the server does not answer, or does not take the request.
+pub async fn remove_queues_and_exchanges(url: &str, queues: &[String], exchanges: &[String]) -> Result<(), String> {
+    let told = |error: lapin::Error| error.to_string();
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.map_err(told)?;
+    let channel = connection.create_channel().await.map_err(told)?;
+    for queue in queues {
+        channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.map_err(told)?;
     }
+    for exchange in exchanges {
+        channel.exchange_delete(exchange.as_str().into(), ExchangeDeleteOptions::default()).await.map_err(told)?;
+    }
+    connection.close(200, "done".into()).await.map_err(told)
 }
 
 impl Drop for Rabbit {
     fn drop(&mut self) {
-        clear(&self.prefix, self.remove());
+        clear(&self.prefix, remove_queues_and_exchanges(&self.url, &self.queues, &self.exchanges));
     }
 }

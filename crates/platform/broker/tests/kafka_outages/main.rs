@@ -1,10 +1,14 @@
-//! A Kafka cluster that goes away and comes back.
+//! A Kafka cluster that goes away and comes back, with or without what it had.
 #![cfg(feature = "kafka")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[path = "servers/kafka.rs"]
+#[path = "../servers/kafka.rs"]
 mod kafka;
-#[path = "servers/kafka_events.rs"]
+#[path = "../servers/kafka_events.rs"]
 mod kafka_events;
+mod lasting;
+mod removed;
+mod restarts;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
