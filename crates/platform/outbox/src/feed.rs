@@ -144,7 +144,7 @@ impl Feed {
         })
     }
 
-    /// Reads which event was published last before the subscription begins.
+    /// Reads which event was published last, as long as none is live.
     async fn find_position(&self) {
         match self.outbox.history(None, 1).await {
             Ok(History::Events(events)) => {
@@ -191,6 +191,8 @@ impl Feed {
         if is_late {
             self.hub.interrupt();
         }
+        // Who comes now resumes behind what was missed, which is history.
+        self.find_position().await;
         self.hub.mended();
     }
 

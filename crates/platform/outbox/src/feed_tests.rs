@@ -194,6 +194,25 @@ async fn a_break_in_the_subscription_is_filled_from_the_history() {
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_was_given_nothing_yet_misses_nothing_in_a_break() {
+    let setup = setup(16);
+    setup.outbox.past(event(1, "rex"));
+    beside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        // Twice: before the first event that is live, and after a break, when none is live either.
+        for break_number in 1..=2 {
+            let mut stream = pin!(setup.feed.open(None));
+            setup.broker.interrupt(None);
+            let missed = u128::from(break_number) + 1;
+            setup.outbox.past(event(missed, "rex"));
+            setup.joined(break_number + 1).await;
+            assert_eq!(take(&mut stream, 1).await, [missed]);
+        }
+    })
+    .await;
+}
+
 impl Setup {
     /// Loses the subscription until it is made for the second time. Meanwhile the event 2 was published, and is not
     /// marked as that yet; 1 was told before.

@@ -97,11 +97,12 @@ impl Listener {
             self.stage = Stage::Ended;
             return;
         };
-        self.last = entry.latest.last().map(|event| event.id);
+        // Where it resumes is where it goes on after a break, also before it was given anything.
+        self.last = Some(entry.position).filter(|position| !position.is_nil());
         self.position = entry.position;
         // What was before is not to be told, also when the history is read again.
-        for event in &entry.latest {
-            self.recent.insert(event.id);
+        for id in entry.latest.iter().map(|event| event.id).chain(self.last) {
+            self.recent.insert(id);
         }
         self.stage = Stage::Live(entry.live);
     }
@@ -183,8 +184,8 @@ impl Listener {
         }
     }
 
-    /// Fills in what was missed; without an event to go on from, tells that something may have been. It goes back to
-    /// before what was told last, where events of other keys may have been overtaken.
+    /// Fills in what was missed; when nothing was ever published before, tells that something may have been. It goes back
+    /// to before what was told last, where events of other keys may have been overtaken.
     fn mend_gap(&mut self) {
         if let Some(last) = self.last {
             self.otherwise = Some(last);
