@@ -6,6 +6,8 @@
 mod clocks;
 mod dead_letters;
 mod killers;
+#[cfg(all(feature = "sqlite", any(feature = "nats", feature = "kafka", feature = "rabbitmq")))]
+mod losses;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod outages;
 mod place;
