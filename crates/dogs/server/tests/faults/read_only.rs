@@ -40,10 +40,11 @@ async fn writes_work_again_right_after_a_failover() {
     eventually("it is noticed", async || (writes(&served).await["status"] == "up").then_some(())).await;
     eventually("all is published", async || (served.metric("outbox_pending").await < 0.5).then_some(())).await;
     let log = served.process.output();
-    for message in ["dependency is down", "dependency is up again"] {
-        let lines = log.lines().filter(|line| line.contains(message) && line.contains("storage_write"));
-        assert_eq!(lines.count(), 1, "{message}: {log}");
-    }
+    // On a busy machine a check may also take too long, which is another end of it.
+    let of_writes = || log.lines().filter(|line| line.contains("storage_write"));
+    let down = of_writes().filter(|line| line.contains("dependency is down"));
+    assert_eq!(down.clone().filter(|line| line.contains("read-only")).count(), 1, "{log}");
+    assert_eq!(of_writes().filter(|line| line.contains("dependency is up again")).count(), down.count(), "{log}");
     served.stop().await;
 }
 
