@@ -292,7 +292,9 @@ async fn events_that_nobody_publishes_are_no_progress() {
         progress.check().await.unwrap();
         sleep(setup.config.measure_every * 2).await;
         let detail = progress.detail().unwrap();
-        assert!(detail.starts_with("12 events wait and none was published for 3"), "{detail}");
+        let since =
+            detail.strip_prefix("12 events wait and none was published for ").and_then(|rest| rest.split(' ').next());
+        assert!((30..=40).contains(&since.unwrap().parse().unwrap()), "{detail}");
         setup.broker.refuse(0);
         eventually("it goes on", || progress.detail().is_none()).await;
     })
