@@ -40,11 +40,13 @@ async fn writes_work_again_right_after_a_failover() {
     eventually("it is noticed", async || (writes(&served).await["status"] == "up").then_some(())).await;
     eventually("all is published", async || (served.metric("outbox_pending").await < 0.5).then_some(())).await;
     let log = served.process.output();
-    // On a busy machine a check may also take too long, which is another end of it.
-    let of_writes = || log.lines().filter(|line| line.contains("storage_write"));
-    let down = of_writes().filter(|line| line.contains("dependency is down"));
-    assert_eq!(down.clone().filter(|line| line.contains("read-only")).count(), 1, "{log}");
-    assert_eq!(of_writes().filter(|line| line.contains("dependency is up again")).count(), down.count(), "{log}");
+    // Each begin and each end once; on a busy machine a check may also take too long.
+    let changes: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("storage_write") && line.contains("dependency is "))
+        .map(|line| line.contains("dependency is down"))
+        .collect();
+    assert!(!changes.is_empty() && changes.chunks(2).all(|change| change == [true, false]), "{log}");
     served.stop().await;
 }
 
