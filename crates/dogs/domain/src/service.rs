@@ -210,7 +210,7 @@ impl DogService {
     ) -> Result<Page<Dog>, DogError> {
         let after = after.map(|cursor| DogId(cursor.0));
         let dogs = self.ports.repo.list(&DogQuery { breed, after, order, limit: size.get() + 1 }).await?;
-        Ok(Page::from_probe(dogs, size, |dog| dog.id.0))
+        Ok(Page::from_overfetch(dogs, size, |dog| dog.id.0))
     }
 
     /// Changes a dog. A patch that changes nothing leaves the revision as it is.
@@ -360,11 +360,12 @@ impl DogService {
             "image/gif" => ".gif",
             _ => ".webp",
         };
-        let key = ObjectKey::addressed(prefix, &content, suffix).expect("prefixes and suffixes here are valid keys");
+        let key =
+            ObjectKey::content_addressed(prefix, &content, suffix).expect("prefixes and suffixes here are valid keys");
         let options = PutOptions {
             content_type: Some(content_type.to_owned()),
             max_bytes: content.len() as u64,
-            keep_existing: true,
+            skip_existing: true,
         };
         let body = stream::once(async move { Ok(content) }).boxed();
         Ok(self.ports.objects.put(&key, body, &options).await?)

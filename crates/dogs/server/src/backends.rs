@@ -9,7 +9,7 @@ use dogs_domain::{DogRepository, DogService, DogSource};
 use dogs_storages::{Cached, Stores};
 use kennel_broker::Connected;
 use kennel_cache::{CacheMetrics, Typed};
-use kennel_core::{Clock, IdSource, ObjectStore, Part as _, SystemClock, UuidV7};
+use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, SystemClock, UuidV7};
 use kennel_objects::ObjectMetrics;
 use kennel_telemetry::metrics;
 use kennel_telemetry::propagation;

@@ -9,7 +9,7 @@ use dogs_domain::{DogService, events};
 use dogs_storages::{Cached, Stores};
 use kennel_app::{App, Check, Component, Health, Only, Options, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
-use kennel_core::{BoxError, Cache, ObjectStore, Part as _, Publisher, Subscriber};
+use kennel_core::{BackendKind as _, BoxError, Cache, ObjectStore, Publisher, Subscriber};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Quarantine, Relay, RelayMetrics};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dogs_domain::{DogReplica, DogRepository};
 use kennel_app::Check;
-use kennel_core::{DeadLetterSink, DeadLetters, Inbox, Outbox, Part, PartError, RepoError};
+use kennel_core::{BackendError, BackendKind, DeadLetterSink, DeadLetters, Inbox, Outbox, RepoError};
 use kennel_storage::{Database, DatabaseCheck, DatabaseMetrics, Migrator};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub enum Storage {
     Clickhouse,
 }
 
-impl Part for Storage {
+impl BackendKind for Storage {
     const KIND: &'static str = "store";
     const ALL: &'static [(Self, &'static str, bool)] = &[
         (Self::Sqlite, "sqlite", cfg!(feature = "sqlite")),
@@ -53,7 +53,7 @@ impl Default for Storage {
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// Which store. Default: the only one of this build, or else `sqlite`.
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub storage: Storage,
     /// Settings of `sqlite`.
     #[cfg(feature = "sqlite")]
@@ -117,7 +117,7 @@ impl StorageConfig {
 pub enum ConnectError {
     /// The build lacks it.
     #[error(transparent)]
-    Absent(#[from] PartError),
+    Absent(#[from] BackendError),
     /// It does not open.
     #[error("the store `{}` does not open", storage.name())]
     Open {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kennel_core::{BoxError, Cache, Part, PartError};
+use kennel_core::{BackendError, BackendKind, BoxError, Cache};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::MemoryCache;
@@ -21,7 +21,7 @@ pub enum Backend {
     Redis,
 }
 
-impl Part for Backend {
+impl BackendKind for Backend {
     const KIND: &'static str = "cache";
     const ALL: &'static [(Self, &'static str, bool)] =
         &[(Self::None, "none", true), (Self::Memory, "memory", true), (Self::Redis, "redis", cfg!(feature = "redis"))];
@@ -33,7 +33,7 @@ impl Part for Backend {
 pub enum ConnectError {
     /// The build lacks it.
     #[error(transparent)]
-    Absent(#[from] PartError),
+    Absent(#[from] BackendError),
     /// A setting is missing or cannot work.
     #[error("the cache `{}` cannot be used: {}", backend.name(), problems.join("; "))]
     Settings {
@@ -58,7 +58,7 @@ pub enum ConnectError {
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
     /// Which cache.
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub backend: Backend,
     /// How many bytes the cache inside the process may hold.
     pub memory_bytes: u64,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kennel_core::objects::ObjectError;
-use kennel_core::{Clock, ObjectStore, Part, PartError};
+use kennel_core::{BackendError, BackendKind, Clock, ObjectStore};
 use serde::{Deserialize, Serialize};
 
 use crate::FsObjects;
@@ -20,7 +20,7 @@ pub enum Backend {
     S3,
 }
 
-impl Part for Backend {
+impl BackendKind for Backend {
     const KIND: &'static str = "object store";
     const ALL: &'static [(Self, &'static str, bool)] =
         &[(Self::Fs, "fs", true), (Self::S3, "s3", cfg!(feature = "s3"))];
@@ -32,7 +32,7 @@ impl Part for Backend {
 pub enum ConnectError {
     /// The build lacks it.
     #[error(transparent)]
-    Absent(#[from] PartError),
+    Absent(#[from] BackendError),
     /// The directory cannot be used.
     #[error("the directory {path} of the object store `fs` cannot be used")]
     Directory {
@@ -66,7 +66,7 @@ pub enum ConnectError {
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectsConfig {
     /// Which object store.
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub backend: Backend,
     /// The directory of the filesystem's store; made when it is not there.
     pub path: PathBuf,

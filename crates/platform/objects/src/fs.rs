@@ -83,7 +83,7 @@ impl ObjectStore for FsObjects {
         mut body: ByteStream,
         options: &PutOptions,
     ) -> Result<ObjectMeta, ObjectError> {
-        if options.keep_existing
+        if options.skip_existing
             && let Some(existing) = self.head(key).await?
         {
             return Ok(existing);
@@ -97,8 +97,8 @@ impl ObjectStore for FsObjects {
             incoming.write(&piece).await.map_err(classify)?;
         }
         let complete = incoming.finish(options.content_type.as_deref()).await.map_err(classify)?;
-        let (key, keep_existing) = (key.clone(), options.keep_existing);
-        self.with(move |layout| complete.publish(layout, &key, keep_existing)).await
+        let (key, skip_existing) = (key.clone(), options.skip_existing);
+        self.with(move |layout| complete.publish(layout, &key, skip_existing)).await
     }
 
     async fn get(

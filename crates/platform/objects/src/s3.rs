@@ -109,13 +109,13 @@ impl S3Objects {
         key: &ObjectKey,
         bytes: Bytes,
         content_type: &str,
-        keep_existing: bool,
+        skip_existing: bool,
     ) -> Result<Ending, ObjectError> {
         let request = self.client.put_object().bucket(&self.bucket).key(key.as_str()).content_type(content_type);
-        let request = request.set_if_none_match(keep_existing.then(|| "*".to_owned()));
+        let request = request.set_if_none_match(skip_existing.then(|| "*".to_owned()));
         match request.body(bytes.into()).send().await {
             Ok(_) => Ok(Ending::Stored),
-            Err(error) if keep_existing && is_taken(&error) => Ok(Ending::Taken),
+            Err(error) if skip_existing && is_taken(&error) => Ok(Ending::Taken),
             Err(error) => Err(classify(error)),
         }
     }
@@ -239,7 +239,7 @@ fn pieces(body: aws_sdk_s3::primitives::ByteStream) -> ByteStream {
 #[async_trait]
 impl ObjectStore for S3Objects {
     async fn put(&self, key: &ObjectKey, body: ByteStream, options: &PutOptions) -> Result<ObjectMeta, ObjectError> {
-        let keep = options.keep_existing;
+        let keep = options.skip_existing;
         if keep && let Some(existing) = self.head(key).await? {
             return Ok(existing);
         }
@@ -310,7 +310,7 @@ impl ObjectStore for S3Objects {
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ObjectMeta>, ObjectError> {
         // Servers refuse prefixes such as `..`, which are those of no key.
-        let limit = if ObjectKey::may_begin_with(prefix) { limit as usize } else { 0 };
+        let limit = if ObjectKey::is_valid_prefix(prefix) { limit as usize } else { 0 };
         let (mut found, mut after) = (Vec::new(), after.map(|key| key.as_str().to_owned()));
         while found.len() < limit {
             let (names, more) = self.page(prefix, after.as_deref(), limit - found.len()).await?;

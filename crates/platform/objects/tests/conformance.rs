@@ -61,7 +61,7 @@ mod s3 {
 
     /// Whether the server cannot keep an object and another one below it.
     async fn keeps_files(objects: &dyn ObjectStore) -> bool {
-        let options = PutOptions { content_type: None, max_bytes: 1, keep_existing: false };
+        let options = PutOptions { content_type: None, max_bytes: 1, skip_existing: false };
         let (above, below): (ObjectKey, ObjectKey) =
             ("probe".parse().expect("a key"), "probe/below".parse().expect("a key"));
         objects.put(&above, stream::empty().boxed(), &options).await.expect("the server takes objects");

@@ -14,7 +14,7 @@ use kennel_objects::{FsObjects, Metered, ObjectMetrics};
 use prometheus::{Registry, TextEncoder};
 use tempfile::TempDir;
 
-const OPTIONS: PutOptions = PutOptions { content_type: None, max_bytes: 1_000, keep_existing: false };
+const OPTIONS: PutOptions = PutOptions { content_type: None, max_bytes: 1_000, skip_existing: false };
 
 async fn open() -> (TempDir, FsObjects) {
     let home = tempfile::tempdir().unwrap();

@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout};
 use support::Bucket;
 
 const MIB: usize = 1024 * 1024;
-const OPTIONS: PutOptions = PutOptions { content_type: None, max_bytes: 64 * MIB as u64, keep_existing: false };
-const KEEP: PutOptions = PutOptions { keep_existing: true, ..OPTIONS };
+const OPTIONS: PutOptions = PutOptions { content_type: None, max_bytes: 64 * MIB as u64, skip_existing: false };
+const KEEP: PutOptions = PutOptions { skip_existing: true, ..OPTIONS };
 
 fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()

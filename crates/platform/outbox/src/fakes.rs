@@ -187,7 +187,7 @@ impl Outbox for MemoryOutbox {
             None => rows.published.len().saturating_sub(limit as usize),
             Some(after) => match events.clone().position(|event| event.id == after) {
                 Some(found) => found + 1,
-                None => return Ok(History::Gone),
+                None => return Ok(History::UnknownEvent),
             },
         };
         Ok(History::Events(events.skip(start).take(limit as usize).cloned().collect()))

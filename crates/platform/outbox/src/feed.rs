@@ -152,7 +152,7 @@ impl Feed {
                     self.hub.begin_after(event.id);
                 }
             }
-            Ok(History::Gone) => {}
+            Ok(History::UnknownEvent) => {}
             Err(error) => {
                 let cause = &error as &dyn std::error::Error;
                 tracing::warn!(error = cause, topic = self.topic, "latest event cannot be read");

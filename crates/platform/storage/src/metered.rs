@@ -101,8 +101,8 @@ impl Inbox for Metered<dyn Inbox> {
 
 #[async_trait]
 impl DeadLetterSink for Metered<dyn DeadLetterSink> {
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
-        tell!(self, "dead_letters", "bury", self.inner.bury(letter), event.id = %letter.event.id)
+    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+        tell!(self, "dead_letters", "store", self.inner.store(letter), event.id = %letter.event.id)
     }
 }
 

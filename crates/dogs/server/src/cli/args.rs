@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dogs_domain::Breed;
 use dogs_storages::Storage as Store;
-use kennel_core::{Order, Part, PartError};
+use kennel_core::{BackendError, BackendKind, Order};
 use uuid::Uuid;
 
 /// Dogs by breed, over HTTP, gRPC and the command line.
@@ -157,7 +157,7 @@ pub struct Diff {
     pub limit: u64,
 }
 
-fn part<P: Part>(name: &str) -> Result<P, PartError> {
+fn part<P: BackendKind>(name: &str) -> Result<P, BackendError> {
     P::parse(name)
 }
 

@@ -2,7 +2,7 @@
 
 use kennel_broker::BrokerConfig;
 use kennel_config::{Problems, Secret, Section};
-use kennel_core::Part as _;
+use kennel_core::BackendKind as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use super::login;
 pub struct BrokerSettings {
     /// Which broker: `memory`, inside the process, or another that is compiled in.
     #[schemars(with = "String")]
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub broker: kennel_broker::Backend,
     /// What the names of everything at the broker begin with, so that installations can share one. Unset: `kennel` at
     /// `nats` and `rabbitmq`, nothing at `kafka`. Topics that settings name are named as they are.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct CacheSettings {
     /// Which cache: `none`, `memory`, inside the process, or another that is compiled in, as `redis`, which has memory in front.
     #[schemars(with = "String")]
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub cache: kennel_cache::Backend,
     /// How many bytes the cache inside the process may hold.
     pub cache_size: ByteSize,

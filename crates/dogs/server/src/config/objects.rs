@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct ObjectSettings {
     /// Which object store: `fs`, a folder, or another that is compiled in, as `s3`.
     #[schemars(with = "String")]
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub objects: kennel_objects::Backend,
     /// The folder of `fs`; made when missing.
     #[schemars(with = "String")]

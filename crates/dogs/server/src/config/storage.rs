@@ -18,7 +18,7 @@ use super::login;
 pub struct StorageSettings {
     /// Which store: `sqlite`, or another that is compiled in.
     #[schemars(with = "String")]
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub storage: Storage,
     /// Apply missing migrations when the service starts; without it, a service over an old schema does not start.
     pub migrate_on_start: bool,

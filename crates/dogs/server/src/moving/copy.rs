@@ -193,7 +193,7 @@ impl<'t> Copy<'t> {
         let outbox = &self.from.stores.outbox;
         let place = self.bookmark.place;
         match self.from.ask(|| outbox.history(place, PAGE)).await? {
-            History::Gone => Ok(None),
+            History::UnknownEvent => Ok(None),
             // Without a place these are the latest ones, and there may be others before them.
             History::Events(events) if place.is_none() && events.len() >= PAGE as usize => Ok(None),
             History::Events(events) => Ok(Some(events)),
@@ -301,6 +301,6 @@ impl<'t> Copy<'t> {
 async fn latest(end: &End) -> Result<Option<Uuid>, StoreError> {
     match end.ask(|| end.stores.outbox.history(None, 1)).await? {
         History::Events(events) => Ok(events.last().map(|event| event.id)),
-        History::Gone => Ok(None),
+        History::UnknownEvent => Ok(None),
     }
 }

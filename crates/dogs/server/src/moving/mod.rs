@@ -13,7 +13,7 @@ pub use copy::{Copy, CopyError, Options, Told};
 pub use verify::Verdict;
 
 use dogs_storages::Stores;
-use kennel_core::{Part as _, RepoError};
+use kennel_core::{BackendKind as _, RepoError};
 
 use self::patience::patiently;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use dogs_storages::Storage;
 use kennel_broker::Backend;
-use kennel_core::Part as _;
+use kennel_core::BackendKind as _;
 use kennel_testkit::{Collector, Upstream};
 
 use crate::home::{Home, Served};

@@ -1,6 +1,6 @@
 //! Wrong settings: all of them are told, with their places, before anything is opened.
 
-use kennel_core::Part;
+use kennel_core::BackendKind;
 
 use crate::home::Home;
 
@@ -58,7 +58,7 @@ async fn parts_that_this_build_lacks_are_answered_with_their_feature() {
     lacks::<kennel_objects::Backend>("OBJECTS").await;
 }
 
-async fn lacks<P: Part>(variable: &str) {
+async fn lacks<P: BackendKind>(variable: &str) {
     for (_, name, _) in P::ALL.iter().filter(|(.., built)| !built) {
         let line = refusal(variable, name).await;
         let told = format!("{variable} (environment): the {} `{name}` is not in this build, which has ", P::KIND);

@@ -96,7 +96,7 @@ async fn an_event_that_is_published_twice_has_its_effect_once() {
     let group = "dogs.other".to_owned();
     let at = SystemClock.now();
     let letter = DeadLetter { event: event.clone(), group, attempts: 1, reason: "test".to_owned(), at };
-    store.dead_letter_sink.bury(&letter).await.unwrap();
+    store.dead_letter_sink.store(&letter).await.unwrap();
     home.run(&["dlq", "replay", &event.id.to_string()]).await.ends(0);
     store.close().await;
     let seen = r#"broker_consumed_total{group="dogs.thumbnailer",outcome="duplicate",topic="dogs.events"}"#;

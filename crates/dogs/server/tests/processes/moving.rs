@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use dogs_domain::ports::DogQuery;
 use dogs_domain::{Dog, DogId, Revision};
 use dogs_storages::{Storage, StorageConfig, Stores};
-use kennel_core::{Clock as _, Order, Part as _, SystemClock};
+use kennel_core::{BackendKind as _, Clock as _, Order, SystemClock};
 use kennel_testkit::{FaultProxy, Mode, ServiceProcess, TestClickHouse, TestDatabase};
 use serde_json::json;
 

@@ -17,7 +17,7 @@ fn letter(event: &Event, group: &str) -> DeadLetter {
 }
 
 async fn bury(stores: &Stores, letter: &DeadLetter) {
-    stores.dead_letter_sink.bury(letter).await.unwrap();
+    stores.dead_letter_sink.store(letter).await.unwrap();
 }
 
 async fn list(stores: &Stores) -> Vec<DeadLetter> {

@@ -204,10 +204,10 @@ pub(crate) async fn history_behind_an_unknown_event_is_gone(stores: &Stores) {
     let told = events::<3>();
     tell(stores, &told).await;
     publish(stores, &told[..2]).await;
-    assert_eq!(stores.outbox.history(Some(id()), 9).await.unwrap(), History::Gone);
-    assert_eq!(stores.outbox.history(Some(told[2].id), 9).await.unwrap(), History::Gone, "never published");
+    assert_eq!(stores.outbox.history(Some(id()), 9).await.unwrap(), History::UnknownEvent);
+    assert_eq!(stores.outbox.history(Some(told[2].id), 9).await.unwrap(), History::UnknownEvent, "never published");
     stores.outbox.purge(at(1), MANY).await.unwrap();
-    assert_eq!(stores.outbox.history(Some(told[0].id), 9).await.unwrap(), History::Gone);
+    assert_eq!(stores.outbox.history(Some(told[0].id), 9).await.unwrap(), History::UnknownEvent);
 }
 
 pub(crate) async fn a_purge_forgets_published_events_receipts_and_attempts(stores: &Stores) {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use dogs_domain::{DogId, DogRepository};
 use dogs_storages::{Storage, StorageConfig, connect};
-use kennel_core::{Outbox, Part as _, RepoError};
+use kennel_core::{BackendKind as _, Outbox, RepoError};
 use kennel_storage::{Migration, Migrator};
 use kennel_testkit::TestDatabase;
 use uuid::Uuid;

@@ -88,8 +88,8 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// Puts it in its place. Answers what is there then: with `keep_existing`, maybe another's.
-    pub(super) fn publish(mut self, layout: &Layout, key: &ObjectKey, keep_existing: bool) -> io::Result<ObjectMeta> {
+    /// Puts it in its place. Answers what is there then: with `skip_existing`, maybe another's.
+    pub(super) fn publish(mut self, layout: &Layout, key: &ObjectKey, skip_existing: bool) -> io::Result<ObjectMeta> {
         let path = layout.path(key);
         let _folders = layout.keep_folders();
         for _ in 0..ATTEMPTS {
@@ -98,7 +98,7 @@ impl Complete {
             }
             // A link, unlike a rename, fails when the name is taken.
             let placed =
-                if keep_existing { fs::hard_link(&self.aside.0, &path) } else { fs::rename(&self.aside.0, &path) };
+                if skip_existing { fs::hard_link(&self.aside.0, &path) } else { fs::rename(&self.aside.0, &path) };
             match placed {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     if let Some((existing, _)) = layout.read(key)? {

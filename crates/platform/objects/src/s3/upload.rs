@@ -93,10 +93,10 @@ impl Upload {
         mut self,
         first: Bytes,
         parts: &mut Parts,
-        keep_existing: bool,
+        skip_existing: bool,
     ) -> Result<Ending, ObjectError> {
         let ending = match self.send(first, parts).await {
-            Ok(sent) => self.complete(sent, keep_existing).await,
+            Ok(sent) => self.complete(sent, skip_existing).await,
             Err(error) => Err(error),
         };
         self.open = false;
@@ -124,14 +124,14 @@ impl Upload {
         Ok(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build())
     }
 
-    async fn complete(&self, parts: Vec<CompletedPart>, keep_existing: bool) -> Result<Ending, ObjectError> {
+    async fn complete(&self, parts: Vec<CompletedPart>, skip_existing: bool) -> Result<Ending, ObjectError> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(self.key.as_str());
         let request = request.upload_id(&self.id).multipart_upload(parts);
-        let request = request.set_if_none_match(keep_existing.then(|| "*".to_owned()));
+        let request = request.set_if_none_match(skip_existing.then(|| "*".to_owned()));
         match request.send().await {
             Ok(_) => Ok(Ending::Stored),
-            Err(error) if keep_existing && is_taken(&error) => Ok(Ending::Taken),
+            Err(error) if skip_existing && is_taken(&error) => Ok(Ending::Taken),
             // A try whose answer was lost may have completed it, so that the next try found no upload.
             Err(error) if error.as_service_error().and_then(|error| error.meta().code()) == Some("NoSuchUpload") => {
                 Err(ObjectError::Unavailable(error.into()))

@@ -150,8 +150,8 @@ impl Listener {
                     self.go_live(true);
                 }
             }
-            Ok(History::Gone) if self.otherwise.is_some() => self.last = self.otherwise.take(),
-            Ok(History::Gone) => {
+            Ok(History::UnknownEvent) if self.otherwise.is_some() => self.last = self.otherwise.take(),
+            Ok(History::UnknownEvent) => {
                 self.ready.push_back(FeedItem::Reset);
                 self.go_live(false);
             }

@@ -71,7 +71,7 @@ impl ClickHouseDeadLetters {
 
 #[async_trait]
 impl DeadLetterSink for ClickHouseDeadLetters {
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
         let place = place(letter.event.id, &letter.group);
         let row = LetterRow {
             event: EventRow::from(&letter.event),

@@ -145,13 +145,13 @@ impl ClickHouseOutbox {
         let sql = "SELECT key FROM records WHERE what = 'published' AND event_id = ? ORDER BY key LIMIT 1";
         let place: Vec<Key> = self.database.rows(self.database.query(sql).bind(after.to_string())).await?;
         let Some(place) = place.into_iter().next() else {
-            return Ok(History::Gone);
+            return Ok(History::UnknownEvent);
         };
         let range = Range { kind: PUBLISHED, above: place.key.clone(), below: None, descending: false };
         let events = self.published(&range, limit).await?;
         // A purge in between may have taken some of those that follow, and the place with them.
         if self.database.find(&[PUBLISHED.at(place.key)]).await?.is_empty() {
-            return Ok(History::Gone);
+            return Ok(History::UnknownEvent);
         }
         Ok(History::Events(events))
     }

@@ -107,7 +107,7 @@ impl MysqlDeadLetters {
 
 #[async_trait]
 impl DeadLetterSink for MysqlDeadLetters {
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
         self.0.run(|| self.try_bury(letter)).await
     }
 }

@@ -126,7 +126,7 @@ impl MysqlOutbox {
         .await
         .map_err(classify)?;
         match rows.split_first() {
-            None => Ok(History::Gone),
+            None => Ok(History::UnknownEvent),
             Some((_, newer)) => read_all(newer, event).map(History::Events),
         }
     }

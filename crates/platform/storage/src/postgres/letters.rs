@@ -100,7 +100,7 @@ impl PostgresDeadLetters {
 
 #[async_trait]
 impl DeadLetterSink for PostgresDeadLetters {
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
         self.0.run(|| self.try_bury(letter)).await
     }
 }

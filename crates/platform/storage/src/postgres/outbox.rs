@@ -114,7 +114,7 @@ impl PostgresOutbox {
         .await
         .map_err(classify)?;
         match rows.split_first() {
-            None => Ok(History::Gone),
+            None => Ok(History::UnknownEvent),
             Some((_, newer)) => read_all(newer, event).map(History::Events),
         }
     }

@@ -23,7 +23,7 @@ impl SqliteDeadLetters {
 
 #[async_trait]
 impl DeadLetterSink for SqliteDeadLetters {
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
         let event = &letter.event;
         let mut write = self.0.write().await?;
         sqlx::query(

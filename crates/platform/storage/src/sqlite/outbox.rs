@@ -133,7 +133,7 @@ impl Outbox for SqliteOutbox {
         .await
         .map_err(classify)?;
         match rows.split_first() {
-            None => Ok(History::Gone),
+            None => Ok(History::UnknownEvent),
             Some((_, newer)) => read_all(newer, event).map(History::Events),
         }
     }

@@ -107,7 +107,7 @@ pub(crate) async fn of_replays_at_once_one_is_true<S: Server>(home: &TestDatabas
         for group in ["a", "b"] {
             let event = buried.clone();
             let (group, reason) = (group.to_owned(), "no".to_owned());
-            sink.bury(&DeadLetter { event, group, attempts: 1, reason, at: now() }).await.unwrap();
+            sink.store(&DeadLetter { event, group, attempts: 1, reason, at: now() }).await.unwrap();
         }
         let replays = (0..6).map(|_| letters.replay(buried.id, now()));
         let replayed = futures_util::future::join_all(replays).await;

@@ -56,7 +56,7 @@ pub struct Graveyard(Mutex<Vec<DeadLetter>>);
 
 #[async_trait]
 impl DeadLetterSink for Graveyard {
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
         self.0.lock().unwrap().push(letter.clone());
         Ok(())
     }

@@ -70,7 +70,7 @@ fn body(pieces: &[&[u8]]) -> ByteStream {
 }
 
 fn options() -> PutOptions {
-    PutOptions { content_type: None, max_bytes: 64 * 1024 * 1024, keep_existing: false }
+    PutOptions { content_type: None, max_bytes: 64 * 1024 * 1024, skip_existing: false }
 }
 
 async fn put(store: &dyn ObjectStore, name: &str, bytes: &[u8]) -> ObjectMeta {
@@ -173,7 +173,7 @@ pub async fn replaces_bytes_and_content_type_together(store: &dyn ObjectStore) {
 }
 
 pub async fn keeps_the_existing_when_told_so(store: &dyn ObjectStore) {
-    let keep = PutOptions { keep_existing: true, ..options() };
+    let keep = PutOptions { skip_existing: true, ..options() };
     let first = store.put(&key("rex"), body(&[b"first"]), &keep).await.unwrap();
     let second = store.put(&key("rex"), body(&[b"second"]), &keep).await.unwrap();
     assert_eq!(first, second);
@@ -181,7 +181,7 @@ pub async fn keeps_the_existing_when_told_so(store: &dyn ObjectStore) {
 }
 
 pub async fn of_many_keeping_puts_one_wins(store: &dyn ObjectStore) {
-    let keep = PutOptions { keep_existing: true, ..options() };
+    let keep = PutOptions { skip_existing: true, ..options() };
     let name = key("rex");
     let put = async |byte: u8| store.put(&name, body(&[&vec![byte; usize::from(byte) + 1]]), &keep).await.unwrap();
     let answers = join_all((0..16).map(put)).await;

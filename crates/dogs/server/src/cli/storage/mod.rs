@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use dogs_storages::Storage as Store;
 use kennel_config::EX_USAGE;
-use kennel_core::{Clock as _, Part as _, SystemClock};
+use kennel_core::{BackendKind as _, Clock as _, SystemClock};
 
 use super::args::{Ends, Storage};
 use crate::config::StorageSettings;
