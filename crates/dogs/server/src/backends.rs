@@ -8,7 +8,7 @@ use dogs_domain::service::Ports;
 use dogs_domain::{DogRepository, DogService, DogSource};
 use dogs_storages::{Cached, Stores};
 use kennel_broker::Connected;
-use kennel_cache::{CacheMetrics, Typed};
+use kennel_cache::{CacheMetrics, TypedCache};
 use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, SystemClock, UuidV7};
 use kennel_objects::ObjectMetrics;
 use kennel_telemetry::metrics;
@@ -56,7 +56,7 @@ impl Backends {
     /// The cache, and the dogs of `stores` behind it.
     pub async fn cache(&self, stores: &Stores) -> anyhow::Result<(kennel_cache::Connected, Arc<Cached>)> {
         let cache = kennel_cache::connect(&self.settings.cache.cache()).await?;
-        let typed = Typed::new(&cache, self.settings.cache.dogs(), &CacheMetrics::register(&self.registry)?);
+        let typed = TypedCache::new(&cache, self.settings.cache.dogs(), &CacheMetrics::register(&self.registry)?);
         Ok((cache, Arc::new(Cached::new(Arc::clone(&stores.dogs), typed))))
     }
 
@@ -68,13 +68,13 @@ impl Backends {
 
     /// The object store, opened by its first use.
     pub fn lazy_objects(&self) -> anyhow::Result<Arc<dyn ObjectStore>> {
-        let objects = kennel_objects::Lazy::new(self.settings.objects.objects(), Arc::clone(&self.clock));
+        let objects = kennel_objects::LazyObjectStore::new(self.settings.objects.objects(), Arc::clone(&self.clock));
         self.metered(Arc::new(objects))
     }
 
     fn metered(&self, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Arc<dyn ObjectStore>> {
         let metrics = ObjectMetrics::register(&self.registry)?;
-        Ok(Arc::new(kennel_objects::Metered::new(objects, metrics)))
+        Ok(Arc::new(kennel_objects::InstrumentedObjectStore::new(objects, metrics)))
     }
 
     /// The broker. With one inside the process, dead letters are in `stores`.

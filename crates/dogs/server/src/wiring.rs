@@ -7,12 +7,12 @@ use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use dogs_domain::{DogService, events};
 use dogs_storages::{Cached, Stores};
-use kennel_app::{App, Check, Component, Health, Only, Options, Phase, Stop};
+use kennel_app::{App, Check, Component, ComponentFilter, Health, Options, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
 use kennel_core::{BackendKind as _, BoxError, Cache, ObjectStore, Publisher, Subscriber};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
-use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Quarantine, Relay, RelayMetrics};
+use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Quarantine, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
 use kennel_storage::{Migrator, State, Step, WriteCheck};
 use kennel_telemetry::metrics::{self, BuildInfo};
@@ -62,7 +62,7 @@ impl Wiring {
     }
 
     /// The process that `serve` runs, with the components that `only` picks.
-    pub fn app(self, only: &Only) -> anyhow::Result<App> {
+    pub fn app(self, only: &ComponentFilter) -> anyhow::Result<App> {
         self.check_subset(only)?;
         metrics::register_build(&self.backends.registry, &BUILD)?;
         metrics::register_runtime(&self.backends.registry, &tokio::runtime::Handle::current())?;
@@ -122,7 +122,7 @@ impl Wiring {
     }
 
     /// The in-process broker reaches consumers of its own process alone: a relay without them would lose their events.
-    fn check_subset(&self, only: &Only) -> anyhow::Result<()> {
+    fn check_subset(&self, only: &ComponentFilter) -> anyhow::Result<()> {
         if self.backends.broker_is_in_process() && only.includes("relay") && !only.includes("thumbnailer") {
             bail!("with BROKER=memory, `relay` needs `thumbnailer` in the same process");
         }
@@ -133,9 +133,9 @@ impl Wiring {
         Arc::<kennel_broker::Metered>::clone(&self.broker)
     }
 
-    fn feed(&self, consumed: &ConsumerMetrics) -> Feed {
+    fn feed(&self, consumed: &ConsumerMetrics) -> EventFeed {
         let outbox = Arc::clone(&self.stores.outbox);
-        Feed::new(events::TOPIC, self.subscriber(), outbox, FeedConfig::default(), consumed.clone())
+        EventFeed::new(events::TOPIC, self.subscriber(), outbox, FeedConfig::default(), consumed.clone())
     }
 
     fn thumbnailer(&self, consumed: &ConsumerMetrics) -> Consumer {
@@ -161,7 +161,7 @@ impl Wiring {
         Ok(Relay::new(outbox, publisher, Arc::clone(&self.backends.clock), holder, config, metrics))
     }
 
-    fn http(&self, feed: &Feed, health: &Health) -> anyhow::Result<HttpServer> {
+    fn http(&self, feed: &EventFeed, health: &Health) -> anyhow::Result<HttpServer> {
         let server = &self.backends.settings.server;
         let state = ApiState {
             service: self.service.clone(),
@@ -183,7 +183,7 @@ impl Wiring {
         Ok(HttpServer::new("http", &config, crate::http::app(state, &config, &metrics)?))
     }
 
-    fn grpc(&self, feed: &Feed, health: &Health) -> anyhow::Result<GrpcServer> {
+    fn grpc(&self, feed: &EventFeed, health: &Health) -> anyhow::Result<GrpcServer> {
         let config = self.backends.settings.server.grpc();
         let links = crate::http::Links::new(&self.backends.settings.server.public_url());
         let dogs = DogRpc::server(

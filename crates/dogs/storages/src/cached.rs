@@ -7,7 +7,7 @@ use dogs_domain::ports::{
     Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
 };
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
-use kennel_cache::Typed;
+use kennel_cache::TypedCache;
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 
 /// A repository that remembers the dogs it has found.
@@ -16,12 +16,12 @@ use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 /// [`Cached::invalidate`]; and in any case when the cache's time is up.
 pub struct Cached {
     inner: Arc<dyn DogRepository>,
-    dogs: Typed<Dog>,
+    dogs: TypedCache<Dog>,
 }
 
 impl Cached {
     /// Keeps what `inner` finds in `dogs`.
-    pub const fn new(inner: Arc<dyn DogRepository>, dogs: Typed<Dog>) -> Self {
+    pub const fn new(inner: Arc<dyn DogRepository>, dogs: TypedCache<Dog>) -> Self {
         Self { inner, dogs }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use dogs_domain::ports::ImportBatch;
 use dogs_domain::{Dog, DogRepository, Revision};
 use dogs_storages::{Cached, StorageConfig, Stores, connect};
-use kennel_cache::{CacheMetrics, Connected, Policy, Typed};
+use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::RepoError;
 use prometheus::{Registry, TextEncoder};
 use tracing::field::{Field, Visit};
@@ -30,7 +30,7 @@ async fn open(folder: &tempfile::TempDir, registry: &Registry) -> Stores {
 fn cached(stores: &Stores, registry: &Registry) -> Cached {
     let metrics = CacheMetrics::register(registry).unwrap();
     let policy = Policy::new("dogs.by_id", Duration::from_mins(10));
-    Cached::new(Arc::clone(&stores.dogs), Typed::new(&Connected::memory(1 << 20), policy, &metrics))
+    Cached::new(Arc::clone(&stores.dogs), TypedCache::new(&Connected::memory(1 << 20), policy, &metrics))
 }
 
 /// How often the store was asked for one dog.

@@ -1,4 +1,4 @@
-//! The cases that every cache must pass.
+//! Runs the conformance suite on every cache.
 
 mod memory {
     use std::sync::Arc;
@@ -30,7 +30,7 @@ mod redis {
 
     async fn fresh() -> Option<Fresh<Arc<dyn Cache>>> {
         let space = Space::new()?;
-        let cache = RedisCache::connect(space.patient()).await.expect("redis takes connections");
+        let cache = RedisCache::connect(space.config()).await.expect("redis takes connections");
         Some(Fresh::within(space, Arc::new(cache)))
     }
 
@@ -49,7 +49,7 @@ mod tiered {
 
     async fn fresh() -> Option<Fresh<Arc<dyn Cache>>> {
         let space = Space::new()?;
-        let cache = TieredCache::connect(space.patient(), 16 * 1024 * 1024).await.expect("redis takes connections");
+        let cache = TieredCache::connect(space.config(), 16 * 1024 * 1024).await.expect("redis takes connections");
         Some(Fresh::within(space, Arc::new(cache)))
     }
 

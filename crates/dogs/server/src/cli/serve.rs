@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use kennel_app::{Only, signals};
+use kennel_app::{ComponentFilter, signals};
 
 use crate::backends::Backends;
 use crate::wiring::{SELECTABLE, Wiring};
 
 /// Runs the picked components, all of them by default, until SIGTERM or SIGINT.
 pub(super) async fn run(backends: Backends, only: Option<&str>) -> anyhow::Result<ExitCode> {
-    let only = only.map_or_else(|| Ok(Only::all()), |names| Only::parse(names, &SELECTABLE))?;
+    let only = only.map_or_else(|| Ok(ComponentFilter::all()), |names| ComponentFilter::parse(names, &SELECTABLE))?;
     let wiring = Wiring::open(backends).await?;
     wiring.check_schema().await?;
     let stop = signals()?;

@@ -13,7 +13,7 @@ use dogs_domain::{DogService, Revision};
 use futures_util::Stream;
 use kennel_core::{Cursor, IdSource, PageSize};
 use kennel_grpc::{COMPRESSION, respond};
-use kennel_outbox::Feed;
+use kennel_outbox::EventFeed;
 use kennel_proto::convert::timestamp;
 use kennel_proto::dogs::v1 as pb;
 use kennel_proto::dogs::v1::dog_service_server::{DogService as Rpc, DogServiceServer};
@@ -28,7 +28,7 @@ use status::{invalid, refusal};
 #[derive(Clone)]
 pub struct DogRpc {
     service: DogService,
-    feed: Feed,
+    feed: EventFeed,
     links: Links,
     ids: Arc<dyn IdSource>,
 }
@@ -38,7 +38,7 @@ impl DogRpc {
     /// compressed.
     pub fn server(
         service: DogService,
-        feed: Feed,
+        feed: EventFeed,
         links: Links,
         ids: Arc<dyn IdSource>,
         max_message_bytes: usize,

@@ -11,7 +11,7 @@ use axum::response::sse::{Event as Message, Sse};
 use futures_util::{Stream, StreamExt as _, stream};
 use kennel_core::Event;
 use kennel_http::{HttpError, Query};
-use kennel_outbox::{FeedItem, Watched};
+use kennel_outbox::{FeedItem, FeedUpdate};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
@@ -84,7 +84,7 @@ pub(super) async fn events(
     Ok(([UNBUFFERED], Sse::new(messages)))
 }
 
-fn message(watched: Watched) -> Option<Message> {
+fn message(watched: FeedUpdate) -> Option<Message> {
     let message = Message::default().id(watched.position.to_string());
     match watched.item {
         None => Some(message.comment("nothing new")),

@@ -25,7 +25,7 @@ use dogs_domain::DogService;
 use kennel_app::Health;
 use kennel_core::IdSource;
 use kennel_http::{HttpConfig, HttpMetrics, Stack};
-use kennel_outbox::Feed;
+use kennel_outbox::EventFeed;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -41,7 +41,7 @@ pub struct ApiState {
     /// Does the work.
     pub service: DogService,
     /// Tells what happens.
-    pub feed: Feed,
+    pub feed: EventFeed,
     /// Names imports whose callers do not.
     pub ids: Arc<dyn IdSource>,
     /// Where callers reach this API, such as `http://localhost:8080`.

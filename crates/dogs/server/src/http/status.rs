@@ -50,7 +50,7 @@ struct CheckDocument {
     latency_ms: u64,
     /// What is wrong, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "12 events wait and none was published for 34 s")]
+    #[schema(example = "12 events pending, none published for 34 s")]
     detail: Option<String>,
 }
 

@@ -11,21 +11,21 @@ use futures_util::StreamExt as _;
 use kennel_app::{Component, Stop};
 use kennel_core::json::JsonError;
 use kennel_core::{BoxError, Event, EventType as _};
-use kennel_outbox::{Feed, FeedItem, span};
+use kennel_outbox::{EventFeed, FeedItem, span};
 use tracing::Instrument as _;
 
 /// Listens to every event and tells the cache which dogs it no longer knows.
 ///
 /// Events that passed unseen, such as while the broker was away, leave an entry for at most its time to live.
 pub struct Invalidator {
-    feed: Feed,
+    feed: EventFeed,
     cached: Arc<Cached>,
     system: &'static str,
 }
 
 impl Invalidator {
     /// One that keeps `cached` current by `feed`, which reads from the broker `system`.
-    pub fn new(feed: Feed, cached: Arc<Cached>, system: &'static str) -> Self {
+    pub fn new(feed: EventFeed, cached: Arc<Cached>, system: &'static str) -> Self {
         Self { feed, cached, system }
     }
 }

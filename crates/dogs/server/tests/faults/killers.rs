@@ -172,6 +172,6 @@ async fn dead_letter(home: &Home) -> String {
     let letter: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let failure = &letter["failures"][0];
     assert_eq!((&letter["data"]["name"], &failure["attempts"]), (&KILLER.into(), &ATTEMPTS.into()), "{letter}");
-    assert!(failure["reason"].as_str().unwrap().starts_with("the process ended each time"), "{letter}");
+    assert!(failure["reason"].as_str().unwrap().starts_with("the process terminated during each attempt"), "{letter}");
     event
 }

@@ -35,7 +35,7 @@ pub async fn events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_th
     // Readiness stays: `check` asks for a 200.
     let relay = until(&served, "outbox-relay", "down").await;
     let detail = relay["detail"].as_str().unwrap();
-    assert!(detail.starts_with("2 events wait and none was published for 3"), "{detail}");
+    assert!(detail.starts_with("2 events pending, none published for 3"), "{detail}");
     assert_eq!(relay["required"], false);
     assert!(served.metric(series).await < 0.5);
     // It is asked for many times, and said once.

@@ -92,7 +92,7 @@ async fn a_second_signal_cuts_it_short() {
     served.process.terminate();
     let ended = served.process.wait(Duration::from_secs(5)).await;
     assert_eq!(ended.code(), Some(1), "{}", served.process.output());
-    assert!(served.process.output().contains("cut short by a second signal"), "{}", served.process.output());
+    assert!(served.process.output().contains("aborted by a second signal"), "{}", served.process.output());
 }
 
 #[cfg(feature = "mysql")]

@@ -24,7 +24,7 @@ use kennel_core::{Clock, IdSource, ObjectStore, SystemClock, UuidV7};
 use kennel_grpc::{GrpcConfig, GrpcMetrics, GrpcServer};
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer};
 use kennel_objects::ObjectsConfig;
-use kennel_outbox::{ConsumerMetrics, Feed, FeedConfig, Relay, RelayConfig, RelayMetrics};
+use kennel_outbox::{ConsumerMetrics, EventFeed, FeedConfig, Relay, RelayConfig, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
 use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
 use kennel_storage::sqlite::SqliteConfig;
@@ -208,10 +208,10 @@ fn service(
     DogService::new(ports, picture_limit)
 }
 
-fn feed(stores: &Stores, broker: &Arc<dyn Broker>, config: FeedConfig, registry: &Registry) -> Feed {
+fn feed(stores: &Stores, broker: &Arc<dyn Broker>, config: FeedConfig, registry: &Registry) -> EventFeed {
     let metrics = ConsumerMetrics::register(registry).unwrap();
     let subscriber = Arc::<dyn Broker>::clone(broker);
-    Feed::new(events::TOPIC, subscriber, Arc::clone(&stores.outbox), config, metrics)
+    EventFeed::new(events::TOPIC, subscriber, Arc::clone(&stores.outbox), config, metrics)
 }
 
 fn relay(stores: &Stores, broker: &Arc<dyn Broker>, clock: &Arc<dyn Clock>, registry: &Registry) -> Relay {
@@ -221,7 +221,7 @@ fn relay(stores: &Stores, broker: &Arc<dyn Broker>, clock: &Arc<dyn Clock>, regi
     Relay::new(outbox, publisher, Arc::clone(clock), UuidV7.next(), RelayConfig::default(), metrics)
 }
 
-fn server(service: &DogService, feed: &Feed, health: &Health, setup: &Setup, registry: &Registry) -> HttpServer {
+fn server(service: &DogService, feed: &EventFeed, health: &Health, setup: &Setup, registry: &Registry) -> HttpServer {
     let state = ApiState {
         service: service.clone(),
         feed: feed.clone(),
@@ -236,7 +236,7 @@ fn server(service: &DogService, feed: &Feed, health: &Health, setup: &Setup, reg
     HttpServer::new("http", &setup.http, dogs::http::app(state, &setup.http, &metrics).unwrap())
 }
 
-fn rpc(service: &DogService, feed: &Feed, health: &Health, registry: &Registry) -> GrpcServer {
+fn rpc(service: &DogService, feed: &EventFeed, health: &Health, registry: &Registry) -> GrpcServer {
     let config = GrpcConfig { addr: ([127, 0, 0, 1], 0).into(), domain: "dogs", ..GrpcConfig::default() };
     let (links, ids) = (Links::new(PUBLIC_URL), Arc::new(UuidV7));
     let dogs = DogRpc::server(service.clone(), feed.clone(), links, ids, config.max_message_bytes);

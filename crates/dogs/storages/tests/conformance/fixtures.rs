@@ -13,7 +13,7 @@ use dogs_domain::{Dog, DogId, Photo, Revision};
 use dogs_storages::Cached;
 use dogs_storages::{Storage, StorageConfig, Stores, connect};
 #[cfg(feature = "sqlite")]
-use kennel_cache::{CacheMetrics, Connected, Policy, Typed};
+use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::{Event, IdSource as _, Order, Receipt, Timestamp, TraceContext, UuidV7};
 use uuid::Uuid;
 
@@ -85,7 +85,7 @@ pub(crate) async fn decorated() -> Option<Fresh> {
     let stores = fresh.stores.clone().observed(&registry).unwrap();
     let connected = Connected::memory(1 << 20);
     let metrics = CacheMetrics::register(&registry).unwrap();
-    let dogs = Typed::new(&connected, Policy::new("dogs.by_id", Duration::from_mins(10)), &metrics);
+    let dogs = TypedCache::new(&connected, Policy::new("dogs.by_id", Duration::from_mins(10)), &metrics);
     let dogs = Arc::new(Cached::new(Arc::clone(&stores.dogs), dogs));
     Some(Fresh { stores: Stores { dogs, ..stores }, ..fresh })
 }

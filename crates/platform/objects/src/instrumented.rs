@@ -1,4 +1,4 @@
-//! An object store whose work is timed and traced.
+//! Decorator that records metrics and a span for every call to an object store.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct ObjectMetrics {
     duration: LatencyHistogram,
 }
 
-/// What is asked of an object store.
+/// Operation of an object store; a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Put,
@@ -48,27 +48,27 @@ impl ObjectMetrics {
         let duration = LatencyHistogram::register(
             registry,
             names::OBJECTS_DURATION,
-            "Time of an operation on the object store; of a get, until its bytes can be read",
+            "Duration of an operation on the object store; of a get, until its first bytes can be read",
             &["operation", "outcome"],
         )?;
         Ok(Self { duration })
     }
 }
 
-/// Watches an object store.
+/// An object store whose calls are recorded in metrics and spans.
 #[derive(Clone)]
-pub struct Metered {
+pub struct InstrumentedObjectStore {
     inner: Arc<dyn ObjectStore>,
     metrics: ObjectMetrics,
 }
 
-impl Metered {
-    /// Watches `inner`.
+impl InstrumentedObjectStore {
+    /// Wraps `inner`.
     pub fn new(inner: Arc<dyn ObjectStore>, metrics: ObjectMetrics) -> Self {
         Self { inner, metrics }
     }
 
-    async fn watch<T>(
+    async fn instrument<T>(
         &self,
         operation: Operation,
         span: tracing::Span,
@@ -89,7 +89,7 @@ impl Metered {
     }
 }
 
-/// The span of a call.
+/// Creates the span of a call.
 macro_rules! span {
     ($operation:literal, $($field:tt)+) => {
         tracing::info_span!(
@@ -102,10 +102,10 @@ macro_rules! span {
 }
 
 #[async_trait]
-impl ObjectStore for Metered {
+impl ObjectStore for InstrumentedObjectStore {
     async fn put(&self, key: &ObjectKey, body: ByteStream, options: &PutOptions) -> Result<ObjectMeta, ObjectError> {
         let span = span!("put", object.key = %key);
-        self.watch(Operation::Put, span, self.inner.put(key, body, options)).await
+        self.instrument(Operation::Put, span, self.inner.put(key, body, options)).await
     }
 
     async fn get(
@@ -114,27 +114,27 @@ impl ObjectStore for Metered {
         range: Option<Range<u64>>,
     ) -> Result<Option<(ObjectMeta, ByteStream)>, ObjectError> {
         let span = span!("get", object.key = %key);
-        self.watch(Operation::Get, span, self.inner.get(key, range)).await
+        self.instrument(Operation::Get, span, self.inner.get(key, range)).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {
         let span = span!("head", object.key = %key);
-        self.watch(Operation::Head, span, self.inner.head(key)).await
+        self.instrument(Operation::Head, span, self.inner.head(key)).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError> {
         let span = span!("delete", object.key = %key);
-        self.watch(Operation::Delete, span, self.inner.delete(key)).await
+        self.instrument(Operation::Delete, span, self.inner.delete(key)).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ObjectMeta>, ObjectError> {
         let span = span!("list", object.prefix = prefix);
-        self.watch(Operation::List, span, self.inner.list(prefix, after, limit)).await
+        self.instrument(Operation::List, span, self.inner.list(prefix, after, limit)).await
     }
 
     async fn presign(&self, key: &ObjectKey, ttl: Duration) -> Result<Option<String>, ObjectError> {
         let span = span!("presign", object.key = %key);
-        self.watch(Operation::Presign, span, self.inner.presign(key, ttl)).await
+        self.instrument(Operation::Presign, span, self.inner.presign(key, ttl)).await
     }
 
     async fn ping(&self) -> Result<(), ObjectError> {

@@ -1,4 +1,4 @@
-//! The typed cache: what it keeps, whom it lets load, and what happens when the cache fails.
+//! The typed cache: lifetimes, single-flight loading, and failures of the cache.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::poll;
-use kennel_cache::{CacheMetrics, Connected, Policy, Tier, Typed};
+use kennel_cache::{CacheMetrics, Connected, Policy, Tier, TypedCache};
 use kennel_core::Cache;
 use kennel_core::cache::CacheError;
 use prometheus::{Registry, TextEncoder};
@@ -19,7 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 const TTL: Duration = Duration::from_mins(10);
 
-/// A cache that can be told to fail or to be slow in writing, and shows what it was given.
+/// A cache that can be set to fail or to write slowly, and that records its entries.
 #[derive(Default)]
 struct Probe {
     entries: Mutex<HashMap<String, (Bytes, Duration)>>,
@@ -69,7 +69,7 @@ impl Cache for Probe {
 
 struct Bench {
     probe: Arc<Probe>,
-    typed: Typed<String>,
+    typed: TypedCache<String>,
     registry: Registry,
 }
 
@@ -83,7 +83,7 @@ impl Bench {
         let connected = Connected { cache: Arc::clone(&probe) as Arc<dyn Cache>, tier: Tier::Memory };
         let registry = Registry::new();
         let metrics = CacheMetrics::register(&registry).unwrap();
-        Self { typed: Typed::new(&connected, policy, &metrics), probe, registry }
+        Self { typed: TypedCache::new(&connected, policy, &metrics), probe, registry }
     }
 
     async fn load(&self, key: &str, value: Option<&str>) -> Option<String> {
@@ -103,7 +103,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn loads_once_and_keeps() {
+async fn loads_once_and_stores() {
     let bench = Bench::new();
     assert_eq!(bench.load("rex", Some("good")).await.as_deref(), Some("good"));
     assert_eq!(bench.cached("rex").await.as_deref(), Some("good"));
@@ -111,7 +111,7 @@ async fn loads_once_and_keeps() {
 }
 
 #[tokio::test]
-async fn keeps_absences_for_their_own_time() {
+async fn stores_negative_entries_for_their_own_lifetime() {
     let bench = Bench::new();
     assert_eq!(bench.load("ghost", None).await, None);
     assert_eq!(bench.cached("ghost").await, None);
@@ -119,14 +119,14 @@ async fn keeps_absences_for_their_own_time() {
 }
 
 #[tokio::test]
-async fn keeps_no_absences_when_told_so() {
+async fn stores_no_negative_entries_with_a_lifetime_of_zero() {
     let bench = Bench::with(Policy { negative_ttl: Duration::ZERO, ..Policy::new("dogs.by_id", TTL) });
     assert_eq!(bench.load("ghost", None).await, None);
     assert_eq!(bench.load("ghost", Some("born")).await.as_deref(), Some("born"));
 }
 
 #[tokio::test]
-async fn jitter_only_shortens_and_differs() {
+async fn jitter_shortens_lifetimes_at_random() {
     let bench = Bench::with(Policy { jitter: 0.5, ..Policy::new("dogs.by_id", TTL) });
     let mut lives = Vec::new();
     for number in 0..50 {
@@ -140,13 +140,13 @@ async fn jitter_only_shortens_and_differs() {
 }
 
 #[tokio::test]
-async fn names_and_versions_keep_values_apart() {
+async fn names_and_versions_separate_values() {
     let probe: Arc<dyn Cache> = Arc::new(Probe::default());
     let connected = Connected { cache: probe, tier: Tier::Memory };
     let metrics = CacheMetrics::register(&Registry::new()).unwrap();
     let policy = Policy::new("dogs.by_id", TTL);
     for policy in [policy, Policy { version: 2, ..policy }, Policy { name: "dogs.by_breed", ..policy }] {
-        let typed = Typed::<String>::new(&connected, policy, &metrics);
+        let typed = TypedCache::<String>::new(&connected, policy, &metrics);
         let expected = format!("{policy:?}");
         let value = typed.get_or_load("rex", async || Ok::<_, ()>(Some(expected.clone()))).await;
         assert_eq!(value, Ok(Some(expected.clone())));
@@ -197,7 +197,7 @@ async fn misses_on_many_threads_share_one_load() {
 }
 
 #[tokio::test]
-async fn different_keys_load_side_by_side() {
+async fn different_keys_load_concurrently() {
     let bench = Bench::new();
     let stuck = bench.typed.get_or_load("stuck", async || pending::<Result<_, ()>>().await);
     tokio::pin!(stuck);
@@ -206,7 +206,7 @@ async fn different_keys_load_side_by_side() {
 }
 
 #[tokio::test]
-async fn another_takes_over_from_a_dropped_leader() {
+async fn a_waiter_replaces_a_dropped_leader() {
     let bench = Bench::new();
     let mut leader = Box::pin(bench.typed.get_or_load("rex", async || pending::<Result<_, ()>>().await));
     assert!(poll!(&mut leader).is_pending());
@@ -219,7 +219,7 @@ async fn another_takes_over_from_a_dropped_leader() {
 }
 
 #[tokio::test]
-async fn a_failed_load_is_the_leaders_alone() {
+async fn a_failed_load_fails_only_the_leader() {
     let bench = Bench::new();
     let (fail, failed) = oneshot::channel::<()>();
     let leader = bench.typed.get_or_load("rex", async || failed.await.map(|()| None).map_err(|_| "down"));
@@ -238,11 +238,11 @@ async fn a_failed_load_is_the_leaders_alone() {
     let good = Ok(Some("good".to_owned()));
     assert_eq!(all.await, (Err("down"), good.clone(), good));
     assert_eq!(loads.load(Ordering::SeqCst), 2);
-    assert_eq!(bench.load("rex", Some("later")).await.as_deref(), Some("later"), "errors are not kept");
+    assert_eq!(bench.load("rex", Some("later")).await.as_deref(), Some("later"), "errors are not stored");
 }
 
 #[tokio::test]
-async fn goes_on_without_a_cache_that_fails() {
+async fn loads_when_the_cache_fails() {
     let bench = Bench::new();
     bench.probe.down.store(true, Ordering::SeqCst);
     assert_eq!(bench.load("rex", Some("good")).await.as_deref(), Some("good"));
@@ -258,7 +258,7 @@ async fn goes_on_without_a_cache_that_fails() {
 }
 
 #[tokio::test]
-async fn loads_what_it_cannot_read_and_replaces_it() {
+async fn replaces_unreadable_entries() {
     for garbage in [&b""[..], b"\x01{", b"\x01 7", b"\x00x", b"\x02"] {
         let bench = Bench::new();
         bench.probe.set("dogs.by_id:v1:rex", Bytes::from(garbage), TTL).await.unwrap();
@@ -268,7 +268,7 @@ async fn loads_what_it_cannot_read_and_replaces_it() {
 }
 
 #[tokio::test]
-async fn invalidation_forgets() {
+async fn invalidation_removes() {
     let bench = Bench::new();
     bench.load("rex", Some("old")).await;
     bench.load("bello", Some("stays")).await;
@@ -278,7 +278,7 @@ async fn invalidation_forgets() {
 }
 
 #[tokio::test]
-async fn invalidation_beats_a_load_under_way() {
+async fn invalidation_wins_over_a_running_load() {
     let bench = Bench::new();
     let (finish, finished) = oneshot::channel();
     let old = bench.typed.get_or_load("rex", async || Ok::<_, ()>(finished.await.ok()));
@@ -292,7 +292,7 @@ async fn invalidation_beats_a_load_under_way() {
 }
 
 #[tokio::test]
-async fn invalidation_beats_a_write_under_way() {
+async fn invalidation_wins_over_a_running_write() {
     let bench = Bench::new();
     bench.probe.hold_writes.store(true, Ordering::SeqCst);
     let old = bench.load("rex", Some("old"));
@@ -316,7 +316,7 @@ async fn invalidation_beats_a_write_under_way() {
 async fn without_a_cache_every_request_loads() {
     let registry = Registry::new();
     let metrics = CacheMetrics::register(&registry).unwrap();
-    let typed = Typed::new(&Connected::none(), Policy::new("dogs.by_id", TTL), &metrics);
+    let typed = TypedCache::new(&Connected::none(), Policy::new("dogs.by_id", TTL), &metrics);
     for number in [1, 2] {
         assert_eq!(typed.get_or_load("rex", async || Ok::<_, ()>(Some(number))).await, Ok(Some(number)));
     }
@@ -325,7 +325,7 @@ async fn without_a_cache_every_request_loads() {
 }
 
 #[tokio::test]
-async fn counts_each_outcome_by_its_name() {
+async fn counts_each_outcome() {
     let bench = Bench::new();
     bench.load("rex", Some("good")).await;
     bench.load("rex", Some("good")).await;

@@ -1,12 +1,12 @@
-//! Which components of a binary to run.
+//! Selects the components of a binary that run.
 
 use std::collections::BTreeSet;
 
-/// A choice of components, such as that of `--only http,sys`.
+/// A selection of components, such as `--only http,sys`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Only(Option<BTreeSet<String>>);
+pub struct ComponentFilter(Option<BTreeSet<String>>);
 
-/// A choice that names what the binary does not have, or nothing.
+/// The selection is empty or names an unknown component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownComponent {
     /// No component has this name.
@@ -14,24 +14,24 @@ pub enum UnknownComponent {
     Unknown {
         /// The name as given.
         name: String,
-        /// The names there are.
+        /// The known names.
         known: Vec<String>,
     },
-    /// Nothing was chosen.
+    /// No component is named.
     #[error("no component is named; there are: {}", .known.join(", "))]
     Empty {
-        /// The names there are.
+        /// The known names.
         known: Vec<String>,
     },
 }
 
-impl Only {
-    /// Every component.
+impl ComponentFilter {
+    /// Selects every component.
     pub const fn all() -> Self {
         Self(None)
     }
 
-    /// Reads names parted by commas; spaces around them and empty ones are ignored. Each must be one of `known`.
+    /// Parses names separated by commas; ignores spaces around them and empty names. Each must be one of `known`.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, UnknownComponent> {
         let names: BTreeSet<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         let all = || known.iter().map(|&name| name.to_owned()).collect();
@@ -45,7 +45,7 @@ impl Only {
         Ok(Self(Some(names.into_iter().map(str::to_owned).collect())))
     }
 
-    /// Whether the component of this name is to run.
+    /// Returns whether the component of this name runs.
     pub fn includes(&self, name: &str) -> bool {
         self.0.as_ref().is_none_or(|names| names.contains(name))
     }
@@ -58,18 +58,18 @@ mod tests {
     const KNOWN: &[&str] = &["http", "grpc", "sys"];
 
     #[test]
-    fn picks_what_is_named() {
-        let only = Only::parse(" http,sys,, http", KNOWN).unwrap();
-        let picked: Vec<_> = KNOWN.iter().filter(|name| only.includes(name)).collect();
-        assert_eq!(picked, [&"http", &"sys"]);
-        assert!(KNOWN.iter().all(|name| Only::all().includes(name)));
+    fn selects_the_named_components() {
+        let filter = ComponentFilter::parse(" http,sys,, http", KNOWN).unwrap();
+        let selected: Vec<_> = KNOWN.iter().filter(|name| filter.includes(name)).collect();
+        assert_eq!(selected, [&"http", &"sys"]);
+        assert!(KNOWN.iter().all(|name| ComponentFilter::all().includes(name)));
     }
 
     #[test]
-    fn says_what_there_is() {
-        let unknown = Only::parse("http,htpt", KNOWN).unwrap_err();
+    fn errors_list_the_known_names() {
+        let unknown = ComponentFilter::parse("http,htpt", KNOWN).unwrap_err();
         assert_eq!(unknown.to_string(), "there is no component `htpt`; there are: http, grpc, sys");
-        let empty = Only::parse(" , ", KNOWN).unwrap_err();
+        let empty = ComponentFilter::parse(" , ", KNOWN).unwrap_err();
         assert_eq!(empty.to_string(), "no component is named; there are: http, grpc, sys");
     }
 }

@@ -1,4 +1,4 @@
-//! A place in a group that is taken again whenever it is lost.
+//! A subscription that is created again whenever it is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{Backoff, ConsumerMetrics};
 
-/// How long a broker may take to answer a subscription.
+/// Timeout of one attempt to subscribe.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a subscription without a delivery has to last to count as progress.
-const LASTING: Duration = Duration::from_secs(5);
+/// A subscription without a delivery counts as progress after this time.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 
-/// A subscription that is made again for ever, however often it fails.
-pub(crate) struct Place {
+/// A subscription that reconnects forever, with a backoff between attempts.
+pub(crate) struct ResilientSubscription {
     subscriber: Arc<dyn Subscriber>,
     topic: &'static str,
     /// The group's name in logs and metrics.
@@ -28,11 +28,11 @@ pub(crate) struct Place {
     failures: u32,
     retry_at: Option<Instant>,
     progress: Progress,
-    /// When the current subscription counts as progress; none when it does.
-    lasting_at: Option<Instant>,
+    /// When the current subscription counts as progress; `None` if it already does.
+    stable_at: Option<Instant>,
 }
 
-impl Place {
+impl ResilientSubscription {
     pub(crate) fn new(
         subscriber: Arc<dyn Subscriber>,
         topic: &'static str,
@@ -54,7 +54,7 @@ impl Place {
             failures: 0,
             retry_at: None,
             progress,
-            lasting_at: None,
+            stable_at: None,
         }
     }
 
@@ -62,46 +62,46 @@ impl Place {
         self.progress.clone()
     }
 
-    /// Tries once to take the place; a failure is logged and left for [`Place::next`] to mend.
-    pub(crate) async fn join(&mut self) -> bool {
+    /// Tries once to subscribe. A failure is logged, and [`ResilientSubscription::next`] tries again.
+    pub(crate) async fn try_subscribe(&mut self) -> bool {
         match timeout(SUBSCRIBE_TIMEOUT, self.subscriber.subscribe(self.topic, &self.group)).await {
             Ok(Ok(subscription)) => {
                 self.current = Some(subscription);
-                self.lasting_at = Some(Instant::now() + LASTING);
+                self.stable_at = Some(Instant::now() + STABLE_AFTER);
             }
-            Ok(Err(error)) => self.leave(Some(&error)),
-            Err(elapsed) => self.leave(Some(&BrokerError::Unavailable(elapsed.into()))),
+            Ok(Err(error)) => self.on_lost(Some(&error)),
+            Err(elapsed) => self.on_lost(Some(&BrokerError::Unavailable(elapsed.into()))),
         }
         self.current.is_some()
     }
 
-    /// Waits for the next delivery, through any number of failures. `None` tells that the place is taken, at first or
-    /// again, so that a broadcast may have missed events before. Loses nothing when its future is dropped.
+    /// Waits for the next delivery, through any number of failures. `None` means that a new subscription exists, the first
+    /// or a later one, so that a broadcast may have missed events before it. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
         loop {
             let Some(subscription) = &mut self.current else {
                 if let Some(at) = self.retry_at {
                     sleep_until(at).await;
                 }
-                if self.join().await {
+                if self.try_subscribe().await {
                     return None;
                 }
                 continue;
             };
-            let next = match self.lasting_at {
+            let next = match self.stable_at {
                 None => subscription.next().await,
-                Some(lasting_at) => tokio::select! {
+                Some(stable_at) => tokio::select! {
                     biased;
                     next = subscription.next() => next,
-                    () = sleep_until(lasting_at) => {
-                        self.count_as_lasting();
+                    () = sleep_until(stable_at) => {
+                        self.mark_stable();
                         continue;
                     }
                 },
             };
             match next {
                 Some(Ok(delivery)) => {
-                    self.count_as_lasting();
+                    self.mark_stable();
                     self.failures = 0;
                     return Some(delivery);
                 }
@@ -111,21 +111,21 @@ impl Place {
                         error = &error as &dyn std::error::Error,
                         topic = self.topic,
                         group = self.name,
-                        "message is skipped"
+                        "skipping unreadable message"
                     );
                 }
-                Some(Err(error)) => self.leave(Some(&error)),
-                None => self.leave(None),
+                Some(Err(error)) => self.on_lost(Some(&error)),
+                None => self.on_lost(None),
             }
         }
     }
 
-    fn count_as_lasting(&mut self) {
-        self.lasting_at = None;
+    fn mark_stable(&mut self) {
+        self.stable_at = None;
         self.progress.advanced();
     }
 
-    fn leave(&mut self, error: Option<&BrokerError>) {
+    fn on_lost(&mut self, error: Option<&BrokerError>) {
         self.current = None;
         self.progress.stalled(format!("no subscription to {}", self.topic));
         self.failures = self.failures.saturating_add(1);
@@ -138,7 +138,7 @@ impl Place {
             group = self.name,
             failures = self.failures,
             ?delay,
-            "subscription is lost"
+            "subscription lost"
         );
     }
 }

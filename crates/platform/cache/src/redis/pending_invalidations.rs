@@ -1,32 +1,32 @@
-//! Removals that could not be done because Redis was away, and are done before it is used again.
+//! Removals that failed because Redis was unreachable, and that run before the next connection is used.
 
 use std::collections::HashSet;
 
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
-use super::{announce, lease_key, value_key};
+use super::{change_message, lease_key, value_key};
 use crate::redis_config::RedisConfig;
 
-/// Beyond as many keys, all are removed.
-const MOST: usize = 10_000;
-/// How many keys go to Redis at a time.
-const BATCH: usize = 500;
+/// Maximum number of stored keys; with more, all keys in Redis are removed.
+const MAX_KEYS: usize = 10_000;
+/// Number of keys in one pipeline.
+const BATCH_KEYS: usize = 500;
 
-/// What to remove.
+/// The keys to remove, or all.
 #[derive(Default)]
-pub(super) struct Owed {
+pub(super) struct PendingInvalidations {
     keys: HashSet<String>,
     all: bool,
 }
 
-impl Owed {
+impl PendingInvalidations {
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty() && !self.all
     }
 
     pub(super) fn add(&mut self, key: &str) {
-        if self.keys.len() < MOST {
+        if self.keys.len() < MAX_KEYS {
             self.keys.insert(key.to_owned());
         } else if !self.keys.contains(key) {
             self.all = true;
@@ -44,8 +44,8 @@ impl Owed {
         std::mem::take(self)
     }
 
-    /// Does the removals.
-    pub(super) async fn settle(
+    /// Runs the removals.
+    pub(super) async fn apply(
         &self,
         config: &RedisConfig,
         channel: &str,
@@ -55,11 +55,11 @@ impl Owed {
             return remove_all(config, channel, &mut connection).await;
         }
         let keys: Vec<_> = self.keys.iter().collect();
-        for batch in keys.chunks(BATCH) {
+        for batch in keys.chunks(BATCH_KEYS) {
             let mut pipe = redis::pipe();
             for key in batch {
                 pipe.del(&[value_key(&config.prefix, key), lease_key(&config.prefix, key)]).ignore();
-                pipe.publish(channel, announce(key)).ignore();
+                pipe.publish(channel, change_message(key)).ignore();
             }
             pipe.exec_async(&mut connection).await?;
         }
@@ -89,17 +89,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_many_become_all() {
-        let mut owed = Owed::default();
-        for number in 0..MOST {
-            owed.add(&number.to_string());
+    fn too_many_keys_become_all() {
+        let mut pending = PendingInvalidations::default();
+        for number in 0..MAX_KEYS {
+            pending.add(&number.to_string());
         }
-        owed.add("0");
-        assert!(!owed.all && owed.keys.len() == MOST);
-        owed.add("one more");
-        assert!(owed.all && owed.keys.len() == MOST, "and take no more room");
-        let mut other = Owed::default();
-        other.add_all(owed.take());
-        assert!(owed.is_empty() && other.all);
+        pending.add("0");
+        assert!(!pending.all && pending.keys.len() == MAX_KEYS);
+        pending.add("one more");
+        assert!(pending.all && pending.keys.len() == MAX_KEYS, "no further key is stored");
+        let mut other = PendingInvalidations::default();
+        other.add_all(pending.take());
+        assert!(pending.is_empty() && other.all);
     }
 }
