@@ -131,7 +131,7 @@ async fn a_removal_reaches_the_memory_of_other_replicas() {
     one.remove("rex").await.unwrap();
     assert_eq!(get(&one, "rex").await, None, "at once where it was called");
     eventually("the other forgets", async || get(&other, "rex").await.is_none()).await;
-    assert_eq!(depth(&other, "bello").await, Some(0), "others stay in memory");
+    assert_eq!(depth(&other, "bello").await, Some(0), "other keys remain in memory");
     set(&one, "bello", "new").await;
     eventually("the other hears of the set", async || get(&other, "bello").await.as_deref() == Some("new")).await;
 }
@@ -288,7 +288,7 @@ async fn an_unreachable_redis_neither_fails_nor_slows_requests() {
         }
         // One that waited would take 300 ms, and all of them five minutes.
         assert!(began.elapsed() < Duration::from_secs(10), "{mode:?}: {:?}", began.elapsed());
-        assert_eq!(replica.requests("redis", "error") - errors, 1_000, "{mode:?}: metrics say so");
+        assert_eq!(replica.requests("redis", "error") - errors, 1_000, "{mode:?}: counted in the metrics");
         proxy.set(Mode::Pass);
     }
     eventually("redis is in use again", async || {

@@ -71,7 +71,7 @@ async fn a_long_body_is_sent_in_parts() {
     assert_eq!(objects.head(&key("long")).await.unwrap(), Some(put));
     assert!(read(&objects, "long").await.unwrap() == all);
     let tag = bucket.client().head_object().bucket(bucket.name()).key("long").send().await.unwrap().e_tag.unwrap();
-    assert!(tag.contains("-3"), "made of three parts: {tag}");
+    assert!(tag.contains("-3"), "consists of three parts: {tag}");
     let (_, part) = objects.get(&key("long"), Some(9_000_000..9_000_100)).await.unwrap().unwrap();
     assert_eq!(part.try_collect::<Vec<_>>().await.unwrap().concat(), all[9_000_000..9_000_100]);
 }

@@ -34,7 +34,7 @@ struct Scripted {
     traces: Mutex<Vec<String>>,
     running: AtomicU32,
     most: AtomicU32,
-    held: watch::Sender<bool>,
+    paused: watch::Sender<bool>,
 }
 
 impl Scripted {
@@ -46,7 +46,7 @@ impl Scripted {
             traces: Mutex::default(),
             running: AtomicU32::new(0),
             most: AtomicU32::new(0),
-            held: watch::Sender::new(false),
+            paused: watch::Sender::new(false),
         })
     }
 
@@ -74,7 +74,7 @@ impl Handler for Scripted {
         self.traces.lock().unwrap().extend(propagation::current().map(|trace| trace.traceparent));
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(running, Ordering::SeqCst);
-        self.held.subscribe().wait_for(|held| !held).await.unwrap();
+        self.paused.subscribe().wait_for(|paused| !paused).await.unwrap();
         self.running.fetch_sub(1, Ordering::SeqCst);
         match (self.script)(id, call) {
             Reaction::Done => Ok(Handled::Done),
@@ -283,7 +283,7 @@ async fn keys_are_concurrent_and_each_is_in_order() {
     let mut setup = setup();
     setup.config.concurrency = 3;
     let handler = Scripted::new(|_, _| Reaction::Done);
-    handler.held.send_replace(true);
+    handler.paused.send_replace(true);
     run_alongside(setup.consumer(&handler), async {
         setup.send([1, 2], "rex");
         setup.send([3], "bella");
@@ -292,13 +292,13 @@ async fn keys_are_concurrent_and_each_is_in_order() {
         sleep(Duration::from_secs(1)).await;
         assert_eq!(handler.order(), [1, 3], "the second of a key waits, and the fourth is over the limit");
         assert_eq!(setup.broker.queued(), 1);
-        handler.held.send_replace(false);
+        handler.paused.send_replace(false);
         setup.until_settled(4).await;
     })
     .await;
     let order = handler.order();
-    let place = |id| order.iter().position(|other| *other == id).unwrap();
-    assert!(place(1) < place(2), "{order:?}");
+    let position = |id| order.iter().position(|other| *other == id).unwrap();
+    assert!(position(1) < position(2), "{order:?}");
     assert_eq!(handler.most.load(Ordering::SeqCst), 2);
 }
 
@@ -308,7 +308,7 @@ async fn a_lost_subscription_is_created_again_forever() {
     setup.broker.refuse(50);
     let handler = Scripted::new(|_, _| Reaction::Done);
     let mut consumer = setup.consumer(&handler);
-    consumer.place = ResilientSubscription::new(
+    consumer.subscription = ResilientSubscription::new(
         Arc::new(setup.broker.clone()),
         "dogs",
         "thumbnails",
@@ -351,7 +351,7 @@ async fn the_group_is_joined_before_the_component_runs() {
 async fn a_stop_finishes_deliveries_in_progress_and_returns_the_rest() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Done);
-    handler.held.send_replace(true);
+    handler.paused.send_replace(true);
     let stop = Stop::new();
     let ((), ended) = tokio::join!(
         async {
@@ -360,7 +360,7 @@ async fn a_stop_finishes_deliveries_in_progress_and_returns_the_rest() {
             stop.request();
             setup.send([3], "rex");
             sleep(Duration::from_secs(1)).await;
-            handler.held.send_replace(false);
+            handler.paused.send_replace(false);
         },
         Box::new(setup.consumer(&handler)).run(stop.clone())
     );
@@ -502,7 +502,7 @@ async fn an_event_that_terminates_the_process_becomes_a_dead_letter_and_concurre
     assert!(settled.contains(&Settled::Ack(2)) && settled.contains(&Settled::Ack(3)), "{settled:?}");
 
     setup.send([1], "rex");
-    assert!(!terminated_by_the_first(&setup, 4).await, "a copy is passed over");
+    assert!(!terminated_by_the_first(&setup, 4).await, "a duplicate is skipped");
     setup.inbox.forget("thumbnails", event(1, "rex").id).await.unwrap();
     setup.send([1], "rex");
     assert!(terminated_by_the_first(&setup, 5).await, "a replay has all attempts again");

@@ -197,9 +197,9 @@ impl Outbox for MemoryOutbox {
         let mut rows = self.up()?;
         let mut removed = 0;
         rows.published.retain(|(_, at)| {
-            let stays = *at >= before || removed == u64::from(limit);
-            removed += u64::from(!stays);
-            stays
+            let retain = *at >= before || removed == u64::from(limit);
+            removed += u64::from(!retain);
+            retain
         });
         Ok(removed)
     }

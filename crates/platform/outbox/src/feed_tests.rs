@@ -185,7 +185,7 @@ async fn a_gap_in_the_subscription_is_filled_from_the_history() {
         assert_eq!(take(&mut stream, 1).await, [1]);
         setup.broker.refuse(5);
         setup.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
-        eventually("away", || setup.broker.refusals_left() < 5).await;
+        eventually("disconnected", || setup.broker.refusals_left() < 5).await;
         setup.outbox.past(event(2, "rex"));
         setup.joined(2).await;
         setup.publish(3).await;
@@ -218,7 +218,7 @@ async fn an_event_published_in_a_gap_and_marked_after_it_is_delivered_in_order()
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(None));
         setup.gap_with_an_unmarked_event(&mut stream).await;
-        assert_eq!(stream.next().now_or_never(), None, "3 may be behind something that is not known yet");
+        assert_eq!(stream.next().now_or_never(), None, "an unknown event may precede 3");
         let mut again = pin!(setup.feed.open(Some(id(1))));
         assert_eq!(again.next().now_or_never(), None, "the same goes for who comes back");
         setup.mark(2).await;
@@ -281,11 +281,11 @@ async fn listeners_end_with_the_feed() {
     let setup = setup(16);
     setup.outbox.past(event(1, "rex"));
     let mut open = pin!(setup.feed.open(None));
-    let mut behind = pin!(setup.feed.open(Some(id(1))));
+    let mut late = pin!(setup.feed.open(Some(id(1))));
     run_alongside(setup.feed.clone(), setup.joined(1)).await;
     let left: BTreeSet<_> = open.by_ref().map(|item| number(&item)).collect().await;
     assert!(left.is_subset(&BTreeSet::from([0])), "{left:?}");
-    assert_eq!(behind.next().await, None);
+    assert_eq!(late.next().await, None);
     assert_eq!(pin!(setup.feed.open(Some(id(1)))).next().await, None);
 }
 

@@ -212,7 +212,7 @@ async fn a_blocked_event_delays_only_its_key_and_marks_are_in_order() {
         eventually("three batches", || setup.broker.begun() == 3).await;
         sleep(Duration::from_secs(1)).await;
         assert_eq!(setup.broker.taken(), [4, 5], "the third has to wait for the first, the last ones for room or key");
-        assert_eq!(setup.outbox.published(), [], "what is behind in the history waits for what is before");
+        assert_eq!(setup.outbox.published(), [], "later batches are marked after earlier ones");
         setup.broker.block_key("no other");
         eventually("all published", || setup.outbox.published().len() == 7).await;
     })
@@ -257,8 +257,8 @@ async fn events_retain_their_traces_and_are_published_in_one_span() {
 
     let spans = spans.get_finished_spans().unwrap();
     assert_eq!(spans.iter().filter(|span| span.name == "outbox.relay").count(), 1);
-    let kept: Vec<_> = setup.broker.taken_traces();
-    assert!(kept[0].contains(traces[0]) && kept[1].contains(traces[1]), "{kept:?}");
+    let published_traces: Vec<_> = setup.broker.taken_traces();
+    assert!(published_traces[0].contains(traces[0]) && published_traces[1].contains(traces[1]), "{published_traces:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,8 +69,8 @@ async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Res
     }
     let target = if matches!(command, Command::Serve(_)) { LogTarget::Stdout } else { LogTarget::Stderr };
     let telemetry = kennel_telemetry::init(&loaded.settings.telemetry(target))?;
-    for Problem { place, message } in &loaded.warnings {
-        tracing::warn!(setting = %place, reason = %message, "setting has no effect as it is");
+    for Problem { location, message } in &loaded.warnings {
+        tracing::warn!(setting = %location, reason = %message, "setting has no effect as it is");
     }
     let result = match command {
         Command::Storage(command) => storage::run(&loaded.settings.storage, command).await,

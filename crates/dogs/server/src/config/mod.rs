@@ -22,7 +22,7 @@ use kennel_config::Problems;
 ))]
 use kennel_config::Secret;
 use kennel_config::{Reader, Settings};
-use kennel_telemetry::otel::READ_BY_SDK;
+use kennel_telemetry::otel::SDK_VARIABLES;
 use kennel_telemetry::{LogTarget, TelemetryConfig};
 
 pub use broker::BrokerSettings;
@@ -74,7 +74,7 @@ impl Settings for DogsSettings {
             objects: reader.section(),
             source: reader.section(),
         };
-        reader.warn_of_unread("OTEL_", &READ_BY_SDK, "not supported, without effect");
+        reader.warn_about_unread("OTEL_", &SDK_VARIABLES, "not supported, without effect");
         settings
     }
 
@@ -175,7 +175,7 @@ mod tests {
         let loaded = load::<DogsSettings>(&Environment::from_pairs(links)).unwrap();
         assert_eq!(loaded.settings.server.http().addr.port(), 8080);
         let [warning] = &loaded.warnings[..] else { panic!("{:?}", loaded.warnings) };
-        assert!(ports.iter().all(|name| warning.place.contains(name.as_str())), "{warning}");
+        assert!(ports.iter().all(|name| warning.location.contains(name.as_str())), "{warning}");
         for name in all {
             // A number or an address, which could be a user's.
             let is_link = ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP_ADDR", "_TCP_PORT", "_TCP_PROTO"];
@@ -193,12 +193,10 @@ mod tests {
             let redis = [("CACHE", "redis"), ("REDIS_ADDR", "localhost:6379")];
             let built = pairs.into_iter().chain(redis.into_iter().filter(|_| cfg!(feature = "redis")));
             let errors = load::<DogsSettings>(&Environment::from_pairs(built)).err()?.0;
-            errors.into_iter().find(|problem| problem.place.starts_with(name)).map(|problem| problem.message)
+            errors.into_iter().find(|problem| problem.location.starts_with(name)).map(|problem| problem.message)
         };
         let mut refused = Vec::new();
-        for (kind, extremes) in
-            [("a span of time", ["0s", "1ms", "90000h"]), ("a number of bytes", ["0", "1B", "9TiB"])]
-        {
+        for (kind, extremes) in [("a duration", ["0s", "1ms", "90000h"]), ("a number of bytes", ["0", "1B", "9TiB"])] {
             for name in described(kind) {
                 for message in extremes.iter().filter_map(|value| refusal(&name, value)) {
                     let numbers = message.split(' ').filter(|word| word.contains(|c: char| c.is_ascii_digit()));

@@ -60,7 +60,7 @@ impl Drop for Space {
             }
         };
         if let Err(error) = sweep() {
-            eprintln!("keys of {} are left behind: {error}", self.prefix);
+            eprintln!("keys of {} were not removed: {error}", self.prefix);
         }
     }
 }

@@ -44,6 +44,6 @@ impl Bucket {
     }
 
     pub(crate) async fn open(&self) -> S3Objects {
-        S3Objects::open(&self.config()).await.expect("the server makes buckets")
+        S3Objects::open(&self.config()).await.expect("the server creates buckets")
     }
 }

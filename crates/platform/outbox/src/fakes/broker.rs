@@ -113,8 +113,8 @@ impl Broker {
     }
 
     pub(crate) fn delivery(&self, event: Event, attempt: u32) -> Delivery {
-        let event = Some((event.clone(), attempt));
-        Delivery::new(event, attempt, Box::new(PendingDelivery { broker: self.clone(), event }))
+        let pending = PendingDelivery { broker: self.clone(), event: Some((event.clone(), attempt)) };
+        Delivery::new(event, attempt, Box::new(pending))
     }
 
     fn accept(&self) -> Result<(), BrokerError> {
