@@ -10,9 +10,9 @@ const MIN_BATCH_ROWS: u32 = 10;
 
 /// Calls `batch` with a maximum number of rows until it returns 0, and returns the total.
 ///
-/// After each batch it sleeps for as long as the batch took, so that other work gets at least half of the store's time. A
-/// batch that fails with [`RepoError::Unavailable`] is repeated with fewer rows, down to a minimum; other errors are returned
-/// at once. Cancel-safe: a finished batch stays finished.
+/// After each batch it sleeps for as long as the batch took, so that other work gets at least half of the store's time.
+/// A batch that fails with [`RepoError::Unavailable`] is repeated with fewer rows, down to a minimum; other errors are
+/// returned at once. Cancel-safe: a finished batch stays finished.
 pub async fn in_batches<F>(mut batch: impl FnMut(u32) -> F) -> Result<u64, RepoError>
 where
     F: Future<Output = Result<u64, RepoError>>,
@@ -20,14 +20,14 @@ where
     let mut all = 0;
     let mut rows = BATCH_ROWS;
     loop {
-        let begun = Instant::now();
+        let started = Instant::now();
         match batch(rows).await {
             Ok(0) => return Ok(all),
             Ok(found) => all += found,
             Err(RepoError::Unavailable(_)) if rows > MIN_BATCH_ROWS => rows /= 10,
             Err(error) => return Err(error),
         }
-        sleep(begun.elapsed()).await;
+        sleep(started.elapsed()).await;
     }
 }
 
@@ -40,7 +40,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_continues_until_a_batch_is_empty_and_sleeps_in_between() {
         let mut left = 2_500;
-        let begun = Instant::now();
+        let started = Instant::now();
         let remove = |rows: u32| {
             let removed = left.min(u64::from(rows));
             left -= removed;
@@ -50,7 +50,7 @@ mod tests {
             }
         };
         assert_eq!(in_batches(remove).await.unwrap(), 2_500);
-        assert_eq!(begun.elapsed(), Duration::from_secs(4 + 3));
+        assert_eq!(started.elapsed(), Duration::from_secs(4 + 3));
     }
 
     #[tokio::test(start_paused = true)]

@@ -122,8 +122,9 @@ struct RegisteredCheck {
     last: Mutex<Option<Status>>,
 }
 
-/// One run of all checks, shared by every caller until [`REPORT_CACHE_TTL`] after its end. It runs on its own task, so that
-/// it ends even when no caller waits for it: a check that is never polled again would not return its connection to the pool.
+/// One run of all checks, shared by every caller until [`REPORT_CACHE_TTL`] after its end. It runs on its own task, so
+/// that it ends even when no caller waits for it: a check that is never polled again would not return its connection to
+/// the pool.
 type CheckRun = Shared<RemoteHandle<CheckRunResult>>;
 
 #[derive(Clone)]
@@ -162,8 +163,8 @@ impl Health {
         self.add(name.into(), check, limit, Kind::Required);
     }
 
-    /// Adds an optional dependency, with [`OBSERVED_TIMEOUT`]: reports and metrics include its status, readiness does not
-    /// depend on it.
+    /// Adds an optional dependency, with [`OBSERVED_TIMEOUT`]: reports and metrics include its status, readiness does
+    /// not depend on it.
     pub fn observe(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>) {
         self.add(name.into(), check, OBSERVED_TIMEOUT, Kind::Observed);
     }
@@ -188,7 +189,8 @@ impl Health {
         state.healthy = None;
     }
 
-    /// Returns the status of every dependency. Checks run concurrently, and once for all callers within [`REPORT_CACHE_TTL`].
+    /// Returns the status of every dependency. Checks run concurrently, and once for all callers within
+    /// [`REPORT_CACHE_TTL`].
     pub async fn report(&self) -> Report {
         let checks = self.run().await.checks;
         let healthy = required_are_up(&checks);
@@ -201,7 +203,8 @@ impl Health {
         self.inner.ready.subscribe()
     }
 
-    /// Allows readiness, which then depends on the dependencies; for the runner, and for tests of code that reads readiness.
+    /// Allows readiness, which then depends on the dependencies; for the runner, and for tests of code that reads
+    /// readiness.
     pub async fn open(&self) {
         lock(&self.inner.state).open = true;
         self.report().await;

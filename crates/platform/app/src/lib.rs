@@ -1,7 +1,7 @@
 //! Component lifecycle, runner, signals and health registry.
 //!
-//! A process is a set of [`Component`]s. [`App`] starts them in the order of their [`Phase`]s and opens readiness last. It
-//! stops them in the reverse order on a stop request, or when one of them ends by itself.
+//! A process is a set of [`Component`]s. [`App`] starts them in the order of their [`Phase`]s and opens readiness last.
+//! It stops them in the reverse order on a stop request, or when one of them ends by itself.
 
 mod batches;
 pub mod component;

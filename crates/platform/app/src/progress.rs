@@ -38,8 +38,8 @@ impl Progress {
         *self.lock() = None;
     }
 
-    /// Records that the component has work and makes no progress. Clients see `reason`, followed by the time since the last
-    /// progress, so it must not contain error details.
+    /// Records that the component has work and makes no progress. Clients see `reason`, followed by the time since the
+    /// last progress, so it must not contain error details.
     pub fn stalled(&self, reason: impl Into<Cow<'static, str>>) {
         let reason = reason.into();
         let mut stall = self.lock();

@@ -8,7 +8,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{Component, Health, Phase, Stop};
 
-/// Interval between two runs of the checks: how long a failed dependency can stay undetected without requests for reports.
+/// Interval between two runs of the checks: how long a failed dependency can stay undetected without requests for
+/// reports.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the checks of a [`Health`] periodically, so that gRPC health and other subscribers see changes.

@@ -16,8 +16,8 @@ const ABORT_TIMEOUT: Duration = Duration::from_millis(250);
 /// Timing of the graceful stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How long transports continue to serve after readiness is false, so that load balancers stop sending requests first.
-    /// Limited to half of the deadline.
+    /// How long transports continue to serve after readiness is false, so that load balancers stop sending requests
+    /// first. Limited to half of the deadline.
     pub drain_delay: Duration,
     /// Maximum duration of the whole stop, including the drain delay; remaining components are then aborted.
     pub deadline: Duration,
@@ -64,10 +64,11 @@ impl App {
     }
 
     /// Runs until `shutdown` completes or a component ends by itself. Then it stops every component: readiness becomes
-    /// false, the drain delay passes, transports stop together, workers stop together, drivers stop one by one in reverse.
+    /// false, the drain delay passes, transports stop together, workers stop together, drivers stop one by one in
+    /// reverse.
     ///
-    /// Returns the first failure; later ones are logged. Tasks of unresponsive components can outlive this call until they
-    /// next yield, so the caller should exit the process without waiting for them.
+    /// Returns the first failure; later ones are logged. Tasks of unresponsive components can outlive this call until
+    /// they next yield, so the caller should exit the process without waiting for them.
     pub async fn run<F>(self, shutdown: F) -> Result<(), RunError>
     where
         F: Future<Output: Into<Abort>>,

@@ -1,8 +1,9 @@
 //! Cache adapters and the typed, single-flight cache over them.
 //!
-//! Adapters implement [`kennel_core::Cache`], bytes under a key: [`memory`], [`none`] and, with the feature `redis`, Redis with
-//! a memory tier in front. Services use [`TypedCache`]: values of one type, with a namespace, negative entries, one load per
-//! key at a time, and invalidations that a running load cannot overwrite. [`connect()`] selects the adapter.
+//! Adapters implement [`kennel_core::Cache`], bytes under a key: [`memory`], [`none`] and, with the feature `redis`,
+//! Redis with a memory tier in front. Services use [`TypedCache`]: values of one type, with a namespace, negative
+//! entries, one load per key at a time, and invalidations that a running load cannot overwrite. [`connect()`] selects
+//! the adapter.
 
 pub mod connect;
 pub mod memory;

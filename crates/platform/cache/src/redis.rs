@@ -1,15 +1,15 @@
 //! Cache in Redis, shared by processes.
 //!
-//! A value is stored under `<prefix>:v:<key>`. A lookup that finds none stores a random token under `<prefix>:l:<key>`, or
-//! returns the existing one: the lease. A removal deletes both keys. A fill writes only while its lease exists; one script
-//! checks and writes. So a load that started before a removal, in any process, cannot fill the key after it. A token is never
-//! reused, and an expired or evicted one fills nothing either. A plain set also ends the lease.
+//! A value is stored under `<prefix>:v:<key>`. A lookup that finds none stores a random token under `<prefix>:l:<key>`,
+//! or returns the existing one: the lease. A removal deletes both keys. A fill writes only while its lease exists; one
+//! script checks and writes. So a load that started before a removal, in any process, cannot fill the key after it. A
+//! token is never reused, and an expired or evicted one fills nothing either. A plain set also ends the lease.
 //!
-//! Each change is published to all processes. While Redis is unreachable, commands fail immediately; failed removals are
-//! repeated before the next connection is used.
+//! Each change is published to all processes. While Redis is unreachable, commands fail immediately; failed removals
+//! are repeated before the next connection is used.
 //!
-//! Not covered: a Redis that loses writes, as after a failover to a lagging replica. Then an old value can be returned until
-//! it expires.
+//! Not covered: a Redis that loses writes, as after a failover to a lagging replica. Then an old value can be returned
+//! until it expires.
 
 pub(crate) mod connection;
 mod pending_invalidations;
@@ -74,7 +74,8 @@ pub(crate) enum RedisLookup {
 }
 
 impl RedisCache {
-    /// Connects. When Redis is unreachable, it continues without it and reconnects in the background; fails when Redis refuses.
+    /// Connects. When Redis is unreachable, it continues without it and reconnects in the background; fails when Redis
+    /// refuses.
     pub async fn connect(config: RedisConfig) -> Result<Self, CacheError> {
         Self::connect_with_listener(config, Arc::new(NoopListener)).await.map_err(|error| CacheError(error.into()))
     }

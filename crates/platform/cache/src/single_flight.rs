@@ -119,7 +119,8 @@ impl<V> Leader<'_, V> {
 
 impl<V> Drop for Leader<'_, V> {
     fn drop(&mut self) {
-        // Incremented before the entry is removed: a caller that then starts a new load sees it and looks up the key again.
+        // Incremented before the entry is removed: a caller that then starts a new load sees it and looks up the key
+        // again.
         self.single_flight.completed.fetch_add(1, Ordering::Release);
         let mut by_key = self.single_flight.lock();
         if by_key.get(&self.key).is_some_and(|load| Arc::ptr_eq(load, &self.load)) {

@@ -1,12 +1,12 @@
 //! Memory tier in front of Redis.
 //!
-//! A lookup reads memory, then Redis, and stores the value from Redis in memory for a short time. Of concurrent lookups of
-//! one key, one queries Redis. Changes go to Redis, which publishes them to the memory of every process. While change
-//! messages cannot be received, memory is empty and stores nothing.
+//! A lookup reads memory, then Redis, and stores the value from Redis in memory for a short time. Of concurrent lookups
+//! of one key, one queries Redis. Changes go to Redis, which publishes them to the memory of every process. While
+//! change messages cannot be received, memory is empty and stores nothing.
 //!
-//! A response is not stored when its key changed while it was on the way: a lookup reads the key's epoch first, and every
-//! change message increments it. So memory is stale at most for the delivery time of a change message; when a connection
-//! fails silently, until the next heartbeat fails; and never longer than its own short lifetime.
+//! A response is not stored when its key changed while it was on the way: a lookup reads the key's epoch first, and
+//! every change message increments it. So memory is stale at most for the delivery time of a change message; when a
+//! connection fails silently, until the next heartbeat fails; and never longer than its own short lifetime.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -34,8 +34,8 @@ pub struct TieredCache {
 }
 
 impl TieredCache {
-    /// Connects, with up to `memory_bytes` bytes in memory. When Redis is unreachable, it continues without it and reconnects
-    /// in the background; fails when Redis refuses.
+    /// Connects, with up to `memory_bytes` bytes in memory. When Redis is unreachable, it continues without it and
+    /// reconnects in the background; fails when Redis refuses.
     pub async fn connect(config: RedisConfig, memory_bytes: u64) -> Result<Self, RedisError> {
         let memory = Arc::new(MemoryTier::new(memory_bytes, config.memory_ttl));
         let redis = RedisCache::connect_with_listener(config, Arc::<MemoryTier>::clone(&memory)).await?;

@@ -30,8 +30,8 @@ pub struct Policy {
     pub ttl: Duration,
     /// Maximum lifetime of a negative entry; zero stores none.
     pub negative_ttl: Duration,
-    /// Maximum fraction, 0.0 to 1.0, by which a lifetime is shortened at random, so that entries set together do not expire
-    /// together.
+    /// Maximum fraction, 0.0 to 1.0, by which a lifetime is shortened at random, so that entries set together do not
+    /// expire together.
     pub jitter: f64,
 }
 
@@ -49,8 +49,8 @@ impl Policy {
 
 /// Values of type `V` under text keys, loaded when the cache does not have them.
 ///
-/// A failing cache or an unreadable entry does not fail a request: a metric counts it and the value is loaded. Share it in
-/// an [`Arc`].
+/// A failing cache or an unreadable entry does not fail a request: a metric counts it and the value is loaded. Share it
+/// in an [`Arc`].
 pub struct TypedCache<V> {
     cache: Arc<dyn Cache>,
     tier: Tier,
@@ -73,9 +73,9 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
 
     /// Returns the value under `key` from the cache or from `load`; `None` when the load returns none.
     ///
-    /// Of concurrent callers for one key, one runs its load and the others wait. If that one is dropped, another one runs its
-    /// load. If the load fails, the error goes to its caller, and each of the others runs its own load once, concurrently and
-    /// without filling the cache: no caller waits longer than for two loads.
+    /// Of concurrent callers for one key, one runs its load and the others wait. If that one is dropped, another one
+    /// runs its load. If the load fails, the error goes to its caller, and each of the others runs its own load once,
+    /// concurrently and without filling the cache: no caller waits longer than for two loads.
     pub async fn get_or_load<E, F>(&self, key: &str, load: impl FnOnce() -> F) -> Result<Option<V>, E>
     where
         F: Future<Output = Result<Option<V>, E>>,
@@ -89,9 +89,9 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
         self.get_or_load_shared(&self.full_key(key), load).instrument(span).await
     }
 
-    /// Removes `key`. After it has returned, no load that started before the call fills the cache, in this process or, for a
-    /// shared cache, in another one; and later callers in this process do not join such a load. On an error the old value may
-    /// be returned until it expires.
+    /// Removes `key`. After it has returned, no load that started before the call fills the cache, in this process or,
+    /// for a shared cache, in another one; and later callers in this process do not join such a load. On an error the
+    /// old value may be returned until it expires.
     pub async fn invalidate(&self, key: &str) -> Result<(), CacheError> {
         self.invalidate_key(key).instrument(self.invalidation_span(1)).await
     }
@@ -123,7 +123,8 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
 
     async fn invalidate_key(&self, key: &str) -> Result<(), CacheError> {
         let key = self.full_key(key);
-        // Cancelled first, so that later callers start a new load; then the lock waits for a fill that has already started.
+        // Cancelled first, so that later callers start a new load; then the lock waits for a fill that has already
+        // started.
         self.single_flight.cancel(&key);
         let _writing = self.single_flight.write_lock(&key).await;
         let removed = self.cache.remove(&key).await;

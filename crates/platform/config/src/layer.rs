@@ -80,7 +80,8 @@ impl Layer {
         self.entries.iter().map(|(key, (raw, source))| (key.as_str(), raw, source))
     }
 
-    /// Returns the value of the field in this layer: by its name or, for a secret, from the file that `<NAME>_FILE` names.
+    /// Returns the value of the field in this layer: by its name or, for a secret, from the file that `<NAME>_FILE`
+    /// names.
     pub(crate) fn find(&self, field: &Field, problems: &mut Problems) -> Option<(Raw, Source)> {
         let direct = self.get(&field.key).cloned();
         if !field.secret {

@@ -2,8 +2,8 @@
 //!
 //! Built-in defaults < the TOML file that `CONFIG_FILE` names < `.env` < the environment. Settings are flat: the
 //! variable `SERVER_PORT` is the key `server_port` of the file. A [`Section`] is a plain struct, a service's
-//! [`Settings`] are several sections. The loader takes keys, types and documentation from their JSON Schemas, so that the
-//! documented settings are exactly those that are read.
+//! [`Settings`] are several sections. The loader takes keys, types and documentation from their JSON Schemas, so that
+//! the documented settings are exactly those that are read.
 
 mod dotenv;
 mod duration;

@@ -89,7 +89,8 @@ impl std::fmt::Debug for Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// Reads a section. If it has errors, loading fails later, and the returned value only serves to find further errors.
+    /// Reads a section. If it has errors, loading fails later, and the returned value only serves to find further
+    /// errors.
     pub fn section<S: Section>(&mut self) -> S {
         let fields = fields::<S>();
         for field in &fields {

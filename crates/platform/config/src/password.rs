@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use crate::Secret;
 
 impl Secret {
-    /// Returns the URL, or several separated by commas, with `password` for the user of each; unchanged without a password.
-    /// A separate password can contain any characters, most of which would have to be percent-encoded in a URL.
+    /// Returns the URL, or several separated by commas, with `password` for the user of each; unchanged without a
+    /// password. A separate password can contain any characters, most of which would have to be percent-encoded in a
+    /// URL.
     ///
     /// Fails when a URL has no user, or another password. The error quotes neither.
     pub fn with_password(&self, password: Option<&Self>) -> Result<Self, &'static str> {

@@ -1,4 +1,5 @@
-//! Interchangeable backends of one kind: Cargo features decide which ones a build contains, a setting selects one by name.
+//! Interchangeable backends of one kind: Cargo features decide which ones a build contains, a setting selects one by
+//! name.
 //!
 //! A setting is (de)serialized as the backend's name: `#[serde(with = "kennel_core::backend")]`.
 
@@ -11,7 +12,8 @@ use serde::{Deserialize as _, Deserializer, Serializer};
 pub trait BackendKind: Copy + Eq + 'static {
     /// The kind in error messages, such as "broker" in "there is no broker `x`".
     const KIND: &'static str;
-    /// Every backend of the kind: the value, its name, which is also its Cargo feature, and whether this build contains it.
+    /// Every backend of the kind: the value, its name, which is also its Cargo feature, and whether this build contains
+    /// it.
     const ALL: &'static [(Self, &'static str, bool)];
 
     /// Returns the name of the backend.

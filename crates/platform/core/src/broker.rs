@@ -72,7 +72,8 @@ pub trait Subscription: Send {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>>;
 }
 
-/// An event that was delivered to one member of a group and is not settled yet. Dropped unsettled, it is delivered again.
+/// An event that was delivered to one member of a group and is not settled yet. Dropped unsettled, it is delivered
+/// again.
 pub struct Delivery {
     /// The event, as it was published.
     pub event: Event,
@@ -107,8 +108,8 @@ impl Delivery {
         self.settle.nack(delay).await
     }
 
-    /// Gives up: stores the event durably as a dead letter of this group, with `reason`, and acknowledges it. Other groups
-    /// still get the event. After an error the event is delivered again.
+    /// Gives up: stores the event durably as a dead letter of this group, with `reason`, and acknowledges it. Other
+    /// groups still get the event. After an error the event is delivered again.
     pub async fn dead_letter(self, reason: &str) -> Result<(), BrokerError> {
         self.settle.dead_letter(&self.event, self.attempt, reason).await
     }

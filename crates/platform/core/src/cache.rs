@@ -56,8 +56,8 @@ pub trait Cache: Send + Sync + 'static {
 
     /// Stores `value` for at most `ttl`, and replaces an older value together with its time to live.
     ///
-    /// A `ttl` of zero stores nothing and removes the older value. Any other `ttl` is accepted; very long ones are capped.
-    /// Of concurrent calls for one key, one value is stored completely.
+    /// A `ttl` of zero stores nothing and removes the older value. Any other `ttl` is accepted; very long ones are
+    /// capped. Of concurrent calls for one key, one value is stored completely.
     async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), CacheError>;
 
     /// Removes `key`; succeeds when it is not there. Ends the lease on it, in every process that shares the cache.

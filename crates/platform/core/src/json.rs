@@ -1,7 +1,7 @@
 //! Parses JSON objects from untrusted input and reports errors in terms of the JSON, not of Rust.
 //!
-//! Serde accepts an array in place of a struct, in field order, and names Rust types in its messages. Neither should be part
-//! of an API, so all input from outside the process is parsed with [`read_object`].
+//! Serde accepts an array in place of a struct, in field order, and names Rust types in its messages. Neither should be
+//! part of an API, so all input from outside the process is parsed with [`read_object`].
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -1,7 +1,8 @@
 //! Contracts and plain types shared by every crate of the workspace.
 //!
-//! This crate does no I/O. It defines the error kinds and their status codes in each protocol, time and ids, pages, the event
-//! envelope, the ports that adapters implement, the names that select an adapter, and the parsing of untrusted JSON.
+//! This crate does no I/O. It defines the error kinds and their status codes in each protocol, time and ids, pages, the
+//! event envelope, the ports that adapters implement, the names that select an adapter, and the parsing of untrusted
+//! JSON.
 
 pub mod backend;
 pub mod broker;

@@ -50,8 +50,8 @@ impl ObjectError {
     }
 }
 
-/// Name of an object: one to eight segments of `a-z 0-9 . _ -` joined by `/`, at most 255 bytes. No segment starts with a
-/// dot. It is safe as a file path, as a URL path and as an S3 key. One key can be a prefix of another: `a` and `a/b`.
+/// Name of an object: one to eight segments of `a-z 0-9 . _ -` joined by `/`, at most 255 bytes. No segment starts with
+/// a dot. It is safe as a file path, as a URL path and as an S3 key. One key can be a prefix of another: `a` and `a/b`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectKey(String);
@@ -62,8 +62,8 @@ pub struct ObjectKey(String);
 pub struct InvalidObjectKey;
 
 impl ObjectKey {
-    /// Returns the content-addressed key of `content`: `<prefix>/<first two hex digits>/<64 hex digits><suffix>`, by its
-    /// SHA-256 digest. Fails when `prefix` or `suffix` cannot be part of a key.
+    /// Returns the content-addressed key of `content`: `<prefix>/<first two hex digits>/<64 hex digits><suffix>`, by
+    /// its SHA-256 digest. Fails when `prefix` or `suffix` cannot be part of a key.
     pub fn content_addressed(prefix: &str, content: &[u8], suffix: &str) -> Result<Self, InvalidObjectKey> {
         let digest = Sha256::digest(content);
         let hex = digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
@@ -148,21 +148,23 @@ pub struct PutOptions {
 /// Stores objects.
 ///
 /// Consistency: reads and listings see every put and delete that returned before they started, in this process or in
-/// another. Concurrent puts of one key leave one of the objects, never a mix of two. Puts and deletes of other keys, also
-/// of keys with the same prefix, do not affect each other.
+/// another. Concurrent puts of one key leave one of the objects, never a mix of two. Puts and deletes of other keys,
+/// also of keys with the same prefix, do not affect each other.
 ///
-/// Errors: [`ObjectError::Unavailable`] where a retry may succeed, [`ObjectError::Backend`] where it will not. A missing
-/// object is no error. An error can also come in the middle of a [`ByteStream`]; the bytes before it are then incomplete.
+/// Errors: [`ObjectError::Unavailable`] where a retry may succeed, [`ObjectError::Backend`] where it will not. A
+/// missing object is no error. An error can also come in the middle of a [`ByteStream`]; the bytes before it are then
+/// incomplete.
 ///
-/// Limits: keys as in [`ObjectKey`]; an object may be empty. Bodies are streamed, so memory does not grow with their size.
+/// Limits: keys as in [`ObjectKey`]; an object may be empty. Bodies are streamed, so memory does not grow with their
+/// size.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
     /// Stores an object atomically: readers see the old bytes and content type or the new ones, and a reader that has
     /// started gets the object it started with. When it returns, the object is durable.
     ///
-    /// Fails with [`ObjectError::TooLarge`] when the body is longer than [`PutOptions::max_bytes`], of which at most one
-    /// chunk more is read, and with [`ObjectError::Body`] when the body ends with an error. On any error nothing is stored
-    /// and an older object stays unchanged.
+    /// Fails with [`ObjectError::TooLarge`] when the body is longer than [`PutOptions::max_bytes`], of which at most
+    /// one chunk more is read, and with [`ObjectError::Body`] when the body ends with an error. On any error nothing is
+    /// stored and an older object stays unchanged.
     ///
     /// With [`PutOptions::skip_existing`], one of several concurrent puts stores its object and all of them return that
     /// object's metadata.
@@ -170,8 +172,8 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// Returns the metadata and the bytes of an object; `None` when it does not exist.
     ///
-    /// With `range`, the bytes from `range.start` up to but not including `range.end`, as far as they exist; a range that
-    /// is empty, reversed or past the end gives no bytes and is no error.
+    /// With `range`, the bytes from `range.start` up to but not including `range.end`, as far as they exist; a range
+    /// that is empty, reversed or past the end gives no bytes and is no error.
     async fn get(
         &self,
         key: &ObjectKey,
@@ -186,15 +188,15 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// A reader that has started may still read the deleted object to its end.
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError>;
 
-    /// Returns the metadata of up to `limit` objects whose keys start with `prefix` and are greater than `after`, in the
-    /// byte order of their keys.
+    /// Returns the metadata of up to `limit` objects whose keys start with `prefix` and are greater than `after`, in
+    /// the byte order of their keys.
     ///
     /// `prefix` may end inside a segment; one that no key can start with gives an empty list. `after` need not exist. A
     /// store may omit an object whose key extends another one (`a/b` next to `a`), as S3 on `MinIO` does.
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ObjectMeta>, ObjectError>;
 
-    /// Returns a URL from which anyone can read the object for `ttl`; `None` where the store does not support it. A store
-    /// may shorten `ttl`. It does not check that the object exists.
+    /// Returns a URL from which anyone can read the object for `ttl`; `None` where the store does not support it. A
+    /// store may shorten `ttl`. It does not check that the object exists.
     async fn presign(&self, key: &ObjectKey, ttl: Duration) -> Result<Option<String>, ObjectError>;
 
     /// Succeeds when the store answers; for health checks.

@@ -4,8 +4,8 @@
 //! publishes; consumers record in the [`Inbox`] what they have handled; an event that a consumer group gave up on is
 //! stored as a [`DeadLetter`].
 //!
-//! Every method reports a [`RepoError`]: `Unavailable` when the store does not answer, so that a later call may succeed,
-//! `Corrupt` when a stored row cannot be read, `Backend` for anything else.
+//! Every method reports a [`RepoError`]: `Unavailable` when the store does not answer, so that a later call may
+//! succeed, `Corrupt` when a stored row cannot be read, `Backend` for anything else.
 
 use std::time::Duration;
 
@@ -43,11 +43,12 @@ pub trait Outbox: Send + Sync + 'static {
     /// At most one holder has the lease at a time, also when several ask at once. The store's clock decides when it
     /// expires, not the clock of the calling process.
     ///
-    /// A lease that expires later than `ttl` from now comes from a wrong clock. Another holder gets it after it has seen
-    /// for `ttl` that nobody renews it.
+    /// A lease that expires later than `ttl` from now comes from a wrong clock. Another holder gets it after it has
+    /// seen for `ttl` that nobody renews it.
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError>;
 
-    /// Releases the lease, so that another holder gets it before it expires. Does nothing when `holder` does not have it.
+    /// Releases the lease, so that another holder gets it before it expires. Does nothing when `holder` does not have
+    /// it.
     async fn release(&self, holder: Uuid) -> Result<(), RepoError>;
 
     /// Returns up to `limit` events that are not published, in commit order; ids and times do not matter.
@@ -113,10 +114,10 @@ pub trait Inbox: Send + Sync + 'static {
     /// attempts, including this one; the first is 1.
     ///
     /// The count is also right when the handler terminates the process. Concurrent calls are all counted.
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError>;
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError>;
 
     /// Returns how many attempts of the group at the event are counted; 0 for an unknown event.
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError>;
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError>;
 
     /// Deletes the receipt and the attempt count of the group for the event, so that the event is handled again with
     /// all its attempts. Succeeds when there is nothing to delete.
@@ -160,8 +161,8 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// Publishes the event again, with the same id, time and trace, and deletes its dead letters. Returns false when
     /// there are none.
     ///
-    /// An event that is still pending is not doubled; one whose row is purged is created again. A group that gave up has
-    /// a receipt for the event and skips it unless [`Inbox::forget`] is called first.
+    /// An event that is still pending is not doubled; one whose row is purged is created again. A group that gave up
+    /// has a receipt for the event and skips it unless [`Inbox::forget`] is called first.
     async fn replay(&self, event: Uuid, now: Timestamp) -> Result<bool, RepoError>;
 
     /// Deletes the dead letters of an event permanently. Returns false when there are none.

@@ -1,4 +1,5 @@
-//! Keyset pagination: a page starts after a key, never at an offset, so concurrent writes cannot shift rows between pages.
+//! Keyset pagination: a page starts after a key, never at an offset, so concurrent writes cannot shift rows between
+//! pages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -81,8 +82,8 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Creates a page of up to `size` items from the result of a query for `size + 1` items: an extra item means that there
-    /// is a next page. `key` returns the id of an item.
+    /// Creates a page of up to `size` items from the result of a query for `size + 1` items: an extra item means that
+    /// there is a next page. `key` returns the id of an item.
     pub fn from_overfetch(mut items: Vec<T>, size: PageSize, key: impl Fn(&T) -> Uuid) -> Self {
         let size = size.get() as usize;
         let more = items.len() > size;

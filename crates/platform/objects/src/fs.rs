@@ -1,9 +1,9 @@
 //! Objects in a directory.
 //!
-//! An object is one file: its bytes, its content type, and the length of that type in one byte. So one rename replaces bytes
-//! and metadata together, and an image still opens in a viewer. Names of the folders of a key end in `@`, so that `a` and
-//! `a/b` can both exist. A new object is written to `.incoming`, synced to disk, and renamed to its path. Files that a crash
-//! leaves in `.incoming` are removed at a later start.
+//! An object is one file: its bytes, its content type, and the length of that type in one byte. So one rename replaces
+//! bytes and metadata together, and an image still opens in a viewer. Names of the folders of a key end in `@`, so that
+//! `a` and `a/b` can both exist. A new object is written to `.incoming`, synced to disk, and renamed to its path. Files
+//! that a crash leaves in `.incoming` are removed at a later start.
 //!
 //! Symbolic links below the root are rejected.
 

@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 
 use crate::connect::{ConnectError, ObjectsConfig, connect};
 
-/// The object store that a configuration names, opened by the first call. A call that cannot open it fails, and the next
-/// one tries again.
+/// The object store that a configuration names, opened by the first call. A call that cannot open it fails, and the
+/// next one tries again.
 pub struct LazyObjectStore {
     config: ObjectsConfig,
     clock: Arc<dyn Clock>,

@@ -1,7 +1,7 @@
 //! Object store adapters.
 //!
-//! Adapters implement [`kennel_core::ObjectStore`]. [`connect()`] selects one, [`LazyObjectStore`] opens it on first use, and
-//! [`InstrumentedObjectStore`] records metrics and spans of its calls.
+//! Adapters implement [`kennel_core::ObjectStore`]. [`connect()`] selects one, [`LazyObjectStore`] opens it on first
+//! use, and [`InstrumentedObjectStore`] records metrics and spans of its calls.
 
 pub mod connect;
 pub mod fs;

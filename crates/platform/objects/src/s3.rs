@@ -1,8 +1,9 @@
 //! Objects in a bucket of S3 or a server with the same API.
 //!
-//! A short body is one request. A longer one is a multipart upload, which the last request completes, or which is aborted.
-//! Either way readers see the old object or the new one. With `skip_existing` the request that stores is conditional
-//! (`If-None-Match: *`), so that one of several concurrent puts wins; the server must support this condition.
+//! A short body is one request. A longer one is a multipart upload, which the last request completes, or which is
+//! aborted. Either way readers see the old object or the new one. With `skip_existing` the request that stores is
+//! conditional (`If-None-Match: *`), so that one of several concurrent puts wins; the server must support this
+//! condition.
 //!
 //! Times are the server's, in whole seconds. Listings of S3 have no content types, so each listed object needs a HEAD
 //! request. A delete first checks that the object exists, so two concurrent deletes may both return true.

@@ -31,10 +31,11 @@ pub struct S3Config {
     pub create_bucket: bool,
     /// Timeout of a connection attempt.
     pub connect_timeout: Duration,
-    /// Timeout of one attempt of a request, until the response starts. There are up to three attempts within twice this time.
+    /// Timeout of one attempt of a request, until the response starts. There are up to three attempts within twice this
+    /// time.
     pub timeout: Duration,
-    /// Bodies up to this many bytes are sent in one request, longer ones as a multipart upload with parts of this size: 5 MiB to
-    /// 1 GiB. Two parts are in memory at a time.
+    /// Bodies up to this many bytes are sent in one request, longer ones as a multipart upload with parts of this size:
+    /// 5 MiB to 1 GiB. Two parts are in memory at a time.
     pub part_bytes: u64,
 }
 

@@ -119,12 +119,12 @@ async fn a_dropped_put_is_aborted() {
     {
         let rex = key("rex");
         let mut putting = objects.put(&rex, long(17).1.chain(stream::pending()).boxed(), &OPTIONS);
-        let begun = async {
+        let uploading = async {
             while open_uploads(&bucket).await != Some(1) {
                 assert!(poll!(&mut putting).is_pending());
             }
         };
-        timeout(Duration::from_secs(20), begun).await.unwrap();
+        timeout(Duration::from_secs(20), uploading).await.unwrap();
     }
     let called_off = async { while open_uploads(&bucket).await != Some(0) {} };
     timeout(Duration::from_secs(20), called_off).await.unwrap();

@@ -1,10 +1,11 @@
 //! Counts the attempts at an event before each attempt, so that an event whose handler terminates the process also
 //! reaches its maximum and becomes a dead letter.
 //!
-//! A count in memory is lost with the process, and the brokers' counts differ: Kafka and the in-process broker have none,
-//! NATS and RabbitMQ also count prefetched deliveries. So the inbox counts. That costs a write, which is avoided for the
-//! first delivery of an event that occurred after this process started. A handler that terminates the process is therefore
-//! called once more than the maximum, and once more for each further process that was running when the event occurred.
+//! A count in memory is lost with the process, and the brokers' counts differ: Kafka and the in-process broker have
+//! none, NATS and RabbitMQ also count prefetched deliveries. So the inbox counts. That costs a write, which is avoided
+//! for the first delivery of an event that occurred after this process started. A handler that terminates the process
+//! is therefore called once more than the maximum, and once more for each further process that was running when the
+//! event occurred.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,8 +71,8 @@ impl Attempts {
         Self { group, inbox, clock, quarantine, started, previous: Mutex::default() }
     }
 
-    /// Counts an attempt before it starts. When an earlier attempt may have terminated its process, this one waits until no
-    /// other handler runs and runs alone.
+    /// Counts an attempt before it starts. When an earlier attempt may have terminated its process, this one waits
+    /// until no other handler runs and runs alone.
     pub(crate) async fn begin(
         &self,
         delivery: &Delivery,
@@ -82,16 +83,16 @@ impl Attempts {
             return Ok(Attempt { number: 1, is_counted: false, _permit: self.shared().await });
         }
         let suspect =
-            !previous.is_some_and(|previous| previous.has_ended) && self.inbox.begun(self.group, event).await? > 0;
+            !previous.is_some_and(|previous| previous.has_ended) && self.inbox.attempts(self.group, event).await? > 0;
         let permit = if suspect {
             AttemptPermit::Exclusive(Arc::clone(&self.quarantine.0).write_owned().await)
         } else {
             self.shared().await
         };
         let number = if previous.is_some_and(|previous| previous.is_uncounted) {
-            self.inbox.begun(self.group, event).await?.max(1)
+            self.inbox.attempts(self.group, event).await?.max(1)
         } else {
-            self.inbox.begin(self.group, event, self.clock.now()).await?
+            self.inbox.count_attempt(self.group, event, self.clock.now()).await?
         };
         Ok(Attempt { number, is_counted: true, _permit: permit })
     }
@@ -101,7 +102,7 @@ impl Attempts {
         if attempt.is_counted {
             return Ok(attempt.number);
         }
-        self.inbox.begin(self.group, event, self.clock.now()).await
+        self.inbox.count_attempt(self.group, event, self.clock.now()).await
     }
 
     pub(crate) fn store_previous(&self, event: Uuid, previous: PreviousAttempt) {
@@ -121,8 +122,8 @@ impl Attempts {
         AttemptPermit::Shared(Arc::clone(&self.quarantine.0).read_owned().await)
     }
 
-    /// Returns whether a handler may have been called for the event before, here or in another process. A time in the future
-    /// comes from a wrong clock, so the event may be older than this process.
+    /// Returns whether a handler may have been called for the event before, here or in another process. A time in the
+    /// future comes from a wrong clock, so the event may be older than this process.
     fn may_be_redelivery(&self, delivery: &Delivery) -> bool {
         let happened = delivery.event.time;
         let future = self.clock.now().saturating_add(CLOCK_TOLERANCE);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Delays that double from `min` up to `max`. Each is shortened by up to half at random, so that processes do not retry together.
+/// Delays that double from `min` up to `max`. Each is shortened by up to half at random, so that processes do not retry
+/// together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// The delay after the first failure.

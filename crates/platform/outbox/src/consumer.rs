@@ -1,4 +1,5 @@
-//! Calls a handler for the events of a topic: at least once, and with effect once where the inbox commits with the effect.
+//! Calls a handler for the events of a topic: at least once, and with effect once where the inbox commits with the
+//! effect.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -51,8 +52,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Returns whether the handler wants the event. Other events are acknowledged and ignored.
     fn accepts(&self, event: &Event) -> bool;
 
-    /// Handles an event for which the group has no receipt. The event can be delivered again after a crash, so the effect
-    /// must commit together with `receipt` or be idempotent. A panic counts as [`HandlerError::Retry`].
+    /// Handles an event for which the group has no receipt. The event can be delivered again after a crash, so the
+    /// effect must commit together with `receipt` or be idempotent. A panic counts as [`HandlerError::Retry`].
     async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError>;
 }
 
@@ -63,7 +64,8 @@ pub struct ConsumerConfig {
     pub max_attempts: u32,
     /// The delay before the next attempt, and before subscribing again.
     pub backoff: Backoff,
-    /// Maximum number of deliveries in progress or queued; at least one. Those of one key are processed one after the other.
+    /// Maximum number of deliveries in progress or queued; at least one. Those of one key are processed one after the
+    /// other.
     pub concurrency: usize,
     /// Timeout of one handler call.
     pub handler_timeout: Duration,
@@ -315,7 +317,10 @@ impl Worker {
         }
         let (cause, attempt) = (error as &dyn std::error::Error, delivery.attempt);
         if matches!(error, HandlerError::Permanent(_)) || attempt >= self.config.max_attempts {
-            tracing::error!(error = cause, event.id = %event, group, attempt, "handler failed, event becomes a dead letter");
+            tracing::error!(
+                error = cause, event.id = %event, group, attempt,
+                "handler failed, event becomes a dead letter"
+            );
             Decision::GiveUp { reason: reason(cause) }
         } else {
             tracing::warn!(error = cause, event.id = %event, group, attempt, "handler failed, event will be retried");
@@ -328,12 +333,15 @@ impl Worker {
         Span::current().record("otel.status_code", "ERROR");
         delivery.attempt -= 1;
         let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
-        tracing::error!(event.id = %event, group, attempt, "handler terminates the process, event becomes a dead letter");
+        tracing::error!(
+            event.id = %event, group, attempt,
+            "handler terminates the process, event becomes a dead letter"
+        );
         Decision::GiveUp { reason: "the process terminated during each attempt to handle the event".to_owned() }
     }
 
-    /// The inbox failed, which is not the handler's failure: retries without a limit. The record of the `known` previous
-    /// attempt is retained.
+    /// The inbox failed, which is not the handler's failure: retries without a limit. The record of the `known`
+    /// previous attempt is retained.
     fn on_inbox_error(&self, error: &RepoError, delivery: &Delivery, known: Option<&PreviousAttempt>) -> Decision {
         Span::current().record("otel.status_code", "ERROR");
         let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
@@ -360,7 +368,8 @@ impl Worker {
             tracing::warn!(error = cause, event.id = %event, group = self.group, "cannot settle delivery");
             return;
         }
-        // A duplicate, as from a relay that was killed before it marked the event, would otherwise get all attempts again.
+        // A duplicate, as from a relay that was killed before it marked the event, would otherwise get all attempts
+        // again.
         if is_given_up && let Err(error) = self.ports.inbox.record(&self.receipt(event)).await {
             let cause = &error as &dyn std::error::Error;
             tracing::warn!(error = cause, event.id = %event, group = self.group, "cannot record receipt");

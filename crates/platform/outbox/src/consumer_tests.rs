@@ -472,7 +472,8 @@ async fn a_subscription_that_breaks_immediately_is_no_progress_and_an_idle_one_i
     .await;
 }
 
-/// Runs a process until it calls the handler for event 1, which terminates it; false when `all` events are settled first.
+/// Runs a process until it calls the handler for event 1, which terminates it; false when `all` events are settled
+/// first.
 async fn terminated_by_the_first(setup: &Setup, all: usize) -> bool {
     let handler = Scripted::new(|id, _| if id == 1 { Reaction::Hang } else { Reaction::Slow });
     let consumer = Box::new(setup.consumer(&handler));
@@ -537,7 +538,7 @@ async fn events_from_before_this_process_or_from_the_future_are_counted_before_t
     .await;
     let mut counts = Vec::new();
     for id in 1..=4 {
-        counts.push(setup.inbox.begun("thumbnails", event(id, "rex").id).await.unwrap());
+        counts.push(setup.inbox.attempts("thumbnails", event(id, "rex").id).await.unwrap());
     }
     assert_eq!(counts, [1, 0, 0, 1]);
 }

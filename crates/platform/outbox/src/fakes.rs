@@ -239,7 +239,7 @@ impl Inbox for MemoryInbox {
         Ok(self.receipts.lock().unwrap().insert((receipt.group.clone(), receipt.event)))
     }
 
-    async fn begin(&self, group: &str, event: Uuid, _now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, _now: Timestamp) -> Result<u32, RepoError> {
         self.up()?;
         let mut attempts = self.attempts.lock().unwrap();
         let count = attempts.entry((group.to_owned(), event)).or_default();
@@ -247,7 +247,7 @@ impl Inbox for MemoryInbox {
         Ok(*count)
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
         self.up()?;
         Ok(self.attempts.lock().unwrap().get(&(group.to_owned(), event)).copied().unwrap_or(0))
     }

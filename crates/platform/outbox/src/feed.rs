@@ -36,7 +36,8 @@ pub struct FeedConfig {
     pub page: u32,
     /// The delay before subscribing again.
     pub backoff: Backoff,
-    /// How long listeners wait, after a gap in the subscription, until the events published during it are in the history.
+    /// How long listeners wait, after a gap in the subscription, until the events published during it are in the
+    /// history.
     pub recovery_timeout: Duration,
     /// How long it may be without a subscription before a stall is reported.
     pub stall_limit: Duration,
@@ -78,8 +79,8 @@ pub struct FeedUpdate {
 
 /// Fans out the events of a topic to listeners. Clones share one feed; one of them runs as a component.
 ///
-/// A gap in its subscription loses no event: listeners wait until the events published during the gap are in the history,
-/// read them from there, and continue live.
+/// A gap in its subscription loses no event: listeners wait until the events published during the gap are in the
+/// history, read them from there, and continue live.
 ///
 /// It stops together with the transports, so that open listeners do not delay their draining.
 #[derive(Clone)]
@@ -112,8 +113,8 @@ impl EventFeed {
         self.progress.clone()
     }
 
-    /// Streams the events after `last`, each once and in publish order, then live ones until the process stops; with `None`,
-    /// only live ones. A [`FeedItem::Reset`] replaces events that cannot be recovered.
+    /// Streams the events after `last`, each once and in publish order, then live ones until the process stops; with
+    /// `None`, only live ones. A [`FeedItem::Reset`] replaces events that cannot be recovered.
     ///
     /// Live events of different keys may have another order than in the history.
     ///
@@ -162,8 +163,8 @@ impl EventFeed {
         }
     }
 
-    /// Recovers a gap, after a new subscription exists. Every event published during the gap is now in the history, or is
-    /// in the outbox and not marked as published yet. When the latter ones are marked, the history is complete.
+    /// Recovers a gap, after a new subscription exists. Every event published during the gap is now in the history, or
+    /// is in the outbox and not marked as published yet. When the latter ones are marked, the history is complete.
     async fn recover_gap(&self) {
         let (began, mut failures) = (Instant::now(), 0);
         let mut missing: Option<HashSet<Uuid>> = None;

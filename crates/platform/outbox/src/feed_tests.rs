@@ -195,8 +195,8 @@ async fn a_gap_in_the_subscription_is_filled_from_the_history() {
 }
 
 impl Setup {
-    /// Loses the subscription until the second one exists. In between, event 2 is published but not marked as published yet;
-    /// the listener has received event 1 before.
+    /// Loses the subscription until the second one exists. In between, event 2 is published but not marked as published
+    /// yet; the listener has received event 1 before.
     async fn gap_with_an_unmarked_event(&self, stream: &mut (impl Stream<Item = FeedItem> + Unpin)) {
         self.publish(1).await;
         assert_eq!(take(stream, 1).await, [1]);

@@ -28,8 +28,8 @@ impl KeyQueues {
         Some(delivery)
     }
 
-    /// Marks the key's delivery in progress as done and returns the next one of the key. When it was not settled, the queued
-    /// ones are dropped unsettled, so that none overtakes it; the broker delivers them again in order.
+    /// Marks the key's delivery in progress as done and returns the next one of the key. When it was not settled, the
+    /// queued ones are dropped unsettled, so that none overtakes it; the broker delivers them again in order.
     pub(crate) fn complete(&mut self, key: &str, settled: bool) -> Option<Delivery> {
         self.len -= 1;
         let queue = self.queues.get_mut(key)?;

@@ -87,7 +87,8 @@ impl ConsumerMetrics {
         Ok(metrics)
     }
 
-    /// Creates the series of a consumer with the value 0: a rate does not see the first increase of a series that starts at 1.
+    /// Creates the series of a consumer with the value 0: a rate does not see the first increase of a series that
+    /// starts at 1.
     pub(crate) fn announce(&self, topic: &'static str, group: &'static str) {
         for outcome in Outcome::ALL {
             self.consumed.with_label_values(&[topic, group, outcome.label()]);

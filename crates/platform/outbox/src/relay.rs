@@ -29,9 +29,9 @@ const MAX_PENDING_READ: u32 = 10_000;
 pub struct RelayConfig {
     /// Maximum number of events in one call to the broker.
     pub batch: u32,
-    /// A further batch is started while fewer events than this are in flight; with 1, one batch at a time. Larger values are
-    /// only for a broker that delivers in the order of the calls and returns after the consumers have settled the events:
-    /// there, events that fail do not block the others.
+    /// A further batch is started while fewer events than this are in flight; with 1, one batch at a time. Larger
+    /// values are only for a broker that delivers in the order of the calls and returns after the consumers have
+    /// settled the events: there, events that fail do not block the others.
     pub in_flight: u32,
     /// How long the lease remains after a process was killed; it is renewed three times in this time.
     pub lease_ttl: Duration,
@@ -142,8 +142,8 @@ impl Relay {
         }
     }
 
-    /// Publishes batches until `stop`, and marks them as published in the same order. Batches in flight when this fails or
-    /// is dropped are not marked, so they are published again.
+    /// Publishes batches until `stop`, and marks them as published in the same order. Batches in flight when this fails
+    /// or is dropped are not marked, so they are published again.
     async fn publish_all(&self, stop: &Stop, failures: &mut u32) -> Result<(), RelayError> {
         // Yields results in the order of the calls, so that batches are marked in publish order.
         let mut batches = FuturesOrdered::new();
@@ -234,7 +234,7 @@ impl Relay {
     }
 
     /// Updates the gauges, also while not the leader; never returns.
-    async fn measure_periodically(&self) {
+    async fn measure_loop(&self) {
         let mut last = Backlog::default();
         loop {
             match self.outbox.backlog().await {
@@ -254,8 +254,8 @@ impl Relay {
         }
     }
 
-    /// Compares the backlog with the previous one. A process that is not the leader can only see there whether another one
-    /// publishes.
+    /// Compares the backlog with the previous one. A process that is not the leader can only see there whether another
+    /// one publishes.
     fn update_progress(&self, previous: Backlog, now: Backlog) {
         if now.pending < previous.pending || now.oldest != previous.oldest {
             self.progress.advanced();
@@ -268,7 +268,7 @@ impl Relay {
     }
 
     /// Deletes rows older than the retention, while leader; never returns.
-    async fn purge_periodically(&self) {
+    async fn purge_loop(&self) {
         loop {
             self.lease.held().await;
             let previous = self.clock.now().saturating_sub(self.config.retention);
@@ -293,7 +293,7 @@ impl Component for Relay {
         // The lease is renewed concurrently, because publishing can take arbitrarily long.
         tokio::select! {
             () = self.publish_while_leader(&stop) => {}
-            ((), (), ()) = async { tokio::join!(self.lease.run(), self.measure_periodically(), self.purge_periodically()) } => {}
+            ((), (), ()) = async { tokio::join!(self.lease.run(), self.measure_loop(), self.purge_loop()) } => {}
         }
         self.lease.release().await;
         Ok(())

@@ -134,7 +134,7 @@ async fn measures_the_backlog_while_it_waits_for_the_lease() {
     setup.commit([1, 2]);
     run_alongside(setup.relay(), async {
         sleep(Duration::from_millis(59_900)).await;
-        assert_eq!(setup.broker.begun(), 0);
+        assert_eq!(setup.broker.started(), 0);
         assert_eq!((setup.metrics.leader.get(), setup.metrics.pending.get()), (0, 2));
         assert!(setup.metrics.oldest.get() >= 50.0, "{}", setup.metrics.oldest.get());
         setup.until_published(&[1, 2]).await;
@@ -150,7 +150,7 @@ async fn the_lease_is_renewed_during_a_slow_publish() {
     setup.broker.block(true);
     setup.commit([1]);
     run_alongside(setup.relay(), async {
-        eventually("begun", || setup.broker.begun() == 1).await;
+        eventually("started", || setup.broker.started() == 1).await;
         for _ in 0..100 {
             sleep(setup.config.lease_ttl / 2).await;
             let taken = setup.outbox.lease(OTHER, setup.config.lease_ttl).await.unwrap();
@@ -160,7 +160,7 @@ async fn the_lease_is_renewed_during_a_slow_publish() {
         setup.until_published(&[1]).await;
     })
     .await;
-    assert_eq!(setup.broker.begun(), 1);
+    assert_eq!(setup.broker.started(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +169,7 @@ async fn a_lease_lost_during_a_publish_leaves_the_events_to_the_next_leader() {
     setup.broker.block(true);
     setup.commit([1]);
     run_alongside(setup.relay(), async {
-        eventually("begun", || setup.broker.begun() == 1).await;
+        eventually("started", || setup.broker.started() == 1).await;
         setup.outbox.hand_over(OTHER, Duration::from_secs(100));
         eventually("noticed", || setup.metrics.leader.get() == 0).await;
         setup.broker.block(false);
@@ -189,7 +189,7 @@ async fn a_stop_finishes_the_batch_in_flight() {
     let stop = Stop::new();
     let ((), ended) = tokio::join!(
         async {
-            eventually("begun", || setup.broker.begun() == 1).await;
+            eventually("started", || setup.broker.started() == 1).await;
             stop.request();
             sleep(setup.config.stop_grace / 2).await;
             setup.broker.block(false);
@@ -209,7 +209,7 @@ async fn a_blocked_event_delays_only_its_key_and_marks_are_in_order() {
     let keys = ["rex", "bella", "rex", "max", "luna", "max", "bella"];
     setup.outbox.commit(keys.iter().zip(1..).map(|(key, id)| event(id, key)));
     run_alongside(setup.relay(), async {
-        eventually("three batches", || setup.broker.begun() == 3).await;
+        eventually("three batches", || setup.broker.started() == 3).await;
         sleep(Duration::from_secs(1)).await;
         assert_eq!(setup.broker.taken(), [4, 5], "the third has to wait for the first, the last ones for room or key");
         assert_eq!(setup.outbox.published(), [], "later batches are marked after earlier ones");
@@ -241,7 +241,7 @@ async fn an_unresponsive_broker_does_not_delay_the_stop() {
     setup.broker.block(true);
     setup.commit([1]);
     let began = Instant::now();
-    run_alongside(setup.relay(), eventually("begun", || setup.broker.begun() == 1)).await;
+    run_alongside(setup.relay(), eventually("started", || setup.broker.started() == 1)).await;
     assert!(began.elapsed() < setup.config.stop_grace + Duration::from_secs(1));
     assert_eq!(setup.outbox.published(), []);
     assert_eq!(setup.outbox.holder(), None);

@@ -6,8 +6,8 @@ use uuid::Uuid;
 /// Publishes the event of dead letters again, so that the groups that gave up on it handle it with all their attempts.
 /// Groups that have handled it skip it. Returns false when the event has no dead letters.
 ///
-/// The receipts of those groups are deleted first: when a later step fails, the dead letters still exist and the replay can
-/// be repeated.
+/// The receipts of those groups are deleted first: when a later step fails, the dead letters still exist and the replay
+/// can be repeated.
 ///
 /// # Errors
 /// [`ReplayError`] names the store that failed.

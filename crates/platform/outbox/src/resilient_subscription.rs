@@ -75,8 +75,8 @@ impl ResilientSubscription {
         self.current.is_some()
     }
 
-    /// Waits for the next delivery, through any number of failures. `None` means that a new subscription exists, the first
-    /// or a later one, so that a broadcast may have missed events before it. Cancel-safe.
+    /// Waits for the next delivery, through any number of failures. `None` means that a new subscription exists, the
+    /// first or a later one, so that a broadcast may have missed events before it. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
         loop {
             let Some(subscription) = &mut self.current else {

@@ -5,8 +5,8 @@ use kennel_telemetry::{number, propagation};
 use tracing::Span;
 use tracing::field::Empty;
 
-/// Creates the span for the `attempt`-th delivery of an event from the broker `system` to `group`. It is a child of the span
-/// that published the event.
+/// Creates the span for the `attempt`-th delivery of an event from the broker `system` to `group`. It is a child of the
+/// span that published the event.
 pub fn process(system: &'static str, group: &'static str, event: &Event, attempt: u32) -> Span {
     let span = tracing::info_span!(
         "consumer.process",

@@ -86,12 +86,12 @@ impl Inbox for Metered<dyn Inbox> {
         tell!(self, "inbox", "record", self.inner.record(receipt), event.id = %receipt.event)
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
-        tell!(self, "inbox", "begin", self.inner.begin(group, event, now), event.id = %event)
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+        tell!(self, "inbox", "count_attempt", self.inner.count_attempt(group, event, now), event.id = %event)
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
-        tell!(self, "inbox", "begun", self.inner.begun(group, event), event.id = %event)
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        tell!(self, "inbox", "attempts", self.inner.attempts(group, event), event.id = %event)
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
@@ -146,11 +146,11 @@ mod tests {
             Err(RepoError::Unavailable("no disk".into()))
         }
 
-        async fn begin(&self, _: &str, _: Uuid, _: Timestamp) -> Result<u32, RepoError> {
+        async fn count_attempt(&self, _: &str, _: Uuid, _: Timestamp) -> Result<u32, RepoError> {
             Ok(1)
         }
 
-        async fn begun(&self, _: &str, _: Uuid) -> Result<u32, RepoError> {
+        async fn attempts(&self, _: &str, _: Uuid) -> Result<u32, RepoError> {
             Ok(0)
         }
 

@@ -95,8 +95,8 @@ fn add_span_fields(line: &mut Map<String, Value>, fields_json: &str) {
     }
 }
 
-/// Formats the fields of a span as members of a JSON object, each followed by a comma, so that later fields can be appended.
-/// They are formatted for every span although few spans have log lines, so this has to be fast.
+/// Formats the fields of a span as members of a JSON object, each followed by a comma, so that later fields can be
+/// appended. They are formatted for every span although few spans have log lines, so this has to be fast.
 pub(crate) struct JsonFields;
 
 impl<'writer> FormatFields<'writer> for JsonFields {

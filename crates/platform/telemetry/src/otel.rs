@@ -1,5 +1,5 @@
-//! Interprets the environment variables of the OpenTelemetry specification. Unsupported values are ignored with a warning, as
-//! the specification allows: these variables are often set for a whole cluster, not for this service.
+//! Interprets the environment variables of the OpenTelemetry specification. Unsupported values are ignored with a
+//! warning, as the specification allows: these variables are often set for a whole cluster, not for this service.
 
 mod otlp;
 

@@ -1,6 +1,7 @@
 //! W3C Trace Context between processes: in headers, and in the envelope of events.
 //!
-//! The parent of a span can only be set before it is first entered or read; call [`set_parent`] right after creating it.
+//! The parent of a span can only be set before it is first entered or read; call [`set_parent`] right after creating
+//! it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kennel_core::TraceContext;

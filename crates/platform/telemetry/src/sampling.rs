@@ -14,8 +14,9 @@ use crate::otel::Sampling;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Creates the sampler: a ratio of the traces that start here, and at most `limit` of them per second; 0 means no limit. A
-/// caller's trace counts as one that starts here if sampling is not parent-based. Child spans follow their parent span.
+/// Creates the sampler: a ratio of the traces that start here, and at most `limit` of them per second; 0 means no
+/// limit. A caller's trace counts as one that starts here if sampling is not parent-based. Child spans follow their
+/// parent span.
 pub(crate) fn sampler(sampling: Sampling, limit: u32) -> impl ShouldSample + use<> {
     let ratio_sampler = Sampler::TraceIdRatioBased(sampling.ratio);
     let rate_limiter = (limit > 0).then(|| Arc::new(RateLimiter::new(limit)));

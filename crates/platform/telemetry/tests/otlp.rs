@@ -1,4 +1,5 @@
-//! Spans and log lines reach a collector over real gRPC before `shutdown` returns. One test: a process has one subscriber.
+//! Spans and log lines reach a collector over real gRPC before `shutdown` returns. One test: a process has one
+//! subscriber.
 
 use kennel_telemetry::otel::{OtlpVariables, Variables};
 use kennel_telemetry::{InitError, TelemetryConfig};

@@ -37,14 +37,14 @@ pub(crate) async fn of_receipts_at_once_one_is_recorded(stores: &Stores) {
 
 pub(crate) async fn attempts_are_counted_for_each_group_and_event(stores: &Stores) {
     let (event, inbox) = (id(), &stores.inbox);
-    assert_eq!(inbox.begun("g", event).await.unwrap(), 0);
+    assert_eq!(inbox.attempts("g", event).await.unwrap(), 0);
     for attempt in 1..=3 {
-        assert_eq!(inbox.begin("g", event, at(attempt.into())).await.unwrap(), attempt);
-        assert_eq!(inbox.begun("g", event).await.unwrap(), attempt);
+        assert_eq!(inbox.count_attempt("g", event, at(attempt.into())).await.unwrap(), attempt);
+        assert_eq!(inbox.attempts("g", event).await.unwrap(), attempt);
     }
     for (group, event) in [("G", event), ("h", event), ("g", id())] {
-        assert_eq!(inbox.begun(group, event).await.unwrap(), 0, "{group}");
-        assert_eq!(inbox.begin(group, event, at(0)).await.unwrap(), 1, "{group}");
+        assert_eq!(inbox.attempts(group, event).await.unwrap(), 0, "{group}");
+        assert_eq!(inbox.count_attempt(group, event, at(0)).await.unwrap(), 1, "{group}");
     }
     assert!(!inbox.seen("g", event).await.unwrap(), "an attempt is no receipt");
 }
@@ -54,7 +54,7 @@ pub(crate) async fn of_attempts_at_once_each_is_counted(stores: &Stores) {
     let mut tasks = JoinSet::new();
     for _ in 0..8 {
         let inbox = Arc::clone(&stores.inbox);
-        tasks.spawn(async move { inbox.begin("g", event, at(0)).await.unwrap() });
+        tasks.spawn(async move { inbox.count_attempt("g", event, at(0)).await.unwrap() });
     }
     let mut counts = tasks.join_all().await;
     counts.sort_unstable();
@@ -65,15 +65,15 @@ pub(crate) async fn what_is_forgotten_begins_anew(stores: &Stores) {
     let (event, other, inbox) = (id(), id(), &stores.inbox);
     inbox.forget("g", event).await.unwrap();
     for event in [event, event, other] {
-        inbox.begin("g", event, at(5)).await.unwrap();
+        inbox.count_attempt("g", event, at(5)).await.unwrap();
         inbox.record(&Receipt { group: "g".to_owned(), event, at: at(5) }).await.unwrap();
     }
     inbox.forget("g", event).await.unwrap();
     // What says so is no older than what is forgotten: neither is a record of its own that a purge could remove first.
     stores.outbox.purge(at(5), 10).await.unwrap();
-    assert_eq!((inbox.begun("g", event).await.unwrap(), inbox.begun("g", other).await.unwrap()), (0, 1));
+    assert_eq!((inbox.attempts("g", event).await.unwrap(), inbox.attempts("g", other).await.unwrap()), (0, 1));
     assert!(!inbox.seen("g", event).await.unwrap());
     assert!(inbox.seen("g", other).await.unwrap());
-    assert_eq!(inbox.begin("g", event, at(6)).await.unwrap(), 1);
+    assert_eq!(inbox.count_attempt("g", event, at(6)).await.unwrap(), 1);
     assert!(inbox.record(&Receipt { group: "g".to_owned(), event, at: at(6) }).await.unwrap());
 }

@@ -217,7 +217,7 @@ pub(crate) async fn a_purge_forgets_published_events_receipts_and_attempts(store
         stores.outbox.mark_published(&[event.id], at(millis)).await.unwrap();
         let receipt = Receipt { group: "g".to_owned(), event: event.id, at: at(millis) };
         stores.inbox.record(&receipt).await.unwrap();
-        stores.inbox.begin("g", event.id, at(millis)).await.unwrap();
+        stores.inbox.count_attempt("g", event.id, at(millis)).await.unwrap();
     }
     assert_eq!(stores.outbox.purge(at(10), MANY).await.unwrap(), 3, "an event, its receipt and its attempts");
     assert_eq!(stores.outbox.purge(at(10), MANY).await.unwrap(), 0);
@@ -225,7 +225,7 @@ pub(crate) async fn a_purge_forgets_published_events_receipts_and_attempts(store
     assert_eq!(pending(stores).await, told[3..]);
     for (event, kept) in told.iter().zip([false, true, true]) {
         assert_eq!(stores.inbox.seen("g", event.id).await.unwrap(), kept);
-        assert_eq!(stores.inbox.begun("g", event.id).await.unwrap(), u32::from(kept));
+        assert_eq!(stores.inbox.attempts("g", event.id).await.unwrap(), u32::from(kept));
     }
 }
 

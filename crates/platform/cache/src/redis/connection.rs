@@ -1,8 +1,8 @@
 //! The connection to Redis, which fails fast while it is not connected.
 //!
-//! One connection is used for commands and for the change messages of other processes. A background task opens, monitors
-//! and reopens it. While it is not connected, commands fail immediately, so an unreachable Redis does not slow down requests;
-//! only commands that were running when the connection failed wait, at most for the command timeout.
+//! One connection is used for commands and for the change messages of other processes. A background task opens,
+//! monitors and reopens it. While it is not connected, commands fail immediately, so an unreachable Redis does not slow
+//! down requests; only commands that were running when the connection failed wait, at most for the command timeout.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -27,7 +27,8 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// Number of commands that can be queued for writing.
 const PIPELINE_BUFFER: usize = 1024;
 
-/// Listener for changes in Redis, such as a cache in front of it. Called on the connection's task, so it must not block.
+/// Listener for changes in Redis, such as a cache in front of it. Called on the connection's task, so it must not
+/// block.
 pub(crate) trait ChangeListener: Send + Sync + 'static {
     /// The key was removed or set.
     fn key_changed(&self, key: &str);
@@ -236,7 +237,8 @@ impl ManagerState {
         Ok(connection)
     }
 
-    /// Makes the connection available to callers. The caller has locked `pending`, so that no removal is deferred in between.
+    /// Makes the connection available to callers. The caller has locked `pending`, so that no removal is deferred in
+    /// between.
     fn activate(&self, new: ActiveConnection) -> RedisResult<()> {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         // The push that reports the end of a connection can arrive before the connection is activated.

@@ -88,7 +88,8 @@ pub(super) struct CompleteFile {
 }
 
 impl CompleteFile {
-    /// Moves the object to its path. Returns the metadata of the object there, which with `skip_existing` may be another one.
+    /// Moves the object to its path. Returns the metadata of the object there, which with `skip_existing` may be
+    /// another one.
     pub(super) fn publish(mut self, layout: &Layout, key: &ObjectKey, skip_existing: bool) -> io::Result<ObjectMeta> {
         let path = layout.path(key);
         let _folders = layout.lock_folders();

@@ -63,8 +63,8 @@ pub(super) enum UploadOutcome {
     AlreadyExists,
 }
 
-/// A multipart upload. Readers see nothing of it until it is complete. Dropped before that, it is aborted, so that its parts
-/// use no space; after a crash, a lifecycle rule of the bucket has to remove them.
+/// A multipart upload. Readers see nothing of it until it is complete. Dropped before that, it is aborted, so that its
+/// parts use no space; after a crash, a lifecycle rule of the bucket has to remove them.
 pub(super) struct Upload {
     client: Client,
     bucket: String,

@@ -37,7 +37,7 @@ struct BrokerState {
     taken: Mutex<Vec<Event>>,
     blocked: watch::Sender<bool>,
     blocked_key: watch::Sender<&'static str>,
-    begun: AtomicU32,
+    started: AtomicU32,
 }
 
 impl Broker {
@@ -81,8 +81,8 @@ impl Broker {
     }
 
     /// Number of calls of `publish` that have started.
-    pub(crate) fn begun(&self) -> u32 {
-        self.0.begun.load(Ordering::SeqCst)
+    pub(crate) fn started(&self) -> u32 {
+        self.0.started.load(Ordering::SeqCst)
     }
 
     pub(crate) fn taken(&self) -> Vec<u128> {
@@ -133,7 +133,7 @@ impl Broker {
 #[async_trait]
 impl Publisher for Broker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
-        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        self.0.started.fetch_add(1, Ordering::SeqCst);
         self.accept()?;
         self.0.blocked.subscribe().wait_for(|blocked| !blocked).await.unwrap();
         let mut blocked_key = self.0.blocked_key.subscribe();

@@ -1,4 +1,5 @@
-//! One listener of a feed: reads missed events from the history, then receives live ones, and reads the history again after a gap.
+//! One listener of a feed: reads missed events from the history, then receives live ones, and reads the history again
+//! after a gap.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -164,7 +165,8 @@ impl FeedListener {
         }
     }
 
-    /// Switches from the history to live events. The events that were live when reading started follow, or are skipped by a reset.
+    /// Switches from the history to live events. The events that were live when reading started follow, or are skipped
+    /// by a reset.
     fn go_live(&mut self, offer_latest: bool) {
         let ListenerState::CatchingUp(subscription) = std::mem::replace(&mut self.state, ListenerState::Ended) else {
             return;
@@ -186,8 +188,8 @@ impl FeedListener {
         }
     }
 
-    /// Reads missed events from the history; without a known position, returns a reset. Reading starts some events before
-    /// the last returned one, because events of other keys may have been published in another order.
+    /// Reads missed events from the history; without a known position, returns a reset. Reading starts some events
+    /// before the last returned one, because events of other keys may have been published in another order.
     fn recover_gap(&mut self) {
         if let Some(last) = self.last {
             self.fallback = Some(last);

@@ -52,7 +52,7 @@ impl Inbox for ClickHouseInbox {
         self.0.write(vec![receipt(&given.group, given.event)], move |write| write.record(&given)).await
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
         let (place, at) = (attempts(group, event), now.as_millis());
         self.0
             .write(vec![place.clone()], move |write| {
@@ -64,7 +64,7 @@ impl Inbox for ClickHouseInbox {
             .await
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
         let place = attempts(group, event);
         let found = self.0.find(std::slice::from_ref(&place)).await?;
         let row: Option<AttemptsRow> = found.get(&place).map(Found::read).transpose()?;

@@ -89,11 +89,11 @@ impl Inbox for MysqlInbox {
         self.0.run(|| record(self.0.pool(), receipt)).await
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
         Ok(saturating(self.0.run(|| count(&self.0, group, event, now)).await?))
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
         let begun = || async {
             let sql = "SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?";
             let found = sqlx::query_scalar(sql).bind(group.as_bytes()).bind(event).fetch_optional(self.0.pool());

@@ -49,7 +49,7 @@ impl Inbox for PostgresInbox {
         self.0.run(|| record(self.0.single(), receipt)).await
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
         let begin = || async {
             let attempts: i64 = sqlx::query_scalar(
                 "INSERT INTO inbox_attempts AS known (group_name, event, attempts, at) VALUES ($1, $2, 1, $3)
@@ -67,7 +67,7 @@ impl Inbox for PostgresInbox {
         Ok(saturating(self.0.run(begin).await?))
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
         let begun = || async {
             let sql = "SELECT attempts FROM inbox_attempts WHERE group_name = $1 AND event = $2";
             let attempts: Option<i64> = sqlx::query_scalar(sql)

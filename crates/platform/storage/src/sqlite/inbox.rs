@@ -49,7 +49,7 @@ impl Inbox for SqliteInbox {
         Ok(recorded)
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
         let mut write = self.0.write().await?;
         let (attempts,) = sqlx::query_as(
             "INSERT INTO inbox_attempts (group_name, event, attempts, at) VALUES (?, ?, 1, ?)
@@ -65,7 +65,7 @@ impl Inbox for SqliteInbox {
         Ok(attempts)
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
         let attempts = sqlx::query_scalar("SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?")
             .bind(group)
             .bind(event)

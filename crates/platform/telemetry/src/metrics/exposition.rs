@@ -18,8 +18,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns the format for this `Accept` header: `OpenMetrics` if it is listed by name and no other format has a higher
-    /// quality.
+    /// Returns the format for this `Accept` header: `OpenMetrics` if it is listed by name and no other format has a
+    /// higher quality.
     pub fn accepted(accept: &str) -> Self {
         let (mut text, mut open) = (0.0_f32, 0.0_f32);
         for range in accept.split(',') {

@@ -1,8 +1,8 @@
-//! Duration histograms with exemplars: each bucket has the trace id of its last observation, which leads from a panel to a
-//! trace.
+//! Duration histograms with exemplars: each bucket has the trace id of its last observation, which leads from a panel
+//! to a trace.
 //!
-//! Only sampled traces become exemplars, so that each one can be found. A registry can only collect metric families, so the
-//! exemplars are collected as a separate family, which [`super::encode`] removes.
+//! Only sampled traces become exemplars, so that each one can be found. A registry can only collect metric families, so
+//! the exemplars are collected as a separate family, which [`super::encode`] removes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};

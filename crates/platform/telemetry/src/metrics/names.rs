@@ -14,13 +14,14 @@ macro_rules! names {
 names! {
     /// Counter of HTTP requests, by `method`, `route` and `status`.
     HTTP_REQUESTS = "http_requests_total";
-    /// Histogram of the time until a response started, without the time in which the caller sent the request, by `method` and
-    /// `route`.
+    /// Histogram of the time until a response started, without the time in which the caller sent the request, by
+    /// `method` and `route`.
     HTTP_DURATION = "http_request_duration_seconds";
     /// Gauge of HTTP requests whose response has not started.
     HTTP_IN_FLIGHT = "http_requests_in_flight";
 
-    /// Counter of gRPC calls, by `service`, `method`, `code` and `fault`: who caused the failure, `none`, `caller` or `server`.
+    /// Counter of gRPC calls, by `service`, `method`, `code` and `fault`: who caused the failure, `none`, `caller` or
+    /// `server`.
     GRPC_HANDLED = "grpc_server_handled_total";
     /// Histogram of the duration of calls, including streams, by `service`, `method` and `type`.
     GRPC_DURATION = "grpc_server_handling_seconds";

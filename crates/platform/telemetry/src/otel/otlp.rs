@@ -27,8 +27,8 @@ impl Signal<'_> {
 }
 
 impl Variables {
-    /// Returns the exporter settings of the signal. `None` without an endpoint, unless the exporter `otlp` is selected: a process
-    /// connects only to configured addresses.
+    /// Returns the exporter settings of the signal. `None` without an endpoint, unless the exporter `otlp` is selected:
+    /// a process connects only to configured addresses.
     pub(super) fn otlp(
         &self,
         name: &'static str,
