@@ -15,9 +15,15 @@ use sha2::{Digest, Sha256};
 use crate::{BoxError, ErrorKind, Timestamp};
 
 /// The bytes of an object, in chunks of any size.
+///
+/// A chunk may be empty. The stream ends after its first error. A reader may drop it early, which stops the transfer;
+/// the bytes that arrived before are then all that it gets.
 pub type ByteStream = BoxStream<'static, Result<Bytes, ObjectError>>;
 
 /// Why a call to the object store failed.
+///
+/// The variants differ in what a caller can do. Sources are for logs: they may contain addresses, so clients must not
+/// see them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ObjectError {
@@ -172,6 +178,8 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// Returns the metadata and the bytes of an object; `None` when it does not exist.
     ///
+    /// Metadata and bytes belong to the same version of the object, also while it is replaced.
+    ///
     /// With `range`, the bytes from `range.start` up to but not including `range.end`, as far as they exist; a range
     /// that is empty, reversed or past the end gives no bytes and is no error.
     async fn get(
@@ -181,15 +189,20 @@ pub trait ObjectStore: Send + Sync + 'static {
     ) -> Result<Option<(ObjectMeta, ByteStream)>, ObjectError>;
 
     /// Returns the metadata of an object, without its bytes; `None` when it does not exist.
+    ///
+    /// It equals the metadata that [`ObjectStore::put`] returned for the object.
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError>;
 
     /// Deletes an object. Returns false when it did not exist; of concurrent calls more than one may return true.
     ///
-    /// A reader that has started may still read the deleted object to its end.
+    /// A reader that has started may still read the deleted object to its end. The key can be used again.
     async fn delete(&self, key: &ObjectKey) -> Result<bool, ObjectError>;
 
     /// Returns the metadata of up to `limit` objects whose keys start with `prefix` and are greater than `after`, in
     /// the byte order of their keys.
+    ///
+    /// The metadata is the same as from [`ObjectStore::head`]. An empty list means that no more keys follow, so a
+    /// caller pages with the last key of a page as the next `after`.
     ///
     /// `prefix` may end inside a segment; one that no key can start with gives an empty list. `after` need not exist. A
     /// store may omit an object whose key extends another one (`a/b` next to `a`), as S3 on `MinIO` does.
@@ -199,11 +212,14 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// store may shorten `ttl`. It does not check that the object exists.
     async fn presign(&self, key: &ObjectKey, ttl: Duration) -> Result<Option<String>, ObjectError>;
 
-    /// Succeeds when the store answers; for health checks.
+    /// Succeeds when the store answers; for health checks. Fails with [`ObjectError::Unavailable`] otherwise.
     async fn ping(&self) -> Result<(), ObjectError>;
 }
 
 /// Detects the content type of an image from its first bytes: JPEG, PNG, GIF or WebP. `None` for anything else.
+///
+/// The first 12 bytes decide. Neither the key nor the type that a client declared matters, so a script that is named
+/// `.jpg` is not served as an image.
 ///
 /// Signatures as in the WHATWG MIME Sniffing Standard, section 6.1.
 pub fn sniff(head: &[u8]) -> Option<&'static str> {
