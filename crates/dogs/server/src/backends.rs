@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogRepository, DogService, DogSource};
-use dogs_storages::{Cached, Stores};
+use dogs_storages::{CachedDogRepository, Stores};
 use kennel_broker::Connected;
 use kennel_cache::{CacheMetrics, TypedCache};
 use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, SystemClock, UuidV7};
@@ -41,7 +41,7 @@ impl Backends {
 
     /// The store, with its schema as it is.
     pub async fn store(&self) -> anyhow::Result<Stores> {
-        Ok(dogs_storages::connect(&self.settings.storage.storage()).await?.observed(&self.registry)?)
+        Ok(dogs_storages::connect(&self.settings.storage.storage()).await?.instrumented(&self.registry)?)
     }
 
     /// The store; its schema is brought up first, where the settings say so.
@@ -54,10 +54,10 @@ impl Backends {
     }
 
     /// The cache, and the dogs of `stores` behind it.
-    pub async fn cache(&self, stores: &Stores) -> anyhow::Result<(kennel_cache::Connected, Arc<Cached>)> {
+    pub async fn cache(&self, stores: &Stores) -> anyhow::Result<(kennel_cache::Connected, Arc<CachedDogRepository>)> {
         let cache = kennel_cache::connect(&self.settings.cache.cache()).await?;
         let typed = TypedCache::new(&cache, self.settings.cache.dogs(), &CacheMetrics::register(&self.registry)?);
-        Ok((cache, Arc::new(Cached::new(Arc::clone(&stores.dogs), typed))))
+        Ok((cache, Arc::new(CachedDogRepository::new(Arc::clone(&stores.dogs), typed))))
     }
 
     /// The object store.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use dogs_domain::{DogService, events};
-use dogs_storages::{Cached, Stores};
+use dogs_storages::{CachedDogRepository, Stores};
 use kennel_app::{App, Check, Component, ComponentFilter, Health, Options, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
 use kennel_core::{BackendKind as _, BoxError, Cache, ObjectStore, Publisher, Subscriber};
@@ -14,7 +14,7 @@ use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Quarantine, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
-use kennel_storage::{Migrator, State, Step, WriteCheck};
+use kennel_storage::{MigrationState, MigrationStep, Migrator, WriteCheck};
 use kennel_telemetry::metrics::{self, BuildInfo};
 
 use crate::backends::Backends;
@@ -38,7 +38,7 @@ pub struct Wiring {
     service: DogService,
     stores: Stores,
     cache: Arc<dyn Cache>,
-    cached: Arc<Cached>,
+    cached: Arc<CachedDogRepository>,
     objects: Arc<dyn ObjectStore>,
     broker: Arc<kennel_broker::Metered>,
 }
@@ -52,7 +52,7 @@ impl Wiring {
         let Connected { broker, .. } = backends.broker(&stores).await?;
         let metrics = BrokerMetrics::register(&backends.registry)?;
         let broker = Arc::new(kennel_broker::Metered::new(broker, metrics, &[events::TOPIC]));
-        let service = backends.service(Arc::<Cached>::clone(&cached), Arc::clone(&objects))?;
+        let service = backends.service(Arc::<CachedDogRepository>::clone(&cached), Arc::clone(&objects))?;
         Ok(Self { backends, service, stores, cache: cache.cache, cached, objects, broker })
     }
 
@@ -202,7 +202,7 @@ impl Wiring {
 /// Fails when the schema is older than this build, or has been changed since.
 pub async fn check_schema(migrator: &dyn Migrator) -> anyhow::Result<()> {
     let steps = migrator.status().await.context("the schema cannot be read")?;
-    let stale = |step: &&Step| matches!(step.state, State::Pending | State::Changed);
+    let stale = |step: &&MigrationStep| matches!(step.state, MigrationState::Pending | MigrationState::Changed);
     if let Some(step) = steps.iter().find(stale) {
         bail!("the schema lacks `{}`; bring it up with `dogs migrate up` or MIGRATE_ON_START=true", step.name);
     }

@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(10);
 /// The most lines of output that are kept.
 const MAX_LINES: usize = 100_000;
 /// What a service warns of when a pool could not be closed. Its stop succeeds all the same; a test has to hear of it.
-const LEAK: &str = "connections are not given back";
+const LEAK: &str = "pool closed with connections still checked out";
 
 /// What to start. The process inherits no variables.
 #[derive(Debug, Clone, Copy)]
@@ -241,7 +241,9 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "it left connections behind")]
     async fn a_good_end_with_connections_out_fails() {
-        shell(r#"echo '{"level":"WARN","message":"connections are not given back"}'"#).wait(PATIENCE).await;
+        shell(r#"echo '{"level":"WARN","message":"pool closed with connections still checked out"}'"#)
+            .wait(PATIENCE)
+            .await;
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use kennel_core::{Clock as _, SystemClock};
-use kennel_storage::{Migrator, State, Step};
+use kennel_storage::{MigrationState, MigrationStep, Migrator};
 
 use super::args::Migrate;
 use super::out::say;
@@ -28,14 +28,14 @@ async fn on(migrator: &dyn Migrator, command: Migrate) -> anyhow::Result<ExitCod
             for step in &steps {
                 say(format_args!("{:<32} {}", step.name, state(step.state)))?;
             }
-            let up = steps.iter().all(|step| matches!(step.state, State::Applied { .. }));
+            let up = steps.iter().all(|step| matches!(step.state, MigrationState::Applied { .. }));
             return Ok(if up { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn changed(what: &str, steps: &[Step]) -> io::Result<()> {
+fn changed(what: &str, steps: &[MigrationStep]) -> io::Result<()> {
     if steps.is_empty() {
         say("nothing to do")?;
     }
@@ -45,11 +45,11 @@ fn changed(what: &str, steps: &[Step]) -> io::Result<()> {
     Ok(())
 }
 
-fn state(state: State) -> String {
+fn state(state: MigrationState) -> String {
     match state {
-        State::Pending => "pending".to_owned(),
-        State::Applied { at } => format!("applied {at}"),
-        State::Changed => "changed after it was applied".to_owned(),
-        State::Unknown => "applied, not known to this build".to_owned(),
+        MigrationState::Pending => "pending".to_owned(),
+        MigrationState::Applied { at } => format!("applied {at}"),
+        MigrationState::Changed => "changed after it was applied".to_owned(),
+        MigrationState::Unknown => "applied, not known to this build".to_owned(),
     }
 }

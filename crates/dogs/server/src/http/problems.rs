@@ -43,7 +43,7 @@ problems! {
     PreconditionFailed = 412 "Precondition Failed" "precondition_failed", "It is at another revision than `If-Match` says.",
         Some(("the dog 0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10 has been changed by someone else", None));
     TooLarge = 413 "Payload Too Large" "too_large", "The body is larger than the limit.",
-        Some(("the picture is larger than 10485760 bytes", None));
+        Some(("the image is larger than 10485760 bytes", None));
     UnsupportedMediaType = 415 "Unsupported Media Type" "unsupported_media_type",
         "The body is of a type that is not taken here.",
         Some(("the content type must be application/json", None));

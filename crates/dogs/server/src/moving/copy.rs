@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use dogs_domain::replica::{Bookmark, CopyStep};
+use dogs_domain::replica::{Checkpoint, CopyStep};
 use dogs_domain::{Dog, DogId};
 use futures_util::future::try_join;
 use kennel_app::Stop;
@@ -86,7 +86,7 @@ pub struct Copy<'t> {
     pub(super) to: End,
     options: Options,
     stop: Stop,
-    bookmark: Bookmark,
+    checkpoint: Checkpoint,
     /// Events that were looked at before they were published.
     known: HashSet<Uuid>,
     changes: u64,
@@ -104,15 +104,15 @@ impl<'t> Copy<'t> {
         stop: Stop,
         tell: impl FnMut(Told) + Send + 't,
     ) -> Result<Self, CopyError> {
-        let found = to.ask(|| to.stores.replica.bookmark(from.name)).await?;
-        let bookmark = Bookmark { place: None, walking: true, after: None };
+        let found = to.ask(|| to.stores.replica.checkpoint(from.name)).await?;
+        let checkpoint = Checkpoint { event: None, scanning: true, after: None };
         let (known, tell) = (HashSet::new(), Box::new(tell));
-        let mut copy = Self { from, to, options, stop, bookmark, known, changes: 0, arrived: false, tell };
+        let mut copy = Self { from, to, options, stop, checkpoint, known, changes: 0, arrived: false, tell };
         copy.check(found.is_some()).await?;
         match found {
             // Without a place there is no telling what was forgotten since.
-            Some(bookmark) if bookmark.place.is_some() => {
-                copy.bookmark = bookmark;
+            Some(checkpoint) if checkpoint.event.is_some() => {
+                copy.checkpoint = checkpoint;
                 (copy.tell)(Told::Resumed);
             }
             _ => copy.walk_anew().await?,
@@ -138,7 +138,7 @@ impl<'t> Copy<'t> {
 
     /// Brings all dogs over and what has happened to them since; follows until the stop, if that is wanted.
     pub async fn run(&mut self) -> Result<(), CopyError> {
-        if self.bookmark.walking {
+        if self.checkpoint.scanning {
             self.walk().await?;
         }
         self.arrived = true;
@@ -175,7 +175,7 @@ impl<'t> Copy<'t> {
         let waiting = self.from.ask(|| self.from.stores.outbox.pending(PAGE)).await?;
         self.take(&waiting, false).await?;
         let behind = waiting.len() >= PAGE as usize;
-        if self.bookmark.walking {
+        if self.checkpoint.scanning {
             self.walk_again(Told::Unnamed).await?;
         }
         self.tell_lag(if behind { &waiting } else { &[] });
@@ -191,7 +191,7 @@ impl<'t> Copy<'t> {
     /// Events published behind the place, a page at most; `None` when some may be forgotten.
     async fn published(&self) -> Result<Option<Vec<Event>>, StoreError> {
         let outbox = &self.from.stores.outbox;
-        let place = self.bookmark.place;
+        let place = self.checkpoint.event;
         match self.from.ask(|| outbox.history(place, PAGE)).await? {
             History::UnknownEvent => Ok(None),
             // Without a place these are the latest ones, and there may be others before them.
@@ -209,10 +209,10 @@ impl<'t> Copy<'t> {
         let place = if published { events.last().map(|event| event.id) } else { None };
         let moved = place.is_some() || touched != Touched::default();
         if let Some(place) = place {
-            self.bookmark.place = Some(place);
+            self.checkpoint.event = Some(place);
         }
         if touched.unnamed {
-            self.bookmark = Bookmark { walking: true, after: None, ..self.bookmark.clone() };
+            self.checkpoint = Checkpoint { scanning: true, after: None, ..self.checkpoint.clone() };
         }
         if moved {
             let step = self.look_again(&touched).await?;
@@ -232,7 +232,7 @@ impl<'t> Copy<'t> {
 
     /// Has the walk begin at the first dog, and changes be carried over from now on.
     async fn walk_anew(&mut self) -> Result<(), StoreError> {
-        self.bookmark = Bookmark { place: latest(&self.from).await?, walking: true, after: None };
+        self.checkpoint = Checkpoint { event: latest(&self.from).await?, scanning: true, after: None };
         // The walk comes upon what these tell of.
         let waiting = self.from.ask(|| self.from.stores.outbox.pending(PAGE)).await?;
         self.known = waiting.iter().map(|event| event.id).collect();
@@ -240,7 +240,7 @@ impl<'t> Copy<'t> {
     }
 
     async fn walk_again(&mut self, why: Told) -> Result<(), CopyError> {
-        self.bookmark = Bookmark { walking: true, after: None, ..self.bookmark.clone() };
+        self.checkpoint = Checkpoint { scanning: true, after: None, ..self.checkpoint.clone() };
         (self.tell)(why);
         self.walk().await
     }
@@ -248,7 +248,7 @@ impl<'t> Copy<'t> {
     /// Makes the second store equal to the first, from where the walk is up to the last dog.
     async fn walk(&mut self) -> Result<(), CopyError> {
         let stoppable = !self.arrived && !self.stop.is_requested();
-        let mut comparison = Comparison::new(&self.from, &self.to, self.bookmark.after);
+        let mut comparison = Comparison::new(&self.from, &self.to, self.checkpoint.after);
         let (mut dogs, mut carried) = (0, 0);
         comparison.fill().await?;
         while let Some(compared) = comparison.step() {
@@ -256,7 +256,7 @@ impl<'t> Copy<'t> {
                 return Err(CopyError::Stopped);
             }
             dogs += compared.dogs;
-            self.bookmark.after = compared.reached;
+            self.checkpoint.after = compared.reached;
             let (put, removed) = self.settle(compared.differences);
             let changed = put.len() + removed.len();
             carried += changed as u64;
@@ -265,7 +265,7 @@ impl<'t> Copy<'t> {
             try_join(write, comparison.fill()).await?;
             (self.tell)(Told::Walked { dogs, carried });
         }
-        self.bookmark = Bookmark { walking: false, after: None, ..self.bookmark.clone() };
+        self.checkpoint = Checkpoint { scanning: false, after: None, ..self.checkpoint.clone() };
         self.write(&self.step(Vec::new(), Vec::new())).await?;
         (self.tell)(Told::Through);
         Ok(())
@@ -289,11 +289,11 @@ impl<'t> Copy<'t> {
     }
 
     fn step(&self, dogs: Vec<Dog>, removed: Vec<DogId>) -> CopyStep {
-        CopyStep { source: self.from.name.to_owned(), removed, dogs, bookmark: self.bookmark.clone() }
+        CopyStep { source: self.from.name.to_owned(), removed, dogs, checkpoint: self.checkpoint.clone() }
     }
 
     async fn write(&self, step: &CopyStep) -> Result<(), StoreError> {
-        self.to.ask(|| self.to.stores.replica.carry(step)).await
+        self.to.ask(|| self.to.stores.replica.apply(step)).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dogs_domain::DogId;
 use dogs_domain::events::{DogDeleted, DogUpdated, ThumbnailStored};
-use dogs_storages::Cached;
+use dogs_storages::CachedDogRepository;
 use futures_util::StreamExt as _;
 use kennel_app::{Component, Stop};
 use kennel_core::json::JsonError;
@@ -19,13 +19,13 @@ use tracing::Instrument as _;
 /// Events that passed unseen, such as while the broker was away, leave an entry for at most its time to live.
 pub struct Invalidator {
     feed: EventFeed,
-    cached: Arc<Cached>,
+    cached: Arc<CachedDogRepository>,
     system: &'static str,
 }
 
 impl Invalidator {
     /// One that keeps `cached` current by `feed`, which reads from the broker `system`.
-    pub fn new(feed: EventFeed, cached: Arc<Cached>, system: &'static str) -> Self {
+    pub fn new(feed: EventFeed, cached: Arc<CachedDogRepository>, system: &'static str) -> Self {
         Self { feed, cached, system }
     }
 }

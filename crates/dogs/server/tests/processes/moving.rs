@@ -184,9 +184,9 @@ async fn dogs_move_from_store_to_store_while_they_are_written() {
 }
 
 /// What the copy of SQLite in this store says of how far it is.
-async fn bookmark(stores: &Stores) -> Option<dogs_domain::replica::Bookmark> {
+async fn checkpoint(stores: &Stores) -> Option<dogs_domain::replica::Checkpoint> {
     // Before the copy has brought the schema up, there is none.
-    stores.replica.bookmark("sqlite").await.ok().flatten()
+    stores.replica.checkpoint("sqlite").await.ok().flatten()
 }
 
 async fn killed_and_resumed(to: Storage) {
@@ -198,11 +198,11 @@ async fn killed_and_resumed(to: Storage) {
     served.anchor().await;
     let target = stall.stores(to).await;
     let mut copy = stall.copy(Storage::Sqlite, to, &[]);
-    let reached = eventually("the copy is on its way", async || bookmark(&target).await?.after).await;
+    let reached = eventually("the copy is on its way", async || checkpoint(&target).await?.after).await;
     copy.kill();
     copy.wait(PATIENCE).await;
-    let left = bookmark(&target).await.unwrap();
-    assert!(left.walking && left.after >= Some(reached), "it was killed in the middle: {left:?}");
+    let left = checkpoint(&target).await.unwrap();
+    assert!(left.scanning && left.after >= Some(reached), "it was killed in the middle: {left:?}");
 
     // What was copied already changes behind the back of the copy.
     let all = stall.all(Storage::Sqlite).await;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
 use super::{Mysql, Write, classify};
-use crate::letters::whole_events;
+use crate::dead_letters::truncate_at_event;
 
 /// The dead letters of a MySQL database.
 #[derive(Debug, Clone)]
@@ -21,25 +21,25 @@ impl MysqlDeadLetters {
         Self(database)
     }
 
-    async fn try_bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
-        let event = &letter.event;
-        // The assignments are made one after the other, so the time comes last.
+    async fn try_store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError> {
+        let event = &dead_letter.event;
+        // MySQL evaluates assignments from left to right, so `created_at`, which the others compare, comes last.
         sqlx::query(
             "INSERT INTO dead_letters (id, name, source, topic, `key`, time, data, traceparent, tracestate,
-                                       group_name, attempts, reason, at)
+                                       group_name, attempts, reason, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON DUPLICATE KEY UPDATE
-                 name = IF(VALUES(at) >= at, VALUES(name), name),
-                 source = IF(VALUES(at) >= at, VALUES(source), source),
-                 topic = IF(VALUES(at) >= at, VALUES(topic), topic),
-                 `key` = IF(VALUES(at) >= at, VALUES(`key`), `key`),
-                 time = IF(VALUES(at) >= at, VALUES(time), time),
-                 data = IF(VALUES(at) >= at, VALUES(data), data),
-                 traceparent = IF(VALUES(at) >= at, VALUES(traceparent), traceparent),
-                 tracestate = IF(VALUES(at) >= at, VALUES(tracestate), tracestate),
-                 attempts = IF(VALUES(at) >= at, VALUES(attempts), attempts),
-                 reason = IF(VALUES(at) >= at, VALUES(reason), reason),
-                 at = GREATEST(at, VALUES(at))",
+                 name = IF(VALUES(created_at) >= created_at, VALUES(name), name),
+                 source = IF(VALUES(created_at) >= created_at, VALUES(source), source),
+                 topic = IF(VALUES(created_at) >= created_at, VALUES(topic), topic),
+                 `key` = IF(VALUES(created_at) >= created_at, VALUES(`key`), `key`),
+                 time = IF(VALUES(created_at) >= created_at, VALUES(time), time),
+                 data = IF(VALUES(created_at) >= created_at, VALUES(data), data),
+                 traceparent = IF(VALUES(created_at) >= created_at, VALUES(traceparent), traceparent),
+                 tracestate = IF(VALUES(created_at) >= created_at, VALUES(tracestate), tracestate),
+                 attempts = IF(VALUES(created_at) >= created_at, VALUES(attempts), attempts),
+                 reason = IF(VALUES(created_at) >= created_at, VALUES(reason), reason),
+                 created_at = GREATEST(created_at, VALUES(created_at))",
         )
         .bind(event.id)
         .bind(&event.name)
@@ -50,10 +50,10 @@ impl MysqlDeadLetters {
         .bind(&event.data[..])
         .bind(event.trace.as_ref().map(|trace| &trace.traceparent))
         .bind(event.trace.as_ref().and_then(|trace| trace.tracestate.as_ref()))
-        .bind(letter.group.as_bytes())
-        .bind(letter.attempts)
-        .bind(&letter.reason)
-        .bind(letter.at.as_millis())
+        .bind(dead_letter.group.as_bytes())
+        .bind(dead_letter.attempts)
+        .bind(&dead_letter.reason)
+        .bind(dead_letter.at.as_millis())
         .execute(self.0.pool())
         .await
         .map_err(classify)?;
@@ -64,40 +64,40 @@ impl MysqlDeadLetters {
         let select = match after {
             None => sqlx::query(
                 "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate,
-                        group_name, attempts, reason, at
+                        group_name, attempts, reason, created_at
                  FROM dead_letters ORDER BY id, group_name LIMIT ?",
             ),
             Some(after) => sqlx::query(
                 "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate,
-                        group_name, attempts, reason, at
+                        group_name, attempts, reason, created_at
                  FROM dead_letters WHERE id > ? ORDER BY id, group_name LIMIT ?",
             )
             .bind(after),
         };
         let rows = select.bind(u64::from(limit) + 1).fetch_all(self.0.pool()).await.map_err(classify)?;
-        Ok(whole_events(read_all(&rows, letter)?, limit as usize))
+        Ok(truncate_at_event(read_all(&rows, dead_letter)?, limit as usize))
     }
 
     async fn try_find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
         let rows = sqlx::query(
             "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate,
-                    group_name, attempts, reason, at
+                    group_name, attempts, reason, created_at
              FROM dead_letters WHERE id = ? ORDER BY group_name",
         )
         .bind(event)
         .fetch_all(self.0.pool())
         .await
         .map_err(classify)?;
-        read_all(&rows, letter)
+        read_all(&rows, dead_letter)
     }
 
     async fn try_replay(&self, event: Uuid) -> Result<bool, RepoError> {
         let mut write = self.0.write().await?;
-        let Some(buried) = latest(&mut write, event).await? else {
+        let Some(event_to_replay) = latest(&mut write, event).await? else {
             return Ok(false);
         };
-        if !waits(&mut write, event).await? {
-            write.append(&[buried]).await?;
+        if !is_pending(&mut write, event).await? {
+            write.append(&[event_to_replay]).await?;
         }
         remove(write.connection(), event).await?;
         write.commit().await?;
@@ -107,8 +107,8 @@ impl MysqlDeadLetters {
 
 #[async_trait]
 impl DeadLetterSink for MysqlDeadLetters {
-    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
-        self.0.run(|| self.try_bury(letter)).await
+    async fn store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError> {
+        self.0.run(|| self.try_store(dead_letter)).await
     }
 }
 
@@ -132,11 +132,12 @@ impl DeadLetters for MysqlDeadLetters {
     }
 }
 
-/// The event as it was last buried. Its letters are locked, so that of several replays at once one finds them.
+/// The event of the latest dead letter. Its dead letters are locked, so that only one of several concurrent replays
+/// finds them.
 async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError> {
     let rows = sqlx::query(
         "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
-         FROM dead_letters WHERE id = ? ORDER BY at DESC FOR UPDATE",
+         FROM dead_letters WHERE id = ? ORDER BY created_at DESC FOR UPDATE",
     )
     .bind(id)
     .fetch_all(write.connection())
@@ -145,14 +146,14 @@ async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError>
     rows.first().map(event).transpose().map_err(classify)
 }
 
-/// Whether the event is about to be published as it is.
-async fn waits(write: &mut Write, id: Uuid) -> Result<bool, RepoError> {
-    let (waits,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM outbox WHERE waiting_id = ?)")
+/// Whether the event is already pending in the outbox.
+async fn is_pending(write: &mut Write, id: Uuid) -> Result<bool, RepoError> {
+    let (pending,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM outbox WHERE pending_id = ?)")
         .bind(id)
         .fetch_one(write.connection())
         .await
         .map_err(classify)?;
-    Ok(waits)
+    Ok(pending)
 }
 
 async fn remove(executor: impl MySqlExecutor<'_>, id: Uuid) -> Result<u64, RepoError> {
@@ -161,13 +162,13 @@ async fn remove(executor: impl MySqlExecutor<'_>, id: Uuid) -> Result<u64, RepoE
     Ok(removed.rows_affected())
 }
 
-fn letter(row: &MySqlRow) -> Result<DeadLetter, sqlx::Error> {
+fn dead_letter(row: &MySqlRow) -> Result<DeadLetter, sqlx::Error> {
     let group: Vec<u8> = row.try_get("group_name")?;
     Ok(DeadLetter {
         event: event(row)?,
         group: String::from_utf8(group).map_err(|error| sqlx::Error::Decode(error.into()))?,
         attempts: row.try_get("attempts")?,
         reason: row.try_get("reason")?,
-        at: timestamp(row.try_get("at")?)?,
+        at: timestamp(row.try_get("created_at")?)?,
     })
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
 use super::{Sqlite, Write, classify};
-use crate::letters::whole_events;
+use crate::dead_letters::truncate_at_event;
 
 /// The dead letters of a SQLite database.
 #[derive(Debug, Clone)]
@@ -23,19 +23,19 @@ impl SqliteDeadLetters {
 
 #[async_trait]
 impl DeadLetterSink for SqliteDeadLetters {
-    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
-        let event = &letter.event;
+    async fn store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError> {
+        let event = &dead_letter.event;
         let mut write = self.0.write().await?;
         sqlx::query(
             "INSERT INTO dead_letters (id, name, source, topic, key, time, data, traceparent, tracestate,
-                                       group_name, attempts, reason, at)
+                                       group_name, attempts, reason, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id, group_name) DO UPDATE SET
                  name = excluded.name, source = excluded.source, topic = excluded.topic, key = excluded.key,
                  time = excluded.time, data = excluded.data, traceparent = excluded.traceparent,
                  tracestate = excluded.tracestate, attempts = excluded.attempts, reason = excluded.reason,
-                 at = excluded.at
-             WHERE excluded.at >= dead_letters.at",
+                 created_at = excluded.created_at
+             WHERE excluded.created_at >= dead_letters.created_at",
         )
         .bind(event.id)
         .bind(&event.name)
@@ -46,10 +46,10 @@ impl DeadLetterSink for SqliteDeadLetters {
         .bind(&event.data[..])
         .bind(event.trace.as_ref().map(|trace| &trace.traceparent))
         .bind(event.trace.as_ref().and_then(|trace| trace.tracestate.as_ref()))
-        .bind(&letter.group)
-        .bind(letter.attempts)
-        .bind(&letter.reason)
-        .bind(letter.at.as_millis())
+        .bind(&dead_letter.group)
+        .bind(dead_letter.attempts)
+        .bind(&dead_letter.reason)
+        .bind(dead_letter.at.as_millis())
         .execute(write.connection())
         .await
         .map_err(classify)?;
@@ -62,7 +62,7 @@ impl DeadLetters for SqliteDeadLetters {
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError> {
         let rows = sqlx::query(
             "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
-                    group_name, attempts, reason, at
+                    group_name, attempts, reason, created_at
              FROM dead_letters WHERE id > ? ORDER BY id, group_name LIMIT ?",
         )
         .bind(after.map_or_else(Vec::new, |after| after.as_bytes().to_vec()))
@@ -70,29 +70,29 @@ impl DeadLetters for SqliteDeadLetters {
         .fetch_all(self.0.readers())
         .await
         .map_err(classify)?;
-        Ok(whole_events(read_all(&rows, letter)?, limit as usize))
+        Ok(truncate_at_event(read_all(&rows, dead_letter)?, limit as usize))
     }
 
     async fn find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
         let rows = sqlx::query(
             "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
-                    group_name, attempts, reason, at
+                    group_name, attempts, reason, created_at
              FROM dead_letters WHERE id = ? ORDER BY group_name",
         )
         .bind(event)
         .fetch_all(self.0.readers())
         .await
         .map_err(classify)?;
-        read_all(&rows, letter)
+        read_all(&rows, dead_letter)
     }
 
     async fn replay(&self, event: Uuid, _now: Timestamp) -> Result<bool, RepoError> {
         let mut write = self.0.write().await?;
-        let Some(buried) = latest(&mut write, event).await? else {
+        let Some(event_to_replay) = latest(&mut write, event).await? else {
             return Ok(false);
         };
-        if !waits(&mut write, event).await? {
-            write.append(&[buried]).await?;
+        if !is_pending(&mut write, event).await? {
+            write.append(&[event_to_replay]).await?;
         }
         remove(&mut write, event).await?;
         write.commit().await?;
@@ -107,11 +107,11 @@ impl DeadLetters for SqliteDeadLetters {
     }
 }
 
-/// The event as it was last buried.
+/// The event of the latest dead letter.
 async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError> {
     sqlx::query(
         "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
-         FROM dead_letters WHERE id = ? ORDER BY at DESC LIMIT 1",
+         FROM dead_letters WHERE id = ? ORDER BY created_at DESC LIMIT 1",
     )
     .bind(id)
     .fetch_optional(write.connection())
@@ -120,14 +120,14 @@ async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError>
     .map_err(classify)
 }
 
-/// Whether the event is about to be published as it is.
-async fn waits(write: &mut Write, id: Uuid) -> Result<bool, RepoError> {
-    let (waits,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM outbox WHERE id = ? AND position IS NULL)")
+/// Whether the event is already pending in the outbox.
+async fn is_pending(write: &mut Write, id: Uuid) -> Result<bool, RepoError> {
+    let (pending,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM outbox WHERE id = ? AND publish_seq IS NULL)")
         .bind(id)
         .fetch_one(write.connection())
         .await
         .map_err(classify)?;
-    Ok(waits)
+    Ok(pending)
 }
 
 async fn remove(write: &mut Write, id: Uuid) -> Result<u64, RepoError> {
@@ -139,12 +139,12 @@ async fn remove(write: &mut Write, id: Uuid) -> Result<u64, RepoError> {
     Ok(removed.rows_affected())
 }
 
-fn letter(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
+fn dead_letter(row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
     Ok(DeadLetter {
         event: event(row)?,
         group: row.try_get("group_name")?,
         attempts: row.try_get("attempts")?,
         reason: row.try_get("reason")?,
-        at: timestamp(row.try_get("at")?)?,
+        at: timestamp(row.try_get("created_at")?)?,
     })
 }

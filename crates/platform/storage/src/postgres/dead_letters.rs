@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
 use super::{Postgres, Write, classify};
-use crate::letters::whole_events;
+use crate::dead_letters::truncate_at_event;
 
 /// The dead letters of a `PostgreSQL` database.
 #[derive(Debug, Clone)]
@@ -21,18 +21,18 @@ impl PostgresDeadLetters {
         Self(database)
     }
 
-    async fn try_bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
-        let event = &letter.event;
+    async fn try_store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError> {
+        let event = &dead_letter.event;
         sqlx::query(
             "INSERT INTO dead_letters (id, name, source, topic, key, time, data, traceparent, tracestate,
-                                       group_name, attempts, reason, at)
+                                       group_name, attempts, reason, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (id, group_name) DO UPDATE SET
                  name = excluded.name, source = excluded.source, topic = excluded.topic, key = excluded.key,
                  time = excluded.time, data = excluded.data, traceparent = excluded.traceparent,
                  tracestate = excluded.tracestate, attempts = excluded.attempts, reason = excluded.reason,
-                 at = excluded.at
-             WHERE excluded.at >= dead_letters.at",
+                 created_at = excluded.created_at
+             WHERE excluded.created_at >= dead_letters.created_at",
         )
         .bind(event.id)
         .bind(&event.name)
@@ -43,10 +43,10 @@ impl PostgresDeadLetters {
         .bind(&event.data[..])
         .bind(event.trace.as_ref().map(|trace| &trace.traceparent))
         .bind(event.trace.as_ref().and_then(|trace| trace.tracestate.as_ref()))
-        .bind(&letter.group)
-        .bind(i64::from(letter.attempts))
-        .bind(&letter.reason)
-        .bind(letter.at.as_millis())
+        .bind(&dead_letter.group)
+        .bind(i64::from(dead_letter.attempts))
+        .bind(&dead_letter.reason)
+        .bind(dead_letter.at.as_millis())
         .execute(self.0.single())
         .await
         .map_err(classify)?;
@@ -57,40 +57,40 @@ impl PostgresDeadLetters {
         let select = match after {
             None => sqlx::query(
                 "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
-                        group_name, attempts, reason, at
+                        group_name, attempts, reason, created_at
                  FROM dead_letters ORDER BY id, group_name LIMIT $1",
             ),
             Some(after) => sqlx::query(
                 "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
-                        group_name, attempts, reason, at
+                        group_name, attempts, reason, created_at
                  FROM dead_letters WHERE id > $1 ORDER BY id, group_name LIMIT $2",
             )
             .bind(after),
         };
         let rows = select.bind(i64::from(limit) + 1).fetch_all(self.0.single()).await.map_err(classify)?;
-        Ok(whole_events(read_all(&rows, letter)?, limit as usize))
+        Ok(truncate_at_event(read_all(&rows, dead_letter)?, limit as usize))
     }
 
     async fn try_find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
         let rows = sqlx::query(
             "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
-                    group_name, attempts, reason, at
+                    group_name, attempts, reason, created_at
              FROM dead_letters WHERE id = $1 ORDER BY group_name",
         )
         .bind(event)
         .fetch_all(self.0.single())
         .await
         .map_err(classify)?;
-        read_all(&rows, letter)
+        read_all(&rows, dead_letter)
     }
 
     async fn try_replay(&self, event: Uuid) -> Result<bool, RepoError> {
         let mut write = self.0.write().await?;
-        let Some(buried) = latest(&mut write, event).await? else {
+        let Some(event_to_replay) = latest(&mut write, event).await? else {
             return Ok(false);
         };
-        if !waits(&mut write, event).await? {
-            write.append(&[buried]).await?;
+        if !is_pending(&mut write, event).await? {
+            write.append(&[event_to_replay]).await?;
         }
         remove(write.connection(), event).await?;
         write.commit().await?;
@@ -100,8 +100,8 @@ impl PostgresDeadLetters {
 
 #[async_trait]
 impl DeadLetterSink for PostgresDeadLetters {
-    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
-        self.0.run(|| self.try_bury(letter)).await
+    async fn store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError> {
+        self.0.run(|| self.try_store(dead_letter)).await
     }
 }
 
@@ -125,11 +125,12 @@ impl DeadLetters for PostgresDeadLetters {
     }
 }
 
-/// The event as it was last buried. Its letters are locked, so that of several replays at once one finds them.
+/// The event of the latest dead letter. Its dead letters are locked, so that only one of several concurrent replays
+/// finds them.
 async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError> {
     let rows = sqlx::query(
         "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
-         FROM dead_letters WHERE id = $1 ORDER BY at DESC FOR UPDATE",
+         FROM dead_letters WHERE id = $1 ORDER BY created_at DESC FOR UPDATE",
     )
     .bind(id)
     .fetch_all(write.connection())
@@ -138,14 +139,14 @@ async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError>
     rows.first().map(event).transpose().map_err(classify)
 }
 
-/// Whether the event is about to be published as it is.
-async fn waits(write: &mut Write, id: Uuid) -> Result<bool, RepoError> {
-    let (waits,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM outbox WHERE id = $1 AND position IS NULL)")
+/// Whether the event is already pending in the outbox.
+async fn is_pending(write: &mut Write, id: Uuid) -> Result<bool, RepoError> {
+    let (pending,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM outbox WHERE id = $1 AND publish_seq IS NULL)")
         .bind(id)
         .fetch_one(write.connection())
         .await
         .map_err(classify)?;
-    Ok(waits)
+    Ok(pending)
 }
 
 async fn remove(executor: impl PgExecutor<'_>, id: Uuid) -> Result<u64, RepoError> {
@@ -154,13 +155,13 @@ async fn remove(executor: impl PgExecutor<'_>, id: Uuid) -> Result<u64, RepoErro
     Ok(removed.rows_affected())
 }
 
-fn letter(row: &PgRow) -> Result<DeadLetter, sqlx::Error> {
+fn dead_letter(row: &PgRow) -> Result<DeadLetter, sqlx::Error> {
     let attempts: i64 = row.try_get("attempts")?;
     Ok(DeadLetter {
         event: event(row)?,
         group: row.try_get("group_name")?,
         attempts: attempts.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
         reason: row.try_get("reason")?,
-        at: timestamp(row.try_get("at")?)?,
+        at: timestamp(row.try_get("created_at")?)?,
     })
 }
