@@ -79,7 +79,7 @@ test("a file that is too large is told before it is sent, and by the service if 
   await page.getByText("up to 64 MB").waitFor();
   await page.getByLabel("Add your own dog").setInputFiles(large);
   await page.getByRole("button", { name: "Upload" }).click();
-  await page.locator("#upload-message", { hasText: "The picture is larger than 10485760 bytes." }).waitFor();
+  await page.locator("#upload-message", { hasText: "The image is larger than 10485760 bytes." }).waitFor();
   assert.equal(sent, 1);
   assert.equal(await page.locator("#offline").isVisible(), false);
 });

@@ -150,7 +150,7 @@ async fn other_lines_under_the_same_key_are_refused() {
         let ended = home.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(1);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
         assert!(
-            ended.stderr.starts_with("error: import k: ") && ended.stderr.contains("other lines"),
+            ended.stderr.starts_with("error: import k: ") && ended.stderr.contains("different lines"),
             "{}",
             ended.stderr
         );
