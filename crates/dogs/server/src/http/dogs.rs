@@ -139,7 +139,7 @@ pub(super) async fn list(
     };
     let page = shared.api.service.list(breed.clone(), cursor, order, size).await?;
     let target = |cursor| shared.links.page(breed.as_ref(), order, size, cursor);
-    let mut links = kennel_http::Links::new().with("first", target(None));
+    let mut links = kennel_http::LinkHeader::new().with("first", target(None));
     if page.next.is_some() {
         links = links.with("next", target(page.next));
     }

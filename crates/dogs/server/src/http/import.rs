@@ -103,7 +103,7 @@ async fn run(
 /// What to answer a caller who fell silent amid the import.
 fn interrupted(error: &DogError) -> Option<ApiError> {
     let DogError::Interrupted { source, .. } = error else { return None };
-    let refusal = kennel_http::body::refusal(&**source);
+    let refusal = kennel_http::body::classify(&**source);
     let is_silence = refusal.kind() == ErrorKind::ClientTimeout;
     is_silence.then(|| refusal.with_detail(error.to_string()).into())
 }

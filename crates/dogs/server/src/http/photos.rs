@@ -126,7 +126,7 @@ async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Bytes, ApiE
         if error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>) {
             too_large()
         } else {
-            kennel_http::body::refusal(&error).into()
+            kennel_http::body::classify(&error).into()
         }
     })
 }

@@ -1,4 +1,4 @@
-//! The outermost layer: the request's id, span and metrics, and the final shape of its response.
+//! The outermost layer: sets the request's id, span and metrics, and renders error responses as problem details.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,40 +18,40 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-use super::Verbatim;
-use super::arrival::Arrival;
+use super::SkipProblemDetails;
+use super::body_timing::BodyTiming;
 use crate::metrics::{HttpMetrics, method_label};
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem, render};
 use crate::request_id::{self, RequestId};
 
-/// Headers of every response that does not set its own.
+/// Default security headers; a response may set its own values.
 const SECURITY: [(HeaderName, &str); 3] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (REFERRER_POLICY, "no-referrer"),
 ];
 
-/// Watches over every request of a router; without metrics also without traces.
+/// Records telemetry for every request of a router. Without metrics it records no traces either.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Observer {
+pub(crate) struct RequestTelemetry {
     metrics: Option<HttpMetrics>,
     body_idle: Option<Duration>,
 }
 
-impl Observer {
+impl RequestTelemetry {
     pub(crate) fn with_metrics(metrics: HttpMetrics, body_idle: Duration) -> Self {
         Self { metrics: Some(metrics), body_idle: Some(body_idle) }
     }
 
     pub(crate) fn apply(self, router: Router) -> Router {
-        router.layer(from_fn_with_state(Arc::new(self), observe))
+        router.layer(from_fn_with_state(Arc::new(self), record_request))
     }
 }
 
-async fn observe(State(observer): State<Arc<Observer>>, mut request: Request, next: Next) -> Response {
+async fn record_request(State(telemetry): State<Arc<RequestTelemetry>>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = if observer.metrics.is_some() {
+    let span = if telemetry.metrics.is_some() {
         span(&request, route.as_ref(), &id)
     } else {
         tracing::info_span!(target: UNTRACED, "request", request_id = id.as_str())
@@ -60,12 +60,12 @@ async fn observe(State(observer): State<Arc<Observer>>, mut request: Request, ne
         propagation::set_parent(&span, &trace);
     }
     request.extensions_mut().insert(id.clone());
-    let arrival = Arrival::follow(&mut request, observer.body_idle);
-    let tally = Tally::begin(&observer, request.method().clone(), route, arrival);
+    let timing = BodyTiming::attach(&mut request, telemetry.body_idle);
+    let timer = RequestTimer::start(&telemetry, request.method().clone(), route, timing);
     let response = next.run(request).instrument(span.clone()).await;
     let response = finish(response, &id);
-    record(&span, response.status());
-    span.in_scope(|| tally.end(response.status()));
+    record_status(&span, response.status());
+    span.in_scope(|| timer.stop(response.status()));
     response
 }
 
@@ -85,56 +85,56 @@ fn span(request: &Request, route: Option<&MatchedPath>, id: &RequestId) -> Span 
     )
 }
 
-fn record(span: &Span, status: StatusCode) {
+fn record_status(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", number(status.as_u16()));
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
 }
 
-/// Counts one request, even one whose client goes away before it is answered.
-struct Tally {
+/// Counts and times one request, also one whose client disconnects before the response (status 499).
+struct RequestTimer {
     metrics: Option<HttpMetrics>,
     method: Method,
     route: Option<MatchedPath>,
-    began: Instant,
-    arrival: Arrival,
+    started: Instant,
+    timing: BodyTiming,
     status: StatusCode,
 }
 
-impl Tally {
-    fn begin(observer: &Observer, method: Method, route: Option<MatchedPath>, arrival: Arrival) -> Self {
-        if let Some(metrics) = &observer.metrics {
-            metrics.begin();
+impl RequestTimer {
+    fn start(telemetry: &RequestTelemetry, method: Method, route: Option<MatchedPath>, timing: BodyTiming) -> Self {
+        if let Some(metrics) = &telemetry.metrics {
+            metrics.start();
         }
         Self {
-            metrics: observer.metrics.clone(),
+            metrics: telemetry.metrics.clone(),
             method,
             route,
-            began: Instant::now(),
-            arrival,
+            started: Instant::now(),
+            timing,
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         }
     }
 
-    fn end(mut self, status: StatusCode) {
+    fn stop(mut self, status: StatusCode) {
         self.status = status;
     }
 }
 
-impl Drop for Tally {
+impl Drop for RequestTimer {
     fn drop(&mut self) {
-        let took = self.began.elapsed();
-        let millis = took.as_secs_f64() * 1_000.0;
-        tracing::debug!(target: "kennel_http::access", status = self.status.as_u16(), millis, "request answered");
+        let elapsed = self.started.elapsed();
+        let millis = elapsed.as_secs_f64() * 1_000.0;
+        tracing::debug!(target: "kennel_http::access", status = self.status.as_u16(), millis, "request completed");
         if let Some(metrics) = &self.metrics {
             let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-            metrics.end(&self.method, route, self.status, took.saturating_sub(self.arrival.waited()));
+            metrics.stop(&self.method, route, self.status, elapsed.saturating_sub(self.timing.waited()));
         }
     }
 }
 
-/// Makes a problem of every error, and adds the headers that every response has.
+/// Renders every error as problem details, and adds the request id and the security headers.
 fn finish(response: Response, id: &RequestId) -> Response {
     let failed = response.status().is_client_error() || response.status().is_server_error();
     let mut response = if failed { with_problem(response, id) } else { response };
@@ -150,7 +150,9 @@ fn finish(response: Response, id: &RequestId) -> Response {
 
 fn with_problem(mut response: Response, id: &RequestId) -> Response {
     let known = response.extensions_mut().remove::<Arc<Problem>>();
-    if known.is_none() && (is_problem(response.headers()) || response.extensions().get::<Verbatim>().is_some()) {
+    if known.is_none()
+        && (is_problem(response.headers()) || response.extensions().get::<SkipProblemDetails>().is_some())
+    {
         return response;
     }
     let mut problem = known.map_or_else(|| Problem::of_status(response.status()), |known| (*known).clone());
