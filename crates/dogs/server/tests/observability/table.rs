@@ -12,7 +12,7 @@ use crate::prometheus::Prometheus;
 const EMPTY: [(&str, &str); 6] = [
     ("Platform Tracing / Spans", COLLECTOR),
     ("Platform Tracing / Failed spans", COLLECTOR),
-    ("Platform Tracing / p95 of spans", COLLECTOR),
+    ("Platform Tracing / Span p95", COLLECTOR),
     ("Platform Tracing / Failed traces", "TraceQL, answered by Tempo"),
     ("Platform Tracing / Slow traces", "TraceQL, answered by Tempo"),
     ("Platform Tracing / Warnings and errors", "LogQL, answered by Loki"),
@@ -124,7 +124,7 @@ fn panels() -> Vec<Row> {
     rows
 }
 
-/// A recorded series is looked up by its name; of an alert, what it watches and the condition itself.
+/// A recorded series is looked up by its name; an alert by the series of its condition and by the condition itself.
 fn of_rule(rule: &Rule) -> Vec<Row> {
     match rule {
         Rule::Record(recording) => {
@@ -133,8 +133,8 @@ fn of_rule(rule: &Rule) -> Vec<Row> {
             vec![Row::of_rule(format!("record {series}"), &series)]
         }
         Rule::Alert(alert) => {
-            let watched = alert.watched().iter().map(|expr| (format!("watched by {}", alert.name()), expr.as_str()));
-            watched
+            let inputs = alert.inputs().iter().map(|expr| (format!("input of {}", alert.name()), expr.as_str()));
+            inputs
                 .map(|(name, expr)| Row::of_rule(name, expr))
                 .chain([Row::of_rule(format!("alert {}", alert.name()), alert.expr())])
                 .collect()
