@@ -27,7 +27,7 @@ const CHANGED: usize = 10;
 /// An event that is told so long after it happened was held up.
 const LATE: Duration = Duration::from_secs(1);
 /// The longest that the backlog may take to go once the broker is back.
-const PATIENCE: Duration = Duration::from_mins(10);
+const TEST_TIMEOUT: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Broker {
@@ -312,7 +312,7 @@ async fn run(options: &Options) -> anyhow::Result<bool> {
     rustls::crypto::ring::default_provider().install_default().ok();
     let client = Client::builder().build()?;
     let service = Service::start(options).await?;
-    let anchor = timeout(PATIENCE, anchor(&client, &service)).await??;
+    let anchor = timeout(TEST_TIMEOUT, anchor(&client, &service)).await??;
     let (until, marker) = watch::channel(None);
     let (most, seen) = watch::channel(0);
     let mut beside = JoinSet::new();
@@ -324,13 +324,13 @@ async fn run(options: &Options) -> anyhow::Result<bool> {
 
     let (mut account, back) = load(&service, &client, options).await;
     while pending(&client, &service.metrics).await? > 0 {
-        ensure!(back.elapsed() < PATIENCE, "the backlog does not go");
+        ensure!(back.elapsed() < TEST_TIMEOUT, "the backlog does not go");
         sleep(Duration::from_millis(200)).await;
     }
     let (_, dog, _) = make(&client, &service.url, 0).await.map_err(anyhow::Error::msg)?;
     until.send_replace(Some(dog));
-    let (history, _) = timeout(PATIENCE, read(&client, &service.url, Some(&anchor), marker)).await??;
-    let (live, late) = timeout(PATIENCE, listening.join_next()).await?.context("someone listens")???;
+    let (history, _) = timeout(TEST_TIMEOUT, read(&client, &service.url, Some(&anchor), marker)).await??;
+    let (live, late) = timeout(TEST_TIMEOUT, listening.join_next()).await?.context("someone listens")???;
 
     let Options { broker, store, away, how, rate, .. } = options;
     println!("{broker:?} over {store:?}, away for {away} s ({how:?}), {rate} dogs/s");

@@ -21,9 +21,9 @@ pub(super) fn open(feed: &EventFeed, last_event_id: &str) -> Result<Responses, S
         id => Some(id.parse::<Uuid>().map_err(|_| invalid("last_event_id", &"must be the id of an event"))?),
     };
     let items = feed.watch(after).map(response);
-    // The feed ends as the process stops, or when its history cannot be read; either way it can be taken up again.
+    // The feed ends when the process stops, or when its history cannot be read; in both cases the client can resume.
     let end = stream::once(async { Err(kennel_grpc::status(ErrorKind::Unavailable, "", Details::default())) });
-    // A status ends a gRPC stream; nothing may follow it.
+    // A status ends a gRPC stream; no message may follow it.
     let ended = items.chain(end).scan(false, |ended, item| {
         let next = (!*ended).then_some(item);
         *ended = matches!(next, Some(Err(_)));
@@ -38,7 +38,7 @@ fn response(update: FeedUpdate) -> Result<pb::WatchDogsResponse, Status> {
         Some(FeedItem::Event(event)) => with_event(&event),
         Some(FeedItem::Reset) => Err(kennel_grpc::status(
             ErrorKind::PreconditionFailed,
-            "the event to resume behind is unknown or no longer kept",
+            "the event to resume after is unknown or was purged",
             Details::default(),
         )),
     }

@@ -6,9 +6,9 @@ use kennel_core::{Clock as _, SystemClock, Timestamp};
 use kennel_testkit::Backend;
 use tokio::time::Instant;
 
-use crate::home::{Home, Served, eventually};
 use crate::place::furnished;
 use crate::stores::on_stores;
+use crate::support::service_dir::{RunningService, ServiceDir, eventually};
 
 /// How long the others may take to follow a relay that was killed, with the lease that services have by default.
 const SUCCESSION: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ async fn a_relay_whose_clock_is_behind_is_followed_and_follows(variables: &[(&'s
 
 async fn each_follows_the_other(shift: &str, variables: &[(&'static str, String)]) {
     let Some(library) = Backend::Faketime.address() else { return };
-    let home = furnished(Home::new().set("OUTBOX_LEASE", "3s"), variables);
+    let home = furnished(ServiceDir::new().set("OUTBOX_LEASE", "3s"), variables);
     let home = home.set("FAKETIME", shift).set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let home = home.set("LD_PRELOAD", &library);
     let shifted = home.serve().await;
@@ -49,7 +49,7 @@ async fn each_follows_the_other(shift: &str, variables: &[(&'static str, String)
 }
 
 /// Kills the leader; the other has to publish in its turn soon.
-async fn succeeds(leader: Served, other: Served) -> Served {
+async fn succeeds(leader: RunningService, other: RunningService) -> RunningService {
     leader.kill().await;
     let killed = Instant::now();
     other.dog("after").await;
@@ -61,7 +61,7 @@ async fn succeeds(leader: Served, other: Served) -> Served {
 }
 
 /// A dog's time says that the library is at work.
-async fn clock_is_wrong(served: &Served) {
+async fn clock_is_wrong(served: &RunningService) {
     let id = served.dog("before").await;
     let dog = served.get(&format!("/api/v1/dogs/{id}")).await.expect(200).json();
     let at: Timestamp = serde_json::from_value(dog["created_at"].clone()).unwrap();
@@ -70,6 +70,6 @@ async fn clock_is_wrong(served: &Served) {
     assert!(apart > Duration::from_mins(30), "{apart:?}");
 }
 
-async fn leads(served: &Served) -> bool {
+async fn leads(served: &RunningService) -> bool {
     served.metric("outbox_leader").await > 0.5
 }

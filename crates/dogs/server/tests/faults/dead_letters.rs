@@ -7,24 +7,24 @@ use kennel_broker::Backend;
 use kennel_testkit::upstream::pictures;
 use serde_json::{Value, json};
 
-use crate::home::{Home, Served, eventually};
 use crate::place::{Distant, corner, furnished};
-use crate::support::Answer;
+use crate::support::TestResponse;
+use crate::support::service_dir::{RunningService, ServiceDir, eventually};
 
 /// A home on this broker, for as long as the corner is kept; `None`, said aloud, when there is no server.
-async fn home(broker: Backend) -> Option<(Home, Option<Distant>)> {
+async fn home(broker: Backend) -> Option<(ServiceDir, Option<Distant>)> {
     let corner = corner(broker).await?;
     let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
-    Some((furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", "2"), variables), corner))
+    Some((furnished(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", "2"), variables), corner))
 }
 
-async fn put_photo(served: &Served, id: &str, photo: impl Into<reqwest::Body>) {
+async fn put_photo(served: &RunningService, id: &str, photo: impl Into<reqwest::Body>) {
     let request = served.request("PUT", &format!("/api/v1/dogs/{id}/photo")).header("content-type", "image/png");
-    Answer::to(request.body(photo)).await.expect(200);
+    TestResponse::of(request.body(photo)).await.expect(200);
 }
 
 /// The letter of the event, once there is one that is younger than `than`.
-async fn letter(home: &Home, event: &str, than: &str) -> Value {
+async fn letter(home: &ServiceDir, event: &str, than: &str) -> Value {
     eventually("the event is a dead letter", async || {
         let ended = home.run(&["dlq", "show", event]).await;
         let letter: Value = serde_json::from_str(&ended.stdout).ok()?;
@@ -34,7 +34,7 @@ async fn letter(home: &Home, event: &str, than: &str) -> Value {
 }
 
 /// The event of the first letter in the list.
-async fn listed(home: &Home) -> String {
+async fn listed(home: &ServiceDir) -> String {
     let listed = eventually("the event is a dead letter", async || {
         let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
         (!listed.is_empty()).then_some(listed)
@@ -43,7 +43,7 @@ async fn listed(home: &Home) -> String {
     listed.split("  ").next().unwrap().to_owned()
 }
 
-async fn made_small(served: &Served, id: &str) {
+async fn made_small(served: &RunningService, id: &str) {
     eventually("the small copy is made", async || {
         let dog = served.get(&format!("/api/v1/dogs/{id}")).await.expect(200).json();
         dog["thumbnail_url"].as_str().map(str::to_owned)
@@ -51,7 +51,7 @@ async fn made_small(served: &Served, id: &str) {
     .await;
 }
 
-async fn no_letters(home: &Home) {
+async fn no_letters(home: &ServiceDir) {
     let ended = home.run(&["dlq", "list"]).await.ends(0);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""), "nothing to tell");
 }
@@ -76,7 +76,7 @@ pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Backend) {
     assert_eq!(first["data"]["size"], picture.len());
     let failure = &first["failures"][0];
     assert_eq!((&failure["group"], &failure["attempts"]), (&json!("dogs.thumbnailer"), &json!(1)));
-    assert!(failure["reason"].as_str().unwrap().contains("picture is damaged"), "{failure}");
+    assert!(failure["reason"].as_str().unwrap().contains("image is damaged"), "{failure}");
     let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
     assert_eq!(listed.lines().count(), 1, "{listed}");
     assert!(listed.starts_with(&stored) && listed.contains("dogs.thumbnailer"), "{listed}");

@@ -20,8 +20,8 @@ use kennel_outbox::{
 use prometheus::Registry;
 use tokio::process::Child;
 
-use crate::home::{Home, eventually};
 use crate::place::{Distant, corner, furnished};
+use crate::support::service_dir::{ServiceDir, eventually};
 
 /// Set for the process that stands in: the file that it writes the names of dogs to.
 const HANDLED: &str = "TEST_HANDLED_FILE";
@@ -82,7 +82,7 @@ fn process() {
     });
 }
 
-fn start(home: &Home, handled: &Path) -> Child {
+fn start(home: &ServiceDir, handled: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "killers::process", "--ignored", "--nocapture"]).env_clear().envs(home.variables());
     command
@@ -95,7 +95,7 @@ fn start(home: &Home, handled: &Path) -> Child {
 }
 
 /// Starts the process as often as it dies, until there is a dead letter; answers how often it died.
-async fn deaths(home: &Home, process: &mut Child, handled: &Path) -> usize {
+async fn deaths(home: &ServiceDir, process: &mut Child, handled: &Path) -> usize {
     let mut deaths = 0;
     eventually("the event is a dead letter", async || {
         if let Some(status) = process.try_wait().unwrap() {
@@ -126,7 +126,7 @@ async fn handled(file: &Path, all: usize) -> Vec<String> {
 pub async fn an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through(broker: Backend) {
     let Some(corner) = corner(broker).await else { return };
     let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
-    let home = furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
+    let home = furnished(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
     let served = home.serve_without_relay().await;
     for name in ["a", "b", "c", KILLER, "d", "e", "f"] {
         served.dog(name).await;
@@ -147,7 +147,7 @@ pub async fn an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others
 pub async fn an_event_that_ends_a_process_that_runs_costs_one_attempt_more(broker: Backend) {
     let Some(corner) = corner(broker).await else { return };
     let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
-    let home = furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
+    let home = furnished(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
     let served = home.serve_without_relay().await;
     let file = home.path().join("handled");
     let mut process = start(&home, &file);
@@ -164,7 +164,7 @@ pub async fn an_event_that_ends_a_process_that_runs_costs_one_attempt_more(broke
 }
 
 /// The id of the one dead letter, which says what happened.
-async fn dead_letter(home: &Home) -> String {
+async fn dead_letter(home: &ServiceDir) -> String {
     let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
     assert_eq!(listed.lines().count(), 1, "{listed}");
     let event = listed.split("  ").next().unwrap().to_owned();

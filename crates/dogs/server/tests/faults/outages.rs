@@ -10,9 +10,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::home::{Home, Served, eventually};
 use crate::place::{corner, furnished, listening};
-use crate::support::{Answer, Message, Messages};
+use crate::support::service_dir::{RunningService, ServiceDir, eventually};
+use crate::support::{Message, Messages, TestResponse};
 
 /// Callers at once, and the dogs that each makes and changes.
 const CALLERS: usize = 4;
@@ -22,15 +22,15 @@ const STORY: [&str; 3] = ["dogs.created", "dogs.updated 2", "dogs.updated 3"];
 /// Longer than an answer may take that does not wait for the broker.
 const QUICK: Duration = Duration::from_secs(5);
 
-async fn timely(request: reqwest::RequestBuilder, status: u16) -> Answer {
+async fn timely(request: reqwest::RequestBuilder, status: u16) -> TestResponse {
     let began = Instant::now();
-    let answer = Answer::to(request).await.expect(status);
+    let answer = TestResponse::of(request).await.expect(status);
     assert!(began.elapsed() < QUICK, "an answer took {:?}", began.elapsed());
     answer
 }
 
 /// Makes a dog and changes it twice; its id.
-async fn make(served: &Served) -> String {
+async fn make(served: &RunningService) -> String {
     let dog = json!({ "breed": "husky", "name": "0" });
     let id = timely(served.request("POST", "/api/v1/dogs").json(&dog), 201).await.json()["id"].clone();
     let id = id.as_str().unwrap().to_owned();
@@ -42,7 +42,7 @@ async fn make(served: &Served) -> String {
 }
 
 /// Makes many dogs, all of which have to be answered quickly.
-async fn make_many(served: &Arc<Served>) -> Vec<String> {
+async fn make_many(served: &Arc<RunningService>) -> Vec<String> {
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
         let served = Arc::clone(served);
@@ -68,7 +68,7 @@ async fn told(events: &mut Messages, dogs: &[String]) -> BTreeMap<String, Vec<St
     let mut told = BTreeMap::<_, Vec<_>>::new();
     let mut left = dogs.len() * STORY.len();
     while left > 0 {
-        let message = events.next().await.expect("the stream goes on");
+        let message = events.next().await.expect("the stream does not end");
         let subject = message.data["subject"].as_str().unwrap_or_else(|| panic!("{message:?}")).to_owned();
         if dogs.contains(&subject) {
             told.entry(subject).or_default().push(line(&message));
@@ -82,14 +82,14 @@ fn whole(dogs: &[String]) -> BTreeMap<String, Vec<String>> {
     dogs.iter().map(|dog| (dog.clone(), STORY.map(str::to_owned).to_vec())).collect()
 }
 
-async fn pending(served: &Served, what: &str, holds: impl Fn(f64) -> bool) {
+async fn pending(served: &RunningService, what: &str, holds: impl Fn(f64) -> bool) {
     eventually(what, async || holds(served.metric("outbox_pending").await).then_some(())).await;
 }
 
 pub async fn dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back(broker: Backend) {
     let Some(Some(corner)) = corner(broker).await else { return };
     let upstream = Upstream::new().await;
-    let home = furnished(Home::with_upstream(&upstream), corner.far());
+    let home = furnished(ServiceDir::with_upstream(&upstream), corner.far());
     let served = Arc::new(home.serve().await);
     let (mut events, anchor) = listening(&served, &served).await;
 
@@ -115,7 +115,7 @@ pub async fn dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it
 
 pub async fn listeners_miss_nothing_that_others_publish_while_they_are_cut_off(broker: Backend) {
     let Some(Some(corner)) = corner(broker).await else { return };
-    let home = furnished(Home::new(), corner.far());
+    let home = furnished(ServiceDir::new(), corner.far());
     let cut_off = home.serve_without_relay().await;
     // The other process has the same home, and a way to the broker that does not fail.
     let home = furnished(home, corner.near());

@@ -4,9 +4,9 @@ use kennel_broker::Backend;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 pub use kennel_testkit::corner::Distant;
 
-use crate::home::Home;
+use crate::support::service_dir::ServiceDir;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
-use crate::{home::Served, support::Messages};
+use crate::{home::RunningService, support::Messages};
 
 /// A corner of a broker that is a server, of which this build has none.
 #[cfg(not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")))]
@@ -34,14 +34,14 @@ pub async fn corner(broker: Backend) -> Option<Option<Distant>> {
 }
 
 /// The home with these variables as well.
-pub fn furnished(home: Home, variables: &[(&'static str, String)]) -> Home {
+pub fn furnished(home: ServiceDir, variables: &[(&'static str, String)]) -> ServiceDir {
     variables.iter().fold(home, |home, (name, value)| home.set(name, value))
 }
 
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 /// Follows the events of `served` from a point on where it hears of what `making` does: the broker is joined beside the
 /// start. Answers as well the id of an event before that point.
-pub async fn listening(served: &Served, making: &Served) -> (Messages, String) {
+pub async fn listening(served: &RunningService, making: &RunningService) -> (Messages, String) {
     loop {
         let mut events = served.events(None).await;
         let dog = making.dog("anchor").await;

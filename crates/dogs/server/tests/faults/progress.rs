@@ -4,16 +4,16 @@ use kennel_broker::Backend;
 use kennel_testkit::Mode;
 use serde_json::Value;
 
-use crate::home::{Home, Served, eventually};
 use crate::place::{corner, furnished};
+use crate::support::service_dir::{RunningService, ServiceDir, eventually};
 
-async fn check(served: &Served, name: &str) -> Value {
+async fn check(served: &RunningService, name: &str) -> Value {
     let report = served.sys("/ready").await.expect(200).json();
     let checks = report["checks"].as_array().unwrap();
     checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no {name} in {report}")).clone()
 }
 
-async fn until(served: &Served, name: &str, status: &str) -> Value {
+async fn until(served: &RunningService, name: &str, status: &str) -> Value {
     eventually(&format!("{name} is {status}"), async || {
         let check = check(served, name).await;
         (check["status"] == status).then_some(check)
@@ -23,7 +23,7 @@ async fn until(served: &Served, name: &str, status: &str) -> Value {
 
 pub async fn events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log(broker: Backend) {
     let Some(Some(corner)) = corner(broker).await else { return };
-    let home = furnished(Home::new(), corner.far());
+    let home = furnished(ServiceDir::new(), corner.far());
     let served = home.serve().await;
     let series = r#"dependency_up{dependency="outbox-relay",kind="progress"}"#;
     until(&served, "outbox-relay", "up").await;

@@ -6,9 +6,9 @@ use kennel_testkit::TestDatabase;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::home::{Home, Served, eventually};
 use crate::place::furnished;
-use crate::support::Answer;
+use crate::support::TestResponse;
+use crate::support::service_dir::{RunningService, ServiceDir, eventually};
 
 /// How long writes may fail once the database takes them again.
 const SOON: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(1);
 async fn writes_work_again_right_after_a_failover() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let variables = [("STORAGE", "postgres".to_owned()), ("POSTGRES_DSN", database.dsn())];
-    let home = furnished(Home::new(), &variables);
+    let home = furnished(ServiceDir::new(), &variables);
     let served = home.serve().await;
     let dog = served.dog("before").await;
     eventually("writes work", async || (writes(&served).await["status"] == "up").then_some(())).await;
@@ -47,12 +47,12 @@ async fn writes_work_again_right_after_a_failover() {
     served.stop().await;
 }
 
-async fn post(served: &Served) -> Answer {
-    Answer::to(served.request("POST", "/api/v1/dogs").json(&json!({ "breed": "husky" }))).await
+async fn post(served: &RunningService) -> TestResponse {
+    TestResponse::of(served.request("POST", "/api/v1/dogs").json(&json!({ "breed": "husky" }))).await
 }
 
 /// What readiness says of writing.
-async fn writes(served: &Served) -> Value {
+async fn writes(served: &RunningService) -> Value {
     let report = served.get("/ready").await.expect(200).json();
     report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "storage_write").unwrap().clone()
 }

@@ -8,10 +8,10 @@ use kennel_testkit::corner::Distant;
 use kennel_testkit::probe;
 use tokio::time::Instant;
 
-use crate::home::{Home, Served, eventually};
 use crate::place::furnished;
 use crate::stores::on_stores;
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
+use crate::support::service_dir::{RunningService, ServiceDir, eventually};
 
 const RELAYS: usize = 4;
 const DOGS: u32 = 60;
@@ -25,8 +25,8 @@ struct Publishing {
 }
 
 impl Publishing {
-    async fn start(home: &Home) -> Self {
-        let mut process = home.start(&["serve", "--only", "relay,sys"]);
+    async fn start(home: &ServiceDir) -> Self {
+        let mut process = home.start(&["serve", "--only", "outbox-relay,sys"]);
         let sys = process.listener("sys").await;
         Self { process, sys }
     }
@@ -71,7 +71,7 @@ async fn leaders(relays: &[Publishing]) -> Vec<usize> {
 }
 
 /// A service that does not publish, and relays for it, one of which leads.
-async fn start(home: &Home) -> (Served, Vec<Publishing>) {
+async fn start(home: &ServiceDir) -> (RunningService, Vec<Publishing>) {
     let http = home.serve_without_relay().await;
     let mut relays = Vec::new();
     for _ in 0..RELAYS {
@@ -82,9 +82,9 @@ async fn start(home: &Home) -> (Served, Vec<Publishing>) {
 }
 
 /// A home over the store that `variables` name, whose relays have this lease; `None`, said aloud, without a broker.
-async fn stand(lease: &str, variables: &[(&'static str, String)]) -> Option<(Distant, Home)> {
+async fn stand(lease: &str, variables: &[(&'static str, String)]) -> Option<(Distant, ServiceDir)> {
     let corner = Distant::nats().await?;
-    let home = Home::new().set("OUTBOX_LEASE", lease).set("OUTBOX_POLL", "1s");
+    let home = ServiceDir::new().set("OUTBOX_LEASE", lease).set("OUTBOX_POLL", "1s");
     let home = furnished(furnished(home, corner.near()), variables);
     Some((corner, home))
 }
@@ -120,7 +120,7 @@ async fn another_follows_one_that_is_killed(variables: &[(&'static str, String)]
     let took = killed.elapsed();
     assert!(took < SUCCESSION, "{took:?}");
     eventually("one leads", async || (leaders(&relays).await.len() == 1).then_some(())).await;
-    leader.process.wait(PATIENCE).await;
+    leader.process.wait(TEST_TIMEOUT).await;
     http.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! The dashboards and alerts against the truth: a real service under load and faults, scraped by a real Prometheus with
 //! the repository's own configuration. Every expression has to return data, or be listed with a reason.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod load;
 mod prometheus;
@@ -20,7 +20,7 @@ use prometheus::Prometheus;
 use subject::Subject;
 
 /// The longest that load and faults go on.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_and_alert_shows_data() {
@@ -40,7 +40,7 @@ async fn every_panel_and_alert_shows_data() {
     loop {
         load.round(&subject).await;
         table::ask(&mut rows, &prometheus).await;
-        if !rows.iter().any(table::Row::is_unexplained) || began.elapsed() > PATIENCE {
+        if !rows.iter().any(table::Row::is_unexplained) || began.elapsed() > TEST_TIMEOUT {
             break;
         }
         sleep(Duration::from_secs(1)).await;

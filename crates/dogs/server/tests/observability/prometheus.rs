@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running Prometheus.
 pub(crate) struct Prometheus {
@@ -46,7 +46,7 @@ impl Prometheus {
     pub(crate) async fn until_up(&self, job: &str) {
         let began = Instant::now();
         while self.query(&format!("up{{job=\"{job}\"}} == 1")).await.is_empty() {
-            assert!(began.elapsed() < PATIENCE, "{job} is not scraped");
+            assert!(began.elapsed() < TEST_TIMEOUT, "{job} is not scraped");
             sleep(Duration::from_millis(200)).await;
         }
     }
@@ -108,7 +108,7 @@ async fn address(process: &ServiceProcess) -> String {
         if let Some(line) = lines.into_iter().find(|line| line["msg"] == "Listening on") {
             return line["address"].as_str().unwrap().to_owned();
         }
-        assert!(began.elapsed() < PATIENCE, "prometheus does not start:\n{output}");
+        assert!(began.elapsed() < TEST_TIMEOUT, "prometheus does not start:\n{output}");
         sleep(Duration::from_millis(50)).await;
     }
 }

@@ -30,7 +30,7 @@ impl Subject {
             ("SERVER_PORT", "0"),
             ("GRPC_PORT", "0"),
             ("PROMETHEUS_PORT", "0"),
-            ("PICTURE_LIMIT", "256KiB"),
+            ("IMAGE_LIMIT", "256KiB"),
             // An event in trouble stays in trouble for the whole test.
             ("CONSUMER_MAX_ATTEMPTS", "1000"),
             ("DOG_API_ALLOW_PRIVATE", "true"),

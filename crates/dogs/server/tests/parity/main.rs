@@ -4,7 +4,7 @@
 //! What has to be the same is in `session.txt`, `spans.txt` and `metrics.txt`. `UPDATE=1` writes them anew from what the
 //! embedded pair does; all other pairs are held to them.
 
-#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed, and nobody reaches in")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a panic fails the test, and tests export nothing")]
 
 mod golden;
 mod mask;
@@ -18,7 +18,7 @@ mod steps;
 mod support;
 mod way;
 
-use support::home;
+use support::service_dir;
 
 /// One module for each pair, one test for each case in it.
 macro_rules! pairs {

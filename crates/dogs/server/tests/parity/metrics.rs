@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::golden;
-use crate::home::Served;
 use crate::pair::Pair;
 use crate::scenario::{Told, told};
+use crate::service_dir::RunningService;
 
 /// Longer than anything that is measured from time to time takes to show.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub async fn check(pair: Pair, run: &Told) {
     if let Some(outcome) = told(pair, run).await {
@@ -20,12 +20,12 @@ pub async fn check(pair: Pair, run: &Told) {
 }
 
 /// The families that the process shows; what is measured from time to time is waited for.
-pub async fn of(pair: Pair, served: &Served) -> String {
+pub async fn of(pair: Pair, served: &RunningService) -> String {
     let (began, expected) = (Instant::now(), golden::read("metrics.txt"));
     loop {
         let found = families(&served.metrics().await);
         let is_new = golden::is_written_by(pair);
-        if (found == expected && !is_new) || began.elapsed() > PATIENCE {
+        if (found == expected && !is_new) || began.elapsed() > TEST_TIMEOUT {
             return found;
         }
         sleep(Duration::from_millis(50)).await;

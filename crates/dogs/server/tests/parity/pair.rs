@@ -7,7 +7,7 @@ use kennel_broker::Backend;
 use kennel_core::BackendKind as _;
 use kennel_testkit::{Collector, Upstream};
 
-use crate::home::{Home, Served};
+use crate::service_dir::{RunningService, ServiceDir};
 use crate::support::PUBLIC_URL;
 
 /// One of each.
@@ -28,7 +28,7 @@ type Belongings = Box<dyn Send>;
 
 /// A place where the program is at home with one pair, and what it talks to.
 pub struct Kennel {
-    pub home: Home,
+    pub home: ServiceDir,
     pub pair: Pair,
     pub collector: Collector,
     _upstream: Upstream,
@@ -41,12 +41,12 @@ impl Pair {
     /// Stores that are servers go with Redis as the cache and S3 for pictures where there are any; SQLite stays embedded.
     pub async fn furnish(self) -> Option<Kennel> {
         let (upstream, collector) = (Upstream::new().await, Collector::start().await);
-        let home = Home::with_upstream(&upstream)
+        let home = ServiceDir::with_upstream(&upstream)
             .set("PUBLIC_URL", PUBLIC_URL)
             .set("OUTBOX_LEASE", "20s")
             .set("CACHE_TTL", "10m")
             .set("BODY_LIMIT", "4KiB")
-            .set("PICTURE_LIMIT", "64KiB")
+            .set("IMAGE_LIMIT", "64KiB")
             .set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
             .set("OTEL_BSP_SCHEDULE_DELAY", "20");
         let (home, database) = database(self.store, home).await?;
@@ -59,14 +59,14 @@ impl Pair {
 
 impl Kennel {
     /// Serves everything.
-    pub async fn serve(&self) -> Served {
+    pub async fn serve(&self) -> RunningService {
         self.home.serve().await
     }
 }
 
 /// Sets an empty database up; `None`, said aloud, when there is no server for it.
 #[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
-async fn database(store: Storage, home: Home) -> Option<(Home, Belongings)> {
+async fn database(store: Storage, home: ServiceDir) -> Option<(ServiceDir, Belongings)> {
     let home = home.set("STORAGE", store.name());
     match store {
         #[cfg(feature = "postgres")]
@@ -90,7 +90,7 @@ async fn database(store: Storage, home: Home) -> Option<(Home, Belongings)> {
 
 /// Sets a corner of its own up; `None`, said aloud, when there is no server for it.
 #[allow(clippy::unnecessary_wraps, clippy::allow_attributes, reason = "the features say which there are")]
-fn corner(broker: Backend, home: Home) -> Option<(Home, Belongings)> {
+fn corner(broker: Backend, home: ServiceDir) -> Option<(ServiceDir, Belongings)> {
     let home = home.set("BROKER", broker.name());
     match broker {
         #[cfg(feature = "nats")]
@@ -117,7 +117,7 @@ fn corner(broker: Backend, home: Home) -> Option<(Home, Belongings)> {
 
 /// Redis and S3, those of them that there are.
 #[allow(unused_mut, clippy::allow_attributes, reason = "the features say what there is")]
-fn beside(mut home: Home) -> (Home, Vec<Belongings>) {
+fn beside(mut home: ServiceDir) -> (ServiceDir, Vec<Belongings>) {
     let mut belongings: Vec<Belongings> = Vec::new();
     #[cfg(feature = "redis")]
     if let Some(address) = kennel_testkit::Backend::Redis.address() {

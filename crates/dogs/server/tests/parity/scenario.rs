@@ -10,9 +10,9 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::home::Served;
 use crate::metrics;
 use crate::pair::{Kennel, Pair};
+use crate::service_dir::RunningService;
 
 /// What a run came to; `None` when a server is missing.
 pub type Told = OnceCell<Option<Outcome>>;
@@ -64,7 +64,7 @@ async fn run(pair: Pair) -> Option<Outcome> {
 
 struct Run<'a> {
     kennel: &'a Kennel,
-    served: &'a Served,
+    served: &'a RunningService,
     seen: HashSet<Vec<u8>>,
     text: String,
 }

@@ -14,11 +14,11 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
 
 use crate::golden;
-use crate::home::{Served, eventually};
 use crate::mask::Mask;
 use crate::pair::Pair;
+use crate::service_dir::{RunningService, eventually};
 use crate::steps::{Body, Call, Rpc, SESSION, Step};
-use crate::support::{Answer, PUBLIC_URL};
+use crate::support::{PUBLIC_URL, TestResponse};
 
 /// Headers of answers that are part of the contract.
 const HEADERS: [&str; 11] = [
@@ -74,7 +74,7 @@ impl Kept {
 }
 
 struct Session<'a> {
-    served: &'a Served,
+    served: &'a RunningService,
     kept: Kept,
     mask: Mask,
     text: String,
@@ -95,7 +95,7 @@ impl Session<'_> {
         }
     }
 
-    async fn ask(&mut self, method: &str, target: &str, headers: &[(&str, String)], body: &Body) -> Answer {
+    async fn ask(&mut self, method: &str, target: &str, headers: &[(&str, String)], body: &Body) -> TestResponse {
         let target = target.strip_prefix(PUBLIC_URL).unwrap_or(target);
         let mut text = format!("> {method} {target}\n");
         let mut request = self.served.request(method, target);
@@ -105,7 +105,7 @@ impl Session<'_> {
         }
         let (body, shown) = bytes(body);
         text.extend(shown.lines().map(|line| format!("> {line}\n")));
-        let answer = Answer::to(request.body(body)).await;
+        let answer = TestResponse::of(request.body(body)).await;
         writeln!(text, "< {}", answer.status).unwrap();
         for name in HEADERS {
             text.extend(answer.headers.get(name).map(|value| format!("< {name}: {}\n", value.to_str().unwrap())));
@@ -115,7 +115,7 @@ impl Session<'_> {
         answer
     }
 
-    fn keep(&mut self, name: &str, answer: &Answer) {
+    fn keep(&mut self, name: &str, answer: &TestResponse) {
         let id = serde_json::from_slice::<serde_json::Value>(&answer.body).ok();
         self.kept.put(name, id.and_then(|body| body["id"].as_str().map(str::to_owned)));
         self.kept.put(&format!("{name}.etag"), Some(answer.header("etag").to_owned()));
@@ -212,7 +212,7 @@ fn bytes(body: &Body) -> (Vec<u8>, String) {
 }
 
 /// A body as text; pictures by their length and what names their content.
-fn content(answer: &Answer) -> String {
+fn content(answer: &TestResponse) -> String {
     match std::str::from_utf8(&answer.body) {
         Ok(text) => text.to_owned(),
         Err(_) => digest(&answer.body),

@@ -6,9 +6,9 @@ use kennel_proto::dogs::v1::{WatchDogsRequest, WatchDogsResponse};
 use serde_json::{Value, json};
 use tonic::Streaming;
 
-use crate::home::{Served, eventually};
 use crate::pair::{Kennel, Pair};
-use crate::support::{Answer, Messages, next_event};
+use crate::service_dir::{RunningService, eventually};
+use crate::support::{Messages, TestResponse, next_event};
 
 pub async fn check(pair: Pair) {
     let Some(kennel) = pair.furnish().await else { return };
@@ -33,7 +33,7 @@ pub async fn check(pair: Pair) {
     })
     .await;
 
-    let gone = Answer::to(served.request("DELETE", &path)).await;
+    let gone = TestResponse::of(served.request("DELETE", &path)).await;
     assert_eq!(gone.status, 204);
     ears.hear("dogs.deleted", id).await;
     served.get(&path).await.expect(404);
@@ -41,7 +41,7 @@ pub async fn check(pair: Pair) {
 }
 
 /// Changes the dog in another process, where the broker reaches from one to the other; the name that it has then.
-async fn rename_elsewhere(kennel: &Kennel, served: &Served, path: &str) -> Value {
+async fn rename_elsewhere(kennel: &Kennel, served: &RunningService, path: &str) -> Value {
     let hits = r#"cache_requests_total{cache="dogs.by_id",outcome="hit",tier=""#;
     served.get(path).await.expect(200);
     served.get(path).await.expect(200);
@@ -53,7 +53,7 @@ async fn rename_elsewhere(kennel: &Kennel, served: &Served, path: &str) -> Value
         if kennel.pair.broker == Backend::Memory { None } else { Some(kennel.home.serve_without_relay().await) };
     let name = json!("Laika");
     let renaming = other.as_ref().unwrap_or(served).request("PATCH", path).json(&json!({ "name": &name }));
-    assert_eq!(Answer::to(renaming).await.expect(200).json()["revision"], 2);
+    assert_eq!(TestResponse::of(renaming).await.expect(200).json()["revision"], 2);
     if let Some(other) = other {
         other.stop().await;
     }
@@ -70,11 +70,11 @@ struct Ears {
 
 impl Ears {
     /// Opens both once the process listens to the broker; before that it could only say that it may have missed something.
-    async fn open(served: &Served) -> Self {
+    async fn open(served: &RunningService) -> Self {
         let mut events = served.events(None).await;
         let mut markers = vec![served.dog("marker").await];
         loop {
-            let message = events.next().await.expect("the stream goes on");
+            let message = events.next().await.expect("the stream does not end");
             if message.event == "reset" {
                 markers.push(served.dog("marker").await);
             } else if message.data["subject"] == *markers.last().unwrap() {
@@ -89,7 +89,7 @@ impl Ears {
     /// events only.
     async fn hear(&mut self, event: &str, subject: &str) {
         let message = loop {
-            let message = self.events.next().await.expect("the stream goes on");
+            let message = self.events.next().await.expect("the stream does not end");
             if !self.markers.iter().any(|marker| message.data["subject"] == *marker) {
                 break message;
             }

@@ -1,4 +1,4 @@
-//! The commands that end by themselves, imports and dead letters aside.
+//! Commands, except for imports and dead letters.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use kennel_testkit::Upstream;
 use tokio::io::AsyncReadExt as _;
 
-use crate::home::Home;
+use crate::service_dir::ServiceDir;
 
 #[tokio::test]
-async fn an_unknown_breed_is_one_clear_line() {
+async fn an_unknown_breed_is_reported_in_one_line() {
     let upstream = Upstream::new().await;
-    for home in [Home::new(), Home::with_upstream(&upstream)] {
+    for home in [ServiceDir::new(), ServiceDir::with_upstream(&upstream)] {
         let ended = home.run(&["fetch", "unicorn"]).await.ends(1);
         assert_eq!(ended.stderr, "error: there is no breed `unicorn`\n");
         assert_eq!(ended.stdout, "");
@@ -20,19 +20,19 @@ async fn an_unknown_breed_is_one_clear_line() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_away_is_told() {
+async fn an_unavailable_source_is_reported() {
     let upstream = Upstream::new().await;
-    let home = Home::with_upstream(&upstream).set("DOG_API_TIMEOUT", "2s");
+    let home = ServiceDir::with_upstream(&upstream).set("DOG_API_TIMEOUT", "2s");
     upstream.stop().await;
     let ended = home.run(&["fetch", "husky"]).await.ends(1);
-    let told = ended.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
-    assert!(told.starts_with("error: the source of dogs "), "{told}");
+    let error = ended.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
+    assert!(error.starts_with("error: the source of dogs "), "{error}");
     assert_eq!(home.run(&["list"]).await.ends(0).stdout, "");
 }
 
 #[tokio::test]
 async fn lists_are_for_people_and_for_programs() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let lines = ["husky", "boxer", "husky"].map(|breed| format!("{{\"breed\":\"{breed}\",\"name\":\"a {breed}\"}}\n"));
     home.run_with_input(&["import", "-", "--key", "k"], lines.concat().as_bytes()).await.ends(0);
     let all = home.run(&["list", "--json"]).await.ends(0).rows();
@@ -55,8 +55,8 @@ async fn lists_are_for_people_and_for_programs() {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_seen_enough_is_no_failure() {
-    let home = Home::new();
+async fn a_closed_standard_output_is_not_a_failure() {
+    let home = ServiceDir::new();
     let lines = "{\"breed\":\"husky\",\"name\":\"one of many\"}\n".repeat(20_000);
     home.run_with_input(&["import", "-", "--key", "k"], lines.as_bytes()).await.ends(0);
     for args in [["export"].as_slice(), &["openapi"]] {
@@ -70,8 +70,8 @@ async fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[tokio::test]
-async fn the_schema_goes_up_and_down() {
-    let home = Home::new();
+async fn migrations_are_applied_and_reverted() {
+    let home = ServiceDir::new();
     let states = async || {
         let ended = home.run(&["migrate", "status"]).await;
         let pending = ended.stdout.lines().filter(|line| line.ends_with(" pending")).count();
@@ -86,25 +86,25 @@ async fn the_schema_goes_up_and_down() {
     assert_eq!(up.lines().filter(|line| line.ends_with(" applied")).count(), all, "{up}");
     assert_eq!(states().await, (Some(0), all, 0));
     assert_eq!(home.run(&["migrate", "up"]).await.ends(0).stdout, "nothing to do\n");
-    assert!(home.run(&["migrate", "down"]).await.ends(0).stdout.ends_with(" taken back\n"));
+    assert!(home.run(&["migrate", "down"]).await.ends(0).stdout.ends_with(" reverted\n"));
     assert_eq!(states().await, (Some(1), all - 1, 1));
     for _ in 1..all {
         home.run(&["migrate", "down"]).await.ends(0);
     }
     assert_eq!(home.run(&["migrate", "down"]).await.ends(0).stdout, "nothing to do\n");
     assert_eq!(states().await, (Some(1), 0, all));
-    // Every other command brings the schema up first.
+    // Every other command migrates the schema first.
     assert_eq!(home.run(&["list"]).await.ends(0).stdout, "");
     assert_eq!(states().await, (Some(0), all, 0));
 }
 
 #[tokio::test]
-async fn health_is_an_exit_code() {
-    let home = Home::new();
+async fn the_health_check_sets_the_exit_code() {
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let url = format!("http://{}/ready", served.sys);
     assert_eq!(home.run(&["healthcheck", "--url", &url]).await.ends(0).stdout, "ready\n");
-    let by_port = Home::new().set("PROMETHEUS_PORT", &served.sys.port().to_string());
+    let by_port = ServiceDir::new().set("PROMETHEUS_PORT", &served.sys.port().to_string());
     by_port.run(&["healthcheck"]).await.ends(0);
     served.stop().await;
     for home in [&by_port, &home] {
@@ -112,17 +112,17 @@ async fn health_is_an_exit_code() {
         assert!(ended.stderr.starts_with(&format!("not ready: {url}: ")), "{}", ended.stderr);
     }
     home.run(&["healthcheck", "--url", "nowhere"]).await.ends(1);
-    // Something listens and does not answer.
+    // A server that accepts connections and does not respond.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/ready", silent.local_addr().unwrap());
     home.run(&["healthcheck", "--url", &url]).await.ends(1);
 }
 
 #[tokio::test]
-async fn descriptions_are_those_that_are_committed() {
+async fn descriptions_match_the_committed_files() {
     let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../api");
     let committed = |name: &str| std::fs::read_to_string(api.join(name)).unwrap();
-    let home = Home::new().set("STORAGE", "oracle");
+    let home = ServiceDir::new().set("STORAGE", "oracle");
     assert!(home.run(&["openapi"]).await.ends(0).stdout == committed("openapi.json"));
     assert!(home.run(&["openapi", "--format", "yaml"]).await.ends(0).stdout == committed("openapi.yaml"));
     assert!(home.run(&["asyncapi"]).await.ends(0).stdout == committed("asyncapi.yaml"));

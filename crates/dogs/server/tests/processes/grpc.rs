@@ -19,7 +19,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
 
-use crate::home::Home;
+use crate::service_dir::ServiceDir;
 
 type Client = DogServiceClient<Channel>;
 
@@ -56,7 +56,7 @@ async fn create(client: &mut Client, name: &str) -> Dog {
 
 #[tokio::test]
 async fn a_dog_is_made_read_changed_and_removed() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     let made = client
@@ -109,7 +109,7 @@ async fn a_dog_is_made_read_changed_and_removed() {
 
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     let id = UNKNOWN.to_owned();
@@ -126,7 +126,7 @@ async fn what_is_not_there_is_not_found() {
 
 #[tokio::test]
 async fn wrong_values_are_named() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     let dog = create(&mut client, "Balto").await;
@@ -176,7 +176,7 @@ async fn wrong_values_are_named() {
 
 #[tokio::test]
 async fn a_stale_revision_changes_nothing() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     let dog = create(&mut client, "Balto").await;
@@ -208,7 +208,7 @@ async fn a_stale_revision_changes_nothing() {
 
 #[tokio::test]
 async fn a_repeated_request_makes_one_dog() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let client = served.rpc();
     let request = |name: &str| CreateDogRequest {
@@ -239,7 +239,7 @@ async fn a_repeated_request_makes_one_dog() {
 
 #[tokio::test]
 async fn pages_hold_every_dog_once_while_others_come() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     let mut made = Vec::new();
@@ -275,7 +275,7 @@ async fn pages_hold_every_dog_once_while_others_come() {
 #[tokio::test]
 async fn pictures_and_breeds_come_from_the_source() {
     let upstream = Upstream::new().await;
-    let home = Home::with_upstream(&upstream);
+    let home = ServiceDir::with_upstream(&upstream);
     let served = home.serve().await;
     let mut client = served.rpc();
     let husky = || GetRandomDogImageRequest { breed: "husky".to_owned() };
@@ -302,7 +302,7 @@ async fn pictures_and_breeds_come_from_the_source() {
 
 #[tokio::test]
 async fn the_server_tells_its_services_and_its_health() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut health = HealthClient::new(served.channel());
     for service in ["", "dogs.v1.DogService"] {
@@ -338,7 +338,7 @@ async fn the_server_tells_its_services_and_its_health() {
 
 #[tokio::test]
 async fn calls_are_counted_by_method() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     create(&mut client, "Balto").await;

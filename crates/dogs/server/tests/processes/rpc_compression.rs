@@ -12,18 +12,18 @@ use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::home::{Home, Served};
+use crate::service_dir::{RunningService, ServiceDir};
 use crate::support::next_event;
 
 const MIB: usize = 1024 * 1024;
 
-fn client(served: &Served) -> DogServiceClient<Channel> {
+fn client(served: &RunningService) -> DogServiceClient<Channel> {
     served.rpc().send_compressed(Gzip).accept_compressed(Gzip)
 }
 
 #[tokio::test]
 async fn every_call_can_be_compressed() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = client(&served);
     let mut events = client.watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
@@ -53,7 +53,7 @@ async fn every_call_can_be_compressed() {
 /// A few kilobytes that unpack to many megabytes.
 #[tokio::test]
 async fn what_unpacks_beyond_the_limit_is_refused_and_never_held() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = client(&served);
     let within = |bytes: usize| CreateDogRequest {
@@ -80,7 +80,7 @@ async fn what_unpacks_beyond_the_limit_is_refused_and_never_held() {
 }
 
 /// The most memory that the process has had so far, in bytes.
-fn peak_memory(served: &Served) -> usize {
+fn peak_memory(served: &RunningService) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", served.process.id().unwrap())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches("kB").trim().parse::<usize>().unwrap() * 1_024

@@ -14,8 +14,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::grpc::{refused, refused_field};
-use crate::home::{Home, Served, eventually};
-use crate::support::{PATIENCE, Setup, TestApp, next_event};
+use crate::service_dir::{RunningService, ServiceDir, eventually};
+use crate::support::{Setup, TEST_TIMEOUT, TestApp, next_event};
 
 fn row(breed: &str, name: &str) -> ImportDogsRow {
     ImportDogsRow { breed: breed.to_owned(), name: Some(name.to_owned()), ..Default::default() }
@@ -32,13 +32,13 @@ fn messages(key: &str, rows: &[ImportDogsRow], size: usize) -> Vec<ImportDogsReq
     chunks.map(|(n, rows)| ImportDogsRequest { import_key: name(n == 0), rows: rows.to_vec() }).collect()
 }
 
-async fn import(served: &Served, messages: Vec<ImportDogsRequest>) -> Result<ImportDogsResponse, Status> {
+async fn import(served: &RunningService, messages: Vec<ImportDogsRequest>) -> Result<ImportDogsResponse, Status> {
     served.rpc().import_dogs(stream::iter(messages)).await.map(tonic::Response::into_inner)
 }
 
 #[tokio::test]
 async fn faulty_rows_are_told_and_the_others_are_in() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let id = "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10";
     let created_at = Some(Timestamp { seconds: 1_582_977_600, nanos: 123_999_999 });
@@ -63,7 +63,7 @@ async fn faulty_rows_are_told_and_the_others_are_in() {
 /// As over HTTP, and never with another time in place of the one that was meant.
 #[tokio::test]
 async fn rows_with_times_that_are_none_are_refused() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let at = |seconds, nanos| ImportDogsRow { created_at: Some(Timestamp { seconds, nanos }), ..row("husky", "x") };
     let all = [
@@ -100,7 +100,7 @@ async fn rows_with_times_that_are_none_are_refused() {
 
 #[tokio::test]
 async fn an_import_that_broke_off_is_finished() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let (count, half) = (10_000, 6_000);
     let all = rows(count);
@@ -127,7 +127,7 @@ async fn an_import_that_broke_off_is_finished() {
 
 #[tokio::test]
 async fn an_import_in_hand_does_not_hold_a_stop_up() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let mut served = home.serve().await;
     let all = rows(6_000);
     let head = stream::iter(messages("k", &all, 500)).chain(stream::pending());
@@ -138,12 +138,12 @@ async fn an_import_in_hand_does_not_hold_a_stop_up() {
     served.process.terminate();
     let status = call.join_next().await.unwrap().unwrap().unwrap_err();
     refused(&status, Code::Unavailable, "unavailable");
-    assert_eq!(served.process.wait(PATIENCE / 3).await.code(), Some(0), "{}", served.process.output());
+    assert_eq!(served.process.wait(TEST_TIMEOUT / 3).await.code(), Some(0), "{}", served.process.output());
     let report = import(&home.serve().await, messages("k", &all, 500)).await.unwrap();
     assert_eq!((report.lines, report.resumed_from + report.created), (6_000, 6_000));
 }
 
-async fn eventually_some_are_in(served: &Served) {
+async fn eventually_some_are_in(served: &RunningService) {
     eventually("a batch is in", async || {
         let page = served.get("/api/v1/dogs?limit=1").await.expect(200).json();
         (!page["items"].as_array().unwrap().is_empty()).then_some(())
@@ -153,7 +153,7 @@ async fn eventually_some_are_in(served: &Served) {
 
 #[tokio::test]
 async fn rows_mean_the_same_over_every_protocol() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let all = [row("husky", "Balto"), row("boxer", "Togo")];
     import(&served, messages("k", &all, 1)).await.unwrap();
@@ -165,7 +165,7 @@ async fn rows_mean_the_same_over_every_protocol() {
 
 #[tokio::test]
 async fn imports_without_a_key_or_a_message() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let one = import(&served, messages("", &rows(1), 1)).await.unwrap();
     let other = import(&served, messages("", &rows(1), 1)).await.unwrap();
@@ -183,7 +183,7 @@ fn watch(last: &str) -> WatchDogsRequest {
 
 #[tokio::test]
 async fn a_watch_is_taken_up_where_it_broke_off() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     let mut live = client.watch_dogs(watch("")).await.unwrap().into_inner();
@@ -219,7 +219,7 @@ async fn a_watch_is_taken_up_where_it_broke_off() {
 
 #[tokio::test]
 async fn a_watch_that_broke_before_its_first_event_misses_none() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     let mut first = client.watch_dogs(watch("")).await.unwrap().into_inner();
@@ -263,7 +263,7 @@ async fn a_quiet_watch_repeats_its_position() {
 
 #[tokio::test]
 async fn a_watch_behind_something_unknown_says_so() {
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let mut client = served.rpc();
     let mut gone = client.watch_dogs(watch("0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10")).await.unwrap().into_inner();

@@ -2,7 +2,7 @@
 //! requests from it, valid and invalid ones, and holds every answer against it. A valid request that is refused, an
 //! invalid one that is taken, and an answer that the document does not know are failures.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use image::{ImageFormat, RgbImage};
 use kennel_testkit::Backend;
 use serde_json::Value;
-use support::home::{Home, Served};
+use support::service_dir::{RunningService, ServiceDir};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -29,7 +29,7 @@ const PASSED_OVER: usize = 1;
 #[tokio::test]
 async fn every_answer_is_as_described() {
     let Some(program) = Backend::Schemathesis.address() else { return };
-    let home = Home::new();
+    let home = ServiceDir::new();
     let served = home.serve().await;
     let operations = operations(&served.get("/openapi.json").await.expect(200).json());
     let (status, output) = run(&program, &home, &served).await;
@@ -47,7 +47,7 @@ fn operations(description: &Value) -> usize {
 }
 
 /// Runs schemathesis to its end; how it ended and what it wrote.
-async fn run(program: &str, home: &Home, served: &Served) -> (ExitStatus, String) {
+async fn run(program: &str, home: &ServiceDir, served: &RunningService) -> (ExitStatus, String) {
     let log = home.path().join("schemathesis.log");
     let file = File::create(&log).unwrap();
     let mut child = Command::new(program)
@@ -72,7 +72,7 @@ async fn run(program: &str, home: &Home, served: &Served) -> (ExitStatus, String
 }
 
 /// A folder with a small picture of each format, under the name of its media type.
-fn pictures(home: &Home) -> PathBuf {
+fn pictures(home: &ServiceDir) -> PathBuf {
     let folder = home.path().join("pictures");
     std::fs::create_dir(&folder).unwrap();
     for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP] {

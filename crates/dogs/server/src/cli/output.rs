@@ -1,14 +1,14 @@
-//! Standard output, which a reader may close before everything is said, as `head` does.
+//! Standard output, which a reader such as `head` may close early.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write as _};
 
 /// Writes a line.
-pub(super) fn say(line: impl Display) -> io::Result<()> {
+pub(super) fn print_line(line: impl Display) -> io::Result<()> {
     writeln!(io::stdout(), "{line}")
 }
 
-/// Whether the command ended because nobody reads its output any more, which is no failure.
+/// Whether the error is a closed standard output, which is not a failure of the command.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     let is_pipe = |error: &io::Error| error.kind() == ErrorKind::BrokenPipe;
     error.chain().any(|cause| match cause.downcast_ref::<serde_json::Error>() {

@@ -1,10 +1,10 @@
-//! What the markers of a JPEG file say, as far as decoders do not.
+//! Reads the markers of a JPEG file that decoders do not expose.
 
-/// The segments of the file up to its end or the first thing that is none: the marker of each, and what follows it.
+/// The segments of the file, up to its end or the first invalid one: the marker of each, and the bytes after it.
 fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = bytes.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
-        // Before a marker there may be fill bytes.
+        // Fill bytes may precede a marker.
         while let [0xFF, 0xFF, ..] = rest {
             rest = rest.get(1..)?;
         }
@@ -19,15 +19,14 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// Whether the file is stored in scans of growing detail. One that has no frame to tell by counts as such: it takes no
-/// less.
+/// Whether the file is progressive. A file without a frame counts as progressive, which is the larger estimate.
 pub(super) fn is_progressive(bytes: &[u8]) -> bool {
     let is_frame = |marker: &u8| matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
     let frame = segments(bytes).map(|(marker, _)| marker).find(is_frame);
     frame.is_none_or(|frame| matches!(frame, 0xC2 | 0xC6 | 0xCA | 0xCE))
 }
 
-/// Whether the end of the picture is there, whatever follows it. Within scans, no other byte follows 0xFF than a marker's.
+/// Whether the file has an end-of-image marker after its scan. Within scans, 0xFF is only followed by a marker or zero.
 pub(super) fn is_complete(bytes: &[u8]) -> bool {
     let scan = segments(bytes).find(|(marker, _)| *marker == 0xDA);
     scan.is_some_and(|(_, rest)| rest.windows(2).any(|pair| pair == [0xFF, 0xD9]))
@@ -43,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn progressive_files_are_known_by_their_first_frame() {
+    fn progressive_files_are_detected_by_their_first_frame() {
         for (frame, expected) in [(0xC0, false), (0xC1, false), (0xC2, true), (0xCA, true)] {
             assert_eq!(is_progressive(&file(frame)), expected, "{frame:x}");
         }
@@ -53,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_complete_with_the_end_behind_its_scan() {
+    fn a_file_is_complete_with_an_end_marker_after_its_scan() {
         let file = file(0xC0);
         let end = file.len() - b" and a trailer".len();
         assert!(is_complete(&file) && is_complete(&file[..end]));

@@ -1,4 +1,4 @@
-//! Forgets idempotency keys and the progress of imports once they are old.
+//! Removes expired idempotency keys and the progress of old imports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,50 +9,51 @@ use kennel_app::{Component, Stop, in_batches};
 use kennel_core::{BoxError, Clock};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often it looks.
-const EVERY: Duration = Duration::from_hours(1);
+/// How often expired rows are removed.
+const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Purges the repository of what is older than the retention time. Every replica does; those
-/// that do at the same time share the work.
-pub struct Housekeeper {
+/// Purges rows that are older than the retention time from the repository.
+///
+/// Every replica runs it; replicas that purge at the same time share the work.
+pub struct ExpiryWorker {
     dogs: Arc<dyn DogRepository>,
     clock: Arc<dyn Clock>,
     retention: Duration,
 }
 
-impl Housekeeper {
-    /// One that keeps what is younger than `retention`.
+impl ExpiryWorker {
+    /// A worker that retains rows younger than `retention`.
     pub fn new(dogs: Arc<dyn DogRepository>, clock: Arc<dyn Clock>, retention: Duration) -> Self {
         Self { dogs, clock, retention }
     }
 
-    /// Purges at once and then again and again; never ends.
-    async fn work(&self) {
-        let mut ticks = interval(EVERY);
+    /// Purges immediately, and then at every interval; never returns.
+    async fn purge_forever(&self) {
+        let mut ticks = interval(PURGE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let before = self.clock.now().saturating_sub(self.retention);
             match in_batches(|rows| self.dogs.purge(before, rows)).await {
                 Ok(0) => {}
-                Ok(removed) => tracing::info!(removed, "old idempotency keys and imports are forgotten"),
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old rows cannot be removed"),
+                Ok(removed) => tracing::info!(removed, "removed expired idempotency keys and imports"),
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot remove expired rows"),
             }
         }
     }
 }
 
 #[async_trait]
-impl Component for Housekeeper {
+impl Component for ExpiryWorker {
     fn name(&self) -> &'static str {
-        "housekeeper"
+        "expiry"
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        // What is left in the middle is taken up again by the next process.
+        // An interrupted purge needs no cleanup: the next one removes the remaining rows.
         tokio::select! {
             () = stop.requested() => {}
-            () = self.work() => {}
+            () = self.purge_forever() => {}
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the events of the source say about which dogs to look at again.
+//! Finds the dogs that a batch of the source's events affects.
 
 use std::collections::BTreeSet;
 
@@ -6,33 +6,33 @@ use dogs_domain::DogId;
 use dogs_domain::events::{DogDeleted, DogsImported};
 use kennel_core::{Event, EventType as _};
 
-/// Dogs to look at again.
+/// The dogs to read again from the source.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Touched {
-    /// These.
+pub(super) struct AffectedIds {
+    /// The dogs that the events name.
     pub(super) dogs: BTreeSet<DogId>,
-    /// Of these, the ones that were removed at some time. They may have come back under the same id.
+    /// Those of `dogs` with a deletion among the events. They may exist again under the same id.
     pub(super) deleted: BTreeSet<DogId>,
-    /// Others, that the events do not name: an import tells how many dogs it made, not which.
+    /// Whether the events also affect dogs that they do not name: an import reports how many dogs it created, not which.
     pub(super) unnamed: bool,
 }
 
-impl Touched {
-    pub(super) fn by<'e>(events: impl Iterator<Item = &'e Event>) -> Self {
-        let mut touched = Self::default();
+impl AffectedIds {
+    pub(super) fn of<'e>(events: impl Iterator<Item = &'e Event>) -> Self {
+        let mut affected = Self::default();
         for event in events {
-            // An import may have a key that looks like an id.
+            // The key of an import can look like an id.
             let named = if event.name == DogsImported::NAME { None } else { event.key.parse::<DogId>().ok() };
             let Some(id) = named else {
-                touched.unnamed = true;
+                affected.unnamed = true;
                 continue;
             };
-            touched.dogs.insert(id);
+            affected.dogs.insert(id);
             if event.name == DogDeleted::NAME {
-                touched.deleted.insert(id);
+                affected.deleted.insert(id);
             }
         }
-        touched
+        affected
     }
 }
 
@@ -57,20 +57,20 @@ mod tests {
     }
 
     #[test]
-    fn dogs_are_named_once_and_imports_name_none() {
+    fn dogs_are_listed_once_and_imports_name_none() {
         let (rex, max) = (DogId(UuidV7.next()), DogId(UuidV7.next()));
-        let told = [
+        let events = [
             event("dogs.created", &rex.to_string()),
             event("dogs.updated", &rex.to_string()),
             event("dogs.deleted", &max.to_string()),
         ];
-        let touched = Touched::by(told.iter());
-        assert_eq!(touched.dogs, BTreeSet::from([rex, max]));
-        assert_eq!(touched.deleted, BTreeSet::from([max]));
-        assert!(!touched.unnamed);
+        let affected = AffectedIds::of(events.iter());
+        assert_eq!(affected.dogs, BTreeSet::from([rex, max]));
+        assert_eq!(affected.deleted, BTreeSet::from([max]));
+        assert!(!affected.unnamed);
         for key in ["sha256:00".to_owned(), rex.to_string()] {
-            let touched = Touched::by([event("dogs.imported", &key)].iter());
-            assert_eq!(touched, Touched { unnamed: true, ..Touched::default() });
+            let affected = AffectedIds::of([event("dogs.imported", &key)].iter());
+            assert_eq!(affected, AffectedIds { unnamed: true, ..AffectedIds::default() });
         }
     }
 }

@@ -1,12 +1,12 @@
-//! An answer, read whole.
+//! An HTTP response with its complete body.
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// What the service answered.
+/// A response of the service.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct TestResponse {
     /// Its status.
     pub status: u16,
     /// Its headers.
@@ -15,15 +15,15 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
-    /// The answer to `request`.
-    pub async fn to(request: reqwest::RequestBuilder) -> Self {
+impl TestResponse {
+    /// Sends the request and reads the response.
+    pub async fn of(request: reqwest::RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, body: response.bytes().await.unwrap() }
     }
 
-    /// This answer, when it has this status; an error has to be a problem of that status.
+    /// Asserts the status. The body of an error must be a problem of that status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
@@ -35,15 +35,15 @@ impl Answer {
         self
     }
 
-    /// A refusal of the value called `field`.
+    /// Asserts that the field is reported as invalid.
     #[track_caller]
-    pub fn refuses(self, field: &str) -> Self {
-        let answer = self.expect(422);
-        assert_eq!(answer.json()["errors"][0]["field"], field, "{}", answer.json());
-        answer
+    pub fn expect_invalid(self, field: &str) -> Self {
+        let response = self.expect(422);
+        assert_eq!(response.json()["errors"][0]["field"], field, "{}", response.json());
+        response
     }
 
-    /// The value of a header, empty when it is not there.
+    /// The value of a header; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -54,7 +54,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The target of the link called `rel`.
+    /// The target of the link with this relation.
     pub fn link(&self, rel: &str) -> Option<String> {
         let ending = format!(">; rel=\"{rel}\"");
         let found = self.header("link").split(", ").find_map(|link| link.strip_suffix(&ending)?.strip_prefix('<'));

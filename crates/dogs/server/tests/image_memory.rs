@@ -1,12 +1,12 @@
 //! What decoding really takes, measured in a process of its own, is no more than what pictures are admitted by.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
 
-use dogs::pictures::{Info, inspect, thumbnail};
+use dogs::images::{ImageInfo, inspect, thumbnail};
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder as _, ImageFormat, Rgb, RgbImage};
 
@@ -62,7 +62,7 @@ fn hold(name: &str, file: &[u8]) {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("picture");
     std::fs::write(&path, file).unwrap();
-    let Info { memory, width, height, .. } = inspect(file, MEMORY).unwrap();
+    let ImageInfo { memory, width, height, .. } = inspect(file, MEMORY).unwrap();
     let taken = taken(&path);
     println!("{name} {width} x {height}: {} of {} KiB", taken >> 10, memory >> 10);
     assert!(taken <= memory + SLACK, "{name}: {taken} bytes are taken, {memory} were counted");

@@ -1,24 +1,24 @@
-//! Walks through two stores side by side, by id, and tells where they differ.
+//! Scans two stores in parallel, in id order, and finds their differences.
 
 use dogs_domain::{Dog, DogId};
 use futures_util::future::try_join;
 use sha2::{Digest as _, Sha256};
 
-use super::side::Side;
-use super::{End, PAGE, StoreError};
+use super::page_reader::PageReader;
+use super::{PAGE, StoreError, StoreHandle};
 
-/// Where two stores differ.
+/// A difference between two stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// Only the first store has the dog.
+    /// Only the source has the dog.
     Missing(Dog),
-    /// Only the second store has the dog.
+    /// Only the target has the dog.
     Extra(Dog),
-    /// Both have it, and not alike.
+    /// Both have it, with different values.
     Changed {
-        /// The dog of the first store.
+        /// The dog of the source.
         from: Dog,
-        /// The dog of the second store.
+        /// The dog of the target.
         to: Dog,
     },
 }
@@ -32,66 +32,66 @@ impl Difference {
     }
 }
 
-/// What was seen of one store.
+/// The number and the digest of the dogs of one store that were scanned.
 #[derive(Debug, Clone, Default)]
-pub struct Total {
+pub struct StoreSummary {
     /// How many dogs.
     pub dogs: u64,
     content: Sha256,
 }
 
-impl Total {
+impl StoreSummary {
     fn add(&mut self, dog: &Dog) {
         self.dogs += 1;
-        // Every field is text or a number, so that writing it cannot fail.
+        // Cannot fail: every field is text or a number, and the hash accepts all bytes.
         drop(serde_json::to_writer(&mut self.content, dog));
         self.content.update(b"\n");
     }
 
-    /// The SHA-256 of the dogs by id, each as a line of JSON.
+    /// The SHA-256 of the dogs in id order, each as a line of JSON.
     pub fn digest(&self) -> String {
         format!("{:x}", self.content.clone().finalize())
     }
 }
 
-/// A stretch of the walk.
+/// The result of comparing one page.
 #[derive(Debug, Clone, Default)]
 pub struct Compared {
-    /// Dogs in it, those of both stores counted once.
+    /// The number of compared dogs; a dog of both stores counts once.
     pub dogs: u64,
-    /// The last of them.
+    /// The last of these dogs.
     pub reached: Option<DogId>,
-    /// Where the stores differ in it, by id.
+    /// The differences, in id order.
     pub differences: Vec<Difference>,
 }
 
-/// A walk through two stores. Holds two pages of each at most.
+/// A scan of two stores. Buffers at most two pages of each.
 pub struct Comparison {
-    from: Side,
-    to: Side,
-    /// What was seen of the first store.
-    pub seen_from: Total,
-    /// What was seen of the second store.
-    pub seen_to: Total,
+    from: PageReader,
+    to: PageReader,
+    /// The dogs of the source that were scanned.
+    pub from_summary: StoreSummary,
+    /// The dogs of the target that were scanned.
+    pub to_summary: StoreSummary,
 }
 
 impl Comparison {
-    /// A walk that begins behind the dog `after`.
-    pub fn new(from: &End, to: &End, after: Option<DogId>) -> Self {
-        let (from, to) = (Side::new(from.clone(), after), Side::new(to.clone(), after));
-        Self { from, to, seen_from: Total::default(), seen_to: Total::default() }
+    /// A scan that starts after the dog `after`.
+    pub fn new(from: &StoreHandle, to: &StoreHandle, after: Option<DogId>) -> Self {
+        let (from, to) = (PageReader::new(from.clone(), after), PageReader::new(to.clone(), after));
+        Self { from, to, from_summary: StoreSummary::default(), to_summary: StoreSummary::default() }
     }
 
-    /// Reads on, so that [`Self::step`] has something to compare.
+    /// Reads the pages that [`Self::step`] compares next.
     pub async fn fill(&mut self) -> Result<(), StoreError> {
         try_join(self.from.fill(), self.to.fill()).await?;
         Ok(())
     }
 
-    /// Compares what is read, a page of dogs at most; `None` at the end. To be called after [`Self::fill`].
+    /// Compares at most a page of the buffered dogs; `None` at the end. Call [`Self::fill`] first.
     pub fn step(&mut self) -> Option<Compared> {
         let mut compared = Compared::default();
-        while compared.dogs < u64::from(PAGE) && !self.from.is_dry() && !self.to.is_dry() {
+        while compared.dogs < u64::from(PAGE) && !self.from.needs_page() && !self.to.needs_page() {
             let (from, to) = (self.from.next_id(), self.to.next_id());
             let Some(id) = from.into_iter().chain(to).min() else { break };
             let from = if from == Some(id) { self.from.take() } else { None };
@@ -105,10 +105,10 @@ impl Comparison {
 
     fn compare(&mut self, from: Option<Dog>, to: Option<Dog>) -> Option<Difference> {
         if let Some(dog) = &from {
-            self.seen_from.add(dog);
+            self.from_summary.add(dog);
         }
         if let Some(dog) = &to {
-            self.seen_to.add(dog);
+            self.to_summary.add(dog);
         }
         match (from, to) {
             (Some(from), Some(to)) if from == to => None,
