@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, ValueEnum};
 use futures_util::StreamExt as _;
 use kennel_core::{Clock as _, SystemClock};
-use kennel_testkit::corner::Distant;
+use kennel_testkit::broker_namespace::ProxiedBroker;
 use kennel_testkit::process::{Launch, ServiceProcess};
 use kennel_testkit::{Mode, TestDatabase};
 use reqwest::Client;
@@ -81,7 +81,7 @@ struct Service {
     process: ServiceProcess,
     url: String,
     metrics: String,
-    corner: Distant,
+    corner: ProxiedBroker,
     _database: Option<TestDatabase>,
     _folder: tempfile::TempDir,
 }
@@ -89,9 +89,9 @@ struct Service {
 impl Service {
     async fn start(options: &Options) -> anyhow::Result<Self> {
         let corner = match options.broker {
-            Broker::Nats => Distant::nats().await,
-            Broker::Kafka => Distant::kafka().await,
-            Broker::Rabbitmq => Distant::rabbit(&["dogs.events"], &["dogs.thumbnailer"], 8).await,
+            Broker::Nats => ProxiedBroker::nats().await,
+            Broker::Kafka => ProxiedBroker::kafka().await,
+            Broker::Rabbitmq => ProxiedBroker::rabbit(&["dogs.events"], &["dogs.thumbnailer"], 8).await,
         };
         let corner = corner.context("there is no such broker to test against")?;
         let database = match options.store {
@@ -99,7 +99,7 @@ impl Service {
             Store::Postgres => Some(TestDatabase::postgres().await.context("there is no database to test against")?),
         };
         let (folder, binary) = (tempfile::tempdir()?, options.binary.canonicalize()?);
-        let mut variables = corner.far().to_vec();
+        let mut variables = corner.proxied().to_vec();
         variables.extend(["SERVER_PORT", "GRPC_PORT", "PROMETHEUS_PORT"].map(|port| (port, "0".to_owned())));
         if let Some(database) = &database {
             variables.extend([("STORAGE", "postgres".to_owned()), ("POSTGRES_DSN", database.dsn())]);

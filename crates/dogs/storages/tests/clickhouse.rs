@@ -47,7 +47,7 @@ async fn count(database: &ClickHouse, from: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_dog_is_corrupt_and_affects_no_other() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     dogs.insert(&dog(1), &[], None).await.unwrap();
     for (version, damage) in (1_000..).zip([
@@ -76,7 +76,7 @@ async fn a_damaged_dog_is_corrupt_and_affects_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_concurrent_writes_in_many_processes_one_succeeds() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let replicas = [migrated(&home).await.1, opened(&home).await.1, opened(&home).await.1];
     let inserts = join_all(replicas.iter().map(|dogs| async { dogs.insert(&dog(1), &[event(1)], None).await })).await;
     assert_eq!(inserts.iter().filter(|result| matches!(result, Ok(Inserted::New))).count(), 1);
@@ -99,7 +99,7 @@ async fn of_concurrent_writes_in_many_processes_one_succeeds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stored_data_survives_merges_and_a_restart() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     dogs.insert(&dog(1), &[event(1)], None).await.unwrap();
     dogs.insert(&dog(2), &[event(2)], None).await.unwrap();
@@ -123,7 +123,7 @@ async fn stored_data_survives_merges_and_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_creates_one_part_per_batch() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     database.execute("SYSTEM STOP MERGES record_versions").await.unwrap();
     import(&dogs, 12_000).await;
@@ -134,7 +134,7 @@ async fn an_import_creates_one_part_per_batch() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dogs_created_concurrently_share_parts() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     database.execute("SYSTEM STOP MERGES record_versions").await.unwrap();
     let dogs_to_insert: Vec<_> = (0..600).map(dog).collect();
@@ -146,7 +146,7 @@ async fn dogs_created_concurrently_share_parts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_was_idle_writes_after_the_commits_of_others() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, idle) = migrated(&home).await;
     // The server remembers a limited number of tokens, in production those of the last 10,000 commits.
     let window = "ALTER TABLE record_versions MODIFY SETTING non_replicated_deduplication_window = 4";
@@ -171,7 +171,7 @@ async fn a_process_that_was_idle_writes_after_the_commits_of_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn import_speed() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     let elapsed = import(&dogs, 100_000).await;
     let active = "system.parts WHERE database = currentDatabase() AND table = 'record_versions' AND active";
@@ -200,7 +200,7 @@ async fn pages_read_in_the_order_of_the_key() {
     struct Line {
         explain: String,
     }
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     import(&dogs, 4_000).await;
     for (kind, order) in [("dog", "ASC"), ("dog", "DESC"), ("breed", "ASC"), ("event", "ASC"), ("published", "DESC")] {
@@ -217,7 +217,7 @@ async fn pages_read_in_the_order_of_the_key() {
 
 #[tokio::test]
 async fn without_its_schema_a_store_fails_with_a_reason() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
     config.clickhouse = ClickHouseConfig::at(home.dsn().as_str());
     let stores = connect(&config).await.unwrap();
@@ -238,7 +238,7 @@ async fn a_store_that_does_not_open_is_named() {
 
 #[tokio::test]
 async fn down_reverts_all_of_up_and_single_steps() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     dogs.insert(&dog(1), &[event(1)], None).await.unwrap();
     let migrator = ClickHouseMigrator::new(database.clone(), CLICKHOUSE_MIGRATIONS);

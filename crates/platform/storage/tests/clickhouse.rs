@@ -103,7 +103,7 @@ fn unavailable<T>(result: &Result<T, RepoError>) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_of_many_processes_are_in_one_order() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let replicas = [migrated(&home).await, opened(&home).await, opened(&home).await];
     let calls = (0..60).map(|number| add(&replicas[number % 3], COUNTER.key("shared")));
     let mut counted: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
@@ -115,7 +115,7 @@ async fn writes_of_many_processes_are_in_one_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_writes_that_expect_one_value_one_wins_in_whatever_process() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let replicas = [migrated(&home).await, opened(&home).await, opened(&home).await, opened(&home).await];
     for round in 0..5 {
         let calls = replicas.iter().map(|replica| {
@@ -135,7 +135,7 @@ async fn of_writes_that_expect_one_value_one_wins_in_whatever_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_writes_share_data_parts() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = migrated(&home).await;
     database.execute("SYSTEM STOP MERGES record_versions").await.unwrap();
     let results = join_all((0..300).map(|number| add(&database, COUNTER.key(number.to_string())))).await;
@@ -148,7 +148,7 @@ async fn concurrent_writes_share_data_parts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rejected_write_does_not_affect_others() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = migrated(&home).await;
     let rejected = database.write(Vec::new(), |write| {
         write.put(&COUNTER.key("refused"), &Row { attempts: 1 })?;
@@ -171,7 +171,7 @@ async fn a_rejected_write_does_not_affect_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_response_is_lost_is_stored_once() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let here = migrated(&home).await;
     let proxy = FaultProxy::new(home.server()).await;
     let config = ClickHouseConfig::at(home.dsn_by(proxy.address()).as_str());
@@ -213,7 +213,7 @@ fn short() -> PoolConfig {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreachable_server_is_unavailable_until_it_returns() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     migrated(&home).await.close().await;
     let proxy = FaultProxy::new(home.server()).await;
     let config = ClickHouseConfig { pool: short(), ..ClickHouseConfig::at(home.dsn_by(proxy.address()).as_str()) };
@@ -237,7 +237,7 @@ async fn an_unreachable_server_is_unavailable_until_it_returns() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_limited_and_counted() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let proxy = FaultProxy::new(home.server()).await;
     let config = ClickHouseConfig { pool: short(), ..ClickHouseConfig::at(home.dsn_by(proxy.address()).as_str()) };
     let database = ClickHouse::open(&config).await.unwrap();
@@ -256,7 +256,7 @@ async fn requests_are_limited_and_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_database_is_unavailable_after_its_last_write() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = migrated(&home).await;
     let mut last = Box::pin(add(&database, COUNTER.key("a")));
     assert!(futures_util::poll!(&mut last).is_pending());
@@ -268,7 +268,7 @@ async fn a_closed_database_is_unavailable_after_its_last_write() {
 
 #[tokio::test]
 async fn passwords_are_never_printed() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let config = ClickHouseConfig::at(format!("http://kennel:hunter2@{}/default", home.server()).as_str());
     let error = ClickHouse::open(&config).await.unwrap_err();
     let mut shown = format!("{config:?} {error:?} {}", serde_json::to_string(&config).unwrap());
@@ -283,7 +283,7 @@ async fn passwords_are_never_printed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_skips_deleted_records() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = migrated(&home).await;
     let keys: Vec<_> = (0..500).map(|number| COUNTER.key(format!("{number:03}"))).collect();
     let all = keys.clone();
@@ -311,7 +311,7 @@ async fn a_scan_skips_deleted_records() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_purge_removes_all_rows_of_published_events() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = migrated(&home).await;
     let outbox = ClickHouseOutbox::new(database.clone());
     let published: Vec<_> = (0..50).map(event).collect();
@@ -337,7 +337,7 @@ async fn a_purge_removes_all_rows_of_published_events() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn migrations_can_be_applied_reverted_and_applied_again() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = opened(&home).await;
     let migrator = migrator(&database, &[EVENTS, TABLE]);
     let states = async || -> Vec<_> { migrator.status().await.unwrap().into_iter().map(|step| step.state).collect() };
@@ -362,7 +362,7 @@ async fn migrations_can_be_applied_reverted_and_applied_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_processes_apply_each_migration_once() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let replicas = join_all((0..5).map(|_| opened(&home))).await;
     let done = join_all(
         replicas.iter().map(|replica| async { migrator(replica, &[EVENTS, TABLE]).up(now()).await.unwrap().len() }),
@@ -376,7 +376,7 @@ async fn concurrent_processes_apply_each_migration_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abandoned_lock_expires() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = migrated(&home).await;
     let dead = "INSERT INTO schema_lock VALUES (1000, 'dead', toUnixTimestamp64Milli(now64(3)) + 2000)";
     database.execute(dead).await.unwrap();
@@ -387,7 +387,7 @@ async fn an_abandoned_lock_expires() {
 
 #[tokio::test]
 async fn migrations_that_do_not_match_are_rejected() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = opened(&home).await;
     migrator(&database, &[EVENTS, TABLE]).up(now()).await.unwrap();
     let changed = migrator(&database, &[EVENTS, Migration { up: "SELECT 1;", ..TABLE }]);
@@ -408,7 +408,7 @@ async fn a_failed_migration_stays_pending_and_can_be_retried() {
              CREATE TABLE t (n Int64) ENGINE = MergeTree ORDER BY n;",
         ..HALF
     };
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let database = opened(&home).await;
     let result = migrator(&database, &[EVENTS, TABLE, BROKEN]).up(now()).await;
     assert!(matches!(result, Err(MigrateError::Step { version: 3, .. })), "{result:?}");

@@ -54,18 +54,18 @@ async fn an_unknown_breed_is_none_and_not_an_error() {
     for name in ["dragon", "husky-foo", "hound-afghan-x"] {
         assert_eq!(source.picture(&breed(name), MIB).await.unwrap(), None, "{name}");
     }
-    assert_eq!(upstream.requests(Route::Picture), 0);
+    assert_eq!(upstream.requests(Route::Image), 0);
 }
 
 #[tokio::test]
 async fn invalid_responses_are_unusable() {
     for behaviour in [
         Behaviour::NotJson,
-        Behaviour::WrongShape,
-        Behaviour::PictureUrl("not a url".to_owned()),
-        Behaviour::PictureUrl("file:///etc/passwd".to_owned()),
-        Behaviour::HugePicture,
-        Behaviour::NotAPicture,
+        Behaviour::UnexpectedJson,
+        Behaviour::ImageUrl("not a url".to_owned()),
+        Behaviour::ImageUrl("file:///etc/passwd".to_owned()),
+        Behaviour::EndlessImage,
+        Behaviour::NotAnImage,
         Behaviour::RedirectLoop,
         Behaviour::RedirectTo("ftp://example.com/dog.jpg".to_owned()),
         Behaviour::Status(403, None),
@@ -84,7 +84,7 @@ async fn an_image_over_the_limit_is_unusable() {
 
 #[tokio::test]
 async fn a_truncated_image_is_an_error() {
-    let error = error(Behaviour::LyingLength).await;
+    let error = error(Behaviour::WrongContentLength).await;
     assert!(matches!(error, SourceError::Unavailable { .. } | SourceError::Unusable(_)), "{error:?}");
 }
 
@@ -101,7 +101,7 @@ async fn private_addresses_are_rejected_from_every_source() {
     let loopback = upstream.address().ip();
     let config = ClientConfig { allow_private: false, allowed_addresses: vec![loopback], ..config() };
     let source = source(&upstream, &config);
-    for behaviour in [Behaviour::PictureUrl(inside.clone()), Behaviour::RedirectTo(inside)] {
+    for behaviour in [Behaviour::ImageUrl(inside.clone()), Behaviour::RedirectTo(inside)] {
         upstream.behave(behaviour);
         let result = source.picture(&breed("husky"), MIB).await;
         assert!(matches!(result, Err(SourceError::Unusable(_))), "{result:?}");

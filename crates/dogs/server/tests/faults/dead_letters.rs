@@ -4,17 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use kennel_broker::Backend;
-use kennel_testkit::upstream::pictures;
+use kennel_testkit::upstream::images;
 use serde_json::{Value, json};
 
-use crate::place::{Distant, corner, furnished};
+use crate::place::{ProxiedBroker, corner, furnished};
 use crate::support::TestResponse;
 use crate::support::service_dir::{RunningService, ServiceDir, eventually};
 
 /// A home on this broker, for as long as the corner is kept; `None`, said aloud, when there is no server.
-async fn home(broker: Backend) -> Option<(ServiceDir, Option<Distant>)> {
+async fn home(broker: Backend) -> Option<(ServiceDir, Option<ProxiedBroker>)> {
     let corner = corner(broker).await?;
-    let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
+    let variables = corner.as_ref().map(ProxiedBroker::direct).unwrap_or_default();
     Some((furnished(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", "2"), variables), corner))
 }
 
@@ -60,7 +60,7 @@ pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Backend) {
     let Some((home, _corner)) = home(broker).await else { return };
     let quiet = home.serve_without_relay().await;
     let id = quiet.dog("Balto").await;
-    let picture = pictures::png("husky");
+    let picture = images::png("husky");
     put_photo(&quiet, &id, picture.clone()).await;
     quiet.stop().await;
     damage(&file_below(&home.path().join("data/objects")), picture.len());
@@ -92,7 +92,7 @@ pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Backend) {
     }
 
     // The next picture of the same dog is not held up by the one that failed.
-    put_photo(&served, &id, pictures::jpeg("husky")).await;
+    put_photo(&served, &id, images::jpeg("husky")).await;
     made_small(&served, &id).await;
     no_letters(&home).await;
     served.stop().await;
@@ -123,7 +123,7 @@ pub async fn a_letter_is_dealt_with_once_its_cause_is_gone(broker: Backend) {
     let Some((home, _corner)) = home(broker).await else { return };
     let quiet = home.serve_without_relay().await;
     let id = quiet.dog("Togo").await;
-    put_photo(&quiet, &id, pictures::jpeg("husky")).await;
+    put_photo(&quiet, &id, images::jpeg("husky")).await;
     quiet.stop().await;
     // A folder in the place of the picture cannot be read, which may pass: the event is tried again.
     let picture = file_below(&home.path().join("data/objects"));

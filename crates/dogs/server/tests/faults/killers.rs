@@ -20,7 +20,7 @@ use kennel_outbox::{
 use prometheus::Registry;
 use tokio::process::Child;
 
-use crate::place::{Distant, corner, furnished};
+use crate::place::{ProxiedBroker, corner, furnished};
 use crate::support::service_dir::{ServiceDir, eventually};
 
 /// Set for the process that stands in: the file that it writes the names of dogs to.
@@ -125,7 +125,7 @@ async fn handled(file: &Path, all: usize) -> Vec<String> {
 
 pub async fn an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through(broker: Backend) {
     let Some(corner) = corner(broker).await else { return };
-    let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
+    let variables = corner.as_ref().map(ProxiedBroker::direct).unwrap_or_default();
     let home = furnished(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
     let served = home.serve_without_relay().await;
     for name in ["a", "b", "c", KILLER, "d", "e", "f"] {
@@ -146,7 +146,7 @@ pub async fn an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others
 /// handed the event out before.
 pub async fn an_event_that_ends_a_process_that_runs_costs_one_attempt_more(broker: Backend) {
     let Some(corner) = corner(broker).await else { return };
-    let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
+    let variables = corner.as_ref().map(ProxiedBroker::direct).unwrap_or_default();
     let home = furnished(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
     let served = home.serve_without_relay().await;
     let file = home.path().join("handled");

@@ -89,7 +89,7 @@ async fn pending(served: &RunningService, what: &str, holds: impl Fn(f64) -> boo
 pub async fn dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back(broker: Backend) {
     let Some(Some(corner)) = corner(broker).await else { return };
     let upstream = Upstream::new().await;
-    let home = furnished(ServiceDir::with_upstream(&upstream), corner.far());
+    let home = furnished(ServiceDir::with_upstream(&upstream), corner.proxied());
     let served = Arc::new(home.serve().await);
     let (mut events, anchor) = listening(&served, &served).await;
 
@@ -115,10 +115,10 @@ pub async fn dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it
 
 pub async fn listeners_miss_nothing_that_others_publish_while_they_are_cut_off(broker: Backend) {
     let Some(Some(corner)) = corner(broker).await else { return };
-    let home = furnished(ServiceDir::new(), corner.far());
+    let home = furnished(ServiceDir::new(), corner.proxied());
     let cut_off = home.serve_without_relay().await;
     // The other process has the same home, and a way to the broker that does not fail.
-    let home = furnished(home, corner.near());
+    let home = furnished(home, corner.direct());
     let publishing = Arc::new(home.serve().await);
     let (mut events, _) = listening(&cut_off, &publishing).await;
     let (mut published, _) = listening(&publishing, &publishing).await;

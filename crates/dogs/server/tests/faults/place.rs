@@ -2,7 +2,7 @@
 
 use kennel_broker::Backend;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
-pub use kennel_testkit::corner::Distant;
+pub use kennel_testkit::broker_namespace::ProxiedBroker;
 
 use crate::support::service_dir::ServiceDir;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
@@ -10,25 +10,25 @@ use crate::{home::RunningService, support::Messages};
 
 /// A corner of a broker that is a server, of which this build has none.
 #[cfg(not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")))]
-pub enum Distant {}
+pub enum ProxiedBroker {}
 
 #[cfg(not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")))]
-impl Distant {
-    pub fn near(&self) -> &[(&'static str, String)] {
+impl ProxiedBroker {
+    pub fn direct(&self) -> &[(&'static str, String)] {
         match *self {}
     }
 }
 
 /// A corner of its own; the broker inside the process needs none. The outer `None`, said aloud: there is no server.
 #[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
-pub async fn corner(broker: Backend) -> Option<Option<Distant>> {
+pub async fn corner(broker: Backend) -> Option<Option<ProxiedBroker>> {
     match broker {
         #[cfg(feature = "nats")]
-        Backend::Nats => Some(Some(Distant::nats().await?)),
+        Backend::Nats => Some(Some(ProxiedBroker::nats().await?)),
         #[cfg(feature = "kafka")]
-        Backend::Kafka => Some(Some(Distant::kafka().await?)),
+        Backend::Kafka => Some(Some(ProxiedBroker::kafka().await?)),
         #[cfg(feature = "rabbitmq")]
-        Backend::RabbitMq => Some(Some(Distant::rabbit(&["dogs.events"], &["dogs.thumbnailer"], 8).await?)),
+        Backend::RabbitMq => Some(Some(ProxiedBroker::rabbit(&["dogs.events"], &["dogs.thumbnailer"], 8).await?)),
         _ => Some(None),
     }
 }

@@ -23,7 +23,7 @@ async fn until(served: &RunningService, name: &str, status: &str) -> Value {
 
 pub async fn events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log(broker: Backend) {
     let Some(Some(corner)) = corner(broker).await else { return };
-    let home = furnished(ServiceDir::new(), corner.far());
+    let home = furnished(ServiceDir::new(), corner.proxied());
     let served = home.serve().await;
     let series = r#"dependency_up{dependency="outbox-relay",kind="progress"}"#;
     until(&served, "outbox-relay", "up").await;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kennel_testkit::ServiceProcess;
-use kennel_testkit::corner::Distant;
+use kennel_testkit::broker_namespace::ProxiedBroker;
 use kennel_testkit::probe;
 use tokio::time::Instant;
 
@@ -82,10 +82,10 @@ async fn start(home: &ServiceDir) -> (RunningService, Vec<Publishing>) {
 }
 
 /// A home over the store that `variables` name, whose relays have this lease; `None`, said aloud, without a broker.
-async fn stand(lease: &str, variables: &[(&'static str, String)]) -> Option<(Distant, ServiceDir)> {
-    let corner = Distant::nats().await?;
+async fn stand(lease: &str, variables: &[(&'static str, String)]) -> Option<(ProxiedBroker, ServiceDir)> {
+    let corner = ProxiedBroker::nats().await?;
     let home = ServiceDir::new().set("OUTBOX_LEASE", lease).set("OUTBOX_POLL", "1s");
-    let home = furnished(furnished(home, corner.near()), variables);
+    let home = furnished(furnished(home, corner.direct()), variables);
     Some((corner, home))
 }
 

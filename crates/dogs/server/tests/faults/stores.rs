@@ -29,7 +29,7 @@ pub async fn mysql() -> Option<(TestDatabase, Variables)> {
 
 #[cfg(feature = "clickhouse")]
 pub async fn clickhouse() -> Option<(TestClickHouse, Variables)> {
-    let database = TestClickHouse::make()?;
+    let database = TestClickHouse::create()?;
     let variables = vec![("STORAGE", "clickhouse".to_owned()), ("CLICKHOUSE_DSN", database.dsn())];
     Some((database, variables))
 }

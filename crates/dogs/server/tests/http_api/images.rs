@@ -1,6 +1,6 @@
 //! Images: stored and served, completely and by range.
 
-use kennel_testkit::upstream::pictures;
+use kennel_testkit::upstream::images;
 use reqwest::header::HeaderValue;
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn an_image_is_served_as_it_was_stored() {
     let app = TestApp::start().await;
     let path = dog(&app).await;
     app.get(&format!("{path}/photo")).await.expect(404);
-    let picture = pictures::png("rex");
+    let picture = images::png("rex");
     // The bytes determine the format, not the content type of the request.
     let stored = put(&app, &path, "image/jpeg", picture.clone()).await.expect(200);
     assert_eq!((stored.header("etag"), &stored.json()["revision"]), ("\"2\"", &json!(2)));
@@ -42,7 +42,7 @@ async fn an_image_is_served_as_it_was_stored() {
         "\"2\"",
         "the same image again"
     );
-    let other = put(&app, &path, "image/png", pictures::png("rover")).await.expect(200);
+    let other = put(&app, &path, "image/png", images::png("rover")).await.expect(200);
     assert_eq!(other.header("etag"), "\"3\"");
     let changed = TestResponse::of(app.request("GET", &url).header("if-none-match", tag)).await.expect(200);
     assert_ne!(changed.header("etag"), tag);
@@ -54,16 +54,14 @@ async fn invalid_images_are_rejected() {
     let path = dog(&app).await;
     put(&app, &path, "image/jpeg", "<script>alert(1)</script>").await.expect(415);
     put(&app, &path, "image/jpeg", "").await.expect(415);
-    put(&app, &path, "text/html", pictures::jpeg("rex")).await.expect(415);
-    put(&app, &path, "IMAGE/JPEG", pictures::jpeg("rex")).await.expect(200);
+    put(&app, &path, "text/html", images::jpeg("rex")).await.expect(415);
+    put(&app, &path, "IMAGE/JPEG", images::jpeg("rex")).await.expect(200);
     let large = put(&app, &path, "image/jpeg", vec![0xff; 64 * 1024 + 1]).await.expect(413);
     assert!(large.json()["detail"].as_str().unwrap().contains("65536"));
     // A body without a content length.
     let pieces = futures_util::stream::iter((0..65).map(|_| Ok::<_, std::io::Error>(vec![0xff; 1024])));
     put(&app, &path, "image/jpeg", reqwest::Body::wrap_stream(pieces)).await.expect(413);
-    put(&app, "/api/v1/dogs/0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10", "image/jpeg", pictures::jpeg("rex"))
-        .await
-        .expect(404);
+    put(&app, "/api/v1/dogs/0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10", "image/jpeg", images::jpeg("rex")).await.expect(404);
     assert_eq!(app.get(&path).await.json()["revision"], 2, "only the valid image is stored");
 }
 
@@ -72,7 +70,7 @@ async fn an_image_over_a_slow_connection_is_stored() {
     let http = kennel_http::HttpConfig { request_timeout_ms: 1_000, ..Setup::default().http };
     let app = TestApp::with(Setup { http, ..Setup::default() }).await;
     let path = dog(&app).await;
-    let picture = pictures::jpeg("rex");
+    let picture = images::jpeg("rex");
     let pieces: Vec<_> = picture.chunks(picture.len().div_ceil(20)).map(bytes::Bytes::copy_from_slice).collect();
     let slowly = futures_util::stream::unfold(pieces.into_iter(), |mut pieces| async {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -109,7 +107,7 @@ fn png_of(width: u32, height: u32) -> Vec<u8> {
             (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 })
         })
     };
-    let mut file = pictures::png("rex");
+    let mut file = images::png("rex");
     file[16..20].copy_from_slice(&width.to_be_bytes());
     file[20..24].copy_from_slice(&height.to_be_bytes());
     let sum = crc(&file[12..29]);
@@ -121,7 +119,7 @@ fn png_of(width: u32, height: u32) -> Vec<u8> {
 async fn images_without_a_thumbnail_are_rejected_with_the_reason() {
     let app = TestApp::start().await;
     let path = dog(&app).await;
-    let (jpeg, png) = (pictures::jpeg("rex"), pictures::png("rex"));
+    let (jpeg, png) = (images::jpeg("rex"), images::png("rex"));
     for (picture, reason) in [
         (b"GIF89a".to_vec(), "image is damaged"),
         (jpeg[..jpeg.len() / 2].to_vec(), "image is damaged"),
@@ -146,7 +144,7 @@ async fn an_image_may_be_larger_than_other_bodies() {
     let app = TestApp::with(Setup { http, ..Setup::default() }).await;
     let created = app.get("/api/v1/dogs/husky/image").await.expect(200).json();
     let path = format!("/api/v1/dogs/{}", created["id"].as_str().unwrap());
-    put(&app, &path, "image/jpeg", pictures::jpeg("rex")).await.expect(200);
+    put(&app, &path, "image/jpeg", images::jpeg("rex")).await.expect(200);
 }
 
 #[tokio::test]
@@ -155,7 +153,7 @@ async fn an_image_is_only_stored_at_the_expected_revision() {
     let path = dog(&app).await;
     let at = |tag: &'static str| {
         let request = app.request("PUT", &format!("{path}/photo")).header("if-match", tag);
-        TestResponse::of(request.body(pictures::jpeg("rex")))
+        TestResponse::of(request.body(images::jpeg("rex")))
     };
     at("\"2\"").await.expect(412);
     at("\"1\"").await.expect(200);
@@ -165,7 +163,7 @@ async fn an_image_is_only_stored_at_the_expected_revision() {
 async fn ranges_are_served() {
     let app = TestApp::start().await;
     let path = dog(&app).await;
-    let picture = pictures::png("rex");
+    let picture = images::png("rex");
     put(&app, &path, "image/png", picture.clone()).await.expect(200);
     let photo = format!("{path}/photo");
     let get_range = |range: &str| TestResponse::of(app.request("GET", &photo).header("range", range));
@@ -200,7 +198,7 @@ async fn ranges_are_served() {
 async fn missing_thumbnails_are_not_found() {
     let app = TestApp::start().await;
     let path = dog(&app).await;
-    put(&app, &path, "image/png", pictures::png("rex")).await.expect(200);
+    put(&app, &path, "image/png", images::png("rex")).await.expect(200);
     app.get(&format!("{path}/photo?variant=thumbnail")).await.expect(404);
     app.get(&format!("{path}/photo?variant=huge")).await.expect_invalid("variant");
     app.get(&format!("{path}/photo?variant=original")).await.expect(200);

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
 use kennel_proto::dogs::v1::{CreateDogRequest, GetDogRequest, ListDogsRequest};
 use kennel_testkit::Behaviour;
-use kennel_testkit::upstream::pictures;
+use kennel_testkit::upstream::images;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -35,13 +35,13 @@ impl Load {
     /// What has to happen once: a thumbnail, a dead letter, and an event that no one can deal with for now.
     pub(crate) async fn first_round(&self, subject: &Subject) {
         let dog = self.dog().await;
-        self.put_photo(&dog, pictures::png("rex")).await.unwrap();
+        self.put_photo(&dog, images::png("rex")).await.unwrap();
         self.until_thumbnail(&dog).await;
         // A picture is stored once: the second dog gets the damaged one, and nobody can make that small.
-        subject.damage(&pictures::png("rex"));
-        self.put_photo(&self.dog().await, pictures::png("rex")).await.unwrap();
+        subject.damage(&images::png("rex"));
+        self.put_photo(&self.dog().await, images::png("rex")).await.unwrap();
         subject.block_thumbnails();
-        self.put_photo(&self.dog().await, pictures::png("stuck")).await.unwrap();
+        self.put_photo(&self.dog().await, images::png("stuck")).await.unwrap();
     }
 
     /// The database is locked for as long as the service waits for it.

@@ -81,7 +81,7 @@ async fn database(store: Storage, home: ServiceDir) -> Option<(ServiceDir, Belon
         }
         #[cfg(feature = "clickhouse")]
         Storage::Clickhouse => {
-            let database = kennel_testkit::TestClickHouse::make()?;
+            let database = kennel_testkit::TestClickHouse::create()?;
             Some((home.set("CLICKHOUSE_DSN", &database.dsn()), Box::new(database)))
         }
         _ => Some((home, Box::new(()))),
@@ -95,19 +95,20 @@ fn corner(broker: Backend, home: ServiceDir) -> Option<(ServiceDir, Belongings)>
     match broker {
         #[cfg(feature = "nats")]
         Backend::Nats => {
-            let corner = kennel_testkit::corner::Nats::find()?;
+            let corner = kennel_testkit::broker_namespace::Nats::find()?;
             let home = home.set("NATS_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
             Some((home, Box::new(corner)))
         }
         #[cfg(feature = "kafka")]
         Backend::Kafka => {
-            let corner = kennel_testkit::corner::Kafka::find()?;
+            let corner = kennel_testkit::broker_namespace::Kafka::find()?;
             let home = home.set("KAFKA_BROKERS", corner.brokers()).set("BROKER_PREFIX", corner.prefix());
             Some((home, Box::new(corner)))
         }
         #[cfg(feature = "rabbitmq")]
         Backend::RabbitMq => {
-            let corner = kennel_testkit::corner::Rabbit::find()?.with(&["dogs.events"], &["dogs.thumbnailer"], 8);
+            let corner =
+                kennel_testkit::broker_namespace::Rabbit::find()?.with(&["dogs.events"], &["dogs.thumbnailer"], 8);
             let home = home.set("RABBITMQ_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
             Some((home, Box::new(corner)))
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
 
 use kennel_proto::dogs::v1::ListBreedsRequest;
-use kennel_testkit::upstream::pictures;
+use kennel_testkit::upstream::images;
 use sha2::{Digest as _, Sha256};
 use tonic::{Code, Response, Status};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
@@ -204,7 +204,7 @@ fn bytes(body: &Body) -> (Vec<u8>, String) {
         Body::Text(text) => (text.as_bytes().to_vec(), (*text).to_owned()),
         Body::Long(length) => (vec![b' '; *length], format!("<{length} spaces>")),
         Body::Jpeg(seed) => {
-            let picture = pictures::jpeg(seed);
+            let picture = images::jpeg(seed);
             let shown = digest(&picture);
             (picture, shown)
         }

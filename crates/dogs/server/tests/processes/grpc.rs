@@ -289,7 +289,7 @@ async fn pictures_and_breeds_come_from_the_source() {
     let dogs = |name: &str| breeds.iter().find(|breed| breed.name == name).map(|breed| breed.dogs);
     assert_eq!((dogs("husky"), dogs("hound-afghan"), dogs("unicorn")), (Some(1), Some(0), None));
 
-    upstream.behave(Behaviour::WrongShape);
+    upstream.behave(Behaviour::UnexpectedJson);
     let nonsense = client.get_random_dog_image(husky()).await.unwrap_err();
     refused(&nonsense, Code::Unavailable, "bad_upstream");
     upstream.behave(Behaviour::Status(503, Some(7)));

@@ -27,7 +27,7 @@ impl StoreSet {
     /// `None`, with a message, when a server is missing.
     async fn new() -> Option<Self> {
         let (postgres, mysql) = (TestDatabase::postgres().await?, TestDatabase::mysql().await?);
-        let clickhouse = TestClickHouse::make()?;
+        let clickhouse = TestClickHouse::create()?;
         let directory = ServiceDir::new()
             .set("POSTGRES_DSN", &postgres.dsn())
             .set("MYSQL_DSN", &mysql.dsn())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dogs_domain::ports::{Picture, SourceError};
 use dogs_domain::{Breed, DogSource};
-use kennel_testkit::upstream::pictures;
+use kennel_testkit::upstream::images;
 
 /// A fault of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,7 +54,7 @@ impl DogSource for TestSource {
 
     async fn picture(&self, breed: &Breed, _: u64) -> Result<Option<Picture>, SourceError> {
         let known = self.breeds().await?.contains(breed);
-        let mut bytes = pictures::jpeg(breed.as_str());
+        let mut bytes = images::jpeg(breed.as_str());
         if *self.0.lock().unwrap_or_else(PoisonError::into_inner) == FaultMode::DamagedImage {
             bytes.truncate(bytes.len() / 2);
         }

@@ -72,7 +72,7 @@ pub(crate) async fn mysql() -> Option<Fresh> {
 
 #[cfg(feature = "clickhouse")]
 pub(crate) async fn clickhouse() -> Option<Fresh> {
-    let database = kennel_testkit::TestClickHouse::make()?;
+    let database = kennel_testkit::TestClickHouse::create()?;
     let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
     config.clickhouse = kennel_storage::clickhouse::ClickHouseConfig::at(database.dsn());
     Some(Fresh::open(&config, database).await)

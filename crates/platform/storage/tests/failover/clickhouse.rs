@@ -69,7 +69,7 @@ async fn forward(client: TcpStream, server: SocketAddr, setting: &str) -> std::i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_work_again_right_after_a_failover() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let primary = PrimaryProxy::new(home.server()).await;
     let config = ClickHouseConfig::at(home.dsn_by(primary.address).as_str());
     let clickhouse = ClickHouse::open(&config).await.unwrap();

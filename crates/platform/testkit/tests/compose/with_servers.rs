@@ -1,4 +1,4 @@
-//! `docker/against`, with a command that prints what it is given.
+//! Runs `docker/with-servers` with a command that prints its environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use crate::{folder, text};
 
-/// What everything here has to be able to pass on, as a single-quoted value of `.env-docker`.
+/// A password that has to reach the command unchanged, as a single-quoted value of `.env-docker`.
 const PASSWORD: &str = "p@ss/w#1%2$x:?&\\\" \u{e9}";
 
-/// `.env-docker` with another value for each password, whose name ends in one of these.
+/// `.env-docker` with another value for each variable that is a password or a secret.
 fn with_passwords(value: &str) -> String {
     let changed = |line: &str| match line.split_once('=') {
         Some((name, _)) if name.ends_with("_PASSWORD") || name.ends_with("_SECRET") => format!("{name}={value}\n"),
@@ -18,11 +18,11 @@ fn with_passwords(value: &str) -> String {
     text(".env-docker").lines().map(changed).collect()
 }
 
-/// Runs `docker/against` over these variables with a command that prints its environment.
-fn against(args: &[&str], variables: &str) -> (bool, BTreeMap<String, String>, String) {
+/// Runs `docker/with-servers` over these variables with a command that prints its environment.
+fn with_servers(args: &[&str], variables: &str) -> (bool, BTreeMap<String, String>, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), variables).unwrap();
-    let output = Command::new(folder().join("against"))
+    let output = Command::new(folder().join("with-servers"))
         .args(args)
         .args(["env", "-0"])
         .env_clear()
@@ -33,16 +33,16 @@ fn against(args: &[&str], variables: &str) -> (bool, BTreeMap<String, String>, S
         .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let said = String::from_utf8(output.stderr).unwrap();
-    (output.status.success(), printed.split('\0').filter_map(pair).collect(), said)
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), printed.split('\0').filter_map(pair).collect(), stderr)
 }
 
 fn decoded(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
-    for part in parts {
-        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        bytes.extend(part[2..].bytes());
+    let mut segments = text.split('%');
+    let mut bytes = segments.next().unwrap().as_bytes().to_vec();
+    for segment in segments {
+        bytes.push(u8::from_str_radix(&segment[..2], 16).unwrap());
+        bytes.extend(segment[2..].bytes());
     }
     String::from_utf8(bytes).unwrap()
 }
@@ -52,13 +52,13 @@ fn a_password_of_any_characters_reaches_the_command() {
     let variables = with_passwords(&format!("'{PASSWORD}'"));
     let mut seen = BTreeSet::new();
     for args in [&["tests"][..], &["postgres", "nats"], &["mysql", "rabbitmq"], &["clickhouse", "memory"]] {
-        let (done, environment, said) = against(args, &variables);
-        assert!(done, "{said}");
+        let (success, environment, stderr) = with_servers(args, &variables);
+        assert!(success, "{stderr}");
         for (name, value) in environment {
             if let Some(url) = ["_DSN", "_URL"].iter().any(|end| name.ends_with(end)).then_some(&value)
-                && let Some((login, _)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('@'))
+                && let Some((user_info, _)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('@'))
             {
-                assert_eq!(decoded(login.split_once(':').unwrap().1), PASSWORD, "{name}");
+                assert_eq!(decoded(user_info.split_once(':').unwrap().1), PASSWORD, "{name}");
                 seen.insert(name);
             } else if name.ends_with("_PASSWORD") || name.ends_with("_SECRET") {
                 assert_eq!(value, PASSWORD, "{name}");
@@ -75,10 +75,10 @@ fn a_password_of_any_characters_reaches_the_command() {
 }
 
 #[test]
-fn a_password_that_two_readers_would_take_for_two_things_is_refused() {
+fn a_password_that_compose_and_the_shell_parse_differently_is_refused() {
     for value in ["p@ss/w#1%2$x", "a b", "a#b", "a'b'", "\"a\"", "a\\b", "$(id)", "`id`"] {
-        let (done, environment, said) = against(&["postgres", "memory"], &with_passwords(value));
-        assert!(!done && environment.is_empty(), "{value}");
-        assert!(said.contains("put the value in single quotes") && !said.contains(value), "{said}");
+        let (success, environment, stderr) = with_servers(&["postgres", "memory"], &with_passwords(value));
+        assert!(!success && environment.is_empty(), "{value}");
+        assert!(stderr.contains("put the value in single quotes") && !stderr.contains(value), "{stderr}");
     }
 }

@@ -1,33 +1,34 @@
-//! A corner of a NATS server.
+//! A namespace on a NATS server.
 
 use futures_util::TryStreamExt as _;
 
 use super::{clear, prefix};
 use crate::Backend;
 
-/// Streams with a prefix of their own.
+/// Streams with a unique prefix.
 pub struct Nats {
     url: String,
     prefix: String,
 }
 
 impl Nats {
-    /// One on the server of `TEST_NATS_URL`; `None` when there is no such server.
+    /// Creates a namespace on the server of `TEST_NATS_URL`; `None` if the variable is not set.
     pub fn find() -> Option<Self> {
         Self::on(Backend::Nats)
     }
 
-    /// One on the server of this backend, [`Backend::Nats`] or [`Backend::NatsCurrent`]; `None` when there is no such server.
+    /// Creates a namespace on the server of [`Backend::Nats`] or [`Backend::NatsCurrent`]; `None` if its variable is
+    /// not set.
     pub fn on(backend: Backend) -> Option<Self> {
         Some(Self { url: backend.address()?, prefix: prefix() })
     }
 
-    /// Where the server is.
+    /// URL of the server.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What names begin with.
+    /// Prefix of all names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }

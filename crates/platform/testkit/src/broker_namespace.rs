@@ -1,10 +1,10 @@
-//! Corners of broker servers: names that begin with a prefix no one else has, and that go away with the value.
+//! Namespaces on broker servers: a unique prefix of names, all of which are deleted when the value is dropped.
 
-mod distant;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
+mod proxied_broker;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 
@@ -12,35 +12,35 @@ use std::time::Duration;
 
 use kennel_core::{IdSource as _, UuidV7};
 
-pub use distant::Distant;
 #[cfg(feature = "kafka")]
 pub use kafka::Kafka;
 #[cfg(feature = "nats")]
 pub use nats::Nats;
+pub use proxied_broker::ProxiedBroker;
 #[cfg(feature = "rabbitmq")]
 pub use rabbitmq::Rabbit;
 
-/// How long clearing a corner may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of deleting a namespace.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A prefix that no one else has.
+/// Generates a unique prefix.
 fn prefix() -> String {
     format!("t{}", UuidV7.next().simple())
 }
 
-/// Runs `work` to its end beside the test's runtime, which may be on its way out.
+/// Runs `work` to completion on a separate runtime, because the test's runtime may be shutting down.
 fn clear(prefix: &str, work: impl Future<Output = Result<(), String>> + Send) {
     let cleared = std::thread::scope(|scope| {
         let cleared = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
             let runtime = runtime.map_err(|error| error.to_string())?;
-            let limited = runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await });
+            let limited = runtime.block_on(async { tokio::time::timeout(DELETE_TIMEOUT, work).await });
             runtime.shutdown_background();
             limited.unwrap_or_else(|elapsed| Err(elapsed.to_string()))
         });
         cleared.join().unwrap_or_else(|_| Err("panicked".to_owned()))
     });
     if let Err(error) = cleared {
-        eprintln!("names that begin with {prefix} are left behind: {error}");
+        eprintln!("cannot delete names with the prefix {prefix}: {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Real pictures for tests: one seed, one picture.
+//! Real images for tests, determined by a seed.
 
 use std::io::Cursor;
 
@@ -17,13 +17,13 @@ pub fn png(seed: &str) -> Vec<u8> {
     encode(&draw(seed), ImageFormat::Png)
 }
 
-fn encode(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+fn encode(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
-    picture.write_to(&mut file, format).expect("encoding into memory cannot fail");
+    image.write_to(&mut file, format).expect("encoding into memory cannot fail");
     file.into_inner()
 }
 
-/// A disc before a slope of colour, both chosen by the seed.
+/// A disc on a colour gradient, both determined by the seed.
 fn draw(seed: &str) -> RgbImage {
     let [red, green, blue, radius, ..] = hash(seed).to_le_bytes();
     let radius = 15 + u32::from(radius) % 40;
@@ -37,7 +37,7 @@ fn draw(seed: &str) -> RgbImage {
     })
 }
 
-/// FNV-1a, the same on every machine.
+/// FNV-1a, which returns the same hash on every machine.
 fn hash(seed: &str) -> u64 {
     seed.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
