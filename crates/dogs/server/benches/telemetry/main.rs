@@ -1,10 +1,10 @@
-//! What telemetry costs, as a ratio within one run: the same program with it and without, in turns, on loopback.
+//! The cost of telemetry, as a ratio within one run: the same binary with and without it, alternating, on loopback.
 //!
-//! `cargo bench -p dogs --bench telemetry`. Without: no lines, no traces sent. With: lines as JSON, and traces and lines
-//! sent to a collector in this process. Metrics are counted in both: there is no switch for them.
+//! `cargo bench -p dogs --bench telemetry`. Without: no logs, no exported traces. With: logs as JSON, and traces and logs
+//! exported to a collector in this process. Metrics are recorded in both cases: they cannot be disabled.
 //!
-//! `ROUNDS=12` for more than the default 6, `ROUND_SECONDS=5` for longer ones than 2 s, `TRACE_LIMIT=0` to send every trace,
-//! however many there are, `DOGS_BINARY=path` for another build.
+//! `ROUNDS=12` sets the number of rounds (default 6), `ROUND_SECONDS=5` their duration (default 2), `TRACE_LIMIT=0` exports
+//! all traces, `DOGS_BINARY=path` selects another binary.
 
 mod load;
 mod subject;
@@ -17,7 +17,7 @@ use kennel_testkit::otlp::Span;
 use load::{Measured, Work};
 use subject::Subject;
 
-/// `with` and `without`, measured in one round.
+/// The results with and without telemetry of one round.
 struct Round {
     without: Measured,
     with: Measured,
@@ -56,18 +56,18 @@ async fn main() {
     println!("\n{asked} requests with telemetry, {traced} of them traced, by {spans} spans");
 }
 
-/// Both, one after the other; which comes first changes from round to round.
-async fn round(work: Work, with_first: bool, [without, with]: [&Subject; 2], long: Duration) -> Round {
+/// Measures both in turn; the order alternates between rounds.
+async fn round(work: Work, with_first: bool, [without, with]: [&Subject; 2], duration: Duration) -> Round {
     if with_first {
-        let with = with.measure(work, long).await;
-        Round { without: without.measure(work, long).await, with }
+        let with = with.measure(work, duration).await;
+        Round { without: without.measure(work, duration).await, with }
     } else {
-        let without = without.measure(work, long).await;
-        Round { without, with: with.measure(work, long).await }
+        let without = without.measure(work, duration).await;
+        Round { without, with: with.measure(work, duration).await }
     }
 }
 
-/// Whether it is the span by which the service answered a request.
+/// Whether it is the server span of a request.
 fn is_request(span: &Span) -> bool {
     span.parent_span_id.is_empty() && span.attributes.iter().any(|pair| pair.key == "http.route")
 }

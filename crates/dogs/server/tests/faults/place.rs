@@ -1,14 +1,14 @@
-//! A home of the program, with a corner of a broker that can be cut off from it.
+//! Service directories whose broker is behind a proxy that can fail.
 
 use kennel_broker::Backend;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 pub use kennel_testkit::broker_namespace::ProxiedBroker;
 
-use crate::support::service_dir::ServiceDir;
+use crate::home::ServiceDir;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 use crate::{home::RunningService, support::Messages};
 
-/// A corner of a broker that is a server, of which this build has none.
+/// Stands in for the proxied broker: this build has no broker that is a server.
 #[cfg(not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")))]
 pub enum ProxiedBroker {}
 
@@ -19,9 +19,10 @@ impl ProxiedBroker {
     }
 }
 
-/// A corner of its own; the broker inside the process needs none. The outer `None`, said aloud: there is no server.
-#[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
-pub async fn corner(broker: Backend) -> Option<Option<ProxiedBroker>> {
+/// Creates a namespace at the broker, behind a proxy; the in-process broker needs none. The outer `None`, with a message,
+/// means that there is no server.
+#[allow(clippy::unused_async, clippy::allow_attributes, reason = "depends on the features")]
+pub async fn proxied_broker(broker: Backend) -> Option<Option<ProxiedBroker>> {
     match broker {
         #[cfg(feature = "nats")]
         Backend::Nats => Some(Some(ProxiedBroker::nats().await?)),
@@ -33,18 +34,18 @@ pub async fn corner(broker: Backend) -> Option<Option<ProxiedBroker>> {
     }
 }
 
-/// The home with these variables as well.
-pub fn furnished(home: ServiceDir, variables: &[(&'static str, String)]) -> ServiceDir {
-    variables.iter().fold(home, |home, (name, value)| home.set(name, value))
+/// Sets these environment variables.
+pub fn furnished(directory: ServiceDir, variables: &[(&'static str, String)]) -> ServiceDir {
+    variables.iter().fold(directory, |directory, (name, value)| directory.set(name, value))
 }
 
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
-/// Follows the events of `served` from a point on where it hears of what `making` does: the broker is joined beside the
-/// start. Answers as well the id of an event before that point.
-pub async fn listening(served: &RunningService, making: &RunningService) -> (Messages, String) {
+/// Opens the event stream of `served` once it receives the events that `publishing` causes: a process subscribes to the
+/// broker asynchronously. Also returns the id of an event before that point.
+pub async fn subscribed(served: &RunningService, publishing: &RunningService) -> (Messages, String) {
     loop {
         let mut events = served.events(None).await;
-        let dog = making.dog("anchor").await;
+        let dog = publishing.dog("anchor").await;
         while let Some(message) = events.next().await
             && message.event != "reset"
         {

@@ -1,4 +1,4 @@
-//! A Prometheus with the repository's configuration and rules, in more of a hurry.
+//! A Prometheus with the configuration and the rules of the repository, with shorter intervals.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +25,7 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// One that scrapes the service at `target`.
+    /// Starts a Prometheus that scrapes the service at `target`.
     pub(crate) async fn start(binary: &Path, target: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         configure(folder.path(), target);
@@ -42,7 +42,7 @@ impl Prometheus {
         Self { url, client: reqwest::Client::new(), _process: process, _folder: folder }
     }
 
-    /// Waits until a scrape of `job` worked.
+    /// Waits until a scrape of `job` succeeded.
     pub(crate) async fn until_up(&self, job: &str) {
         let began = Instant::now();
         while self.query(&format!("up{{job=\"{job}\"}} == 1")).await.is_empty() {
@@ -51,7 +51,7 @@ impl Prometheus {
         }
     }
 
-    /// The traces that `expr` has as exemplars.
+    /// The traces of the exemplars of `expr`.
     pub(crate) async fn exemplars(&self, expr: &str) -> BTreeSet<String> {
         let times = ["start", "end"].into_iter().zip(["0", "9999999999"]);
         let params = times.chain([("query", expr)]);
@@ -79,7 +79,7 @@ fn infra() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/prometheus")
 }
 
-/// The repository's configuration, with a second in place of each interval, and one service to scrape.
+/// The configuration of the repository, with intervals of one second and one service to scrape.
 fn configure(folder: &Path, target: SocketAddr) {
     let mut config = fs::read_to_string(infra().join("prometheus.yml")).unwrap();
     for (setting, slow) in [("scrape_interval", "15s"), ("scrape_timeout", "10s"), ("evaluation_interval", "15s")] {
@@ -99,7 +99,7 @@ fn configure(folder: &Path, target: SocketAddr) {
     fs::write(folder.join("targets/services.yml"), targets).unwrap();
 }
 
-/// Where it listens, once it says so.
+/// Its address, once it has logged it.
 async fn address(process: &ServiceProcess) -> String {
     let began = Instant::now();
     loop {
@@ -113,7 +113,7 @@ async fn address(process: &ServiceProcess) -> String {
     }
 }
 
-/// What `promtool`, beside the program, has against the metrics.
+/// The complaints of `promtool`, which is next to the binary, about the metrics.
 pub(crate) async fn lint(binary: &Path, metrics: &str) -> String {
     let mut child = Command::new(binary.with_file_name("promtool"))
         .args(["check", "metrics"])

@@ -6,16 +6,16 @@ use crate::service_dir::ServiceDir;
 
 #[tokio::test]
 async fn problems_of_all_layers_are_reported_at_once() {
-    let home = ServiceDir::new()
+    let directory = ServiceDir::new()
         .set("CONFIG_FILE", "dogs.toml")
         .set("SERVER_PORT", "http")
         .set("STORAGE", "oracle")
         .set("LOG_LEVEL", "what=loud");
-    home.write("dogs.toml", "grpc_port = 50051\nbroker = \"pigeon\"\nserver_prot = 8080\n");
-    home.write(".env", "REQUEST_TIMEOUT=soon\nCACHE=drawer\nBROKER=\n");
-    let before = home.entries();
+    directory.write("dogs.toml", "grpc_port = 50051\nbroker = \"pigeon\"\nserver_prot = 8080\n");
+    directory.write(".env", "REQUEST_TIMEOUT=soon\nCACHE=drawer\nBROKER=\n");
+    let before = directory.entries();
     for args in [["serve"].as_slice(), &["config", "check"], &["config", "print"], &["list"], &["migrate", "up"]] {
-        let ended = home.run(args).await.ends(64);
+        let ended = directory.run(args).await.ends(64);
         assert_eq!(ended.stdout, "");
         let lines: Vec<_> = ended.stderr.lines().collect();
         let locations = [
@@ -36,7 +36,7 @@ async fn problems_of_all_layers_are_reported_at_once() {
             );
         }
         assert_eq!(lines.len(), locations.len(), "{}", ended.stderr);
-        assert_eq!(home.entries(), before, "nothing is created or opened");
+        assert_eq!(directory.entries(), before, "nothing is created or opened");
     }
 }
 
@@ -81,11 +81,11 @@ async fn error_line(variable: &str, value: &str) -> String {
 
 #[tokio::test]
 async fn effective_values_are_shown_with_their_source() {
-    let home = ServiceDir::new().set("CONFIG_FILE", "dogs.toml").set("SERVER_PORT", "8081");
-    home.write("dogs.toml", "server_port = 1\ngrpc_port = 2\nimage_limit = \"1MiB\"\n");
-    home.write(".env", "SERVER_PORT=3\nLOG_LEVEL=warn\n");
-    home.run(&["config", "check"]).await.ends(0);
-    let shown = home.run(&["config", "print"]).await.ends(0).stdout;
+    let directory = ServiceDir::new().set("CONFIG_FILE", "dogs.toml").set("SERVER_PORT", "8081");
+    directory.write("dogs.toml", "server_port = 1\ngrpc_port = 2\nimage_limit = \"1MiB\"\n");
+    directory.write(".env", "SERVER_PORT=3\nLOG_LEVEL=warn\n");
+    directory.run(&["config", "check"]).await.ends(0);
+    let shown = directory.run(&["config", "print"]).await.ends(0).stdout;
     for line in [
         "server_port = 8081 # SERVER_PORT (environment)",
         "log_level = \"warn\" # LOG_LEVEL (.env:2)",
@@ -95,13 +95,13 @@ async fn effective_values_are_shown_with_their_source() {
         assert!(shown.lines().any(|found| found == line), "{line} in\n{shown}");
     }
     assert!(toml_like(&shown), "{shown}");
-    let reference = home.run(&["config", "reference"]).await.ends(0).stdout;
+    let reference = directory.run(&["config", "reference"]).await.ends(0).stdout;
     for line in shown.lines().filter(|line| !line.is_empty()) {
         let key = line.trim_start_matches("# ").split(' ').next().unwrap();
         let is_setting = line.contains(" = ") || line.ends_with(" is not set");
         assert!(!is_setting || reference.contains(&key.to_ascii_uppercase()), "{key} is not documented");
     }
-    assert_eq!(home.entries(), [".env", "dogs.toml"], "nothing is created");
+    assert_eq!(directory.entries(), [".env", "dogs.toml"], "nothing is created");
 }
 
 /// Whether the output is a valid `CONFIG_FILE`: every line is a comment or a setting.
@@ -111,14 +111,14 @@ fn toml_like(text: &str) -> bool {
 
 #[tokio::test]
 async fn usage_errors_have_their_own_exit_code() {
-    let home = ServiceDir::new();
-    let ended = home.run(&["sreve"]).await.ends(64);
+    let directory = ServiceDir::new();
+    let ended = directory.run(&["sreve"]).await.ends(64);
     assert!(ended.stdout.is_empty() && ended.stderr.contains("serve"), "{ended:?}");
-    home.run(&["list", "--limit", "many"]).await.ends(64);
-    home.run(&["fetch", "a.b"]).await.ends(64);
-    home.run(&["--help"]).await.ends(0);
-    assert!(home.run(&["--version"]).await.ends(0).stdout.starts_with("dogs 0."));
-    assert_eq!(home.entries(), Vec::<String>::new());
+    directory.run(&["list", "--limit", "many"]).await.ends(64);
+    directory.run(&["fetch", "a.b"]).await.ends(64);
+    directory.run(&["--help"]).await.ends(0);
+    assert!(directory.run(&["--version"]).await.ends(0).stdout.starts_with("dogs 0."));
+    assert_eq!(directory.entries(), Vec::<String>::new());
 }
 
 /// Outside its URL, a password needs no percent-encoding; it is never shown.
@@ -142,12 +142,12 @@ async fn a_password_can_be_set_separately_from_its_url() {
             continue;
         }
         let variable = format!("{variable}_PASSWORD");
-        let home = ServiceDir::new().set(choice.0, choice.1).set(address.0, address.1).set(&variable, PASSWORD);
-        home.run(&["config", "check"]).await.ends(0);
-        assert!(!home.run(&["config", "print"]).await.ends(0).stdout.contains(PASSWORD));
+        let directory = ServiceDir::new().set(choice.0, choice.1).set(address.0, address.1).set(&variable, PASSWORD);
+        directory.run(&["config", "check"]).await.ends(0);
+        assert!(!directory.run(&["config", "print"]).await.ends(0).stdout.contains(PASSWORD));
         for wrong in [address.1.replace("kennel", "kennel:hunter2"), address.1.replace("kennel@", "")] {
-            let home = ServiceDir::new().set(choice.0, choice.1).set(address.0, &wrong).set(&variable, PASSWORD);
-            let error = home.run(&["config", "check"]).await.ends(64).stderr;
+            let directory = ServiceDir::new().set(choice.0, choice.1).set(address.0, &wrong).set(&variable, PASSWORD);
+            let error = directory.run(&["config", "check"]).await.ends(64).stderr;
             assert!(error.starts_with(&format!("{variable} (environment): the URL of this password ")), "{error}");
             assert!(!error.contains("hunter2") && !error.contains(PASSWORD), "{error}");
         }

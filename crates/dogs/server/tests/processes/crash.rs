@@ -16,8 +16,8 @@ use crate::service_dir::{RunningService, ServiceDir, eventually};
 const EVENTS: [&str; 3] = ["dogs.created", "dogs.image_stored", "dogs.thumbnail_stored"];
 
 /// Opens the store of a service directory, without the service.
-async fn stores(home: &ServiceDir) -> Stores {
-    let sqlite = SqliteConfig::at(home.path().join("data/dogs.db"));
+async fn stores(directory: &ServiceDir) -> Stores {
+    let sqlite = SqliteConfig::at(directory.path().join("data/dogs.db"));
     dogs_storages::connect(&StorageConfig { sqlite, ..StorageConfig::default() }).await.unwrap()
 }
 
@@ -41,8 +41,8 @@ async fn wait_for_thumbnails(served: &RunningService) {
 }
 
 /// The events after `anchor`, once all are published: events of different dogs are not ordered.
-async fn events_since(home: &ServiceDir, served: &RunningService, anchor: &str) -> Vec<(String, String)> {
-    let stores = stores(home).await;
+async fn events_since(directory: &ServiceDir, served: &RunningService, anchor: &str) -> Vec<(String, String)> {
+    let stores = stores(directory).await;
     eventually("all events are published", async || {
         (stores.outbox.backlog().await.unwrap().pending == 0).then_some(())
     })
@@ -54,25 +54,25 @@ async fn events_since(home: &ServiceDir, served: &RunningService, anchor: &str) 
 #[tokio::test]
 async fn events_committed_before_a_kill_are_published_after_it() {
     let upstream = Upstream::new().await;
-    let home = ServiceDir::with_upstream(&upstream);
-    let served = home.serve().await;
+    let directory = ServiceDir::with_upstream(&upstream);
+    let served = directory.serve().await;
     let anchor = served.anchor().await;
     served.stop().await;
 
-    let without_relay = home.serve_without_relay().await;
+    let without_relay = directory.serve_without_relay().await;
     let (created, fetched) = (without_relay.dog("Balto").await, without_relay.fetch().await);
     without_relay.kill().await;
-    let store = stores(&home).await;
+    let store = stores(&directory).await;
     assert_eq!(store.outbox.backlog().await.unwrap().pending, 3);
     store.close().await;
 
-    let served = home.serve().await;
+    let served = directory.serve().await;
     let mut events = served.events(Some(&anchor)).await;
     assert_eq!(events.expect("dogs.created").await.data["subject"], created);
     for name in EVENTS {
         assert_eq!(events.expect(name).await.data["subject"], fetched);
     }
-    let received = events_since(&home, &served, &anchor).await;
+    let received = events_since(&directory, &served, &anchor).await;
     let expected = [(&created, EVENTS[0]), (&fetched, EVENTS[0]), (&fetched, EVENTS[1]), (&fetched, EVENTS[2])];
     let expected = expected.map(|(id, name)| (name.to_owned(), id.clone()));
     assert_eq!(received, expected);
@@ -82,14 +82,14 @@ async fn events_committed_before_a_kill_are_published_after_it() {
 #[tokio::test]
 async fn an_event_that_is_published_twice_takes_effect_once() {
     let upstream = Upstream::new().await;
-    let home = ServiceDir::with_upstream(&upstream);
-    let served = home.serve().await;
+    let directory = ServiceDir::with_upstream(&upstream);
+    let served = directory.serve().await;
     let anchor = served.anchor().await;
     let id = served.fetch().await;
     wait_for_thumbnails(&served).await;
 
     // A replay has the effect of a relay that was killed before it marked the event as published.
-    let store = stores(&home).await;
+    let store = stores(&directory).await;
     let event = eventually("the event is published", async || {
         let History::Events(events) = store.outbox.history(None, 100).await.unwrap() else { return None };
         events.into_iter().find(|event| event.name == "dogs.image_stored")
@@ -100,12 +100,12 @@ async fn an_event_that_is_published_twice_takes_effect_once() {
     let at = SystemClock.now();
     let dead_letter = DeadLetter { event: event.clone(), group, attempts: 1, reason: "test".to_owned(), at };
     store.dead_letter_sink.store(&dead_letter).await.unwrap();
-    home.run(&["dlq", "replay", &event.id.to_string()]).await.ends(0);
+    directory.run(&["dlq", "replay", &event.id.to_string()]).await.ends(0);
     store.close().await;
     let seen = r#"broker_consumed_total{group="dogs.thumbnailer",outcome="duplicate",topic="dogs.events"}"#;
     eventually("it was delivered again", async || (served.metric(seen).await >= 1.0).then_some(())).await;
 
-    let received = events_since(&home, &served, &anchor).await;
+    let received = events_since(&directory, &served, &anchor).await;
     assert_eq!(count(&received)[&(id.as_str(), "dogs.thumbnail_stored")], 1, "{received:?}");
     served.stop().await;
 }
@@ -137,24 +137,24 @@ async fn fetch_until(served: &Arc<RunningService>, enough: usize) -> Vec<String>
 #[tokio::test]
 async fn kills_at_any_point_lose_and_duplicate_nothing() {
     let upstream = Upstream::new().await;
-    let home = ServiceDir::with_upstream(&upstream);
-    let served = home.serve().await;
+    let directory = ServiceDir::with_upstream(&upstream);
+    let served = directory.serve().await;
     let anchor = served.anchor().await;
     served.stop().await;
     let mut responded = Vec::new();
     for enough in [1, 4, 7, 13] {
-        let served = Arc::new(home.serve().await);
+        let served = Arc::new(directory.serve().await);
         responded.extend(fetch_until(&served, enough).await);
         Arc::into_inner(served).unwrap().kill().await;
     }
 
-    let served = home.serve().await;
+    let served = directory.serve().await;
     wait_for_thumbnails(&served).await;
     let dogs = served.dogs().await;
     let with_image: Vec<_> =
         dogs.iter().filter(|dog| !dog["image_url"].is_null()).map(|dog| dog["id"].as_str().unwrap()).collect();
     assert!(responded.iter().all(|id| with_image.contains(&id.as_str())), "a dog of a response is not stored");
-    let received = events_since(&home, &served, &anchor).await;
+    let received = events_since(&directory, &served, &anchor).await;
     let expected: BTreeMap<_, _> = with_image.iter().flat_map(|&id| EVENTS.map(|name| ((id, name), 1))).collect();
     assert_eq!(count(&received), expected);
     for id in with_image {

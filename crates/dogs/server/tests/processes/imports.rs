@@ -52,9 +52,9 @@ not json
 
 #[tokio::test]
 async fn invalid_lines_are_reported_and_the_others_are_imported() {
-    let home = ServiceDir::new();
-    home.write("invalid.ndjson", INVALID);
-    let ended = home.run(&["import", "invalid.ndjson"]).await.ends(1);
+    let directory = ServiceDir::new();
+    directory.write("invalid.ndjson", INVALID);
+    let ended = directory.run(&["import", "invalid.ndjson"]).await.ends(1);
     assert_eq!(ended.stdout, "9 lines: 2 created, 0 existing, 6 rejected\n");
     let errors: Vec<_> = ended.stderr.lines().collect();
     let starts = [
@@ -69,13 +69,14 @@ async fn invalid_lines_are_reported_and_the_others_are_imported() {
     assert!(errors.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{}", ended.stderr);
     assert!(errors[2].contains("colour"), "{}", errors[2]);
 
-    let again = home.run(&["import", "invalid.ndjson"]).await.ends(0);
+    let again = directory.run(&["import", "invalid.ndjson"]).await.ends(0);
     assert_eq!(again.stdout, "9 lines: 0 created, 0 existing, 0 rejected, resumed after line 9\n");
-    assert_eq!(home.run(&["list", "--json"]).await.ends(0).rows().len(), 2);
+    assert_eq!(directory.run(&["list", "--json"]).await.ends(0).rows().len(), 2);
 
-    let ended = home.run(&["import", "invalid.ndjson", "--key", "again", "--errors", "rejected.ndjson"]).await.ends(1);
+    let ended =
+        directory.run(&["import", "invalid.ndjson", "--key", "again", "--errors", "rejected.ndjson"]).await.ends(1);
     assert_eq!(ended.stderr, "");
-    let rejected = std::fs::read_to_string(home.path().join("rejected.ndjson")).unwrap();
+    let rejected = std::fs::read_to_string(directory.path().join("rejected.ndjson")).unwrap();
     let rejected: Vec<Value> = rejected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let fields_by_line: Vec<_> =
         rejected.iter().map(|error| (error["line"].as_u64().unwrap(), error["field"].as_str())).collect();
@@ -86,13 +87,13 @@ async fn invalid_lines_are_reported_and_the_others_are_imported() {
 
 #[tokio::test]
 async fn a_killed_import_resumes_and_publishes_each_batch_once() {
-    let home = ServiceDir::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut events = served.events(None).await;
     let count = 5 * usize::try_from(BATCH).unwrap() + 7;
-    home.write("dogs.ndjson", lines(0..count));
+    directory.write("dogs.ndjson", lines(0..count));
 
-    let mut killed = home.spawn(&["import", "-", "--key", "k"]);
+    let mut killed = directory.spawn(&["import", "-", "--key", "k"]);
     let mut input = killed.stdin.take().unwrap();
     input.write_all(lines(0..count / 2).as_bytes()).await.unwrap();
     // The input does not end, so the import is still running when it is killed.
@@ -100,11 +101,11 @@ async fn a_killed_import_resumes_and_publishes_each_batch_once() {
     killed.kill().await.unwrap();
     drop(input);
 
-    let ended = home.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(0);
+    let ended = directory.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(0);
     assert!(ended.stdout.contains(", resumed after line "), "{}", ended.stdout);
     assert!(ended.stdout.contains(" 0 rejected"), "{}", ended.stdout);
-    assert_eq!(home.run(&["export"]).await.ends(0).stdout.lines().count(), count);
-    let again = home.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(0);
+    assert_eq!(directory.run(&["export"]).await.ends(0).stdout.lines().count(), count);
+    let again = directory.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(0);
     assert!(again.stdout.contains(": 0 created, 0 existing, 0 rejected"), "{}", again.stdout);
 
     let mut received = vec![first];
@@ -122,33 +123,33 @@ async fn a_killed_import_resumes_and_publishes_each_batch_once() {
 
 #[tokio::test]
 async fn a_killed_import_of_invalid_lines_resumes() {
-    let home = ServiceDir::new();
+    let directory = ServiceDir::new();
     let count = 3 * usize::try_from(BATCH).unwrap();
     let invalid: String =
         (0..count).map(|n| if n % 10 == 0 { "{\"breed\":\"a.b\"}\n".to_owned() } else { lines(n..n + 1) }).collect();
     let half: Vec<_> = invalid.split_inclusive('\n').take(count / 2).collect();
-    let mut killed = home.spawn(&["import", "-", "--key", "k"]);
+    let mut killed = directory.spawn(&["import", "-", "--key", "k"]);
     let mut input = killed.stdin.take().unwrap();
     input.write_all(half.concat().as_bytes()).await.unwrap();
     eventually("a batch is stored", async || {
-        let rows = home.run(&["list", "--json", "--limit", "1"]).await.ends(0).rows();
+        let rows = directory.run(&["list", "--json", "--limit", "1"]).await.ends(0).rows();
         (!rows.is_empty()).then_some(())
     })
     .await;
     killed.kill().await.unwrap();
-    let ended = home.run_with_input(&["import", "-", "--key", "k"], invalid.as_bytes()).await.ends(1);
+    let ended = directory.run_with_input(&["import", "-", "--key", "k"], invalid.as_bytes()).await.ends(1);
     assert!(ended.stdout.contains("resumed after line "), "{}", ended.stdout);
-    assert_eq!(home.run(&["export"]).await.ends(0).stdout.lines().count(), count - count.div_ceil(10));
+    assert_eq!(directory.run(&["export"]).await.ends(0).stdout.lines().count(), count - count.div_ceil(10));
 }
 
 #[tokio::test]
 async fn other_lines_with_the_same_key_are_rejected() {
-    let home = ServiceDir::new();
-    home.write("dogs.ndjson", lines(0..10));
-    home.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(0);
+    let directory = ServiceDir::new();
+    directory.write("dogs.ndjson", lines(0..10));
+    directory.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(0);
     for changed in [lines(1..11), lines(0..9), String::new()] {
-        home.write("dogs.ndjson", changed);
-        let ended = home.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(1);
+        directory.write("dogs.ndjson", changed);
+        let ended = directory.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(1);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
         assert!(
             ended.stderr.starts_with("error: import k: ") && ended.stderr.contains("different lines"),
@@ -157,24 +158,24 @@ async fn other_lines_with_the_same_key_are_rejected() {
         );
     }
     // More lines after the same ones continue the import.
-    home.write("dogs.ndjson", lines(0..15));
-    let ended = home.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(0);
+    directory.write("dogs.ndjson", lines(0..15));
+    let ended = directory.run(&["import", "dogs.ndjson", "--key", "k"]).await.ends(0);
     assert_eq!(ended.stdout, "15 lines: 5 created, 0 existing, 0 rejected, resumed after line 10\n");
-    assert_eq!(home.run(&["export"]).await.ends(0).stdout.lines().count(), 15);
+    assert_eq!(directory.run(&["export"]).await.ends(0).stdout.lines().count(), 15);
 }
 
 #[tokio::test]
 async fn unreadable_input_is_reported() {
-    let home = ServiceDir::new();
-    let ended = home.run(&["import", "nowhere.ndjson"]).await.ends(1);
+    let directory = ServiceDir::new();
+    let ended = directory.run(&["import", "nowhere.ndjson"]).await.ends(1);
     assert!(ended.stderr.starts_with("error: nowhere.ndjson: "), "{}", ended.stderr);
-    let ended = home.run(&["import", "-"]).await.ends(1);
+    let ended = directory.run(&["import", "-"]).await.ends(1);
     assert!(ended.stderr.contains("--key"), "{}", ended.stderr);
-    let ended = home.run(&["import", "."]).await.ends(1);
+    let ended = directory.run(&["import", "."]).await.ends(1);
     assert!(ended.stderr.contains("not a regular file"), "{}", ended.stderr);
-    home.write("dogs.ndjson", lines(0..1));
-    let ended = home.run(&["import", "dogs.ndjson", "--key", "a b"]).await.ends(1);
+    directory.write("dogs.ndjson", lines(0..1));
+    let ended = directory.run(&["import", "dogs.ndjson", "--key", "a b"]).await.ends(1);
     assert!(ended.stderr.contains("visible ASCII"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("Idempotency-Key"), "{}", ended.stderr);
-    assert_eq!(home.run(&["list"]).await.ends(0).stdout, "");
+    assert_eq!(directory.run(&["list"]).await.ends(0).stdout, "");
 }

@@ -45,8 +45,8 @@ async fn watch(nginx: &Nginx) -> Streaming<WatchDogsResponse> {
 #[tokio::test]
 async fn events_are_forwarded_immediately() {
     let Some(mut nginx) = Nginx::find() else { return };
-    let home = ServiceDir::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     nginx.run(&http(&nginx, "", &served.http.to_string())).await;
     let seen = async {
         let mut events = events(&nginx).await;
@@ -59,8 +59,8 @@ async fn events_are_forwarded_immediately() {
 #[tokio::test]
 async fn calls_and_watches_are_forwarded_immediately() {
     let Some(mut nginx) = Nginx::find() else { return };
-    let home = ServiceDir::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let servers = [http(&nginx, "", &served.http.to_string()), grpc(&nginx, "", &served.grpc.unwrap().to_string())];
     nginx.run(&servers.concat()).await;
     let seen = async {
@@ -102,8 +102,8 @@ async fn quiet_streams_stay_open() {
 async fn everything_is_below_the_prefix() {
     let Some(mut nginx) = Nginx::find() else { return };
     let root = Url::parse(&format!("http://{}/kennel/", nginx.address())).unwrap();
-    let home = ServiceDir::new().set("PUBLIC_URL", root.as_str());
-    let served = home.serve().await;
+    let directory = ServiceDir::new().set("PUBLIC_URL", root.as_str());
+    let served = directory.serve().await;
     let location = format!("location /kennel/ {{ proxy_pass http://{}/; }}", served.http);
     nginx.run(&format!("server {{ listen {}; {location} }}", nginx.address())).await;
 

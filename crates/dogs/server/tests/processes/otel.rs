@@ -6,14 +6,14 @@ use kennel_testkit::otlp::{KeyValue, Telemetry};
 use crate::service_dir::{ServiceDir, eventually};
 
 /// A service that exports telemetry immediately.
-fn home(variables: &[(&str, &str)]) -> ServiceDir {
-    let home = ServiceDir::new().set("OTEL_BSP_SCHEDULE_DELAY", "20").set("OTEL_BLRP_SCHEDULE_DELAY", "20");
-    variables.iter().fold(home, |home, (name, value)| home.set(name, value))
+fn service_dir(variables: &[(&str, &str)]) -> ServiceDir {
+    let directory = ServiceDir::new().set("OTEL_BSP_SCHEDULE_DELAY", "20").set("OTEL_BLRP_SCHEDULE_DELAY", "20");
+    variables.iter().fold(directory, |directory, (name, value)| directory.set(name, value))
 }
 
 /// Serves one request and stops, so that all telemetry is exported. Returns the output of the service.
-async fn one_request(home: &ServiceDir) -> String {
-    let mut served = home.serve().await;
+async fn one_request(directory: &ServiceDir) -> String {
+    let mut served = directory.serve().await;
     served.get("/api/v1/dogs").await.expect(200);
     served.process.terminate();
     let ended = served.process.wait(crate::support::TEST_TIMEOUT).await;
@@ -22,7 +22,7 @@ async fn one_request(home: &ServiceDir) -> String {
 }
 
 async fn sent(collector: &Collector, variables: &[(&str, &str)]) -> (Telemetry, String) {
-    let output = one_request(&home(variables)).await;
+    let output = one_request(&service_dir(variables)).await;
     (collector.received(), output)
 }
 
@@ -138,12 +138,12 @@ async fn unsupported_values_are_reported_once_and_the_service_runs() {
 async fn the_sampler_decides_which_traces_are_exported() {
     let collector = Collector::start().await;
     let endpoint = collector.endpoint();
-    let off = home(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER", "always_off")]);
+    let off = service_dir(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER", "always_off")]);
     one_request(&off).await;
     assert_eq!(collector.received().spans.len(), 0);
 
     // `always_on` also samples a trace whose parent is not sampled.
-    let on = home(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER", "always_on")]);
+    let on = service_dir(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER", "always_on")]);
     let served = on.serve().await;
     let not_sampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     let request = served.request("GET", "/api/v1/dogs").header("traceparent", not_sampled);
@@ -160,16 +160,17 @@ async fn the_sampler_decides_which_traces_are_exported() {
 /// A pod of a cluster that has services called `grpc`, `prometheus` and `server`.
 #[tokio::test]
 async fn service_links_of_kubernetes_are_ignored() {
-    let home = ServiceDir::new();
+    let directory = ServiceDir::new();
     // The ports of the test are in `.env`, the layer below the environment.
-    home.write(".env", "GRPC_PORT=0\nPROMETHEUS_PORT=0\nSERVER_PORT=0\n");
-    let home = ["GRPC", "PROMETHEUS", "SERVER"].iter().fold(home, |home, name| {
-        home.set(&format!("{name}_PORT"), "tcp://10.0.0.1:9090")
+    directory.write(".env", "GRPC_PORT=0\nPROMETHEUS_PORT=0\nSERVER_PORT=0\n");
+    let directory = ["GRPC", "PROMETHEUS", "SERVER"].iter().fold(directory, |directory, name| {
+        directory
+            .set(&format!("{name}_PORT"), "tcp://10.0.0.1:9090")
             .set(&format!("{name}_SERVICE_HOST"), "10.0.0.1")
             .set(&format!("{name}_SERVICE_PORT"), "9090")
             .set(&format!("{name}_PORT_9090_TCP"), "tcp://10.0.0.1:9090")
     });
-    let served = home.serve().await;
+    let served = directory.serve().await;
     served.get("/api/v1/dogs").await.expect(200);
     let output = eventually("a warning", async || {
         let output = served.process.output();
@@ -182,6 +183,6 @@ async fn service_links_of_kubernetes_are_ignored() {
         assert!(warned[0].contains(text), "{text} in {warned:?}");
     }
     served.stop().await;
-    let checked = home.run(&["config", "check"]).await.ends(0);
+    let checked = directory.run(&["config", "check"]).await.ends(0);
     assert!(checked.stderr.starts_with("warning: ") && checked.stderr.contains("enableServiceLinks"), "{checked:?}");
 }

@@ -25,8 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(25);
 
 #[tokio::test]
 async fn nothing_fails_under_load() {
-    let home = ServiceDir::new();
-    let mut served = home.serve().await;
+    let directory = ServiceDir::new();
+    let mut served = directory.serve().await;
     let responses = ResponseCount::default();
     let (mut by_http, mut by_grpc) = (JoinSet::new(), JoinSet::new());
     for caller in 0..4 {
@@ -44,7 +44,7 @@ async fn nothing_fails_under_load() {
     let (completed, failed): (Vec<_>, Vec<_>) =
         results.into_iter().map(|result| (result.completed, result.failed)).unzip();
     let (completed, failed) = (completed.concat(), failed.concat());
-    let stored = home.run(&["export"]).await.ends(0).rows();
+    let stored = directory.run(&["export"]).await.ends(0).rows();
     let stored: BTreeSet<_> = stored.iter().map(|dog| dog["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(stored, completed.into_iter().collect(), "exactly the completed requests are stored");
     assert!(failed.iter().all(|name| !stored.contains(name)));
@@ -53,8 +53,8 @@ async fn nothing_fails_under_load() {
 #[tokio::test]
 async fn a_running_request_is_completed() {
     let upstream = Upstream::new().await;
-    let home = ServiceDir::with_upstream(&upstream);
-    let mut served = home.serve().await;
+    let directory = ServiceDir::with_upstream(&upstream);
+    let mut served = directory.serve().await;
     upstream.behave(Behaviour::Slow(Duration::from_millis(700)));
     let mut requests = JoinSet::new();
     requests.spawn(served.request("GET", "/api/v1/dogs/husky/image").send());
@@ -63,13 +63,13 @@ async fn a_running_request_is_completed() {
     let response = requests.join_next().await.unwrap().unwrap().unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(served.process.wait(DEADLINE).await.code(), Some(0), "{}", served.process.output());
-    assert_eq!(home.run(&["list", "--json"]).await.ends(0).rows().len(), 1);
+    assert_eq!(directory.run(&["list", "--json"]).await.ends(0).rows().len(), 1);
 }
 
 #[tokio::test]
 async fn streams_end_and_do_not_delay_the_stop() {
-    let home = ServiceDir::new();
-    let mut served = home.serve().await;
+    let directory = ServiceDir::new();
+    let mut served = directory.serve().await;
     let mut events = served.events(None).await;
     let mut watched = served.rpc().watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
     served.process.terminate();
@@ -81,8 +81,8 @@ async fn streams_end_and_do_not_delay_the_stop() {
 #[tokio::test]
 async fn a_second_signal_aborts_the_stop() {
     let upstream = Upstream::new().await;
-    let home = ServiceDir::with_upstream(&upstream).set("DOG_API_TIMEOUT", "60s").set("REQUEST_TIMEOUT", "60s");
-    let mut served = home.serve().await;
+    let directory = ServiceDir::with_upstream(&upstream).set("DOG_API_TIMEOUT", "60s").set("REQUEST_TIMEOUT", "60s");
+    let mut served = directory.serve().await;
     upstream.behave(Behaviour::Slow(Duration::from_mins(1)));
     let mut requests = JoinSet::new();
     requests.spawn(served.request("GET", "/api/v1/dogs/husky/image").send());
@@ -101,8 +101,8 @@ async fn a_second_signal_aborts_the_stop() {
 async fn a_cancelled_check_leaks_no_connection() {
     let Some(database) = TestDatabase::mysql().await else { return };
     let proxy = FaultProxy::new(database.server()).await;
-    let home = ServiceDir::new().set("STORAGE", "mysql").set("MYSQL_DSN", &database.dsn_by(proxy.address()));
-    let served = home.serve_without_relay().await;
+    let directory = ServiceDir::new().set("STORAGE", "mysql").set("MYSQL_DSN", &database.dsn_by(proxy.address()));
+    let served = directory.serve_without_relay().await;
     proxy.set(Mode::Delay(Duration::from_millis(300)));
     // A cached result is returned immediately.
     eventually("a request is cancelled", async || {
@@ -114,8 +114,8 @@ async fn a_cancelled_check_leaks_no_connection() {
 
 #[tokio::test]
 async fn a_running_import_is_stopped_and_can_be_resumed() {
-    let home = ServiceDir::new().set("SHUTDOWN_DEADLINE", "10s");
-    let mut served = home.serve().await;
+    let directory = ServiceDir::new().set("SHUTDOWN_DEADLINE", "10s");
+    let mut served = directory.serve().await;
     let all = "{\"breed\":\"husky\"}\n".repeat(6_000);
     let lines = stream::iter([Ok::<_, std::io::Error>(all.clone())]).chain(stream::pending());
     let request = served.request("POST", "/api/v1/dogs/import").header("content-type", "application/x-ndjson");
@@ -132,7 +132,7 @@ async fn a_running_import_is_stopped_and_can_be_resumed() {
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["content-type"], "application/problem+json");
     assert_eq!(served.process.wait(TEST_TIMEOUT).await.code(), Some(0), "{}", served.process.output());
-    let ended = home.run_with_input(&["import", "-", "--key", "k"], all.as_bytes()).await.ends(0);
+    let ended = directory.run_with_input(&["import", "-", "--key", "k"], all.as_bytes()).await.ends(0);
     assert!(ended.stdout.contains("resumed after line "), "{}", ended.stdout);
-    assert_eq!(home.run(&["export"]).await.ends(0).stdout.lines().count(), 6_000);
+    assert_eq!(directory.run(&["export"]).await.ends(0).stdout.lines().count(), 6_000);
 }

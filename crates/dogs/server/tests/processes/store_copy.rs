@@ -400,10 +400,10 @@ async fn a_target_with_dogs_is_only_replaced_with_overwrite() {
 
 #[tokio::test]
 async fn invalid_pairs_of_stores_are_reported() {
-    let home = ServiceDir::new().set("POSTGRES_DSN", "postgres://kennel:hunter2@127.0.0.1:1/dogs");
+    let directory = ServiceDir::new().set("POSTGRES_DSN", "postgres://kennel:hunter2@127.0.0.1:1/dogs");
     for command in ["copy", "diff"] {
         let error = async |from: &str, to: &str, code: i32| {
-            let ended = home.run(&["storage", command, "--from", from, "--to", to]).await.ends(code);
+            let ended = directory.run(&["storage", command, "--from", from, "--to", to]).await.ends(code);
             assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
             ended.stderr
         };
@@ -411,7 +411,7 @@ async fn invalid_pairs_of_stores_are_reported() {
         assert!(error("sqlite", "oracle", 64).await.contains("there is no store `oracle`; this build has sqlite"));
         let missing = error("mysql", "clickhouse", 64).await;
         assert_eq!(missing, "MYSQL_DSN: must be given\nCLICKHOUSE_DSN: must be given\n");
-        home.run(&["migrate", "up"]).await.ends(0);
+        directory.run(&["migrate", "up"]).await.ends(0);
         let unreachable = error("sqlite", "postgres", 1).await;
         assert!(unreachable.starts_with("error: the store `postgres` does not open: "), "{unreachable}");
     }

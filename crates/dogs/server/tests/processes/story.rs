@@ -8,8 +8,8 @@ use crate::support::next_event;
 
 #[tokio::test]
 async fn a_fetched_dog_is_visible_everywhere() {
-    let home = ServiceDir::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut events = served.events(None).await;
     let mut watched = served.rpc().watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
 
@@ -38,7 +38,7 @@ async fn a_fetched_dog_is_visible_everywhere() {
     let dogs = served.rpc().list_dogs(request).await.unwrap().into_inner().dogs;
     assert_eq!(dogs.len(), 1);
     assert_eq!((dogs[0].id.as_str(), dogs[0].image_url.as_deref()), (id, Some(link)));
-    let rows = home.run(&["list", "--breed", "hound-afghan", "--json"]).await.ends(0).rows();
+    let rows = directory.run(&["list", "--breed", "hound-afghan", "--json"]).await.ends(0).rows();
     assert_eq!(rows.len(), 1);
     assert_eq!((&rows[0]["id"], &rows[0]["created_at"]), (&fetched["id"], &fetched["created_at"]));
 
@@ -58,10 +58,10 @@ async fn a_fetched_dog_is_visible_everywhere() {
 
 #[tokio::test]
 async fn events_of_a_command_are_published_by_the_serving_process() {
-    let home = ServiceDir::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut events = served.events(None).await;
-    let fetched = home.run(&["fetch", "Husky"]).await.ends(0);
+    let fetched = directory.run(&["fetch", "Husky"]).await.ends(0);
     let id = fetched.stdout.split_whitespace().next().unwrap();
     for name in ["dogs.created", "dogs.image_stored", "dogs.thumbnail_stored"] {
         assert_eq!(events.expect(name).await.data["subject"], id);

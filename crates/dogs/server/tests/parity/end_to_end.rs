@@ -1,4 +1,4 @@
-//! One dog from the request to the small copy of its picture, and to everyone who listens.
+//! One dog from the request to its thumbnail and to every subscriber.
 
 use image::load_from_memory;
 use kennel_broker::Backend;
@@ -6,42 +6,42 @@ use kennel_proto::dogs::v1::{WatchDogsRequest, WatchDogsResponse};
 use serde_json::{Value, json};
 use tonic::Streaming;
 
-use crate::pair::{Kennel, Pair};
+use crate::pair::{Pair, TestEnvironment};
 use crate::service_dir::{RunningService, eventually};
 use crate::support::{Messages, TestResponse, next_event};
 
 pub async fn check(pair: Pair) {
-    let Some(kennel) = pair.furnish().await else { return };
-    let served = kennel.serve().await;
-    let mut ears = Ears::open(&served).await;
+    let Some(environment) = pair.set_up().await else { return };
+    let served = environment.serve().await;
+    let mut subscribers = Subscribers::open(&served).await;
 
     let fetched = served.get("/api/v1/dogs/hound/afghan/image").await.expect(200).json();
     let id = fetched["id"].as_str().unwrap();
     for event in ["dogs.created", "dogs.image_stored", "dogs.thumbnail_stored"] {
-        ears.hear(event, id).await;
+        subscribers.expect(event, id).await;
     }
     let path = format!("/api/v1/dogs/{id}");
     let dog = served.get(&path).await.expect(200).json();
-    let small = served.get(dog["thumbnail_url"].as_str().unwrap()).await.expect(200);
-    load_from_memory(&small.body).unwrap();
+    let thumbnail = served.get(dog["thumbnail_url"].as_str().unwrap()).await.expect(200);
+    load_from_memory(&thumbnail.body).unwrap();
 
-    let name = rename_elsewhere(&kennel, &served, &path).await;
-    ears.hear("dogs.updated", id).await;
-    // The cache keeps a dog for longer than anyone waits here: only the event makes it ask the store again.
-    eventually("the change is seen through the cache", async || {
+    let name = rename_in_other_process(&environment, &served, &path).await;
+    subscribers.expect("dogs.updated", id).await;
+    // The time to live of the cache is longer than the timeout, so only the event can invalidate the dog.
+    eventually("the cached dog is invalidated", async || {
         (served.get(&path).await.expect(200).json()["name"] == name).then_some(())
     })
     .await;
 
-    let gone = TestResponse::of(served.request("DELETE", &path)).await;
-    assert_eq!(gone.status, 204);
-    ears.hear("dogs.deleted", id).await;
+    let deleted = TestResponse::of(served.request("DELETE", &path)).await;
+    assert_eq!(deleted.status, 204);
+    subscribers.expect("dogs.deleted", id).await;
     served.get(&path).await.expect(404);
     served.stop().await;
 }
 
-/// Changes the dog in another process, where the broker reaches from one to the other; the name that it has then.
-async fn rename_elsewhere(kennel: &Kennel, served: &RunningService, path: &str) -> Value {
+/// Renames the dog in another process, if the broker connects processes. Returns the new name.
+async fn rename_in_other_process(environment: &TestEnvironment, served: &RunningService, path: &str) -> Value {
     let hits = r#"cache_requests_total{cache="dogs.by_id",outcome="hit",tier=""#;
     served.get(path).await.expect(200);
     served.get(path).await.expect(200);
@@ -49,8 +49,11 @@ async fn rename_elsewhere(kennel: &Kennel, served: &RunningService, path: &str) 
     let hit = |line: &str| line.starts_with(hits) && !line.ends_with(" 0");
     assert!(text.lines().any(hit), "the dog is in the cache:\n{text}");
 
-    let other =
-        if kennel.pair.broker == Backend::Memory { None } else { Some(kennel.home.serve_without_relay().await) };
+    let other = if environment.pair.broker == Backend::Memory {
+        None
+    } else {
+        Some(environment.directory.serve_without_relay().await)
+    };
     let name = json!("Laika");
     let renaming = other.as_ref().unwrap_or(served).request("PATCH", path).json(&json!({ "name": &name }));
     assert_eq!(TestResponse::of(renaming).await.expect(200).json()["revision"], 2);
@@ -60,16 +63,16 @@ async fn rename_elsewhere(kennel: &Kennel, served: &RunningService, path: &str) 
     name
 }
 
-/// Who listens over HTTP and over gRPC.
-struct Ears {
+/// An event stream over HTTP and one over gRPC.
+struct Subscribers {
     events: Messages,
     watched: Streaming<WatchDogsResponse>,
-    /// Dogs that were made to see whether anything is heard.
+    /// Dogs that were created to detect whether events arrive.
     markers: Vec<String>,
 }
 
-impl Ears {
-    /// Opens both once the process listens to the broker; before that it could only say that it may have missed something.
+impl Subscribers {
+    /// Opens both once the process has subscribed to the broker; before that, a stream may start with a reset.
     async fn open(served: &RunningService) -> Self {
         let mut events = served.events(None).await;
         let mut markers = vec![served.dog("marker").await];
@@ -85,9 +88,9 @@ impl Ears {
         Self { events, watched, markers }
     }
 
-    /// The next event is this one, and both hear of it. A marker may be told of late: brokers keep the order of one dog's
-    /// events only.
-    async fn hear(&mut self, event: &str, subject: &str) {
+    /// Asserts the next event on both streams. Skips events of markers, which may arrive late: brokers only order the events
+    /// of one dog.
+    async fn expect(&mut self, event: &str, subject: &str) {
         let message = loop {
             let message = self.events.next().await.expect("the stream does not end");
             if !self.markers.iter().any(|marker| message.data["subject"] == *marker) {
