@@ -108,10 +108,10 @@ impl Caller {
                 None => self.client.get(dogs),
             },
         };
-        let answer = request.send().await.map_err(|error| reason(&error))?;
-        let document = read(answer).await?;
-        let makes = matches!(operation, Operation::Create | Operation::Fetch);
-        Ok(makes.then(|| document["id"].as_str().map(str::to_owned)).flatten())
+        let response = request.send().await.map_err(|error| reason(&error))?;
+        let body = read(response).await?;
+        let creates = matches!(operation, Operation::Create | Operation::Fetch);
+        Ok(creates.then(|| body["id"].as_str().map(str::to_owned)).flatten())
     }
 
     async fn clean_up(&mut self) {
@@ -122,14 +122,14 @@ impl Caller {
     }
 }
 
-async fn read(answer: Response) -> Result<Value, String> {
-    let status = answer.status();
-    let document: Value = answer.json().await.map_err(|error| reason(&error))?;
-    if status.is_success() { Ok(document) } else { Err(format!("{status}: {}", document["code"])) }
+async fn read(response: Response) -> Result<Value, String> {
+    let status = response.status();
+    let body: Value = response.json().await.map_err(|error| reason(&error))?;
+    if status.is_success() { Ok(body) } else { Err(format!("{status}: {}", body["code"])) }
 }
 
 fn reason(error: &reqwest::Error) -> String {
-    let kind = if error.is_timeout() { "no answer in time" } else { "no connection, or a broken one" };
+    let kind = if error.is_timeout() { "no response in time" } else { "no connection, or a broken one" };
     kind.to_owned()
 }
 
@@ -141,10 +141,10 @@ fn client() -> anyhow::Result<Client> {
 
 async fn ready(client: &Client, url: &str) -> anyhow::Result<()> {
     let start = "start a service with `make run`, or name one with --url";
-    let answer = client.get(format!("{url}/ready")).send().await;
-    let answer = answer.with_context(|| format!("nothing answers at {url}; {start}"))?;
-    if !answer.status().is_success() {
-        bail!("the service at {url} is not ready: {}", answer.status());
+    let response = client.get(format!("{url}/ready")).send().await;
+    let response = response.with_context(|| format!("no service responds at {url}; {start}"))?;
+    if !response.status().is_success() {
+        bail!("the service at {url} is not ready: {}", response.status());
     }
     Ok(())
 }

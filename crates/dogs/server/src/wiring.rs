@@ -32,7 +32,7 @@ const RELAY: &str = "outbox-relay";
 /// The names of the components that `serve --only` can select; all other components always run.
 pub const COMPONENTS: [&str; 5] = ["http", "grpc", "sys", RELAY, Thumbnailer::GROUP];
 
-/// How often the broker is asked for the lag of its consumer groups.
+/// How often the lag of consumer groups is read from the broker.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The service with its connected backends; runs as an [`App`].

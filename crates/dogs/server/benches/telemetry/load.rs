@@ -75,8 +75,8 @@ fn post() -> Vec<u8> {
 
 /// Creates a dog; returns its id.
 pub(crate) fn create(service: SocketAddr) -> String {
-    let answer = Caller::new(service).send(&post());
-    let text = String::from_utf8(answer).expect("an answer is text");
+    let response = Caller::new(service).send(&post());
+    let text = String::from_utf8(response).expect("a response is text");
     let (_, rest) = text.split_once(r#""id":""#).expect("a dog has an id");
     rest.split('"').next().expect("there is a first").to_owned()
 }
@@ -86,12 +86,12 @@ pub(crate) fn run(service: SocketAddr, request: &[u8], duration: Duration) -> u6
     let until = Instant::now() + duration;
     let caller = || {
         let mut caller = Caller::new(service);
-        let mut answers = 0;
+        let mut responses = 0;
         while Instant::now() < until {
             caller.send(request);
-            answers += 1;
+            responses += 1;
         }
-        answers
+        responses
     };
     thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(caller)).collect();
@@ -127,7 +127,7 @@ impl Caller {
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.0.read_line(&mut line).expect("the service answers");
+        self.0.read_line(&mut line).expect("the service responds");
         line.truncate(line.trim_end().len());
         line
     }

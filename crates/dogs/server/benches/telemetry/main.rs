@@ -37,15 +37,15 @@ async fn main() {
     println!("{} rounds of {seconds} s, {} callers\n", rounds, load::CALLERS);
     println!(
         "{:<14} {:>22} {:>22} {:>26}",
-        "", "without, per s (CPU us)", "with, per s (CPU us)", "throughput kept (of CPU)"
+        "", "without, per s (CPU us)", "with, per s (CPU us)", "throughput (CPU) ratio"
     );
-    let mut asked = 0;
+    let mut requests = 0;
     for work in Work::ALL {
         let mut seen = Vec::new();
         for turn in 0..rounds {
             seen.push(round(work, turn % 2 == 0, [&without, &with], Duration::from_secs(seconds)).await);
         }
-        asked += seen.iter().map(|round| round.with.requests).sum::<u64>();
+        requests += seen.iter().map(|round| round.with.requests).sum::<u64>();
         row(work, &seen);
     }
     with.stop().await;
@@ -53,7 +53,7 @@ async fn main() {
     let (traced, spans) = collector
         .until("spans", |spans| Some((spans.iter().filter(|span| is_request(span)).count(), spans.len())))
         .await;
-    println!("\n{asked} requests with telemetry, {traced} of them traced, by {spans} spans");
+    println!("\n{requests} requests with telemetry, {traced} of them traced, by {spans} spans");
 }
 
 /// Measures both in turn; the order alternates between rounds.
@@ -76,9 +76,9 @@ fn row(work: Work, rounds: &[Round]) {
     let of = |pick: fn(&Round) -> f64| median(rounds.iter().map(pick).collect());
     let without = format!("{:.0} ({:.1})", of(|round| round.without.rate()), of(|round| round.without.cpu_micros()));
     let with = format!("{:.0} ({:.1})", of(|round| round.with.rate()), of(|round| round.with.cpu_micros()));
-    let kept = of(|round| round.with.rate() / round.without.rate());
+    let throughput_ratio = of(|round| round.with.rate() / round.without.rate());
     let of_cpu = of(|round| round.without.cpu_micros() / round.with.cpu_micros());
-    println!("{:<14} {without:>22} {with:>22} {:>26}", work.name(), format!("{kept:.3} ({of_cpu:.3})"));
+    println!("{:<14} {without:>22} {with:>22} {:>26}", work.name(), format!("{throughput_ratio:.3} ({of_cpu:.3})"));
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

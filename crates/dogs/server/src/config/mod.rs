@@ -189,27 +189,27 @@ mod tests {
     #[test]
     fn invalid_durations_and_sizes_are_reported_in_their_units() {
         let unit = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with(char::is_alphabetic);
-        let refusal = |name: &str, value: &str| {
+        let problem_of = |name: &str, value: &str| {
             let pairs = [(name, value), ("STORAGE", "postgres"), ("POSTGRES_DSN", "postgres://u:p@localhost/d")];
             let redis = [("CACHE", "redis"), ("REDIS_ADDR", "localhost:6379")];
             let built = pairs.into_iter().chain(redis.into_iter().filter(|_| cfg!(feature = "redis")));
             let errors = load::<DogsSettings>(&Environment::from_pairs(built)).err()?.0;
             errors.into_iter().find(|problem| problem.location.starts_with(name)).map(|problem| problem.message)
         };
-        let mut refused = Vec::new();
+        let mut found = Vec::new();
         for (kind, extremes) in [("a duration", ["0s", "1ms", "90000h"]), ("a number of bytes", ["0", "1B", "9TiB"])] {
             for name in described(kind) {
-                for message in extremes.iter().filter_map(|value| refusal(&name, value)) {
+                for message in extremes.iter().filter_map(|value| problem_of(&name, value)) {
                     let numbers = message.split(' ').filter(|word| word.contains(|c: char| c.is_ascii_digit()));
                     assert!(numbers.clone().all(unit), "{name}: {message}");
                     for bound in numbers.filter(|_| !message.contains("longer than")) {
-                        assert_eq!(refusal(&name, bound), None, "{name}: {message}, but {bound} is rejected");
+                        assert_eq!(problem_of(&name, bound), None, "{name}: {message}, but {bound} is rejected");
                     }
-                    refused.push((name.clone(), message));
+                    found.push((name.clone(), message));
                 }
             }
         }
-        let of = |name: &str| refused.iter().find(|(refused, _)| refused == name).map(|(_, message)| message.as_str());
+        let of = |name: &str| found.iter().find(|(setting, _)| setting == name).map(|(_, message)| message.as_str());
         assert_eq!(of("REQUEST_TIMEOUT"), Some("must be at least 1ms"));
         assert_eq!(of("OUTBOX_LEASE"), Some("must be longer than 0s"));
         assert_eq!(of("IMAGE_LIMIT"), Some("must be 1B to 256MiB"));

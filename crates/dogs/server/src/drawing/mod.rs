@@ -37,7 +37,7 @@ const QUALITY: u8 = 85;
 
 /// Why an image was not drawn.
 #[derive(Debug, thiserror::Error)]
-#[error("picture could not be encoded")]
+#[error("cannot encode the image")]
 pub struct DrawError(#[from] ImageError);
 
 /// Draws a dog of the breed as a JPEG file. The same breed and seed produce the same file.
@@ -209,15 +209,15 @@ mod tests {
 
     #[test]
     fn the_same_seed_draws_the_same_dog_and_another_seed_another() {
-        let picture = rgb("husky", 1);
-        assert_eq!(picture.len(), 800 * 600 * 3);
-        assert_eq!(picture, rgb("husky", 1));
-        assert_ne!(picture, rgb("husky", 2));
-        assert_ne!(picture, rgb("pug", 1));
+        let image = rgb("husky", 1);
+        assert_eq!(image.len(), 800 * 600 * 3);
+        assert_eq!(image, rgb("husky", 1));
+        assert_ne!(image, rgb("husky", 2));
+        assert_ne!(image, rgb("pug", 1));
     }
 
     #[test]
-    fn pictures_show_something() {
+    fn images_are_not_blank() {
         for (seed, breed) in
             [(1, "dalmatian"), (2, "poodle-toy"), (3, "sheepdog-english"), (4, "pug"), (5, "unheard-of")]
         {

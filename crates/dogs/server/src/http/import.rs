@@ -103,9 +103,9 @@ async fn run(
 /// The response to a client that sent nothing for too long.
 fn idle_response(error: &DogError) -> Option<ApiError> {
     let DogError::Interrupted { source, .. } = error else { return None };
-    let refusal = kennel_http::body::classify(&**source);
-    let is_timeout = refusal.kind() == ErrorKind::ClientTimeout;
-    is_timeout.then(|| refusal.with_detail(error.to_string()).into())
+    let error_response = kennel_http::body::classify(&**source);
+    let is_timeout = error_response.kind() == ErrorKind::ClientTimeout;
+    is_timeout.then(|| error_response.with_detail(error.to_string()).into())
 }
 
 fn is_ndjson(headers: &HeaderMap) -> bool {

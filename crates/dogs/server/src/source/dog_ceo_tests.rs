@@ -32,9 +32,9 @@ async fn fetches_images_of_breeds_and_sub_breeds() {
     let upstream = Upstream::new().await;
     let source = source(&upstream, &config());
     for name in ["husky", "hound", "hound-afghan"] {
-        let picture = source.picture(&breed(name), MIB).await.unwrap().unwrap();
-        assert!(crate::images::inspect(&picture.bytes, 64 << 20).is_ok());
-        let url = picture.url.unwrap();
+        let image = source.picture(&breed(name), MIB).await.unwrap().unwrap();
+        assert!(crate::images::inspect(&image.bytes, 64 << 20).is_ok());
+        let url = image.url.unwrap();
         assert!(url.contains(&format!("/images/{name}/")), "{url}");
     }
 }

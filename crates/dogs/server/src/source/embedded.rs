@@ -110,11 +110,11 @@ mod tests {
         let source = EmbeddedSource::seeded(7);
         let mut seen = BTreeSet::new();
         for _ in 0..3 {
-            let picture = source.picture(&breed("husky"), MIB).await.unwrap().unwrap();
-            let info = images::inspect(&picture.bytes, 64 << 20).unwrap();
+            let image = source.picture(&breed("husky"), MIB).await.unwrap().unwrap();
+            let info = images::inspect(&image.bytes, 64 << 20).unwrap();
             assert_eq!((info.content_type, info.width, info.height), ("image/jpeg", 800, 600));
-            assert_eq!(picture.url, None);
-            seen.insert(picture.bytes);
+            assert_eq!(image.url, None);
+            seen.insert(image.bytes);
         }
         assert_eq!(seen.len(), 3);
     }

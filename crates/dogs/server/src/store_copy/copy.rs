@@ -146,9 +146,9 @@ impl<'t> StoreCopy<'t> {
         loop {
             // Checked before the events are read, so that changes from before the stop are applied.
             let last = self.stop.is_requested() || !self.options.follow;
-            let behind = self.catch_up().await?;
+            let more_pending = self.catch_up().await?;
             if last {
-                return if behind { self.scan_again(CopyProgress::DogsUnnamed).await } else { Ok(()) };
+                return if more_pending { self.scan_again(CopyProgress::DogsUnnamed).await } else { Ok(()) };
             }
             let outbox = &self.from.stores.outbox;
             tokio::select! {
@@ -175,12 +175,12 @@ impl<'t> StoreCopy<'t> {
         }
         let pending = self.from.call(|| self.from.stores.outbox.pending(PAGE)).await?;
         self.apply_events(&pending, false).await?;
-        let behind = pending.len() >= PAGE as usize;
+        let more_pending = pending.len() >= PAGE as usize;
         if self.checkpoint.scanning {
             self.scan_again(CopyProgress::DogsUnnamed).await?;
         }
-        self.report_lag(if behind { &pending } else { &[] });
-        Ok(behind)
+        self.report_lag(if more_pending { &pending } else { &[] });
+        Ok(more_pending)
     }
 
     /// Reports the lag after applying these events; without events, the copy has caught up.
@@ -246,7 +246,7 @@ impl<'t> StoreCopy<'t> {
         self.scan().await
     }
 
-    /// Makes the target equal to the source, from the checkpoint to the last dog.
+    /// Copies all differences from the source to the target, from the checkpoint to the last dog.
     async fn scan(&mut self) -> Result<(), CopyError> {
         let stoppable = !self.scanned_once && !self.stop.is_requested();
         let mut comparison = Comparison::new(&self.from, &self.to, self.checkpoint.after);

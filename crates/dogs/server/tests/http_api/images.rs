@@ -10,9 +10,9 @@ async fn dog(app: &TestApp) -> String {
     format!("/api/v1/dogs/{}", app.dog("husky").await["id"].as_str().unwrap())
 }
 
-async fn put(app: &TestApp, path: &str, content_type: &str, picture: impl Into<reqwest::Body>) -> TestResponse {
+async fn put(app: &TestApp, path: &str, content_type: &str, image: impl Into<reqwest::Body>) -> TestResponse {
     let request = app.request("PUT", &format!("{path}/photo")).header("content-type", content_type);
-    TestResponse::of(request.body(picture)).await
+    TestResponse::of(request.body(image)).await
 }
 
 #[tokio::test]
@@ -20,28 +20,24 @@ async fn an_image_is_served_as_it_was_stored() {
     let app = TestApp::start().await;
     let path = dog(&app).await;
     app.get(&format!("{path}/photo")).await.expect(404);
-    let picture = images::png("rex");
+    let image = images::png("rex");
     // The bytes determine the format, not the content type of the request.
-    let stored = put(&app, &path, "image/jpeg", picture.clone()).await.expect(200);
+    let stored = put(&app, &path, "image/jpeg", image.clone()).await.expect(200);
     assert_eq!((stored.header("etag"), &stored.json()["revision"]), ("\"2\"", &json!(2)));
     let url = stored.json()["image_url"].as_str().unwrap().to_owned();
     let photo = app.get(&url).await.expect(200);
     assert_eq!((photo.header("content-type"), photo.header("x-content-type-options")), ("image/png", "nosniff"));
-    assert_eq!(photo.header("content-length"), picture.len().to_string());
+    assert_eq!(photo.header("content-length"), image.len().to_string());
     assert_eq!((photo.header("accept-ranges"), photo.header("cache-control")), ("bytes", "no-cache"));
-    assert_eq!(photo.body, picture);
+    assert_eq!(photo.body, image);
     let tag = photo.header("etag");
     assert_eq!(tag.len(), 66, "{tag}");
     let known = TestResponse::of(app.request("GET", &url).header("if-none-match", tag)).await.expect(304);
     assert_eq!((known.header("etag"), known.body.len()), (tag, 0));
     let head = TestResponse::of(app.request("HEAD", &url)).await;
-    assert_eq!((head.status, head.header("content-length")), (200, picture.len().to_string().as_str()));
+    assert_eq!((head.status, head.header("content-length")), (200, image.len().to_string().as_str()));
 
-    assert_eq!(
-        put(&app, &path, "image/png", picture).await.expect(200).header("etag"),
-        "\"2\"",
-        "the same image again"
-    );
+    assert_eq!(put(&app, &path, "image/png", image).await.expect(200).header("etag"), "\"2\"", "the same image again");
     let other = put(&app, &path, "image/png", images::png("rover")).await.expect(200);
     assert_eq!(other.header("etag"), "\"3\"");
     let changed = TestResponse::of(app.request("GET", &url).header("if-none-match", tag)).await.expect(200);
@@ -70,14 +66,14 @@ async fn an_image_over_a_slow_connection_is_stored() {
     let http = kennel_http::HttpConfig { request_timeout_ms: 1_000, ..Setup::default().http };
     let app = TestApp::with(Setup { http, ..Setup::default() }).await;
     let path = dog(&app).await;
-    let picture = images::jpeg("rex");
-    let pieces: Vec<_> = picture.chunks(picture.len().div_ceil(20)).map(bytes::Bytes::copy_from_slice).collect();
+    let image = images::jpeg("rex");
+    let pieces: Vec<_> = image.chunks(image.len().div_ceil(20)).map(bytes::Bytes::copy_from_slice).collect();
     let slowly = futures_util::stream::unfold(pieces.into_iter(), |mut pieces| async {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         pieces.next().map(|piece| (Ok::<_, std::io::Error>(piece), pieces))
     });
     put(&app, &path, "image/jpeg", reqwest::Body::wrap_stream(slowly)).await.expect(200);
-    assert_eq!(app.get(&format!("{path}/photo")).await.expect(200).body, picture);
+    assert_eq!(app.get(&format!("{path}/photo")).await.expect(200).body, image);
 }
 
 #[tokio::test]
@@ -120,14 +116,14 @@ async fn images_without_a_thumbnail_are_rejected_with_the_reason() {
     let app = TestApp::start().await;
     let path = dog(&app).await;
     let (jpeg, png) = (images::jpeg("rex"), images::png("rex"));
-    for (picture, reason) in [
+    for (image, reason) in [
         (b"GIF89a".to_vec(), "image is damaged"),
         (jpeg[..jpeg.len() / 2].to_vec(), "image is damaged"),
         (png[..png.len() / 2].to_vec(), "image is damaged"),
         (png_of(8_000, 6_000), "at most 32 megapixels"),
         (png_of(8_000, 4_000), "the limit is 64 MiB"),
     ] {
-        let response = put(&app, &path, "image/png", picture).await.expect_invalid("photo");
+        let response = put(&app, &path, "image/png", image).await.expect_invalid("photo");
         assert!(response.json().to_string().contains(reason), "{}", response.json());
     }
     assert_eq!(app.get(&path).await.json()["revision"], 1);
@@ -163,14 +159,14 @@ async fn an_image_is_only_stored_at_the_expected_revision() {
 async fn ranges_are_served() {
     let app = TestApp::start().await;
     let path = dog(&app).await;
-    let picture = images::png("rex");
-    put(&app, &path, "image/png", picture.clone()).await.expect(200);
+    let image = images::png("rex");
+    put(&app, &path, "image/png", image.clone()).await.expect(200);
     let photo = format!("{path}/photo");
     let get_range = |range: &str| TestResponse::of(app.request("GET", &photo).header("range", range));
-    let size = picture.len();
+    let size = image.len();
     for (range, from, to) in [("bytes=0-3", 0, 4), ("bytes=10-", 10, size), ("bytes=-5", size - 5, size)] {
         let response = get_range(range).await.expect(206);
-        assert_eq!(response.body, picture[from..to], "{range}");
+        assert_eq!(response.body, image[from..to], "{range}");
         assert_eq!(response.header("content-range"), format!("bytes {from}-{}/{size}", to - 1));
         assert_eq!(response.header("content-length"), (to - from).to_string());
     }
@@ -181,13 +177,13 @@ async fn ranges_are_served() {
     assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
     assert_eq!(beyond.json()["code"], "range_not_satisfiable");
     for ignored in ["bytes=0-1,4-5", "lines=1-2", "bytes=9-3"] {
-        assert_eq!(get_range(ignored).await.expect(200).body, picture, "{ignored}");
+        assert_eq!(get_range(ignored).await.expect(200).body, image, "{ignored}");
     }
     let tag = get_range("bytes=0-0").await.header("etag").to_owned();
     let if_range =
         |tag: &str| TestResponse::of(app.request("GET", &photo).header("range", "bytes=0-3").header("if-range", tag));
     if_range(&tag).await.expect(206);
-    assert_eq!(if_range("\"another\"").await.expect(200).body, picture);
+    assert_eq!(if_range("\"another\"").await.expect(200).body, image);
     // An ignored range must be valid text, too.
     let unreadable = HeaderValue::from_bytes(b"\xc2\x84").unwrap();
     let request = app.request("GET", &photo).header("range", unreadable).header("if-range", "\"another\"");

@@ -39,7 +39,7 @@ async fn every_panel_and_alert_shows_data() {
     let mut rows = table::rows();
     loop {
         load.round(&subject).await;
-        table::ask(&mut rows, &prometheus).await;
+        table::evaluate(&mut rows, &prometheus).await;
         if !rows.iter().any(table::Row::is_unexplained) || started.elapsed() > TEST_TIMEOUT {
             break;
         }

@@ -56,9 +56,9 @@ impl Prometheus {
         let times = ["start", "end"].into_iter().zip(["0", "9999999999"]);
         let params = times.chain([("query", expr)]);
         let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query_exemplars", self.url), params).unwrap();
-        let answer: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
-        assert_eq!(answer["status"], "success", "{expr}: {answer}");
-        let series = answer["data"].as_array().unwrap().iter();
+        let response_body: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
+        assert_eq!(response_body["status"], "success", "{expr}: {response_body}");
+        let series = response_body["data"].as_array().unwrap().iter();
         let exemplars = series.flat_map(|series| series["exemplars"].as_array().unwrap());
         exemplars.map(|exemplar| exemplar["labels"]["trace_id"].as_str().unwrap().to_owned()).collect()
     }
@@ -67,9 +67,9 @@ impl Prometheus {
     pub(crate) async fn query(&self, expr: &str) -> Vec<(Value, String)> {
         let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query", self.url), [("query", expr)]).unwrap();
         let Ok(response) = self.client.get(url).send().await else { return Vec::new() };
-        let answer: Value = response.json().await.unwrap_or_default();
-        assert_ne!(answer["errorType"], "bad_data", "{expr}: {answer}");
-        let series = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        let response_body: Value = response.json().await.unwrap_or_default();
+        assert_ne!(response_body["errorType"], "bad_data", "{expr}: {response_body}");
+        let series = response_body["data"]["result"].as_array().cloned().unwrap_or_default();
         let value = |series: Value| (series["metric"].clone(), series["value"][1].as_str().unwrap().to_owned());
         series.into_iter().map(value).collect()
     }

@@ -19,10 +19,10 @@ const EMPTY: [(&str, &str); 6] = [
 ];
 /// Alerts that the faults of this test do not trigger.
 const QUIET: [(&str, &str); 4] = [
-    ("alert ConsumerLag", "no group has a thousand events before it; promtool tests set it off"),
-    ("alert NoProgress", "everything makes progress; promtool tests set it off"),
-    ("alert DependencyDown", "everything is up; promtool tests set it off"),
-    ("alert RelayWithoutLeader", "one process runs and leads; promtool tests set it off"),
+    ("alert ConsumerLag", "no group has a thousand events before it; promtool tests trigger it"),
+    ("alert NoProgress", "everything makes progress; promtool tests trigger it"),
+    ("alert DependencyDown", "everything is up; promtool tests trigger it"),
+    ("alert RelayWithoutLeader", "one process runs and leads; promtool tests trigger it"),
 ];
 
 const COLLECTOR: &str = "counted by the collector, which does not run here";
@@ -99,7 +99,7 @@ pub(crate) fn rows() -> Vec<Row> {
 
 /// Evaluates each expression. An expression that had data retains it: a fault that triggers one alert may have ended, or be
 /// a small ratio of all requests, when another alert is triggered.
-pub(crate) async fn ask(rows: &mut [Row], prometheus: &Prometheus) {
+pub(crate) async fn evaluate(rows: &mut [Row], prometheus: &Prometheus) {
     for row in rows.iter_mut().filter(|row| row.source == Source::Prometheus) {
         let series = prometheus.query(&filled(&row.expr)).await;
         if has_data(&series) || !row.has_data() {

@@ -125,7 +125,7 @@ impl Session<'_> {
 
     async fn thumbnail(&self, name: &str) {
         let path = format!("/api/v1/dogs/{}", self.captured.of(name));
-        eventually("the picture has a small copy", async || {
+        eventually("the thumbnail exists", async || {
             let dog = self.served.get(&path).await.expect(200).json();
             dog["thumbnail_url"].is_string().then_some(())
         })
@@ -172,8 +172,8 @@ impl Session<'_> {
         let message_request = Some(MessageRequest::ListServices(String::new()));
         let request = ServerReflectionRequest { host: String::new(), message_request };
         let mut client = ServerReflectionClient::new(self.served.channel());
-        let asked = client.server_reflection_info(futures_util::stream::iter([request])).await.unwrap();
-        let response = asked.into_inner().message().await.unwrap().and_then(|response| response.message_response);
+        let responses = client.server_reflection_info(futures_util::stream::iter([request])).await.unwrap();
+        let response = responses.into_inner().message().await.unwrap().and_then(|response| response.message_response);
         let Some(MessageResponse::ListServicesResponse(list)) = response else { panic!("{response:?}") };
         let names = list.service.iter().map(|service| service.name.as_str());
         self.write(&format!("> rpc ServerReflectionInfo\n> list services\n{}", received(names)));
@@ -205,9 +205,9 @@ fn bytes(body: &Body) -> (Vec<u8>, String) {
         Body::Text(text) => (text.as_bytes().to_vec(), (*text).to_owned()),
         Body::Long(length) => (vec![b' '; *length], format!("<{length} spaces>")),
         Body::Jpeg(seed) => {
-            let picture = images::jpeg(seed);
-            let shown = digest(&picture);
-            (picture, shown)
+            let image = images::jpeg(seed);
+            let shown = digest(&image);
+            (image, shown)
         }
     }
 }

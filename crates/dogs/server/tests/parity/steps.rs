@@ -144,7 +144,7 @@ const IMAGES: &[Step] = &[
     http("GET", "/api/v1/dogs/{rex}/photo", &[("range", "bytes=2-9")], Body::None),
     http("GET", "/api/v1/dogs/{rex}/photo", &[("range", "bytes=9999999-")], Body::None),
     get("/api/v1/dogs/{rex}/photo?variant=thumbnail"),
-    http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/png")], Body::Text("no picture")),
+    http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/png")], Body::Text("no image")),
     http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/jpeg")], Body::Long(70_000)),
     get("/api/v1/dogs/husky/image").capture("fetched"),
     thumbnail("fetched"),
@@ -208,23 +208,23 @@ const GRPC: &[Step] = &[
         ..Default::default()
     })),
     rpc(Rpc::Create(|_| CreateDogRequest { name: Some("nobody".to_owned()), ..Default::default() })),
-    rpc(Rpc::Get(|kept| GetDogRequest { id: kept.of("laika") })),
+    rpc(Rpc::Get(|captured| GetDogRequest { id: captured.of("laika") })),
     rpc(Rpc::Get(|_| GetDogRequest { id: "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10".to_owned() })),
     rpc(Rpc::Get(|_| GetDogRequest { id: "nobody".to_owned() })),
-    rpc(Rpc::Update(|kept| UpdateDogRequest {
-        id: kept.of("laika"),
+    rpc(Rpc::Update(|captured| UpdateDogRequest {
+        id: captured.of("laika"),
         name: Some("Belka".to_owned()),
         expected_revision: Some(1),
         ..Default::default()
     })),
-    rpc(Rpc::Update(|kept| UpdateDogRequest {
-        id: kept.of("laika"),
+    rpc(Rpc::Update(|captured| UpdateDogRequest {
+        id: captured.of("laika"),
         name: Some("Strelka".to_owned()),
         expected_revision: Some(1),
         ..Default::default()
     })),
-    rpc(Rpc::Update(|kept| UpdateDogRequest {
-        id: kept.of("laika"),
+    rpc(Rpc::Update(|captured| UpdateDogRequest {
+        id: captured.of("laika"),
         update_mask: Some(FieldMask { paths: vec!["colour".to_owned()] }),
         ..Default::default()
     })),
@@ -232,9 +232,9 @@ const GRPC: &[Step] = &[
     rpc(Rpc::List(|_| ListDogsRequest { breed: "hound-afghan".to_owned(), ..Default::default() })),
     rpc(Rpc::List(|_| ListDogsRequest { page_token: "nonsense".to_owned(), ..Default::default() })),
     rpc(Rpc::Breeds),
-    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: Some(7) })),
-    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: Some(2) })),
-    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: None })),
+    rpc(Rpc::Delete(|captured| DeleteDogRequest { id: captured.of("laika"), expected_revision: Some(7) })),
+    rpc(Rpc::Delete(|captured| DeleteDogRequest { id: captured.of("laika"), expected_revision: Some(2) })),
+    rpc(Rpc::Delete(|captured| DeleteDogRequest { id: captured.of("laika"), expected_revision: None })),
 ];
 
 const DELETE: &[Step] = &[

@@ -29,9 +29,9 @@ const UNKNOWN: &str = "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10";
 #[track_caller]
 pub fn assert_error(status: &Status, code: Code, reason: &str) {
     let details = status.get_error_details();
-    let info = details.error_info().expect("every refusal has ErrorInfo");
+    let info = details.error_info().expect("every error has ErrorInfo");
     assert_eq!((status.code(), info.reason.as_str(), info.domain.as_str()), (code, reason, "dogs"), "{status:?}");
-    let request = details.request_info().expect("every refusal has RequestInfo");
+    let request = details.request_info().expect("every error has RequestInfo");
     assert!(!request.request_id.is_empty());
 }
 
@@ -191,8 +191,8 @@ async fn a_stale_revision_changes_nothing() {
     assert_error(&stale, Code::FailedPrecondition, "precondition_failed");
     let removal = DeleteDogRequest { id: dog.id.clone(), expected_revision: Some(1) };
     assert_error(&client.delete_dog(removal).await.unwrap_err(), Code::FailedPrecondition, "precondition_failed");
-    let kept = client.get_dog(GetDogRequest { id: dog.id.clone() }).await.unwrap().into_inner().dog.unwrap();
-    assert_eq!((kept.name.as_deref(), kept.revision), (Some("Togo"), 2));
+    let stored = client.get_dog(GetDogRequest { id: dog.id.clone() }).await.unwrap().into_inner().dog.unwrap();
+    assert_eq!((stored.name.as_deref(), stored.revision), (Some("Togo"), 2));
 
     let at_once = (0..8).map(|n| {
         let (mut client, change) = (client.clone(), change(&format!("writer {n}"), 2));
@@ -233,8 +233,8 @@ async fn a_repeated_request_creates_one_dog() {
     let served = directory.serve().await;
     let again = served.rpc().create_dog(request("Balto")).await.unwrap().into_inner().dog.unwrap();
     let request = served.request("POST", "/api/v1/dogs").header("idempotency-key", "one").json(&over_http);
-    let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
-    assert_eq!((&again.id, &answer["id"]), (&id, &serde_json::json!(id)), "both protocols share the keys");
+    let response: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!((&again.id, &response["id"]), (&id, &serde_json::json!(id)), "both protocols share the keys");
 }
 
 #[tokio::test]
@@ -314,13 +314,16 @@ async fn the_server_has_reflection_and_health() {
     assert_eq!(health.check(unknown).await.unwrap_err().code(), Code::NotFound);
 
     let mut reflection = ServerReflectionClient::new(served.channel());
-    let asked = [
+    let requests = [
         MessageRequest::ListServices(String::new()),
         MessageRequest::FileContainingSymbol("dogs.v1.DogService.WatchDogs".to_owned()),
     ];
-    let asked = asked.map(|message| ServerReflectionRequest { host: String::new(), message_request: Some(message) });
-    let mut answers = reflection.server_reflection_info(futures_util::stream::iter(asked)).await.unwrap().into_inner();
-    let Some(MessageResponse::ListServicesResponse(list)) = answers.message().await.unwrap().unwrap().message_response
+    let requests =
+        requests.map(|message| ServerReflectionRequest { host: String::new(), message_request: Some(message) });
+    let mut responses =
+        reflection.server_reflection_info(futures_util::stream::iter(requests)).await.unwrap().into_inner();
+    let Some(MessageResponse::ListServicesResponse(list)) =
+        responses.message().await.unwrap().unwrap().message_response
     else {
         panic!("no list of services")
     };
@@ -329,7 +332,7 @@ async fn the_server_has_reflection_and_health() {
         assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
     }
     let Some(MessageResponse::FileDescriptorResponse(files)) =
-        answers.message().await.unwrap().unwrap().message_response
+        responses.message().await.unwrap().unwrap().message_response
     else {
         panic!("no descriptor")
     };

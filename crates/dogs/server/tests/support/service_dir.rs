@@ -199,14 +199,14 @@ impl RunningService {
     /// Creates a dog; returns its id.
     pub async fn dog(&self, name: &str) -> String {
         let body = serde_json::json!({ "breed": "husky", "name": name });
-        let answer = TestResponse::of(self.request("POST", "/api/v1/dogs").json(&body)).await.expect(201);
-        answer.json()["id"].as_str().unwrap().to_owned()
+        let response = TestResponse::of(self.request("POST", "/api/v1/dogs").json(&body)).await.expect(201);
+        response.json()["id"].as_str().unwrap().to_owned()
     }
 
     /// Fetches an image of a husky; returns the id of the dog.
     pub async fn fetch(&self) -> String {
-        let answer = self.get("/api/v1/dogs/husky/image").await.expect(200);
-        answer.json()["id"].as_str().unwrap().to_owned()
+        let response = self.get("/api/v1/dogs/husky/image").await.expect(200);
+        response.json()["id"].as_str().unwrap().to_owned()
     }
 
     /// Every dog, newest first.

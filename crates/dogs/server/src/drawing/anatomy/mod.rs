@@ -75,7 +75,7 @@ pub(in crate::drawing) struct Head {
     /// Width and length of an ear, 1.0 being usual for its kind.
     pub(in crate::drawing) ear: (f32, f32),
     pub(in crate::drawing) hair: Hair,
-    /// Folds on the brow and beside the muzzle, 0 to 3.
+    /// Folds on the brow and next to the muzzle, 0 to 3.
     pub(in crate::drawing) wrinkles: u8,
     /// How far the lips hang below the jaw.
     pub(in crate::drawing) jowls: f32,

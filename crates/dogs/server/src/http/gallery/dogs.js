@@ -37,7 +37,7 @@ export function local(url, { id, revision }) {
 const paw = () => make("img", { src: "gallery/icon.svg", alt: "", className: "paw" });
 
 // Without alternative text: the caption describes the image.
-function picture(dog) {
+function dogImage(dog) {
   const url = dog.thumbnail_url ?? dog.image_url;
   if (!url) return paw();
   const image = make("img", { loading: "lazy", decoding: "async", alt: "", referrerPolicy: "no-referrer" });
@@ -62,7 +62,7 @@ function fill(item, dog) {
   // Responses can arrive out of order.
   if (item.dataset.state === state || dog.revision < Number(item.dataset.revision)) return;
   Object.assign(item.dataset, { state, revision: dog.revision });
-  item.querySelector(".frame").replaceChildren(picture(dog));
+  item.querySelector(".frame").replaceChildren(dogImage(dog));
   item.querySelector(".caption").replaceChildren(
     make("strong", { textContent: called(dog) }),
     make("small", {}, dog.name ? `${title(dog.breed)} · ` : "", age(dog.created_at)));

@@ -22,7 +22,7 @@ export async function view(id) {
 
 function fill(dog) {
   $("viewer-title").textContent = called(dog);
-  picture(dog);
+  showImage(dog);
   const facts = { Breed: title(dog.breed), Since: dateTime(dog.created_at), Revision: dog.revision, Id: dog.id };
   if (dog.source_url) facts.Source = dog.source_url;
   $("viewer-facts").replaceChildren(...Object.entries(facts).map(([name, value]) =>
@@ -30,7 +30,7 @@ function fill(dog) {
   $("rename-name").value = dog.name ?? "";
 }
 
-function picture(dog) {
+function showImage(dog) {
   const image = $("viewer-image");
   $("viewer-paw").hidden = Boolean(dog.image_url);
   image.hidden = !dog.image_url;
