@@ -9,7 +9,7 @@ use dogs_domain::ports::{
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::DatabaseMetrics;
-use kennel_telemetry::number;
+use kennel_telemetry::as_i64;
 
 /// Decorator that records metrics and a span for every call to a [`DogRepository`].
 pub struct InstrumentedDogRepository {
@@ -47,17 +47,17 @@ impl DogRepository for InstrumentedDogRepository {
     }
 
     async fn list(&self, query: &DogQuery) -> Result<Vec<Dog>, RepoError> {
-        let span = span!(self, "list", "dogs", page.limit = number(query.limit));
+        let span = span!(self, "list", "dogs", page.limit = as_i64(query.limit));
         self.metrics.instrument("dogs.list", span, self.inner.list(query)).await
     }
 
     async fn update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
-        let span = span!(self, "update", "dogs", dog.id = %dog.id, dog.revision = number(expected.0));
+        let span = span!(self, "update", "dogs", dog.id = %dog.id, dog.revision = as_i64(expected.0));
         self.metrics.instrument("dogs.update", span, self.inner.update(dog, expected, events)).await
     }
 
     async fn delete(&self, id: DogId, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
-        let span = span!(self, "delete", "dogs", dog.id = %id, dog.revision = number(expected.0));
+        let span = span!(self, "delete", "dogs", dog.id = %id, dog.revision = as_i64(expected.0));
         self.metrics.instrument("dogs.delete", span, self.inner.delete(id, expected, events)).await
     }
 
@@ -86,7 +86,7 @@ impl DogRepository for InstrumentedDogRepository {
     }
 
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
-        let span = span!(self, "import", "dogs", db.operation.batch.size = number(batch.dogs.len()));
+        let span = span!(self, "import", "dogs", db.operation.batch.size = as_i64(batch.dogs.len()));
         self.metrics.instrument("dogs.import", span, self.inner.import(batch, event)).await
     }
 

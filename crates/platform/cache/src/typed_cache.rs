@@ -117,7 +117,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
             "cache.invalidate",
             cache.name = self.policy.name,
             cache.tier = self.tier.name(),
-            cache.keys = kennel_telemetry::number(keys)
+            cache.keys = kennel_telemetry::as_i64(keys)
         )
     }
 

@@ -115,12 +115,12 @@ impl Panel {
         Self::new(title, Kind::TimeSeries, unit, 12)
     }
 
-    /// A table over the whole width.
+    /// A table over the full width.
     pub fn table(title: &'static str, unit: Unit) -> Self {
         Self::new(title, Kind::Table, unit, 24)
     }
 
-    /// Lines of logs over the whole width.
+    /// Lines of logs over the full width.
     pub fn logs(title: &'static str) -> Self {
         Self::new(title, Kind::Logs, Unit::Number, 24)
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
-use kennel_telemetry::{number, propagation};
+use kennel_telemetry::{as_i64, propagation};
 use reqwest::redirect;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -111,7 +111,7 @@ impl Client {
             http.request.method = "GET",
             http.response.status_code = Empty,
             server.address = url.host_str(),
-            server.port = url.port_or_known_default().map(number),
+            server.port = url.port_or_known_default().map(as_i64),
         );
         let started = Instant::now();
         let fetch = timeout(self.config.timeout(), self.fetch(url, max_bytes)).instrument(span.clone());
@@ -129,7 +129,7 @@ impl Client {
         propagation::inject(&mut headers);
         let mut response = self.http.get(url.clone()).headers(headers).send().await?;
         let status = response.status();
-        tracing::Span::current().record("http.response.status_code", number(status.as_u16()));
+        tracing::Span::current().record("http.response.status_code", as_i64(status.as_u16()));
         if status != StatusCode::OK {
             return Err(ClientError::Status { status, retry_after: retry_after(response.headers()) });
         }

@@ -12,7 +12,7 @@ use kennel_app::{Component, Progress, Stop, in_batches, progress};
 use kennel_core::broker::BrokerError;
 use kennel_core::outbox::Backlog;
 use kennel_core::{BoxError, Clock, Event, Outbox, Publisher, RepoError};
-use kennel_telemetry::number;
+use kennel_telemetry::as_i64;
 use tokio::time::sleep;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
@@ -204,7 +204,7 @@ impl Relay {
 
     async fn publish(&self, events: Vec<Event>) -> Result<(Vec<Event>, Span), BrokerError> {
         // The broker creates a span inside this one, with links to the spans that caused the events.
-        let span = tracing::info_span!("outbox.relay", outbox.batch = number(events.len()));
+        let span = tracing::info_span!("outbox.relay", outbox.batch = as_i64(events.len()));
         self.publisher.publish(&events).instrument(span.clone()).await?;
         Ok((events, span))
     }

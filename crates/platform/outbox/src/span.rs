@@ -1,7 +1,7 @@
 //! The span of processing one delivery, after OpenTelemetry's semantic conventions for messaging.
 
 use kennel_core::Event;
-use kennel_telemetry::{number, propagation};
+use kennel_telemetry::{as_i64, propagation};
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -19,7 +19,7 @@ pub fn process(system: &'static str, group: &'static str, event: &Event, attempt
         messaging.destination.name = event.topic,
         messaging.consumer.group.name = group,
         messaging.message.id = %event.id,
-        messaging.delivery.attempt = number(attempt),
+        messaging.delivery.attempt = as_i64(attempt),
         event.name = event.name,
     );
     if let Some(trace) = &event.trace {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_core::outbox::{Backlog, History};
 use kennel_core::{DeadLetter, DeadLetterSink, DeadLetters, Event, Inbox, Outbox, Receipt, RepoError, Timestamp};
-use kennel_telemetry::number;
+use kennel_telemetry::as_i64;
 use uuid::Uuid;
 
 use crate::DatabaseMetrics;
@@ -56,7 +56,7 @@ impl Outbox for Instrumented<dyn Outbox> {
 
     async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
         let call = self.inner.mark_published(ids, now);
-        instrument!(self, "outbox", "mark_published", call, db.operation.batch.size = number(ids.len()))
+        instrument!(self, "outbox", "mark_published", call, db.operation.batch.size = as_i64(ids.len()))
     }
 
     async fn backlog(&self) -> Result<Backlog, RepoError> {

@@ -17,6 +17,6 @@ pub use guard::{InitError, Telemetry, UNTRACED, init};
 
 /// Converts a number for a field of a span. Unsigned numbers would reach the collector as text; too large ones are
 /// capped.
-pub fn number(value: impl TryInto<i64>) -> i64 {
+pub fn as_i64(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }

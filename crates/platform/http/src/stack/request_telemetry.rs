@@ -13,7 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use kennel_telemetry::metrics::NO_ROUTE;
-use kennel_telemetry::{UNTRACED, number, propagation};
+use kennel_telemetry::{UNTRACED, as_i64, propagation};
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -86,7 +86,7 @@ fn span(request: &Request, route: Option<&MatchedPath>, id: &RequestId) -> Span 
 }
 
 fn record_status(span: &Span, status: StatusCode) {
-    span.record("http.response.status_code", number(status.as_u16()));
+    span.record("http.response.status_code", as_i64(status.as_u16()));
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }

@@ -140,8 +140,8 @@ pub async fn detects_image_types(store: &dyn ObjectStore) {
         (b"GIF89a rest", "image/gif"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
     ] {
-        put(store, "picture", bytes).await;
-        assert_eq!(store.head(&key("picture")).await.unwrap().unwrap().content_type, content_type);
+        put(store, "image", bytes).await;
+        assert_eq!(store.head(&key("image")).await.unwrap().unwrap().content_type, content_type);
     }
 }
 
