@@ -1,4 +1,4 @@
-# The front door. `make` alone lists the targets; real logic lives in the programs they call.
+# `make` alone lists the targets; the logic is in the programs that they call.
 SHELL := /bin/bash
 CARGO ?= cargo
 ARGS ?=
@@ -11,16 +11,16 @@ WAIT ?= --wait
 KENNEL := $(COMPOSE) -p kennel --env-file .env-docker -f docker/compose.yml
 KENNEL_TEST := $(COMPOSE) -p kennel-test --env-file .env-docker -f docker/compose.test.yml
 # The broker as a Cargo feature and as a Compose file; memory is neither.
-PART := $(filter-out memory,$(BROKER))
-# The store by STORAGE, built in for it; its DSN comes from the environment or .env.
+BROKER_FEATURE := $(filter-out memory,$(BROKER))
+# Built with the store of STORAGE; its DSN is read from the environment or .env.
 MIGRATE = $(CARGO) run -q -p dogs $(STORAGE:%=--features %) -- migrate
-STACK = $(KENNEL) -f docker/compose.$(STORE).yml $(PART:%=-f docker/compose.%.yml)
+STACK = $(KENNEL) -f docker/compose.$(STORE).yml $(BROKER_FEATURE:%=-f docker/compose.%.yml)
 EVERYTHING := $(KENNEL) $(patsubst %,-f docker/compose.%.yml,postgres mysql clickhouse nats kafka rabbitmq) --profile app
 
-# Every test, told apart by the table.
+# Every test, with results by the rows of the table.
 MATRIX := $(CARGO) run -q -p kennel-matrix -- .ci/suites --workspace --all-features $(ARGS)
 
-# The first browser there is, where there is npm to drive it.
+# The first installed browser, if npm is installed to control it.
 CHROMIUM = $${TEST_CHROMIUM:-$$(command -v npm >/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; })}
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ CHROMIUM = $${TEST_CHROMIUM:-$$(command -v npm >/dev/null && { command -v chromi
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tools: # What every other target needs; says how to get what is missing
+tools: # What every other target needs; prints how to install missing tools
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing; install it with: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing; install it with: sudo apt-get install build-essential   (macOS: xcode-select --install)"; exit 1; }
 
@@ -44,17 +44,17 @@ release: tools ## Build target/release/dogs
 test: tools ## Run every test that needs no server
 	$(CARGO) test --workspace
 
-test-matrix: tools ## Run every test against the servers that TEST_* variables name, and print who passed what
+test-matrix: tools ## Run every test with the servers of the TEST_* variables, and print a pass/fail table
 	$(MATRIX)
 
-test-services: tools engine ## The same against the servers of docker/compose.test.yml, which it starts and takes down again
+test-services: tools engine ## The same with the servers of docker/compose.test.yml, which it starts and stops
 	$(KENNEL_TEST) up -d $(WAIT)
-	docker/against tests $(MATRIX); result=$$?; $(KENNEL_TEST) down -v; exit $$result
+	docker/with-servers tests $(MATRIX); result=$$?; $(KENNEL_TEST) down -v; exit $$result
 
-test-gallery: tools ## Test the gallery in Chromium, driven by Node 20 or newer; skipped where one of them is missing
+test-gallery: tools ## Test the gallery in Chromium, driven by Node 20 or newer; skipped if one of them is missing
 	TEST_CHROMIUM=$(CHROMIUM) $(CARGO) test -p dogs --test gallery -- --nocapture
 
-screenshots: tools ## Take the pictures of docs/images anew, with the same browser
+screenshots: tools ## Take the screenshots of docs/images, with the same browser
 	TEST_CHROMIUM=$(CHROMIUM) $(CARGO) test -p dogs --test gallery -- --nocapture --ignored screenshots
 
 test-quick: tools ## Put a running service under light load for 5 seconds and print a summary
@@ -70,7 +70,7 @@ lint: tools ## Check formatting, lints and documentation as CI does
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
 # Every crate of the workspace that a build of the service has is linted with it.
-features: tools ## Check each store alone, and each pair of parts that has a store, without the default features (needs cargo-hack)
+features: tools ## Check each store alone, and each pair of backends with a store, without the default features (needs cargo-hack)
 	@$(CARGO) hack --version >/dev/null 2>&1 || { echo "cargo-hack is missing; install it with: cargo install cargo-hack --locked"; exit 1; }
 	$(CARGO) hack clippy -p dogs --feature-powerset --depth 2 --at-least-one-of sqlite,postgres,mysql,clickhouse \
 		--include-features sqlite,postgres,mysql,clickhouse,nats,kafka,rabbitmq,redis,s3 \
@@ -85,15 +85,15 @@ bench: tools ## Run the benchmarks and print their ratios
 docs: tools ## Build the API documentation of the crates
 	$(CARGO) doc --workspace --no-deps
 
-generate: tools ## Write the generated files anew: api/, docs/configuration.md, protobuf code, dashboards and rules in infra/
+generate: tools ## Regenerate api/, docs/configuration.md, protobuf code, dashboards and rules in infra/
 	UPDATE=1 $(CARGO) test -q -p kennel-proto --test generated
 	UPDATE=1 $(CARGO) test -q -p dogs --lib contracts
 	UPDATE=1 $(CARGO) test -q -p kennel-dashboards --test generated committed
 
-migrate-up: tools ## Bring the database to the newest schema; of another store with STORAGE=postgres|mysql|clickhouse
+migrate-up: tools ## Migrate the database to the newest schema; another store with STORAGE=postgres|mysql|clickhouse
 	$(MIGRATE) up
 
-migrate-down: tools ## Take the newest migration back
+migrate-down: tools ## Revert the newest migration
 	$(MIGRATE) down
 
 migrate-status: tools ## Show which migrations are applied
@@ -110,8 +110,8 @@ up-pg up-mysql up-ch: engine ## Start a store, the broker (BROKER=nats), Redis, 
 	$(STACK) --profile app rm -sf dogs
 	SCRAPE=host $(STACK) up -d --build --remove-orphans $(WAIT)
 
-run-pg run-mysql run-ch: run-%: tools up-% ## The same, with the service run from here
-	docker/against $(STORE) $(BROKER) $(CARGO) run -p dogs --features $(STORE),redis,s3$(PART:%=,%) -- serve $(ARGS)
+run-pg run-mysql run-ch: run-%: tools up-% ## The same, with the service on the host
+	docker/with-servers $(STORE) $(BROKER) $(CARGO) run -p dogs --features $(STORE),redis,s3$(BROKER_FEATURE:%=,%) -- serve $(ARGS)
 
 full-pg full-mysql full-ch: engine ## The same, with the service in a container of its own
 	$(STACK) --profile app up -d --build --remove-orphans $(WAIT)
@@ -123,15 +123,15 @@ ps: engine ## Show the containers and their health
 logs: engine ## Follow the logs; of one container with ARGS=dogs
 	$(EVERYTHING) logs -f --tail=100 $(ARGS)
 
-bucket-create: engine ## Make the bucket of the pictures, should it be gone
+bucket-create: engine ## Create the bucket of the images if it is missing
 	. ./.env-docker && $(EVERYTHING) exec -T minio mc --quiet mb --ignore-existing "local/$$S3_STORAGE_BUCKET"
 
-down: engine ## Stop and remove the containers; the data stays
+down: engine ## Stop and remove the containers; the data is retained
 	$(EVERYTHING) down --remove-orphans
 
 down-clean: engine ## Stop and remove the containers and their data
 	$(EVERYTHING) down --remove-orphans -v
 
-clean: ## Remove what was built and the local data
+clean: ## Remove build output and local data
 	$(CARGO) clean
 	rm -rf data

@@ -1,1 +1,1 @@
-DROP TABLE IF EXISTS records SYNC;
+DROP TABLE IF EXISTS record_versions SYNC;

@@ -1,26 +1,28 @@
--- One table of records, so that what belongs together is stored by one insert: ClickHouse has no transactions, but an
--- insert of one block into one table without partitions is stored whole or not at all.
+-- One table for all records, because one commit must be one insert: ClickHouse has no transactions, but it stores an
+-- insert of one block into one table without partitions completely or not at all.
 --
--- `what` tells the kind of a record, `key` its place among its kind. Of several records with one place the latest
--- version counts; one that is deleted counts as absent. `version` is the number of the commit that wrote it. Each
--- commit names its number as the deduplication token of its insert, and the server takes the first insert of a token
--- alone: so of two processes that make the same commit at once, one does, and the other notices and goes on behind it.
--- `what`        | `key`
+-- A record is identified by `kind` and `key`. The row with the highest `version` is the record; a record whose latest row
+-- is deleted is absent. `version` is the number of the commit that wrote the row. Each commit names its number as the
+-- deduplication token of its insert, and the server accepts only the first insert of a token: of two processes that
+-- commit the same number at once, one succeeds, and the other notices and retries with the next number.
+-- `kind`        | `key`
 -- commit        | its number
--- event         | commit and place in it: the order of commits; deleted once it is published
--- published     | commit and place in it: the order of publishing
+-- event         | commit and position in it: the order of commits; deleted once the event is published
+-- published     | commit and position in it: the order of publishing
 -- receipt       | event id/group
--- letter        | event id/group
+-- attempts      | event id/group
+-- dead_letter   | event id/group
 -- lease         | outbox
--- Numbers in keys have 20 digits, places 6, so that text sorts as they do. Times are milliseconds since
+-- Numbers in keys have 20 digits and positions 6, so that they sort as text. Times are milliseconds since
 -- 1970-01-01T00:00:00Z.
-CREATE TABLE IF NOT EXISTS records (
-    what              LowCardinality(String),
+CREATE TABLE IF NOT EXISTS record_versions (
+    kind              LowCardinality(String),
     key               String,
     version           UInt64,
     deleted           UInt8 DEFAULT 0,
-    holder            String DEFAULT '', -- who made a commit or has the lease
-    at                Int64 DEFAULT 0, -- when it was published, dealt with, given up on or used; until when a lease is held
+    holder            String DEFAULT '', -- the process that wrote the commit or has the lease
+    recorded_at       Int64 DEFAULT 0, -- when it was published, processed, dead-lettered or last used
+    expires_at        Int64 DEFAULT 0, -- when the lease ends
     event_id          String DEFAULT '',
     event_name        LowCardinality(String) DEFAULT '',
     event_source      LowCardinality(String) DEFAULT '',
@@ -28,14 +30,14 @@ CREATE TABLE IF NOT EXISTS records (
     event_key         String DEFAULT '',
     event_time        Int64 DEFAULT 0,
     event_data        String DEFAULT '',
-    event_binary      UInt8 DEFAULT 0, -- whether the data is no text and stands in hexadecimal digits
+    event_binary      UInt8 DEFAULT 0, -- 1 if the data is not UTF-8 and is stored as hexadecimal digits
     event_traceparent Nullable(String),
     event_tracestate  Nullable(String),
-    event_group       String DEFAULT '', -- which group dealt with it or gave it up
+    event_group       String DEFAULT '', -- the group that dead-lettered it
     attempts          UInt32 DEFAULT 0,
     reason            String DEFAULT '',
-    INDEX records_event_id event_id TYPE bloom_filter GRANULARITY 1
+    INDEX record_versions_event_id event_id TYPE bloom_filter GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(version, deleted)
-ORDER BY (what, key)
+ORDER BY (kind, key)
 SETTINGS non_replicated_deduplication_window = 10000;

@@ -1,6 +1,6 @@
 DROP VIEW IF EXISTS dogs;
-ALTER TABLE records DELETE WHERE what IN ('dog', 'breed', 'idempotency', 'import') SETTINGS mutations_sync = 2;
-ALTER TABLE records
+ALTER TABLE record_versions DELETE WHERE kind IN ('dog', 'breed', 'idempotency', 'import') SETTINGS mutations_sync = 2;
+ALTER TABLE record_versions
     DROP COLUMN IF EXISTS breed,
     DROP COLUMN IF EXISTS name,
     DROP COLUMN IF EXISTS image_url,

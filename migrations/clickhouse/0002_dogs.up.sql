@@ -1,10 +1,10 @@
--- Dogs, and what makes repeated requests and imports harmless, as further kinds of records:
--- `what`        | `key`
+-- Dogs, and the keys that make repeated requests and imports idempotent, as further kinds of records:
+-- `kind`        | `key`
 -- dog           | its id
--- breed         | breed/dog id: the index that pages of one breed walk
+-- breed         | breed/dog id: the index for pages of one breed
 -- idempotency   | the caller's key
 -- import        | the import's key
-ALTER TABLE records
+ALTER TABLE record_versions
     ADD COLUMN IF NOT EXISTS breed LowCardinality(String) DEFAULT '',
     ADD COLUMN IF NOT EXISTS name Nullable(String),
     ADD COLUMN IF NOT EXISTS image_url Nullable(String),
@@ -20,10 +20,10 @@ ALTER TABLE records
     ADD COLUMN IF NOT EXISTS started_at Int64 DEFAULT 0,
     ADD COLUMN IF NOT EXISTS lines UInt64 DEFAULT 0,
     ADD COLUMN IF NOT EXISTS digest String DEFAULT '';
--- For people and their reports; the service reads the records themselves.
+-- For reports; the service reads the records themselves.
 CREATE VIEW IF NOT EXISTS dogs AS
 SELECT
     toUUID(key) AS id, breed, name, image_url, photo_key, photo_type, photo_size, thumbnail, revision,
     fromUnixTimestamp64Milli(created_at, 'UTC') AS created_at, fromUnixTimestamp64Milli(updated_at, 'UTC') AS updated_at
-FROM records FINAL
-WHERE what = 'dog';
+FROM record_versions FINAL
+WHERE kind = 'dog';

@@ -1,2 +1,2 @@
-ALTER TABLE records DELETE WHERE what = 'copy' SETTINGS mutations_sync = 2;
-ALTER TABLE records DROP COLUMN IF EXISTS bookmark SETTINGS mutations_sync = 2;
+ALTER TABLE record_versions DELETE WHERE kind = 'copy' SETTINGS mutations_sync = 2;
+ALTER TABLE record_versions DROP COLUMN IF EXISTS checkpoint SETTINGS mutations_sync = 2;

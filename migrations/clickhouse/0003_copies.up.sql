@@ -1,4 +1,4 @@
--- How far copies of other stores have come, as a further kind of records:
--- `what`        | `key`
--- copy          | the name of the store that is copied; the bookmark is JSON
-ALTER TABLE records ADD COLUMN IF NOT EXISTS bookmark String DEFAULT '';
+-- Checkpoints of the copies of other stores, as a further kind of record:
+-- `kind`        | `key`
+-- copy          | the name of the store that is copied; the checkpoint is JSON
+ALTER TABLE record_versions ADD COLUMN IF NOT EXISTS checkpoint String DEFAULT '';

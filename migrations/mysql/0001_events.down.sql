@@ -1,5 +1,5 @@
 DROP TABLE IF EXISTS dead_letters;
 DROP TABLE IF EXISTS inbox;
 DROP TABLE IF EXISTS outbox_lease;
-DROP TABLE IF EXISTS outbox_place;
+DROP TABLE IF EXISTS outbox_position;
 DROP TABLE IF EXISTS outbox;

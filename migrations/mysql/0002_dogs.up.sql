@@ -1,4 +1,4 @@
--- Dogs, and what makes repeated requests and imports harmless.
+-- Dogs, and the keys that make repeated requests and imports idempotent.
 
 CREATE TABLE IF NOT EXISTS dogs (
     id         BINARY(16)   NOT NULL PRIMARY KEY,
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS dogs (
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     `key`       VARBINARY(1024) NOT NULL PRIMARY KEY,
     fingerprint BINARY(32)      NOT NULL,
-    snapshot    MEDIUMTEXT      NOT NULL, -- the dog as it was made, as JSON
+    snapshot    MEDIUMTEXT      NOT NULL, -- the dog as it was created, as JSON
     used_at     BIGINT          NOT NULL,
     uses        BIGINT UNSIGNED NOT NULL,
     KEY idempotency_keys_used_at (used_at)

@@ -1,6 +1,6 @@
 DROP TABLE dead_letters;
 DROP TABLE inbox;
 DROP TABLE outbox_lease;
-DROP TABLE outbox_place;
+DROP TABLE outbox_position;
 DROP TABLE outbox;
-DROP SEQUENCE outbox_seq;
+DROP SEQUENCE outbox_commit_seq;

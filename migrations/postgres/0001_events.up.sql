@@ -1,11 +1,12 @@
--- Events beside the data: what waits to be published, who publishes, what was dealt with, what was given up on.
+-- Event tables in the database of the data: pending and published events, the lease of the publishing process, receipts
+-- of processed events, and dead letters.
 -- Times are milliseconds since 1970-01-01T00:00:00Z.
 
--- Without a cache, so that numbers rise in the order in which they are taken, whichever connection takes them.
-CREATE SEQUENCE outbox_seq CACHE 1;
+-- No cache: numbers must rise in the order in which they are taken, whichever connection takes them.
+CREATE SEQUENCE outbox_commit_seq CACHE 1;
 
 CREATE TABLE outbox (
-    seq          bigint  NOT NULL, -- the order of changes
+    commit_seq   bigint  NOT NULL, -- the order of changes
     ordinal      integer NOT NULL, -- the order within a change
     id           uuid    NOT NULL,
     name         text    NOT NULL,
@@ -16,40 +17,40 @@ CREATE TABLE outbox (
     data         bytea   NOT NULL,
     traceparent  text,
     tracestate   text,
-    position     bigint, -- the order of publishing; null while it waits
+    publish_seq  bigint, -- the order of publishing; null while the event is pending
     published_at bigint,
-    PRIMARY KEY (seq, ordinal),
-    CHECK ((position IS NULL) = (published_at IS NULL))
+    PRIMARY KEY (commit_seq, ordinal),
+    CHECK ((publish_seq IS NULL) = (published_at IS NULL))
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
-CREATE UNIQUE INDEX outbox_waiting_id ON outbox (id) WHERE position IS NULL;
-CREATE INDEX outbox_waiting ON outbox (seq, ordinal) INCLUDE (time) WHERE position IS NULL;
-CREATE INDEX outbox_published_id ON outbox (id, position) WHERE position IS NOT NULL;
-CREATE UNIQUE INDEX outbox_position ON outbox (position) WHERE position IS NOT NULL;
+CREATE UNIQUE INDEX outbox_pending_id ON outbox (id) WHERE publish_seq IS NULL;
+CREATE INDEX outbox_pending ON outbox (commit_seq, ordinal) INCLUDE (time) WHERE publish_seq IS NULL;
+CREATE INDEX outbox_published_id ON outbox (id, publish_seq) WHERE publish_seq IS NOT NULL;
+CREATE UNIQUE INDEX outbox_publish_seq ON outbox (publish_seq) WHERE publish_seq IS NOT NULL;
 CREATE INDEX outbox_published_at ON outbox (published_at) WHERE published_at IS NOT NULL;
 
--- The last position that was given out; whoever marks events as published locks it.
-CREATE TABLE outbox_place (
-    one      smallint PRIMARY KEY CHECK (one = 1),
-    position bigint   NOT NULL
+-- The last publish_seq that was assigned. Marking events as published locks this row until the commit.
+CREATE TABLE outbox_position (
+    singleton   smallint PRIMARY KEY CHECK (singleton = 1),
+    publish_seq bigint   NOT NULL
 ) WITH (fillfactor = 10);
 
-INSERT INTO outbox_place (one, position) VALUES (1, 0);
+INSERT INTO outbox_position (singleton, publish_seq) VALUES (1, 0);
 
 CREATE TABLE outbox_lease (
-    one    smallint PRIMARY KEY CHECK (one = 1),
-    holder uuid     NOT NULL,
-    until  bigint   NOT NULL
+    singleton  smallint PRIMARY KEY CHECK (singleton = 1),
+    holder     uuid     NOT NULL,
+    expires_at bigint   NOT NULL
 ) WITH (fillfactor = 10);
 
 CREATE TABLE inbox (
     group_name text   NOT NULL,
     event      uuid   NOT NULL,
-    at         bigint NOT NULL,
+    created_at bigint NOT NULL,
     PRIMARY KEY (group_name, event)
 );
 
-CREATE INDEX inbox_at ON inbox (at);
+CREATE INDEX inbox_created_at ON inbox (created_at);
 
 CREATE TABLE dead_letters (
     id          uuid   NOT NULL,
@@ -64,6 +65,6 @@ CREATE TABLE dead_letters (
     tracestate  text,
     attempts    bigint NOT NULL,
     reason      text   NOT NULL,
-    at          bigint NOT NULL,
+    created_at  bigint NOT NULL,
     PRIMARY KEY (id, group_name)
 );

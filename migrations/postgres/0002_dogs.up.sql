@@ -1,4 +1,4 @@
--- Dogs, and what makes repeated requests and imports harmless.
+-- Dogs, and the keys that make repeated requests and imports idempotent.
 
 CREATE TABLE dogs (
     id         uuid   NOT NULL PRIMARY KEY,
@@ -21,7 +21,7 @@ CREATE INDEX dogs_breed ON dogs (breed, id);
 CREATE TABLE idempotency_keys (
     key         text   NOT NULL PRIMARY KEY,
     fingerprint bytea  NOT NULL CHECK (length(fingerprint) = 32),
-    snapshot    text   NOT NULL, -- the dog as it was made, as JSON
+    snapshot    text   NOT NULL, -- the dog as it was created, as JSON
     used_at     bigint NOT NULL
 );
 

@@ -1,6 +1,6 @@
--- How far copies of other stores have come.
+-- Checkpoints of the copies of other stores.
 
 CREATE TABLE copies (
-    source   text NOT NULL PRIMARY KEY,
-    bookmark text NOT NULL -- as JSON
+    source     text NOT NULL PRIMARY KEY,
+    checkpoint text NOT NULL -- as JSON
 );

@@ -1,3 +1,3 @@
--- Old imports are found without a walk through all of them.
+-- Index to purge old imports without a full scan.
 
 CREATE INDEX imports_used_at ON imports (used_at);

@@ -1,8 +1,9 @@
--- Events beside the data: what waits to be published, who publishes, what was dealt with, what was given up on.
+-- Event tables in the database of the data: pending and published events, the lease of the publishing process, receipts
+-- of processed events, and dead letters.
 -- Times are milliseconds since 1970-01-01T00:00:00Z; ids are the 16 bytes of a UUID.
 
 CREATE TABLE outbox (
-    seq          INTEGER PRIMARY KEY, -- the order of commits
+    commit_seq   INTEGER PRIMARY KEY, -- the order of commits
     id           BLOB    NOT NULL CHECK (length(id) = 16),
     name         TEXT    NOT NULL,
     source       TEXT    NOT NULL,
@@ -12,31 +13,31 @@ CREATE TABLE outbox (
     data         BLOB    NOT NULL,
     traceparent  TEXT,
     tracestate   TEXT,
-    position     INTEGER, -- the order of publishing; null while it waits
+    publish_seq  INTEGER, -- the order of publishing; null while the event is pending
     published_at INTEGER,
-    CHECK ((position IS NULL) = (published_at IS NULL))
+    CHECK ((publish_seq IS NULL) = (published_at IS NULL))
 ) STRICT;
 
 CREATE INDEX outbox_id ON outbox (id);
-CREATE UNIQUE INDEX outbox_waiting_id ON outbox (id) WHERE position IS NULL;
-CREATE INDEX outbox_waiting ON outbox (seq, time, position) WHERE position IS NULL;
-CREATE UNIQUE INDEX outbox_position ON outbox (position) WHERE position IS NOT NULL;
+CREATE UNIQUE INDEX outbox_pending_id ON outbox (id) WHERE publish_seq IS NULL;
+CREATE INDEX outbox_pending ON outbox (commit_seq, time, publish_seq) WHERE publish_seq IS NULL;
+CREATE UNIQUE INDEX outbox_publish_seq ON outbox (publish_seq) WHERE publish_seq IS NOT NULL;
 CREATE INDEX outbox_published_at ON outbox (published_at) WHERE published_at IS NOT NULL;
 
 CREATE TABLE outbox_lease (
-    one    INTEGER PRIMARY KEY CHECK (one = 1),
-    holder BLOB    NOT NULL CHECK (length(holder) = 16),
-    until  INTEGER NOT NULL
+    singleton  INTEGER PRIMARY KEY CHECK (singleton = 1),
+    holder     BLOB    NOT NULL CHECK (length(holder) = 16),
+    expires_at INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE inbox (
     group_name TEXT    NOT NULL,
     event      BLOB    NOT NULL CHECK (length(event) = 16),
-    at         INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
     PRIMARY KEY (group_name, event)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX inbox_at ON inbox (at);
+CREATE INDEX inbox_created_at ON inbox (created_at);
 
 CREATE TABLE dead_letters (
     id          BLOB    NOT NULL CHECK (length(id) = 16),
@@ -51,6 +52,6 @@ CREATE TABLE dead_letters (
     tracestate  TEXT,
     attempts    INTEGER NOT NULL,
     reason      TEXT    NOT NULL,
-    at          INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL,
     PRIMARY KEY (id, group_name)
 ) STRICT;

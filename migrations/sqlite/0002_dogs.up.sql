@@ -1,6 +1,6 @@
--- Dogs, and what makes repeated requests and imports harmless.
+-- Dogs, and the keys that make repeated requests and imports idempotent.
 
--- With a rowid: rows are added in any order of ids, and are several times faster to add so than in a table ordered by id.
+-- With a rowid: ids are inserted in any order, which is several times faster here than in a table ordered by id.
 CREATE TABLE dogs (
     id         BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     breed      TEXT    NOT NULL CHECK (length(breed) BETWEEN 1 AND 64),
@@ -22,7 +22,7 @@ CREATE INDEX dogs_breed ON dogs (breed, id);
 CREATE TABLE idempotency_keys (
     key         TEXT    NOT NULL PRIMARY KEY,
     fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 32),
-    snapshot    TEXT    NOT NULL, -- the dog as it was made, as JSON
+    snapshot    TEXT    NOT NULL, -- the dog as it was created, as JSON
     used_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -1,6 +1,6 @@
--- How far copies of other stores have come.
+-- Checkpoints of the copies of other stores.
 
 CREATE TABLE copies (
-    source   TEXT NOT NULL PRIMARY KEY,
-    bookmark TEXT NOT NULL -- as JSON
+    source     TEXT NOT NULL PRIMARY KEY,
+    checkpoint TEXT NOT NULL -- as JSON
 ) STRICT, WITHOUT ROWID;

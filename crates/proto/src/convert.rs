@@ -1,4 +1,4 @@
-//! The well-known types, to and from what the rest of the workspace uses.
+//! Conversions between well-known types and the types of the workspace.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -10,20 +10,20 @@ use serde_json::{Map, Value as Json};
 const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 const NANOS: Range<i32> = 0..1_000_000_000;
 
-/// The point `millis` milliseconds after the Unix epoch.
+/// The time `millis` milliseconds after the Unix epoch.
 pub fn timestamp(millis: i64) -> Timestamp {
     let nanos = millis.rem_euclid(1_000) * 1_000_000;
     Timestamp { seconds: millis.div_euclid(1_000), nanos: i32::try_from(nanos).unwrap_or_default() }
 }
 
-/// Milliseconds since the Unix epoch; finer parts are cut off. `None` for what is no `google.protobuf.Timestamp`: years
-/// before 1 or after 9999, and nanoseconds that are negative or a second and more.
+/// Milliseconds since the Unix epoch, rounded down. Returns `None` for an invalid `google.protobuf.Timestamp`: a year
+/// before 1 or after 9999, or nanoseconds that are negative or a second or more.
 pub fn millis(time: &Timestamp) -> Option<i64> {
     let valid = SECONDS.contains(&time.seconds) && NANOS.contains(&time.nanos);
     valid.then(|| time.seconds * 1_000 + i64::from(time.nanos / 1_000_000))
 }
 
-/// The JSON object as a message. Numbers become doubles, as `google.protobuf.Struct` has no others.
+/// Converts a JSON object to a message. Numbers become doubles, the only numbers of `google.protobuf.Struct`.
 pub fn object(fields: Map<String, Json>) -> Struct {
     Struct { fields: fields.into_iter().map(|(name, json)| (name, value(json))).collect() }
 }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_not_read_as_another() {
+    fn invalid_timestamps_are_rejected() {
         for (seconds, nanos, ms) in [
             (-62_135_596_800, 0, Some(-62_135_596_800_000)),
             (-62_135_596_801, 999_999_999, None),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_keep_their_shape() {
+    fn objects_retain_their_structure() {
         let Json::Object(fields) =
             serde_json::json!({ "id": "a", "n": 2, "on": true, "none": null, "in": { "l": ["x"] } })
         else {

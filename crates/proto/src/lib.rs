@@ -1,8 +1,7 @@
 //! Protocol buffers and the code generated from them.
 //!
-//! The sources are `proto/` at the root of the repository. What is generated from them is committed under `src/gen/`,
-//! so that a build needs no generator; a test fails when it is stale and `UPDATE=1 cargo test -p kennel-proto`
-//! writes it anew.
+//! The sources are in `proto/` at the root of the repository. The generated code is committed under `src/gen/`, so that
+//! a build needs no generator. A test fails if it is stale; `UPDATE=1 cargo test -p kennel-proto` regenerates it.
 
 pub mod convert;
 
@@ -12,7 +11,7 @@ pub mod dogs {
     pub mod v1 {
         include!("gen/dogs.v1.rs");
 
-        /// Descriptors of `dogs.v1` and of what it imports, encoded, for reflection.
+        /// Encoded descriptors of `dogs.v1` and of its imports, for reflection.
         pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/dogs.v1.binpb");
     }
 }

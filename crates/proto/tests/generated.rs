@@ -1,11 +1,11 @@
-//! What is committed under `src/gen/` is what the generator makes of `proto/`. `UPDATE=1` writes it anew.
+//! Checks that the files under `src/gen/` match `proto/`. `UPDATE=1` regenerates them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protox::prost::Message as _;
 
-/// Packages, as file names without their ending, and their sources.
+/// Packages (file names without extension) and their sources.
 const PACKAGES: &[(&str, &[&str])] = &[("dogs.v1", &["dogs/v1/dog.proto", "dogs/v1/dog_service.proto"])];
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -38,36 +38,36 @@ fn committed(folder: &Path) -> Files {
 }
 
 #[test]
-fn generated_files_are_fresh() {
+fn generated_files_are_current() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gen");
-    let fresh = generate();
+    let generated = generate();
     if std::env::var("UPDATE").is_ok_and(|value| value == "1") {
-        for (name, content) in &fresh {
+        for (name, content) in &generated {
             std::fs::write(folder.join(name), content).unwrap();
         }
     }
     let stored = committed(&folder);
     let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&stored), names(&fresh), "files under src/gen");
-    for (name, content) in fresh {
+    assert_eq!(names(&stored), names(&generated), "files under src/gen");
+    for (name, content) in generated {
         assert!(stored[&name] == content, "src/gen/{name} is stale: run `UPDATE=1 cargo test -p kennel-proto`");
     }
 }
 
-/// Every source is in [`PACKAGES`], so that a new one is not forgotten.
+/// Every source must be in [`PACKAGES`], so that a new file is not forgotten.
 #[test]
-fn every_source_is_generated_from() {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+fn every_source_is_listed() {
+    fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if entry.is_dir() {
-                walk(&entry, found);
-            } else if entry.extension().is_some_and(|ending| ending == "proto") {
+                collect(&entry, found);
+            } else if entry.extension().is_some_and(|extension| extension == "proto") {
                 found.push(entry.strip_prefix(root()).unwrap().to_owned());
             }
         }
     }
     let mut found = Vec::new();
-    walk(&root(), &mut found);
+    collect(&root(), &mut found);
     found.sort();
     let mut known: Vec<_> = PACKAGES.iter().flat_map(|(_, sources)| *sources).map(PathBuf::from).collect();
     known.sort();

@@ -1,4 +1,4 @@
-//! Why the service refused or failed.
+//! Errors of the service.
 
 use kennel_core::objects::ObjectError;
 use kennel_core::{BoxError, ErrorKind, RepoError};
@@ -13,48 +13,48 @@ pub enum DogError {
     /// No dog has this id.
     #[error("no dog has the id {0}")]
     UnknownDog(DogId),
-    /// The source knows no such breed.
+    /// The source does not have this breed.
     #[error("there is no breed `{0}`")]
     UnknownBreed(Breed),
-    /// The dog has no picture in the service, or no small copy of it yet.
-    #[error("the dog {0} has no such picture")]
+    /// The dog has no image in the service, or no thumbnail of it yet.
+    #[error("the dog {0} has no such image")]
     NoPhoto(DogId),
-    /// The dog is at another revision than the caller said.
+    /// The dog is at a different revision than the caller expected.
     #[error("the dog {0} has been changed by someone else")]
     Stale(DogId),
     /// A value is not allowed.
     #[error("{field}: {reason}")]
     Invalid {
-        /// The name of the value, as the caller wrote it.
+        /// The name of the value in the request.
         field: &'static str,
-        /// What it has to be.
+        /// What is allowed.
         reason: String,
     },
-    /// The idempotency key was used before, for another request.
+    /// The idempotency key was used before for a different request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// An import was taken up with other lines than it was begun with.
-    #[error("the import `{import}` was begun with other lines; use another key")]
+    /// An import was resumed with different lines than it was started with.
+    #[error("the import `{import}` was started with different lines; use another key")]
     OtherImport {
         /// The import's key.
         import: String,
     },
-    /// The rows of an import stopped coming.
-    #[error("the rows could not be read to their end; {lines} lines are imported, send it again to go on")]
+    /// The stream of an import's lines ended with an error.
+    #[error("the import was interrupted after {lines} lines; send it again to resume")]
     Interrupted {
-        /// Lines dealt with.
+        /// Number of processed lines.
         lines: u64,
         /// Why.
         #[source]
         source: BoxError,
     },
-    /// The picture is not in a format that the service takes.
-    #[error("the picture must be a JPEG, PNG, GIF or WebP file")]
+    /// The image is not in a supported format.
+    #[error("the image must be a JPEG, PNG, GIF or WebP file")]
     NotAPicture,
-    /// The picture's file is too large.
-    #[error("the picture is larger than {limit} bytes")]
+    /// The file of the image is too large.
+    #[error("the image is larger than {limit} bytes")]
     PictureTooLarge {
-        /// The most bytes it may have.
+        /// Maximum size in bytes.
         limit: u64,
     },
     /// The store failed.
@@ -66,18 +66,18 @@ pub enum DogError {
     /// The source of dogs failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// An event could not be written; a fault of the service's own.
-    #[error("event is not writable")]
+    /// An event could not be serialized; a bug of the service.
+    #[error("event cannot be serialized")]
     Event(#[from] serde_json::Error),
 }
 
 impl DogError {
-    /// A refusal of the value called `field`.
+    /// An error of the value called `field`.
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid { field, reason: reason.into() }
     }
 
-    /// The kind that protocols show.
+    /// The kind, which determines the status code of each protocol.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownDog(_) | Self::UnknownBreed(_) | Self::NoPhoto(_) => ErrorKind::NotFound,
@@ -93,7 +93,7 @@ impl DogError {
         }
     }
 
-    /// The name of the value at fault, where there is one.
+    /// The name of the invalid value, if there is one.
     pub const fn field(&self) -> Option<&'static str> {
         match self {
             Self::Invalid { field, .. } => Some(field),

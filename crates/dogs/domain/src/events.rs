@@ -1,4 +1,4 @@
-//! What the service tells others. Names, topics and shapes are a public contract: see `api/asyncapi.yaml`.
+//! Events that the service publishes. Names, topics and schemas are a public contract: see `api/asyncapi.yaml`.
 
 use kennel_core::{EventType, ObjectKey, Timestamp};
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use crate::{Breed, Dog, DogId, Revision};
 /// The CloudEvents `source` of these events.
 pub const SOURCE: &str = "/dogs";
 
-/// A dog was made.
+/// A dog was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DogCreated {
     /// The dog.
@@ -18,9 +18,9 @@ pub struct DogCreated {
     pub breed: Breed,
     /// Its name.
     pub name: Option<String>,
-    /// Whether the service keeps a picture of it.
+    /// Whether the service stores an image of it.
     pub has_photo: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -39,21 +39,21 @@ pub struct DogUpdated {
     pub updated_at: Timestamp,
 }
 
-/// A dog was removed.
+/// A dog was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DogDeleted {
     /// The dog.
     pub id: DogId,
-    /// Its breed at the end.
+    /// Its last breed.
     pub breed: Breed,
 }
 
-/// A picture of a dog was stored.
+/// An image of a dog was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageStored {
     /// The dog.
     pub id: DogId,
-    /// Where the picture is in the object store.
+    /// The key of the image in the object store.
     pub key: ObjectKey,
     /// Its content type.
     pub content_type: String,
@@ -61,29 +61,29 @@ pub struct ImageStored {
     pub size: u64,
 }
 
-/// The small copy of a dog's picture was stored.
+/// The thumbnail of a dog's image was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ThumbnailStored {
     /// The dog.
     pub id: DogId,
-    /// The picture it was made from.
+    /// The key of the image it was created from.
     pub key: ObjectKey,
-    /// Where the small copy is in the object store.
+    /// The key of the thumbnail in the object store.
     pub thumbnail: ObjectKey,
 }
 
 /// A batch of an import was committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DogsImported {
-    /// The import, the same for all its batches.
+    /// The key of the import, the same for all its batches.
     pub import: String,
-    /// Lines of the import that are dealt with once this batch is in, counted from its start.
+    /// Number of processed lines after this batch, counted from the start of the import.
     pub lines: u64,
-    /// Dogs that this batch made.
+    /// Number of dogs that this batch created.
     pub dogs: u64,
 }
 
-/// What the service tells as `type` of an event whose data is `$type`, and the order it is keyed by.
+/// Implements [`EventType`] for `$type`: the CloudEvents `type` of its events, and the key that determines their order.
 macro_rules! event {
     ($type:ty, $name:literal, |$event:ident| $key:expr) => {
         impl EventType for $type {

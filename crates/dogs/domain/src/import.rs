@@ -1,8 +1,9 @@
-//! Importing dogs by the million: line by line, in batches, and once even when it is interrupted.
+//! Bulk import of dogs: line by line, in batches, and resumable after an interruption without duplicates.
 //!
-//! An import has a key. The store keeps how many lines of it are dealt with and their digest, in the transaction that
-//! stores their dogs, so the same lines under the same key go on where they stopped. Rows without an id get one
-//! made of the import's start, the line's number and the key: a line that is repeated all the same finds its dog there.
+//! An import has a key. The store records the number of processed lines and their digest in the transaction that stores
+//! their dogs, so sending the same lines with the same key resumes the import. Rows without an id get an id derived
+//! from the import's start time, the line number and the key: a line that is processed twice finds its dog already
+//! stored.
 
 mod ids;
 mod lines;
@@ -24,16 +25,16 @@ use crate::service::{check_key, check_name, check_url};
 use crate::{Dog, DogError, DogId, DogService, Revision};
 
 use ids::RowIds;
-pub use lines::{Line, LineCutter, MAX_LINE_BYTES, lines};
+pub use lines::{Line, LineSplitter, MAX_LINE_BYTES, lines};
 
-/// Lines that commit together.
+/// Number of lines per transaction.
 pub const BATCH_LINES: usize = 4_000;
-/// The most lines whose faults are told one by one.
+/// Maximum number of invalid lines that are reported individually.
 pub const MAX_REPORTED: usize = 1_000;
 /// The longest key of an import, in bytes.
 pub const MAX_KEY_BYTES: usize = 128;
 
-/// A dog to import, as a line holds it.
+/// A dog to import: the JSON object of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row<'a> {
@@ -43,61 +44,61 @@ pub struct Row<'a> {
     /// Its name.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Cow<'a, str>>,
-    /// A link to its picture.
+    /// A link to its image.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub image_url: Option<Cow<'a, str>>,
-    /// Its id, for one that has it already; a dog that is there under it stays as it is.
+    /// Its id, if it has one already. An existing dog with this id stays unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
-    /// When it was made; the import's start, where it is missing.
+    /// When it was created; by default the start time of the import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
 }
 
-/// What is wrong with a line.
+/// The error of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LineError {
     /// Its number, from 1.
     pub line: u64,
-    /// The field at fault, where one is.
+    /// The invalid field, if there is one.
     pub field: Option<Cow<'static, str>>,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 
-/// What became of an import.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
     /// Its key.
     pub import: String,
-    /// Lines dealt with, counted from its start.
+    /// Number of processed lines, counted from the start of the import.
     pub lines: u64,
-    /// Lines that an earlier run had dealt with.
+    /// Number of lines that an earlier run had processed.
     pub resumed_from: u64,
-    /// Dogs made by this run.
+    /// Number of dogs that this run created.
     pub created: u64,
-    /// Rows of this run whose dog was there already.
+    /// Number of rows of this run whose dog existed already.
     pub existing: u64,
-    /// Lines of this run that were refused.
+    /// Number of invalid lines of this run.
     pub failed: u64,
-    /// The first of the refused lines, [`MAX_REPORTED`] at most.
+    /// The first invalid lines, at most [`MAX_REPORTED`].
     pub errors: Vec<LineError>,
 }
 
-/// The field at fault, where one is, and what is wrong.
-type Fault = (Option<Cow<'static, str>>, String);
+/// The invalid field, if there is one, and the reason.
+type RowError = (Option<Cow<'static, str>>, String);
 
 /// Why a line is not a [`Row`].
-fn unreadable(error: JsonError) -> Fault {
+fn unreadable(error: JsonError) -> RowError {
     match error {
         JsonError::Value { field, reason } => (field.map(Cow::Owned), reason),
-        // Lines have no lines of their own.
+        // The input is a single line, so its line number is useless.
         other => (None, other.to_string().split(" at line ").next().unwrap_or_default().to_owned()),
     }
 }
 
-/// One run of an import.
-struct Run<S> {
+/// The state of one run of an import.
+struct ImportRun<S> {
     source: S,
     waiting: std::vec::IntoIter<Line>,
     ids: RowIds,
@@ -107,7 +108,7 @@ struct Run<S> {
     report: ImportReport,
 }
 
-/// Lines read and checked, ready to be stored.
+/// Lines that are parsed and validated, ready to be stored.
 struct Batch {
     dogs: Vec<Dog>,
     lines: u64,
@@ -116,11 +117,11 @@ struct Batch {
 }
 
 impl DogService {
-    /// Imports the rows of `lines` under the key `import`; takes it up where an earlier run stopped.
+    /// Imports the rows of `lines` with the key `import`; resumes it where an earlier run stopped.
     ///
-    /// Lines with faults are told in the report and left out. `observe` is shown the report after each batch.
-    /// Fails with [`DogError::OtherImport`] when the key was used for other lines, before anything is stored, and
-    /// with [`DogError::Interrupted`] when `lines` ends in an error; what came before it is stored.
+    /// Invalid lines are skipped and listed in the report. `observe` gets the report after each batch. Fails with
+    /// [`DogError::OtherImport`] when the key was used for different lines; nothing is stored then. Fails with
+    /// [`DogError::Interrupted`] when `lines` ends with an error; the lines before it are stored.
     pub async fn import(
         &self,
         import: &str,
@@ -129,7 +130,7 @@ impl DogService {
     ) -> Result<ImportReport, DogError> {
         check_key("Idempotency-Key", import, MAX_KEY_BYTES)?;
         let progress = self.ports.repo.begin_import(import, self.ports.clock.now()).await?;
-        let mut run = Run {
+        let mut run = ImportRun {
             source: Box::pin(lines.fuse()),
             waiting: Vec::new().into_iter(),
             ids: RowIds::new(import, progress.started_at),
@@ -157,11 +158,11 @@ impl DogService {
                 digest: full.digest,
                 at: self.ports.clock.now(),
             };
-            // The next batch is read and checked while the store writes this one.
-            let (taken, next) = join(self.store_batch(&step), run.read_unless(interrupted.is_some())).await;
-            let taken = taken?;
-            run.report.created += rows - taken;
-            run.report.existing += taken;
+            // Reads and validates the next batch while the store writes this one.
+            let (existing, next) = join(self.store_batch(&step), run.read_unless(interrupted.is_some())).await;
+            let existing = existing?;
+            run.report.created += rows - existing;
+            run.report.existing += existing;
             run.report.lines = lines;
             observe(&run.report);
             if let Some(source) = interrupted {
@@ -180,7 +181,7 @@ impl DogService {
     }
 }
 
-impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
+impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> ImportRun<S> {
     async fn read_unless(&mut self, ended: bool) -> Result<Option<Batch>, DogError> {
         if ended { Ok(None) } else { self.read().await }
     }
@@ -202,7 +203,7 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
                 }
                 continue;
             };
-            if let Some(dog) = self.take(&line)? {
+            if let Some(dog) = self.parse_line(&line)? {
                 dogs.push(dog);
             }
         }
@@ -216,8 +217,8 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
         Ok(Some(Batch { dogs, lines, digest: self.hasher.clone().finalize().into(), interrupted }))
     }
 
-    /// Counts and digests the line; the dog in it, unless it is refused, blank or dealt with already.
-    fn take(&mut self, line: &Line) -> Result<Option<Dog>, DogError> {
+    /// Counts and hashes the line; returns its dog, unless the line is invalid, blank or already processed.
+    fn parse_line(&mut self, line: &Line) -> Result<Option<Dog>, DogError> {
         self.line += 1;
         match line {
             Line::Json(json) => self.hasher.update(json),
@@ -247,7 +248,7 @@ impl<S: Stream<Item = Result<Vec<Line>, BoxError>> + Unpin> Run<S> {
         }
     }
 
-    fn dog(&self, json: &[u8]) -> Result<Dog, Fault> {
+    fn dog(&self, json: &[u8]) -> Result<Dog, RowError> {
         let row: Row<'_> = read_object(json).map_err(unreadable)?;
         let breed = row.breed.parse().map_err(|error: InvalidBreed| (Some("breed".into()), error.to_string()))?;
         let refused = |error: DogError| match error {
@@ -276,16 +277,16 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_row_names_its_field() {
-        let fault = |json: &str| {
+        let error_of = |json: &str| {
             let (field, reason) = unreadable(read_object::<Row<'_>>(json.as_bytes()).unwrap_err());
             (field.unwrap_or_default().into_owned(), reason)
         };
-        assert_eq!(fault("{}"), ("breed".to_owned(), "missing field `breed`".to_owned()));
-        assert_eq!(fault(r#"{"breed":"pug","age":3}"#).0, "age");
-        assert_eq!(fault(r#"{"breed":7}"#).0, "breed");
-        assert_eq!(fault(r#"{"breed":"pug","created_at":"soon"}"#).0, "created_at");
-        assert_eq!(fault(r#"{"breed":"#).0, "");
-        assert!(fault(r#"{"breed":"#).1.starts_with("not JSON: "));
-        assert_eq!(fault(r#"["husky","a",null,null,null]"#), (String::new(), "must be an object".to_owned()));
+        assert_eq!(error_of("{}"), ("breed".to_owned(), "missing field `breed`".to_owned()));
+        assert_eq!(error_of(r#"{"breed":"pug","age":3}"#).0, "age");
+        assert_eq!(error_of(r#"{"breed":7}"#).0, "breed");
+        assert_eq!(error_of(r#"{"breed":"pug","created_at":"soon"}"#).0, "created_at");
+        assert_eq!(error_of(r#"{"breed":"#).0, "");
+        assert!(error_of(r#"{"breed":"#).1.starts_with("not JSON: "));
+        assert_eq!(error_of(r#"["husky","a",null,null,null]"#), (String::new(), "must be an object".to_owned()));
     }
 }

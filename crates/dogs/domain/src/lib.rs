@@ -1,6 +1,7 @@
-//! Dogs: the model, the ports it needs, the service over them and the events it tells.
+//! Dogs: the model, the ports, the service and its events.
 //!
-//! Nothing here knows a database, a broker or a protocol. Adapters implement [`ports`]; transports call [`DogService`].
+//! Nothing here depends on a database, a broker or a protocol. Adapters implement [`ports`]; transports call
+//! [`DogService`].
 
 pub mod error;
 pub mod events;

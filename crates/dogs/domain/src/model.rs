@@ -1,4 +1,4 @@
-//! What a dog is.
+//! The model of a dog.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,8 +29,8 @@ impl FromStr for DogId {
 
 /// A breed, with its sub-breed where it has one, such as `husky` or `hound-afghan`.
 ///
-/// One to four words of `a-z 0-9` joined by `-`, at most 64 bytes. Reading accepts capitals, and a space, `_` or `/`
-/// for the `-`.
+/// One to four words of `a-z 0-9` joined by `-`, at most 64 bytes. Parsing accepts upper case, and a space, `_` or `/`
+/// instead of `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Breed(String);
@@ -44,7 +44,7 @@ impl Breed {
     const MAX_BYTES: usize = 64;
     const MAX_WORDS: usize = 4;
 
-    /// The whole name.
+    /// The full name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -97,7 +97,7 @@ impl fmt::Display for Breed {
     }
 }
 
-/// How many times a dog has been changed by its users, plus one. Starts at 1.
+/// The number of changes of a dog by its users, plus one. Starts at 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Revision(pub u32);
@@ -113,16 +113,16 @@ impl Revision {
     }
 }
 
-/// A picture that is kept in the object store.
+/// An image in the object store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Photo {
-    /// Where it is; named by its content.
+    /// Its key, derived from its content.
     pub key: ObjectKey,
     /// `image/jpeg`, `image/png`, `image/gif` or `image/webp`.
     pub content_type: String,
     /// Its length in bytes.
     pub size: u64,
-    /// The small copy, once it is made. Not part of what users change: it leaves the revision as it is.
+    /// The thumbnail, once it is created. Users do not change it, so it does not change the revision.
     pub thumbnail: Option<ObjectKey>,
 }
 
@@ -133,32 +133,32 @@ pub struct Dog {
     pub id: DogId,
     /// Its breed.
     pub breed: Breed,
-    /// What it is called.
+    /// Its name.
     pub name: Option<String>,
-    /// Where its picture came from, or is, outside the service.
+    /// The URL of its image outside the service.
     pub image_url: Option<String>,
-    /// Its picture inside the service.
+    /// Its image inside the service.
     pub photo: Option<Photo>,
-    /// Counts its changes.
+    /// Its revision.
     pub revision: Revision,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// How many dogs of a breed there are.
+/// The number of dogs of a breed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreedCount {
     /// The breed.
     pub breed: Breed,
-    /// Dogs of exactly this breed.
+    /// Number of dogs of exactly this breed.
     pub dogs: u64,
 }
 
-/// The longest name of a dog, in characters.
+/// Maximum length of a dog's name, in characters.
 pub const MAX_NAME_CHARS: usize = 100;
-/// The longest URL kept with a dog, in bytes.
+/// Maximum length of a dog's URL, in bytes.
 pub const MAX_URL_BYTES: usize = 2_048;
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! What the service needs from outside.
+//! Ports: the interfaces that the service needs adapters for.
+//!
+//! Every store passes the same conformance suite, which tests the statements below one by one.
 
 use std::time::Duration;
 
@@ -8,116 +10,143 @@ use kennel_core::{BoxError, ErrorKind, Event, ObjectKey, Order, Receipt, RepoErr
 
 use crate::{Breed, BreedCount, Dog, DogId, Revision};
 
-/// What a store can and cannot do; tests read it, no one asks for a store's name.
+/// What a store can do. Tests read it; no code checks for the name of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// An insert of a taken id fails with [`RepoError::Conflict`]; otherwise the later one may win.
+    /// An insert with an existing id fails with [`RepoError::Conflict`]; otherwise the later insert may win.
     pub unique_ids: bool,
-    /// A write and its events commit together in one transaction; otherwise the row carries its event.
+    /// A write and its events are committed in one transaction; otherwise the row itself contains its events.
     pub transactions: bool,
 }
 
-/// Which dogs to list.
+/// A query for a page of dogs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DogQuery {
-    /// Only dogs of exactly this breed.
+    /// Only dogs of exactly this breed; a sub-breed is another breed.
     pub breed: Option<Breed>,
-    /// Only dogs behind this id in the order asked for.
+    /// Only dogs after this id in the given order. No dog needs to have this id.
     pub after: Option<DogId>,
-    /// Which way, by id.
+    /// The order of the ids.
     pub order: Order,
-    /// How many at most.
+    /// Maximum number of dogs; 0 returns none.
     pub limit: u32,
 }
 
-/// A caller's name for a request that must take effect once, and what tells that request from others.
+/// A client's key for a request that must take effect once, with a fingerprint of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// The caller's key.
+    /// The client's key; compared byte by byte.
     pub key: String,
-    /// A digest of the request: the same key with another digest is a mistake of the caller's.
+    /// SHA-256 of the request. The same key with another fingerprint is a client error.
     pub fingerprint: [u8; 32],
 }
 
-/// What became of an insert.
+/// The result of an insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
     /// The dog and its events are stored.
     New,
-    /// The same request was carried out before; this is the dog as it was made then. Nothing was stored.
+    /// The same request was executed before; this is the dog as it was created then, even if it was changed or deleted
+    /// since. Nothing was stored.
     Replayed(Box<Dog>),
-    /// The key was used for another request. Nothing was stored.
+    /// The key was used for a different request. Nothing was stored.
     KeyReused,
 }
 
-/// What became of a thumbnail.
+/// The result of recording a thumbnail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThumbnailSet {
-    /// It is recorded, with its receipt and events.
+    /// The thumbnail is recorded, with its receipt and events.
     Recorded,
-    /// The receipt was there already. Nothing was stored.
+    /// The receipt was already recorded. Nothing was stored.
     Seen,
-    /// The dog is gone or has another picture by now; only the receipt was stored.
+    /// The dog was deleted or has another image now. Only the receipt was stored.
     Outdated,
 }
 
-/// One step of an import; commits whole or not at all.
+/// One batch of an import; committed completely or not at all.
 #[derive(Debug, Clone)]
 pub struct ImportBatch {
-    /// Which import.
+    /// The key of the import.
     pub import: String,
-    /// The dogs, with ids that a repetition of the same lines would have again.
+    /// The dogs. Their ids must be the same when the same lines are sent again.
     pub dogs: Vec<Dog>,
-    /// Lines of the import that are dealt with once this batch is in, counted from its start.
+    /// Number of processed lines after this batch, counted from the start of the import.
     pub lines: u64,
-    /// SHA-256 of those lines; kept, so that a repetition with other lines is noticed.
+    /// SHA-256 of those lines; stored to detect a retry with different lines.
     pub digest: [u8; 32],
-    /// When.
+    /// The time of the batch.
     pub at: Timestamp,
 }
 
-/// How far an import has come.
+/// The progress of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportProgress {
-    /// When it was first begun; the ids of its dogs derive from it.
+    /// When the import was first started; the ids of its dogs are derived from it.
     pub started_at: Timestamp,
-    /// Lines dealt with.
+    /// Number of processed lines.
     pub lines: u64,
-    /// SHA-256 of those lines, as the last batch gave it; all zero while `lines` is 0.
+    /// SHA-256 of those lines, from the last batch; all zeros while `lines` is 0.
     pub digest: [u8; 32],
 }
 
-/// Makes the event that tells of a batch, once the store knows how many dogs of the batch were new.
+/// Creates the event of an import batch from the number of new dogs in the batch, which only the store knows.
 pub type ImportEvent<'a> = &'a (dyn Fn(u64) -> Result<Event, serde_json::Error> + Send + Sync);
 
-/// Keeps dogs. The caller supplies ids, times and the events that a change causes.
+/// Stores dogs. The caller supplies ids, times and the events of a change.
 ///
-/// Every writing call commits the change, its events and its receipt or key together: after a crash either all
-/// are there or none. A dog read back equals the dog written, to the millisecond.
+/// Durability: every writing method commits the change, its events and its receipt or idempotency key atomically. When
+/// it returns successfully, they are durable; after a crash, either all of them are stored or none.
+///
+/// Reads: a dog is read as it was written, with times in milliseconds. A read after a successful write of the same
+/// process returns that write or a later one.
+///
+/// Events are appended to the outbox in the order given. A call that stores nothing appends no event.
+///
+/// Errors: [`RepoError::Unavailable`] when a retry can succeed, [`RepoError::Corrupt`] when stored data cannot be read,
+/// [`RepoError::Backend`] otherwise. After an error of a writing method other than [`RepoError::Conflict`], it is
+/// unknown whether the change was committed, except where a method says that nothing is stored.
 #[async_trait]
 pub trait DogRepository: Send + Sync + 'static {
     /// What this store can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Stores a new dog. Fails with [`RepoError::Conflict`] on a taken id, where `unique_ids` holds.
-    /// Of several calls with one idempotency key at once, exactly one is [`Inserted::New`].
+    /// Stores a new dog.
+    ///
+    /// - Fails with [`RepoError::Conflict`] on an existing id, where `unique_ids` is set; neither events nor key are
+    ///   stored.
+    /// - With a key that was used for the same request: [`Inserted::Replayed`], and the key counts as used at
+    ///   `dog.created_at`.
+    /// - With a key that was used for a different request: [`Inserted::KeyReused`].
+    /// - Of several concurrent calls with the same key, exactly one returns [`Inserted::New`].
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError>;
 
-    /// The dog with this id.
+    /// The dog with this id; `None` when there is none.
     async fn find(&self, id: DogId) -> Result<Option<Dog>, RepoError>;
 
-    /// Up to `limit` dogs, by id in the order asked for.
+    /// Up to `limit` dogs, sorted by id in the given order.
+    ///
+    /// Pages that continue after the last id of the previous page return every dog exactly once, as long as it exists
+    /// during the whole iteration, also while others are inserted or deleted.
     async fn list(&self, query: &DogQuery) -> Result<Vec<Dog>, RepoError>;
 
-    /// Replaces the dog if it is at revision `expected`. False, and nothing stored, when it is not or is gone.
-    /// Of several calls that expect one revision, exactly one is true. A thumbnail recorded meanwhile stays with its
-    /// picture.
+    /// Replaces every field of the dog if it is at revision `expected`.
+    ///
+    /// - Returns false and stores nothing when the dog is at another revision or does not exist.
+    /// - Of several concurrent calls that expect the same revision, exactly one returns true.
+    /// - A thumbnail that was recorded since the caller read the dog is retained if the dog still has the same image.
     async fn update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError>;
 
-    /// Removes the dog if it is at revision `expected`. False, and nothing stored, when it is not or is gone.
+    /// Deletes the dog if it is at revision `expected`.
+    ///
+    /// Returns false and stores nothing when the dog is at another revision or does not exist. Idempotency keys stay.
     async fn delete(&self, id: DogId, expected: Revision, events: &[Event]) -> Result<bool, RepoError>;
 
-    /// Records the small copy of the dog's picture `photo`, without a new revision, at most once for each receipt.
+    /// Records the thumbnail of the dog's image `photo`.
+    ///
+    /// - The revision does not change, so that a concurrent change by a user does not fail.
+    /// - Each receipt takes effect at most once: later calls return [`ThumbnailSet::Seen`].
+    /// - When the dog does not exist or has another image, only the receipt is stored: [`ThumbnailSet::Outdated`].
     async fn set_thumbnail(
         &self,
         id: DogId,
@@ -127,48 +156,54 @@ pub trait DogRepository: Send + Sync + 'static {
         events: &[Event],
     ) -> Result<ThumbnailSet, RepoError>;
 
-    /// How many dogs each breed has, by breed; breeds without dogs are left out.
+    /// The number of dogs of each breed, sorted by breed; breeds without dogs are omitted.
     async fn count_by_breed(&self) -> Result<Vec<BreedCount>, RepoError>;
 
-    /// Begins the import, or takes it up where it was left.
+    /// Starts an import, or returns the progress of one that was started before. The import counts as used at `now`.
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError>;
 
-    /// Stores the dogs of a batch whose ids are not taken yet, the progress, and, where any dog was new, the event.
-    /// A batch whose lines are dealt with already stores nothing. Answers the ids that were taken.
+    /// Stores the dogs of a batch whose ids do not exist yet, and the progress of the import.
+    ///
+    /// - Returns the ids that existed already; their dogs stay unchanged. Of several rows with the same id, the first
+    ///   one is stored.
+    /// - Appends the event only if at least one dog was new. When creating the event fails, nothing is stored.
+    /// - A batch whose lines were already processed stores nothing and returns no ids.
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError>;
 
-    /// Forgets one batch: at most `limit` idempotency keys last used before `before`, and at most `limit` imports as
-    /// old, each kind in a short transaction of its own, the oldest first. Answers how many, keys and imports together;
-    /// 0 once nothing as old is left, so whoever calls until then removes all. A batch that is done stays done, whatever
-    /// becomes of the next one. A store that removes whole files at a time may take more than `limit`. What is forgotten
-    /// can no longer make a repetition harmless.
+    /// Removes one batch of old data: at most `limit` idempotency keys last used before `before`, and at most `limit`
+    /// imports last used before `before`, oldest first.
+    ///
+    /// - Returns the number of removed keys and imports; 0 when nothing is old, so call it until then.
+    /// - Each kind is removed in its own short transaction; a removed batch stays removed when the next one fails.
+    /// - A store that deletes whole files may remove more than `limit`.
+    /// - A request with a removed key is executed again.
     async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError>;
 }
 
-/// A picture, whole in memory.
+/// An image, completely in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// The file.
+    /// The content of the file.
     pub bytes: Bytes,
-    /// Where it came from, when that is a URL.
+    /// The URL that it was downloaded from, if any.
     pub url: Option<String>,
 }
 
-/// A picture that no small copy can be made of.
+/// An image that no thumbnail can be created from.
 #[derive(Debug, thiserror::Error)]
-#[error("the picture cannot be used: {reason}")]
+#[error("the image cannot be used: {reason}")]
 pub struct PictureRefused {
-    /// Why, for whoever sent it.
+    /// The reason, for the client.
     pub reason: String,
-    /// What the decoder reported.
+    /// The error of the decoder.
     pub source: BoxError,
 }
 
-/// Looks at pictures before they are stored.
+/// Checks images before they are stored.
 #[async_trait]
 pub trait PictureCheck: Send + Sync + 'static {
-    /// Refuses every picture that no small copy can be made of: one that is damaged or cut short, or that takes more to
-    /// decode than there is for it. It may take as long as making the small copy.
+    /// Rejects every image that no thumbnail can be created from: damaged or truncated ones, and ones that need more
+    /// memory to decode than configured. Takes up to as long as creating the thumbnail.
     async fn check(&self, picture: Bytes) -> Result<(), PictureRefused>;
 }
 
@@ -176,20 +211,20 @@ pub trait PictureCheck: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// It does not answer.
+    /// The source is unreachable or reports an overload.
     #[error("the source of dogs is unavailable")]
     Unavailable {
-        /// When to try again, where that is known.
+        /// When to retry, if known.
         retry_after: Option<Duration>,
         /// Why.
         #[source]
         source: BoxError,
     },
-    /// It did not answer in time.
-    #[error("the source of dogs did not answer in time")]
+    /// The source did not respond in time.
+    #[error("the source of dogs did not respond in time")]
     Timeout(#[source] BoxError),
-    /// It answered with something that is not of its contract, or that policy refuses.
-    #[error("the source of dogs answered with something unusable")]
+    /// The response violates the source's contract, or policy rejects it.
+    #[error("the source of dogs sent an unusable response")]
     Unusable(#[source] BoxError),
 }
 
@@ -204,12 +239,12 @@ impl SourceError {
     }
 }
 
-/// Where pictures of dogs come from.
+/// A source of dog images.
 #[async_trait]
 pub trait DogSource: Send + Sync + 'static {
-    /// Every breed and sub-breed it has pictures of, by name.
+    /// Every breed and sub-breed that it has images of, sorted by name.
     async fn breeds(&self) -> Result<Vec<Breed>, SourceError>;
 
-    /// A random picture of the breed, of at most `max_bytes`. `None` when it has no such breed.
+    /// A random image of the breed, with at most `max_bytes` bytes. `None` when the source does not have the breed.
     async fn picture(&self, breed: &Breed, max_bytes: u64) -> Result<Option<Picture>, SourceError>;
 }

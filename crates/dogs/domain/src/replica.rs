@@ -1,7 +1,7 @@
-//! What one store needs of another to become a copy of it.
+//! The port that copies one store to another.
 //!
-//! This is a port of its own, beside [`crate::DogRepository`]: what serves requests cannot write past revisions and
-//! events, and decorators of the repository have nothing to pass on.
+//! It is separate from [`crate::DogRepository`], because it overwrites revisions and appends no events; requests must
+//! not be able to do that, and decorators of the repository do not apply to it.
 
 use async_trait::async_trait;
 use kennel_core::RepoError;
@@ -10,40 +10,46 @@ use uuid::Uuid;
 
 use crate::{Dog, DogId};
 
-/// How far a copy has come. Kept with the copy, so that whoever goes on with it finds it.
+/// The progress of a copy. Stored with the copy, so that any process can resume it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bookmark {
-    /// The published event of the source up to which changes are carried over; `None` while none was published.
-    pub place: Option<Uuid>,
-    /// Whether the dogs are still being walked through. Otherwise only changes are left.
-    pub walking: bool,
-    /// The dog up to which they are walked through.
+pub struct Checkpoint {
+    /// The published event of the source up to which changes are applied; `None` while the source has published none.
+    pub event: Option<Uuid>,
+    /// Whether the scan of all dogs is still running. After it, only changes are applied.
+    pub scanning: bool,
+    /// The dog up to which the scan has run.
     pub after: Option<DogId>,
 }
 
-/// One step of a copy; commits whole or not at all.
+/// One step of a copy; committed completely or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyStep {
-    /// The name of the store that is copied.
+    /// The name of the source store.
     pub source: String,
-    /// Dogs that go, before others come.
+    /// Dogs to remove, before `dogs` are stored.
     pub removed: Vec<DogId>,
-    /// Dogs as they are to be, with ids of which none repeats.
+    /// Dogs to store as they are. No id occurs twice.
     pub dogs: Vec<Dog>,
-    /// How far the copy is with this step.
-    pub bookmark: Bookmark,
+    /// The progress after this step.
+    pub checkpoint: Checkpoint,
 }
 
-/// A store as the copy of another. Nothing that is written here causes an event: it was told where it happened.
+/// A store as the target of a copy.
+///
+/// A step appends no events: the source published them when the change happened.
 #[async_trait]
 pub trait DogReplica: Send + Sync + 'static {
-    /// The dogs of these ids that are there, in any order.
+    /// The existing dogs with these ids, in any order.
     async fn find_all(&self, ids: &[DogId]) -> Result<Vec<Dog>, RepoError>;
 
-    /// Takes the step: removes dogs, whatever revision they are at, and stores dogs as they are, every field and time;
-    /// one that is there at a later revision stays. A step that is taken again changes nothing.
-    async fn carry(&self, step: &CopyStep) -> Result<(), RepoError>;
+    /// Applies a step in one transaction, with its checkpoint; durable when it returns.
+    ///
+    /// - Removes the dogs of `removed`, at whatever revision they are; missing ones are ignored.
+    /// - Stores every field and time of `dogs` unchanged. A stored dog at a later revision is retained; one at an equal
+    ///   revision is replaced.
+    /// - Applying a step again changes nothing.
+    async fn apply(&self, step: &CopyStep) -> Result<(), RepoError>;
 
-    /// How far the copy of `source` is; `None` when it was not begun.
-    async fn bookmark(&self, source: &str) -> Result<Option<Bookmark>, RepoError>;
+    /// The checkpoint of the copy of `source`; `None` when no step of it was applied.
+    async fn checkpoint(&self, source: &str) -> Result<Option<Checkpoint>, RepoError>;
 }

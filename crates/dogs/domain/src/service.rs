@@ -1,4 +1,4 @@
-//! What can be done with dogs, whatever protocol asks for it.
+//! The operations on dogs, independent of protocols.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,47 +19,47 @@ use crate::model::{MAX_NAME_CHARS, MAX_URL_BYTES};
 use crate::ports::{DogQuery, IdempotencyKey, Inserted, PictureCheck, PictureRefused, SourceError, ThumbnailSet};
 use crate::{Breed, BreedCount, Dog, DogError, DogId, DogRepository, DogSource, Photo, Revision};
 
-/// A change is tried again this often when others change the same dog at the same time.
+/// Maximum number of attempts of a change when the same dog is changed concurrently.
 const UPDATE_TRIES: usize = 8;
 
-/// What [`DogService`] stands on.
+/// The ports that [`DogService`] uses.
 #[derive(Clone)]
 pub struct Ports {
-    /// Keeps dogs.
+    /// Stores dogs.
     pub repo: Arc<dyn DogRepository>,
-    /// Finds pictures of dogs.
+    /// Supplies images of dogs.
     pub source: Arc<dyn DogSource>,
-    /// Keeps pictures.
+    /// Stores images.
     pub objects: Arc<dyn ObjectStore>,
-    /// Refuses those that no small copy can be made of.
+    /// Rejects images that no thumbnail can be created from.
     pub pictures: Arc<dyn PictureCheck>,
-    /// Tells the time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Hands out ids.
+    /// Generates ids.
     pub ids: Arc<dyn IdSource>,
-    /// The trace of the present request, which its events carry on.
+    /// Returns the trace context of the current request, which its events propagate.
     pub trace: fn() -> Option<TraceContext>,
 }
 
-/// The dogs of the service.
+/// The service.
 #[derive(Clone)]
 pub struct DogService {
     pub(crate) ports: Ports,
     max_picture_bytes: u64,
 }
 
-/// A dog to be made.
+/// A dog to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewDog {
     /// Its breed.
     pub breed: Breed,
     /// Its name.
     pub name: Option<String>,
-    /// A link to a picture elsewhere.
+    /// A link to an image elsewhere.
     pub image_url: Option<String>,
 }
 
-/// What to change of a dog. `None` leaves a value; `Some(None)` takes it away.
+/// A change of a dog. `None` leaves a value unchanged; `Some(None)` removes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DogPatch {
     /// Another breed.
@@ -70,12 +70,12 @@ pub struct DogPatch {
     pub image_url: Option<Option<String>>,
 }
 
-/// At which revisions the caller lets a change happen.
+/// The revisions at which the caller allows a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// Whatever it is.
+    /// Any revision.
     Any,
-    /// At one of these.
+    /// One of these revisions.
     OneOf(Vec<Revision>),
 }
 
@@ -88,26 +88,26 @@ impl Expected {
     }
 }
 
-/// A dog as made, now or by an earlier request with the same idempotency key.
+/// A dog as it was created, now or by an earlier request with the same idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
     /// The dog.
     pub dog: Dog,
-    /// Whether an earlier request made it.
+    /// Whether an earlier request created it.
     pub replayed: bool,
 }
 
-/// Which picture of a dog.
+/// A variant of a dog's image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
-    /// As it was stored.
+    /// The image as it was stored.
     Original,
-    /// The small copy.
+    /// The thumbnail.
     Thumbnail,
 }
 
 impl IdempotencyKey {
-    /// The longest key, in bytes.
+    /// Maximum length of a key, in bytes.
     pub const MAX_BYTES: usize = 255;
 
     /// Binds `key`, 1 to 255 visible ASCII characters, to the request for `dog`.
@@ -117,7 +117,7 @@ impl IdempotencyKey {
     }
 }
 
-/// Refuses a caller's key that is empty, longer than `max` bytes or not visible ASCII.
+/// Fails when a client's key is empty, longer than `max` bytes or not visible ASCII.
 pub(crate) fn check_key(field: &'static str, key: &str, max: usize) -> Result<(), DogError> {
     if key.is_empty() || key.len() > max || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(DogError::invalid(field, format!("must be 1 to {max} visible ASCII characters")));
@@ -125,7 +125,7 @@ pub(crate) fn check_key(field: &'static str, key: &str, max: usize) -> Result<()
     Ok(())
 }
 
-/// Refuses a name that is blank, too long or holds control characters.
+/// Fails when a name is blank, too long or contains control characters.
 pub(crate) fn check_name(name: Option<&str>) -> Result<(), DogError> {
     let good = |name: &str| {
         !name.trim().is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.chars().any(char::is_control)
@@ -138,7 +138,7 @@ pub(crate) fn check_name(name: Option<&str>) -> Result<(), DogError> {
     }
 }
 
-/// Refuses a link that is not `http` or `https`, or too long.
+/// Fails when a link is not `http` or `https`, or is too long.
 pub(crate) fn check_url(url: Option<&str>) -> Result<(), DogError> {
     let Some(url) = url else { return Ok(()) };
     let refused = |reason: String| Err(DogError::invalid("image_url", reason));
@@ -152,29 +152,29 @@ pub(crate) fn check_url(url: Option<&str>) -> Result<(), DogError> {
         return refused(format!("must be an http or https URL of at most {MAX_URL_BYTES} characters"));
     }
     if authority.contains('@') {
-        // It would be shown to everyone who reads the dog.
-        return refused("must not hold a user or a password".to_owned());
+        // Everyone who can read the dog would see it.
+        return refused("must not contain a user or a password".to_owned());
     }
     Ok(())
 }
 
 impl DogService {
-    /// A service over `ports` that takes pictures of at most `max_picture_bytes`.
+    /// Creates a service that accepts images of at most `max_picture_bytes` bytes.
     pub fn new(ports: Ports, max_picture_bytes: u64) -> Self {
         Self { ports, max_picture_bytes }
     }
 
-    /// The most bytes a picture may have.
+    /// Maximum size of an image in bytes.
     pub const fn max_picture_bytes(&self) -> u64 {
         self.max_picture_bytes
     }
 
-    /// Fetches a random picture of the breed, keeps it and records a dog with it.
+    /// Fetches a random image of the breed, stores it and creates a dog with it.
     pub async fn fetch(&self, breed: &Breed) -> Result<Dog, DogError> {
         let found = self.ports.source.picture(breed, self.max_picture_bytes).await?;
         let picture = found.ok_or_else(|| DogError::UnknownBreed(breed.clone()))?;
-        // What the source hands out is no mistake of the caller's.
-        let photo = self.keep(picture.bytes, |refused| SourceError::Unusable(refused.into()).into()).await?;
+        // An invalid image from the source is not an error of the client.
+        let photo = self.store_image(picture.bytes, |refused| SourceError::Unusable(refused.into()).into()).await?;
         let dog = self.dog(breed.clone(), None, picture.url, Some(photo.clone()));
         let at = dog.created_at;
         let events = [self.event(at, &DogCreated::from(&dog))?, self.event(at, &image_stored(dog.id, &photo))?];
@@ -182,7 +182,7 @@ impl DogService {
         Ok(dog)
     }
 
-    /// Makes a dog. With a key, a repetition of the same request answers what the first one made.
+    /// Creates a dog. With a key, a retry of the same request returns the dog that the first one created.
     pub async fn create(&self, new: NewDog, key: Option<&IdempotencyKey>) -> Result<Created, DogError> {
         check_name(new.name.as_deref())?;
         check_url(new.image_url.as_deref())?;
@@ -200,7 +200,7 @@ impl DogService {
         self.ports.repo.find(id).await?.ok_or(DogError::UnknownDog(id))
     }
 
-    /// A page of dogs, of one breed or of all.
+    /// A page of dogs, of one breed or of all breeds.
     pub async fn list(
         &self,
         breed: Option<Breed>,
@@ -210,10 +210,10 @@ impl DogService {
     ) -> Result<Page<Dog>, DogError> {
         let after = after.map(|cursor| DogId(cursor.0));
         let dogs = self.ports.repo.list(&DogQuery { breed, after, order, limit: size.get() + 1 }).await?;
-        Ok(Page::from_probe(dogs, size, |dog| dog.id.0))
+        Ok(Page::from_overfetch(dogs, size, |dog| dog.id.0))
     }
 
-    /// Changes a dog. A patch that changes nothing leaves the revision as it is.
+    /// Changes a dog. A patch that changes nothing does not change the revision.
     pub async fn update(&self, id: DogId, patch: &DogPatch, expected: &Expected) -> Result<Dog, DogError> {
         check_name(patch.name.as_ref().and_then(Option::as_deref))?;
         check_url(patch.image_url.as_ref().and_then(Option::as_deref))?;
@@ -227,13 +227,13 @@ impl DogService {
         .await
     }
 
-    /// Keeps `picture` as the dog's photo.
+    /// Stores `picture` as the dog's image.
     pub async fn put_photo(&self, id: DogId, picture: Bytes, expected: &Expected) -> Result<Dog, DogError> {
         let dog = self.get(id).await?;
         if !expected.allows(dog.revision) {
             return Err(DogError::Stale(id));
         }
-        let photo = self.keep(picture, |refused| DogError::invalid("photo", refused.reason)).await?;
+        let photo = self.store_image(picture, |refused| DogError::invalid("photo", refused.reason)).await?;
         self.change(id, expected, |dog| {
             let same = dog.photo.as_ref().is_some_and(|old| old.key == photo.key);
             if !same {
@@ -244,7 +244,7 @@ impl DogService {
         .await
     }
 
-    /// Removes a dog. Its picture stays: it is named by its content and may be another dog's too.
+    /// Deletes a dog. Its image stays: its key is derived from its content, so another dog can have the same image.
     pub async fn delete(&self, id: DogId, expected: &Expected) -> Result<(), DogError> {
         for _ in 0..UPDATE_TRIES {
             let dog = self.get(id).await?;
@@ -259,7 +259,7 @@ impl DogService {
         Err(DogError::Stale(id))
     }
 
-    /// The dog's picture, or the `range` of it.
+    /// The dog's image, or the `range` of it in bytes.
     pub async fn photo(
         &self,
         id: DogId,
@@ -270,7 +270,7 @@ impl DogService {
         self.ports.objects.get(&key, range).await?.ok_or(DogError::NoPhoto(id))
     }
 
-    /// Where the dog's picture is in the object store.
+    /// The key of the dog's image in the object store.
     pub async fn photo_key(&self, id: DogId, variant: Variant) -> Result<ObjectKey, DogError> {
         let photo = self.get(id).await?.photo.ok_or(DogError::NoPhoto(id))?;
         match variant {
@@ -279,7 +279,7 @@ impl DogService {
         }
     }
 
-    /// Keeps `jpeg` as the small copy of the picture `photo`, once for each receipt.
+    /// Stores `jpeg` as the thumbnail of the image `photo`, at most once per receipt.
     pub async fn put_thumbnail(
         &self,
         id: DogId,
@@ -293,13 +293,16 @@ impl DogService {
         Ok(self.ports.repo.set_thumbnail(id, photo, &thumbnail, receipt, &events).await?)
     }
 
-    /// Every breed that the source or the store knows, by name, with the number of its dogs.
+    /// Every breed of the source or the store, sorted by name, with the number of its dogs.
     ///
-    /// A source that does not answer leaves the breeds that have dogs.
+    /// When the source fails, only the breeds that have dogs are returned.
     pub async fn breeds(&self) -> Result<Vec<BreedCount>, DogError> {
         let (counts, known) = join(self.ports.repo.count_by_breed(), self.ports.source.breeds()).await;
         let known = known.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "breeds come from the store alone");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "source of dogs failed; listing only the breeds of the store"
+            );
             Vec::new()
         });
         let mut breeds: std::collections::BTreeMap<_, _> = known.into_iter().map(|breed| (breed, 0)).collect();
@@ -307,7 +310,8 @@ impl DogService {
         Ok(breeds.into_iter().map(|(breed, dogs)| BreedCount { breed, dogs }).collect())
     }
 
-    /// Applies `change`, which tells whether it changed anything, to the dog as it is when the change commits.
+    /// Applies `change` to the current dog, and retries on a concurrent change. `change` returns whether it changed
+    /// anything.
     async fn change(&self, id: DogId, expected: &Expected, change: impl Fn(&mut Dog) -> bool) -> Result<Dog, DogError> {
         for _ in 0..UPDATE_TRIES {
             let mut dog = self.get(id).await?;
@@ -343,7 +347,11 @@ impl DogService {
         Ok(event)
     }
 
-    async fn keep(&self, picture: Bytes, refused: impl FnOnce(PictureRefused) -> DogError) -> Result<Photo, DogError> {
+    async fn store_image(
+        &self,
+        picture: Bytes,
+        refused: impl FnOnce(PictureRefused) -> DogError,
+    ) -> Result<Photo, DogError> {
         if picture.len() as u64 > self.max_picture_bytes {
             return Err(DogError::PictureTooLarge { limit: self.max_picture_bytes });
         }
@@ -360,11 +368,12 @@ impl DogService {
             "image/gif" => ".gif",
             _ => ".webp",
         };
-        let key = ObjectKey::addressed(prefix, &content, suffix).expect("prefixes and suffixes here are valid keys");
+        let key =
+            ObjectKey::content_addressed(prefix, &content, suffix).expect("prefixes and suffixes here are valid keys");
         let options = PutOptions {
             content_type: Some(content_type.to_owned()),
             max_bytes: content.len() as u64,
-            keep_existing: true,
+            skip_existing: true,
         };
         let body = stream::once(async move { Ok(content) }).boxed();
         Ok(self.ports.objects.put(&key, body, &options).await?)

@@ -1,6 +1,6 @@
-//! Puts a running service under load for a while, prints what it saw, and removes the dogs it made.
+//! Puts a running service under load, prints the results, and deletes the dogs it created.
 //!
-//! `make test-quick` and `make test-load` run it. It is for a look at a machine, not for comparing two of them.
+//! `make test-quick` and `make test-load` run it. It gives a first impression; it is not a benchmark.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -15,13 +15,13 @@ use tokio::task::JoinSet;
 /// Load on a running dogs service.
 #[derive(Debug, Clone, Parser)]
 struct Options {
-    /// Where the service answers.
+    /// The base URL of the service.
     #[arg(long, default_value = "http://localhost:8080")]
     url: String,
-    /// For how long.
+    /// The duration.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// How many callers at once, each with one request at a time.
+    /// The number of concurrent callers, each with one request at a time.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=512))]
     workers: u32,
 }
@@ -37,7 +37,7 @@ enum Operation {
 impl Operation {
     const ALL: [Self; 4] = [Self::Create, Self::Fetch, Self::Read, Self::List];
 
-    /// What the `turn`th request of a caller is: out of 20, 3 create, 1 fetches a picture, 4 list and 12 read.
+    /// The operation of the `turn`th request of a caller: of 20, 3 create, 1 fetches an image, 4 list and 12 read.
     const fn of(turn: usize) -> Self {
         match turn % 20 {
             0 | 7 | 14 => Self::Create,
@@ -57,16 +57,16 @@ impl Operation {
     }
 }
 
-/// What was seen of an operation.
+/// The results of an operation.
 #[derive(Debug, Default)]
-struct Seen {
+struct OperationResults {
     took: Vec<Duration>,
     failures: BTreeMap<String, u64>,
 }
 
-type Report = BTreeMap<Operation, Seen>;
+type Report = BTreeMap<Operation, OperationResults>;
 
-/// One caller, with the dogs it made.
+/// One caller, with the dogs it created.
 struct Caller {
     client: Client,
     url: String,
@@ -86,7 +86,7 @@ impl Caller {
 
     async fn call(&mut self, operation: Operation, turn: usize) {
         let started = Instant::now();
-        let outcome = self.ask(operation, turn).await;
+        let outcome = self.send(operation, turn).await;
         let seen = self.report.entry(operation).or_default();
         seen.took.push(started.elapsed());
         match outcome {
@@ -95,56 +95,56 @@ impl Caller {
         }
     }
 
-    /// The dog that the request made, if it made one.
-    async fn ask(&self, operation: Operation, turn: usize) -> Result<Option<String>, String> {
+    /// Sends the request; returns the dog that it created, if any.
+    async fn send(&self, operation: Operation, turn: usize) -> Result<Option<String>, String> {
         let dogs = format!("{}/api/v1/dogs", self.url);
         let request = match operation {
             Operation::Create => self.client.post(dogs).json(&json!({ "breed": "husky", "name": "load" })),
             Operation::Fetch => self.client.get(format!("{dogs}/husky/image")),
             Operation::List => self.client.get(format!("{dogs}?limit=20")),
-            // Its first request made a dog, unless it failed, which is reported by itself.
+            // The first request created a dog, unless it failed, which is reported separately.
             Operation::Read => match self.dogs.get(turn % self.dogs.len().max(1)) {
                 Some(dog) => self.client.get(format!("{dogs}/{dog}")),
                 None => self.client.get(dogs),
             },
         };
-        let answer = request.send().await.map_err(|error| reason(&error))?;
-        let document = read(answer).await?;
-        let makes = matches!(operation, Operation::Create | Operation::Fetch);
-        Ok(makes.then(|| document["id"].as_str().map(str::to_owned)).flatten())
+        let response = request.send().await.map_err(|error| reason(&error))?;
+        let body = read(response).await?;
+        let creates = matches!(operation, Operation::Create | Operation::Fetch);
+        Ok(creates.then(|| body["id"].as_str().map(str::to_owned)).flatten())
     }
 
     async fn clean_up(&mut self) {
         for dog in self.dogs.drain(..) {
-            // What cannot be removed was reported as trouble before, or is no trouble of the load's.
+            // A failed deletion does not affect the results.
             drop(self.client.delete(format!("{}/api/v1/dogs/{dog}", self.url)).send().await);
         }
     }
 }
 
-async fn read(answer: Response) -> Result<Value, String> {
-    let status = answer.status();
-    let document: Value = answer.json().await.map_err(|error| reason(&error))?;
-    if status.is_success() { Ok(document) } else { Err(format!("{status}: {}", document["code"])) }
+async fn read(response: Response) -> Result<Value, String> {
+    let status = response.status();
+    let body: Value = response.json().await.map_err(|error| reason(&error))?;
+    if status.is_success() { Ok(body) } else { Err(format!("{status}: {}", body["code"])) }
 }
 
 fn reason(error: &reqwest::Error) -> String {
-    let kind = if error.is_timeout() { "no answer in time" } else { "no connection, or a broken one" };
+    let kind = if error.is_timeout() { "no response in time" } else { "no connection, or a broken one" };
     kind.to_owned()
 }
 
 fn client() -> anyhow::Result<Client> {
-    // The client asks for a provider of TLS even where it speaks none.
+    // The client requires a TLS provider even for plain HTTP.
     rustls::crypto::ring::default_provider().install_default().ok();
     Ok(Client::builder().timeout(Duration::from_secs(30)).build()?)
 }
 
 async fn ready(client: &Client, url: &str) -> anyhow::Result<()> {
     let start = "start a service with `make run`, or name one with --url";
-    let answer = client.get(format!("{url}/ready")).send().await;
-    let answer = answer.with_context(|| format!("nothing answers at {url}; {start}"))?;
-    if !answer.status().is_success() {
-        bail!("the service at {url} is not ready: {}", answer.status());
+    let response = client.get(format!("{url}/ready")).send().await;
+    let response = response.with_context(|| format!("no service responds at {url}; {start}"))?;
+    if !response.status().is_success() {
+        bail!("the service at {url} is not ready: {}", response.status());
     }
     Ok(())
 }
@@ -180,7 +180,7 @@ fn merge(total: &mut Report, report: Report) {
     }
 }
 
-/// The time within which `percent` of the sorted times lie.
+/// The percentile of the sorted times.
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(index).map_or(0.0, Duration::as_secs_f64) * 1_000.0

@@ -1,90 +1,91 @@
-//! Opens what the service stands on: a command opens what it uses and nothing else, `serve` opens all. With `wiring.rs` the
-//! only place, next to the `connect.rs` of each port, that knows which backends there are.
+//! Opens the backends: `serve` opens all of them, any other command only those that it uses.
+//!
+//! Only this module, `wiring.rs` and the `connect.rs` of each port know which backends exist.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogRepository, DogService, DogSource};
-use dogs_storages::{Cached, Stores};
+use dogs_storages::{CachedDogRepository, Stores};
 use kennel_broker::Connected;
-use kennel_cache::{CacheMetrics, Typed};
-use kennel_core::{Clock, IdSource, ObjectStore, Part as _, SystemClock, UuidV7};
+use kennel_cache::{CacheMetrics, TypedCache};
+use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, SystemClock, UuidV7};
 use kennel_objects::ObjectMetrics;
 use kennel_telemetry::metrics;
 use kennel_telemetry::propagation;
 use prometheus::Registry;
 
 use crate::config::DogsSettings;
-use crate::pictures::Pictures;
+use crate::images::ImageProcessor;
 use crate::source;
 
-/// What can be opened, each by its own call.
+/// The configured backends, each opened by its own call.
 pub struct Backends {
-    /// What they are opened by.
+    /// The settings.
     pub settings: DogsSettings,
-    /// The one clock.
+    /// The clock of the process.
     pub clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) registry: Registry,
-    /// Decodes pictures, for all who do.
-    pub(crate) pictures: Pictures,
+    /// Decodes images within the memory limit of the process.
+    pub(crate) images: ImageProcessor,
 }
 
 impl Backends {
-    /// Those that `settings` name; none is open yet.
+    /// The backends that `settings` name. Opens none of them.
     pub fn new(settings: DogsSettings) -> Self {
-        let pictures = Pictures::new(settings.objects.picture_memory_limit.0);
+        let images = ImageProcessor::new(settings.objects.image_memory_limit.0);
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
-        Self { settings, clock, ids, registry: metrics::registry(), pictures }
+        Self { settings, clock, ids, registry: metrics::registry(), images }
     }
 
-    /// The store, with its schema as it is.
+    /// Opens the store, without migrating its schema.
     pub async fn store(&self) -> anyhow::Result<Stores> {
-        Ok(dogs_storages::connect(&self.settings.storage.storage()).await?.observed(&self.registry)?)
+        Ok(dogs_storages::connect(&self.settings.storage.storage()).await?.instrumented(&self.registry)?)
     }
 
-    /// The store; its schema is brought up first, where the settings say so.
+    /// Opens the store. Migrates its schema first, if configured.
     pub async fn current_store(&self) -> anyhow::Result<Stores> {
         let stores = self.store().await?;
         if self.settings.storage.migrate_on_start {
-            stores.migrator.up(self.clock.now()).await.context("the schema cannot be brought up")?;
+            stores.migrator.up(self.clock.now()).await.context("cannot migrate the schema")?;
         }
         Ok(stores)
     }
 
-    /// The cache, and the dogs of `stores` behind it.
-    pub async fn cache(&self, stores: &Stores) -> anyhow::Result<(kennel_cache::Connected, Arc<Cached>)> {
+    /// Opens the cache, and a repository that caches the dogs of `stores` in it.
+    pub async fn cache(&self, stores: &Stores) -> anyhow::Result<(kennel_cache::Connected, Arc<CachedDogRepository>)> {
         let cache = kennel_cache::connect(&self.settings.cache.cache()).await?;
-        let typed = Typed::new(&cache, self.settings.cache.dogs(), &CacheMetrics::register(&self.registry)?);
-        Ok((cache, Arc::new(Cached::new(Arc::clone(&stores.dogs), typed))))
+        let typed = TypedCache::new(&cache, self.settings.cache.dogs(), &CacheMetrics::register(&self.registry)?);
+        Ok((cache, Arc::new(CachedDogRepository::new(Arc::clone(&stores.dogs), typed))))
     }
 
-    /// The object store.
+    /// Opens the object store.
     pub async fn objects(&self) -> anyhow::Result<Arc<dyn ObjectStore>> {
         let objects = kennel_objects::connect(&self.settings.objects.objects(), &*self.clock).await?;
-        self.metered(objects)
+        self.instrumented(objects)
     }
 
-    /// The object store, opened by its first use.
+    /// The object store, opened on first use.
     pub fn lazy_objects(&self) -> anyhow::Result<Arc<dyn ObjectStore>> {
-        let objects = kennel_objects::Lazy::new(self.settings.objects.objects(), Arc::clone(&self.clock));
-        self.metered(Arc::new(objects))
+        let objects = kennel_objects::LazyObjectStore::new(self.settings.objects.objects(), Arc::clone(&self.clock));
+        self.instrumented(Arc::new(objects))
     }
 
-    fn metered(&self, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    fn instrumented(&self, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Arc<dyn ObjectStore>> {
         let metrics = ObjectMetrics::register(&self.registry)?;
-        Ok(Arc::new(kennel_objects::Metered::new(objects, metrics)))
+        Ok(Arc::new(kennel_objects::InstrumentedObjectStore::new(objects, metrics)))
     }
 
-    /// The broker. With one inside the process, dead letters are in `stores`.
+    /// Opens the broker. The in-process broker stores dead letters in `stores`.
     pub async fn broker(&self, stores: &Stores) -> anyhow::Result<Connected> {
         let sink = Arc::clone(&stores.dead_letter_sink);
         Ok(kennel_broker::connect(&self.settings.broker(), sink, Arc::clone(&self.clock)).await?)
     }
 
-    /// The broker alone, when it stores dead letters itself; `None` when they are in the store.
-    pub async fn broker_of_dead_letters(&self) -> anyhow::Result<Option<Connected>> {
+    /// Opens the broker, if it stores dead letters itself; `None` if they are in the store.
+    pub async fn broker_with_dead_letters(&self) -> anyhow::Result<Option<Connected>> {
         Ok(kennel_broker::connect_server(&self.settings.broker(), Arc::clone(&self.clock)).await?)
     }
 
@@ -92,18 +93,18 @@ impl Backends {
         self.settings.broker.broker == kennel_broker::Backend::Memory
     }
 
-    /// The service over these dogs and pictures.
+    /// The domain service over this repository and object store.
     pub fn service(&self, repo: Arc<dyn DogRepository>, objects: Arc<dyn ObjectStore>) -> anyhow::Result<DogService> {
         let ports = Ports {
             repo,
             source: self.source()?,
             objects,
-            pictures: Arc::new(self.pictures.clone()),
+            pictures: Arc::new(self.images.clone()),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
             trace: propagation::current,
         };
-        Ok(DogService::new(ports, self.settings.objects.picture_limit.0))
+        Ok(DogService::new(ports, self.settings.objects.image_limit.0))
     }
 
     fn source(&self) -> anyhow::Result<Arc<dyn DogSource>> {
@@ -113,17 +114,17 @@ impl Backends {
         Ok(Arc::new(source::DogCeoSource::connect(base_url, &self.settings.source, &self.registry)?))
     }
 
-    /// What errors call the store.
+    /// The name of the store in errors.
     pub fn store_name(&self) -> String {
         format!("the store `{}`", self.settings.storage.storage.name())
     }
 
-    /// What errors call the broker.
+    /// The name of the broker in errors.
     pub fn broker_name(&self) -> String {
         format!("the broker `{}`", self.settings.broker.broker.name())
     }
 
-    /// What errors call the object store.
+    /// The name of the object store in errors.
     pub fn objects_name(&self) -> String {
         format!("the object store `{}`", self.settings.objects.objects.name())
     }

@@ -1,4 +1,4 @@
-//! The contracts that are committed under `api/`, made from the code that keeps them.
+//! Generates the contracts that are committed under `api/` from the code that implements them.
 
 use dogs_domain::events::{self, DogCreated, DogDeleted, DogUpdated, DogsImported, ImageStored, ThumbnailStored};
 use kennel_core::EventType;
@@ -7,18 +7,18 @@ use serde_json::{Map, Value, json};
 
 use crate::http;
 
-/// A contract could not be written; a fault in the code it is made from.
+/// A contract cannot be generated, because of a defect in the code that it describes.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// As JSON.
-    #[error("contract is not writable as JSON")]
+    #[error("cannot write the contract as JSON")]
     Json(#[from] serde_json::Error),
     /// As YAML.
-    #[error("contract is not writable as YAML")]
+    #[error("cannot write the contract as YAML")]
     Yaml(#[from] yaml_serde::Error),
 }
 
-/// One kind of event, as contracts tell of it.
+/// The contract of one type of event.
 struct Contract {
     name: &'static str,
     topic: &'static str,
@@ -77,7 +77,7 @@ pub fn event_schemas() -> Result<Vec<(&'static str, String)>, ContractError> {
     schemas.collect()
 }
 
-/// Every file that is generated from the code and committed: its path in the repository, and what belongs there.
+/// Every committed file that is generated from the code: its path in the repository and its content.
 pub fn files() -> Result<Vec<(String, String)>, ContractError> {
     let mut files = vec![
         ("api/openapi.json".to_owned(), openapi_json()?),
@@ -90,7 +90,7 @@ pub fn files() -> Result<Vec<(String, String)>, ContractError> {
     Ok(files)
 }
 
-/// `text` with a line end behind its last line.
+/// `text` with a newline at the end.
 fn lines(mut text: String) -> String {
     text.push('\n');
     text
@@ -112,8 +112,8 @@ fn asyncapi() -> Value {
         "info": {
             "title": "Dogs: events",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "What the service of dogs tells others. Events are delivered at least once: a redelivery carries the same id. \
-                Events with one subject keep their order. A change that breaks readers takes a new name.",
+            "description": "The events that the dogs service publishes. Events are delivered at least once: a redelivery has the same id. \
+                Events with the same subject are delivered in order. A breaking change gets a new event name.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": "application/json",
@@ -128,20 +128,20 @@ fn operation_name(topic: &str) -> String {
 }
 
 fn channel(topic: &str, messages: &Map<String, Value>) -> Value {
-    json!({ "address": topic, "description": "Events of dogs, in order for each subject.", "messages": messages })
+    json!({ "address": topic, "description": "Events about dogs, in order per subject.", "messages": messages })
 }
 
 fn operation(topic: &str) -> Value {
     json!({
         "action": "send",
-        "summary": "The service tells what happened, after the change has been committed.",
+        "summary": "The service publishes an event after the change was committed.",
         "channel": { "$ref": format!("#/channels/{topic}") },
     })
 }
 
 fn message(event: &Contract) -> Value {
     let mut schema = event.schema.clone();
-    // Messages stand inside a document that names the dialect once.
+    // The document around the messages declares the dialect once.
     if let Some(object) = schema.as_object_mut() {
         object.remove("$schema");
     }
@@ -158,7 +158,7 @@ fn message(event: &Contract) -> Value {
     })
 }
 
-/// The attributes of CloudEvents 1.0 that every event carries as headers, in binary mode.
+/// The attributes of CloudEvents 1.0 that every event has as headers, in binary mode.
 fn envelope() -> Value {
     json!({
         "headers": {
@@ -169,10 +169,10 @@ fn envelope() -> Value {
                 "ce-id": { "type": "string", "format": "uuid", "description": "Unique; the same on a redelivery." },
                 "ce-type": { "type": "string", "description": "The name of the message." },
                 "ce-source": { "type": "string", "const": events::SOURCE },
-                "ce-subject": { "type": "string", "description": "What it is about: a dog's id, or an import's key." },
+                "ce-subject": { "type": "string", "description": "The subject: the id of a dog, or the key of an import." },
                 "ce-time": { "type": "string", "format": "date-time", "description": "When it happened." },
                 "traceparent": { "type": "string", "description": "W3C Trace Context of the request that caused it." },
-                "tracestate": { "type": "string", "description": "W3C Trace Context, where there is one." },
+                "tracestate": { "type": "string", "description": "W3C Trace Context, if the request had one." },
             },
         },
     })
@@ -184,9 +184,9 @@ mod tests {
 
     use super::*;
 
-    /// `UPDATE=1` writes what is committed anew.
+    /// `UPDATE=1` rewrites the committed files.
     #[test]
-    fn what_is_committed_is_what_the_code_says() {
+    fn committed_files_match_the_code() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
         let update = std::env::var_os("UPDATE").is_some();
         let mut stale = Vec::new();
@@ -203,16 +203,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_committed_beside_the_schemas() {
+    fn no_other_files_are_committed_next_to_the_schemas() {
         let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../api/events");
         let known = event_schemas().unwrap().into_iter().map(|(name, _)| format!("{name}.schema.json"));
         let known: std::collections::BTreeSet<_> = known.collect();
-        let there = std::fs::read_dir(events).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        assert_eq!(there.collect::<std::collections::BTreeSet<_>>(), known);
+        let committed =
+            std::fs::read_dir(events).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(committed.collect::<std::collections::BTreeSet<_>>(), known);
     }
 
     #[test]
-    fn every_event_is_told_once() {
+    fn every_event_is_described_once() {
         let names: std::collections::BTreeSet<_> = all().iter().map(|event| event.name).collect();
         assert_eq!(names.len(), all().len());
         assert!(all().iter().all(|event| event.topic == events::TOPIC));

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(help) => {
             let code = if help.use_stderr() { kennel_config::EX_USAGE } else { 0 };
-            // Nowhere is left to tell of a closed terminal.
+            // A closed terminal cannot be reported anywhere.
             drop(help.print());
             return ExitCode::from(code);
         }
@@ -18,12 +18,12 @@ fn main() -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(cli::run(cli));
-            // Work that hung past its deadline must not hold the process.
+            // Tasks that hang past the deadline must not block the exit.
             runtime.shutdown_background();
             code
         }
         Err(error) => {
-            eprintln!("error: no runtime: {error}");
+            eprintln!("error: cannot start the runtime: {error}");
             ExitCode::FAILURE
         }
     }

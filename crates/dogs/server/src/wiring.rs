@@ -1,4 +1,4 @@
-//! Puts the service together, over all of its [`Backends`].
+//! Builds the service from its [`Backends`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,45 +6,48 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use dogs_domain::{DogService, events};
-use dogs_storages::{Cached, Stores};
-use kennel_app::{App, Check, Component, Health, Only, Options, Phase, Stop};
+use dogs_storages::{CachedDogRepository, Stores};
+use kennel_app::{App, Check, Component, ComponentFilter, Health, Options, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
-use kennel_core::{BoxError, Cache, ObjectStore, Part as _, Publisher, Subscriber};
+use kennel_core::{BackendKind as _, BoxError, Cache, ObjectStore, Publisher, Subscriber};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
-use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, Feed, FeedConfig, Quarantine, Relay, RelayMetrics};
+use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Quarantine, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
-use kennel_storage::{Migrator, State, Step, WriteCheck};
+use kennel_storage::{MigrationState, MigrationStep, Migrator, WriteCheck};
 use kennel_telemetry::metrics::{self, BuildInfo};
 
 use crate::backends::Backends;
 use crate::grpc::DogRpc;
-use crate::http::{ApiState, Parts};
-use crate::workers::{Housekeeper, Invalidator, Thumbnailer};
+use crate::http::{ApiState, BackendNames};
+use crate::workers::{ExpiryWorker, Invalidator, Thumbnailer};
 
-/// What is running.
+/// The version that is running.
 pub const BUILD: BuildInfo =
     BuildInfo { service: "dogs", version: env!("CARGO_PKG_VERSION"), git_sha: option_env!("GIT_SHA") };
 
-/// The components that `serve --only` can pick; the others run beside whichever is picked.
-pub const SELECTABLE: [&str; 5] = ["http", "grpc", "sys", "relay", "thumbnailer"];
+/// The name of the [`Relay`]'s component.
+const RELAY: &str = "outbox-relay";
 
-/// How often the broker is asked how far its groups are behind.
-const LAG_EVERY: Duration = Duration::from_secs(5);
+/// The names of the components that `serve --only` can select; all other components always run.
+pub const COMPONENTS: [&str; 5] = ["http", "grpc", "sys", RELAY, Thumbnailer::GROUP];
 
-/// The service with everything it stands on, connected; runs as an [`App`].
+/// How often the lag of consumer groups is read from the broker.
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The service with its connected backends; runs as an [`App`].
 pub struct Wiring {
     backends: Backends,
     service: DogService,
     stores: Stores,
     cache: Arc<dyn Cache>,
-    cached: Arc<Cached>,
+    cached: Arc<CachedDogRepository>,
     objects: Arc<dyn ObjectStore>,
     broker: Arc<kennel_broker::Metered>,
 }
 
 impl Wiring {
-    /// Opens every part. The schema is brought up first, where the settings say so.
+    /// Opens every backend. Migrates the schema first, if configured.
     pub async fn open(backends: Backends) -> anyhow::Result<Self> {
         let stores = backends.current_store().await?;
         let (cache, cached) = backends.cache(&stores).await?;
@@ -52,17 +55,17 @@ impl Wiring {
         let Connected { broker, .. } = backends.broker(&stores).await?;
         let metrics = BrokerMetrics::register(&backends.registry)?;
         let broker = Arc::new(kennel_broker::Metered::new(broker, metrics, &[events::TOPIC]));
-        let service = backends.service(Arc::<Cached>::clone(&cached), Arc::clone(&objects))?;
+        let service = backends.service(Arc::<CachedDogRepository>::clone(&cached), Arc::clone(&objects))?;
         Ok(Self { backends, service, stores, cache: cache.cache, cached, objects, broker })
     }
 
-    /// Fails when the schema is older than this build, or has been changed since.
+    /// Fails when the schema is older than this build, or was changed after it was applied.
     pub async fn check_schema(&self) -> anyhow::Result<()> {
         check_schema(&*self.stores.migrator).await
     }
 
-    /// The process that `serve` runs, with the components that `only` picks.
-    pub fn app(self, only: &Only) -> anyhow::Result<App> {
+    /// The process that `serve` runs, with the components that `only` selects.
+    pub fn app(self, only: &ComponentFilter) -> anyhow::Result<App> {
         self.check_subset(only)?;
         metrics::register_build(&self.backends.registry, &BUILD)?;
         metrics::register_runtime(&self.backends.registry, &tokio::runtime::Handle::current())?;
@@ -83,21 +86,21 @@ impl Wiring {
             .component(StoreDriver(self.stores.clone()))
             .component(health.readiness())
             .component(BrokerDriver(Arc::clone(&self.broker)))
-            .component(LagWatch::new(Arc::clone(&self.broker), LAG_EVERY))
+            .component(LagWatch::new(Arc::clone(&self.broker), LAG_INTERVAL))
             .component(feed.clone())
             .component(Invalidator::new(feed.clone(), Arc::clone(&self.cached), self.broker.system()))
-            .component(Housekeeper::new(
+            .component(ExpiryWorker::new(
                 Arc::clone(&self.stores.dogs),
                 Arc::clone(&self.backends.clock),
                 self.backends.settings.outbox.retention.get(),
             ));
-        // Before the relay: a group has to be there when the first event is published.
-        if only.includes("thumbnailer") {
+        // Before the relay: the consumer group must exist when the first event is published.
+        if only.includes(Thumbnailer::GROUP) {
             let thumbnailer = self.thumbnailer(&consumed);
             health.progress(thumbnailer.name(), thumbnailer.progress());
             app = app.component(thumbnailer);
         }
-        if only.includes("relay") {
+        if only.includes(RELAY) {
             let relay = self.relay()?;
             health.progress(relay.name(), relay.progress());
             app = app.component(relay);
@@ -115,16 +118,17 @@ impl Wiring {
         Ok(app)
     }
 
-    /// The in-process broker answers only once an event is dealt with: many batches at once keep events in trouble from
-    /// holding up the others.
+    /// The number of events that the relay publishes at once. The in-process broker acknowledges an event only when it was
+    /// handled, so a high limit stops failing events from delaying the others.
     fn events_in_flight(&self) -> u32 {
         if self.backends.broker_is_in_process() { 1_000 } else { 1 }
     }
 
-    /// The in-process broker reaches consumers of its own process alone: a relay without them would lose their events.
-    fn check_subset(&self, only: &Only) -> anyhow::Result<()> {
-        if self.backends.broker_is_in_process() && only.includes("relay") && !only.includes("thumbnailer") {
-            bail!("with BROKER=memory, `relay` needs `thumbnailer` in the same process");
+    /// Rejects a relay without consumers on the in-process broker: it reaches only consumers of its own process, so their
+    /// events would be lost.
+    fn check_subset(&self, only: &ComponentFilter) -> anyhow::Result<()> {
+        if self.backends.broker_is_in_process() && only.includes(RELAY) && !only.includes(Thumbnailer::GROUP) {
+            bail!("with BROKER=memory, `{RELAY}` needs `{}` in the same process", Thumbnailer::GROUP);
         }
         Ok(())
     }
@@ -133,9 +137,9 @@ impl Wiring {
         Arc::<kennel_broker::Metered>::clone(&self.broker)
     }
 
-    fn feed(&self, consumed: &ConsumerMetrics) -> Feed {
+    fn feed(&self, consumed: &ConsumerMetrics) -> EventFeed {
         let outbox = Arc::clone(&self.stores.outbox);
-        Feed::new(events::TOPIC, self.subscriber(), outbox, FeedConfig::default(), consumed.clone())
+        EventFeed::new(events::TOPIC, self.subscriber(), outbox, FeedConfig::default(), consumed.clone())
     }
 
     fn thumbnailer(&self, consumed: &ConsumerMetrics) -> Consumer {
@@ -148,7 +152,7 @@ impl Wiring {
             system: self.broker.system(),
         };
         let handler =
-            Arc::new(Thumbnailer::new(self.service.clone(), Arc::clone(&self.objects), self.backends.pictures.clone()));
+            Arc::new(Thumbnailer::new(self.service.clone(), Arc::clone(&self.objects), self.backends.images.clone()));
         Consumer::new(Thumbnailer::GROUP, events::TOPIC, handler, self.backends.settings.outbox.consumer(), ports)
     }
 
@@ -161,7 +165,7 @@ impl Wiring {
         Ok(Relay::new(outbox, publisher, Arc::clone(&self.backends.clock), holder, config, metrics))
     }
 
-    fn http(&self, feed: &Feed, health: &Health) -> anyhow::Result<HttpServer> {
+    fn http(&self, feed: &EventFeed, health: &Health) -> anyhow::Result<HttpServer> {
         let server = &self.backends.settings.server;
         let state = ApiState {
             service: self.service.clone(),
@@ -170,7 +174,7 @@ impl Wiring {
             public_url: server.public_url(),
             metrics_url: server.metrics_url(),
             grafana_url: server.grafana_url.clone(),
-            parts: Parts {
+            backends: BackendNames {
                 storage: self.backends.settings.storage.storage.name(),
                 broker: self.backends.settings.broker.broker.name(),
                 cache: self.backends.settings.cache.cache.name(),
@@ -183,13 +187,13 @@ impl Wiring {
         Ok(HttpServer::new("http", &config, crate::http::app(state, &config, &metrics)?))
     }
 
-    fn grpc(&self, feed: &Feed, health: &Health) -> anyhow::Result<GrpcServer> {
+    fn grpc(&self, feed: &EventFeed, health: &Health) -> anyhow::Result<GrpcServer> {
         let config = self.backends.settings.server.grpc();
-        let links = crate::http::Links::new(&self.backends.settings.server.public_url());
+        let urls = crate::http::UrlBuilder::new(&self.backends.settings.server.public_url());
         let dogs = DogRpc::server(
             self.service.clone(),
             feed.clone(),
-            links,
+            urls,
             Arc::clone(&self.backends.ids),
             config.max_message_bytes,
         );
@@ -199,17 +203,17 @@ impl Wiring {
     }
 }
 
-/// Fails when the schema is older than this build, or has been changed since.
+/// Fails when the schema is older than this build, or was changed after it was applied.
 pub async fn check_schema(migrator: &dyn Migrator) -> anyhow::Result<()> {
-    let steps = migrator.status().await.context("the schema cannot be read")?;
-    let stale = |step: &&Step| matches!(step.state, State::Pending | State::Changed);
+    let steps = migrator.status().await.context("cannot read the schema version")?;
+    let stale = |step: &&MigrationStep| matches!(step.state, MigrationState::Pending | MigrationState::Changed);
     if let Some(step) = steps.iter().find(stale) {
-        bail!("the schema lacks `{}`; bring it up with `dogs migrate up` or MIGRATE_ON_START=true", step.name);
+        bail!("migration `{}` is missing; apply it with `dogs migrate up` or MIGRATE_ON_START=true", step.name);
     }
     Ok(())
 }
 
-/// Closes the store after everything that uses it has stopped.
+/// Closes the store after all components that use it have stopped.
 struct StoreDriver(Stores);
 
 #[async_trait]
@@ -229,7 +233,7 @@ impl Component for StoreDriver {
     }
 }
 
-/// Whether the object store answers.
+/// Checks that the object store responds.
 struct ObjectCheck(Arc<dyn ObjectStore>);
 
 #[async_trait]
@@ -239,7 +243,7 @@ impl Check for ObjectCheck {
     }
 }
 
-/// Whether the broker answers. Events wait for it in the outbox, so requests go on without it.
+/// Checks that the broker responds. Not required for readiness: events wait in the outbox while it is unreachable.
 struct BrokerCheck(Arc<kennel_broker::Metered>);
 
 #[async_trait]
@@ -249,7 +253,7 @@ impl Check for BrokerCheck {
     }
 }
 
-/// Whether the cache answers. What it would know is read from the store, so requests go on without it.
+/// Checks that the cache responds. Not required for readiness: requests read from the store while it is unreachable.
 struct CacheCheck(Arc<dyn Cache>);
 
 #[async_trait]
@@ -259,7 +263,7 @@ impl Check for CacheCheck {
     }
 }
 
-/// Closes the broker after everything that uses it has stopped.
+/// Closes the broker after all components that use it have stopped.
 struct BrokerDriver(Arc<kennel_broker::Metered>);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What the SQLite store costs, as ratios within one run: absolute times are this machine's, ratios travel.
+//! Benchmark of the SQLite store. Compare the ratios within one run: absolute times depend on the machine.
 //!
 //! `cargo bench -p dogs-storages`; `ROWS=1000000` for more than the default 200,000 dogs.
 

@@ -1,4 +1,4 @@
-//! A cache over single dogs, absent ones included.
+//! A cache of single dogs, including their absence.
 
 use std::sync::Arc;
 
@@ -7,32 +7,32 @@ use dogs_domain::ports::{
     Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
 };
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
-use kennel_cache::Typed;
+use kennel_cache::TypedCache;
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 
-/// A repository that remembers the dogs it has found.
+/// Decorator that caches the dogs that `find` returns.
 ///
-/// It forgets a dog on each write to it here, successful or not; on writes elsewhere when told by
-/// [`Cached::invalidate`]; and in any case when the cache's time is up.
-pub struct Cached {
+/// A dog is invalidated on each write to it through this decorator, successful or not; on writes elsewhere by
+/// [`CachedDogRepository::invalidate`]; and it expires after the TTL of the cache.
+pub struct CachedDogRepository {
     inner: Arc<dyn DogRepository>,
-    dogs: Typed<Dog>,
+    dogs: TypedCache<Dog>,
 }
 
-impl Cached {
-    /// Keeps what `inner` finds in `dogs`.
-    pub const fn new(inner: Arc<dyn DogRepository>, dogs: Typed<Dog>) -> Self {
+impl CachedDogRepository {
+    /// Caches the results of `inner` in `dogs`.
+    pub const fn new(inner: Arc<dyn DogRepository>, dogs: TypedCache<Dog>) -> Self {
         Self { inner, dogs }
     }
 
-    /// Forgets a dog, because it was written elsewhere.
+    /// Invalidates a dog that was written elsewhere.
     pub async fn invalidate(&self, id: DogId) {
-        // A cache that does not answer counts its own errors, and what it holds runs out.
+        // An unavailable cache counts its own errors, and its entries expire.
         drop(self.dogs.invalidate(&key(id)).await);
     }
 
-    /// A write that failed may have come through all the same, so its result does not matter.
-    async fn after<T>(&self, id: DogId, write: impl Future<Output = T>) -> T {
+    /// Runs a write, then invalidates the dog. A failed write may have been committed, so it invalidates too.
+    async fn write_through<T>(&self, id: DogId, write: impl Future<Output = T>) -> T {
         let result = write.await;
         self.invalidate(id).await;
         result
@@ -44,13 +44,13 @@ fn key(id: DogId) -> String {
 }
 
 #[async_trait]
-impl DogRepository for Cached {
+impl DogRepository for CachedDogRepository {
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
     }
 
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
-        self.after(dog.id, self.inner.insert(dog, events, key)).await
+        self.write_through(dog.id, self.inner.insert(dog, events, key)).await
     }
 
     async fn find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
@@ -62,11 +62,11 @@ impl DogRepository for Cached {
     }
 
     async fn update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
-        self.after(dog.id, self.inner.update(dog, expected, events)).await
+        self.write_through(dog.id, self.inner.update(dog, expected, events)).await
     }
 
     async fn delete(&self, id: DogId, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
-        self.after(id, self.inner.delete(id, expected, events)).await
+        self.write_through(id, self.inner.delete(id, expected, events)).await
     }
 
     async fn set_thumbnail(
@@ -77,7 +77,7 @@ impl DogRepository for Cached {
         receipt: &Receipt,
         events: &[Event],
     ) -> Result<ThumbnailSet, RepoError> {
-        self.after(id, self.inner.set_thumbnail(id, photo, thumbnail, receipt, events)).await
+        self.write_through(id, self.inner.set_thumbnail(id, photo, thumbnail, receipt, events)).await
     }
 
     async fn count_by_breed(&self) -> Result<Vec<BreedCount>, RepoError> {
@@ -90,9 +90,9 @@ impl DogRepository for Cached {
 
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
         let result = self.inner.import(batch, event).await;
-        // Their absence may have been remembered.
+        // Their absence may be cached.
         let keys: Vec<_> = batch.dogs.iter().map(|dog| key(dog.id)).collect();
-        // As in `invalidate`.
+        // Errors are ignored as in `invalidate`.
         drop(self.dogs.invalidate_all(keys).await);
         result
     }

@@ -1,23 +1,23 @@
-//! Picks the store: the only code that knows every one, and the only one that is cut to the features.
+//! Selects the store: the only code that knows every store, and the only code with `#[cfg]`s for their features.
 
 use std::sync::Arc;
 
 use dogs_domain::{DogReplica, DogRepository};
 use kennel_app::Check;
-use kennel_core::{DeadLetterSink, DeadLetters, Inbox, Outbox, Part, PartError, RepoError};
+use kennel_core::{BackendError, BackendKind, DeadLetterSink, DeadLetters, Inbox, Outbox, RepoError};
 use kennel_storage::{Database, DatabaseCheck, DatabaseMetrics, Migrator};
 use serde::{Deserialize, Serialize};
 
-use crate::Metered;
+use crate::InstrumentedDogRepository;
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse")))]
 compile_error!("enable at least one storage backend: `sqlite`, `postgres`, `mysql` or `clickhouse`");
 
-/// A store that a build can have.
+/// A store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Storage {
-    /// A file of SQLite's.
+    /// A SQLite file.
     Sqlite,
     /// A `PostgreSQL` server.
     Postgres,
@@ -27,7 +27,7 @@ pub enum Storage {
     Clickhouse,
 }
 
-impl Part for Storage {
+impl BackendKind for Storage {
     const KIND: &'static str = "store";
     const ALL: &'static [(Self, &'static str, bool)] = &[
         (Self::Sqlite, "sqlite", cfg!(feature = "sqlite")),
@@ -38,7 +38,7 @@ impl Part for Storage {
 }
 
 impl Default for Storage {
-    /// The only store of this build, or else SQLite.
+    /// The store of this build if there is only one, otherwise SQLite.
     fn default() -> Self {
         let mut built = Self::built();
         match (built.next(), built.next()) {
@@ -48,12 +48,12 @@ impl Default for Storage {
     }
 }
 
-/// Where dogs are kept.
+/// Which store to use, and its settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// Which store. Default: the only one of this build, or else `sqlite`.
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub storage: Storage,
     /// Settings of `sqlite`.
     #[cfg(feature = "sqlite")]
@@ -87,7 +87,7 @@ impl Default for StorageConfig {
 }
 
 impl StorageConfig {
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line per invalid setting, with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         if let Err(absent) = self.storage.require() {
             problems.push(format!("{path}.storage: {absent}"));
@@ -111,14 +111,14 @@ impl StorageConfig {
     }
 }
 
-/// Why no store could be opened.
+/// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The build lacks it.
+    /// The build does not include the store.
     #[error(transparent)]
-    Absent(#[from] PartError),
-    /// It does not open.
+    Absent(#[from] BackendError),
+    /// The store does not open.
     #[error("the store `{}` does not open", storage.name())]
     Open {
         /// The store.
@@ -129,54 +129,55 @@ pub enum ConnectError {
     },
 }
 
-/// An open store, as the ports that it serves.
+/// An open store, as the ports that it implements.
 #[derive(Clone)]
 pub struct Stores {
     /// Which one.
     pub storage: Storage,
     /// Dogs.
     pub dogs: Arc<dyn DogRepository>,
-    /// Dogs, as a copy of another store writes them.
+    /// Dogs, as the target of a copy.
     pub replica: Arc<dyn DogReplica>,
-    /// Events that wait to be published, and those that were.
+    /// Pending and published events.
     pub outbox: Arc<dyn Outbox>,
-    /// What was dealt with.
+    /// Receipts of processed events.
     pub inbox: Arc<dyn Inbox>,
-    /// What was given up on, for operators.
+    /// Dead letters, for operators.
     pub dead_letters: Arc<dyn DeadLetters>,
-    /// What was given up on, for brokers.
+    /// Dead letters, for brokers.
     pub dead_letter_sink: Arc<dyn DeadLetterSink>,
     /// Whether the store answers.
     pub check: Arc<dyn Check>,
-    /// The store's schema. It has to be up before the ports above can work.
+    /// Migrates the store's schema, which the ports above require.
     pub migrator: Arc<dyn Migrator>,
     /// The store itself.
     pub database: Arc<dyn Database>,
 }
 
 impl Stores {
-    /// The same stores, with spans and metrics on every call, and the store's connections in `registry`.
-    pub fn observed(self, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
-        use kennel_storage::Metered as Told;
+    /// Decorates every port with spans and metrics, which are registered in `registry` together with the connection
+    /// gauges.
+    pub fn instrumented(self, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        use kennel_storage::Instrumented;
 
         let metrics = DatabaseMetrics::register(registry, Arc::clone(&self.database))?;
         Ok(Self {
-            outbox: Arc::new(Told::new(self.outbox, metrics.clone())),
-            inbox: Arc::new(Told::new(self.inbox, metrics.clone())),
-            dead_letters: Arc::new(Told::new(self.dead_letters, metrics.clone())),
-            dead_letter_sink: Arc::new(Told::new(self.dead_letter_sink, metrics.clone())),
-            dogs: Arc::new(Metered::new(self.dogs, metrics)),
+            outbox: Arc::new(Instrumented::new(self.outbox, metrics.clone())),
+            inbox: Arc::new(Instrumented::new(self.inbox, metrics.clone())),
+            dead_letters: Arc::new(Instrumented::new(self.dead_letters, metrics.clone())),
+            dead_letter_sink: Arc::new(Instrumented::new(self.dead_letter_sink, metrics.clone())),
+            dogs: Arc::new(InstrumentedDogRepository::new(self.dogs, metrics)),
             ..self
         })
     }
 
-    /// Closes the store once the work in hand is done.
+    /// Closes the store after calls in progress have ended.
     pub async fn close(&self) {
         self.database.close().await;
     }
 }
 
-/// Opens the store that `config` names. Its schema is left as it is.
+/// Opens the store that `config` selects. Does not migrate it.
 pub async fn connect(config: &StorageConfig) -> Result<Stores, ConnectError> {
     let storage = config.storage;
     let opened = match storage {
@@ -201,15 +202,15 @@ async fn sqlite(config: &StorageConfig) -> Result<Stores, RepoError> {
 
     let sqlite = Sqlite::open(&config.sqlite).await?;
     let database: Arc<dyn Database> = Arc::new(sqlite.clone());
-    let letters = Arc::new(SqliteDeadLetters::new(sqlite.clone()));
+    let dead_letters = Arc::new(SqliteDeadLetters::new(sqlite.clone()));
     Ok(Stores {
         storage: Storage::Sqlite,
         dogs: Arc::new(crate::SqliteDogs::new(sqlite.clone())),
         replica: Arc::new(crate::SqliteDogs::new(sqlite.clone())),
         outbox: Arc::new(SqliteOutbox::new(sqlite.clone())),
         inbox: Arc::new(SqliteInbox::new(sqlite.clone())),
-        dead_letters: Arc::<SqliteDeadLetters>::clone(&letters),
-        dead_letter_sink: letters,
+        dead_letters: Arc::<SqliteDeadLetters>::clone(&dead_letters),
+        dead_letter_sink: dead_letters,
         check: Arc::new(DatabaseCheck(Arc::clone(&database))),
         migrator: Arc::new(SqliteMigrator::new(sqlite, crate::SQLITE_MIGRATIONS)),
         database,
@@ -222,15 +223,15 @@ async fn postgres(config: &StorageConfig) -> Result<Stores, RepoError> {
 
     let postgres = Postgres::open(&config.postgres).await?;
     let database: Arc<dyn Database> = Arc::new(postgres.clone());
-    let letters = Arc::new(PostgresDeadLetters::new(postgres.clone()));
+    let dead_letters = Arc::new(PostgresDeadLetters::new(postgres.clone()));
     Ok(Stores {
         storage: Storage::Postgres,
         dogs: Arc::new(crate::PostgresDogs::new(postgres.clone())),
         replica: Arc::new(crate::PostgresDogs::new(postgres.clone())),
         outbox: Arc::new(PostgresOutbox::new(postgres.clone())),
         inbox: Arc::new(PostgresInbox::new(postgres.clone())),
-        dead_letters: Arc::<PostgresDeadLetters>::clone(&letters),
-        dead_letter_sink: letters,
+        dead_letters: Arc::<PostgresDeadLetters>::clone(&dead_letters),
+        dead_letter_sink: dead_letters,
         check: Arc::new(DatabaseCheck(Arc::clone(&database))),
         migrator: Arc::new(PostgresMigrator::new(postgres, crate::POSTGRES_MIGRATIONS)),
         database,
@@ -243,15 +244,15 @@ async fn mysql(config: &StorageConfig) -> Result<Stores, RepoError> {
 
     let mysql = Mysql::open(&config.mysql).await?;
     let database: Arc<dyn Database> = Arc::new(mysql.clone());
-    let letters = Arc::new(MysqlDeadLetters::new(mysql.clone()));
+    let dead_letters = Arc::new(MysqlDeadLetters::new(mysql.clone()));
     Ok(Stores {
         storage: Storage::Mysql,
         dogs: Arc::new(crate::MysqlDogs::new(mysql.clone())),
         replica: Arc::new(crate::MysqlDogs::new(mysql.clone())),
         outbox: Arc::new(MysqlOutbox::new(mysql.clone())),
         inbox: Arc::new(MysqlInbox::new(mysql.clone())),
-        dead_letters: Arc::<MysqlDeadLetters>::clone(&letters),
-        dead_letter_sink: letters,
+        dead_letters: Arc::<MysqlDeadLetters>::clone(&dead_letters),
+        dead_letter_sink: dead_letters,
         check: Arc::new(DatabaseCheck(Arc::clone(&database))),
         migrator: Arc::new(MysqlMigrator::new(mysql, crate::MYSQL_MIGRATIONS)),
         database,
@@ -266,15 +267,15 @@ async fn clickhouse(config: &StorageConfig) -> Result<Stores, RepoError> {
 
     let clickhouse = ClickHouse::open(&config.clickhouse).await?;
     let database: Arc<dyn Database> = Arc::new(clickhouse.clone());
-    let letters = Arc::new(ClickHouseDeadLetters::new(clickhouse.clone()));
+    let dead_letters = Arc::new(ClickHouseDeadLetters::new(clickhouse.clone()));
     Ok(Stores {
         storage: Storage::Clickhouse,
         dogs: Arc::new(crate::ClickHouseDogs::new(clickhouse.clone())),
         replica: Arc::new(crate::ClickHouseDogs::new(clickhouse.clone())),
         outbox: Arc::new(ClickHouseOutbox::new(clickhouse.clone())),
         inbox: Arc::new(ClickHouseInbox::new(clickhouse.clone())),
-        dead_letters: Arc::<ClickHouseDeadLetters>::clone(&letters),
-        dead_letter_sink: letters,
+        dead_letters: Arc::<ClickHouseDeadLetters>::clone(&dead_letters),
+        dead_letter_sink: dead_letters,
         check: Arc::new(DatabaseCheck(Arc::clone(&database))),
         migrator: Arc::new(ClickHouseMigrator::new(clickhouse, crate::CLICKHOUSE_MIGRATIONS)),
         database,

@@ -1,10 +1,10 @@
-//! Where dogs are kept: one folder per store, decorators over the port, and [`connect`], which picks.
+//! Dog repositories: one folder per store, decorators of the port, and [`connect`], which selects the store.
 
 mod cached;
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
 mod connect;
-mod metered;
+mod instrumented;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -14,11 +14,11 @@ mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use cached::Cached;
+pub use cached::CachedDogRepository;
 #[cfg(feature = "clickhouse")]
 pub use clickhouse::{ClickHouseDogs, MIGRATIONS as CLICKHOUSE_MIGRATIONS};
 pub use connect::{ConnectError, Storage, StorageConfig, Stores, connect};
-pub use metered::Metered;
+pub use instrumented::InstrumentedDogRepository;
 #[cfg(feature = "mysql")]
 pub use mysql::{MIGRATIONS as MYSQL_MIGRATIONS, MysqlDogs};
 #[cfg(feature = "postgres")]

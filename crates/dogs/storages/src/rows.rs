@@ -1,10 +1,10 @@
-//! Dogs out of the rows of any SQL database.
+//! Reads dogs from the rows of any SQL database.
 
 use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
 use kennel_core::{BoxError, RepoError};
 use kennel_storage::{Columns, classify};
 
-/// The dog in a row of `dogs`. Its revision is told beside, for databases keep it in types of their own.
+/// Reads the dog in a row of `dogs`. The revision is a parameter, because its column type differs between databases.
 pub(crate) fn dog(row: &impl Columns, revision: u32) -> Result<Dog, RepoError> {
     Ok(Dog {
         id: DogId(row.id("id").map_err(classify)?),

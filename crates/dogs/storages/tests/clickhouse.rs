@@ -1,4 +1,4 @@
-//! What is ClickHouse's own: plans, parts, damaged records, many processes, and the migrations' files.
+//! Cases of ClickHouse only: query plans, data parts, damaged records, many processes, and reverted migrations.
 
 #![cfg(feature = "clickhouse")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -46,8 +46,8 @@ async fn count(database: &ClickHouse, from: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_dog_is_corrupt_and_harms_no_other() {
-    let Some(home) = TestClickHouse::make() else { return };
+async fn a_damaged_dog_is_corrupt_and_affects_no_other() {
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     dogs.insert(&dog(1), &[], None).await.unwrap();
     for (version, damage) in (1_000..).zip([
@@ -62,7 +62,8 @@ async fn a_damaged_dog_is_corrupt_and_harms_no_other() {
         let breed = if columns.contains(&"breed") { "" } else { ", breed" };
         let value = if breed.is_empty() { "" } else { ", 'husky'" };
         let sql = format!(
-            "INSERT INTO records (what, key, version, revision{breed}, {}) SELECT 'dog', '{}', {version}, 1{value}, {damage}",
+            "INSERT INTO record_versions (kind, key, version, revision{breed}, {})
+             SELECT 'dog', '{}', {version}, 1{value}, {damage}",
             columns.join(", "),
             dog(2).id
         );
@@ -74,8 +75,8 @@ async fn a_damaged_dog_is_corrupt_and_harms_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_writes_in_many_processes_one_wins() {
-    let Some(home) = TestClickHouse::make() else { return };
+async fn of_concurrent_writes_in_many_processes_one_succeeds() {
+    let Some(home) = TestClickHouse::create() else { return };
     let replicas = [migrated(&home).await.1, opened(&home).await.1, opened(&home).await.1];
     let inserts = join_all(replicas.iter().map(|dogs| async { dogs.insert(&dog(1), &[event(1)], None).await })).await;
     assert_eq!(inserts.iter().filter(|result| matches!(result, Ok(Inserted::New))).count(), 1);
@@ -97,21 +98,21 @@ async fn of_writes_in_many_processes_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_stored_outlives_merges_and_a_restart() {
-    let Some(home) = TestClickHouse::make() else { return };
+async fn stored_data_survives_merges_and_a_restart() {
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     dogs.insert(&dog(1), &[event(1)], None).await.unwrap();
     dogs.insert(&dog(2), &[event(2)], None).await.unwrap();
     let changed = Dog { revision: Revision(2), breed: "pug".parse().unwrap(), ..dog(1) };
     assert!(dogs.update(&changed, Revision(1), &[event(3)]).await.unwrap());
     assert!(dogs.delete(dog(2).id, Revision(1), &[event(4)]).await.unwrap());
-    database.execute("OPTIMIZE TABLE records FINAL").await.unwrap();
+    database.execute("OPTIMIZE TABLE record_versions FINAL").await.unwrap();
     database.close().await;
     let (database, dogs) = opened(&home).await;
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(changed.clone()));
     assert_eq!(dogs.find(dog(2).id).await.unwrap(), None);
     let events = ClickHouseOutbox::new(database.clone()).pending(9).await.unwrap();
-    assert_eq!(events, [event(1), event(2), event(3), event(4)], "a later version takes no event along");
+    assert_eq!(events, [event(1), event(2), event(3), event(4)], "a later version removes no event");
     assert_eq!(count(&database, "dogs WHERE breed = 'pug'").await, 1, "the view shows dogs as they are");
     assert_eq!(count(&database, "dogs").await, 1);
     let query =
@@ -121,64 +122,66 @@ async fn what_is_stored_outlives_merges_and_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_import_makes_one_part_for_a_batch() {
-    let Some(home) = TestClickHouse::make() else { return };
+async fn an_import_creates_one_part_per_batch() {
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
-    database.execute("SYSTEM STOP MERGES records").await.unwrap();
+    database.execute("SYSTEM STOP MERGES record_versions").await.unwrap();
     import(&dogs, 12_000).await;
-    let parts = count(&database, "system.parts WHERE database = currentDatabase() AND table = 'records'").await;
+    let parts = count(&database, "system.parts WHERE database = currentDatabase() AND table = 'record_versions'").await;
     assert_eq!(parts, 3);
     assert_eq!(count(&database, "dogs").await, 12_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dogs_made_at_once_share_parts() {
-    let Some(home) = TestClickHouse::make() else { return };
+async fn dogs_created_concurrently_share_parts() {
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
-    database.execute("SYSTEM STOP MERGES records").await.unwrap();
-    let made: Vec<_> = (0..600).map(dog).collect();
-    let made = join_all(made.iter().map(|dog| dogs.insert(dog, &[], None))).await;
-    assert!(made.iter().all(|made| matches!(made, Ok(Inserted::New))));
-    let parts = count(&database, "system.parts WHERE database = currentDatabase() AND table = 'records'").await;
+    database.execute("SYSTEM STOP MERGES record_versions").await.unwrap();
+    let dogs_to_insert: Vec<_> = (0..600).map(dog).collect();
+    let results = join_all(dogs_to_insert.iter().map(|dog| dogs.insert(dog, &[], None))).await;
+    assert!(results.iter().all(|result| matches!(result, Ok(Inserted::New))));
+    let parts = count(&database, "system.parts WHERE database = currentDatabase() AND table = 'record_versions'").await;
     assert!(parts <= 10, "600 dogs are in {parts} parts");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_was_idle_for_long_writes_behind_all_that_others_wrote() {
-    let Some(home) = TestClickHouse::make() else { return };
+async fn a_process_that_was_idle_writes_after_the_commits_of_others() {
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, idle) = migrated(&home).await;
-    // The server forgets the tokens of commits, in production those of all but the last 10,000.
-    database.execute("ALTER TABLE records MODIFY SETTING non_replicated_deduplication_window = 4").await.unwrap();
+    // The server remembers a limited number of tokens, in production those of the last 10,000 commits.
+    let window = "ALTER TABLE record_versions MODIFY SETTING non_replicated_deduplication_window = 4";
+    database.execute(window).await.unwrap();
     idle.insert(&dog(1), &[], None).await.unwrap();
     let (other, busy) = opened(&home).await;
     for number in 2..12 {
         busy.insert(&dog(number), &[event(number)], None).await.unwrap();
     }
     ClickHouseOutbox::new(other).mark_published(&(2..12).map(Uuid::from_u128).collect::<Vec<_>>(), at()).await.unwrap();
-    // Longer than a process takes what it knows of the commits for fresh.
+    // Longer than a process uses the number of the last commit without reading it again.
     tokio::time::sleep(Duration::from_secs(3)).await;
     idle.insert(&dog(99), &[event(99)], None).await.unwrap();
     assert_eq!(ClickHouseOutbox::new(database.clone()).pending(9).await.unwrap(), [event(99)]);
-    let commits = "records WHERE what = 'commit'";
+    let commits = "record_versions WHERE kind = 'commit'";
     let numbers = count(&database, &format!("(SELECT DISTINCT key FROM {commits})")).await;
-    assert_eq!(count(&database, commits).await, numbers, "a number was given twice");
+    assert_eq!(count(&database, commits).await, numbers, "a number was used twice");
 }
 
-/// `cargo test --release -p dogs-storages --no-default-features --features clickhouse --test clickhouse -- --ignored --nocapture`
+/// `cargo test --release -p dogs-storages --no-default-features --features clickhouse --test clickhouse -- --ignored
+/// --nocapture`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn import_speed() {
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
-    let taken = import(&dogs, 100_000).await;
-    let active = "system.parts WHERE database = currentDatabase() AND table = 'records' AND active";
-    println!("100000 rows in {taken:?}; {} parts left", count(&database, active).await);
+    let elapsed = import(&dogs, 100_000).await;
+    let active = "system.parts WHERE database = currentDatabase() AND table = 'record_versions' AND active";
+    println!("100000 rows in {elapsed:?}; {} parts left", count(&database, active).await);
     for breed in [None, Some("breed7".parse().unwrap())] {
         for after in [None, Some(dog(99_000 << 40).id)] {
             let query = DogQuery { breed: breed.clone(), after, order: Order::Ascending, limit: 50 };
             let started = Instant::now();
             let page = dogs.list(&query).await.unwrap();
-            println!("page of {:?} behind {after:?}: {} dogs in {:?}", query.breed, page.len(), started.elapsed());
+            println!("page of {:?} after {after:?}: {} dogs in {:?}", query.breed, page.len(), started.elapsed());
         }
     }
     let one = |number| Dog { id: DogId(Uuid::from_u128(number | 1 << 100)), ..dog(number) };
@@ -188,7 +191,7 @@ async fn import_speed() {
         async move { dogs.insert(&dog, &[event(number)], None).await.unwrap() }
     }))
     .await;
-    println!("1000 inserts at once in {:?}; {} parts left", started.elapsed(), count(&database, active).await);
+    println!("1000 concurrent inserts in {:?}; {} parts left", started.elapsed(), count(&database, active).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,12 +200,12 @@ async fn pages_read_in_the_order_of_the_key() {
     struct Line {
         explain: String,
     }
-    let Some(home) = TestClickHouse::make() else { return };
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     import(&dogs, 4_000).await;
-    for (what, order) in [("dog", "ASC"), ("dog", "DESC"), ("breed", "ASC"), ("event", "ASC"), ("published", "DESC")] {
+    for (kind, order) in [("dog", "ASC"), ("dog", "DESC"), ("breed", "ASC"), ("event", "ASC"), ("published", "DESC")] {
         let sql = format!(
-            "EXPLAIN indexes = 1 SELECT key, deleted, revision FROM records WHERE what = '{what}' AND key > '0'
+            "EXPLAIN indexes = 1 SELECT key, deleted, revision FROM record_versions WHERE kind = '{kind}' AND key > '0'
              ORDER BY key {order}, version DESC LIMIT 1 BY key LIMIT 50"
         );
         let plan: Vec<Line> = database.rows(database.query(&sql)).await.unwrap();
@@ -213,15 +216,15 @@ async fn pages_read_in_the_order_of_the_key() {
 }
 
 #[tokio::test]
-async fn without_its_schema_a_store_fails_and_says_why() {
-    let Some(home) = TestClickHouse::make() else { return };
+async fn without_its_schema_a_store_fails_with_a_reason() {
+    let Some(home) = TestClickHouse::create() else { return };
     let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
     config.clickhouse = ClickHouseConfig::at(home.dsn().as_str());
     let stores = connect(&config).await.unwrap();
     stores.check.check().await.unwrap();
     let error = stores.dogs.find(DogId(Uuid::nil())).await.unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.contains("records"), "{source}");
+    assert!(source.contains("record_versions"), "{source}");
 }
 
 #[tokio::test]
@@ -234,8 +237,8 @@ async fn a_store_that_does_not_open_is_named() {
 }
 
 #[tokio::test]
-async fn down_undoes_all_of_up_and_a_step_alone() {
-    let Some(home) = TestClickHouse::make() else { return };
+async fn down_reverts_all_of_up_and_single_steps() {
+    let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     dogs.insert(&dog(1), &[event(1)], None).await.unwrap();
     let migrator = ClickHouseMigrator::new(database.clone(), CLICKHOUSE_MIGRATIONS);

@@ -1,4 +1,4 @@
-//! The decorators: what they tell, and what they remember.
+//! The decorators: spans, metrics and the cache.
 
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use dogs_domain::ports::ImportBatch;
 use dogs_domain::{Dog, DogRepository, Revision};
-use dogs_storages::{Cached, StorageConfig, Stores, connect};
-use kennel_cache::{CacheMetrics, Connected, Policy, Typed};
+use dogs_storages::{CachedDogRepository, StorageConfig, Stores, connect};
+use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::RepoError;
 use prometheus::{Registry, TextEncoder};
 use tracing::field::{Field, Visit};
@@ -22,18 +22,18 @@ use support::{at, dog, event};
 async fn open(folder: &tempfile::TempDir, registry: &Registry) -> Stores {
     let mut config = StorageConfig::default();
     config.sqlite.path = folder.path().join("dogs.db");
-    let stores = connect(&config).await.unwrap().observed(registry).unwrap();
+    let stores = connect(&config).await.unwrap().instrumented(registry).unwrap();
     stores.migrator.up(at()).await.unwrap();
     stores
 }
 
-fn cached(stores: &Stores, registry: &Registry) -> Cached {
+fn cached(stores: &Stores, registry: &Registry) -> CachedDogRepository {
     let metrics = CacheMetrics::register(registry).unwrap();
     let policy = Policy::new("dogs.by_id", Duration::from_mins(10));
-    Cached::new(Arc::clone(&stores.dogs), Typed::new(&Connected::memory(1 << 20), policy, &metrics))
+    CachedDogRepository::new(Arc::clone(&stores.dogs), TypedCache::new(&Connected::memory(1 << 20), policy, &metrics))
 }
 
-/// How often the store was asked for one dog.
+/// The number of `find` calls that reached the store.
 fn finds(registry: &Registry) -> u64 {
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     let name = r#"database_query_duration_seconds_count{backend="sqlite",operation="dogs.find",outcome="ok"} "#;
@@ -48,13 +48,13 @@ async fn a_dog_is_looked_up_once() {
     dogs.insert(&dog(1), &[], None).await.unwrap();
     for _ in 0..3 {
         assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
-        assert_eq!(dogs.find(dog(2).id).await.unwrap(), None, "an absence is kept too");
+        assert_eq!(dogs.find(dog(2).id).await.unwrap(), None, "an absence is cached too");
     }
     assert_eq!(finds(&registry), 2);
 }
 
 #[tokio::test]
-async fn every_write_makes_it_look_again() {
+async fn every_write_invalidates_the_dog() {
     let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
     let stores = open(&folder, &registry).await;
     let dogs = cached(&stores, &registry);
@@ -72,19 +72,19 @@ async fn every_write_makes_it_look_again() {
 }
 
 #[tokio::test]
-async fn a_write_elsewhere_is_seen_once_it_is_told() {
+async fn a_write_elsewhere_is_seen_after_an_invalidation() {
     let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
     let stores = open(&folder, &registry).await;
     let dogs = cached(&stores, &registry);
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
     stores.dogs.insert(&dog(1), &[], None).await.unwrap();
-    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None, "it is remembered");
+    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None, "it is cached");
     dogs.invalidate(dog(1).id).await;
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
 }
 
 #[tokio::test]
-async fn failures_are_not_remembered() {
+async fn failures_are_not_cached() {
     let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
     let stores = open(&folder, &registry).await;
     let dogs = cached(&stores, &registry);
@@ -96,9 +96,9 @@ async fn failures_are_not_remembered() {
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
 }
 
-/// Writes down each span's name and fields.
+/// Records the name and fields of each span.
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<String>>>);
+struct SpanRecorder(Arc<Mutex<Vec<String>>>);
 
 struct Fields<'a>(&'a mut String);
 
@@ -109,7 +109,7 @@ impl Visit for Fields<'_> {
     }
 }
 
-impl tracing::Subscriber for Spans {
+impl tracing::Subscriber for SpanRecorder {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
         metadata.target().starts_with("dogs_storages")
     }
@@ -123,8 +123,8 @@ impl tracing::Subscriber for Spans {
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
-        let place = usize::try_from(span.into_u64()).unwrap() - 1;
-        values.record(&mut Fields(&mut self.0.lock().unwrap()[place]));
+        let index = usize::try_from(span.into_u64()).unwrap() - 1;
+        values.record(&mut Fields(&mut self.0.lock().unwrap()[index]));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -134,10 +134,10 @@ impl tracing::Subscriber for Spans {
 }
 
 #[tokio::test]
-async fn calls_are_told_in_spans_and_metrics() {
+async fn calls_have_spans_and_metrics() {
     let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
     let stores = open(&folder, &registry).await;
-    let spans = Spans::default();
+    let spans = SpanRecorder::default();
     let _guard = kennel_testkit::spans::subscribe(spans.clone());
     stores.dogs.insert(&dog(1), &[], None).await.unwrap();
     assert!(matches!(stores.dogs.insert(&dog(1), &[], None).await, Err(RepoError::Conflict)));

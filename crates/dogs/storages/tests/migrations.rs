@@ -1,4 +1,4 @@
-//! The migrations of every store: what is in their folders is what is built in.
+//! The migrations of every store: the files of each folder are the embedded ones.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

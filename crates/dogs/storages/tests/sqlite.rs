@@ -1,4 +1,4 @@
-//! What is SQLite's own: plans, damaged rows, a file that cannot be written, and the migrations' files.
+//! Cases of SQLite only: damaged rows, a read-only file, a full disk, and reverted migrations.
 
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -34,7 +34,7 @@ async fn edit(database: &Sqlite, sql: &'static str) {
 }
 
 #[tokio::test]
-async fn a_damaged_dog_is_corrupt_and_harms_no_other() {
+async fn a_damaged_dog_is_corrupt_and_affects_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let (database, dogs) = open(&folder.path().join("dogs.db")).await;
     for (number, damage) in (1_u128..).zip([
@@ -74,9 +74,9 @@ async fn damaged_events_and_imports_are_corrupt() {
     assert!(matches!(dogs.begin_import("i", at()).await, Err(RepoError::Corrupt(_))));
 }
 
-/// The root user may write to any file, so the disk's own refusal is stood in for by SQLite's.
+/// The root user can write to any file, so `query_only` simulates a read-only file.
 #[tokio::test]
-async fn a_file_that_cannot_be_written_is_unavailable_and_still_read() {
+async fn a_file_that_cannot_be_written_is_unavailable_and_still_readable() {
     let folder = tempfile::tempdir().unwrap();
     let (database, dogs) = open(&folder.path().join("dogs.db")).await;
     dogs.insert(&dog(1), &[], None).await.unwrap();
@@ -87,12 +87,12 @@ async fn a_file_that_cannot_be_written_is_unavailable_and_still_read() {
     assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
     assert_eq!(dogs.find(dog(2).id).await.unwrap(), None);
-    // The connection is given up, and the next one can write.
+    // The connection is replaced, and the new one can write.
     dogs.insert(&dog(2), &[event(9)], None).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_full_disk_is_unavailable_and_leaves_no_half() {
+async fn a_full_disk_is_unavailable_and_stores_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (database, dogs) = open(&folder.path().join("dogs.db")).await;
     edit(&database, "PRAGMA max_page_count = 1").await;
@@ -104,7 +104,7 @@ async fn a_full_disk_is_unavailable_and_leaves_no_half() {
 }
 
 #[tokio::test]
-async fn without_its_schema_a_store_fails_and_says_why() {
+async fn without_its_schema_a_store_fails_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = StorageConfig::default();
     config.sqlite.path = folder.path().join("dogs.db");
@@ -126,7 +126,7 @@ async fn a_store_that_does_not_open_is_named() {
 }
 
 #[tokio::test]
-async fn another_processes_commits_are_seen() {
+async fn commits_of_another_process_are_seen() {
     let folder = tempfile::tempdir().unwrap();
     let (path, here) = (folder.path().join("dogs.db"), open(&folder.path().join("dogs.db")).await);
     let there = open(&path).await;
@@ -138,7 +138,7 @@ async fn another_processes_commits_are_seen() {
 }
 
 #[tokio::test]
-async fn what_is_stored_outlives_a_restart() {
+async fn stored_data_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dogs.db");
     let (database, dogs) = open(&path).await;
@@ -150,7 +150,7 @@ async fn what_is_stored_outlives_a_restart() {
 }
 
 #[tokio::test]
-async fn down_undoes_all_of_up() {
+async fn down_reverts_all_of_up() {
     let folder = tempfile::tempdir().unwrap();
     let (database, _) = open(&folder.path().join("dogs.db")).await;
     let migrator = SqliteMigrator::new(database.clone(), SQLITE_MIGRATIONS);

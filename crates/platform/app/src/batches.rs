@@ -1,32 +1,33 @@
-//! Work of many rows, done a few at a time.
+//! Runs work on many rows in small batches.
 
 use kennel_core::RepoError;
 use tokio::time::{Instant, sleep};
 
-/// Rows in a batch.
-const ROWS: u32 = 1_000;
-/// Rows in a batch once larger ones have failed.
-const ROWS_MIN: u32 = 10;
+/// Rows of a batch.
+const BATCH_ROWS: u32 = 1_000;
+/// Smallest batch that is tried after larger ones timed out.
+const MIN_BATCH_ROWS: u32 = 10;
 
-/// Calls `batch` with a number of rows until it answers that it has found none, and answers how many it has found in
-/// all. After each batch it rests for as long as that took, so that others get at least half of the store's time. A
-/// batch that the store does not manage in time is tried again with fewer rows. It may be dropped at any point: a batch
-/// that is done stays done.
+/// Calls `batch` with a maximum number of rows until it returns 0, and returns the total.
+///
+/// After each batch it sleeps for as long as the batch took, so that other work gets at least half of the store's time.
+/// A batch that fails with [`RepoError::Unavailable`] is repeated with fewer rows, down to a minimum; other errors are
+/// returned at once. Cancel-safe: a finished batch stays finished.
 pub async fn in_batches<F>(mut batch: impl FnMut(u32) -> F) -> Result<u64, RepoError>
 where
     F: Future<Output = Result<u64, RepoError>>,
 {
     let mut all = 0;
-    let mut rows = ROWS;
+    let mut rows = BATCH_ROWS;
     loop {
-        let begun = Instant::now();
+        let started = Instant::now();
         match batch(rows).await {
             Ok(0) => return Ok(all),
             Ok(found) => all += found,
-            Err(RepoError::Unavailable(_)) if rows > ROWS_MIN => rows /= 10,
+            Err(RepoError::Unavailable(_)) if rows > MIN_BATCH_ROWS => rows /= 10,
             Err(error) => return Err(error),
         }
-        sleep(begun.elapsed()).await;
+        sleep(started.elapsed()).await;
     }
 }
 
@@ -37,9 +38,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_goes_on_until_none_is_found_and_rests_in_between() {
+    async fn it_continues_until_a_batch_is_empty_and_sleeps_in_between() {
         let mut left = 2_500;
-        let begun = Instant::now();
+        let started = Instant::now();
         let remove = |rows: u32| {
             let removed = left.min(u64::from(rows));
             left -= removed;
@@ -49,7 +50,7 @@ mod tests {
             }
         };
         assert_eq!(in_batches(remove).await.unwrap(), 2_500);
-        assert_eq!(begun.elapsed(), Duration::from_secs(4 + 3));
+        assert_eq!(started.elapsed(), Duration::from_secs(4 + 3));
     }
 
     #[tokio::test(start_paused = true)]
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_store_that_is_unreachable_ends_it() {
+    async fn an_unreachable_store_ends_the_work() {
         let mut calls = 0;
         let result = in_batches(|_| {
             calls += 1;

@@ -1,45 +1,45 @@
-//! What the runner runs.
+//! The interface of long-running components, which the runner starts and stops.
 
 use async_trait::async_trait;
 use kennel_core::BoxError;
 
 use crate::Stop;
 
-/// When a component is brought up; it is taken down in the reverse order.
+/// Startup phase of a component. Phases start in this order and stop in the reverse order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// What others stand on: stores, brokers, caches.
+    /// Dependencies of other components: stores, brokers, caches.
     Driver,
-    /// What works on its own: relays, consumers, schedules.
+    /// Background work: relays, consumers, schedules.
     #[default]
     Worker,
-    /// What takes work from outside: servers.
+    /// Servers, which accept work from outside.
     Transport,
 }
 
 impl Phase {
-    /// Every phase, in the order in which they are brought up.
+    /// Every phase, in startup order.
     pub const ALL: [Self; 3] = [Self::Driver, Self::Worker, Self::Transport];
 }
 
-/// A long-running part of a process: a server, a consumer, a relay.
+/// A long-running component of a process: a server, a consumer, a relay.
 #[async_trait]
 pub trait Component: Send + 'static {
-    /// Its name in logs, errors and `--only`; unique within the process.
+    /// Returns the name for logs, errors and `--only`; unique within the process.
     fn name(&self) -> &'static str;
 
-    /// When it is brought up.
+    /// Returns the startup phase.
     fn phase(&self) -> Phase {
         Phase::Worker
     }
 
-    /// Does what can fail at once, such as to bind or to connect. Called once, before [`Component::run`]; the
-    /// components of earlier phases are running by then.
+    /// Does the fallible setup, such as binding a port or connecting. Called once, before [`Component::run`]; the
+    /// components of earlier phases are already running.
     async fn init(&mut self) -> Result<(), BoxError> {
         Ok(())
     }
 
-    /// Works until `stop` is requested, then finishes the work in hand and returns. Returning or panicking before
-    /// `stop` is requested takes the whole process down. Once `stop` is aborted only a moment is left.
+    /// Runs until `stop` is requested, then finishes the work in progress and returns. Returning or panicking before
+    /// `stop` is requested stops the whole process. After `stop` is aborted, the task itself is aborted within 250 ms.
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError>;
 }

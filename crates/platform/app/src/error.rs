@@ -1,4 +1,4 @@
-//! Why a process ended other than by being told to.
+//! Why a process ended without a stop request, or did not stop cleanly.
 
 use std::error::Error;
 use std::fmt;
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use kennel_core::BoxError;
 
-/// What became of a component that did not do as asked.
+/// How a component failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
-    /// Another component has its name.
+    /// Another component has the same name.
     #[error("has the name of another component")]
     NameTaken,
     /// [`Component::init`](crate::Component::init) failed.
     #[error("could not start")]
     Init(#[source] BoxError),
-    /// It returned without being asked to stop.
-    #[error("ended before it was asked to")]
+    /// It returned before a stop was requested.
+    #[error("ended before a stop was requested")]
     Ended,
     /// It returned an error.
     #[error("failed")]
@@ -33,18 +33,18 @@ pub enum Cause {
 pub enum RunError {
     /// A component failed first; the others were stopped because of it.
     Component {
-        /// Its name.
+        /// The component's name.
         component: &'static str,
-        /// What became of it.
+        /// How it failed.
         cause: Cause,
     },
-    /// Components were asked to stop and had not when the deadline came.
-    Hung {
-        /// Their names, in the order in which they were started, and how long before the deadline each was asked: one that
-        /// had hardly any time is not to blame.
+    /// Components did not stop before the deadline.
+    Unresponsive {
+        /// Their names, in startup order, and how long before the deadline each was asked to stop: one that was asked
+        /// shortly before is not the cause.
         components: Vec<(&'static str, Duration)>,
     },
-    /// A second signal cut the graceful stop short.
+    /// A second signal aborted the graceful stop.
     Aborted,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Component { component, cause } => write!(f, "component `{component}` {cause}"),
-            Self::Hung { components } => {
+            Self::Unresponsive { components } => {
                 f.write_str("components did not stop in time: ")?;
                 for (index, (name, asked)) in components.iter().enumerate() {
                     let comma = if index > 0 { ", " } else { "" };
@@ -60,17 +60,17 @@ impl fmt::Display for RunError {
                 }
                 Ok(())
             }
-            Self::Aborted => f.write_str("the stop was cut short by a second signal"),
+            Self::Aborted => f.write_str("the graceful stop was aborted by a second signal"),
         }
     }
 }
 
 impl Error for RunError {
-    /// What the component reported; the cause itself is part of this error's text.
+    /// Returns the component's own error; the cause itself is in the text of this error.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Component { cause, .. } => cause.source(),
-            Self::Hung { .. } | Self::Aborted => None,
+            Self::Unresponsive { .. } | Self::Aborted => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Health registry: what the process depends on, and whether it is ready for work.
+//! Health registry: the dependencies of the process, and whether it is ready for requests.
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
@@ -17,21 +17,21 @@ use tracing::Instrument as _;
 use crate::progress::Progress;
 use crate::readiness::Readiness;
 
-/// How long a report is given out again before the checks are run anew.
-pub const FRESH: Duration = Duration::from_secs(1);
-/// How long a check may take unless it is registered with another limit.
+/// How long a report is reused before the checks run again.
+pub const REPORT_CACHE_TTL: Duration = Duration::from_secs(1);
+/// Default timeout of a check.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The same for one that is only observed: it must not keep those waiting who ask for readiness.
+/// Timeout of a check that is only observed; shorter, because readiness probes wait for it.
 pub const OBSERVED_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Asks a dependency whether it answers.
+/// Checks whether a dependency answers.
 #[async_trait]
 pub trait Check: Send + Sync + 'static {
-    /// Fails when the dependency cannot be used. Dropped when it takes longer than its limit. The error is logged
-    /// when the state changes and never shown to clients.
+    /// Fails when the dependency cannot be used. The future is dropped after the check's timeout. The error is logged
+    /// when the status changes and never shown to clients.
     async fn check(&self) -> Result<(), BoxError>;
 
-    /// What reports show of a check that failed. It is safe to show to clients: never the error or a part of it.
+    /// Returns the text that reports show for a failed check. Clients can see it, so it must not contain the error.
     fn detail(&self) -> Option<String> {
         None
     }
@@ -41,25 +41,25 @@ pub trait Check: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It does.
+    /// It answers.
     Up,
-    /// It fails, or does not answer in time.
+    /// It fails or does not answer in time.
     Down,
 }
 
-/// What the process is without a dependency.
+/// How a failed check affects readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Not ready.
+    /// The process is not ready.
     Required,
-    /// Ready: work goes on.
+    /// The process stays ready and works without the dependency.
     Observed,
-    /// Ready, and a component of its own makes no progress.
+    /// The process stays ready; one of its components makes no progress.
     Progress,
 }
 
 impl Kind {
-    /// As a label of metrics.
+    /// Returns the value of the metric label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -69,52 +69,52 @@ impl Kind {
     }
 }
 
-/// The state of one dependency.
+/// Status of one dependency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Dependency {
-    /// The name it is registered under.
+    /// The name under which it is registered.
     pub name: Cow<'static, str>,
     /// Whether it answers.
     pub status: Status,
     /// Whether the process is not ready while it is down.
     pub required: bool,
-    /// How long the check took, in milliseconds.
+    /// Duration of the check, in milliseconds.
     pub latency_ms: u64,
-    /// What is wrong with it, where it says so.
+    /// Description of the failure, if the check has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// The state of the process; safe to show to clients.
+/// Status of the process; safe to show to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether the process takes work: it is up, not stopping, and every required dependency answers.
+    /// Whether the process accepts requests: it is started, not stopping, and every required dependency answers.
     pub ready: bool,
-    /// Every dependency, in the order of registration.
+    /// Every dependency, in registration order.
     pub checks: Vec<Dependency>,
 }
 
-/// The dependencies of a process and its readiness. Clones share one state.
+/// The dependencies of a process and its readiness. Clones share state.
 #[derive(Clone)]
 pub struct Health {
-    inner: Arc<Inner>,
+    inner: Arc<HealthInner>,
 }
 
-struct Inner {
-    state: Mutex<State>,
+struct HealthInner {
+    state: Mutex<HealthState>,
     ready: watch::Sender<bool>,
 }
 
 #[derive(Default)]
-struct State {
-    entries: Vec<Arc<Entry>>,
+struct HealthState {
+    entries: Vec<Arc<RegisteredCheck>>,
     open: bool,
-    /// Of the last report; none before the first one or when a check was added since.
+    /// Result of the last report; `None` before the first one and after a check was added.
     healthy: Option<bool>,
-    flight: Option<Flight>,
+    run: Option<CheckRun>,
 }
 
-struct Entry {
+struct RegisteredCheck {
     name: Cow<'static, str>,
     check: Arc<dyn Check>,
     limit: Duration,
@@ -122,12 +122,13 @@ struct Entry {
     last: Mutex<Option<Status>>,
 }
 
-/// One run of all checks, shared by everyone who asks meanwhile and for a moment after. It is a task of its own and ends
-/// whether or not anyone waits for it: a check that nobody moves on would keep the connection that it asks over.
-type Flight = Shared<RemoteHandle<Done>>;
+/// One run of all checks, shared by every caller until [`REPORT_CACHE_TTL`] after its end. It runs on its own task, so
+/// that it ends even when no caller waits for it: a check that is never polled again would not return its connection to
+/// the pool.
+type CheckRun = Shared<RemoteHandle<CheckRunResult>>;
 
 #[derive(Clone)]
-struct Done {
+struct CheckRunResult {
     at: Instant,
     checks: Vec<Dependency>,
 }
@@ -145,70 +146,72 @@ impl std::fmt::Debug for Health {
 }
 
 impl Health {
-    /// A registry without dependencies, not ready.
+    /// Creates a registry without dependencies, not ready.
     pub fn new() -> Self {
         let (ready, _) = watch::channel(false);
         let state = Mutex::default();
-        Self { inner: Arc::new(Inner { state, ready }) }
+        Self { inner: Arc::new(HealthInner { state, ready }) }
     }
 
-    /// Adds a dependency that readiness needs, with [`DEFAULT_TIMEOUT`].
+    /// Adds a dependency that readiness requires, with [`DEFAULT_TIMEOUT`].
     pub fn register(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>) {
         self.register_with_timeout(name, check, DEFAULT_TIMEOUT);
     }
 
-    /// Adds a dependency that is down when its check takes longer than `limit`.
+    /// Adds a dependency that readiness requires and that is down when its check takes longer than `limit`.
     pub fn register_with_timeout(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>, limit: Duration) {
         self.add(name.into(), check, limit, Kind::Required);
     }
 
-    /// Adds a dependency that work goes on without, with [`OBSERVED_TIMEOUT`]: its state is told, and readiness does
-    /// not hang on it.
+    /// Adds an optional dependency, with [`OBSERVED_TIMEOUT`]: reports and metrics include its status, readiness does
+    /// not depend on it.
     pub fn observe(&self, name: impl Into<Cow<'static, str>>, check: Arc<dyn Check>) {
         self.add(name.into(), check, OBSERVED_TIMEOUT, Kind::Observed);
     }
 
-    /// Adds the progress of a component. Readiness does not depend on it: other processes would do no better.
+    /// Adds the progress of a component. Readiness does not depend on it: sending requests elsewhere would not help.
     pub fn progress(&self, name: impl Into<Cow<'static, str>>, progress: Progress) {
         self.add(name.into(), Arc::new(progress), OBSERVED_TIMEOUT, Kind::Progress);
     }
 
-    /// The last known state of each dependency, without asking it; nothing of those that were not asked yet.
+    /// Returns the last known status of each dependency without running checks; omits those never checked.
     pub fn known(&self) -> Vec<(Cow<'static, str>, Kind, Status)> {
         let entries = lock(&self.inner.state).entries.clone();
-        let known = |entry: &Arc<Entry>| Some((entry.name.clone(), entry.kind, (*lock(&entry.last))?));
+        let known = |entry: &Arc<RegisteredCheck>| Some((entry.name.clone(), entry.kind, (*lock(&entry.last))?));
         entries.iter().filter_map(known).collect()
     }
 
     fn add(&self, name: Cow<'static, str>, check: Arc<dyn Check>, limit: Duration, kind: Kind) {
         let last = Mutex::new(None);
         let mut state = lock(&self.inner.state);
-        state.entries.push(Arc::new(Entry { name, check, limit, kind, last }));
-        state.flight = None;
+        state.entries.push(Arc::new(RegisteredCheck { name, check, limit, kind, last }));
+        state.run = None;
         state.healthy = None;
     }
 
-    /// The state of every dependency. The checks run concurrently, once for all who ask within [`FRESH`].
+    /// Returns the status of every dependency. Checks run concurrently, and once for all callers within
+    /// [`REPORT_CACHE_TTL`].
     pub async fn report(&self) -> Report {
-        let checks = self.flight().await.checks;
-        let healthy = suffice(&checks);
+        let checks = self.run().await.checks;
+        let healthy = required_are_up(&checks);
         let ready = healthy && self.is_open();
         Report { ready, checks }
     }
 
-    /// Follows readiness. It changes when the process opens or stops and when a report finds a change.
+    /// Subscribes to readiness. It changes when the process opens or stops, and when a report detects a change.
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.inner.ready.subscribe()
     }
 
-    /// Lets the process be ready once its dependencies are; for the runner, and for tests of what reads readiness.
+    /// Allows readiness, which then depends on the dependencies; for the runner, and for tests of code that reads
+    /// readiness.
     pub async fn open(&self) {
         lock(&self.inner.state).open = true;
         self.report().await;
         self.inner.publish();
     }
 
-    /// Makes the process not ready at once, whatever its dependencies say.
+    /// Sets the process to not ready immediately, regardless of its dependencies.
     pub fn close(&self) {
         lock(&self.inner.state).open = false;
         self.inner.publish();
@@ -218,47 +221,51 @@ impl Health {
         lock(&self.inner.state).open
     }
 
-    /// A component named `health` that keeps [`Health::ready`] current while nobody asks for reports.
+    /// Returns a component named `health` that updates [`Health::ready`] while nobody requests reports.
     pub fn readiness(&self) -> Readiness {
         Readiness::new(self.clone())
     }
 
-    fn flight(&self) -> Flight {
+    fn run(&self) -> CheckRun {
         let mut state = lock(&self.inner.state);
-        // `peek` would not do: it sees an end only once someone has waited for it.
-        let fresh =
-            |flight: &&Flight| Flight::clone(flight).now_or_never().is_none_or(|done| done.at.elapsed() < FRESH);
-        if let Some(flight) = state.flight.as_ref().filter(fresh) {
-            return flight.clone();
+        // `Shared::peek` does not work here: it returns a result only after someone has polled the future.
+        let fresh = |run: &&CheckRun| {
+            CheckRun::clone(run).now_or_never().is_none_or(|done| done.at.elapsed() < REPORT_CACHE_TTL)
+        };
+        if let Some(run) = state.run.as_ref().filter(fresh) {
+            return run.clone();
         }
-        let flight = take_off(run_all(Arc::clone(&self.inner), state.entries.clone()));
-        state.flight.insert(flight).clone()
+        let run = spawn_run(run_all(Arc::clone(&self.inner), state.entries.clone()));
+        state.run.insert(run).clone()
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "limited in time, and cancelled with the last who may ask how it ended")]
-fn take_off(run: impl Future<Output = Done> + Send + 'static) -> Flight {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "bounded by the timeouts of the checks, and aborted with the last handle"
+)]
+fn spawn_run(run: impl Future<Output = CheckRunResult> + Send + 'static) -> CheckRun {
     let (run, done) = run.remote_handle();
     drop(tokio::spawn(run.in_current_span()));
     done.shared()
 }
 
-impl Inner {
+impl HealthInner {
     fn publish(&self) {
         let state = lock(&self.state);
         let ready = state.open && state.healthy == Some(true);
-        // Sent under the lock, so that of two changes the later one is seen last.
+        // Sent under the lock, so that two changes are seen in their order.
         self.ready.send_if_modified(|now| std::mem::replace(now, ready) != ready);
     }
 }
 
-async fn run_all(inner: Arc<Inner>, entries: Vec<Arc<Entry>>) -> Done {
+async fn run_all(inner: Arc<HealthInner>, entries: Vec<Arc<RegisteredCheck>>) -> CheckRunResult {
     let checks = join_all(entries.iter().map(|entry| entry.run())).await;
     let current = {
         let mut state = lock(&inner.state);
         let current = state.entries.len() == entries.len();
         if current {
-            state.healthy = Some(suffice(&checks));
+            state.healthy = Some(required_are_up(&checks));
         }
         current
     };
@@ -266,26 +273,26 @@ async fn run_all(inner: Arc<Inner>, entries: Vec<Arc<Entry>>) -> Done {
         inner.publish();
     }
     let at = Instant::now();
-    Done { at, checks }
+    CheckRunResult { at, checks }
 }
 
-impl Entry {
+impl RegisteredCheck {
     async fn run(&self) -> Dependency {
         let started = Instant::now();
         let check = AssertUnwindSafe(self.check.check()).catch_unwind();
         let outcome: Result<(), BoxError> = match timeout(self.limit, check).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err("the check panicked".into()),
-            Err(_) => Err("the check took too long".into()),
+            Ok(Err(_)) => Err("check panicked".into()),
+            Err(_) => Err("check timed out".into()),
         };
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let status = self.note(&outcome);
+        let status = self.log_change(&outcome);
         let detail = if status == Status::Down { self.check.detail() } else { None };
         Dependency { name: self.name.clone(), status, required: self.kind == Kind::Required, latency_ms, detail }
     }
 
-    /// Logs a change of state, and only that: a dependency that stays down fills no log.
-    fn note(&self, outcome: &Result<(), BoxError>) -> Status {
+    /// Logs changes of the status only, so that a dependency that stays down does not flood the log.
+    fn log_change(&self, outcome: &Result<(), BoxError>) -> Status {
         let status = if outcome.is_ok() { Status::Up } else { Status::Down };
         let before = lock(&self.last).replace(status);
         let (name, progress) = (self.name.as_ref(), self.kind == Kind::Progress);
@@ -308,11 +315,11 @@ impl Entry {
     }
 }
 
-fn suffice(checks: &[Dependency]) -> bool {
+fn required_are_up(checks: &[Dependency]) -> bool {
     checks.iter().all(|check| !check.required || check.status == Status::Up)
 }
 
-/// No code that can panic runs under these locks, so a poisoned one is whole.
+/// No code that can panic runs under these locks, so the data of a poisoned one is consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Whether a component makes progress: what it waits for, and since when.
+//! Tracks whether a component makes progress, and since when and why it does not.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use crate::health::Check;
 
-/// How long a component may make no progress unless it is made with another limit.
+/// Default limit on the time without progress.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
-/// The progress of one component, as its [`Check`]: it fails once the component has made none for longer than a limit.
-/// Clones share one state. It begins as making progress.
+/// Progress of one component, as a [`Check`] that fails when the component has made none for longer than a limit.
+/// Clones share state. Initially the component makes progress.
 #[derive(Debug, Clone)]
 pub struct Progress {
     limit: Duration,
@@ -28,7 +28,7 @@ struct Stall {
 }
 
 impl Progress {
-    /// Progress that may be missing for `limit` before it counts as such.
+    /// Creates a tracker that reports a stall after `limit` without progress.
     pub fn new(limit: Duration) -> Self {
         Self { limit, stall: Arc::default() }
     }
@@ -38,8 +38,8 @@ impl Progress {
         *self.lock() = None;
     }
 
-    /// Records that the component has work and makes no progress. `reason` is shown to clients, followed by how long
-    /// it has lasted since the last progress: a plain text without the cause of an error in it.
+    /// Records that the component has work and makes no progress. Clients see `reason`, followed by the time since the
+    /// last progress, so it must not contain error details.
     pub fn stalled(&self, reason: impl Into<Cow<'static, str>>) {
         let reason = reason.into();
         let mut stall = self.lock();
@@ -47,7 +47,7 @@ impl Progress {
         *stall = Some(Stall { since, reason });
     }
 
-    /// What is wrong, once it has lasted for longer than the limit.
+    /// Returns the stall, if it has lasted longer than the limit.
     fn overdue(&self) -> Option<String> {
         let stall = self.lock();
         let stall = stall.as_ref().filter(|stall| stall.since.elapsed() > self.limit)?;

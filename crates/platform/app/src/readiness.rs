@@ -1,4 +1,4 @@
-//! Keeps readiness current in the background.
+//! Updates readiness in the background.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{Component, Health, Phase, Stop};
 
-/// How long a failed dependency may go unnoticed by those who follow readiness.
-const REFRESH: Duration = Duration::from_secs(5);
+/// Interval between two runs of the checks: how long a failed dependency can stay undetected without requests for
+/// reports.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Runs the checks of a [`Health`] from time to time, so that gRPC health and others who follow it see changes.
+/// Runs the checks of a [`Health`] periodically, so that gRPC health and other subscribers see changes.
 #[derive(Debug)]
 pub struct Readiness {
     health: Health,
@@ -29,20 +30,20 @@ impl Component for Readiness {
         "health"
     }
 
-    /// A worker: it asks nothing of drivers that are not up yet or down already.
+    /// A worker, so that it runs only while the drivers, which it checks, run.
     fn phase(&self) -> Phase {
         Phase::Worker
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        let mut ticks = interval_at(Instant::now() + REFRESH, REFRESH);
+        let mut ticks = interval_at(Instant::now() + REFRESH_INTERVAL, REFRESH_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.requested() => return Ok(()),
                 _ = ticks.tick() => {}
             }
-            // To its end, which is near: what it asks goes down after this.
+            // Awaited to the end, which is bounded by the timeouts: drivers stop only after this component.
             self.health.report().await;
         }
     }

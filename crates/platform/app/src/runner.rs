@@ -1,4 +1,4 @@
-//! Brings the components of a process up and takes them down.
+//! Starts and stops the components of a process.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::fleet::Fleet;
+use crate::supervisor::Supervisor;
 use crate::{Abort, Component, Health, Phase, RunError};
 
-/// What is left to a component between the deadline and its end by force.
-const LAST_CHANCE: Duration = Duration::from_millis(250);
+/// Time between the request to abort, at the deadline, and the abort of the tasks.
+const ABORT_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How a process stops.
+/// Timing of the graceful stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How long transports go on serving after readiness has closed, so that load balancers look away first.
-    /// At most half of the deadline is taken for it.
+    /// How long transports continue to serve after readiness is false, so that load balancers stop sending requests
+    /// first. Limited to half of the deadline.
     pub drain_delay: Duration,
-    /// How long the whole stop may take, the drain delay included; then what is left is cut off.
+    /// Maximum duration of the whole stop, including the drain delay; remaining components are then aborted.
     pub deadline: Duration,
 }
 
@@ -29,7 +29,7 @@ impl Default for Options {
     }
 }
 
-/// A process: components, and the health that opens with them.
+/// A process: its components and its health.
 pub struct App {
     options: Options,
     components: Vec<Box<dyn Component>>,
@@ -44,40 +44,41 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// A process without components.
+    /// Creates a process without components.
     pub fn new(options: Options) -> Self {
         Self { options, components: Vec::new(), health: Health::new() }
     }
 
-    /// Adds a component. Those of one phase start in the order in which they are added.
+    /// Adds a component. Components of one phase start in the order in which they are added.
     #[must_use]
     pub fn component(mut self, component: impl Component) -> Self {
         self.components.push(Box::new(component));
         self
     }
 
-    /// Opens and closes this health with the process. To have it followed, add [`Health::readiness`] as a component.
+    /// Sets the health that opens and closes with the process. Add [`Health::readiness`] as a component to update it.
     #[must_use]
     pub fn health(mut self, health: Health) -> Self {
         self.health = health;
         self
     }
 
-    /// Runs until `shutdown` completes or a component ends unasked, then stops every component: readiness closes, the
-    /// drain delay passes, transports stop together, workers stop together, drivers stop one by one in reverse.
+    /// Runs until `shutdown` completes or a component ends by itself. Then it stops every component: readiness becomes
+    /// false, the drain delay passes, transports stop together, workers stop together, drivers stop one by one in
+    /// reverse.
     ///
-    /// Whatever went wrong first is returned; what followed from it is logged. When components hang, their tasks may
-    /// outlive this call until they next yield, so the caller should end the process without waiting for them.
+    /// Returns the first failure; later ones are logged. Tasks of unresponsive components can outlive this call until
+    /// they next yield, so the caller should exit the process without waiting for them.
     pub async fn run<F>(self, shutdown: F) -> Result<(), RunError>
     where
         F: Future<Output: Into<Abort>>,
     {
         let Self { options, components, health } = self;
-        let mut fleet = Fleet::default();
+        let mut supervisor = Supervisor::default();
         let mut shutdown = pin!(shutdown);
         let asked = tokio::select! {
             asked = &mut shutdown => Some(asked.into()),
-            () = serve(&mut fleet, components, &health) => None,
+            () = serve(&mut supervisor, components, &health) => None,
         };
         let opened = health.is_open();
         health.close();
@@ -90,26 +91,26 @@ impl App {
         let drain = if opened { options.drain_delay.min(options.deadline / 2) } else { Duration::ZERO };
         tokio::select! {
             () = abort => {
-                fleet.abort();
-                fleet.fail(RunError::Aborted);
+                supervisor.abort();
+                supervisor.fail(RunError::Aborted);
             }
-            () = stop_in_time(&mut fleet, drain, options.deadline) => {}
+            () = stop_in_time(&mut supervisor, drain, options.deadline) => {}
         }
-        fleet.into_failure().map_or(Ok(()), Err)
+        supervisor.into_failure().map_or(Ok(()), Err)
     }
 }
 
-/// Starts everything, opens readiness, and returns once anything has failed.
-async fn serve(fleet: &mut Fleet, mut components: Vec<Box<dyn Component>>, health: &Health) {
+/// Starts all components, opens readiness, and returns when a component ends.
+async fn serve(supervisor: &mut Supervisor, mut components: Vec<Box<dyn Component>>, health: &Health) {
     components.sort_by_key(|component| component.phase());
     for component in components {
-        if !fleet.start(component).await {
+        if !supervisor.start(component).await {
             return;
         }
     }
     tokio::select! {
         never = stay_open(health) => match never {},
-        () = fleet.next_end() => {}
+        () = supervisor.next_end() => {}
     }
 }
 
@@ -118,27 +119,27 @@ async fn stay_open(health: &Health) -> Infallible {
     pending().await
 }
 
-async fn stop_in_time(fleet: &mut Fleet, drain: Duration, deadline: Duration) {
+async fn stop_in_time(supervisor: &mut Supervisor, drain: Duration, deadline: Duration) {
     let deadline = Instant::now() + deadline;
-    if timeout_at(deadline, stop(fleet, drain)).await.is_ok() {
+    if timeout_at(deadline, stop(supervisor, drain)).await.is_ok() {
         return;
     }
-    let components = fleet.hung();
-    fleet.fail(RunError::Hung { components });
-    if timeout(LAST_CHANCE, fleet.cut_short()).await.is_err() {
-        fleet.abort();
+    let components = supervisor.unresponsive();
+    supervisor.fail(RunError::Unresponsive { components });
+    if timeout(ABORT_TIMEOUT, supervisor.abort_remaining()).await.is_err() {
+        supervisor.abort();
     }
 }
 
-async fn stop(fleet: &mut Fleet, drain: Duration) {
-    watch_for(fleet, drain).await;
-    fleet.stop_phase(Phase::Transport).await;
-    fleet.stop_phase(Phase::Worker).await;
-    fleet.stop_in_reverse(Phase::Driver).await;
+async fn stop(supervisor: &mut Supervisor, drain: Duration) {
+    watch_for(supervisor, drain).await;
+    supervisor.stop_phase(Phase::Transport).await;
+    supervisor.stop_phase(Phase::Worker).await;
+    supervisor.stop_in_reverse(Phase::Driver).await;
 }
 
-/// Lets `delay` pass, still noticing components that end.
-async fn watch_for(fleet: &mut Fleet, delay: Duration) {
+/// Waits for `delay` while it still detects components that end.
+async fn watch_for(supervisor: &mut Supervisor, delay: Duration) {
     if delay.is_zero() {
         return;
     }
@@ -146,7 +147,7 @@ async fn watch_for(fleet: &mut Fleet, delay: Duration) {
     loop {
         tokio::select! {
             () = &mut passed => return,
-            () = fleet.next_end() => {}
+            () = supervisor.next_end() => {}
         }
     }
 }

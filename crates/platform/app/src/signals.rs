@@ -1,4 +1,4 @@
-//! What tells a process to stop.
+//! Signals that stop the process.
 
 use std::future::pending;
 use std::io;
@@ -7,16 +7,16 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Completes when a graceful stop is to be cut short.
+/// Future that completes when the graceful stop has to be aborted.
 pub struct Abort(BoxFuture<'static, ()>);
 
 impl Abort {
-    /// Cuts the stop short once `when` completes.
+    /// Aborts the graceful stop when `when` completes.
     pub fn when(when: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(when.boxed())
     }
 
-    /// Completes when the stop is to be cut short.
+    /// Waits until the graceful stop has to be aborted.
     pub async fn wait(self) {
         self.0.await;
     }
@@ -28,15 +28,15 @@ impl std::fmt::Debug for Abort {
     }
 }
 
-/// Never cuts the stop short.
+/// Never aborts the graceful stop.
 impl From<()> for Abort {
     fn from((): ()) -> Self {
         Self::when(pending())
     }
 }
 
-/// Completes at the first SIGTERM or SIGINT; the [`Abort`] it gives completes at the second. Both are caught from the
-/// moment of the call, for the rest of the process's life.
+/// Returns a future that completes at the first SIGTERM or SIGINT, with an [`Abort`] that completes at the second. The
+/// handlers are installed by this call and stay for the lifetime of the process.
 ///
 /// Fails when the handlers cannot be installed.
 pub fn signals() -> io::Result<impl Future<Output = Abort> + Send + 'static> {
@@ -47,7 +47,7 @@ pub fn signals() -> io::Result<impl Future<Output = Abort> + Send + 'static> {
         tracing::info!(signal, "stopping");
         Abort::when(async move {
             let signal = next(&mut terminate, &mut interrupt).await;
-            tracing::warn!(signal, "stopping at once");
+            tracing::warn!(signal, "aborting the graceful stop");
         })
     })
 }

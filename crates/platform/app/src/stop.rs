@@ -1,8 +1,8 @@
-//! How a component learns that it is to end.
+//! The stop signal of a component.
 
 use tokio_util::sync::CancellationToken;
 
-/// Tells a component to end: first gracefully, and past the deadline at once. Clones share one state.
+/// Stop signal for a component: graceful first, then, after the deadline, immediate. Clones share state.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     graceful: CancellationToken,
@@ -10,45 +10,43 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// One that nobody has asked for yet.
+    /// Creates a signal that is not requested yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Completes once the component is to take no new work, finish the work in hand and return.
-    /// Loses nothing when its future is dropped.
+    /// Completes when the component has to accept no new work, finish the work in progress and return. Cancel-safe.
     pub async fn requested(&self) {
         self.graceful.cancelled().await;
     }
 
-    /// Whether [`Stop::requested`] has completed.
+    /// Returns whether a stop was requested.
     pub fn is_requested(&self) -> bool {
         self.graceful.is_cancelled()
     }
 
-    /// Completes once the component is to drop the work in hand and return at once.
-    /// Loses nothing when its future is dropped.
+    /// Completes when the component has to drop the work in progress and return immediately. Cancel-safe.
     pub async fn aborted(&self) {
         self.hard.cancelled().await;
     }
 
-    /// Whether [`Stop::aborted`] has completed.
+    /// Returns whether an immediate end was requested.
     pub fn is_aborted(&self) -> bool {
         self.hard.is_cancelled()
     }
 
-    /// Asks for a graceful end.
+    /// Requests a graceful end.
     pub fn request(&self) {
         self.graceful.cancel();
     }
 
-    /// Asks for an immediate end, which includes the graceful one.
+    /// Requests an immediate end, which includes the graceful one.
     pub fn abort(&self) {
         self.graceful.cancel();
         self.hard.cancel();
     }
 
-    /// A stop of its own that ends with this one, for a part of a component.
+    /// Creates a child signal, for a sub-task of a component. A request to the parent also reaches the child.
     #[must_use]
     pub fn child(&self) -> Self {
         Self { graceful: self.graceful.child_token(), hard: self.hard.child_token() }

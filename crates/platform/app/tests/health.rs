@@ -1,4 +1,4 @@
-//! What the health registry tells, and how often it asks.
+//! What the health registry reports, and how often it runs checks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -60,7 +60,7 @@ fn states(report: &Report) -> Vec<(&str, Status)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_checks_together_and_cuts_slow_ones() {
+async fn runs_checks_concurrently_with_timeouts() {
     let health = Health::new();
     health.register("database", Probe::taking(Duration::from_millis(30)));
     health.register_with_timeout("broker", Probe::taking(Duration::from_mins(1)), Duration::from_millis(50));
@@ -84,7 +84,7 @@ async fn reports_show_no_error_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_only_observed_does_not_hold_readiness_up() {
+async fn an_observed_dependency_does_not_affect_readiness() {
     let (health, probe) = (Health::new(), Probe::taking(Duration::ZERO));
     probe.fail(true);
     health.register("database", Probe::taking(Duration::ZERO));
@@ -97,7 +97,7 @@ async fn what_is_only_observed_does_not_hold_readiness_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_asks_a_dependency_once() {
+async fn concurrent_callers_share_one_check() {
     let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
     health.register("database", Arc::<Probe>::clone(&probe));
     join_all((0..100).map(|_| health.report())).await;
@@ -110,7 +110,7 @@ async fn a_crowd_asks_a_dependency_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_that_go_away_do_not_start_the_checks_again() {
+async fn cancelled_callers_do_not_start_the_checks_again() {
     let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
     health.register("database", Arc::<Probe>::clone(&probe));
     for _ in 0..10 {
@@ -121,7 +121,7 @@ async fn callers_that_go_away_do_not_start_the_checks_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_ends_though_nobody_waits_for_it() {
+async fn a_check_ends_even_if_nobody_waits_for_it() {
     let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
     health.register("database", Arc::<Probe>::clone(&probe));
     assert!(timeout(Duration::from_millis(10), health.report()).await.is_err());
@@ -134,7 +134,7 @@ async fn a_check_ends_though_nobody_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_leaves_no_check_halfway() {
+async fn a_stop_waits_for_running_checks() {
     let (health, probe) = (Health::new(), Probe::taking(Duration::from_millis(500)));
     health.register("database", Arc::<Probe>::clone(&probe));
     let stop = Stop::new();
@@ -167,7 +167,7 @@ async fn is_ready_only_while_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readiness_follows_a_dependency_that_nobody_asks_about() {
+async fn readiness_follows_a_dependency_without_requests_for_reports() {
     let (health, probe) = (Health::new(), Probe::taking(Duration::ZERO));
     health.register("database", Arc::<Probe>::clone(&probe));
     health.open().await;
@@ -188,7 +188,7 @@ async fn readiness_follows_a_dependency_that_nobody_asks_about() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dependency_added_later_counts_at_once() {
+async fn a_dependency_added_later_counts_immediately() {
     let (health, probe) = (Health::new(), Probe::taking(Duration::ZERO));
     health.open().await;
     probe.fail(true);
@@ -198,14 +198,14 @@ async fn a_dependency_added_later_counts_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_component_without_progress_is_a_detail_and_no_reason_to_be_not_ready() {
+async fn a_component_without_progress_is_reported_and_does_not_affect_readiness() {
     let (health, progress) = (Health::new(), Progress::new(Duration::from_secs(30)));
     health.register("database", Probe::taking(Duration::ZERO));
     health.progress("relay", progress.clone());
     health.open().await;
-    progress.stalled("2 events wait and none was published");
+    progress.stalled("2 events pending, none published");
     sleep(Duration::from_secs(20)).await;
-    progress.stalled("12 events wait and none was published");
+    progress.stalled("12 events pending, none published");
     sleep(Duration::from_secs(10)).await;
     assert_eq!(states(&health.report().await)[1], ("relay", Status::Up), "not for longer than its limit");
     sleep(Duration::from_secs(4)).await;
@@ -215,7 +215,7 @@ async fn a_component_without_progress_is_a_detail_and_no_reason_to_be_not_ready(
         serde_json::to_value(&report.checks[1]).unwrap(),
         serde_json::json!({
             "name": "relay", "status": "down", "required": false, "latency_ms": 0,
-            "detail": "12 events wait and none was published for 34 s",
+            "detail": "12 events pending, none published for 34 s",
         })
     );
     let known: Vec<_> = health.known().into_iter().map(|(_, kind, status)| (kind, status)).collect();
@@ -223,7 +223,7 @@ async fn a_component_without_progress_is_a_detail_and_no_reason_to_be_not_ready(
     progress.advanced();
     sleep(Duration::from_secs(1)).await;
     assert_eq!(states(&health.report().await)[1], ("relay", Status::Up));
-    progress.stalled("12 events wait and none was published");
+    progress.stalled("12 events pending, none published");
     sleep(Duration::from_secs(29)).await;
     assert_eq!(states(&health.report().await)[1], ("relay", Status::Up), "it counts from the last progress");
 }

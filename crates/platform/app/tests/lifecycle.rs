@@ -1,4 +1,4 @@
-//! How a process starts, stops and fails. Time is paused: every wait is exact and takes no time.
+//! Start, stop and failure of a process. Time is paused: every wait is exact and takes no real time.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,46 +13,46 @@ use tokio_util::sync::CancellationToken;
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// What a part does when it is run.
+/// What a component does when it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
+enum Behavior {
     Obey,
-    /// Needs this long to finish its work after it was asked to stop.
+    /// Needs this long to finish its work after the stop request.
     Finish(Duration),
     EndAfter(Duration),
     FailAfter(Duration),
     PanicAfter(Duration),
     FailWhenAsked,
-    /// Only a hard stop ends it.
+    /// Ends only when it is aborted.
     WaitForAbort,
-    /// Nothing ends it.
+    /// Never ends.
     Hang,
     FailToStart,
     PanicAtStart,
     NeverStart,
 }
 
-struct Part {
+struct TestComponent {
     name: &'static str,
     phase: Phase,
-    act: Act,
+    behavior: Behavior,
     log: Log,
 }
 
-impl Part {
-    fn note(&self, what: &str) {
+impl TestComponent {
+    fn log_event(&self, what: &str) {
         self.log.lock().unwrap().push(format!("{} {what}", self.name));
     }
 }
 
-impl Drop for Part {
+impl Drop for TestComponent {
     fn drop(&mut self) {
-        self.note("gone");
+        self.log_event("dropped");
     }
 }
 
 #[async_trait]
-impl Component for Part {
+impl Component for TestComponent {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -62,65 +62,65 @@ impl Component for Part {
     }
 
     async fn init(&mut self) -> Result<(), BoxError> {
-        self.note("init");
-        match self.act {
-            Act::FailToStart => Err("address in use".into()),
-            Act::PanicAtStart => panic!("no luck"),
-            Act::NeverStart => std::future::pending().await,
+        self.log_event("init");
+        match self.behavior {
+            Behavior::FailToStart => Err("address in use".into()),
+            Behavior::PanicAtStart => panic!("no luck"),
+            Behavior::NeverStart => std::future::pending().await,
             _ => Ok(()),
         }
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        match self.act {
-            Act::EndAfter(time) => {
+        match self.behavior {
+            Behavior::EndAfter(time) => {
                 sleep(time).await;
                 return Ok(());
             }
-            Act::FailAfter(time) => {
+            Behavior::FailAfter(time) => {
                 sleep(time).await;
                 return Err("connection lost".into());
             }
-            Act::PanicAfter(time) => {
+            Behavior::PanicAfter(time) => {
                 sleep(time).await;
                 panic!("out of {}", "bones");
             }
-            Act::WaitForAbort => stop.aborted().await,
-            Act::Hang => std::future::pending().await,
+            Behavior::WaitForAbort => stop.aborted().await,
+            Behavior::Hang => std::future::pending().await,
             _ => stop.requested().await,
         }
-        self.note("asked");
-        if let Act::Finish(time) = self.act {
+        self.log_event("asked");
+        if let Behavior::Finish(time) = self.behavior {
             sleep(time).await;
         }
-        if self.act == Act::FailWhenAsked {
+        if self.behavior == Behavior::FailWhenAsked {
             return Err("last batch lost".into());
         }
         Ok(())
     }
 }
 
-struct Bench {
+struct Setup {
     log: Log,
     health: Health,
     stop: CancellationToken,
-    parts: Vec<Part>,
+    components: Vec<TestComponent>,
 }
 
-impl Bench {
+impl Setup {
     fn new() -> Self {
-        Self { log: Log::default(), health: Health::new(), stop: CancellationToken::new(), parts: Vec::new() }
+        Self { log: Log::default(), health: Health::new(), stop: CancellationToken::new(), components: Vec::new() }
     }
 
-    fn part(mut self, name: &'static str, phase: Phase, act: Act) -> Self {
+    fn with(mut self, name: &'static str, phase: Phase, behavior: Behavior) -> Self {
         let log = Arc::clone(&self.log);
-        self.parts.push(Part { name, phase, act, log });
+        self.components.push(TestComponent { name, phase, behavior, log });
         self
     }
 
     fn app(&mut self, options: Options) -> App {
         let app = App::new(options).health(self.health.clone());
-        self.parts.drain(..).fold(app, App::component)
+        self.components.drain(..).fold(app, App::component)
     }
 
     /// Runs until ten seconds have passed.
@@ -154,153 +154,151 @@ fn failed(result: Result<(), RunError>) -> (&'static str, Cause) {
 
 #[tokio::test(start_paused = true)]
 async fn starts_by_phase_and_stops_in_reverse() {
-    let mut bench = Bench::new()
-        .part("http", Phase::Transport, Act::Finish(seconds(1)))
-        .part("store", Phase::Driver, Act::Obey)
-        .part("relay", Phase::Worker, Act::Finish(seconds(1)))
-        .part("cache", Phase::Driver, Act::Obey);
-    bench.run().await.unwrap();
+    let mut setup = Setup::new()
+        .with("http", Phase::Transport, Behavior::Finish(seconds(1)))
+        .with("store", Phase::Driver, Behavior::Obey)
+        .with("relay", Phase::Worker, Behavior::Finish(seconds(1)))
+        .with("cache", Phase::Driver, Behavior::Obey);
+    setup.run().await.unwrap();
     assert_eq!(
-        bench.log(),
+        setup.log(),
         [
             "store init",
             "cache init",
             "relay init",
             "http init",
             "http asked",
-            "http gone",
+            "http dropped",
             "relay asked",
-            "relay gone",
+            "relay dropped",
             "cache asked",
-            "cache gone",
+            "cache dropped",
             "store asked",
-            "store gone",
+            "store dropped",
         ]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_of_a_phase_stop_together() {
-    let mut bench = Bench::new().part("http", Phase::Transport, Act::Finish(seconds(3))).part(
+async fn components_of_a_phase_stop_together() {
+    let mut setup = Setup::new().with("http", Phase::Transport, Behavior::Finish(seconds(3))).with(
         "grpc",
         Phase::Transport,
-        Act::Finish(seconds(3)),
+        Behavior::Finish(seconds(3)),
     );
     let started = Instant::now();
-    bench.run().await.unwrap();
+    setup.run().await.unwrap();
     assert_eq!(started.elapsed(), seconds(13));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_start_is_named_and_stops_what_is_up() {
-    let mut bench = Bench::new()
-        .part("store", Phase::Driver, Act::Obey)
-        .part("http", Phase::Transport, Act::FailToStart)
-        .part("grpc", Phase::Transport, Act::Obey);
-    let error = bench.run().await.unwrap_err();
+async fn a_failed_start_is_named_and_stops_the_running_components() {
+    let mut setup = Setup::new()
+        .with("store", Phase::Driver, Behavior::Obey)
+        .with("http", Phase::Transport, Behavior::FailToStart)
+        .with("grpc", Phase::Transport, Behavior::Obey);
+    let error = setup.run().await.unwrap_err();
     assert_eq!(error.to_string(), "component `http` could not start");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "address in use");
-    assert!(bench.at("store gone") > bench.at("http init"));
-    assert!(!bench.log().contains(&"grpc init".to_owned()));
+    assert!(setup.at("store dropped") > setup.at("http init"));
+    assert!(!setup.log().contains(&"grpc init".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_at_the_start_is_named() {
-    let mut bench = Bench::new().part("http", Phase::Transport, Act::PanicAtStart);
-    let (name, cause) = failed(bench.run().await);
+async fn a_panic_during_startup_is_named() {
+    let mut setup = Setup::new().with("http", Phase::Transport, Behavior::PanicAtStart);
+    let (name, cause) = failed(setup.run().await);
     assert!(name == "http" && matches!(&cause, Cause::Panicked(text) if text == "no luck"), "{cause:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_takes_for_ever_can_be_stopped() {
-    let mut bench =
-        Bench::new().part("store", Phase::Driver, Act::NeverStart).part("http", Phase::Transport, Act::Obey);
+async fn a_startup_that_never_ends_can_be_stopped() {
+    let mut setup =
+        Setup::new().with("store", Phase::Driver, Behavior::NeverStart).with("http", Phase::Transport, Behavior::Obey);
     let started = Instant::now();
-    bench.run().await.unwrap();
+    setup.run().await.unwrap();
     assert_eq!(started.elapsed(), seconds(10));
-    assert!(!bench.log().contains(&"http init".to_owned()));
+    assert!(!setup.log().contains(&"http init".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_component_that_dies_while_another_starts_is_noticed() {
-    let mut bench = Bench::new().part("store", Phase::Driver, Act::FailAfter(seconds(1))).part(
+async fn a_component_that_fails_while_another_starts_is_detected() {
+    let mut setup = Setup::new().with("store", Phase::Driver, Behavior::FailAfter(seconds(1))).with(
         "http",
         Phase::Transport,
-        Act::NeverStart,
+        Behavior::NeverStart,
     );
-    let (name, _) = failed(bench.run().await);
+    let (name, _) = failed(setup.run().await);
     assert_eq!(name, "store");
-    bench.at("http gone");
+    setup.at("http dropped");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unasked_end_stops_everything_and_is_named() {
-    for (act, text) in [
-        (Act::EndAfter(seconds(1)), "component `relay` ended before it was asked to"),
-        (Act::FailAfter(seconds(1)), "component `relay` failed"),
-        (Act::PanicAfter(seconds(1)), "component `relay` panicked: out of bones"),
+async fn an_end_without_a_stop_request_stops_everything_and_is_named() {
+    for (behavior, text) in [
+        (Behavior::EndAfter(seconds(1)), "component `relay` ended before a stop was requested"),
+        (Behavior::FailAfter(seconds(1)), "component `relay` failed"),
+        (Behavior::PanicAfter(seconds(1)), "component `relay` panicked: out of bones"),
     ] {
-        let mut bench = Bench::new().part("store", Phase::Driver, Act::Obey).part("relay", Phase::Worker, act).part(
-            "http",
-            Phase::Transport,
-            Act::Obey,
-        );
+        let mut setup = Setup::new()
+            .with("store", Phase::Driver, Behavior::Obey)
+            .with("relay", Phase::Worker, behavior)
+            .with("http", Phase::Transport, Behavior::Obey);
         let started = Instant::now();
-        assert_eq!(bench.run().await.unwrap_err().to_string(), text);
+        assert_eq!(setup.run().await.unwrap_err().to_string(), text);
         assert_eq!(started.elapsed(), seconds(1));
-        assert!(bench.at("http asked") < bench.at("store asked"));
+        assert!(setup.at("http asked") < setup.at("store asked"));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_cause_wins() {
-    let mut bench = Bench::new()
-        .part("store", Phase::Driver, Act::Hang)
-        .part("relay", Phase::Worker, Act::FailAfter(seconds(1)))
-        .part("http", Phase::Transport, Act::FailWhenAsked);
-    let (name, cause) = failed(bench.run().await);
+async fn the_first_failure_is_returned() {
+    let mut setup = Setup::new()
+        .with("store", Phase::Driver, Behavior::Hang)
+        .with("relay", Phase::Worker, Behavior::FailAfter(seconds(1)))
+        .with("http", Phase::Transport, Behavior::FailWhenAsked);
+    let (name, cause) = failed(setup.run().await);
     assert!(name == "relay" && matches!(cause, Cause::Failed(_)), "{cause:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_while_stopping_is_an_error() {
-    let mut bench = Bench::new().part("relay", Phase::Worker, Act::FailWhenAsked);
-    let (name, cause) = failed(bench.run().await);
+    let mut setup = Setup::new().with("relay", Phase::Worker, Behavior::FailWhenAsked);
+    let (name, cause) = failed(setup.run().await);
     assert!(name == "relay" && matches!(cause, Cause::Failed(_)), "{cause:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hang_is_cut_off_at_the_deadline_and_named() {
-    let mut bench = Bench::new().part("store", Phase::Driver, Act::Obey).part("relay", Phase::Worker, Act::Hang).part(
-        "http",
-        Phase::Transport,
-        Act::Finish(seconds(1)),
-    );
+async fn an_unresponsive_component_is_aborted_at_the_deadline_and_named() {
+    let mut setup = Setup::new()
+        .with("store", Phase::Driver, Behavior::Obey)
+        .with("relay", Phase::Worker, Behavior::Hang)
+        .with("http", Phase::Transport, Behavior::Finish(seconds(1)));
     let started = Instant::now();
-    let error = bench.run().await.unwrap_err();
+    let error = setup.run().await.unwrap_err();
     assert_eq!(error.to_string(), "components did not stop in time: relay (asked 4.0 s before)");
     assert!(started.elapsed() < seconds(16), "{:?}", started.elapsed());
     assert!(started.elapsed() >= seconds(15), "{:?}", started.elapsed());
     tokio::task::yield_now().await;
-    bench.at("relay gone");
-    bench.at("store gone");
+    setup.at("relay dropped");
+    setup.at("store dropped");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hard_stop_gives_a_last_chance() {
-    let mut bench = Bench::new().part("relay", Phase::Worker, Act::WaitForAbort);
-    let error = bench.run().await.unwrap_err();
+async fn components_can_react_to_the_abort() {
+    let mut setup = Setup::new().with("relay", Phase::Worker, Behavior::WaitForAbort);
+    let error = setup.run().await.unwrap_err();
     assert!(
-        matches!(&error, RunError::Hung { components } if components[0].0 == "relay" && components.len() == 1),
+        matches!(&error, RunError::Unresponsive { components } if components[0].0 == "relay" && components.len() == 1),
         "{error:?}"
     );
-    bench.at("relay asked");
+    setup.at("relay asked");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_signal_aborts_at_once() {
-    let mut bench = Bench::new().part("relay", Phase::Worker, Act::Hang);
-    let app = bench.app(OPTIONS);
+async fn a_second_signal_aborts_immediately() {
+    let mut setup = Setup::new().with("relay", Phase::Worker, Behavior::Hang);
+    let app = setup.app(OPTIONS);
     let started = Instant::now();
     let signals = async {
         sleep(seconds(10)).await;
@@ -313,47 +311,51 @@ async fn a_second_signal_aborts_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn names_are_unique() {
-    let mut bench = Bench::new().part("http", Phase::Transport, Act::Obey).part("http", Phase::Transport, Act::Obey);
-    let (name, cause) = failed(bench.run().await);
+    let mut setup =
+        Setup::new().with("http", Phase::Transport, Behavior::Obey).with("http", Phase::Transport, Behavior::Obey);
+    let (name, cause) = failed(setup.run().await);
     assert!(name == "http" && matches!(cause, Cause::NameTaken), "{cause:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_to_run_waits_for_the_stop() {
+async fn without_components_it_waits_for_the_stop() {
     let started = Instant::now();
-    Bench::new().run().await.unwrap();
+    Setup::new().run().await.unwrap();
     assert_eq!(started.elapsed(), seconds(10));
 }
 
 #[tokio::test(start_paused = true)]
-async fn readiness_opens_last_closes_first_and_transports_drain() {
-    let mut bench = Bench::new().part("http", Phase::Transport, Act::Finish(seconds(1)));
+async fn readiness_opens_last_and_closes_first_before_transports_drain() {
+    let mut setup = Setup::new().with("http", Phase::Transport, Behavior::Finish(seconds(1)));
     let options = Options { drain_delay: seconds(2), deadline: seconds(5) };
-    let (app, stop, mut ready) = (bench.app(options), bench.stop.clone(), bench.health.ready());
+    let (app, stop, mut ready) = (setup.app(options), setup.stop.clone(), setup.health.ready());
     assert!(!*ready.borrow_and_update());
     let watch = async {
         ready.changed().await.unwrap();
         assert!(*ready.borrow_and_update());
-        assert_eq!(bench.log(), ["http init"]);
+        assert_eq!(setup.log(), ["http init"]);
         let asked = Instant::now();
         stop.cancel();
         ready.changed().await.unwrap();
         assert!(!*ready.borrow_and_update());
-        assert_eq!((asked.elapsed(), bench.log().len()), (Duration::ZERO, 1));
+        assert_eq!((asked.elapsed(), setup.log().len()), (Duration::ZERO, 1));
         sleep(Duration::from_millis(1_999)).await;
-        assert_eq!(bench.log().len(), 1, "still serving while load balancers look away");
+        assert_eq!(setup.log().len(), 1, "still serving during the drain delay");
         asked
     };
-    let (result, asked) = tokio::join!(app.run(bench.stop.clone().cancelled_owned()), watch);
+    let (result, asked) = tokio::join!(app.run(setup.stop.clone().cancelled_owned()), watch);
     result.unwrap();
     assert_eq!(asked.elapsed(), seconds(3));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_start_never_opens_readiness() {
-    let mut bench =
-        Bench::new().part("http", Phase::Transport, Act::Obey).part("grpc", Phase::Transport, Act::FailToStart);
-    let ready = bench.health.ready();
-    bench.run().await.unwrap_err();
+    let mut setup = Setup::new().with("http", Phase::Transport, Behavior::Obey).with(
+        "grpc",
+        Phase::Transport,
+        Behavior::FailToStart,
+    );
+    let ready = setup.health.ready();
+    setup.run().await.unwrap_err();
     assert!(!ready.has_changed().unwrap());
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use kennel_app::{App, Component, Options, RunError, Stop, signals};
 use kennel_core::BoxError;
 
-/// Signals its own process when it is up and again when it is asked to stop, which it does not do.
+/// Signals its own process when it runs and again at the stop request, which it ignores.
 struct Stubborn;
 
 #[async_trait]

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use kennel_core::broker::BrokerError;
-use kennel_core::{Clock, DeadLetterSink, DeadLetters, Part, PartError};
+use kennel_core::{BackendError, BackendKind, Clock, DeadLetterSink, DeadLetters};
 use serde::Deserialize;
 
 use crate::Broker;
@@ -30,7 +30,7 @@ pub enum Backend {
     RabbitMq,
 }
 
-impl Part for Backend {
+impl BackendKind for Backend {
     const KIND: &'static str = "broker";
     const ALL: &'static [(Self, &'static str, bool)] = &[
         (Self::Memory, "memory", true),
@@ -46,7 +46,7 @@ impl Part for Backend {
 pub enum ConnectError {
     /// The build lacks it.
     #[error(transparent)]
-    Absent(#[from] PartError),
+    Absent(#[from] BackendError),
     /// A setting is missing or wrong. Its value is not told: it may be a secret.
     #[error("the setting `{setting}` of the broker {problem}")]
     Setting {
@@ -81,7 +81,7 @@ impl Connected {
 #[serde(default, deny_unknown_fields)]
 pub struct BrokerConfig {
     /// Which broker.
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub backend: Backend,
     /// How many events a subscription may hold unsettled.
     pub in_flight: NonZeroUsize,
@@ -178,7 +178,7 @@ mod tests {
 
     #[async_trait]
     impl DeadLetterSink for NoSink {
-        async fn bury(&self, _: &DeadLetter) -> Result<(), RepoError> {
+        async fn store(&self, _: &DeadLetter) -> Result<(), RepoError> {
             Err(RepoError::Conflict)
         }
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Event, Group, Publisher, Subscriber, Subscription};
 use kennel_telemetry::metrics::{LatencyHistogram, Outcome, names};
-use kennel_telemetry::{number, propagation};
+use kennel_telemetry::{as_i64, propagation};
 use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
@@ -105,7 +105,7 @@ impl Metered {
             messaging.operation.name = "publish",
             messaging.operation.r#type = "send",
             messaging.destination.name = destination,
-            messaging.batch.message_count = number(batch.len()),
+            messaging.batch.message_count = as_i64(batch.len()),
         );
         for trace in batch.iter().filter_map(|event| event.trace.as_ref()) {
             propagation::add_link(&span, trace);

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use kennel_broker::memory::Limits;
 use kennel_broker::{Broker, BrokerMetrics, MemoryBroker, Metered};
 use kennel_core::SystemClock;
-use kennel_testkit::conformance::Fresh;
-use kennel_testkit::conformance::broker::{Graveyard, Stage};
+use kennel_testkit::conformance::Fixture;
+use kennel_testkit::conformance::broker::{BrokerUnderTest, MemoryDeadLetters};
 
-fn stage(wrap: impl FnOnce(Arc<dyn Broker>) -> Arc<dyn Broker>) -> Fresh<Stage> {
-    let (limits, letters) = (Limits::default(), Arc::new(Graveyard::default()));
+fn stage(wrap: impl FnOnce(Arc<dyn Broker>) -> Arc<dyn Broker>) -> Fixture<BrokerUnderTest> {
+    let (limits, letters) = (Limits::default(), Arc::new(MemoryDeadLetters::default()));
     let memory = MemoryBroker::new(limits, Arc::clone(&letters) as Arc<_>, Arc::new(SystemClock));
     let broker = wrap(Arc::new(memory));
-    Fresh::new(Stage {
+    Fixture::new(BrokerUnderTest {
         publisher: Arc::clone(&broker) as Arc<_>,
         subscriber: broker,
-        letters,
+        dead_letters: letters,
         topic: "tests.events".to_owned(),
         in_flight: limits.in_flight.get(),
     })
@@ -25,7 +25,7 @@ mod memory {
     use super::*;
 
     #[expect(clippy::unused_async, reason = "the suite awaits setups")]
-    async fn fresh() -> Option<Fresh<Stage>> {
+    async fn fresh() -> Option<Fixture<BrokerUnderTest>> {
         Some(stage(|broker| broker))
     }
 
@@ -37,7 +37,7 @@ mod metered {
     use super::*;
 
     #[expect(clippy::unused_async, reason = "the suite awaits setups")]
-    async fn fresh() -> Option<Fresh<Stage>> {
+    async fn fresh() -> Option<Fixture<BrokerUnderTest>> {
         let metrics = BrokerMetrics::register(&prometheus::Registry::new()).ok()?;
         Some(stage(|broker| Arc::new(Metered::new(broker, metrics, &["tests.events"]))))
     }

@@ -17,7 +17,7 @@ use kennel_broker::kafka::{KafkaBroker, KafkaConfig, Route};
 use kennel_broker::{Broker as _, ConnectError, Lag};
 use kennel_core::broker::BrokerError;
 use kennel_core::{DeadLetters as _, Event, Group, Publisher as _, Subscriber as _, SystemClock, Timestamp};
-use kennel_testkit::conformance::broker::Letters as _;
+use kennel_testkit::conformance::broker::DeadLetterReader as _;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -35,23 +35,23 @@ use self::kafka_events::{PATIENCE, event, eventually, join, next, nothing_more, 
 mod conformance {
     use std::sync::Arc;
 
-    use kennel_testkit::conformance::Fresh;
-    use kennel_testkit::conformance::broker::Stage;
+    use kennel_testkit::conformance::Fixture;
+    use kennel_testkit::conformance::broker::BrokerUnderTest;
 
     use crate::kafka::{Cluster, IN_FLIGHT, Shown};
 
     #[expect(clippy::unused_async, reason = "the suite awaits setups")]
-    async fn fresh() -> Option<Fresh<Stage>> {
+    async fn fresh() -> Option<Fixture<BrokerUnderTest>> {
         let mut cluster = Cluster::find()?;
         let broker = Arc::new(cluster.broker());
-        let stage = Stage {
+        let stage = BrokerUnderTest {
             publisher: Arc::clone(&broker) as Arc<_>,
-            letters: Arc::new(Shown(broker.dead_letters())),
+            dead_letters: Arc::new(Shown(broker.dead_letters())),
             subscriber: broker,
             topic: cluster.topic.clone(),
             in_flight: IN_FLIGHT,
         };
-        Some(Fresh::within(cluster, stage))
+        Some(Fixture::with_resources(cluster, stage))
     }
 
     kennel_testkit::broker_conformance!(fresh);

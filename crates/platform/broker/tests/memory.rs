@@ -33,7 +33,7 @@ struct Sink {
 
 #[async_trait]
 impl DeadLetterSink for Sink {
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
         if self.down.load(Ordering::SeqCst) {
             return Err(RepoError::Unavailable("down".into()));
         }

@@ -1,66 +1,66 @@
-//! Picks the cache that the configuration names, among those compiled in.
+//! Selects the cache that the configuration names, among those compiled in.
 
 use std::sync::Arc;
 
-use kennel_core::{BoxError, Cache, Part, PartError};
+use kennel_core::{BackendError, BackendKind, BoxError, Cache};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::MemoryCache;
 use crate::none::NoCache;
 use crate::redis_config::RedisConfig;
 
-/// A cache by its name, as the variable `CACHE` has it.
+/// A cache backend; its name is a value of the variable `CACHE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Backend {
     /// No cache.
     None,
-    /// Inside the process.
+    /// In-memory, inside the process.
     #[default]
     Memory,
-    /// Redis, with memory in front.
+    /// Redis, with a memory tier in front.
     Redis,
 }
 
-impl Part for Backend {
+impl BackendKind for Backend {
     const KIND: &'static str = "cache";
     const ALL: &'static [(Self, &'static str, bool)] =
         &[(Self::None, "none", true), (Self::Memory, "memory", true), (Self::Redis, "redis", cfg!(feature = "redis"))];
 }
 
-/// Why there is no cache to use.
+/// Why the cache cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The build lacks it.
+    /// The build does not contain the backend.
     #[error(transparent)]
-    Absent(#[from] PartError),
-    /// A setting is missing or cannot work.
+    Absent(#[from] BackendError),
+    /// A setting is missing or invalid.
     #[error("the cache `{}` cannot be used: {}", backend.name(), problems.join("; "))]
     Settings {
         /// The cache.
         backend: Backend,
-        /// One line for each such setting.
+        /// One line per setting.
         problems: Vec<String>,
     },
-    /// It is there and refuses.
-    #[error("the cache `{}` refuses", backend.name())]
+    /// The server is reachable but refuses the connection.
+    #[error("the cache `{}` refuses the connection", backend.name())]
     Refused {
         /// The cache.
         backend: Backend,
-        /// Why.
+        /// The server's error.
         #[source]
         source: BoxError,
     },
 }
 
-/// Which cache, and how large.
+/// Settings of the cache.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
-    /// Which cache.
-    #[serde(with = "kennel_core::part")]
+    /// The backend.
+    #[serde(with = "kennel_core::backend")]
     pub backend: Backend,
-    /// How many bytes the cache inside the process may hold.
+    /// Maximum size of the in-memory cache, in bytes.
     pub memory_bytes: u64,
     /// Settings of `redis`.
     pub redis: RedisConfig,
@@ -73,7 +73,7 @@ impl Default for CacheConfig {
 }
 
 impl CacheConfig {
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line for each invalid setting, starting with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         if let Err(absent) = self.backend.require() {
             problems.push(format!("{path}.backend: {absent}"));
@@ -83,19 +83,19 @@ impl CacheConfig {
     }
 }
 
-/// What a cache is made of; a metric label.
+/// Tiers of a cache; a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tier {
-    /// Nothing.
+    /// No tier.
     None,
     /// Memory of this process.
     Memory,
-    /// Redis, with memory in front.
+    /// Redis, with a memory tier in front.
     Redis,
 }
 
 impl Tier {
-    /// The label's value.
+    /// Returns the value of the metric label.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -104,7 +104,7 @@ impl Tier {
         }
     }
 
-    /// What a request passes until something is found, nearest first.
+    /// Returns the layers that a lookup queries, nearest first.
     pub(crate) const fn layers(self) -> &'static [Self] {
         match self {
             Self::None => &[Self::None],
@@ -114,22 +114,22 @@ impl Tier {
     }
 }
 
-/// A cache ready for use.
+/// An open cache.
 #[derive(Clone)]
 pub struct Connected {
     /// The cache.
     pub cache: Arc<dyn Cache>,
-    /// What it is made of.
+    /// Its tiers.
     pub tier: Tier,
 }
 
 impl Connected {
-    /// A cache that keeps nothing, whose requests are counted as bypassing it.
+    /// Creates a cache that stores nothing; its requests are counted with the outcome `bypass`.
     pub fn none() -> Self {
         Self { cache: Arc::new(NoCache), tier: Tier::None }
     }
 
-    /// A cache of up to `bytes` bytes inside the process.
+    /// Creates an in-memory cache of up to `bytes` bytes.
     pub fn memory(bytes: u64) -> Self {
         Self { cache: Arc::new(MemoryCache::new(bytes)), tier: Tier::Memory }
     }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_compiled_in_opens_and_the_rest_says_what_to_do() {
+    async fn compiled_backends_open_and_others_explain_what_to_do() {
         for (backend, name, built) in Backend::ALL.iter().copied() {
             let config = CacheConfig { backend, ..CacheConfig::default() };
             let opened = connect(&config).await;
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn misspelled_settings_are_refused() {
+    fn misspelled_settings_are_rejected() {
         assert!(serde_json::from_str::<CacheConfig>(r#"{"memroy_bytes": 1}"#).is_err());
         assert!(serde_json::from_str::<CacheConfig>(r#"{"backend": "disk"}"#).is_err());
     }

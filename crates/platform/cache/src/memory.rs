@@ -1,4 +1,4 @@
-//! The cache inside the process, bounded by bytes.
+//! In-memory cache, bounded by bytes.
 
 use std::time::{Duration, Instant};
 
@@ -7,29 +7,29 @@ use bytes::Bytes;
 use kennel_core::Cache;
 use kennel_core::cache::CacheError;
 
-/// What an entry costs beside its key and value: the map's own bookkeeping, roughly.
+/// Approximate overhead of an entry in the map, in addition to its key and value.
 const OVERHEAD_BYTES: usize = 128;
-/// Longer lives are cut to this one, so that no arithmetic on times can overflow.
-const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
+/// Longer lifetimes are capped to this, so that no arithmetic on times can overflow.
+const MAX_TTL: Duration = Duration::from_hours(365 * 24);
 
 #[derive(Clone)]
-struct Entry {
+struct MemoryEntry {
     value: Bytes,
     ttl: Duration,
 }
 
-/// Keeps entries until their time is up or others need the room. Cheap to clone; clones share the entries.
+/// Stores entries until they expire or are evicted. Cheap to clone; clones share the entries.
 #[derive(Clone)]
 pub struct MemoryCache {
-    entries: moka::sync::Cache<String, Entry>,
+    entries: moka::sync::Cache<String, MemoryEntry>,
 }
 
 impl MemoryCache {
-    /// A cache that holds about `capacity_bytes` bytes of keys, values and bookkeeping.
+    /// Creates a cache of about `capacity_bytes` bytes of keys, values and overhead.
     pub fn new(capacity_bytes: u64) -> Self {
         let entries = moka::sync::Cache::builder()
             .max_capacity(capacity_bytes)
-            .weigher(|key: &String, entry: &Entry| weight(key, entry))
+            .weigher(|key: &String, entry: &MemoryEntry| weight(key, entry))
             .expire_after(PerEntry)
             .build();
         Self { entries }
@@ -39,32 +39,32 @@ impl MemoryCache {
         self.entries.get(key).map(|entry| entry.value)
     }
 
-    pub(crate) fn keep(&self, key: &str, value: Bytes, ttl: Duration) {
+    pub(crate) fn insert(&self, key: &str, value: Bytes, ttl: Duration) {
         if ttl.is_zero() {
-            self.forget(key);
+            self.invalidate(key);
         } else {
-            let ttl = ttl.min(LONGEST_TTL);
-            self.entries.insert(key.to_owned(), Entry { value, ttl });
+            let ttl = ttl.min(MAX_TTL);
+            self.entries.insert(key.to_owned(), MemoryEntry { value, ttl });
         }
     }
 
-    pub(crate) fn forget(&self, key: &str) {
+    pub(crate) fn invalidate(&self, key: &str) {
         self.entries.invalidate(key);
     }
 
     #[cfg(feature = "redis")]
-    pub(crate) fn forget_all(&self) {
+    pub(crate) fn invalidate_all(&self) {
         self.entries.invalidate_all();
     }
 
-    /// What the entries weigh, in bytes, once what is due for removal is gone.
+    /// Returns the weight of the entries in bytes, after pending removals.
     pub fn weighed_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.weighted_size()
     }
 }
 
-fn weight(key: &str, entry: &Entry) -> u32 {
+fn weight(key: &str, entry: &MemoryEntry) -> u32 {
     let bytes = key.len().saturating_add(entry.value.len()).saturating_add(OVERHEAD_BYTES);
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
@@ -76,12 +76,12 @@ impl Cache for MemoryCache {
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), CacheError> {
-        self.keep(key, value, ttl);
+        self.insert(key, value, ttl);
         Ok(())
     }
 
     async fn remove(&self, key: &str) -> Result<(), CacheError> {
-        self.forget(key);
+        self.invalidate(key);
         Ok(())
     }
 
@@ -90,15 +90,21 @@ impl Cache for MemoryCache {
     }
 }
 
-/// Gives each entry the life it was set with; setting it again starts a new one.
+/// Expires each entry after its own lifetime, which restarts when the key is set again.
 struct PerEntry;
 
-impl moka::Expiry<String, Entry> for PerEntry {
-    fn expire_after_create(&self, _: &String, entry: &Entry, _: Instant) -> Option<Duration> {
+impl moka::Expiry<String, MemoryEntry> for PerEntry {
+    fn expire_after_create(&self, _: &String, entry: &MemoryEntry, _: Instant) -> Option<Duration> {
         Some(entry.ttl)
     }
 
-    fn expire_after_update(&self, _: &String, entry: &Entry, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &String,
+        entry: &MemoryEntry,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(entry.ttl)
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted of typed caches.
+//! Metrics of typed caches.
 
 use kennel_telemetry::metrics::{LatencyHistogram, LatencySeries, names};
 use prometheus::core::Collector;
@@ -6,16 +6,16 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use crate::Tier;
 
-/// How a request to a cache went.
+/// Outcome of a request to a cache; a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The value was there.
+    /// The cache has the value.
     Hit,
-    /// It was there that there is no such value.
+    /// The cache has a negative entry.
     NegativeHit,
-    /// Nothing was there.
+    /// The cache has no entry.
     Miss,
-    /// The cache did not answer, or with something unreadable.
+    /// The cache did not answer, or the entry is unreadable.
     Error,
     /// There is no cache.
     Bypass,
@@ -59,14 +59,18 @@ impl CacheMetrics {
             loads: LatencyHistogram::register(
                 registry,
                 names::CACHE_LOAD_DURATION,
-                "Time to load what the cache did not have",
+                "Duration of loads after a cache miss",
                 &["cache", "outcome"],
             )?,
-            shared: counter(names::CACHE_LOADS_SHARED, "Requests answered by the load of another", &["cache"])?,
+            shared: counter(
+                names::CACHE_LOADS_SHARED,
+                "Requests that used the result of a concurrent load",
+                &["cache"],
+            )?,
         })
     }
 
-    /// The series of one cache, looked up once.
+    /// Returns the series of one cache, looked up once.
     pub(crate) fn of(&self, cache: &'static str, tier: Tier) -> Series {
         let requests = |tier: Tier| {
             let request = |outcome: Outcome| self.requests.with_label_values(&[cache, tier.name(), outcome.label()]);
@@ -107,7 +111,7 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// Counts a request that `outcome` ended in layer `depth`, or the farthest one; the nearer layers did not have it.
+    /// Counts a request with `outcome` in layer `depth` (at most the last one), and a miss in each layer before it.
     pub(crate) fn request(&self, outcome: Outcome, depth: usize) {
         let last = depth.min(self.requests.len().saturating_sub(1));
         for (index, layer) in self.requests.iter().enumerate().take(last + 1) {

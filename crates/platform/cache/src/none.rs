@@ -1,4 +1,4 @@
-//! No cache: keeps nothing and never fails.
+//! No cache: stores nothing and never fails.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kennel_core::Cache;
 use kennel_core::cache::CacheError;
 
-/// The cache of services that want none.
+/// The cache of services without one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoCache;
 

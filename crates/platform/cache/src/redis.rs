@@ -1,19 +1,18 @@
-//! The cache in Redis, which processes share.
+//! Cache in Redis, shared by processes.
 //!
-//! A value stands under `<prefix>:v:<key>`. A lookup that finds none leaves a random token under `<prefix>:l:<key>`,
-//! or takes the one that is there: the lease. A removal removes both. A fill writes only while its lease stands,
-//! checked and done in one script: so a load that began before a removal, in whichever process, fills nothing after
-//! it, however long it took. A token is never used again, and one that ran out or was evicted fills nothing either.
-//! A plain set ends the leases as well.
+//! A value is stored under `<prefix>:v:<key>`. A lookup that finds none stores a random token under `<prefix>:l:<key>`,
+//! or returns the existing one: the lease. A removal deletes both keys. A fill writes only while its lease exists; one
+//! script checks and writes. So a load that started before a removal, in any process, cannot fill the key after it. A
+//! token is never reused, and an expired or evicted one fills nothing either. A plain set also ends the lease.
 //!
-//! Each change is announced to all processes. When Redis is away, commands fail at once; removals that
-//! failed are done before it is used again.
+//! Each change is published to all processes. While Redis is unreachable, commands fail immediately; failed removals
+//! are repeated before the next connection is used.
 //!
-//! Not covered: a Redis that loses writes, as when a replica that lags takes over. Then an old value can stay until
-//! its time is up.
+//! Not covered: a Redis that loses writes, as after a failover to a lagging replica. Then an old value can be returned
+//! until it expires.
 
-pub(crate) mod link;
-mod owed;
+pub(crate) mod connection;
+mod pending_invalidations;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -24,15 +23,15 @@ use kennel_core::Cache;
 use kennel_core::cache::{CacheError, Lease, Lookup};
 use redis::{RedisError, Script};
 
-use self::link::{CHANGED, Link, Listener};
+use self::connection::{CHANGE_PREFIX, ChangeListener, ConnectionManager};
 use crate::redis_config::RedisConfig;
 
-/// A load that takes longer fills nothing.
-const LEASE: Duration = Duration::from_mins(1);
-/// Longer lives are cut to this one, which Redis can count.
-const LONGEST_TTL: Duration = Duration::from_hours(365 * 24);
+/// Lifetime of a lease. A load that takes longer fills nothing.
+const LEASE_TTL: Duration = Duration::from_mins(1);
+/// Longer lifetimes are capped to this, which Redis can represent.
+const MAX_TTL: Duration = Duration::from_hours(365 * 24);
 
-static LOOK: LazyLock<Script> = LazyLock::new(|| {
+static LOOKUP_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local value = redis.call('GET', KEYS[1])
         if value then return {value, redis.call('PTTL', KEYS[1]), false} end
@@ -44,7 +43,7 @@ static LOOK: LazyLock<Script> = LazyLock::new(|| {
         return {false, 0, token}",
     )
 });
-static FILL: LazyLock<Script> = LazyLock::new(|| {
+static FILL_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -52,7 +51,7 @@ static FILL: LazyLock<Script> = LazyLock::new(|| {
         return 1",
     )
 });
-static SET: LazyLock<Script> = LazyLock::new(|| {
+static SET_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('DEL', KEYS[2])
         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])",
@@ -61,29 +60,33 @@ static SET: LazyLock<Script> = LazyLock::new(|| {
 
 /// See the [module](self).
 pub struct RedisCache {
-    link: Link,
+    connection: ConnectionManager,
     prefix: String,
 }
 
-/// What Redis has under a key.
+/// Result of a lookup in Redis.
 #[derive(Debug, Clone)]
-pub(crate) enum Found {
-    /// A value, and how long it has to live.
+pub(crate) enum RedisLookup {
+    /// A value and its remaining lifetime.
     Value(Bytes, Duration),
-    /// None.
-    Nothing(Lease),
+    /// No value.
+    Missing(Lease),
 }
 
 impl RedisCache {
-    /// Connects. Goes on without Redis, and looks for it, when it is away; fails when it is there and refuses.
+    /// Connects. When Redis is unreachable, it continues without it and reconnects in the background; fails when Redis
+    /// refuses.
     pub async fn connect(config: RedisConfig) -> Result<Self, CacheError> {
-        Self::heard_by(config, Arc::new(Deaf)).await.map_err(|error| CacheError(error.into()))
+        Self::connect_with_listener(config, Arc::new(NoopListener)).await.map_err(|error| CacheError(error.into()))
     }
 
-    /// Connects, and has `listener` told of changes.
-    pub(crate) async fn heard_by(config: RedisConfig, listener: Arc<dyn Listener>) -> Result<Self, RedisError> {
+    /// Connects, and notifies `listener` of changes.
+    pub(crate) async fn connect_with_listener(
+        config: RedisConfig,
+        listener: Arc<dyn ChangeListener>,
+    ) -> Result<Self, RedisError> {
         let prefix = config.prefix.clone();
-        Ok(Self { link: Link::open(config, listener).await?, prefix })
+        Ok(Self { connection: ConnectionManager::open(config, listener).await?, prefix })
     }
 
     fn value_key(&self, key: &str) -> String {
@@ -94,29 +97,29 @@ impl RedisCache {
         lease_key(&self.prefix, key)
     }
 
-    pub(crate) async fn look(&self, key: &str) -> Result<Found, CacheError> {
+    pub(crate) async fn lookup_with_ttl(&self, key: &str) -> Result<RedisLookup, CacheError> {
         type Answer = (Option<Bytes>, i64, Option<String>);
         let (value, remaining, token): Answer = self
-            .link
+            .connection
             .run(async |mut connection| {
-                let mut look = LOOK.key(self.value_key(key));
-                look.key(self.lease_key(key)).arg(format!("{:032x}", rand::random::<u128>())).arg(millis(LEASE));
-                look.invoke_async(&mut connection).await
+                let mut lookup = LOOKUP_SCRIPT.key(self.value_key(key));
+                lookup.key(self.lease_key(key)).arg(format!("{:032x}", rand::random::<u128>())).arg(millis(LEASE_TTL));
+                lookup.invoke_async(&mut connection).await
             })
             .await?;
         if let Some(value) = value {
-            return Ok(Found::Value(value, Duration::from_millis(u64::try_from(remaining).unwrap_or(0))));
+            return Ok(RedisLookup::Value(value, Duration::from_millis(u64::try_from(remaining).unwrap_or(0))));
         }
         let token = token.and_then(|token| u128::from_str_radix(&token, 16).ok());
-        Ok(Found::Nothing(token.map_or_else(Lease::default, Lease::new)))
+        Ok(RedisLookup::Missing(token.map_or_else(Lease::default, Lease::new)))
     }
 
     async fn try_remove(&self, key: &str) -> Result<(), CacheError> {
-        self.link
+        self.connection
             .run(async |mut connection| {
                 let mut pipe = redis::pipe();
                 pipe.del(&[self.value_key(key), self.lease_key(key)]).ignore();
-                pipe.publish(self.link.channel(), announce(key)).ignore();
+                pipe.publish(self.connection.channel(), change_message(key)).ignore();
                 pipe.exec_async(&mut connection).await
             })
             .await
@@ -131,19 +134,19 @@ fn lease_key(prefix: &str, key: &str) -> String {
     format!("{prefix}:l:{key}")
 }
 
-fn announce(key: &str) -> String {
-    format!("{CHANGED}{key}")
+fn change_message(key: &str) -> String {
+    format!("{CHANGE_PREFIX}{key}")
 }
 
-/// At least one: Redis knows no shorter life.
+/// Milliseconds of a lifetime; at least one, the shortest that Redis supports.
 fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.min(LONGEST_TTL).as_millis()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(ttl.min(MAX_TTL).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 #[async_trait]
 impl Cache for RedisCache {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
-        self.link
+        self.connection
             .run(async |mut connection| redis::cmd("GET").arg(self.value_key(key)).query_async(&mut connection).await)
             .await
     }
@@ -152,12 +155,16 @@ impl Cache for RedisCache {
         if ttl.is_zero() {
             return self.remove(key).await;
         }
-        self.link
+        self.connection
             .run(async |mut connection| {
-                let mut set = SET.key(self.value_key(key));
+                let mut set = SET_SCRIPT.key(self.value_key(key));
                 set.key(self.lease_key(key)).arg(&*value).arg(millis(ttl));
                 set.invoke_async::<()>(&mut connection).await?;
-                redis::cmd("PUBLISH").arg(self.link.channel()).arg(announce(key)).exec_async(&mut connection).await
+                redis::cmd("PUBLISH")
+                    .arg(self.connection.channel())
+                    .arg(change_message(key))
+                    .exec_async(&mut connection)
+                    .await
             })
             .await
     }
@@ -166,29 +173,29 @@ impl Cache for RedisCache {
         let Err(error) = self.try_remove(key).await else {
             return Ok(());
         };
-        if self.link.owe(key) {
+        if self.connection.defer(key) {
             return Err(error);
         }
-        // Redis is back already.
+        // Reconnected in the meantime, so the removal can run now.
         self.try_remove(key).await.inspect_err(|_| {
-            self.link.owe(key);
+            self.connection.defer(key);
         })
     }
 
     async fn lookup(&self, key: &str) -> Result<Lookup, CacheError> {
-        Ok(match self.look(key).await? {
-            Found::Value(value, _) => Lookup::Hit { value, depth: 0 },
-            Found::Nothing(lease) => Lookup::Miss(lease),
+        Ok(match self.lookup_with_ttl(key).await? {
+            RedisLookup::Value(value, _) => Lookup::Hit { value, depth: 0 },
+            RedisLookup::Missing(lease) => Lookup::Miss(lease),
         })
     }
 
     async fn fill(&self, key: &str, value: Bytes, ttl: Duration, lease: &Lease) -> Result<bool, CacheError> {
-        self.link
+        self.connection
             .run(async |mut connection| {
                 let Some(token) = lease.token().filter(|_| !ttl.is_zero()) else {
                     return Ok(false);
                 };
-                let mut fill = FILL.key(self.value_key(key));
+                let mut fill = FILL_SCRIPT.key(self.value_key(key));
                 fill.key(self.lease_key(key)).arg(format!("{token:032x}")).arg(&*value).arg(millis(ttl));
                 fill.invoke_async(&mut connection).await
             })
@@ -196,16 +203,16 @@ impl Cache for RedisCache {
     }
 
     async fn ping(&self) -> Result<(), CacheError> {
-        self.link.run(async |mut connection| redis::cmd("PING").exec_async(&mut connection).await).await
+        self.connection.run(async |mut connection| redis::cmd("PING").exec_async(&mut connection).await).await
     }
 }
 
-/// Keeps nothing that could grow old.
-struct Deaf;
+/// Listener of a cache without a memory tier, which has nothing that could become stale.
+struct NoopListener;
 
-impl Listener for Deaf {
-    fn changed(&self, _: &str) {}
-    fn all_changed(&self) {}
-    fn found(&self) {}
-    fn lost(&self) {}
+impl ChangeListener for NoopListener {
+    fn key_changed(&self, _: &str) {}
+    fn all_keys_changed(&self) {}
+    fn connected(&self) {}
+    fn disconnected(&self) {}
 }

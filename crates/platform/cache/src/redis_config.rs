@@ -1,31 +1,30 @@
-//! Where Redis is, and how long to wait for it.
+//! Settings of the Redis connection.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-/// How to use Redis. There is no default address.
+/// Settings of Redis. There is no default address.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisConfig {
-    /// Host and port, as `cache:6379`.
+    /// Host and port, such as `cache:6379`.
     pub addr: Option<String>,
-    /// The password, when Redis asks for one.
+    /// The password, if Redis requires one.
     #[serde(skip_serializing)]
     pub password: Option<SecretString>,
     /// The number of the database.
     pub db: u32,
-    /// What all keys begin with, so that services can share a Redis.
+    /// Prefix of all keys, so that services can share a Redis.
     pub prefix: String,
-    /// How long a command may take. One that takes longer fails, and those that follow fail at once until Redis is
-    /// seen to answer again.
+    /// Timeout of a command. After a timeout, further commands fail immediately until a new connection works.
     pub timeout: Duration,
-    /// How long making a connection may take.
+    /// Timeout of a connection attempt.
     pub connect_timeout: Duration,
-    /// How often to see whether an idle connection still stands.
+    /// Interval between checks of an idle connection.
     pub heartbeat: Duration,
-    /// The longest that memory keeps what Redis has: how old an answer can be at worst when an invalidation is lost.
+    /// Maximum lifetime in the memory tier: how stale a value can be at most when an invalidation is lost.
     pub memory_ttl: Duration,
 }
 
@@ -45,7 +44,7 @@ impl Default for RedisConfig {
 }
 
 impl RedisConfig {
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line for each invalid setting, starting with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         match &self.addr {
             None => problems.push(format!("{path}.addr: is needed by the cache `redis`, as host:port")),
@@ -73,7 +72,7 @@ impl RedisConfig {
     }
 }
 
-/// The parts of `host:port`; an IPv6 address stands in brackets.
+/// Splits `host:port`; an IPv6 address is in brackets.
 pub(crate) fn host_and_port(addr: &str) -> Option<(String, u16)> {
     let (host, port) = addr.rsplit_once(':')?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_at_once_and_no_secret() {
+    fn all_problems_are_reported_together_and_no_secret() {
         let config = RedisConfig {
             password: Some("hunter2".to_owned().into()),
             prefix: "a*".to_owned(),

@@ -1,12 +1,12 @@
-//! Memory in front of Redis.
+//! Memory tier in front of Redis.
 //!
-//! A lookup goes to memory, then to Redis; what it finds there, memory keeps for a short while. Of those who look for
-//! one key at a time, one asks Redis. Changes go to Redis, which announces them to the memory of every process. While
-//! the announcements do not come, memory is empty and keeps nothing.
+//! A lookup reads memory, then Redis, and stores the value from Redis in memory for a short time. Of concurrent lookups
+//! of one key, one queries Redis. Changes go to Redis, which publishes them to the memory of every process. While
+//! change messages cannot be received, memory is empty and stores nothing.
 //!
-//! An answer that was on its way while its key changed is not kept: whoever asks takes the key's epoch before, and
-//! every announcement begins a new one. So memory is out of date at most for the way of an announcement; when a
-//! connection dies unnoticed, until the next heartbeat fails; and in no case longer than its own short time.
+//! A response is not stored when its key changed while it was on the way: a lookup reads the key's epoch first, and
+//! every change message increments it. So memory is stale at most for the delivery time of a change message; when a
+//! connection fails silently, until the next heartbeat fails; and never longer than its own short lifetime.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -18,53 +18,53 @@ use kennel_core::Cache;
 use kennel_core::cache::{CacheError, Lease, Lookup};
 use redis::RedisError;
 
-use crate::flight::{Flights, Landing, Role};
 use crate::memory::MemoryCache;
-use crate::redis::link::Listener;
-use crate::redis::{Found, RedisCache};
+use crate::redis::connection::ChangeListener;
+use crate::redis::{RedisCache, RedisLookup};
 use crate::redis_config::RedisConfig;
+use crate::single_flight::{LoadResult, Role, SingleFlight};
 
-/// Keys share epochs; one that shares with a changed key is at worst not kept once.
-const EPOCHS: usize = 256;
+/// Number of epochs. Keys share an epoch by hash; a key that shares one with a changed key is at worst not stored once.
+const EPOCH_STRIPES: usize = 256;
 
 /// See the [module](self).
 pub struct TieredCache {
-    near: Arc<Near>,
-    far: RedisCache,
+    memory: Arc<MemoryTier>,
+    redis: RedisCache,
 }
 
 impl TieredCache {
-    /// Connects, with up to `memory_bytes` bytes in memory. Goes on without Redis, and looks for it, when it is away;
-    /// fails when it is there and refuses.
+    /// Connects, with up to `memory_bytes` bytes in memory. When Redis is unreachable, it continues without it and
+    /// reconnects in the background; fails when Redis refuses.
     pub async fn connect(config: RedisConfig, memory_bytes: u64) -> Result<Self, RedisError> {
-        let near = Arc::new(Near::new(memory_bytes, config.memory_ttl));
-        let far = RedisCache::heard_by(config, Arc::<Near>::clone(&near)).await?;
-        Ok(Self { near, far })
+        let memory = Arc::new(MemoryTier::new(memory_bytes, config.memory_ttl));
+        let redis = RedisCache::connect_with_listener(config, Arc::<MemoryTier>::clone(&memory)).await?;
+        Ok(Self { memory, redis })
     }
 
-    async fn find(&self, key: &str) -> Result<Found, CacheError> {
+    async fn find(&self, key: &str) -> Result<RedisLookup, CacheError> {
         loop {
-            let follow = match self.near.looks.join(key) {
-                Role::Follow(follow) => follow,
-                Role::Lead(duty) => {
-                    let epoch = self.near.epoch(key);
-                    let found = self.far.look(key).await;
+            let waiter = match self.memory.lookups.join(key) {
+                Role::Waiter(waiter) => waiter,
+                Role::Leader(leader) => {
+                    let epoch = self.memory.epoch(key);
+                    let found = self.redis.lookup_with_ttl(key).await;
                     match &found {
                         Ok(found) => {
-                            if let Found::Value(value, remaining) = found {
-                                self.near.keep(key, value.clone(), *remaining, epoch);
+                            if let RedisLookup::Value(value, remaining) = found {
+                                self.memory.store(key, value.clone(), *remaining, epoch);
                             }
-                            duty.land(Landing::Loaded(Some(found.clone())));
+                            leader.complete(LoadResult::Loaded(Some(found.clone())));
                         }
-                        Err(_) => duty.land(Landing::Failed),
+                        Err(_) => leader.complete(LoadResult::Failed),
                     }
                     return found;
                 }
             };
-            match follow.landing().await {
-                Landing::Loaded(Some(found)) => return Ok(found),
-                Landing::Loaded(None) | Landing::Failed => return self.far.look(key).await,
-                Landing::Abandoned => {}
+            match waiter.wait().await {
+                LoadResult::Loaded(Some(found)) => return Ok(found),
+                LoadResult::Loaded(None) | LoadResult::Failed => return self.redis.lookup_with_ttl(key).await,
+                LoadResult::Abandoned => {}
             }
         }
     }
@@ -80,74 +80,74 @@ impl Cache for TieredCache {
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), CacheError> {
-        let set = self.far.set(key, value, ttl).await;
-        self.near.changed(key);
+        let set = self.redis.set(key, value, ttl).await;
+        self.memory.key_changed(key);
         set
     }
 
     async fn remove(&self, key: &str) -> Result<(), CacheError> {
-        let removed = self.far.remove(key).await;
-        self.near.changed(key);
+        let removed = self.redis.remove(key).await;
+        self.memory.key_changed(key);
         removed
     }
 
     async fn lookup(&self, key: &str) -> Result<Lookup, CacheError> {
-        if let Some(value) = self.near.find(key) {
+        if let Some(value) = self.memory.find(key) {
             return Ok(Lookup::Hit { value, depth: 0 });
         }
         Ok(match self.find(key).await? {
-            Found::Value(value, _) => Lookup::Hit { value, depth: 1 },
-            Found::Nothing(lease) => Lookup::Miss(lease),
+            RedisLookup::Value(value, _) => Lookup::Hit { value, depth: 1 },
+            RedisLookup::Missing(lease) => Lookup::Miss(lease),
         })
     }
 
     async fn fill(&self, key: &str, value: Bytes, ttl: Duration, lease: &Lease) -> Result<bool, CacheError> {
-        let epoch = self.near.epoch(key);
-        let filled = self.far.fill(key, value.clone(), ttl, lease).await?;
+        let epoch = self.memory.epoch(key);
+        let filled = self.redis.fill(key, value.clone(), ttl, lease).await?;
         if filled {
-            self.near.keep(key, value, ttl, epoch);
+            self.memory.store(key, value, ttl, epoch);
         }
         Ok(filled)
     }
 
     async fn ping(&self) -> Result<(), CacheError> {
-        self.far.ping().await
+        self.redis.ping().await
     }
 }
 
-/// The tier in memory.
-struct Near {
+/// The memory tier.
+struct MemoryTier {
     memory: MemoryCache,
-    longest: Duration,
-    looks: Flights<Found>,
-    /// Whether changes are announced.
-    in_touch: RwLock<bool>,
-    epochs: [Mutex<Epoch>; EPOCHS],
+    max_ttl: Duration,
+    lookups: SingleFlight<RedisLookup>,
+    /// Whether change messages are received.
+    is_connected: RwLock<bool>,
+    epochs: [Mutex<Epoch>; EPOCH_STRIPES],
     hasher: RandomState,
 }
 
-/// Counts the changes.
+/// Number of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Epoch(u64);
 
-impl Near {
-    fn new(memory_bytes: u64, longest: Duration) -> Self {
+impl MemoryTier {
+    fn new(memory_bytes: u64, max_ttl: Duration) -> Self {
         Self {
             memory: MemoryCache::new(memory_bytes),
-            longest,
-            looks: Flights::new(),
-            in_touch: RwLock::new(false),
+            max_ttl,
+            lookups: SingleFlight::new(),
+            is_connected: RwLock::new(false),
             epochs: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
         }
     }
 
-    fn in_touch(&self) -> std::sync::RwLockReadGuard<'_, bool> {
-        self.in_touch.read().unwrap_or_else(PoisonError::into_inner)
+    fn is_connected(&self) -> std::sync::RwLockReadGuard<'_, bool> {
+        self.is_connected.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_epoch(&self, key: &str) -> MutexGuard<'_, Epoch> {
-        let index = usize::try_from(self.hasher.hash_one(key) % EPOCHS as u64).unwrap_or(0);
+        let index = usize::try_from(self.hasher.hash_one(key) % EPOCH_STRIPES as u64).unwrap_or(0);
         self.epochs[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,47 +156,47 @@ impl Near {
     }
 
     fn find(&self, key: &str) -> Option<Bytes> {
-        let in_touch = self.in_touch();
-        if *in_touch { self.memory.find(key) } else { None }
+        let is_connected = self.is_connected();
+        if *is_connected { self.memory.find(key) } else { None }
     }
 
-    /// Keeps what was on its way since `epoch`, unless the key changed.
-    fn keep(&self, key: &str, value: Bytes, ttl: Duration, epoch: Epoch) {
-        let in_touch = self.in_touch();
+    /// Stores a response that was requested in `epoch`, unless the key has changed since.
+    fn store(&self, key: &str, value: Bytes, ttl: Duration, epoch: Epoch) {
+        let is_connected = self.is_connected();
         let now = self.lock_epoch(key);
-        if *in_touch && *now == epoch {
-            self.memory.keep(key, value, ttl.min(self.longest));
+        if *is_connected && *now == epoch {
+            self.memory.insert(key, value, ttl.min(self.max_ttl));
         }
     }
 
-    fn empty(&self, in_touch: Option<bool>) {
-        let mut now = self.in_touch.write().unwrap_or_else(PoisonError::into_inner);
-        *now = in_touch.unwrap_or(*now);
+    fn clear(&self, is_connected: Option<bool>) {
+        let mut now = self.is_connected.write().unwrap_or_else(PoisonError::into_inner);
+        *now = is_connected.unwrap_or(*now);
         for epoch in &self.epochs {
             epoch.lock().unwrap_or_else(PoisonError::into_inner).0 += 1;
         }
-        self.looks.call_off_all();
-        self.memory.forget_all();
+        self.lookups.cancel_all();
+        self.memory.invalidate_all();
     }
 }
 
-impl Listener for Near {
-    fn changed(&self, key: &str) {
+impl ChangeListener for MemoryTier {
+    fn key_changed(&self, key: &str) {
         let mut epoch = self.lock_epoch(key);
         epoch.0 += 1;
-        self.looks.call_off(key);
-        self.memory.forget(key);
+        self.lookups.cancel(key);
+        self.memory.invalidate(key);
     }
 
-    fn all_changed(&self) {
-        self.empty(None);
+    fn all_keys_changed(&self) {
+        self.clear(None);
     }
 
-    fn found(&self) {
-        self.empty(Some(true));
+    fn connected(&self) {
+        self.clear(Some(true));
     }
 
-    fn lost(&self) {
-        self.empty(Some(false));
+    fn disconnected(&self) {
+        self.clear(Some(false));
     }
 }

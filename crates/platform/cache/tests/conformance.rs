@@ -1,15 +1,15 @@
-//! The cases that every cache must pass.
+//! Runs the conformance suite on every cache.
 
 mod memory {
     use std::sync::Arc;
 
     use kennel_cache::memory::MemoryCache;
     use kennel_core::Cache;
-    use kennel_testkit::conformance::Fresh;
+    use kennel_testkit::conformance::Fixture;
 
     #[expect(clippy::unused_async, reason = "the suite awaits setups")]
-    async fn fresh() -> Option<Fresh<Arc<dyn Cache>>> {
-        Some(Fresh::new(Arc::new(MemoryCache::new(16 * 1024 * 1024))))
+    async fn fresh() -> Option<Fixture<Arc<dyn Cache>>> {
+        Some(Fixture::new(Arc::new(MemoryCache::new(16 * 1024 * 1024))))
     }
 
     kennel_testkit::cache_conformance!(fresh);
@@ -24,14 +24,14 @@ mod redis {
 
     use kennel_cache::redis::RedisCache;
     use kennel_core::Cache;
-    use kennel_testkit::conformance::Fresh;
+    use kennel_testkit::conformance::Fixture;
 
     use super::support::Space;
 
-    async fn fresh() -> Option<Fresh<Arc<dyn Cache>>> {
+    async fn fresh() -> Option<Fixture<Arc<dyn Cache>>> {
         let space = Space::new()?;
-        let cache = RedisCache::connect(space.patient()).await.expect("redis takes connections");
-        Some(Fresh::within(space, Arc::new(cache)))
+        let cache = RedisCache::connect(space.config()).await.expect("redis takes connections");
+        Some(Fixture::with_resources(space, Arc::new(cache)))
     }
 
     kennel_testkit::cache_conformance!(fresh);
@@ -43,14 +43,14 @@ mod tiered {
 
     use kennel_cache::tiered::TieredCache;
     use kennel_core::Cache;
-    use kennel_testkit::conformance::Fresh;
+    use kennel_testkit::conformance::Fixture;
 
     use super::support::Space;
 
-    async fn fresh() -> Option<Fresh<Arc<dyn Cache>>> {
+    async fn fresh() -> Option<Fixture<Arc<dyn Cache>>> {
         let space = Space::new()?;
-        let cache = TieredCache::connect(space.patient(), 16 * 1024 * 1024).await.expect("redis takes connections");
-        Some(Fresh::within(space, Arc::new(cache)))
+        let cache = TieredCache::connect(space.config(), 16 * 1024 * 1024).await.expect("redis takes connections");
+        Some(Fixture::with_resources(space, Arc::new(cache)))
     }
 
     kennel_testkit::cache_conformance!(fresh);

@@ -1,4 +1,4 @@
-//! What is particular to the cache inside the process.
+//! Tests specific to the in-memory cache.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kennel_core::Cache as _;
 const LONG: Duration = Duration::from_mins(10);
 
 #[tokio::test]
-async fn stays_within_its_room() {
+async fn stays_within_its_capacity() {
     let capacity = 64 * 1024;
     let cache = MemoryCache::new(capacity);
     for number in 0..1_000 {
@@ -21,7 +21,7 @@ async fn stays_within_its_room() {
 }
 
 #[tokio::test]
-async fn counts_keys_too() {
+async fn keys_count_towards_the_capacity() {
     let cache = MemoryCache::new(1024 * 1024);
     cache.set(&"k".repeat(5_000), Bytes::new(), LONG).await.unwrap();
     assert!(cache.weighed_bytes() >= 5_000);
@@ -30,7 +30,7 @@ async fn counts_keys_too() {
 }
 
 #[tokio::test]
-async fn does_not_keep_what_is_larger_than_all_its_room() {
+async fn does_not_store_a_value_larger_than_its_capacity() {
     let cache = MemoryCache::new(1_000);
     cache.set("large", Bytes::from(vec![0; 10_000]), LONG).await.unwrap();
     assert!(cache.weighed_bytes() <= 1_000);

@@ -1,4 +1,4 @@
-//! What is particular to Redis and to memory in front of it: replicas, leases, and a Redis that is away.
+//! Tests specific to Redis and the memory tier: replicas, leases, and an unreachable Redis.
 #![cfg(feature = "redis")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -14,7 +14,7 @@ use futures_util::poll;
 use kennel_cache::redis::RedisCache;
 use kennel_cache::tiered::TieredCache;
 use kennel_cache::{
-    Backend, CacheConfig, CacheMetrics, ConnectError, Connected, Policy, RedisConfig, Tier, Typed, connect,
+    Backend, CacheConfig, CacheMetrics, ConnectError, Connected, Policy, RedisConfig, Tier, TypedCache, connect,
 };
 use kennel_core::Cache;
 use kennel_core::cache::{Lease, Lookup};
@@ -29,7 +29,7 @@ use support::Space;
 const LONG: Duration = Duration::from_mins(10);
 const ROOM: u64 = 16 * 1024 * 1024;
 
-/// Memory that forgets only what it is told to.
+/// Settings with a memory lifetime so long that only change messages remove entries.
 fn lasting(config: RedisConfig) -> RedisConfig {
     RedisConfig { memory_ttl: LONG, ..config }
 }
@@ -43,12 +43,12 @@ async fn proxy(space: &Space) -> FaultProxy {
     FaultProxy::new(address).await
 }
 
-/// Settings that lead through the proxy.
+/// Settings that connect through the proxy.
 fn through(space: &Space, proxy: &FaultProxy) -> RedisConfig {
-    RedisConfig { addr: Some(proxy.address().to_string()), ..space.patient() }
+    RedisConfig { addr: Some(proxy.address().to_string()), ..space.config() }
 }
 
-/// Settings that lead through the proxy, and find out by a command that Redis is away.
+/// Settings that connect through the proxy, with a heartbeat so long that a command detects the lost connection first.
 fn hasty(space: &Space, proxy: &FaultProxy) -> RedisConfig {
     let brief = Duration::from_millis(300);
     RedisConfig { timeout: brief, connect_timeout: brief, heartbeat: LONG, ..through(space, proxy) }
@@ -71,7 +71,7 @@ async fn get(cache: &dyn Cache, key: &str) -> Option<String> {
     cache.get(key).await.unwrap().map(|value| String::from_utf8(value.to_vec()).unwrap())
 }
 
-/// The lease that a lookup gives, which must find nothing.
+/// Returns the lease of a lookup, which must be a miss.
 async fn lease(cache: &dyn Cache, key: &str) -> Lease {
     match cache.lookup(key).await.unwrap() {
         Lookup::Miss(lease) => lease,
@@ -79,7 +79,7 @@ async fn lease(cache: &dyn Cache, key: &str) -> Lease {
     }
 }
 
-/// How many tiers a key was not in.
+/// Returns the number of tiers that did not have the key.
 async fn depth(cache: &dyn Cache, key: &str) -> Option<usize> {
     match cache.lookup(key).await.unwrap() {
         Lookup::Miss(_) => None,
@@ -92,7 +92,7 @@ async fn fill(cache: &dyn Cache, key: &str, value: &'static str, lease: &Lease) 
 }
 
 struct Replica {
-    typed: Typed<String>,
+    typed: TypedCache<String>,
     registry: Registry,
 }
 
@@ -101,7 +101,7 @@ impl Replica {
         let connected = Connected { cache: Arc::new(tiered(config).await), tier: Tier::Redis };
         let registry = Registry::new();
         let metrics = CacheMetrics::register(&registry).unwrap();
-        Self { typed: Typed::new(&connected, Policy::new("dogs", LONG), &metrics), registry }
+        Self { typed: TypedCache::new(&connected, Policy::new("dogs", LONG), &metrics), registry }
     }
 
     async fn load(&self, key: &str, value: &str) -> String {
@@ -118,7 +118,7 @@ impl Replica {
 #[tokio::test]
 async fn a_removal_reaches_the_memory_of_other_replicas() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (tiered(space.patient()).await, tiered(space.patient()).await);
+    let (one, other) = (tiered(space.config()).await, tiered(space.config()).await);
     set(&one, "rex", "old").await;
     set(&one, "bello", "stays").await;
     for key in ["rex", "bello"] {
@@ -131,15 +131,15 @@ async fn a_removal_reaches_the_memory_of_other_replicas() {
     one.remove("rex").await.unwrap();
     assert_eq!(get(&one, "rex").await, None, "at once where it was called");
     eventually("the other forgets", async || get(&other, "rex").await.is_none()).await;
-    assert_eq!(depth(&other, "bello").await, Some(0), "others stay in memory");
+    assert_eq!(depth(&other, "bello").await, Some(0), "other keys remain in memory");
     set(&one, "bello", "new").await;
     eventually("the other hears of the set", async || get(&other, "bello").await.as_deref() == Some("new")).await;
 }
 
 #[tokio::test]
-async fn a_load_of_another_process_does_not_outlive_an_invalidation() {
+async fn a_load_of_another_process_does_not_overwrite_an_invalidation() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (Replica::new(space.patient()).await, Replica::new(space.patient()).await);
+    let (one, other) = (Replica::new(space.config()).await, Replica::new(space.config()).await);
     let (finish, finished) = oneshot::channel();
     let (starting, mut underway) = oneshot::channel();
     let slow = other.typed.get_or_load("rex", async || {
@@ -165,7 +165,7 @@ async fn a_load_of_another_process_does_not_outlive_an_invalidation() {
 #[tokio::test]
 async fn a_lease_ends_with_a_removal_a_set_or_a_fill() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (RedisCache::connect(space.patient()).await.unwrap(), tiered(space.patient()).await);
+    let (one, other) = (RedisCache::connect(space.config()).await.unwrap(), tiered(space.config()).await);
     let old = lease(&one, "rex").await;
     other.remove("rex").await.unwrap();
     assert!(!fill(&one, "rex", "old", &old).await);
@@ -182,9 +182,9 @@ async fn a_lease_ends_with_a_removal_a_set_or_a_fill() {
 }
 
 #[tokio::test]
-async fn no_one_fills_without_a_lease() {
+async fn a_fill_needs_a_lease() {
     let Some(space) = Space::new() else { return };
-    let cache = tiered(space.patient()).await;
+    let cache = tiered(space.config()).await;
     for lease in [Lease::default(), Lease::new(7)] {
         assert!(!fill(&cache, "rex", "x", &lease).await);
     }
@@ -195,13 +195,13 @@ async fn no_one_fills_without_a_lease() {
 }
 
 #[tokio::test]
-async fn memory_lives_no_longer_than_redis_says() {
+async fn memory_lifetimes_do_not_exceed_those_in_redis() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (tiered(space.patient()).await, tiered(space.patient()).await);
+    let (one, other) = (tiered(space.config()).await, tiered(space.config()).await);
     one.set("rex", Bytes::from_static(b"x"), Duration::from_millis(300)).await.unwrap();
     get(&other, "rex").await;
     eventually("its time is up", async || get(&other, "rex").await.is_none()).await;
-    let brief = RedisConfig { memory_ttl: Duration::from_millis(50), ..space.patient() };
+    let brief = RedisConfig { memory_ttl: Duration::from_millis(50), ..space.config() };
     let brief = TieredCache::connect(brief, ROOM).await.unwrap();
     set(&one, "bello", "x").await;
     eventually("it is in memory", async || {
@@ -213,11 +213,11 @@ async fn memory_lives_no_longer_than_redis_says() {
 }
 
 #[tokio::test]
-async fn of_many_who_look_one_asks_redis() {
+async fn concurrent_lookups_query_redis_once() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (tiered(space.patient()).await, tiered(space.patient()).await);
+    let (one, other) = (tiered(space.config()).await, tiered(space.config()).await);
     set(&one, "rex", "x").await;
-    // The announcement comes before the answer to this.
+    // The change message arrives before the response to this.
     other.ping().await.unwrap();
     let mut monitor = BufReader::new(tokio::net::TcpStream::connect(space.addr()).await.unwrap());
     monitor.write_all(b"MONITOR\r\n").await.unwrap();
@@ -246,7 +246,7 @@ async fn of_many_who_look_one_asks_redis() {
 #[tokio::test]
 async fn requests_are_counted_by_tier() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (Replica::new(space.patient()).await, Replica::new(space.patient()).await);
+    let (one, other) = (Replica::new(space.config()).await, Replica::new(space.config()).await);
     for _ in 0..3 {
         one.load("rex", "x").await;
     }
@@ -260,7 +260,7 @@ async fn requests_are_counted_by_tier() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_away_neither_fails_nor_slows_requests() {
+async fn an_unreachable_redis_neither_fails_nor_slows_requests() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
     let replica = Replica::new(hasty(&space, &proxy)).await;
@@ -288,7 +288,7 @@ async fn a_redis_that_is_away_neither_fails_nor_slows_requests() {
         }
         // One that waited would take 300 ms, and all of them five minutes.
         assert!(began.elapsed() < Duration::from_secs(10), "{mode:?}: {:?}", began.elapsed());
-        assert_eq!(replica.requests("redis", "error") - errors, 1_000, "{mode:?}: metrics say so");
+        assert_eq!(replica.requests("redis", "error") - errors, 1_000, "{mode:?}: counted in the metrics");
         proxy.set(Mode::Pass);
     }
     eventually("redis is in use again", async || {
@@ -299,30 +299,30 @@ async fn a_redis_that_is_away_neither_fails_nor_slows_requests() {
 }
 
 #[tokio::test]
-async fn memory_is_empty_while_announcements_can_be_lost() {
+async fn memory_is_empty_while_change_messages_can_be_lost() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
     let beating = RedisConfig { heartbeat: Duration::from_millis(20), ..hasty(&space, &proxy) };
-    let (one, other) = (tiered(space.patient()).await, tiered(beating).await);
+    let (one, other) = (tiered(space.config()).await, tiered(beating).await);
     for mode in [Mode::Drop, Mode::BlackHole] {
         set(&one, "rex", "old").await;
         eventually("it is in memory", async || matches!(other.lookup("rex").await, Ok(Lookup::Hit { depth: 0, .. })))
             .await;
         proxy.set(mode);
-        // No request is made meanwhile: the connection's end, or a heartbeat, tells.
+        // Without requests, the closed connection or a heartbeat reveals it.
         eventually("memory is left", async || other.lookup("rex").await.is_err()).await;
         set(&one, "rex", "new").await;
         proxy.set(Mode::Pass);
-        eventually("redis is back", async || other.ping().await.is_ok()).await;
+        eventually("redis is connected", async || other.ping().await.is_ok()).await;
         assert_eq!(get(&other, "rex").await.as_deref(), Some("new"), "{mode:?}");
     }
 }
 
 #[tokio::test]
-async fn removals_that_failed_are_done_when_redis_is_back() {
+async fn failed_removals_run_after_reconnecting() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
-    let (cut_off, other) = (tiered(hasty(&space, &proxy)).await, tiered(space.patient()).await);
+    let (cut_off, other) = (tiered(hasty(&space, &proxy)).await, tiered(space.config()).await);
     for key in ["rex", "bello", "stays"] {
         set(&other, key, "old").await;
     }
@@ -333,8 +333,8 @@ async fn removals_that_failed_are_done_when_redis_is_back() {
     }
     assert_eq!(get(&other, "rex").await.as_deref(), Some("old"));
     proxy.set(Mode::Pass);
-    eventually("redis is back", async || cut_off.ping().await.is_ok()).await;
-    // The announcements come before the answer to this.
+    eventually("redis is connected", async || cut_off.ping().await.is_ok()).await;
+    // The change messages arrive before the response to this.
     other.ping().await.unwrap();
     for key in ["rex", "bello"] {
         assert_eq!(get(&other, key).await, None, "{key}");
@@ -344,10 +344,10 @@ async fn removals_that_failed_are_done_when_redis_is_back() {
 }
 
 #[tokio::test]
-async fn too_many_removals_that_failed_remove_everything() {
+async fn too_many_failed_removals_remove_everything() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
-    let (cut_off, other) = (tiered(hasty(&space, &proxy)).await, tiered(space.patient()).await);
+    let (cut_off, other) = (tiered(hasty(&space, &proxy)).await, tiered(space.config()).await);
     set(&other, "rex", "old").await;
     eventually("it is in memory", async || {
         get(&other, "rex").await.unwrap();
@@ -355,18 +355,18 @@ async fn too_many_removals_that_failed_remove_everything() {
     })
     .await;
     proxy.set(Mode::Drop);
-    eventually("redis is away", async || cut_off.ping().await.is_err()).await;
+    eventually("redis is disconnected", async || cut_off.ping().await.is_err()).await;
     for number in 0..10_001 {
         cut_off.remove(&number.to_string()).await.unwrap_err();
     }
     proxy.set(Mode::Pass);
-    eventually("redis is back", async || cut_off.ping().await.is_ok()).await;
+    eventually("redis is connected", async || cut_off.ping().await.is_ok()).await;
     other.ping().await.unwrap();
     assert_eq!(get(&other, "rex").await, None);
 }
 
 #[tokio::test]
-async fn starts_without_redis_and_finds_it_later() {
+async fn starts_without_redis_and_connects_later() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
     for mode in [Mode::Drop, Mode::BlackHole] {
@@ -381,9 +381,9 @@ async fn starts_without_redis_and_finds_it_later() {
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_is_a_fault_of_the_settings() {
+async fn a_redis_that_refuses_is_a_configuration_error() {
     let Some(space) = Space::new() else { return };
-    let redis = RedisConfig { db: 100_000, password: Some("hunter2".to_owned().into()), ..space.patient() };
+    let redis = RedisConfig { db: 100_000, password: Some("hunter2".to_owned().into()), ..space.config() };
     let config = CacheConfig { backend: Backend::Redis, redis, ..CacheConfig::default() };
     let refused = connect(&config).await.err().unwrap();
     assert!(matches!(refused, ConnectError::Refused { .. }), "{refused:?}");
@@ -391,9 +391,9 @@ async fn a_redis_that_refuses_is_a_fault_of_the_settings() {
 }
 
 #[tokio::test]
-async fn databases_are_kept_apart() {
+async fn databases_are_separate() {
     let Some(space) = Space::new() else { return };
-    let (zero, one) = (tiered(space.patient()).await, tiered(RedisConfig { db: 1, ..space.patient() }).await);
+    let (zero, one) = (tiered(space.config()).await, tiered(RedisConfig { db: 1, ..space.config() }).await);
     one.set("rex", Bytes::from_static(b"one"), Duration::from_secs(5)).await.unwrap();
     assert_eq!(get(&zero, "rex").await, None);
     assert_eq!(get(&one, "rex").await.as_deref(), Some("one"));

@@ -1,4 +1,4 @@
-//! Reads the lines of a `.env` file without touching the process's environment.
+//! Parses `.env` files without changing the process's environment.
 
 /// A line of a `.env` file that sets a variable.
 #[derive(Debug, PartialEq, Eq)]
@@ -8,28 +8,28 @@ pub(crate) struct Assignment {
     pub(crate) value: String,
 }
 
-/// What is wrong with a line; never quotes it, because it may hold a secret.
+/// An invalid line. The message never quotes it, because it may contain a secret.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadLine {
+pub(crate) struct InvalidLine {
     pub(crate) line: usize,
     pub(crate) message: &'static str,
 }
 
-/// Reads `NAME=value` lines: blank ones and `#` comments are skipped, `export` is ignored, values may be quoted.
-/// Nothing is substituted: a `$` in a password is a `$`.
-pub(crate) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
+/// Parses `NAME=value` lines: skips blank lines and `#` comments, ignores `export`, removes quotes around values.
+/// Substitutes nothing: a `$` in a password is a `$`.
+pub(crate) fn parse(text: &str) -> (Vec<Assignment>, Vec<InvalidLine>) {
+    let (mut assignments, mut invalid) = (Vec::new(), Vec::new());
     for (index, text) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let (line, text) = (index + 1, text.trim());
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
         match assignment(text) {
-            Ok((name, value)) => good.push(Assignment { line, name, value }),
-            Err(message) => bad.push(BadLine { line, message }),
+            Ok((name, value)) => assignments.push(Assignment { line, name, value }),
+            Err(message) => invalid.push(InvalidLine { line, message }),
         }
     }
-    (good, bad)
+    (assignments, invalid)
 }
 
 fn assignment(line: &str) -> Result<(String, String), &'static str> {
@@ -86,13 +86,13 @@ mod tests {
     use super::*;
 
     fn value(line: &str) -> String {
-        let (good, bad) = parse(line);
-        assert_eq!((good.len(), bad), (1, Vec::new()), "{line}");
-        good[0].value.clone()
+        let (assignments, invalid) = parse(line);
+        assert_eq!((assignments.len(), invalid), (1, Vec::new()), "{line}");
+        assignments[0].value.clone()
     }
 
     #[test]
-    fn reads_what_shells_and_compose_read() {
+    fn parses_like_shells_and_compose() {
         assert_eq!(value("A=b"), "b");
         assert_eq!(value("  export A = b c  # why"), "b c");
         assert_eq!(value("A=b#c"), "b#c");
@@ -104,10 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn counts_lines_and_goes_on_after_a_bad_one() {
-        let (good, bad) = parse("\u{feff}# first\r\n\r\nA=1\r\nhunter2\nB='x\n2C=3\nD=\"a\" b\nE=\"\\q\"\nF=6");
-        assert_eq!(good.iter().map(|a| (a.line, a.value.as_str())).collect::<Vec<_>>(), [(3, "1"), (9, "6")]);
-        assert_eq!(bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
-        assert!(!format!("{bad:?}").contains("hunter2"));
+    fn reports_line_numbers_and_continues_after_an_invalid_line() {
+        let (assignments, invalid) =
+            parse("\u{feff}# first\r\n\r\nA=1\r\nhunter2\nB='x\n2C=3\nD=\"a\" b\nE=\"\\q\"\nF=6");
+        assert_eq!(assignments.iter().map(|a| (a.line, a.value.as_str())).collect::<Vec<_>>(), [(3, "1"), (9, "6")]);
+        assert_eq!(invalid.iter().map(|invalid| invalid.line).collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
+        assert!(!format!("{invalid:?}").contains("hunter2"));
     }
 }

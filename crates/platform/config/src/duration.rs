@@ -1,4 +1,4 @@
-//! Spans of time as people write them.
+//! Durations in human-readable form.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,22 +11,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 static PRINTER: SpanPrinter = SpanPrinter::new().designator(Designator::Compact);
 
-/// A span of time, written such as `30s`, `250ms` or `1h 30m`.
+/// A duration, written such as `30s`, `250ms` or `1h 30m`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HumanDuration(pub Duration);
 
 impl HumanDuration {
-    /// This many milliseconds.
+    /// Creates a duration of this many milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
-    /// This many seconds.
+    /// Creates a duration of this many seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// The span itself.
+    /// Returns the duration.
     pub const fn get(self) -> Duration {
         self.0
     }
@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         let span = SpanParser::new().parse_unsigned_duration(text.trim());
-        span.map(Self).map_err(|_| D::Error::custom("must be a span of time such as 30s, 250ms or 1h 30m"))
+        span.map(Self).map_err(|_| D::Error::custom("must be a duration such as 30s, 250ms or 1h 30m"))
     }
 }
 
@@ -64,7 +64,7 @@ impl JsonSchema for HumanDuration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "title": "span of time" })
+        json_schema!({ "type": "string", "title": "duration" })
     }
 
     fn inline_schema() -> bool {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes() {
+    fn parses_what_it_prints() {
         for (millis, text) in [(0, "0s"), (250, "250ms"), (30_000, "30s"), (5_400_000, "1h 30m"), (1_500, "1s 500ms")] {
             let span = HumanDuration::from_millis(millis);
             assert_eq!(span.to_string(), text);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_has_no_unit_or_runs_backwards() {
+    fn rejects_missing_units_and_negative_durations() {
         for bad in ["", "30", "-30s", "soon", "1 fortnight", "30s x"] {
             assert!(serde_json::from_value::<HumanDuration>(bad.into()).is_err(), "{bad:?}");
         }

@@ -1,4 +1,4 @@
-//! The layers outside the program: the environment, `.env` and the file.
+//! The external layers: the environment, `.env` and the file.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,10 +9,10 @@ use crate::file;
 use crate::layer::{Layer, Origin, Raw, Source};
 use crate::problem::Problems;
 
-/// Names the TOML file.
+/// Key of the path of the TOML file.
 pub(crate) const CONFIG_FILE: &str = "config_file";
 
-/// What a process is configured by.
+/// The sources of a process's configuration.
 #[derive(Default)]
 pub struct Environment {
     variables: Vec<(OsString, OsString)>,
@@ -20,26 +20,26 @@ pub struct Environment {
 }
 
 impl std::fmt::Debug for Environment {
-    /// Shows no values.
+    /// Omits values, which may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Environment").field("variables", &self.variables.len()).finish_non_exhaustive()
     }
 }
 
 impl Environment {
-    /// The variables of this process, and `.env` in its working directory where there is one.
+    /// Returns the variables of this process, and `.env` in its working directory if it exists.
     pub fn from_process() -> Self {
         let variables = std::env::vars_os().collect();
         Self { variables, dotenv: None }.dotenv_file(".env")
     }
 
-    /// These variables and no `.env`.
+    /// Returns these variables and no `.env`.
     pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let variables = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { variables, dotenv: None }
     }
 
-    /// With this `.env` file; fine when it is not there.
+    /// Adds this `.env` file, if it exists.
     #[must_use]
     pub fn dotenv_file(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
@@ -50,7 +50,7 @@ impl Environment {
         self
     }
 
-    /// The layers, lowest first.
+    /// Returns the layers in ascending priority.
     pub(crate) fn layers(&self, problems: &mut Problems) -> [Layer; 3] {
         let (dotenv, environment) = (self.dotenv_layer(problems), self.variables_layer());
         let file = environment.get(CONFIG_FILE).or_else(|| dotenv.get(CONFIG_FILE));
@@ -64,7 +64,7 @@ impl Environment {
             let Some(name) = name.to_str() else { continue };
             if value.to_str().is_some_and(|text| is_service_link(name, text)) {
                 let source = Source { name: name.to_owned(), origin: Origin::Environment };
-                layer.insert_link(name.to_ascii_lowercase(), source);
+                layer.insert_service_link(name.to_ascii_lowercase(), source);
                 continue;
             }
             let raw = value.to_str().map_or(Raw::NotUnicode, |text| Raw::Text(text.to_owned()));
@@ -77,15 +77,15 @@ impl Environment {
         let mut layer = Layer::default();
         match &self.dotenv {
             None => {}
-            Some((path, Err(error))) => problems.at(path, format!("cannot be read: {}", error.kind())),
+            Some((path, Err(error))) => problems.add_at(path, format!("cannot be read: {}", error.kind())),
             Some((path, Ok(text))) => {
-                let (good, bad) = dotenv::parse(text);
-                for line in bad {
-                    problems.at(&format!("{path}:{}", line.line), line.message);
+                let (assignments, invalid) = dotenv::parse(text);
+                for line in invalid {
+                    problems.add_at(&format!("{path}:{}", line.line), line.message);
                 }
-                for set_here in good {
-                    let origin = Origin::Line { path: path.clone(), line: set_here.line };
-                    set(&mut layer, &set_here.name, Raw::Text(set_here.value), origin);
+                for assignment in assignments {
+                    let origin = Origin::Line { path: path.clone(), line: assignment.line };
+                    set(&mut layer, &assignment.name, Raw::Text(assignment.value), origin);
                 }
             }
         }
@@ -93,7 +93,7 @@ impl Environment {
     }
 }
 
-/// Whether Kubernetes, or Docker's links, made this variable of a service: one named `grpc` becomes
+/// Returns whether Kubernetes or Docker links created this variable for a service: one named `grpc` becomes
 /// `GRPC_PORT=tcp://10.0.0.1:50051` in every pod of its namespace.
 fn is_service_link(name: &str, value: &str) -> bool {
     let Some((protocol, address)) = value.split_once("://") else { return false };
@@ -104,7 +104,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
         && port.parse::<u16>().is_ok()
 }
 
-/// Settings are variables in capitals; one that is empty is as good as unset.
+/// Settings are upper-case variables. An empty one counts as unset.
 fn set(layer: &mut Layer, name: &str, raw: Raw, origin: Origin) {
     let empty = matches!(&raw, Raw::Text(text) if text.is_empty());
     if !empty && !name.contains(|c: char| c.is_ascii_lowercase()) {
@@ -115,13 +115,13 @@ fn set(layer: &mut Layer, name: &str, raw: Raw, origin: Origin) {
 
 fn config_file(path: &Raw, source: &Source, problems: &mut Problems) -> Layer {
     let Raw::Text(path) = path else {
-        problems.at(source, "must be the path of a file");
+        problems.add_at(source, "must be the path of a file");
         return Layer::default();
     };
     match std::fs::read_to_string(path) {
         Ok(text) => file::parse(path, &text, problems),
         Err(error) => {
-            problems.at(source, format!("{path} cannot be read: {}", error.kind()));
+            problems.add_at(source, format!("{path} cannot be read: {}", error.kind()));
             Layer::default()
         }
     }

@@ -1,4 +1,4 @@
-//! What the loader knows of a setting, taken from the JSON Schema of its section.
+//! Metadata of a setting, from the JSON Schema of its section.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -9,9 +9,9 @@ use crate::value::Kind;
 /// One setting.
 #[derive(Debug, Clone)]
 pub(crate) struct Field {
-    /// Its name in files, such as `server_port`.
+    /// Name in files, such as `server_port`.
     pub(crate) key: String,
-    /// Its name in the environment, such as `SERVER_PORT`.
+    /// Name in the environment, such as `SERVER_PORT`.
     pub(crate) variable: String,
     pub(crate) description: String,
     pub(crate) kind: Kind,
@@ -20,13 +20,13 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// The key of the path that a secret is read from.
+    /// Returns the key of the path of a file that contains the secret.
     pub(crate) fn file_key(&self) -> String {
         format!("{}_file", self.key)
     }
 }
 
-/// The settings of a section, by key.
+/// Returns the settings of a section, by key.
 pub(crate) fn fields<S: Section>() -> Vec<Field> {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let schema = settings.into_generator().into_root_schema_for::<S>().to_value();
@@ -71,7 +71,7 @@ fn kind(schema: &Value) -> Kind {
     }
 }
 
-/// What a type that is read from text calls its syntax.
+/// Returns the name of the syntax of a type that is parsed from text.
 fn syntax(schema: &Map<String, Value>) -> Option<String> {
     let text = |name| schema.get(name).and_then(Value::as_str);
     if text("format") == Some("uri") { Some("URL".to_owned()) } else { text("title").map(str::to_owned) }
@@ -103,7 +103,7 @@ fn integer(schema: &Map<String, Value>) -> Kind {
     Kind::Integer { min: bound("minimum").unwrap_or(low), max: bound("maximum").unwrap_or(high) }
 }
 
-/// The values of an enum, whether or not its variants are documented.
+/// Returns the values of an enum, with documented or undocumented variants.
 fn choices(schema: &Value) -> Vec<String> {
     let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
     let own: Vec<_> = listed.chain(schema.get("const")).filter_map(Value::as_str).map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! Reads the TOML file.
+//! Parses the TOML file.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ use toml::de::{DeTable, Error};
 use crate::layer::{Layer, Origin, Raw, Source};
 use crate::problem::Problems;
 
-/// Reads flat settings; what is not TOML is a problem, by line. `path` is how problems call the file.
+/// Parses flat settings and reports syntax errors by line. `path` is the file's name in problems.
 pub(crate) fn parse(path: &str, text: &str, problems: &mut Problems) -> Layer {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        // The error's own `Display` quotes the line, which may hold a secret.
-        problems.at(&place(path, text, error.span()), format!("is not TOML: {}", first_line(error)));
+        // The error's own `Display` quotes the line, which may contain a secret.
+        problems.add_at(&location(path, text, error.span()), format!("is not TOML: {}", first_line(error)));
     }
     let mut layer = Layer::default();
     let Ok(values) = toml::from_str::<toml::Table>(text) else { return layer };
@@ -29,7 +29,7 @@ fn first_line(error: &Error) -> &str {
     error.message().lines().next().unwrap_or_default()
 }
 
-fn place(path: &str, text: &str, span: Option<Range<usize>>) -> String {
+fn location(path: &str, text: &str, span: Option<Range<usize>>) -> String {
     span.map_or_else(|| path.to_owned(), |span| format!("{path}:{}", line_at(text, span.start)))
 }
 

@@ -1,4 +1,4 @@
-//! One layer of settings as found, before their types are known.
+//! One layer of raw settings, before they are converted to their types.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,28 +6,28 @@ use std::fmt;
 use crate::field::Field;
 use crate::problem::Problems;
 
-/// The largest file that a secret is read from, in bytes.
+/// Maximum size of a file that contains a secret, in bytes.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
 
-/// A value as found.
+/// A raw value.
 #[derive(Clone)]
 pub(crate) enum Raw {
-    /// Text of a variable; its type is the setting's.
+    /// Text of a variable, to be parsed as the setting's type.
     Text(String),
-    /// A variable whose bytes are not UTF-8.
+    /// A variable that is not valid UTF-8.
     NotUnicode,
-    /// A value of a file, which has a type of its own.
+    /// A TOML value, which has its own type.
     Toml(toml::Value),
 }
 
-/// Where a value comes from.
+/// Origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     Environment,
     Line { path: String, line: usize },
 }
 
-/// A value's name in its layer, and where that is.
+/// Name of a value in its layer, and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) name: String,
@@ -53,8 +53,8 @@ impl fmt::Display for Source {
 #[derive(Default, Clone)]
 pub(crate) struct Layer {
     entries: BTreeMap<String, (Raw, Source)>,
-    /// What Kubernetes put in the place of a setting.
-    links: BTreeMap<String, Source>,
+    /// Variables of Kubernetes service links that have the name of a setting.
+    service_links: BTreeMap<String, Source>,
 }
 
 impl Layer {
@@ -62,14 +62,14 @@ impl Layer {
         self.entries.insert(key, (raw, source));
     }
 
-    /// Notes a variable of a service link, which is no value.
-    pub(crate) fn insert_link(&mut self, key: String, source: Source) {
-        self.links.insert(key, source);
+    /// Records a variable of a service link, which is not a value.
+    pub(crate) fn insert_service_link(&mut self, key: String, source: Source) {
+        self.service_links.insert(key, source);
     }
 
-    /// The service link that has the name of this setting.
-    pub(crate) fn link(&self, key: &str) -> Option<&Source> {
-        self.links.get(key)
+    /// Returns the service link with the name of this setting.
+    pub(crate) fn service_link(&self, key: &str) -> Option<&Source> {
+        self.service_links.get(key)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&(Raw, Source)> {
@@ -80,7 +80,8 @@ impl Layer {
         self.entries.iter().map(|(key, (raw, source))| (key.as_str(), raw, source))
     }
 
-    /// What this layer sets the field to: by its name or, for a secret, by the file that `<NAME>_FILE` names.
+    /// Returns the value of the field in this layer: by its name or, for a secret, from the file that `<NAME>_FILE`
+    /// names.
     pub(crate) fn find(&self, field: &Field, problems: &mut Problems) -> Option<(Raw, Source)> {
         let direct = self.get(&field.key).cloned();
         if !field.secret {
@@ -88,13 +89,17 @@ impl Layer {
         }
         let Some((raw, source)) = self.get(&field.file_key()) else { return direct };
         if direct.is_some() {
-            problems.blame(&field.key, source, format!("is set together with {}; set one of them", field.variable));
+            problems.add_for_key(
+                &field.key,
+                source,
+                format!("is set together with {}; set one of them", field.variable),
+            );
             return None;
         }
         match read_secret(raw) {
             Ok(text) => Some((Raw::Text(text), source.clone())),
             Err(message) => {
-                problems.blame(&field.key, source, message);
+                problems.add_for_key(&field.key, source, message);
                 None
             }
         }
@@ -106,7 +111,7 @@ fn read_secret(path: &Raw) -> Result<String, String> {
         Raw::Text(path) | Raw::Toml(toml::Value::String(path)) => path,
         Raw::NotUnicode | Raw::Toml(_) => return Err("must be the path of a file".to_owned()),
     };
-    // The path is not a secret, but a secret put here by mistake would be: it is not quoted.
+    // Not quoted: a user may have put the secret itself here by mistake.
     let problem = |error: std::io::Error| format!("the file cannot be read: {}", error.kind());
     let size = std::fs::metadata(path).map_err(problem)?.len();
     if size > MAX_SECRET_FILE {

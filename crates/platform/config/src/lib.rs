@@ -1,9 +1,9 @@
-//! Layered configuration that reports every problem at once.
+//! Layered configuration that reports all problems together.
 //!
 //! Built-in defaults < the TOML file that `CONFIG_FILE` names < `.env` < the environment. Settings are flat: the
 //! variable `SERVER_PORT` is the key `server_port` of the file. A [`Section`] is a plain struct, a service's
-//! [`Settings`] are some sections; their JSON Schemas tell the loader the keys, their types and their documentation,
-//! so that a setting that is documented is one that is read.
+//! [`Settings`] are several sections. The loader takes keys, types and documentation from their JSON Schemas, so that
+//! the documented settings are exactly those that are read.
 
 mod dotenv;
 mod duration;
@@ -12,7 +12,7 @@ mod field;
 mod file;
 mod layer;
 mod loader;
-mod login;
+mod password;
 mod print;
 mod problem;
 mod reference;
@@ -28,5 +28,5 @@ pub use reference::reference;
 pub use secret::Secret;
 pub use size::ByteSize;
 
-/// The exit code of a process that was called or configured wrongly, as in `sysexits.h`.
+/// Exit code for wrong arguments or configuration, as in `sysexits.h`.
 pub const EX_USAGE: u8 = 64;

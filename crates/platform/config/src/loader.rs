@@ -1,8 +1,8 @@
-//! Reads the settings of a service out of the layers.
+//! Loads the settings of a service from the layers.
 
 use std::collections::BTreeSet;
 
-use figment::error::Kind as Fault;
+use figment::error::Kind as FigmentKind;
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 use schemars::JsonSchema;
@@ -12,17 +12,17 @@ use serde::de::DeserializeOwned;
 use crate::environment::{CONFIG_FILE, Environment};
 use crate::field::{Field, fields};
 use crate::layer::{Layer, Raw, Source};
-use crate::print::Printed;
+use crate::print::PrintedSection;
 use crate::problem::{ConfigErrors, Problem, Problems};
 
-/// Settings that belong together: a plain struct with `#[serde(default)]`, whose field names are keys and whose doc
-/// comments are the documentation. Fields are flat: numbers, flags, text, unit enums, lists of these, options of
-/// these. A secret is an `Option<`[`Secret`](crate::Secret)`>`.
+/// Related settings: a plain struct with `#[serde(default)]`. Its field names are the keys and its doc comments the
+/// documentation. Fields are flat: numbers, flags, text, unit enums, lists of these, options of these. A secret is an
+/// `Option<`[`Secret`](crate::Secret)`>`.
 pub trait Section: Default + Serialize + DeserializeOwned + JsonSchema {
-    /// The heading in the reference.
+    /// Heading in the reference.
     const TITLE: &'static str;
 
-    /// Adds what the types cannot say, setting by setting.
+    /// Adds problems that the types cannot express, for single settings.
     fn check(&self, problems: &mut Problems) {
         let _ = problems;
     }
@@ -30,56 +30,56 @@ pub trait Section: Default + Serialize + DeserializeOwned + JsonSchema {
 
 /// All settings of a service.
 pub trait Settings: Sized {
-    /// Reads every section.
+    /// Reads all sections.
     fn read(reader: &mut Reader<'_>) -> Self;
 
-    /// Adds what is wrong between sections.
+    /// Adds problems between sections.
     fn check(&self, problems: &mut Problems) {
         let _ = problems;
     }
 }
 
-/// Settings without problems.
+/// Valid settings.
 #[derive(Debug, Clone)]
 pub struct Loaded<S> {
     /// The settings.
     pub settings: S,
-    /// What to log of them once there is a log.
+    /// Warnings to log after logging is initialized.
     pub warnings: Vec<Problem>,
-    printed: Vec<Printed>,
+    printed: Vec<PrintedSection>,
 }
 
 impl<S> Loaded<S> {
-    /// The effective settings as TOML, each with where it comes from; secrets are `***`.
+    /// Returns the effective settings as TOML, each with its origin; secrets are `***`.
     pub fn print(&self) -> String {
         self.printed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 }
 
 const SERVICE_LINK: &str =
-    "passed over: Kubernetes sets it for a service of this name; set `enableServiceLinks: false` in the pod's spec";
+    "ignored: Kubernetes sets it for a service of this name; set `enableServiceLinks: false` in the pod's spec";
 
-/// Reads a service's settings, or says everything that is wrong with them.
+/// Loads a service's settings, or returns all errors.
 pub fn load<S: Settings>(environment: &Environment) -> Result<Loaded<S>, ConfigErrors> {
     let mut problems = Problems::default();
     let layers = environment.layers(&mut problems);
     let mut reader = Reader { layers: &layers, problems, known: BTreeSet::new(), printed: Vec::new() };
     let settings = S::read(&mut reader);
-    reader.refuse_unknown_keys();
-    reader.warn_of_service_links();
+    reader.reject_unknown_keys();
+    reader.warn_about_service_links();
     let Reader { mut problems, printed, .. } = reader;
     settings.check(&mut problems);
     let warnings = problems.into_result()?;
     Ok(Loaded { settings, warnings, printed })
 }
 
-/// Reads sections and remembers what it was asked for.
+/// Reads sections and records which keys are known.
 pub struct Reader<'a> {
-    /// Lowest first; the first one is the file.
+    /// In ascending priority; the first one is the file.
     layers: &'a [Layer; 3],
     problems: Problems,
     known: BTreeSet<String>,
-    printed: Vec<Printed>,
+    printed: Vec<PrintedSection>,
 }
 
 impl std::fmt::Debug for Reader<'_> {
@@ -89,7 +89,8 @@ impl std::fmt::Debug for Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// Reads a section. Where it has problems, the loading will fail and what is returned only serves to find more.
+    /// Reads a section. If it has errors, loading fails later, and the returned value only serves to find further
+    /// errors.
     pub fn section<S: Section>(&mut self) -> S {
         let fields = fields::<S>();
         for field in &fields {
@@ -98,57 +99,57 @@ impl Reader<'_> {
                 self.known.insert(field.file_key());
             }
         }
-        let layers = self.layers.each_ref().map(|layer| self.typed(layer, &fields));
+        let layers = self.layers.each_ref().map(|layer| self.typed_values(layer, &fields));
         let section: S = self.extract(&fields, layers);
         section.check(&mut self.problems);
-        self.printed.push(Printed::new(&section, fields, &self.problems));
+        self.printed.push(PrintedSection::new(&section, fields, &self.problems));
         section
     }
 
-    /// What a layer sets of these fields, in their types.
-    fn typed(&mut self, layer: &Layer, fields: &[Field]) -> Dict {
+    /// Returns the values of these fields in a layer, converted to their types.
+    fn typed_values(&mut self, layer: &Layer, fields: &[Field]) -> Dict {
         let mut dict = Dict::new();
         for field in fields {
             let Some((raw, source)) = layer.find(field, &mut self.problems) else { continue };
             match field.kind.read(&raw) {
                 Ok(value) => {
                     dict.insert(field.key.clone(), value);
-                    self.problems.note_source(&field.key, source);
+                    self.problems.set_source(&field.key, source);
                 }
-                Err(must) => self.problems.blame(&field.key, &source, with_value(field, &raw, must)),
+                Err(must) => self.problems.add_for_key(&field.key, &source, with_found_value(field, &raw, must)),
             }
         }
         dict
     }
 
-    /// Merges the layers; drops each setting that its own type refuses, until the rest can be read.
+    /// Merges the layers. Removes each setting that its own type rejects until the rest can be deserialized.
     fn extract<S: Section>(&mut self, fields: &[Field], mut layers: [Dict; 3]) -> S {
         loop {
-            let merged = layers.iter().cloned().fold(Figment::new(), |figment, dict| figment.merge(Typed(dict)));
+            let merged = layers.iter().cloned().fold(Figment::new(), |figment, dict| figment.merge(TypedLayer(dict)));
             let error = match merged.extract::<S>() {
                 Ok(section) => return section,
                 Err(error) => error,
             };
-            let refused = error.path.first().and_then(|key| fields.iter().find(|field| field.key == *key));
-            let Some(field) = refused else {
-                match self.stand_in(&error, fields) {
+            let rejected = error.path.first().and_then(|key| fields.iter().find(|field| field.key == *key));
+            let Some(field) = rejected else {
+                match self.placeholder(&error, fields) {
                     Some((key, value)) => layers[0].insert(key, value),
                     None => return S::default(),
                 };
                 continue;
             };
             let value = merged.find_value(&field.key).ok();
-            self.problems.add(&field.key, refusal(field, &error, value.as_ref()));
+            self.problems.add(&field.key, rejection(field, &error, value.as_ref()));
             if layers.iter_mut().filter_map(|layer| layer.remove(&field.key)).count() == 0 {
                 return S::default();
             }
         }
     }
 
-    /// Notes that a setting without a default is missing; answers a value that lets the search for problems go on.
-    fn stand_in(&mut self, error: &Error, fields: &[Field]) -> Option<(String, Value)> {
-        let Fault::MissingField(key) = &error.kind else {
-            self.problems.at(&"configuration", error.kind.to_string());
+    /// Reports a missing setting without a default. Returns a value with which the search for errors can continue.
+    fn placeholder(&mut self, error: &Error, fields: &[Field]) -> Option<(String, Value)> {
+        let FigmentKind::MissingField(key) = &error.kind else {
+            self.problems.add_at(&"configuration", error.kind.to_string());
             return None;
         };
         self.problems.add(key, "is required");
@@ -157,48 +158,52 @@ impl Reader<'_> {
         Some((field.key.clone(), value))
     }
 
-    /// Warns, once and by name, of variables that begin with `prefix` and are no settings: of a family that others
-    /// define and that is taken in part. `elsewhere` are those that something else reads from the environment.
-    pub fn warn_of_unread(&mut self, prefix: &str, elsewhere: &[&str], message: &str) {
+    /// Adds one warning with the names of all variables that start with `prefix` and are not settings, for a family of
+    /// variables that is only partly supported. `read_elsewhere` are those that other code reads from the environment.
+    pub fn warn_about_unread(&mut self, prefix: &str, read_elsewhere: &[&str], message: &str) {
         let prefix = prefix.to_ascii_lowercase();
         let [_, dotenv, environment] = self.layers;
         let set = |layer: &Layer| -> Vec<Source> {
             let set = layer.iter().filter(|(key, ..)| key.starts_with(&prefix) && !self.known.contains(*key));
             set.map(|(.., source)| source.clone()).collect()
         };
-        let read = |source: &Source| elsewhere.contains(&source.name.as_str());
+        let read = |source: &Source| read_elsewhere.contains(&source.name.as_str());
         let mut unread = set(dotenv);
         unread.extend(set(environment).into_iter().filter(|source| !read(source)));
-        self.warn_together(&unread, message);
+        self.warn_once(&unread, message);
     }
 
-    fn warn_of_service_links(&mut self) {
-        let links: Vec<_> =
-            self.known.iter().flat_map(|key| self.layers.iter().filter_map(|layer| layer.link(key))).cloned().collect();
-        self.warn_together(&links, SERVICE_LINK);
+    fn warn_about_service_links(&mut self) {
+        let links: Vec<_> = self
+            .known
+            .iter()
+            .flat_map(|key| self.layers.iter().filter_map(|layer| layer.service_link(key)))
+            .cloned()
+            .collect();
+        self.warn_once(&links, SERVICE_LINK);
     }
 
-    fn warn_together(&mut self, sources: &[Source], message: &str) {
+    fn warn_once(&mut self, sources: &[Source], message: &str) {
         if !sources.is_empty() {
-            let places: Vec<_> = sources.iter().map(ToString::to_string).collect();
-            self.problems.warn_at(places.join(", "), message);
+            let locations: Vec<_> = sources.iter().map(ToString::to_string).collect();
+            self.problems.add_warning(locations.join(", "), message);
         }
     }
 
-    fn refuse_unknown_keys(&mut self) {
+    fn reject_unknown_keys(&mut self) {
         for (key, raw, source) in self.layers[0].iter() {
             if !self.known.contains(key) {
                 let message = unknown(key, raw, &self.known);
-                self.problems.at(&source.origin, message);
+                self.problems.add_at(&source.origin, message);
             }
         }
     }
 }
 
-/// Values of one layer, for figment to merge.
-struct Typed(Dict);
+/// Values of one layer, as a figment provider.
+struct TypedLayer(Dict);
 
-impl Provider for Typed {
+impl Provider for TypedLayer {
     fn metadata(&self) -> Metadata {
         Metadata::named("layer")
     }
@@ -208,7 +213,7 @@ impl Provider for Typed {
     }
 }
 
-fn with_value(field: &Field, raw: &Raw, must: String) -> String {
+fn with_found_value(field: &Field, raw: &Raw, must: String) -> String {
     match raw {
         Raw::Text(text) if !field.secret => format!("{must}, not {text:?}"),
         Raw::Toml(value) if !field.secret => format!("{must}, not {value}"),
@@ -216,14 +221,14 @@ fn with_value(field: &Field, raw: &Raw, must: String) -> String {
     }
 }
 
-/// What a type said of a value. Of a secret it is not told, because it may quote it.
-fn refusal(field: &Field, error: &Error, value: Option<&Value>) -> String {
+/// Returns the error of a type. For a secret it is replaced, because it may quote the value.
+fn rejection(field: &Field, error: &Error, value: Option<&Value>) -> String {
     if field.secret {
         return "is not valid".to_owned();
     }
     match (&error.kind, value.and_then(Value::as_str)) {
-        (Fault::Message(message), Some(text)) if !message.contains(text) => format!("{message}, not {text:?}"),
-        (Fault::Message(message), _) => message.clone(),
+        (FigmentKind::Message(message), Some(text)) if !message.contains(text) => format!("{message}, not {text:?}"),
+        (FigmentKind::Message(message), _) => message.clone(),
         (other, _) => other.to_string(),
     }
 }
@@ -244,8 +249,8 @@ fn unknown(key: &str, raw: &Raw, known: &BTreeSet<String>) -> String {
     format!("unknown key {key:?}{hint}")
 }
 
-/// The sections of a service with their fields, read from nothing.
-pub(crate) fn sections<S: Settings>() -> Vec<Printed> {
+/// Returns the sections of a service with their fields, without values.
+pub(crate) fn sections<S: Settings>() -> Vec<PrintedSection> {
     let mut reader = Reader {
         layers: &Default::default(),
         problems: Problems::default(),
@@ -256,7 +261,7 @@ pub(crate) fn sections<S: Settings>() -> Vec<Printed> {
     reader.printed
 }
 
-/// Where a printed setting comes from.
+/// Returns the origin of a printed setting.
 pub(crate) fn origin(source: Option<&Source>) -> String {
     source.map_or_else(|| "default".to_owned(), ToString::to_string)
 }

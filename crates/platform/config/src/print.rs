@@ -1,4 +1,4 @@
-//! Shows the effective settings.
+//! Prints the effective settings.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use crate::loader::origin;
 use crate::problem::Problems;
 use crate::secret::REDACTED;
 
-/// A section as it is shown.
+/// A section for printing.
 #[derive(Debug, Clone)]
-pub(crate) struct Printed {
+pub(crate) struct PrintedSection {
     pub(crate) title: &'static str,
     pub(crate) fields: Vec<Field>,
-    /// One for each field: its value as TOML, where it has one, and where it comes from.
+    /// One for each field: its value as TOML, if any, and its origin.
     lines: Vec<(Option<String>, String)>,
 }
 
-impl Printed {
+impl PrintedSection {
     pub(crate) fn new<S: Section>(section: &S, fields: Vec<Field>, problems: &Problems) -> Self {
         let values = serde_json::to_value(section).unwrap_or_default();
         let line = |field: &Field| {
@@ -32,7 +32,7 @@ impl Printed {
     }
 }
 
-impl fmt::Display for Printed {
+impl fmt::Display for PrintedSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "# {}", self.title)?;
         for (field, (value, origin)) in self.fields.iter().zip(&self.lines) {
@@ -45,7 +45,7 @@ impl fmt::Display for Printed {
     }
 }
 
-/// A JSON value as TOML writes it.
+/// Formats a JSON value as TOML.
 pub(crate) fn literal(value: &Value) -> String {
     toml::Value::try_from(value).map_or_else(|_| value.to_string(), |value| value.to_string())
 }

@@ -1,26 +1,26 @@
-//! What is wrong with a configuration, and where.
+//! Problems of a configuration, with their locations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::layer::Source;
 
-/// One thing to put right, or to know.
+/// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is: a variable and its layer, or a file and its line.
-    pub place: String,
-    /// What is wrong; never holds a secret.
+    /// A variable and its layer, or a file and its line.
+    pub location: String,
+    /// Description; never contains a secret.
     pub message: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.location, self.message)
     }
 }
 
-/// Every problem of a configuration; prints one line for each.
+/// All errors of a configuration. Displays one line for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<Problem>);
 
@@ -36,57 +36,57 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Gathers problems, so that a user can put all of them right in one go, and warnings, which stop nothing.
+/// Collects errors, so that a user can fix all of them at once, and warnings, which do not prevent the start.
 #[derive(Debug, Default)]
 pub struct Problems {
     found: Vec<Problem>,
     warnings: Vec<Problem>,
-    blamed: BTreeSet<String>,
+    reported_keys: BTreeSet<String>,
     sources: BTreeMap<String, Source>,
 }
 
 impl Problems {
-    /// Adds what is wrong with the setting `key`, such as `server_port`, unless it is known to be wrong already.
-    /// The message completes `SERVER_PORT (environment): …` and must not hold a secret.
+    /// Adds an error of the setting `key`, such as `server_port`, unless it already has one. The message continues
+    /// `SERVER_PORT (environment): …` and must not contain a secret.
     pub fn add(&mut self, key: &str, message: impl Into<String>) {
-        if self.blamed.contains(key) {
+        if self.reported_keys.contains(key) {
             return;
         }
-        let place = self.place(key);
-        self.blame(key, &place, message);
+        let location = self.location(key);
+        self.add_for_key(key, &location, message);
     }
 
-    /// Adds what a user has to know of the setting `key` though the process runs. The message completes
-    /// `OTEL_TRACES_SAMPLER (environment): …` and must not hold a secret.
+    /// Adds a warning about the setting `key`, which does not prevent the start. The message continues
+    /// `OTEL_TRACES_SAMPLER (environment): …` and must not contain a secret.
     pub fn warn(&mut self, key: &str, message: impl Into<String>) {
-        let place = self.place(key);
-        self.warn_at(place, message);
+        let location = self.location(key);
+        self.add_warning(location, message);
     }
 
-    pub(crate) fn warn_at(&mut self, place: String, message: impl Into<String>) {
-        self.warnings.push(Problem { place, message: message.into() });
+    pub(crate) fn add_warning(&mut self, location: String, message: impl Into<String>) {
+        self.warnings.push(Problem { location, message: message.into() });
     }
 
-    fn place(&self, key: &str) -> String {
+    fn location(&self, key: &str) -> String {
         match self.sources.get(key) {
             Some(source) => source.to_string(),
             None => format!("{} (not set)", key.to_ascii_uppercase()),
         }
     }
 
-    pub(crate) fn blame(&mut self, key: &str, place: &impl ToString, message: impl Into<String>) {
-        self.blamed.insert(key.to_owned());
-        self.at(place, message);
+    pub(crate) fn add_for_key(&mut self, key: &str, location: &impl ToString, message: impl Into<String>) {
+        self.reported_keys.insert(key.to_owned());
+        self.add_at(location, message);
     }
 
-    pub(crate) fn at(&mut self, place: &impl ToString, message: impl Into<String>) {
-        let problem = Problem { place: place.to_string(), message: message.into() };
+    pub(crate) fn add_at(&mut self, location: &impl ToString, message: impl Into<String>) {
+        let problem = Problem { location: location.to_string(), message: message.into() };
         if !self.found.contains(&problem) {
             self.found.push(problem);
         }
     }
 
-    pub(crate) fn note_source(&mut self, key: &str, source: Source) {
+    pub(crate) fn set_source(&mut self, key: &str, source: Source) {
         self.sources.insert(key.to_owned(), source);
     }
 
@@ -94,7 +94,7 @@ impl Problems {
         self.sources.get(key)
     }
 
-    /// The warnings, where nothing is wrong.
+    /// Returns the warnings, or the errors if there are any.
     pub(crate) fn into_result(self) -> Result<Vec<Problem>, ConfigErrors> {
         if self.found.is_empty() { Ok(self.warnings) } else { Err(ConfigErrors(self.found)) }
     }

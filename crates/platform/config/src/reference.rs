@@ -1,11 +1,11 @@
-//! Documents the settings of a service.
+//! Generates the reference of a service's settings.
 
 use crate::Settings;
 use crate::field::Field;
 use crate::loader::sections;
 use crate::print::literal;
 
-/// A Markdown table for each section: variable, type, default, description.
+/// Returns a Markdown table for each section: variable, type, default, description.
 pub fn reference<S: Settings>() -> String {
     let tables = sections::<S>().into_iter().map(|section| {
         let rows: String = section.fields.iter().map(row).collect();
@@ -26,7 +26,7 @@ fn row(field: &Field) -> String {
     format!("| {name} | {} | {} | {} |\n", cell(&value), cell(&default), cell(&field.description))
 }
 
-/// As it is written in a variable: without quotes.
+/// Formats a value as in a variable: without quotes.
 fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),

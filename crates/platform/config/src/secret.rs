@@ -1,4 +1,4 @@
-//! Text that is never shown.
+//! Text that is never printed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What is shown in a secret's place.
+/// Replacement for a secret in output.
 pub(crate) const REDACTED: &str = "***";
 
-/// A password, a key, or a URL that may hold one. It prints and serializes as `***` and is wiped when dropped.
+/// A password, a key, or a URL that may contain one. It prints and serializes as `***` and is zeroized when dropped.
 ///
 /// A setting is an `Option<Secret>`: a secret has no default.
 #[derive(Clone, Deserialize)]
@@ -18,7 +18,7 @@ pub(crate) const REDACTED: &str = "***";
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// The text, for the one call that needs it.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }

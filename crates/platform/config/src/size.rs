@@ -1,4 +1,4 @@
-//! Numbers of bytes as people write them.
+//! Numbers of bytes in human-readable form.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +12,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
-/// Text that is not a number of bytes.
+/// The text is not a number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidByteSize;
 
-/// Larger ones first, so that the first one that divides a size is the one to write.
+/// In descending order, so that the first unit that divides a size is used to print it.
 const UNITS: [(&str, u64); 8] = [
     ("TiB", 1 << 40),
     ("TB", 1_000_000_000_000),
@@ -29,22 +29,22 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 impl ByteSize {
-    /// This many kibibytes.
+    /// Creates a size of this many kibibytes.
     pub const fn kib(count: u64) -> Self {
         Self(count << 10)
     }
 
-    /// This many mebibytes.
+    /// Creates a size of this many mebibytes.
     pub const fn mib(count: u64) -> Self {
         Self(count << 20)
     }
 
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub const fn bytes(self) -> u64 {
         self.0
     }
 
-    /// The number of bytes as a length in memory, or the largest one there is.
+    /// Returns the number of bytes as `usize`, or the maximum of `usize`.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes() {
+    fn parses_what_it_prints() {
         for (bytes, text) in
             [(0, "0"), (1_000, "1KB"), (1_025, "1025"), (10 << 20, "10MiB"), (u64::MAX, "18446744073709551615")]
         {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_nonsense_and_what_does_not_fit() {
+    fn rejects_invalid_text_and_overflow() {
         for bad in ["", "MiB", "-1", "1.5MiB", "10 MiB x", "10 sheep", "99999999TiB"] {
             assert_eq!(bad.parse::<ByteSize>(), Err(InvalidByteSize), "{bad:?}");
         }

@@ -1,13 +1,13 @@
-//! Turns what was found into a value of the setting's type.
+//! Converts a raw value to the type of its setting.
 
 use figment::value::Value;
 
 use crate::layer::Raw;
 
-/// The type of a setting, as far as the text of a variable needs it.
+/// Type of a setting, as far as it matters for parsing the text of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Any text, or text of a syntax that the setting's own type reads and that this names.
+    /// Any text, or the name of the syntax that the setting's own type parses.
     Text(Option<String>),
     Integer {
         min: i128,
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     Number,
     Boolean,
     Choice(Vec<String>),
-    /// Parted by commas in a variable.
+    /// Separated by commas in a variable.
     List(Box<Kind>),
 }
 
@@ -24,7 +24,7 @@ const TRUE: [&str; 4] = ["true", "yes", "on", "1"];
 const FALSE: [&str; 4] = ["false", "no", "off", "0"];
 
 impl Kind {
-    /// The value, or what it must be instead; the answer never quotes what was found.
+    /// Returns the value, or an error that describes valid values. The error never quotes the raw value.
     pub(crate) fn read(&self, raw: &Raw) -> Result<Value, String> {
         match raw {
             Raw::Text(text) => self.read_text(text),
@@ -55,7 +55,7 @@ impl Kind {
     fn read_toml(&self, value: &toml::Value) -> Result<Value, String> {
         let read = match (self, value) {
             (Self::Text(_), toml::Value::String(text)) => Some(Value::from(text.as_str())),
-            // Its own type decides: a number of bytes may be just a number.
+            // The setting's own type parses it: a number of bytes can be a plain number.
             (Self::Text(Some(_)), toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_)) => {
                 Some(Value::from(value.to_string()))
             }
@@ -81,7 +81,7 @@ impl Kind {
         i64::try_from(number).map(Value::from).or_else(|_| u64::try_from(number).map(Value::from)).ok()
     }
 
-    /// What a value must be.
+    /// Describes valid values.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Text(None) => "text".to_owned(),
@@ -95,7 +95,7 @@ impl Kind {
     }
 }
 
-/// Bounds that are those of the machine's integers say nothing to a user.
+/// Describes the range; omits bounds that are only those of the integer type.
 fn range(min: i128, max: i128) -> String {
     match (min > i128::from(i64::MIN), max < i128::from(i64::MAX)) {
         (true, true) => format!(" in {min}..={max}"),

@@ -1,4 +1,4 @@
-//! What is read from where, and what is said of what cannot be read.
+//! Layers, types and error messages of the loader.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,7 +18,7 @@ const PASSWORD: &str = "hunter2-hunter2";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum LogFormat {
-    /// One object a line.
+    /// One object per line.
     Json,
     Pretty,
 }
@@ -66,7 +66,7 @@ impl Section for Web {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Store {
-    /// Where PostgreSQL is.
+    /// The URL of PostgreSQL.
     postgres_dsn: Option<Secret>,
     redis_password: Option<Secret>,
     postgres_database: Option<String>,
@@ -96,10 +96,10 @@ impl Settings for Everything {
     }
 }
 
-/// A directory with a configuration in it.
-struct Place(TempDir);
+/// A directory with configuration files.
+struct ConfigDir(TempDir);
 
-impl Place {
+impl ConfigDir {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -110,7 +110,7 @@ impl Place {
         path
     }
 
-    /// Loads from the variables, and from `kennel.toml` and `.env` where they have been written.
+    /// Loads from the variables, and from `kennel.toml` and `.env` if they exist.
     fn load(&self, pairs: &[(&str, &str)]) -> Result<Loaded<Everything>, Vec<String>> {
         let file = self.0.path().join("kennel.toml");
         let named = file.exists().then(|| ("CONFIG_FILE".to_owned(), file.display().to_string()));
@@ -124,43 +124,43 @@ impl Place {
 }
 
 fn from_variables(pairs: &[(&str, &str)]) -> Result<Everything, Vec<String>> {
-    Place::new().load(pairs).map(|loaded| loaded.settings)
+    ConfigDir::new().load(pairs).map(|loaded| loaded.settings)
 }
 
 #[test]
 fn each_layer_wins_over_the_lower() {
-    let place = Place::new();
-    let port = |pairs: &[(&str, &str)]| place.load(pairs).unwrap().settings.server.server_port;
+    let dir = ConfigDir::new();
+    let port = |pairs: &[(&str, &str)]| dir.load(pairs).unwrap().settings.server.server_port;
     assert_eq!(port(&[]), 8080);
-    place.write("kennel.toml", "server_port = 1");
+    dir.write("kennel.toml", "server_port = 1");
     assert_eq!(port(&[]), 1);
-    place.write(".env", "SERVER_PORT=2");
+    dir.write(".env", "SERVER_PORT=2");
     assert_eq!(port(&[]), 2);
     assert_eq!(port(&[("SERVER_PORT", "3")]), 3);
     assert_eq!(port(&[("SERVER_PORT", "")]), 2, "empty is unset");
 }
 
 #[test]
-fn service_links_of_kubernetes_are_passed_over_with_one_warning() {
-    let place = Place::new();
-    place.write(".env", "SERVER_PORT=2");
+fn service_links_of_kubernetes_are_ignored_with_one_warning() {
+    let dir = ConfigDir::new();
+    dir.write(".env", "SERVER_PORT=2");
     for value in ["tcp://10.0.0.1:9090", "udp://10.0.0.1:53", "tcp://[fd00::1]:9090", "sctp://10.0.0.1:1"] {
-        let loaded = place.load(&[("SERVER_PORT", value), ("OTHER_PORT", value), ("LOG_FORMAT", "json")]).unwrap();
+        let loaded = dir.load(&[("SERVER_PORT", value), ("OTHER_PORT", value), ("LOG_FORMAT", "json")]).unwrap();
         assert_eq!(loaded.settings.server.server_port, 2, "the lower layers count");
         let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].starts_with("SERVER_PORT (environment): passed over: "), "{warnings:?}");
+        assert!(warnings[0].starts_with("SERVER_PORT (environment): ignored: "), "{warnings:?}");
         assert!(warnings[0].contains("`enableServiceLinks: false`"), "{warnings:?}");
     }
     for wrong in ["tcp://10.0.0.1", "tcp://:9090", "http://10.0.0.1:9090", "tcp://10.0.0.1:port", "10.0.0.1:9090"] {
-        let problems = place.load(&[("SERVER_PORT", wrong)]).unwrap_err();
+        let problems = dir.load(&[("SERVER_PORT", wrong)]).unwrap_err();
         assert_eq!(
             problems,
             [format!("SERVER_PORT (environment): must be a whole number in 0..=65535, not {wrong:?}")]
         );
     }
-    place.write(".env", "SERVER_PORT=tcp://10.0.0.1:9090");
-    assert!(place.load(&[]).is_err(), "nobody but a user writes this file");
+    dir.write(".env", "SERVER_PORT=tcp://10.0.0.1:9090");
+    assert!(dir.load(&[]).is_err(), "only users write this file");
 }
 
 /// Settings that are some of a family of variables.
@@ -169,13 +169,13 @@ struct SomeOfMany;
 impl Settings for SomeOfMany {
     fn read(reader: &mut Reader<'_>) -> Self {
         reader.section::<Store>();
-        reader.warn_of_unread("REDIS_", &["REDIS_MODE"], "not supported");
+        reader.warn_about_unread("REDIS_", &["REDIS_MODE"], "not supported");
         Self
     }
 }
 
 #[test]
-fn variables_of_a_family_that_mean_nothing_are_named_in_one_warning() {
+fn unknown_variables_of_a_family_are_named_in_one_warning() {
     let known = [("REDIS_PASSWORD", PASSWORD), ("REDIS_MODE", "x"), ("UNRELATED", "x")];
     let warned = |pairs: &[(&'static str, &'static str)]| -> Vec<String> {
         let environment = Environment::from_pairs(known.iter().chain(pairs).copied());
@@ -190,10 +190,10 @@ fn variables_of_a_family_that_mean_nothing_are_named_in_one_warning() {
 
 #[test]
 fn dotenv_may_name_the_file() {
-    let place = Place::new();
-    let file = place.write("other.toml", "server_port = 4");
-    place.write(".env", format!("CONFIG_FILE={}", file.display()));
-    assert_eq!(place.load(&[]).unwrap().settings.server.server_port, 4);
+    let dir = ConfigDir::new();
+    let file = dir.write("other.toml", "server_port = 4");
+    dir.write(".env", format!("CONFIG_FILE={}", file.display()));
+    assert_eq!(dir.load(&[]).unwrap().settings.server.server_port, 4);
 }
 
 #[test]
@@ -221,20 +221,20 @@ fn reads_every_type_from_variables() {
 
 #[test]
 fn reads_every_type_from_the_file() {
-    let place = Place::new();
-    place.write(
+    let dir = ConfigDir::new();
+    dir.write(
         "kennel.toml",
         "server_port = 0x10\nrequest_timeout = '1m'\ncompression = false\ncors_origins = ['a', 'b']\n\
          log_format = 'pretty'\nsampling = 1\nbody_limit = 4096\npool_size = 7\npostgres_dsn = 'postgres://'",
     );
-    let read = place.load(&[]).unwrap().settings;
+    let read = dir.load(&[]).unwrap().settings;
     assert_eq!((read.server.server_port, read.server.cors_origins.len()), (16, 2));
     assert_eq!((read.server.log_format, read.server.sampling.to_bits()), (LogFormat::Pretty, 1.0_f64.to_bits()));
     assert_eq!((read.server.body_limit, read.store.postgres_dsn.unwrap().expose()), (ByteSize(4096), "postgres://"));
 }
 
 #[test]
-fn text_that_looks_like_something_else_stays_text() {
+fn text_that_looks_like_another_type_stays_text() {
     for text in ["12345", "007", "1e5", "true", "[1]", "{a=1}", "\"x\"", "null", " x ", "a,b", "$HOME"] {
         let read = from_variables(&[("REDIS_PASSWORD", text), ("POSTGRES_DATABASE", text)]).unwrap().store;
         assert_eq!((read.redis_password.unwrap().expose(), read.postgres_database.as_deref()), (text, Some(text)));
@@ -242,11 +242,11 @@ fn text_that_looks_like_something_else_stays_text() {
 }
 
 #[test]
-fn tells_all_problems_with_their_places() {
-    let place = Place::new();
-    place.write("kennel.toml", "# comment\nserverport = 1\nsampling = 'often'\n\n[store]\npool_size = 1");
-    place.write(".env", "# comment\nLOG_FORMAT=xml\nhunter2\nPOOL_SIZE=0");
-    let problems = place
+fn reports_all_problems_with_their_locations() {
+    let dir = ConfigDir::new();
+    dir.write("kennel.toml", "# comment\nserverport = 1\nsampling = 'often'\n\n[store]\npool_size = 1");
+    dir.write(".env", "# comment\nLOG_FORMAT=xml\nhunter2\nPOOL_SIZE=0");
+    let problems = dir
         .load(&[
             ("SERVER_PORT", "x"),
             ("REQUEST_TIMEOUT", "0s"),
@@ -296,7 +296,7 @@ impl Settings for OnlyStrict {
 }
 
 #[test]
-fn what_has_no_default_is_required() {
+fn settings_without_a_default_are_required() {
     let environment = Environment::from_pairs([("REGION", "here"), ("ATTEMPTS", "256")]);
     let problems = load::<OnlyStrict>(&environment).err().unwrap().to_string();
     assert_eq!(
@@ -306,86 +306,86 @@ fn what_has_no_default_is_required() {
 }
 
 #[test]
-fn checks_between_sections_name_the_place() {
+fn checks_between_sections_name_the_location() {
     let problems = from_variables(&[("SERVER_PORT", "6379"), ("REDIS_PASSWORD", PASSWORD)]).unwrap_err();
     assert_eq!(problems, ["SERVER_PORT (environment): must not be that of Redis"]);
 }
 
 #[test]
-fn numbers_out_of_range_are_refused_in_every_layer() {
-    let place = Place::new();
-    place.write("kennel.toml", "server_port = 65536");
-    let problems = place.load(&[("SERVER_PORT", "-1"), ("POOL_SIZE", "99999999999999999999999")]).unwrap_err();
+fn numbers_out_of_range_are_rejected_in_every_layer() {
+    let dir = ConfigDir::new();
+    dir.write("kennel.toml", "server_port = 65536");
+    let problems = dir.load(&[("SERVER_PORT", "-1"), ("POOL_SIZE", "99999999999999999999999")]).unwrap_err();
     assert_eq!(problems.len(), 3, "{problems:?}");
 }
 
 #[test]
-fn what_is_not_toml_is_told_by_line_without_quoting_it() {
-    let place = Place::new();
-    place.write("kennel.toml", format!("server_port = 1\nredis_password = {PASSWORD}!!\n"));
-    let problems = place.load(&[]).unwrap_err();
+fn syntax_errors_are_reported_by_line_without_a_quote() {
+    let dir = ConfigDir::new();
+    dir.write("kennel.toml", format!("server_port = 1\nredis_password = {PASSWORD}!!\n"));
+    let problems = dir.load(&[]).unwrap_err();
     assert!(problems[0].starts_with("kennel.toml:2: is not TOML: "), "{problems:?}");
     assert!(!problems.concat().contains("hunter2"), "{problems:?}");
 }
 
 #[test]
-fn a_file_that_is_not_there_is_a_problem() {
+fn a_missing_file_is_a_problem() {
     let problems = from_variables(&[("CONFIG_FILE", "/nowhere/kennel.toml")]).unwrap_err();
     assert_eq!(problems, ["CONFIG_FILE (environment): /nowhere/kennel.toml cannot be read: entity not found"]);
 }
 
 #[test]
 fn secrets_come_from_files_too() {
-    let place = Place::new();
-    let path = place.write("dsn", "postgres://rex:1@db\r\n\n");
+    let dir = ConfigDir::new();
+    let path = dir.write("dsn", "postgres://rex:1@db\r\n\n");
     let path = path.to_str().unwrap();
-    let read = place.load(&[("POSTGRES_DSN_FILE", path)]).unwrap();
+    let read = dir.load(&[("POSTGRES_DSN_FILE", path)]).unwrap();
     assert_eq!(read.settings.store.postgres_dsn.as_ref().unwrap().expose(), "postgres://rex:1@db");
     assert!(read.print().contains("postgres_dsn = \"***\" # POSTGRES_DSN_FILE (environment)\n"), "{}", read.print());
-    place.write("kennel.toml", format!("postgres_dsn_file = {path:?}"));
-    assert!(place.load(&[]).unwrap().settings.store.postgres_dsn.is_some());
+    dir.write("kennel.toml", format!("postgres_dsn_file = {path:?}"));
+    assert!(dir.load(&[]).unwrap().settings.store.postgres_dsn.is_some());
 }
 
 #[test]
 fn a_variable_wins_over_a_secret_file_of_a_lower_layer() {
-    let place = Place::new();
-    let path = place.write("dsn", "lower");
-    place.write(".env", format!("POSTGRES_DSN_FILE={}", path.display()));
-    let read = place.load(&[("POSTGRES_DSN", "higher")]).unwrap().settings.store;
+    let dir = ConfigDir::new();
+    let path = dir.write("dsn", "lower");
+    dir.write(".env", format!("POSTGRES_DSN_FILE={}", path.display()));
+    let read = dir.load(&[("POSTGRES_DSN", "higher")]).unwrap().settings.store;
     assert_eq!(read.postgres_dsn.unwrap().expose(), "higher");
 }
 
 #[test]
-fn secret_files_that_do_not_work_are_problems() {
-    let place = Place::new();
-    let path = place.write("secret", PASSWORD);
-    let (path, empty) = (path.to_str().unwrap(), place.write("empty", "\n"));
-    let binary = place.write("binary", [0xff, 0xfe]);
-    let huge = place.write("huge", vec![b'x'; 100_000]);
+fn unusable_secret_files_are_problems() {
+    let dir = ConfigDir::new();
+    let path = dir.write("secret", PASSWORD);
+    let (path, empty) = (path.to_str().unwrap(), dir.write("empty", "\n"));
+    let binary = dir.write("binary", [0xff, 0xfe]);
+    let huge = dir.write("huge", vec![b'x'; 100_000]);
     for (file, problem) in [
         ("/nowhere/secret", "the file cannot be read: entity not found"),
         (empty.to_str().unwrap(), "the file is empty"),
         (binary.to_str().unwrap(), "the file cannot be read: invalid data"),
         (huge.to_str().unwrap(), "the file is larger than 65536 bytes"),
     ] {
-        let problems = place.load(&[("REDIS_PASSWORD_FILE", file)]).unwrap_err();
+        let problems = dir.load(&[("REDIS_PASSWORD_FILE", file)]).unwrap_err();
         assert_eq!(problems, [format!("REDIS_PASSWORD_FILE (environment): {problem}")]);
     }
-    let both = place.load(&[("REDIS_PASSWORD_FILE", path), ("REDIS_PASSWORD", PASSWORD)]).unwrap_err();
+    let both = dir.load(&[("REDIS_PASSWORD_FILE", path), ("REDIS_PASSWORD", PASSWORD)]).unwrap_err();
     assert_eq!(both, ["REDIS_PASSWORD_FILE (environment): is set together with REDIS_PASSWORD; set one of them"]);
 }
 
 #[test]
 fn only_secrets_come_from_files() {
-    let place = Place::new();
-    place.write("kennel.toml", "pool_size_file = 'x'");
-    assert!(place.load(&[]).unwrap_err()[0].starts_with("kennel.toml:1: unknown key \"pool_size_file\""));
+    let dir = ConfigDir::new();
+    dir.write("kennel.toml", "pool_size_file = 'x'");
+    assert!(dir.load(&[]).unwrap_err()[0].starts_with("kennel.toml:1: unknown key \"pool_size_file\""));
 }
 
 #[test]
 fn secrets_are_never_shown() {
-    let place = Place::new();
-    let loaded = place.load(&[("POSTGRES_DSN", PASSWORD), ("REDIS_PASSWORD", PASSWORD)]).unwrap();
+    let dir = ConfigDir::new();
+    let loaded = dir.load(&[("POSTGRES_DSN", PASSWORD), ("REDIS_PASSWORD", PASSWORD)]).unwrap();
     let json = serde_json::to_string(&loaded.settings.store).unwrap();
     let environment = Environment::from_pairs([("REDIS_PASSWORD", PASSWORD)]);
     for shown in [format!("{loaded:?}"), format!("{environment:?}"), loaded.print(), json] {
@@ -396,10 +396,10 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn problems_do_not_show_secrets() {
-    let place = Place::new();
-    place.write("kennel.toml", format!("redis_password = ['{PASSWORD}']\npostgres_dsn_fil = '{PASSWORD}'"));
-    place.write(".env", format!("REDIS_PASSWORD=\"{PASSWORD}\nPOSTGRES_DSN_FILE={PASSWORD}"));
-    let problems = place.load(&[]).unwrap_err();
+    let dir = ConfigDir::new();
+    dir.write("kennel.toml", format!("redis_password = ['{PASSWORD}']\npostgres_dsn_fil = '{PASSWORD}'"));
+    dir.write(".env", format!("REDIS_PASSWORD=\"{PASSWORD}\nPOSTGRES_DSN_FILE={PASSWORD}"));
+    let problems = dir.load(&[]).unwrap_err();
     assert_eq!(problems.len(), 4, "{problems:?}");
     assert!(!problems.concat().contains("hunter2"), "{problems:?}");
 }
@@ -419,12 +419,12 @@ fn variables_that_are_not_utf8_matter_only_when_they_are_settings() {
 }
 
 #[test]
-fn prints_what_is_effective_as_toml_that_can_be_read_back() {
-    let place = Place::new();
-    place.write("kennel.toml", "\nbody_limit = \"2MiB\"");
-    place.write(".env", "CORS_ORIGINS='a\",b'");
-    let loaded = place.load(&[("SERVER_PORT", "9"), ("POSTGRES_DSN", PASSWORD)]).unwrap();
-    let folder = format!("{}/", place.0.path().display());
+fn prints_effective_settings_as_valid_toml() {
+    let dir = ConfigDir::new();
+    dir.write("kennel.toml", "\nbody_limit = \"2MiB\"");
+    dir.write(".env", "CORS_ORIGINS='a\",b'");
+    let loaded = dir.load(&[("SERVER_PORT", "9"), ("POSTGRES_DSN", PASSWORD)]).unwrap();
+    let folder = format!("{}/", dir.0.path().display());
     let printed = loaded.print().replace(&folder, "");
     assert_eq!(
         printed,
@@ -444,7 +444,7 @@ fn prints_what_is_effective_as_toml_that_can_be_read_back() {
          postgres_dsn = \"***\" # POSTGRES_DSN (environment)\n\
          # redis_password is not set\n"
     );
-    let again = Place::new();
+    let again = ConfigDir::new();
     again.write("kennel.toml", printed);
     assert_eq!(again.load(&[]).unwrap().settings.server.cors_origins, ["a\"", "b"]);
 }
@@ -456,7 +456,7 @@ fn the_reference_lists_every_setting() {
         "## Server",
         "| variable | value | default | meaning |",
         "| `SERVER_PORT` | a whole number in 0..=65535 | `8080` | Port of the HTTP server; `0` picks one \\| any. |",
-        "| `REQUEST_TIMEOUT` | a span of time | `30s` | How long a request may take. |",
+        "| `REQUEST_TIMEOUT` | a duration | `30s` | How long a request may take. |",
         "| `LOG_FORMAT` | one of pretty, json | `json` |  |",
         "| `POSTGRES_DSN`, `POSTGRES_DSN_FILE` | secret text | none | Where PostgreSQL is. |",
         "| `BODY_LIMIT` | a number of bytes | `1MiB` |  |",

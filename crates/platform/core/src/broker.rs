@@ -1,4 +1,4 @@
-//! The broker port: durable publishing and at-least-once delivery to groups.
+//! The broker port: durable publishing, and at-least-once delivery to consumer groups.
 
 use std::time::Duration;
 
@@ -10,62 +10,75 @@ use crate::{BoxError, Event};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokerError {
-    /// The broker does not answer; trying again later may help.
+    /// The broker does not answer; a later call may succeed.
     #[error("broker is unavailable")]
     Unavailable(#[source] BoxError),
-    /// A message is not one of ours.
+    /// A message is not an event in the format of this workspace.
     #[error("message is not readable")]
     Corrupt(#[source] BoxError),
-    /// Anything else the broker reports.
+    /// Any other error of the broker.
     #[error("broker operation failed")]
     Backend(#[source] BoxError),
 }
 
-/// Who shares the messages of a topic.
+/// How the subscriptions of a topic share its messages.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Group {
-    /// Members share: each message goes to one of them. Its place is kept while no member is there.
+    /// A consumer group: each message goes to one member. The broker stores the group's position while it has no
+    /// members, so that they miss nothing. A group is its name and its topic: one name on two topics is two groups.
     Shared(String),
-    /// Each subscription gets every message published while it is there, and none from before; settling is a no-op.
+    /// Each subscription receives every message that is published while it exists, once, and none from before.
+    /// Settling is a no-op, and no group waits for it.
     Broadcast,
 }
 
-/// Sends events.
+/// Publishes events.
 #[async_trait]
 pub trait Publisher: Send + Sync + 'static {
-    /// Returns once the broker has every event of the batch durably. After an error any part of the batch
-    /// may have been taken: publishing it again is right, and receivers see some events twice.
-    /// Events with one topic and key are delivered in the order given.
-    /// What the broker needs for a topic and no longer has, because it lost its data or an operator removed it, is created
-    /// again: at once, or by the next call after one that failed.
+    /// Publishes a batch, which may be empty or contain several topics. Returns after the broker has stored every event
+    /// durably.
+    ///
+    /// After an error any subset of the batch may be stored. The caller publishes the batch again, and receivers get
+    /// some events twice. Events with one topic and key are delivered in the order given.
+    ///
+    /// A topic, stream or queue that the broker lost or an operator deleted is created again, by this call or by the
+    /// next one after a failure.
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError>;
 }
 
-/// Receives events.
+/// Subscribes to topics.
 #[async_trait]
 pub trait Subscriber: Send + Sync + 'static {
-    /// Joins `group` on `topic`. What the group has not settled is delivered again, to any of its members.
-    /// A subscription outlives restarts of the broker. It creates again what it needs and the broker no longer has, with
-    /// nothing done by its owner, or ends with [`BrokerError::Unavailable`], and subscribing again creates it; what the
-    /// broker still had unsettled is delivered, and what was settled can come again.
-    /// What cannot be created while the broker answers is an error of [`Subscription::next`], and so is it when a broadcast
-    /// has missed events.
+    /// Joins `group` on `topic`. Deliveries that the group has not settled are delivered again, to any member.
+    ///
+    /// A subscription survives restarts of the broker. It creates again what it needs and the broker no longer has, or
+    /// ends with [`BrokerError::Unavailable`], and subscribing again creates it. Unsettled messages that the broker still
+    /// has are delivered, and settled ones can be delivered again.
+    ///
+    /// [`Subscription::next`] reports what cannot be created while the broker answers. It also reports an error when a
+    /// broadcast subscription has missed events.
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError>;
 }
 
-/// A place in a group. Dropping it hands what it has not settled to the other members.
+/// Membership in a group. Dropping it returns its unsettled deliveries to the other members.
 #[async_trait]
 pub trait Subscription: Send {
-    /// Waits for the next delivery. Loses nothing when its future is dropped. `None` once the broker is closed for good.
-    /// At most the adapter's in-flight limit of deliveries are out unsettled at a time.
+    /// Waits for the next delivery. Returns `None` after the broker is closed permanently.
+    ///
+    /// Cancel-safe: no delivery is lost when the future is dropped. At most the adapter's in-flight limit of deliveries
+    /// are unsettled at a time; at the limit this call waits until one is settled.
+    ///
+    /// Events of one key are delivered in publish order, one at a time: the next one follows after the previous is
+    /// acknowledged or a dead letter. An unsettled or delayed event does not delay events of other keys.
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>>;
 }
 
-/// An event in the hands of one member of a group, until settled. Dropped unsettled, it is delivered again.
+/// An event that was delivered to one member of a group and is not settled yet. Dropped unsettled, it is delivered
+/// again.
 pub struct Delivery {
-    /// The event.
+    /// The event, as it was published.
     pub event: Event,
-    /// How many times this group has been given it, this time included; starts at 1.
+    /// Number of deliveries of this event to the group, including this one; the first is 1.
     pub attempt: u32,
     settle: Box<dyn Settle>,
 }
@@ -80,34 +93,36 @@ impl std::fmt::Debug for Delivery {
 }
 
 impl Delivery {
-    /// Wraps an event for its receiver; for adapters.
+    /// Creates a delivery; for adapters.
     pub fn new(event: Event, attempt: u32, settle: Box<dyn Settle>) -> Self {
         Self { event, attempt, settle }
     }
 
-    /// The group is done with it.
+    /// Acknowledges the event: the group does not get it again, unless the broker loses data. After an error the event
+    /// may be delivered again.
     pub async fn ack(self) -> Result<(), BrokerError> {
         self.settle.ack().await
     }
 
-    /// Asks for it again, not before `delay` has passed.
+    /// Rejects the event for now: it is delivered again after `delay` or later, with the next attempt number.
     pub async fn nack(self, delay: Duration) -> Result<(), BrokerError> {
         self.settle.nack(delay).await
     }
 
-    /// Gives up: moves it, with `reason`, where an operator can look at it, replay it or drop it.
+    /// Gives up: stores the event durably as a dead letter of this group, with `reason`, and acknowledges it. Other
+    /// groups still get the event. After an error the event is delivered again.
     pub async fn dead_letter(self, reason: &str) -> Result<(), BrokerError> {
         self.settle.dead_letter(&self.event, self.attempt, reason).await
     }
 }
 
-/// An adapter's side of a [`Delivery`]; see there.
+/// Settles one delivery; implemented by adapters, called through [`Delivery`].
 #[async_trait]
 pub trait Settle: Send + Sync {
     /// See [`Delivery::ack`].
     async fn ack(self: Box<Self>) -> Result<(), BrokerError>;
     /// See [`Delivery::nack`].
     async fn nack(self: Box<Self>, delay: Duration) -> Result<(), BrokerError>;
-    /// See [`Delivery::dead_letter`].
+    /// See [`Delivery::dead_letter`]. `attempts` is the delivery's attempt number.
     async fn dead_letter(self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError>;
 }

@@ -1,4 +1,4 @@
-//! The cache port: bytes under a key, for a while.
+//! The cache port: bytes under a text key, with a time to live.
 
 use std::time::Duration;
 
@@ -7,69 +7,78 @@ use bytes::Bytes;
 
 use crate::BoxError;
 
-/// The cache does not answer. Callers go on without it.
+/// The cache does not answer. Callers continue without it.
 #[derive(Debug, thiserror::Error)]
 #[error("cache is unavailable")]
 pub struct CacheError(#[source] pub BoxError);
 
-/// The right to fill a key that a lookup did not find, lost when the key is removed or set meanwhile.
+/// The right to fill a key that a lookup did not find. It ends when the key is removed or set.
 ///
-/// So what was loaded before a removal, here or in another process, does not outlive it. Caches of one process alone
-/// need none, since their callers see the removals: the default lease is that of no one.
+/// A lease stops a slow load, in this process or in another, from overwriting a later invalidation. A cache inside one
+/// process needs none, because its callers see every removal; it uses the default lease, which has no token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lease(Option<u128>);
 
 impl Lease {
-    /// A lease that the cache knows by `token`.
+    /// Creates a lease with the token that identifies it in the cache.
     pub const fn new(token: u128) -> Self {
         Self(Some(token))
     }
 
-    /// What the cache knows it by; `None` for the lease of no one.
+    /// Returns the token; `None` for the default lease.
     pub const fn token(&self) -> Option<u128> {
         self.0
     }
 }
 
-/// What a lookup finds.
+/// Result of [`Cache::lookup`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
-    /// The bytes.
+    /// The key has a value.
     Hit {
-        /// The bytes.
+        /// The value.
         value: Bytes,
-        /// How many tiers, nearest first, did not have them.
+        /// Number of tiers, nearest first, that did not have the value.
         depth: usize,
     },
-    /// Nothing, and with it the right to fill the key.
+    /// The key has no value; the lease is the right to fill it.
     Miss(Lease),
 }
 
-/// Keeps bytes for a while. Typed access, negative entries and single-flight stand on top of it.
+/// Stores bytes for a limited time. Typed values, negative entries and single-flight loading are built on top of it.
+///
+/// A cache may evict any entry at any time. Keys are compared byte for byte and can be at least 1 KiB long; values can
+/// be at least 1 MiB long. An empty value is a value.
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
-    /// What was last set under `key`, unless it ran out, was removed or was pushed out.
+    /// Returns the value that was last set under `key`; `None` if there is none, or it expired, was removed or evicted.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError>;
 
-    /// Keeps `value` for at most `ttl`.
+    /// Stores `value` for at most `ttl`, and replaces an older value together with its time to live.
+    ///
+    /// A `ttl` of zero stores nothing and removes the older value. Any other `ttl` is accepted; very long ones are
+    /// capped. Of concurrent calls for one key, one value is stored completely.
     async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), CacheError>;
 
-    /// Forgets `key`; fine when it is not there.
+    /// Removes `key`; succeeds when it is not there. Ends the lease on it, in every process that shares the cache.
+    ///
+    /// After an error the old value may still be returned until its time to live ends.
     async fn remove(&self, key: &str) -> Result<(), CacheError>;
 
-    /// Like [`Cache::get`], for callers that go on to load what is missing and then call [`Cache::fill`].
+    /// Like [`Cache::get`], for callers that load a missing value and then call [`Cache::fill`].
     async fn lookup(&self, key: &str) -> Result<Lookup, CacheError> {
         let found = self.get(key).await?;
         Ok(found.map_or_else(|| Lookup::Miss(Lease::default()), |value| Lookup::Hit { value, depth: 0 }))
     }
 
-    /// Keeps what was loaded after a lookup that gave `lease`. False, and nothing kept, when `key` was removed or set
-    /// since, or when too much time has passed to know.
+    /// Stores a value that was loaded after the lookup that returned `lease`.
+    ///
+    /// Returns false and stores nothing when `key` was removed or set since that lookup, or when the lease expired.
     async fn fill(&self, key: &str, value: Bytes, ttl: Duration, lease: &Lease) -> Result<bool, CacheError> {
         let _one_process = lease;
         self.set(key, value, ttl).await.map(|()| true)
     }
 
-    /// Whether the cache answers, for health checks.
+    /// Succeeds when the cache answers; for health checks.
     async fn ping(&self) -> Result<(), CacheError>;
 }

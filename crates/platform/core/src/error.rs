@@ -1,9 +1,9 @@
-//! Why a call failed, in words every protocol understands.
+//! Error kinds that every protocol can map, and the error of repositories.
 
-/// Any error, kept as the source of one of ours.
+/// Any error, as the source of another one.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
-/// What went wrong, told apart by what the caller can do about it.
+/// Category of an error, by what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -11,40 +11,40 @@ pub enum ErrorKind {
     Malformed,
     /// The request parses, but a value in it is not allowed.
     Invalid,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound,
-    /// The method is not one that this resource has.
+    /// The resource does not support the method.
     MethodNotAllowed,
-    /// The thing exists already, or is in use.
+    /// The resource exists already, or is in use.
     Conflict,
-    /// The caller's precondition, such as a revision, does not hold.
+    /// The caller's precondition, such as a revision, is not met.
     PreconditionFailed,
     /// The request is larger than the limit.
     TooLarge,
-    /// The request's content type is not one that this resource takes.
+    /// The resource does not accept the request's content type.
     UnsupportedMediaType,
-    /// The backend in use cannot do this.
+    /// The configured backend does not support the operation.
     Unsupported,
-    /// The service has all the work it can hold.
+    /// The service is at its concurrency limit.
     Overloaded,
-    /// A dependency does not answer now; trying again later may help.
+    /// A dependency does not answer; a later request may succeed.
     Unavailable,
-    /// A dependency answered with something unusable.
+    /// A dependency sent an invalid response.
     BadUpstream,
-    /// The work did not end in time.
+    /// The request exceeded its deadline.
     Timeout,
-    /// The caller began to send a request and fell silent.
+    /// The caller did not send the complete request in time.
     ClientTimeout,
-    /// The caller went away.
+    /// The caller closed the connection or cancelled the call.
     Cancelled,
-    /// A fault of the service's own.
+    /// A defect or an unexpected failure of the service.
     Internal,
 }
 
-/// How the protocols show an [`ErrorKind`].
+/// The status codes of an [`ErrorKind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Codes {
-    /// Stable name for programs, such as `not_found`.
+    /// Stable machine-readable code, such as `not_found`.
     pub code: &'static str,
     /// HTTP status.
     pub http: u16,
@@ -73,7 +73,7 @@ impl ErrorKind {
         Self::Internal,
     ];
 
-    /// The one table that maps a kind to each protocol.
+    /// Returns the codes of this kind; the only table that maps kinds to protocols.
     pub const fn codes(self) -> Codes {
         let (code, http, grpc) = match self {
             Self::Malformed => ("malformed", 400, 3),
@@ -96,37 +96,37 @@ impl ErrorKind {
         Codes { code, http, grpc }
     }
 
-    /// Whether the caller caused it, so that telling the caller the details is safe and useful.
+    /// Returns whether the caller caused the error, so that details in the response are safe and useful.
     pub const fn is_client(self) -> bool {
         self.codes().http < 500
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns whether the same request may succeed later.
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::Overloaded | Self::Unavailable | Self::Timeout)
     }
 }
 
-/// Why a call to a store failed, in words the domain understands.
+/// Why a call to a repository failed, independent of the database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepoError {
-    /// The id, or another unique value, is taken.
+    /// The id or another unique value exists already.
     #[error("already exists")]
     Conflict,
-    /// The store does not answer, or has no free connection.
+    /// The store does not answer, or no connection is free.
     #[error("storage is unavailable")]
     Unavailable(#[source] BoxError),
-    /// What is stored cannot be read back.
+    /// A stored value cannot be decoded.
     #[error("stored data is not readable")]
     Corrupt(#[source] BoxError),
-    /// Anything else the store reports.
+    /// Any other error of the store.
     #[error("storage operation failed")]
     Backend(#[source] BoxError),
 }
 
 impl RepoError {
-    /// The kind that protocols show.
+    /// Returns the kind, which HTTP and gRPC map to a status code.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Conflict => ErrorKind::Conflict,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn only_faults_of_ours_hide_their_details() {
+    fn only_server_errors_hide_their_details() {
         assert!(ErrorKind::Invalid.is_client());
         assert!(!ErrorKind::BadUpstream.is_client());
         assert!(!ErrorKind::Internal.is_client());

@@ -1,4 +1,4 @@
-//! What happened, as told to others: typed events and the envelope they travel in.
+//! Domain events: typed data, and the envelope in which it is stored and published.
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -8,40 +8,40 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::json::{JsonError, read_object};
 
-/// A kind of event: its data, its name and where it goes.
+/// The data of one type of event, with its name and topic.
 ///
-/// The name and the shape of the data are a public contract; a change that breaks readers takes a new name.
+/// The name and the schema of the data are a public contract; a change that breaks readers needs a new name.
 pub trait EventType: Serialize + DeserializeOwned + JsonSchema {
     /// CloudEvents `type`, such as `dogs.created`.
     const NAME: &'static str;
-    /// The topic it is published to.
+    /// The topic to which it is published.
     const TOPIC: &'static str;
 
-    /// What the event is about; events with one key keep their order.
+    /// Returns the ordering key, such as the id of the entity: events with one key are delivered in order.
     fn key(&self) -> String;
 }
 
-/// W3C Trace Context of whoever caused an event.
+/// W3C Trace Context of the request that caused an event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TraceContext {
     /// The `traceparent` header.
     pub traceparent: String,
-    /// The `tracestate` header, where there is one.
+    /// The `tracestate` header, if any.
     pub tracestate: Option<String>,
 }
 
 /// An event in its envelope. The fields are the attributes of CloudEvents 1.0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// `id`: unique; a redelivery carries the same one.
+    /// `id`: unique; a redelivery has the same one.
     pub id: Uuid,
-    /// `type`: which [`EventType`] the data is.
+    /// `type`: the [`EventType::NAME`] of the data.
     pub name: String,
-    /// `source`: the service that tells of it, such as `/dogs`.
+    /// `source`: the service that published it, such as `/dogs`.
     pub source: String,
-    /// Topic it is published to.
+    /// The topic to which it is published.
     pub topic: String,
-    /// `subject`: the key that orders it.
+    /// `subject`: the ordering key.
     pub key: String,
     /// `time`: when it happened.
     pub time: Timestamp,
@@ -52,7 +52,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Wraps `data`. The trace is left for the caller to add.
+    /// Creates an envelope around `data`, without a trace. Fails when `data` cannot be serialized.
     pub fn new<E: EventType>(id: Uuid, source: &str, time: Timestamp, data: &E) -> Result<Self, serde_json::Error> {
         Ok(Self {
             id,
@@ -66,7 +66,7 @@ impl Event {
         })
     }
 
-    /// The data, when the event is an `E`; `None` when it is of another type.
+    /// Decodes the data as an `E`; `None` when the event has another type. Fails when the data does not match `E`.
     pub fn decode<E: EventType>(&self) -> Result<Option<E>, JsonError> {
         if self.name != E::NAME {
             return Ok(None);

@@ -1,19 +1,19 @@
-//! The one source of ids.
+//! The only source of new ids.
 
 use uuid::Uuid;
 
-/// Hands out ids that no one else hands out.
+/// Generates globally unique ids.
 pub trait IdSource: Send + Sync + 'static {
-    /// A fresh id. Ids of one source grow, so that they sort by age.
+    /// Returns a new id. Ids of one source increase, so that they sort by age.
     fn next(&self) -> Uuid;
 }
 
-/// Time-ordered ids as of RFC 9562: version 7, growing within one process even inside a millisecond.
+/// Time-ordered ids as in RFC 9562, version 7. They increase within a process, also inside one millisecond.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UuidV7;
 
 impl IdSource for UuidV7 {
-    #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+    #[expect(clippy::disallowed_methods, reason = "the only code that generates ids")]
     fn next(&self) -> Uuid {
         Uuid::now_v7()
     }
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_grow() {
+    fn ids_increase() {
         let ids: Vec<_> = (0..10_000).map(|_| UuidV7.next()).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
         assert!(ids.iter().all(|id| id.get_version_num() == 7));

@@ -1,32 +1,32 @@
-//! Reads the JSON objects that others send, and reports what is wrong with one in words that suit any caller.
+//! Parses JSON objects from untrusted input and reports errors in terms of the JSON, not of Rust.
 //!
-//! Serde takes an array where a struct is wanted, by the order of its fields, and names Rust types in its messages. Neither is
-//! part of an API: what comes from outside the process is read by [`read_object`].
+//! Serde accepts an array in place of a struct, in field order, and names Rust types in its messages. Neither should be
+//! part of an API, so all input from outside the process is parsed with [`read_object`].
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
-/// Why a text is not the object that was asked for.
+/// Why the input is not the expected object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// It is not JSON.
+    /// The input is not JSON.
     #[error("not JSON: {0}")]
     Syntax(String),
-    /// It is JSON, and no object.
+    /// The input is JSON but not an object.
     #[error("must be an object")]
     NotAnObject,
-    /// A value in it is not allowed, is missing, or has a name that is not known.
+    /// A field is invalid, missing or unknown.
     #[error("{reason}")]
     Value {
-        /// The path of the field at fault, such as `tags[1].weight`; `None` where it cannot be named.
+        /// Path of the invalid field, such as `tags[1].weight`; `None` when it cannot be determined.
         field: Option<String>,
-        /// What is wrong with it.
+        /// Why the field is invalid.
         reason: String,
     },
 }
 
-/// Reads one JSON object and nothing after it. White space around it and a byte order mark before it are passed over.
+/// Parses exactly one JSON object. Ignores white space around it and a byte order mark before it.
 pub fn read_object<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, JsonError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.trim_ascii_start().first() != Some(&b'{') {
@@ -41,7 +41,7 @@ pub fn read_object<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, JsonE
     })
 }
 
-/// Reads the text once more to learn the path: errors are few, good texts are many.
+/// Parses the input again to find the path: errors are rare, so valid input does not pay for it.
 fn value_error<'de, T: Deserialize<'de>>(text: &'de [u8], error: &serde_json::Error) -> JsonError {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
@@ -51,7 +51,7 @@ fn value_error<'de, T: Deserialize<'de>>(text: &'de [u8], error: &serde_json::Er
     JsonError::Value { field, reason }
 }
 
-/// The field that a deserializer stopped at, and its message without the names of Rust types.
+/// Returns the field at which a deserializer failed, and its message without the names of Rust types.
 pub fn explain(path: &str, message: &str) -> (Option<String>, String) {
     let parent = if path == "." { "" } else { path };
     let field = match quoted(message, "missing field `") {
@@ -69,7 +69,7 @@ fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
     message.strip_prefix(before)?.split('`').next()
 }
 
-/// What serde calls the shapes that it expects, before the name of the Rust type.
+/// Serde's prefixes before the name of a Rust type, and what to write instead of both.
 const SHAPES: [(&str, &str); 7] = [
     ("struct variant ", "an object"),
     ("tuple struct ", "an array"),
@@ -106,12 +106,12 @@ mod tests {
         weight: u8,
     }
 
-    fn fault(text: &str) -> JsonError {
+    fn parse_error(text: &str) -> JsonError {
         read_object::<Parcel<'_>>(text.as_bytes()).unwrap_err()
     }
 
     #[test]
-    fn an_object_is_read_with_what_may_be_around_it() {
+    fn white_space_and_byte_order_mark_around_an_object_are_ignored() {
         let expected = Parcel { name: "a".into(), tags: vec![Tag { weight: 1 }] };
         for text in [r#"{"name":"a","tags":[{"weight":1}]}"#, "\u{feff} {\"name\":\"a\",\"tags\":[{\"weight\":1}]}\r\n"]
         {
@@ -120,21 +120,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused_whatever_serde_would_make_of_it() {
+    fn anything_but_an_object_is_rejected_even_if_serde_accepts_it() {
         for text in [r#"["a",[]]"#, "[]", r#""a""#, "null", "7", " true "] {
-            assert_eq!(fault(text), JsonError::NotAnObject, "{text}");
+            assert_eq!(parse_error(text), JsonError::NotAnObject, "{text}");
         }
     }
 
     #[test]
     fn text_that_is_not_json_is_a_syntax_error() {
         for text in ["", " ", "{", "a", r#"{"name":"a"} x"#, r#"{"name":"a",}"#, "[1", "\u{0}", "\u{feff}"] {
-            assert!(matches!(fault(text), JsonError::Syntax(_)), "{text}: {:?}", fault(text));
+            assert!(matches!(parse_error(text), JsonError::Syntax(_)), "{text}: {:?}", parse_error(text));
         }
     }
 
     #[test]
-    fn the_field_at_fault_is_named_and_no_rust_type_is() {
+    fn errors_name_the_invalid_field_and_no_rust_type() {
         for (text, field) in [
             ("{}", "name"),
             (r#"{"name":1}"#, "name"),
@@ -143,11 +143,11 @@ mod tests {
             (r#"{"name":"a","tags":[{}]}"#, "tags[0].weight"),
             (r#"{"name":"a","tags":["b"]}"#, "tags[0]"),
         ] {
-            let JsonError::Value { field: found, reason } = fault(text) else { panic!("{text}") };
+            let JsonError::Value { field: found, reason } = parse_error(text) else { panic!("{text}") };
             assert_eq!(found.as_deref(), Some(field), "{text}");
             assert!(!reason.contains("Tag") && !reason.contains("Parcel") && !reason.contains(" at line "), "{reason}");
         }
-        let shown = fault(r#"{"name":"a","tags":["b"]}"#).to_string();
+        let shown = parse_error(r#"{"name":"a","tags":["b"]}"#).to_string();
         assert_eq!(shown, r#"invalid type: string "b", expected an object"#);
     }
 }

@@ -1,4 +1,11 @@
-//! The ports around events that are stored with the change that caused them.
+//! Ports of the transactional outbox, the inbox and the dead-letter store.
+//!
+//! A service stores an event in the same transaction as the change that caused it. The relay reads the [`Outbox`] and
+//! publishes; consumers record in the [`Inbox`] what they have handled; an event that a consumer group gave up on is
+//! stored as a [`DeadLetter`].
+//!
+//! Every method reports a [`RepoError`]: `Unavailable` when the store does not answer, so that a later call may
+//! succeed, `Corrupt` when a stored row cannot be read, `Backend` for anything else.
 
 use std::time::Duration;
 
@@ -7,130 +14,157 @@ use uuid::Uuid;
 
 use crate::{Event, RepoError, Timestamp};
 
-/// What has not been published yet.
+/// The events that are not published yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
-    /// Events that wait.
+    /// Number of pending events.
     pub pending: u64,
-    /// When the oldest of them happened.
+    /// The earliest [`Event::time`] among them; `None` without pending events.
     pub oldest: Option<Timestamp>,
 }
 
-/// Events published after a given one.
+/// Result of [`Outbox::history`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum History {
-    /// They follow, oldest first.
+    /// The events that were published after the given one, oldest first.
     Events(Vec<Event>),
-    /// The given one is not known, or no longer: what came between cannot be told.
-    Gone,
+    /// The given event was never published or is purged, so what followed it cannot be determined.
+    UnknownEvent,
 }
 
-/// The events stored beside the data, and who may publish them.
+/// Stored events, and the lease that decides which process publishes them.
+///
+/// Rows are written by the repositories, together with the change that caused the event. Events are read back byte for
+/// byte as they were written, with their trace.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
-    /// Takes the lease for `holder`, or renews it, for `ttl`. False while another holds it.
+    /// Acquires the lease for `holder`, or renews it, so that it expires after `ttl`. Returns whether `holder` has it.
     ///
-    /// The store's clock says when it runs out, not that of the process that asks. A lease that ends further ahead than
-    /// `ttl` was given by a clock that was wrong; another process gets it after it has seen for `ttl` that it is not
-    /// renewed.
+    /// At most one holder has the lease at a time, also when several ask at once. The store's clock decides when it
+    /// expires, not the clock of the calling process.
+    ///
+    /// A lease that expires later than `ttl` from now comes from a wrong clock. Another holder gets it after it has
+    /// seen for `ttl` that nobody renews it.
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError>;
 
-    /// Gives the lease up, so that another need not wait for it to run out. Nothing happens when `holder` has it not.
+    /// Releases the lease, so that another holder gets it before it expires. Does nothing when `holder` does not have
+    /// it.
     async fn release(&self, holder: Uuid) -> Result<(), RepoError>;
 
-    /// Up to `limit` events that are not published, in the order they were committed.
+    /// Returns up to `limit` events that are not published, in commit order; ids and times do not matter.
+    ///
+    /// An event that commits later than others never appears before them, so a reader that publishes in this order
+    /// misses none, also when many transactions commit at once.
     async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError>;
 
-    /// Records that these events are published.
+    /// Records durably that these events are published, in this order, at `now`.
+    ///
+    /// Unknown ids are ignored. An event that is already marked stays as it is, with its first time.
     async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError>;
 
-    /// How much waits.
+    /// Returns the number and the age of the pending events.
     async fn backlog(&self) -> Result<Backlog, RepoError>;
 
-    /// Up to `limit` published events after the event `after`, in the order of their publishing;
-    /// with `None`, the latest ones.
+    /// Returns up to `limit` published events that follow the event `after`, in publish order; with `None`, the latest
+    /// ones, oldest first.
+    ///
+    /// An event that was replayed is found at its latest position; after its id, a reader that stopped at its first
+    /// position still gets everything that followed. [`History::UnknownEvent`] for an `after` that was never published
+    /// or is purged.
     async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError>;
 
-    /// Forgets one batch: at most `limit` events published before `before`, and as many receipts and counted attempts as
-    /// old, each kind in a short transaction of its own, the oldest first. Answers how many, all together; 0 once nothing
-    /// as old is left, so whoever calls until then removes all. A batch that is done stays done, whatever
-    /// becomes of the next one. A store that removes whole files at a time may take more than `limit`.
+    /// Deletes one batch: at most `limit` events that were published before `before`, and as many receipts and attempt
+    /// counts of that age, each kind in a short transaction of its own, oldest first. Pending events are never deleted.
+    ///
+    /// Returns the number of deleted rows of all kinds. 0 means that nothing of that age is left, so a caller that
+    /// repeats the call until then deletes everything. A finished batch stays deleted when a later one fails. A store
+    /// that drops whole partitions may delete more than `limit`.
     async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError>;
 
     /// Returns when a commit of this process may have added events, or after `timeout`.
+    ///
+    /// A commit since the last call counts, so no event is missed between [`Outbox::pending`] and this call.
     async fn wait(&self, timeout: Duration);
 }
 
-/// The mark that one group has dealt with one event.
+/// Record that a consumer group has handled an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The consumer group.
     pub group: String,
     /// The event's id.
     pub event: Uuid,
-    /// When it was dealt with.
+    /// When the group handled it. [`Outbox::purge`] compares with this time.
     pub at: Timestamp,
 }
 
-/// Remembers what each group has dealt with.
+/// Receipts and attempt counts of consumer groups.
 ///
 /// A handler whose effect is a write to the same store passes its [`Receipt`] into that write, so that both commit
-/// together; this port serves the others.
+/// together. This port serves all other handlers.
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
-    /// Whether the group has dealt with the event.
+    /// Returns whether the group has a receipt for the event.
     async fn seen(&self, group: &str, event: Uuid) -> Result<bool, RepoError>;
 
-    /// Records a receipt. False when it was there already.
+    /// Stores a receipt durably. Returns false when the group has one already; of concurrent calls one returns true.
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError>;
 
-    /// Records that the group begins to handle the event, for good and before it does; answers how often it has, this
-    /// time included. So the count is right also when the handling ends the process.
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError>;
+    /// Counts an attempt of the group at the event, durably and before the attempt starts. Returns the number of
+    /// attempts, including this one; the first is 1.
+    ///
+    /// The count is also right when the handler terminates the process. Concurrent calls are all counted.
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError>;
 
-    /// How often the group has begun to handle the event.
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError>;
+    /// Returns how many attempts of the group at the event are counted; 0 for an unknown event.
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError>;
 
-    /// Forgets the receipt and the count of the group for the event, so that it is handled again with all its attempts.
-    /// Nothing to forget is no error.
+    /// Deletes the receipt and the attempt count of the group for the event, so that the event is handled again with
+    /// all its attempts. Succeeds when there is nothing to delete.
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError>;
 }
 
-/// An event that a group gave up on.
+/// An event that a consumer group gave up on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The event as it was delivered.
     pub event: Event,
-    /// The group that gave up.
+    /// The consumer group.
     pub group: String,
-    /// How many times it tried.
+    /// Number of failed attempts.
     pub attempts: u32,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     pub reason: String,
-    /// When it gave up.
+    /// When the group gave up.
     pub at: Timestamp,
 }
 
-/// Takes dead letters; for brokers that have no durable place of their own.
+/// Stores dead letters, for brokers that have no durable storage for them.
 #[async_trait]
 pub trait DeadLetterSink: Send + Sync + 'static {
-    /// Stores the letter. One event is kept once for each group; the latest attempt wins.
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError>;
+    /// Stores a dead letter durably. There is at most one per event and group: the one with the latest
+    /// [`DeadLetter::at`] replaces an older one, and an older one that arrives late changes nothing.
+    async fn store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError>;
 }
 
-/// What an operator can do with dead letters. One is named by its event's id and its group.
+/// Operations on stored dead letters. The key of a dead letter is its event's id and its group.
 #[async_trait]
 pub trait DeadLetters: Send + Sync + 'static {
-    /// Up to `limit` letters, by event id, behind `after`.
+    /// Returns up to `limit` dead letters of events with ids greater than `after`, ordered by event id and group.
+    ///
+    /// The dead letters of one event are on one page, so that the last event id of a page can be the next `after`.
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError>;
 
-    /// The letters of one event, one for each group that gave up on it.
+    /// Returns the dead letters of one event, one for each group that gave up on it, ordered by group.
     async fn find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError>;
 
-    /// Publishes the event again, with the same id and trace, and removes its letters. False when there is none. A group
-    /// that gave up has a receipt of the event: see [`Inbox::forget`].
+    /// Publishes the event again, with the same id, time and trace, and deletes its dead letters. Returns false when
+    /// there are none.
+    ///
+    /// An event that is still pending is not doubled; one whose row is purged is created again. A group that gave up
+    /// has a receipt for the event and skips it unless [`Inbox::forget`] is called first.
     async fn replay(&self, event: Uuid, now: Timestamp) -> Result<bool, RepoError>;
 
-    /// Removes the letters of an event for good. False when there is none.
+    /// Deletes the dead letters of an event permanently. Returns false when there are none.
     async fn discard(&self, event: Uuid) -> Result<bool, RepoError>;
 }

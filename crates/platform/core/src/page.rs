@@ -1,4 +1,5 @@
-//! Keyset pages: a page starts behind a key, never at an offset, so writers cannot shift rows between pages.
+//! Keyset pagination: a page starts after a key, never at an offset, so concurrent writes cannot shift rows between
+//! pages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-/// Which way a listing runs, by id and so by age.
+/// Sort order of a listing, by id and therefore by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Order {
     /// Newest first.
@@ -17,11 +18,11 @@ pub enum Order {
     Ascending,
 }
 
-/// Where the next page starts. Opaque to callers; valid for as long as the service lives.
+/// Position after which the next page starts. Opaque to callers; it never expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub Uuid);
 
-/// Text that no page handed out.
+/// The text is not a cursor.
 #[derive(Debug, thiserror::Error)]
 #[error("not a cursor from an earlier page")]
 pub struct InvalidCursor;
@@ -41,11 +42,11 @@ impl FromStr for Cursor {
     }
 }
 
-/// How many items a page holds at most: 1 to 1,000.
+/// Maximum number of items of a page: 1 to 1,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(u32);
 
-/// A page size outside the limits.
+/// The page size is out of range.
 #[derive(Debug, thiserror::Error)]
 #[error("must be 1 to {}", PageSize::MAX)]
 pub struct InvalidPageSize;
@@ -54,12 +55,12 @@ impl PageSize {
     /// The largest page.
     pub const MAX: u32 = 1_000;
 
-    /// A page of at most `items` items.
+    /// Creates a page size of `items`. Fails when it is out of range.
     pub const fn new(items: u32) -> Result<Self, InvalidPageSize> {
         if items == 0 || items > Self::MAX { Err(InvalidPageSize) } else { Ok(Self(items)) }
     }
 
-    /// The number of items.
+    /// Returns the number of items.
     pub const fn get(self) -> u32 {
         self.0
     }
@@ -71,18 +72,19 @@ impl Default for PageSize {
     }
 }
 
-/// Some items, and where the ones behind them start.
+/// One page of items, and the cursor of the next page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The items, in the order asked for.
+    /// The items, in the requested order.
     pub items: Vec<T>,
-    /// Present exactly when more items follow.
+    /// Cursor of the next page; `None` on the last page.
     pub next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of up to `size` items out of a reading of `size + 1`, which tells whether more follow.
-    pub fn from_probe(mut items: Vec<T>, size: PageSize, key: impl Fn(&T) -> Uuid) -> Self {
+    /// Creates a page of up to `size` items from the result of a query for `size + 1` items: an extra item means that
+    /// there is a next page. `key` returns the id of an item.
+    pub fn from_overfetch(mut items: Vec<T>, size: PageSize, key: impl Fn(&T) -> Uuid) -> Self {
         let size = size.get() as usize;
         let more = items.len() > size;
         items.truncate(size);
@@ -104,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_tells_whether_more_follow() {
+    fn an_extra_item_means_a_next_page() {
         let size = PageSize::new(2).unwrap();
-        let full = Page::from_probe(vec![1_u128, 2, 3], size, |n| Uuid::from_u128(*n));
+        let full = Page::from_overfetch(vec![1_u128, 2, 3], size, |n| Uuid::from_u128(*n));
         assert_eq!((full.items, full.next), (vec![1, 2], Some(Cursor(Uuid::from_u128(2)))));
-        let last = Page::from_probe(vec![1_u128, 2], size, |n| Uuid::from_u128(*n));
+        let last = Page::from_overfetch(vec![1_u128, 2], size, |n| Uuid::from_u128(*n));
         assert_eq!(last.next, None);
     }
 

@@ -1,4 +1,4 @@
-//! The one clock: UTC in whole milliseconds, the precision that every store keeps.
+//! The clock port and timestamps: UTC in whole milliseconds, the precision that every store supports.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A point in time, in milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 with three decimals.
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z. Its text form is RFC 3339 with three decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// A number of milliseconds outside the years that RFC 3339 and protocol buffers both have, or text that is not RFC 3339.
+/// The number is outside the years that RFC 3339 and Protocol Buffers both support, or the text is not RFC 3339.
 #[derive(Debug, thiserror::Error)]
 #[error("must be an RFC 3339 time of the years 1 to 9999")]
 pub struct InvalidTimestamp;
@@ -20,31 +20,31 @@ impl Timestamp {
     const MIN: i64 = -62_135_596_800_000; // 0001-01-01T00:00:00.000Z, the first one of google.protobuf.Timestamp
     const MAX: i64 = 253_402_207_200_000; // 9999-12-30T22:00:00.000Z, the last one that jiff writes
 
-    /// The point `millis` milliseconds after the Unix epoch.
+    /// Creates a timestamp `millis` milliseconds after the Unix epoch. Fails when it is out of range.
     pub const fn from_millis(millis: i64) -> Result<Self, InvalidTimestamp> {
         if millis < Self::MIN || millis > Self::MAX { Err(InvalidTimestamp) } else { Ok(Self(millis)) }
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// This point moved later, or the last one there is.
+    /// Returns this time plus `by`, or the latest timestamp.
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(by).min(Self::MAX))
     }
 
-    /// This point moved earlier, or the first one there is.
+    /// Returns this time minus `by`, or the earliest timestamp.
     #[must_use]
     pub fn saturating_sub(self, by: Duration) -> Self {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(by).max(Self::MIN))
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead.
+    /// Returns the time since `earlier`; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -60,7 +60,7 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
-    /// Reads RFC 3339 with any offset; finer parts than milliseconds are cut off.
+    /// Parses RFC 3339 with any offset; truncates to milliseconds.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
         Self::from_millis(time.as_millisecond())
@@ -94,35 +94,35 @@ impl schemars::JsonSchema for Timestamp {
     }
 }
 
-/// Tells the time.
+/// Source of the current time.
 pub trait Clock: Send + Sync + 'static {
-    /// The present time.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only code that reads the system clock")]
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(Timestamp::MAX).min(Timestamp::MAX))
     }
 }
 
-/// A clock that tests move by hand.
+/// A clock that tests advance explicitly.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// Creates a clock that shows `start` until it is advanced.
     pub const fn new(start: Timestamp) -> Self {
         Self(AtomicI64::new(start.0))
     }
 
-    /// Moves the clock forward.
+    /// Advances the clock by `by`.
     pub fn advance(&self, by: Duration) {
         let next = self.now().saturating_add(by);
         self.0.store(next.0, Ordering::SeqCst);
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_three_decimals_and_reads_them_back() {
+    fn formats_three_decimals_and_parses_them() {
         for (millis, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (1_700_000_000_007, "2023-11-14T22:13:20.007Z"),
@@ -154,13 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn reads_other_offsets_and_cuts_finer_parts() {
+    fn parses_other_offsets_and_truncates_to_milliseconds() {
         let time: Timestamp = "2023-11-15T00:13:20.0079+02:00".parse().unwrap();
         assert_eq!(time.to_string(), "2023-11-14T22:13:20.007Z");
     }
 
     #[test]
-    fn refuses_what_it_could_not_write() {
+    fn rejects_times_that_it_cannot_format() {
         assert!(Timestamp::from_millis(Timestamp::MAX + 1).is_err());
         assert!(Timestamp::from_millis(Timestamp::MIN - 1).is_err());
         assert!("0000-12-31T23:59:59.999Z".parse::<Timestamp>().is_err());
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn manual_clock_moves_only_by_hand() {
+    fn manual_clock_moves_only_when_advanced() {
         let clock = ManualClock::new(Timestamp(5));
         clock.advance(Duration::from_secs(1));
         assert_eq!(clock.now(), Timestamp(1005));

@@ -1,13 +1,13 @@
-//! A dashboard: panels in rows, and the choice of services at the top.
+//! A dashboard: panels in rows, and a variable that selects services.
 
 use kennel_telemetry::metrics::names;
 use serde_json::{Map, Value, json};
 
 use crate::{Error, Panel};
 
-/// The version of Grafana's own form that the JSON is written in.
-const SCHEMA: u32 = 41;
-/// What all dashboards share, so that each links to the others.
+/// Version of Grafana's dashboard schema.
+const SCHEMA_VERSION: u32 = 41;
+/// Tag of all dashboards, by which each links to the others.
 const TAG: &str = "kennel";
 const COLUMNS: u8 = 24;
 
@@ -21,7 +21,7 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// An empty one. `uid` names its file and is part of its address.
+    /// Creates an empty dashboard. `uid` is the name of its file and part of its URL.
     pub const fn new(uid: &'static str, title: &'static str, description: &'static str) -> Self {
         Self { uid, title, description, rows: Vec::new() }
     }
@@ -33,29 +33,29 @@ impl Dashboard {
         self
     }
 
-    /// What names it.
+    /// Unique id of the dashboard.
     pub const fn uid(&self) -> &'static str {
         self.uid
     }
 
-    /// What it is called.
+    /// Title of the dashboard.
     pub const fn title(&self) -> &'static str {
         self.title
     }
 
-    /// Its panels, from the top.
+    /// Panels of the dashboard, from top to bottom.
     pub fn panels(&self) -> impl Iterator<Item = &Panel> {
         self.rows.iter().flat_map(|(_, panels)| panels)
     }
 
-    /// What Grafana reads; the same text in every build.
+    /// Renders the JSON that Grafana reads. The output is deterministic.
     pub fn to_json(&self) -> Result<String, Error> {
         let dashboard = json!({
             "uid": self.uid,
             "title": self.title,
             "description": self.description,
             "tags": [TAG],
-            "schemaVersion": SCHEMA,
+            "schemaVersion": SCHEMA_VERSION,
             "editable": false,
             "graphTooltip": 1,
             "refresh": "30s",
@@ -66,17 +66,17 @@ impl Dashboard {
                 "targetBlank": false, "title": "Kennel", "tooltip": "The other dashboards", "type": "dashboards",
             }],
             "templating": { "list": [services()] },
-            "panels": self.placed(),
+            "panels": self.layout(),
         });
         Ok(serde_json::to_string_pretty(&sorted(dashboard))? + "\n")
     }
 
-    fn placed(&self) -> Vec<Value> {
-        let mut placed = Vec::new();
+    fn layout(&self) -> Vec<Value> {
+        let mut panels_json = Vec::new();
         let mut top = 0;
         for (title, panels) in &self.rows {
-            placed.push(json!({
-                "id": placed.len() + 1, "type": "row", "title": title, "collapsed": false, "panels": [],
+            panels_json.push(json!({
+                "id": panels_json.len() + 1, "type": "row", "title": title, "collapsed": false, "panels": [],
                 "gridPos": { "h": 1, "w": COLUMNS, "x": 0, "y": top },
             }));
             top += 1;
@@ -85,17 +85,17 @@ impl Dashboard {
                 if left + panel.width() > COLUMNS {
                     (left, top, tallest) = (0, top + u32::from(tallest), 0);
                 }
-                placed.push(panel.to_value(placed.len() + 1, left, top));
+                panels_json.push(panel.to_value(panels_json.len() + 1, left, top));
                 left += panel.width();
                 tallest = tallest.max(panel.height());
             }
             top += u32::from(tallest);
         }
-        placed
+        panels_json
     }
 }
 
-/// The choice of services: every job that says what it was built from.
+/// Variable that selects services: every job that exports its build info.
 fn services() -> Value {
     json!({
         "name": "job",
@@ -112,7 +112,7 @@ fn services() -> Value {
     })
 }
 
-/// With the keys of every object in order: whether `serde_json` keeps another depends on features of the whole build.
+/// Sorts the keys of every object: the order of `serde_json` depends on Cargo features of the entire build.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {

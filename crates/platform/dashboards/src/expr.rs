@@ -1,12 +1,12 @@
-//! Prometheus expressions, built from names of metrics.
+//! Builder of `PromQL` expressions from metric names.
 
 use std::fmt;
 
-/// An expression.
+/// A `PromQL` expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expr(String);
 
-/// The series of one metric, narrowed down by labels.
+/// Selector of the series of one metric, with label matchers.
 #[derive(Debug, Clone)]
 pub struct Series {
     name: String,
@@ -18,22 +18,22 @@ pub fn series(name: &'static str) -> Series {
     Series { name: name.to_owned(), matchers: Vec::new() }
 }
 
-/// Sums what has the same values of the labels `by`.
+/// Sum by the labels `by`.
 pub fn sum(by: &[&str], of: &Expr) -> Expr {
     aggregate("sum", by, of)
 }
 
-/// The largest of what has the same values of the labels `by`.
+/// Maximum by the labels `by`.
 pub fn max(by: &[&str], of: &Expr) -> Expr {
     aggregate("max", by, of)
 }
 
-/// The smallest of what has the same values of the labels `by`.
+/// Minimum by the labels `by`.
 pub fn min(by: &[&str], of: &Expr) -> Expr {
     aggregate("min", by, of)
 }
 
-/// The quantile `q`, from 0 to 1, of a histogram's observations, for each value of the labels `by`.
+/// Quantile `q`, from 0 to 1, of a histogram, by the labels `by`.
 pub fn quantile(q: f64, of: Series, by: &[&str]) -> Expr {
     let by: Vec<&str> = by.iter().copied().chain(["le"]).collect();
     let rates = sum(&by, &of.bucket().rate());
@@ -46,82 +46,82 @@ fn aggregate(function: &str, by: &[&str], of: &Expr) -> Expr {
 }
 
 impl Series {
-    /// Only those of the services that are picked at the top of a dashboard.
+    /// Selects the services of the dashboard's variable.
     #[must_use]
-    pub fn picked(self) -> Self {
+    pub fn selected(self) -> Self {
         self.matches("job", "$job")
     }
 
-    /// Only those whose `label` is `value`.
+    /// Matches series whose `label` is `value`.
     #[must_use]
     pub fn is(self, label: &str, value: &str) -> Self {
         self.matcher(label, "=", value)
     }
 
-    /// Only those whose `label` is not `value`.
+    /// Matches series whose `label` is not `value`.
     #[must_use]
     pub fn is_not(self, label: &str, value: &str) -> Self {
         self.matcher(label, "!=", value)
     }
 
-    /// Only those whose `label` matches the whole of the regular expression `pattern`.
+    /// Matches series whose `label` matches the anchored regular expression `pattern`.
     #[must_use]
     pub fn matches(self, label: &str, pattern: &str) -> Self {
         self.matcher(label, "=~", pattern)
     }
 
-    /// Only those whose `label` does not match the whole of the regular expression `pattern`.
+    /// Matches series whose `label` does not match the anchored regular expression `pattern`.
     #[must_use]
-    pub fn differs(self, label: &str, pattern: &str) -> Self {
+    pub fn not_matches(self, label: &str, pattern: &str) -> Self {
         self.matcher(label, "!~", pattern)
     }
 
-    /// The buckets of a histogram.
+    /// Buckets of a histogram.
     #[must_use]
     pub fn bucket(self) -> Self {
         self.suffixed("_bucket")
     }
 
-    /// The number of a histogram's observations.
+    /// Number of observations of a histogram.
     #[must_use]
     pub fn count(self) -> Self {
         self.suffixed("_count")
     }
 
-    /// The sum of a histogram's observations.
+    /// Sum of the observations of a histogram.
     #[must_use]
     pub fn sum(self) -> Self {
         self.suffixed("_sum")
     }
 
-    /// The values as they are.
+    /// Current values.
     pub fn now(&self) -> Expr {
         Expr(self.to_string())
     }
 
-    /// Growth for each second, over the span that suits the resolution of a panel.
+    /// Rate per second, over Grafana's rate interval of the panel.
     pub fn rate(&self) -> Expr {
         self.rate_over("$__rate_interval")
     }
 
-    /// Growth for each second, over `window`.
+    /// Rate per second, over `window`.
     pub fn rate_over(&self, window: &str) -> Expr {
         Expr(format!("rate({self}[{window}])"))
     }
 
-    /// Growth over `window`.
+    /// Increase over `window`.
     pub fn increase(&self, window: &str) -> Expr {
         Expr(format!("increase({self}[{window}])"))
     }
 
-    /// The mean over `window`.
+    /// Average over `window`.
     pub fn mean(&self, window: &str) -> Expr {
         Expr(format!("avg_over_time({self}[{window}])"))
     }
 
-    /// The largest value within `window`.
+    /// Maximum over `window`.
     #[must_use]
-    pub fn most(&self, window: &str) -> Expr {
+    pub fn max_over(&self, window: &str) -> Expr {
         Expr(format!("max_over_time({self}[{window}])"))
     }
 
@@ -137,41 +137,41 @@ impl Series {
 }
 
 impl Expr {
-    /// An expression written by hand, for what has no builder.
+    /// An expression as text, for what has no builder.
     pub fn raw(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// Text of the expression.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// This divided by `other`, series by series.
+    /// Division by `other`.
     #[must_use]
     pub fn over(&self, other: &Self) -> Self {
         Self(format!("{self} / {other}"))
     }
 
-    /// This, or nought where this has no series but `total` has: a rate of errors while there are none.
+    /// This expression, or 0 where only `total` has a series: such as an error rate without errors.
     #[must_use]
-    pub fn or_nought_of(&self, total: &Self) -> Self {
+    pub fn or_zero_of(&self, total: &Self) -> Self {
         Self(format!("({self} or 0 * {total})"))
     }
 
-    /// The series of both; where both have one, this one's.
+    /// Union of both; where both have a series, this one.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         Self(format!("{self} or {other}"))
     }
 
-    /// Where this is above `limit`.
+    /// Filters values above `limit`.
     #[must_use]
     pub fn above(&self, limit: impl fmt::Display) -> Self {
         Self(format!("{self} > {limit}"))
     }
 
-    /// 1 where this is above `limit`, else 0.
+    /// 1 if the value is above `limit`, otherwise 0.
     #[must_use]
     pub fn is_above(&self, limit: impl fmt::Display) -> Self {
         Self(format!("{self} > bool {limit}"))
@@ -198,12 +198,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn builds_what_is_usual() {
-        let requests = series(names::HTTP_REQUESTS).picked();
+    fn builds_common_expressions() {
+        let requests = series(names::HTTP_REQUESTS).selected();
         let failed = sum(&["route"], &requests.clone().matches("status", "5..").rate());
         let total = sum(&["route"], &requests.rate());
         assert_eq!(
-            failed.or_nought_of(&total).over(&total).as_str(),
+            failed.or_zero_of(&total).over(&total).as_str(),
             "(sum by (route) (rate(http_requests_total{job=~\"$job\",status=~\"5..\"}[$__rate_interval])) or 0 * \
              sum by (route) (rate(http_requests_total{job=~\"$job\"}[$__rate_interval]))) / \
              sum by (route) (rate(http_requests_total{job=~\"$job\"}[$__rate_interval]))"

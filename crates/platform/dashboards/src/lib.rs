@@ -1,7 +1,7 @@
-//! The dashboards and the alerting rules of every service on the platform, written as code.
+//! Dashboards and alerting rules of every service on the platform, as code.
 //!
-//! Expressions are built from [`kennel_telemetry::metrics::names`], so that renaming a metric breaks the build. What
-//! comes out is committed under `infra/`; [`files`] says which file holds what, and a test compares.
+//! Expressions are built from [`kennel_telemetry::metrics::names`], so that renaming a metric breaks the build. The
+//! generated files, listed by [`files`], are committed under `infra/`; a test fails if they are stale.
 
 pub mod boards;
 mod dashboard;
@@ -18,19 +18,19 @@ pub use expr::{Expr, Series, max, min, quantile, series, sum};
 pub use panel::{Kind, Panel, Query, Source, Unit};
 pub use rules::{Alert, Group, Recording, Rule, Severity};
 
-/// Why a file cannot be written.
+/// Errors of generating a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A dashboard has no JSON form.
-    #[error("a dashboard cannot be written as json")]
+    /// A dashboard cannot be serialized.
+    #[error("cannot serialize dashboard as json")]
     Json(#[from] serde_json::Error),
-    /// A group of rules has no YAML form.
-    #[error("rules cannot be written as yaml")]
+    /// Rules cannot be serialized.
+    #[error("cannot serialize rules as yaml")]
     Yaml(#[from] yaml_serde::Error),
 }
 
-/// Every generated file: its path below `infra/`, and its text.
+/// All generated files: their paths relative to `infra/`, and their contents.
 pub fn files() -> Result<Vec<(PathBuf, String)>, Error> {
     let dashboards = boards::all().into_iter().map(|board| {
         let path = PathBuf::from(format!("grafana/dashboards/{}.json", board.uid()));
@@ -43,7 +43,7 @@ pub fn files() -> Result<Vec<(PathBuf, String)>, Error> {
     dashboards.chain(rules).collect()
 }
 
-/// Every group of rules.
+/// All groups of rules.
 pub fn groups() -> Vec<Group> {
     rules::files().into_iter().flat_map(|(_, groups)| groups).collect()
 }

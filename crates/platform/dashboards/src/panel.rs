@@ -1,10 +1,10 @@
-//! A panel: a title, what it shows and how.
+//! A panel: title, queries and visualization.
 
 use serde_json::{Value, json};
 
 use crate::Expr;
 
-/// How a panel looks.
+/// Visualization of a panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One large number.
@@ -17,24 +17,24 @@ pub enum Kind {
     Logs,
 }
 
-/// What the numbers of a panel are.
+/// Unit of a panel's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Plain numbers.
     Number,
-    /// A share, from 0 to 1.
-    Share,
+    /// A ratio, from 0 to 1.
+    Ratio,
     /// Seconds.
     Seconds,
     /// Bytes.
     Bytes,
-    /// Something for each second.
+    /// Events per second.
     PerSecond,
-    /// Seconds since 1970, in which the panel shows how long ago.
+    /// Unix time in milliseconds; the panel shows how long ago it was.
     Since,
 }
 
-/// Who answers a query.
+/// Datasource of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// Metrics.
@@ -45,14 +45,14 @@ pub enum Source {
     Loki,
 }
 
-/// One question of a panel.
+/// One query of a panel.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// Who answers.
+    /// Datasource.
     pub source: Source,
-    /// The question, in the language of the source.
+    /// Query, in the language of the datasource.
     pub expr: String,
-    /// What a series is called; `{{label}}` stands for the value of a label.
+    /// Name of a series; `{{label}}` is replaced by the value of the label.
     pub legend: String,
 }
 
@@ -72,7 +72,7 @@ impl Unit {
     const fn id(self) -> &'static str {
         match self {
             Self::Number => "short",
-            Self::Share => "percentunit",
+            Self::Ratio => "percentunit",
             Self::Seconds => "s",
             Self::Bytes => "bytes",
             Self::PerSecond => "reqps",
@@ -97,8 +97,8 @@ impl Source {
 }
 
 impl Query {
-    /// Whether the answer is worked out from the buckets of a histogram: nothing else has exemplars, and of an expression
-    /// without any series, Prometheus 3 answers a question for them with nothing at all.
+    /// Whether the query reads histogram buckets: only those have exemplars, and for an expression without series
+    /// Prometheus 3 returns no result at all for an exemplar query.
     pub fn has_exemplars(&self) -> bool {
         self.source == Source::Prometheus && self.expr.contains("_bucket")
     }
@@ -115,12 +115,12 @@ impl Panel {
         Self::new(title, Kind::TimeSeries, unit, 12)
     }
 
-    /// A table over the whole width.
+    /// A table over the full width.
     pub fn table(title: &'static str, unit: Unit) -> Self {
         Self::new(title, Kind::Table, unit, 24)
     }
 
-    /// Lines of logs over the whole width.
+    /// Lines of logs over the full width.
     pub fn logs(title: &'static str) -> Self {
         Self::new(title, Kind::Logs, Unit::Number, 24)
     }
@@ -129,46 +129,46 @@ impl Panel {
         Self { title, description: "", kind, unit, width, queries: Vec::new(), limits: Vec::new() }
     }
 
-    /// Says what the numbers mean and when to worry.
+    /// Sets the description: what the values mean and which are critical.
     #[must_use]
     pub const fn describe(mut self, description: &'static str) -> Self {
         self.description = description;
         self
     }
 
-    /// Takes so many of the 24 columns.
+    /// Sets the width in columns; a dashboard has 24.
     #[must_use]
     pub const fn wide(mut self, columns: u8) -> Self {
         self.width = columns;
         self
     }
 
-    /// Shows the series of `expr`.
+    /// Adds a Prometheus query.
     #[must_use]
     pub fn metric(self, expr: &Expr, legend: &str) -> Self {
         self.query(Source::Prometheus, expr.as_str(), legend)
     }
 
-    /// Shows what another source answers.
+    /// Adds a query of another datasource.
     #[must_use]
     pub fn query(mut self, source: Source, expr: &str, legend: &str) -> Self {
         self.queries.push(Query { source, expr: expr.to_owned(), legend: legend.to_owned() });
         self
     }
 
-    /// Colours values from `value` on.
+    /// Adds a colour threshold at `value`.
     #[must_use]
     pub fn limit(mut self, value: f64, colour: &'static str) -> Self {
         self.limits.push((value, colour));
         self
     }
 
-    /// What it is called.
+    /// Title of the panel.
     pub const fn title(&self) -> &'static str {
         self.title
     }
 
-    /// What it asks.
+    /// Queries of the panel.
     pub fn queries(&self) -> &[Query] {
         &self.queries
     }

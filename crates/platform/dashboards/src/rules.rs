@@ -1,4 +1,4 @@
-//! Rules of Prometheus: series that it records, and alerts.
+//! Prometheus rules: recording rules and alerts.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ pub struct Group {
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Rule {
-    /// A series to record.
+    /// A recording rule.
     Record(Recording),
-    /// A condition to tell of.
+    /// An alerting rule.
     Alert(Alert),
 }
 
-/// A series that Prometheus works out ahead.
+/// A recording rule: a series that Prometheus precomputes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Recording {
     #[serde(rename = "record")]
@@ -33,16 +33,16 @@ pub struct Recording {
     labels: BTreeMap<&'static str, &'static str>,
 }
 
-/// How urgent an alert is.
+/// Severity of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// Someone has to look now.
+    /// Someone has to react now.
     Page,
-    /// Someone has to look on the next working day.
+    /// Someone has to react on the next working day.
     Ticket,
 }
 
-/// A condition that someone has to know of.
+/// An alerting rule.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alert {
     #[serde(rename = "alert")]
@@ -51,18 +51,18 @@ pub struct Alert {
     r#for: &'static str,
     labels: BTreeMap<&'static str, &'static str>,
     annotations: BTreeMap<&'static str, String>,
-    /// What the condition looks at, without its limit: it has a value while all is well, too.
+    /// The series of the condition without its threshold. They exist also while the alert does not fire.
     #[serde(skip)]
-    watched: Vec<Expr>,
+    inputs: Vec<Expr>,
 }
 
 impl Group {
-    /// A group.
+    /// Creates a group.
     pub const fn new(name: &'static str, rules: Vec<Rule>) -> Self {
         Self { name, rules }
     }
 
-    /// Its rules.
+    /// Rules of the group.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -81,25 +81,26 @@ impl Recording {
         self
     }
 
-    /// The name of the series.
+    /// Name of the series.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// How it is worked out.
+    /// Expression of the series.
     pub fn expr(&self) -> &str {
         &self.expr
     }
 
-    /// The labels that it adds.
+    /// Labels that the rule adds.
     pub const fn labels(&self) -> &BTreeMap<&'static str, &'static str> {
         &self.labels
     }
 }
 
 impl Alert {
-    /// Tells of `expr` once it has held for `hold`. `runbook` is a page of `docs/runbooks`, without `.md`.
-    pub fn new(name: &'static str, severity: Severity, expr: &Expr, hold: &'static str, runbook: &str) -> Self {
+    /// Creates an alert that fires once `expr` has been true for `pending_for`. `runbook` is a page of `docs/runbooks`,
+    /// without `.md`.
+    pub fn new(name: &'static str, severity: Severity, expr: &Expr, pending_for: &'static str, runbook: &str) -> Self {
         let severity = match severity {
             Severity::Page => "page",
             Severity::Ticket => "ticket",
@@ -107,14 +108,14 @@ impl Alert {
         Self {
             name,
             expr: expr.as_str().to_owned(),
-            r#for: hold,
+            r#for: pending_for,
             labels: BTreeMap::from([("severity", severity)]),
             annotations: BTreeMap::from([("runbook", format!("docs/runbooks/{runbook}.md"))]),
-            watched: Vec::new(),
+            inputs: Vec::new(),
         }
     }
 
-    /// Says in a line what is wrong; `{{ $labels.job }}` and the like are filled in.
+    /// Sets the summary, a template that may use `{{ $labels.job }}` and other labels.
     #[must_use]
     pub fn summary(mut self, text: &str) -> Self {
         self.annotations.insert("summary", text.to_owned());
@@ -128,40 +129,40 @@ impl Alert {
         self
     }
 
-    /// Names what the condition looks at.
+    /// Sets the series of the condition.
     #[must_use]
-    pub fn watching(mut self, watched: Vec<Expr>) -> Self {
-        self.watched = watched;
+    pub fn with_inputs(mut self, inputs: Vec<Expr>) -> Self {
+        self.inputs = inputs;
         self
     }
 
-    /// What it is called.
+    /// Name of the alert.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The condition.
+    /// Condition of the alert.
     pub fn expr(&self) -> &str {
         &self.expr
     }
 
-    /// What the condition looks at, without its limit.
-    pub fn watched(&self) -> &[Expr] {
-        &self.watched
+    /// The series of the condition, without its threshold.
+    pub fn inputs(&self) -> &[Expr] {
+        &self.inputs
     }
 
-    /// The page that says what to do, from the root of the repository.
+    /// Path of the runbook, relative to the root of the repository.
     pub fn runbook(&self) -> &str {
         &self.annotations["runbook"]
     }
 }
 
-/// Each file's name and groups.
+/// Names and groups of the files.
 pub(crate) fn files() -> Vec<(&'static str, Vec<Group>)> {
     vec![("recording", slo::recordings()), ("alerts", slo::alerts())]
 }
 
-/// What Prometheus reads.
+/// Renders the YAML that Prometheus reads.
 pub(crate) fn to_yaml(groups: &[Group]) -> Result<String, Error> {
     #[derive(Serialize)]
     struct File<'a> {

@@ -1,7 +1,7 @@
-//! What services promise, and the alerts on promises that are about to be broken.
+//! Service-level objectives, and alerts on their burn rates.
 //!
-//! Each objective leaves a budget of what may miss it within 30 days. An alert looks at how fast the budget goes, over
-//! a long window, so that a hiccup wakes no one, and over a short one, so that it ends when the trouble does.
+//! Each objective has an error budget over 30 days. An alert compares the burn rate over a long window, so that a short
+//! disruption does not page anyone, and over a short window, so that the alert resolves as soon as the problem does.
 
 use kennel_telemetry::metrics::{NO_METHOD, NO_ROUTE, SERVER_FAULT, names};
 
@@ -9,65 +9,66 @@ use crate::recorded::{self, MISSED, UP};
 use crate::rules::{Alert, Group, Recording, Rule, Severity};
 use crate::{Expr, Series, max, min, series, sum};
 
-/// A promise.
+/// A service-level objective.
 #[derive(Debug, Clone, Copy)]
 pub struct Objective {
-    /// Its value of the label `slo`, and its runbook.
+    /// Value of the label `slo`, and name of the runbook.
     pub name: &'static str,
-    /// What may miss it, from 0 to 1.
+    /// Error budget, from 0 to 1.
     pub budget: f64,
-    /// Names of its alerts: the budget is gone within days, or within the month.
+    /// Names of the alerts: the budget is spent within days, or within the month.
     alerts: [&'static str; 2],
-    measure: Measure,
+    indicator: Indicator,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Measure {
-    /// Share of requests.
+enum Indicator {
+    /// Error ratio of requests.
     Requests(fn(&str) -> Expr),
-    /// Share of time, while this is 1.
+    /// Ratio of the time during which the expression is 1.
     Time(fn() -> Expr),
 }
 
-/// HTTP requests that begin to be answered later than this, and gRPC calls that end later, in seconds, are late. It has to be the bound of a bucket.
+/// Latency objective in seconds: until an HTTP response starts, or until a gRPC call ends. It has to be the bound of a
+/// bucket.
 pub const LATE_AFTER: f64 = 0.5;
-/// An event that waits for longer than this, in seconds, is late.
+/// An event that has been pending for longer than this, in seconds, is late.
 pub const EVENT_LATE_AFTER: u32 = 30;
-/// A consumer group that has more events than this before it is behind.
+/// A consumer group with more unsettled events than this is lagging.
 pub const BEHIND_BY: u32 = 1_000;
-/// Statuses of HTTP by which a service says that it failed, not its caller. 501 is as gRPC's `UNIMPLEMENTED`: it says
-/// for good what the service cannot do.
+/// HTTP statuses for failures of the service. 501 is not among them: like gRPC's `UNIMPLEMENTED`, it means that the
+/// service never supports the operation.
 pub const HTTP_FAILURES: &str = "50[02-9]|5[1-9].";
 
-/// Every promise.
+/// All objectives.
 pub const OBJECTIVES: [Objective; 4] = [
     Objective {
         name: "availability",
         budget: 0.001,
         alerts: ["AvailabilityBudgetBurnsFast", "AvailabilityBudgetBurns"],
-        measure: Measure::Requests(failed),
+        indicator: Indicator::Requests(failed),
     },
     Objective {
         name: "latency",
         budget: 0.01,
         alerts: ["LatencyBudgetBurnsFast", "LatencyBudgetBurns"],
-        measure: Measure::Requests(late),
+        indicator: Indicator::Requests(late),
     },
     Objective {
         name: "outbox-age",
         budget: 0.01,
         alerts: ["OutboxAgeBudgetBurnsFast", "OutboxAgeBudgetBurns"],
-        measure: Measure::Time(outbox_late),
+        indicator: Indicator::Time(outbox_late),
     },
     Objective {
         name: "consumer-lag",
         budget: 0.01,
         alerts: ["ConsumerLagBudgetBurnsFast", "ConsumerLagBudgetBurns"],
-        measure: Measure::Time(consumer_behind),
+        indicator: Indicator::Time(consumer_behind),
     },
 ];
 
-/// The windows that are recorded, with the name each is recorded as.
+/// Recorded windows and their series.
 pub const WINDOWS: [(&str, &str); 7] = [
     ("5m", recorded::ERROR_RATIO_5M),
     ("30m", recorded::ERROR_RATIO_30M),
@@ -78,7 +79,7 @@ pub const WINDOWS: [(&str, &str); 7] = [
     ("3d", recorded::ERROR_RATIO_3D),
 ];
 
-/// How many times too fast the budget goes, over which long and short window; either pair sets the alert off.
+/// Burn rate, long window and short window; the alert fires if any pair exceeds its burn rate.
 const FAST: [(f64, &str, &str); 2] = [
     (14.4, recorded::ERROR_RATIO_1H, recorded::ERROR_RATIO_5M),
     (6.0, recorded::ERROR_RATIO_6H, recorded::ERROR_RATIO_30M),
@@ -88,7 +89,7 @@ const SLOW: [(f64, &str, &str); 2] = [
     (1.0, recorded::ERROR_RATIO_3D, recorded::ERROR_RATIO_6H),
 ];
 
-/// Series to record.
+/// Recording rules.
 pub(crate) fn recordings() -> Vec<Group> {
     let mut rules = Vec::new();
     for objective in OBJECTIVES {
@@ -97,7 +98,7 @@ pub(crate) fn recordings() -> Vec<Group> {
     vec![Group::new("slo", rules.into_iter().map(Rule::Record).collect())]
 }
 
-/// Alerts.
+/// Alerting rules.
 pub(crate) fn alerts() -> Vec<Group> {
     let burning = OBJECTIVES.iter().flat_map(Objective::alerts).map(Rule::Alert).collect();
     let broken =
@@ -105,7 +106,8 @@ pub(crate) fn alerts() -> Vec<Group> {
     vec![Group::new("slo-burn", burning), Group::new("broken", broken)]
 }
 
-/// Requests, by HTTP and by gRPC. What no route and no method takes is none: scanners would hide what fails.
+/// Rate of HTTP and gRPC requests. Requests without a route or method do not count: those of scanners would dilute the
+/// error ratio.
 fn requests(window: &str, http: &Series, grpc: &Series) -> Expr {
     let (http, grpc) = (http.clone().is_not("route", NO_ROUTE), grpc.clone().is_not("method", NO_METHOD));
     sum(&["job"], &http.rate_over(window).or(&grpc.rate_over(window)))
@@ -115,13 +117,13 @@ fn failed(window: &str) -> Expr {
     let (http, grpc) = (series(names::HTTP_REQUESTS), series(names::GRPC_HANDLED));
     let total = requests(window, &http, &grpc);
     let failed = requests(window, &http.matches("status", HTTP_FAILURES), &grpc.is("fault", SERVER_FAULT));
-    failed.or_nought_of(&total).over(&total)
+    failed.or_zero_of(&total).over(&total)
 }
 
-/// A stream lasts for as long as its caller likes: of gRPC, only calls without one have a time to keep.
+/// Ratio of late requests. Only unary gRPC calls count, because the caller decides how long a stream lasts.
 fn late(window: &str) -> Expr {
     let (http, grpc) = (series(names::HTTP_DURATION), series(names::GRPC_DURATION).is("type", "unary"));
-    // As OpenMetrics writes a bound: 1 is 1.0.
+    // OpenMetrics formats the bound 1 as 1.0.
     let in_time = |duration: &Series| duration.clone().bucket().is("le", &format!("{LATE_AFTER:?}"));
     let total = requests(window, &http.clone().count(), &grpc.clone().count());
     Expr::raw(format!("1 - {}", requests(window, &in_time(&http), &in_time(&grpc)).over(&total)))
@@ -139,13 +141,13 @@ impl Objective {
     fn recordings(&self) -> Vec<Recording> {
         let mut recordings =
             vec![Recording::new(recorded::ERROR_BUDGET, &Expr::raw(format!("vector({})", self.budget)))];
-        if let Measure::Time(missed) = self.measure {
+        if let Indicator::Time(missed) = self.indicator {
             recordings.push(Recording::new(MISSED, &missed()));
         }
         recordings.extend(WINDOWS.map(|(window, name)| {
-            let ratio = match self.measure {
-                Measure::Requests(ratio) => ratio(window),
-                Measure::Time(_) => Expr::raw(format!("avg by (job, slo) ({})", self.series(MISSED).mean(window))),
+            let ratio = match self.indicator {
+                Indicator::Requests(ratio) => ratio(window),
+                Indicator::Time(_) => Expr::raw(format!("avg by (job, slo) ({})", self.series(MISSED).mean(window))),
             };
             Recording::new(name, &ratio)
         }));
@@ -166,25 +168,25 @@ impl Objective {
         name: &'static str,
         severity: Severity,
         pairs: &[(f64, &'static str, &'static str)],
-        hold: &'static str,
+        pending_for: &'static str,
     ) -> Alert {
         let burns = |(factor, long, short): &(f64, &'static str, &'static str)| {
             let limit = limit(*factor, self.budget);
             format!("({} and {})", self.series(long).now().above(&limit), self.series(short).now().above(&limit))
         };
         let expr = Expr::raw(pairs.iter().map(burns).collect::<Vec<_>>().join(" or "));
-        let watched = pairs.iter().flat_map(|(_, long, short)| [*long, *short]);
-        Alert::new(name, severity, &expr, hold, self.name)
+        let inputs = pairs.iter().flat_map(|(_, long, short)| [*long, *short]);
+        Alert::new(name, severity, &expr, pending_for, self.name)
             .label("slo", self.name)
             .summary(&format!(
                 "{{{{ $labels.job }}}} misses its {} objective: {{{{ $value | humanizePercentage }}}} miss it",
                 self.name
             ))
-            .watching(watched.map(|name| self.series(name).now()).collect())
+            .with_inputs(inputs.map(|name| self.series(name).now()).collect())
     }
 }
 
-/// `factor * budget` as a person would write it.
+/// `factor * budget` without trailing zeros.
 fn limit(factor: f64, budget: f64) -> String {
     let text = format!("{:.6}", factor * budget);
     text.trim_end_matches('0').to_owned()
@@ -194,34 +196,34 @@ fn down() -> Alert {
     let up = max(&["job"], &series(UP).now());
     Alert::new("ServiceDown", Severity::Page, &Expr::raw(format!("{up} == 0")), "2m", "service-down")
         .summary("no process of {{ $labels.job }} answers a scrape")
-        .watching(vec![up])
+        .with_inputs(vec![up])
 }
 
-/// Also where no process with a relay is left: those that serve alone have no such series, so it is looked for in the past.
-/// A job that is down as a whole is [`down`]'s.
+/// Fires also if no process with a relay is left: processes without a relay do not export the series, so the condition
+/// looks at the last day. If all processes of a job are down, [`down`] fires instead.
 fn relay_without_leader() -> Alert {
     let leader = series(names::OUTBOX_LEADER);
-    let (known, leaders) = (max(&["job"], &leader.most("1d")), max(&["job"], &leader.now()));
+    let (known, leaders) = (max(&["job"], &leader.max_over("1d")), max(&["job"], &leader.now()));
     let up = max(&["job"], &series(UP).now());
     let expr = Expr::raw(format!("{known} unless {leaders} == 1 and {up} == 1"));
     Alert::new("RelayWithoutLeader", Severity::Page, &expr, "2m", "relay-without-leader")
         .summary("no process of {{ $labels.job }} publishes its events")
-        .watching(vec![known, leaders])
+        .with_inputs(vec![known, leaders])
 }
 
-/// A component in trouble in one process alone is [`dependency_down`]'s: others do its work.
+/// Fires only if all processes are affected. If one process is, others do its work and [`dependency_down`] fires.
 fn no_progress() -> Alert {
     let progress = max(&["job", "dependency"], &series(names::DEPENDENCY_UP).is("kind", "progress").now());
     Alert::new("NoProgress", Severity::Page, &Expr::raw(format!("{progress} == 0")), "2m", "no-progress")
         .summary("{{ $labels.dependency }} makes no progress in any process of {{ $labels.job }}")
-        .watching(vec![progress])
+        .with_inputs(vec![progress])
 }
 
 fn dependency_down() -> Alert {
     let up = min(&["job", "dependency"], &series(names::DEPENDENCY_UP).now());
     Alert::new("DependencyDown", Severity::Ticket, &Expr::raw(format!("{up} == 0")), "5m", "dependency-down")
         .summary("{{ $labels.dependency }} is down for a process of {{ $labels.job }}")
-        .watching(vec![up])
+        .with_inputs(vec![up])
 }
 
 fn dead_letters() -> Alert {
@@ -233,7 +235,7 @@ fn dead_letters() -> Alert {
         .summary(
             "{{ $labels.group }} of {{ $labels.job }} gave up on {{ $value | humanize }} events of {{ $labels.topic }}",
         )
-        .watching(vec![sum(&by, &consumed.increase("15m"))])
+        .with_inputs(vec![sum(&by, &consumed.increase("15m"))])
 }
 
 #[cfg(test)]
@@ -243,12 +245,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lateness_falls_on_the_bound_of_a_bucket() {
+    fn the_latency_objective_is_the_bound_of_a_bucket() {
         assert!(LATENCY_BUCKETS.contains(&LATE_AFTER));
     }
 
     #[test]
-    fn a_limit_is_a_plain_number() {
+    fn a_limit_has_no_trailing_zeros() {
         assert_eq!(limit(14.4, 0.001), "0.0144");
         assert_eq!(limit(6.0, 0.01), "0.06");
     }

@@ -1,7 +1,7 @@
-//! What Grafana 12 demands of provisioned datasources, and its links between them over frames as Loki and Prometheus give them.
-//! Grafana's own documentation calls `description` optional; its provisioner stops without it.
+//! Checks what Grafana 12 requires of provisioned datasources, and evaluates their correlations on frames of Loki and
+//! Prometheus. Grafana's documentation calls `description` optional, but its provisioner fails without it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ struct Datasource {
     correlations: Vec<Correlation>,
 }
 
-/// A `type` outside of `config`, which is documented, ends Grafana up to 12 with a panic: it is unknown here.
+/// Grafana up to 12 panics on a `type` outside of `config`, although it is documented: here it is an unknown field.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Correlation {
@@ -64,7 +64,7 @@ fn correlation_from(uid: &str) -> Correlation {
     correlation
 }
 
-/// The fields of one row of a frame, as Explore has them.
+/// Fields of one row of a frame, as Explore receives them.
 fn row(uid: &str) -> Value {
     match uid {
         // Loki's labels are one field, and its value an object.
@@ -89,11 +89,11 @@ fn row(uid: &str) -> Value {
     }
 }
 
-/// The query that a link leads to, as Grafana fills it in: transformations first, then the fields of the row.
-fn followed(correlation: &Correlation, row: &Value) -> String {
+/// Resolves the query of a correlation like Grafana: transformations first, then the fields of the row.
+fn resolve(correlation: &Correlation, row: &Value) -> String {
     let mut query = correlation.config.target["expr"].as_str().unwrap().replace("$$", "$");
     for transformation in &correlation.config.transformations {
-        // It matches text and, of anything else, the JSON without spaces; case does not count; the last match is taken.
+        // Grafana matches text or compact JSON, ignores case, and uses the last match.
         let value = &row[&transformation.field];
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let regex = RegexBuilder::new(&transformation.expression).case_insensitive(true).build().unwrap();
@@ -109,7 +109,7 @@ fn followed(correlation: &Correlation, row: &Value) -> String {
 }
 
 #[test]
-fn every_correlation_has_what_the_provisioner_demands() {
+fn every_correlation_has_what_the_provisioner_requires() {
     let datasources = datasources();
     let correlations: Vec<_> = datasources.iter().flat_map(|source| &source.correlations).collect();
     assert_eq!(correlations.len(), 2);
@@ -124,13 +124,13 @@ fn every_correlation_has_what_the_provisioner_demands() {
 }
 
 #[test]
-fn every_correlation_is_shown_and_leads_to_the_service_of_its_row() {
+fn every_correlation_is_visible_and_links_to_the_service_of_its_row() {
     for (uid, query) in [
         ("prometheus", r#"{service_name="dogs"}"#),
         ("loki", r#"sum by (route, status) (rate(http_requests_total{job="dogs",status=~"5.."}[5m]))"#),
     ] {
         let (correlation, row) = (correlation_from(uid), row(uid));
         assert!(row.get(&correlation.config.field).is_some(), "{uid}: no field {}", correlation.config.field);
-        assert_eq!(followed(&correlation, &row), query);
+        assert_eq!(resolve(&correlation, &row), query);
     }
 }

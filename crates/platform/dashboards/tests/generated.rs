@@ -1,4 +1,4 @@
-//! What is committed under `infra/` is what the code says. `UPDATE=1` writes it anew.
+//! Checks that the files under `infra/` match the code. `UPDATE=1` regenerates them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,16 +13,16 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn committed_files_are_fresh() {
+fn committed_files_are_current() {
     let update = std::env::var_os("UPDATE").is_some();
     let mut stale = Vec::new();
     for (path, text) in files().unwrap() {
-        let whole = root().join("infra").join(&path);
+        let full = root().join("infra").join(&path);
         if update {
-            fs::create_dir_all(whole.parent().unwrap()).unwrap();
-            fs::write(&whole, &text).unwrap();
+            fs::create_dir_all(full.parent().unwrap()).unwrap();
+            fs::write(&full, &text).unwrap();
         }
-        if fs::read_to_string(&whole).ok() != Some(text) {
+        if fs::read_to_string(&full).ok() != Some(text) {
             stale.push(path);
         }
     }
@@ -30,7 +30,7 @@ fn committed_files_are_fresh() {
 }
 
 #[test]
-fn nothing_else_lies_where_generated_files_are() {
+fn generated_folders_contain_no_other_files() {
     let generated: BTreeSet<_> =
         files().unwrap().into_iter().map(|(path, _)| root().join("infra").join(path)).collect();
     for folder in ["grafana/dashboards", "prometheus/rules"] {
@@ -41,9 +41,9 @@ fn nothing_else_lies_where_generated_files_are() {
     }
 }
 
-/// Every word of an expression that names a metric is known; what else expressions are made of is listed.
+/// Every metric name in an expression is known, and every known metric is used.
 #[test]
-fn expressions_name_known_metrics_alone() {
+fn expressions_use_only_known_metrics() {
     let exprs = boards::all()
         .iter()
         .flat_map(|board| board.panels().flat_map(|panel| panel.queries().to_vec()).collect::<Vec<_>>())
@@ -59,10 +59,10 @@ fn expressions_name_known_metrics_alone() {
     assert!(unused.is_empty(), "no panel shows {unused:?}");
 }
 
-/// Of anything but a histogram there are none, and Prometheus 3 has no answer where an expression has no series at all.
+/// Only histograms have exemplars, and Prometheus 3 returns no result for an exemplar query without series.
 #[test]
-fn exemplars_are_asked_of_histograms_alone() {
-    let mut asked = 0;
+fn exemplars_are_queried_only_for_histograms() {
+    let mut queried = 0;
     for board in boards::all() {
         let json: Value = serde_json::from_str(&board.to_json().unwrap()).unwrap();
         for panel in json["panels"].as_array().unwrap() {
@@ -70,11 +70,11 @@ fn exemplars_are_asked_of_histograms_alone() {
                 let Some(exemplar) = target["exemplar"].as_bool() else { continue };
                 let is_latency = target["expr"].as_str().unwrap().starts_with("histogram_quantile(");
                 assert_eq!(exemplar, is_latency && panel["type"] == "timeseries", "{target}");
-                asked += u32::from(exemplar);
+                queried += u32::from(exemplar);
             }
         }
     }
-    assert!(asked > 12, "{asked}");
+    assert!(queried > 12, "{queried}");
 }
 
 fn expr_of(rule: &Rule) -> String {
@@ -84,7 +84,7 @@ fn expr_of(rule: &Rule) -> String {
     }
 }
 
-/// What stands before a `{` or a `[`, or alone as a word with an underscore and no `(`: a metric's name.
+/// Metric names in an expression: words with `_` or `:` outside of braces and brackets, except functions and keywords.
 fn metrics_in(expr: &str) -> Vec<String> {
     let outside: String = without_braces(expr);
     outside
@@ -120,7 +120,7 @@ fn is_known(name: &str) -> bool {
 #[test]
 fn every_alert_has_a_runbook_that_the_index_names() {
     let index = fs::read_to_string(root().join("docs/operations.md")).unwrap();
-    let mut told = BTreeSet::new();
+    let mut expected = BTreeSet::new();
     for group in groups() {
         for rule in group.rules() {
             let Rule::Alert(alert) = rule else { continue };
@@ -133,20 +133,20 @@ fn every_alert_has_a_runbook_that_the_index_names() {
                 "operations.md does not name {}",
                 alert.name()
             );
-            told.insert(link.trim_start_matches("runbooks/").to_owned());
+            expected.insert(link.trim_start_matches("runbooks/").to_owned());
         }
     }
     let pages: BTreeSet<_> = fs::read_dir(root().join("docs/runbooks"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(pages, told);
+    assert_eq!(pages, expected);
 }
 
-/// Labels of Grafana and Prometheus themselves.
-const THEIRS: [&str; 2] = ["Logs for this span", "Status → Target health"];
+/// Labels in the user interfaces of Grafana and Prometheus.
+const UI_LABELS: [&str; 2] = ["Logs for this span", "Status → Target health"];
 
-/// Runbooks send their readers to dashboards in bold and to panels in italics.
+/// Runbooks refer to dashboards in bold and to panels in italics.
 #[test]
 fn runbooks_name_dashboards_and_panels_that_exist() {
     let boards = boards::all();
@@ -157,13 +157,13 @@ fn runbooks_name_dashboards_and_panels_that_exist() {
     for page in fs::read_dir(root().join("docs/runbooks")).unwrap() {
         let path = page.unwrap().path();
         let text = fs::read_to_string(&path).unwrap().replace('\n', " ");
-        // What is emphasized stands between every other pair of marks.
-        for (place, part) in text.split("**").enumerate() {
-            let bold = (place % 2 == 1).then_some((part, &dashboards));
-            let italics = part.split('*').skip(1).step_by(2).map(|title| (title, &panels));
-            for (title, there_are) in bold.into_iter().chain(italics) {
+        // Every other fragment between two marks is emphasized.
+        for (index, fragment) in text.split("**").enumerate() {
+            let bold = (index % 2 == 1).then_some((fragment, &dashboards));
+            let italics = fragment.split('*').skip(1).step_by(2).map(|title| (title, &panels));
+            for (title, known) in bold.into_iter().chain(italics) {
                 named += 1;
-                if !there_are.contains(title) && !THEIRS.contains(&title) {
+                if !known.contains(title) && !UI_LABELS.contains(&title) {
                     unknown.push((path.file_name().unwrap().to_owned(), title.to_owned()));
                 }
             }

@@ -1,6 +1,6 @@
-//! The committed configuration and rules, as Prometheus itself judges them.
+//! Checks the committed configuration and rules with Prometheus' promtool.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,22 +31,22 @@ fn succeeds(args: &[&str], files: &[PathBuf]) {
 }
 
 #[test]
-fn the_configuration_is_sound() {
+fn the_configuration_is_valid() {
     succeeds(&["check", "config"], &[folder().join("prometheus.yml")]);
 }
 
 #[test]
-fn rules_are_sound() {
+fn rules_are_valid() {
     succeeds(&["check", "rules", "--lint-fatal"], &files("rules"));
 }
 
 #[test]
-fn alerts_go_off_when_they_should_and_only_then() {
+fn alerts_fire_when_they_should_and_only_then() {
     succeeds(&["test", "rules"], &files("tests"));
 }
 
 #[test]
-fn both_ways_to_run_name_the_same_services() {
+fn both_target_lists_have_the_same_services() {
     let services = |way: &str| {
         let text = std::fs::read_to_string(folder().join("targets").join(way).join("services.yml")).unwrap();
         let jobs = text.lines().filter_map(|line| line.split_once("job: "));

@@ -1,4 +1,4 @@
-//! The answer to a call as it is sent: watched to its end, and cut short when it must not go on.
+//! The response body of a call: records how the call ends, and ends it early at its deadline or at shutdown.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -16,24 +16,24 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::Span;
 
-use crate::call::panicked;
+use crate::call::log_panic;
 use crate::context::CallContext;
 use crate::deadline::Limit;
 use crate::metrics::{CallTimer, Fault};
 use crate::status::{Details, status};
 use crate::trace;
 
-/// A call from its start to its end: its timer, its span and its place among those in flight.
-/// Dropped before its end, it counts as cancelled by the caller.
-pub(crate) struct Running {
+/// A call from its start to its end: its timer, its span and its in-flight permit.
+/// A call that is dropped before its end counts as cancelled by the caller.
+pub(crate) struct ActiveCall {
     pub(crate) call: CallContext,
     pub(crate) span: Span,
     pub(crate) timer: CallTimer,
-    pub(crate) place: Option<OwnedSemaphorePermit>,
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) ended: bool,
 }
 
-impl Running {
+impl ActiveCall {
     fn end(&mut self, code: Code) {
         self.end_by(code, Fault::of(code));
     }
@@ -41,33 +41,33 @@ impl Running {
     fn end_by(&mut self, code: Code, fault: Fault) {
         if !std::mem::replace(&mut self.ended, true) {
             let span = std::mem::replace(&mut self.span, Span::none());
-            span.in_scope(|| self.timer.end(code, fault));
+            span.in_scope(|| self.timer.stop(code, fault));
             trace::end(span, code);
-            self.place = None;
+            self.permit = None;
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         self.end(Code::Cancelled);
     }
 }
 
-/// What ends a stream of responses before it ends by itself.
-pub(crate) struct Limits {
+/// What ends a response stream before the handler does.
+pub(crate) struct StreamLimits {
     deadline: Option<(Pin<Box<Sleep>>, Fault)>,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Limits {
-    /// Ends a stream at `deadline` and when the server stops: its caller may not leave for days.
+impl StreamLimits {
+    /// Ends a stream at `deadline` and when the server stops: a caller may stay connected for days.
     pub(crate) fn new(deadline: Option<Limit>, stop: Stop) -> Self {
         let deadline = deadline.map(|limit| (Box::pin(sleep_until(limit.at)), limit.fault));
         Self { deadline, stop: Box::pin(async move { stop.requested().await }) }
     }
 
-    /// Why the stream must end now, and whose failure that is. That a server stops is nobody's.
+    /// Why the stream must end now, and who is at fault. Nobody is at fault when the server stops.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(ErrorKind, Fault, &'static str)> {
         if self.stop.as_mut().poll(cx).is_ready() {
             return Poll::Ready((ErrorKind::Unavailable, Fault::None, "server is stopping"));
@@ -82,47 +82,48 @@ impl Limits {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 pub(crate) struct CallBody {
     inner: Body,
-    running: Running,
-    limits: Option<Limits>,
+    active: ActiveCall,
+    limits: Option<StreamLimits>,
 }
 
 impl CallBody {
-    /// Watches `inner`, whose `head` may hold the outcome already. Only streams have `limits`: a single response is
-    /// whole by now.
-    pub(crate) fn new(head: &Parts, inner: Body, mut running: Running, limits: Option<Limits>) -> Self {
+    /// Wraps `inner`. A response whose `head` contains a status has ended already. Only streams have `limits`: a unary
+    /// response is complete by now.
+    pub(crate) fn new(head: &Parts, inner: Body, mut active: ActiveCall, limits: Option<StreamLimits>) -> Self {
         if let Some(code) = outcome(&head.headers) {
-            running.end_by(code, head.extensions.get().copied().unwrap_or(Fault::of(code)));
+            active.end_by(code, head.extensions.get().copied().unwrap_or(Fault::of(code)));
         }
-        Self { inner, running, limits }
+        Self { inner, active, limits }
     }
 
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<HeaderMap> {
         let Some(limits) = &mut self.limits else { return Poll::Pending };
         let (kind, fault, reason) = std::task::ready!(limits.poll(cx));
-        self.running.span.in_scope(|| tracing::debug!(reason, "stream is cut short"));
-        Poll::Ready(self.cut(kind, fault))
+        self.active.span.in_scope(|| tracing::debug!(reason, "stream ended early"));
+        Poll::Ready(self.abort(kind, fault))
     }
 
-    /// Ends the answer with a status, and drops the work behind it.
-    fn cut(&mut self, kind: ErrorKind, fault: Fault) -> HeaderMap {
+    /// Ends the response with a status, and drops the handler's stream.
+    fn abort(&mut self, kind: ErrorKind, fault: Fault) -> HeaderMap {
         self.inner = Body::empty();
         self.limits = None;
-        let status = self.running.call.enter(|| status(kind, "", Details::default()));
-        self.running.end_by(status.code(), fault);
+        let status = self.active.call.enter(|| status(kind, "", Details::default()));
+        self.active.end_by(status.code(), fault);
         trailers(&status)
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = {
-            let Self { inner, running, .. } = self;
-            let _entered = running.span.enter();
-            let poll = || running.call.enter(|| Pin::new(inner).poll_frame(cx));
-            catch_unwind(AssertUnwindSafe(poll)).inspect_err(|panic| panicked(&**panic))
+            let Self { inner, active, .. } = self;
+            let _entered = active.span.enter();
+            let poll = || active.call.enter(|| Pin::new(inner).poll_frame(cx));
+            catch_unwind(AssertUnwindSafe(poll)).inspect_err(|panic| log_panic(&**panic))
         };
-        polled.unwrap_or_else(|_| Poll::Ready(Some(Ok(Frame::trailers(self.cut(ErrorKind::Internal, Fault::Server))))))
+        polled
+            .unwrap_or_else(|_| Poll::Ready(Some(Ok(Frame::trailers(self.abort(ErrorKind::Internal, Fault::Server))))))
     }
 }
 
@@ -132,7 +133,7 @@ impl http_body::Body for CallBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        if this.running.ended {
+        if this.active.ended {
             return Poll::Ready(None);
         }
         if let Poll::Ready(trailers) = this.poll_limits(cx) {
@@ -142,18 +143,18 @@ impl http_body::Body for CallBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    this.running.end(outcome(trailers).unwrap_or(Code::Unknown));
+                    this.active.end(outcome(trailers).unwrap_or(Code::Unknown));
                 }
             }
-            Poll::Ready(Some(Err(status))) => this.running.end(status.code()),
-            Poll::Ready(None) => this.running.end(Code::Unknown),
+            Poll::Ready(Some(Err(status))) => this.active.end(status.code()),
+            Poll::Ready(None) => this.active.end(Code::Unknown),
             Poll::Pending => {}
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.running.ended
+        self.active.ended
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -161,15 +162,15 @@ impl http_body::Body for CallBody {
     }
 }
 
-/// The status, where the headers hold it.
+/// The status code, if the headers contain it.
 pub(crate) fn outcome(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
 fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    if let Err(unwritable) = status.add_header(&mut trailers) {
-        tracing::error!(error = &unwritable as &dyn std::error::Error, "status is not writable");
+    if let Err(error) = status.add_header(&mut trailers) {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot encode status");
         trailers.insert(Status::GRPC_STATUS, http::HeaderValue::from(i32::from(status.code())));
     }
     trailers

@@ -1,4 +1,4 @@
-//! What every call goes through, in this order: request id, span, metrics, admission, deadline, panic.
+//! The steps of every call, in this order: request id, span, metrics, limit on calls in flight, deadline, panic.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use tonic::{Code, Status};
 use tower::Service as _;
 use tracing::Instrument as _;
 
-use crate::body::{CallBody, Limits, Running, outcome};
+use crate::body::{ActiveCall, CallBody, StreamLimits, outcome};
 use crate::context::CallContext;
 use crate::deadline::{Deadline, Limit};
 use crate::methods::{Method, Methods};
@@ -29,10 +29,10 @@ use crate::status::{Details, status};
 use crate::trace;
 
 /// What all calls of a server share.
-pub(crate) struct Shared {
+pub(crate) struct ServerContext {
     pub(crate) methods: Methods,
     pub(crate) metrics: GrpcMetrics,
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) permits: Arc<Semaphore>,
     pub(crate) timeout: Duration,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) domain: &'static str,
@@ -41,98 +41,98 @@ pub(crate) struct Shared {
 
 /// Serves the calls of a connection.
 #[derive(Clone)]
-pub(crate) struct Calls {
-    pub(crate) shared: Arc<Shared>,
+pub(crate) struct CallService {
+    pub(crate) server: Arc<ServerContext>,
     pub(crate) routes: Routes,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Calls {
+impl hyper::service::Service<Request<Incoming>> for CallService {
     type Response = Response<CallBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let calls = self.clone();
-        Box::pin(async move { Ok(calls.handle(request.map(Body::new)).await) })
+        let service = self.clone();
+        Box::pin(async move { Ok(service.handle(request.map(Body::new)).await) })
     }
 }
 
-impl Calls {
+impl CallService {
     async fn handle(self, mut request: Request<Body>) -> Response<CallBody> {
-        let shared = Arc::clone(&self.shared);
-        let method = shared.methods.find(request.uri().path());
-        let call = CallContext::assign(request.headers_mut(), &*shared.ids, shared.domain);
+        let server = Arc::clone(&self.server);
+        let method = server.methods.find(request.uri().path());
+        let call = CallContext::assign(request.headers_mut(), &*server.ids, server.domain);
         let span = trace::span(&method, request.headers(), &call);
-        let timer = shared.metrics.begin(Arc::clone(&method));
-        let deadline = Deadline::of(request.headers(), &method, shared.timeout);
-        let mut running = Running { call: call.clone(), span: span.clone(), timer, place: None, ended: false };
+        let timer = server.metrics.start(Arc::clone(&method));
+        let deadline = Deadline::of(request.headers(), &method, server.timeout);
+        let mut active = ActiveCall { call: call.clone(), span: span.clone(), timer, permit: None, ended: false };
 
-        request.extensions_mut().insert(shared.stop.clone());
-        let answer = async {
+        request.extensions_mut().insert(server.stop.clone());
+        let response = async {
             if !method.is_health() {
-                let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-                    return refuse(ErrorKind::Overloaded);
+                let Ok(permit) = Arc::clone(&server.permits).try_acquire_owned() else {
+                    return error_response(ErrorKind::Overloaded);
                 };
-                running.place = Some(place);
+                active.permit = Some(permit);
             }
-            answer(self.routes, request, deadline.begin).await
+            respond(self.routes, request, deadline.response).await
         };
-        let mut response = call.clone().scope(answer).instrument(span).await;
-        call.mark(response.headers_mut());
-        watch(response, running, &method, deadline, &shared)
+        let mut response = call.clone().scope(response).instrument(span).await;
+        call.insert_request_id(response.headers_mut());
+        track(response, active, &method, deadline, &server)
     }
 }
 
-fn watch(
+fn track(
     response: Response<Body>,
-    running: Running,
+    active: ActiveCall,
     method: &Method,
     deadline: Deadline,
-    shared: &Shared,
+    server: &ServerContext,
 ) -> Response<CallBody> {
-    let limits = method.server_streaming.then(|| Limits::new(deadline.end, shared.stop.clone()));
+    let limits = method.server_streaming.then(|| StreamLimits::new(deadline.end, server.stop.clone()));
     let (parts, body) = response.into_parts();
-    let body = CallBody::new(&parts, body, running, limits);
+    let body = CallBody::new(&parts, body, active, limits);
     Response::from_parts(parts, body)
 }
 
-/// The service's answer, or one in its place when it takes too long or panics.
-async fn answer(mut routes: Routes, request: Request<Body>, deadline: Option<Limit>) -> Response<Body> {
+/// Returns the service's response, or an error if it panics or exceeds its deadline.
+async fn respond(mut routes: Routes, request: Request<Body>, deadline: Option<Limit>) -> Response<Body> {
     let work = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
     let outcome = match deadline {
         Some(limit) => timeout_at(limit.at, work).await.map_err(|_| limit.fault),
         None => Ok(work.await),
     };
     match outcome {
-        Ok(Ok(Ok(response))) if is_unreadable(response.headers()) => {
+        Ok(Ok(Ok(response))) if is_decode_error(response.headers()) => {
             status(ErrorKind::Malformed, "the request message cannot be decoded", Details::default()).into_http()
         }
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(panic)) => {
-            panicked(&*panic);
-            refuse(ErrorKind::Internal)
+            log_panic(&*panic);
+            error_response(ErrorKind::Internal)
         }
         Err(fault) => {
-            let mut response = refuse(ErrorKind::Timeout);
+            let mut response = error_response(ErrorKind::Timeout);
             response.extensions_mut().insert(fault);
             response
         }
     }
 }
 
-/// Whether this is tonic's own answer to a message that it cannot decode: `INTERNAL`, which would be our failure. Statuses
-/// of services have details.
-fn is_unreadable(headers: &HeaderMap) -> bool {
+/// Whether this is tonic's response to a message that it cannot decode: `INTERNAL` without details. It would count as
+/// the server's failure, but the caller is at fault. Statuses of services have details.
+fn is_decode_error(headers: &HeaderMap) -> bool {
     outcome(headers) == Some(Code::Internal) && !headers.contains_key(Status::GRPC_STATUS_DETAILS)
 }
 
-fn refuse(kind: ErrorKind) -> Response<Body> {
+fn error_response(kind: ErrorKind) -> Response<Body> {
     status(kind, "", Details::default()).into_http()
 }
 
-/// Logs a handler's panic; the panic hook tells where it was.
-pub(crate) fn panicked(panic: &(dyn Any + Send)) {
+/// Logs a handler's panic; the panic hook logs its location.
+pub(crate) fn log_panic(panic: &(dyn Any + Send)) {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text, "handler panicked");
 }

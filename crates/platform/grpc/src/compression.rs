@@ -1,21 +1,21 @@
-//! Compression of messages, as `grpc-encoding` and `grpc-accept-encoding` have it.
+//! Compression of messages with `grpc-encoding` and `grpc-accept-encoding`.
 //!
-//! Each tonic service has to be given what it takes and sends:
-//! `XServer::new(..).accept_compressed(COMPRESSION).send_compressed(COMPRESSION)`. Its limit on messages then holds for
-//! what they unpack to; no more than that is ever unpacked.
+//! Enable it on each tonic service:
+//! `XServer::new(..).accept_compressed(COMPRESSION).send_compressed(COMPRESSION)`. The service's message size
+//! limit then applies to the decompressed size, and decompression stops at that limit.
 
 use prost::Message;
 use tonic::Response;
 use tonic::codec::CompressionEncoding;
 
-/// What requests may be compressed with, and what responses are compressed with for callers that accept it.
+/// Encoding that requests may use, and that responses use for callers that accept it.
 pub const COMPRESSION: CompressionEncoding = CompressionEncoding::Gzip;
 
-/// The smallest response that is compressed. Clients of some languages accept compression unasked, and packing a small
-/// message costs more than it saves.
+/// Minimum size of a response that is compressed. Clients of some languages accept compression by default, and
+/// compressing a small message costs more than it saves.
 pub const MIN_COMPRESSED_BYTES: usize = 1024;
 
-/// The response with this message, compressed where the caller accepts it and the message is large enough.
+/// Creates a response that is compressed if the caller accepts it and the message is large enough.
 pub fn respond<M: Message>(message: M) -> Response<M> {
     let small = message.encoded_len() < MIN_COMPRESSED_BYTES;
     let mut response = Response::new(message);

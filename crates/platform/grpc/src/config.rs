@@ -3,32 +3,32 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// The largest message that a service takes, unless it is told otherwise: 4 MiB.
+/// Default maximum message size: 4 MiB.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Where a server listens, and how much it takes on.
+/// Listen address and limits of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrpcConfig {
-    /// The address to listen on; port 0 takes a free one.
+    /// Address to listen on; port 0 picks a free port.
     pub addr: SocketAddr,
-    /// Whose errors these are: the `domain` of `google.rpc.ErrorInfo`.
+    /// The `domain` of `google.rpc.ErrorInfo`.
     pub domain: &'static str,
-    /// How long a call may take. A shorter `grpc-timeout` of the caller's wins. Calls that stream requests are held to
-    /// the caller's alone, and calls that stream responses to this one until the stream begins.
+    /// Timeout of a call. A shorter `grpc-timeout` of the caller takes precedence. Client-streaming calls have only the
+    /// caller's timeout; server-streaming calls have this one until the stream starts.
     pub timeout: Duration,
-    /// Calls, streams included, that run at once; more are refused with `RESOURCE_EXHAUSTED`.
-    /// Health checks are not counted, so that a busy server does not look like a dead one.
+    /// Maximum number of calls in flight, streams included; more are refused with `RESOURCE_EXHAUSTED`.
+    /// Health checks do not count, so that an overloaded server does not look dead.
     pub max_in_flight: usize,
-    /// Calls that run at once on one connection; more wait at the caller's.
+    /// Maximum number of calls in flight per connection; more wait in the client.
     pub max_streams_per_connection: u32,
-    /// Connections at once; more wait to be accepted.
+    /// Maximum number of open connections; more wait to be accepted.
     pub max_connections: usize,
-    /// The largest message in bytes, before and after it is unpacked. Limits are set on each tonic service:
+    /// Maximum message size in bytes, before and after decompression. Set it on each tonic service:
     /// `XServer::new(..).max_decoding_message_size(config.max_message_bytes)`.
     pub max_message_bytes: usize,
-    /// How often a connection is asked whether its other end is still there.
+    /// Interval of HTTP/2 keep-alive pings.
     pub keepalive_interval: Duration,
-    /// How long the answer may take, and how long a new connection may stay silent.
+    /// Timeout of a ping's acknowledgement, and of the first byte on a new connection.
     pub keepalive_timeout: Duration,
 }
 

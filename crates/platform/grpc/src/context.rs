@@ -1,11 +1,11 @@
-//! What the code that serves a call can know about it without being told.
+//! Task-local context of the current call.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kennel_core::IdSource;
 
-/// The metadata that names a request, taken from the caller or made, and sent back.
+/// Metadata key of the request id. The server uses the caller's id or generates one, and sends it back.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_ID_BYTES: usize = 64;
@@ -14,31 +14,31 @@ tokio::task_local! {
     static CURRENT: CallContext;
 }
 
-/// The present call.
+/// The current call.
 #[derive(Debug, Clone)]
 pub(crate) struct CallContext {
     pub(crate) request_id: Arc<str>,
     pub(crate) domain: &'static str,
 }
 
-/// The id of the request that is being served. `None` outside a call, and in tasks that a handler spawned.
+/// Id of the current request. Returns `None` outside a call, and in tasks that a handler has spawned.
 pub fn request_id() -> Option<Arc<str>> {
     CallContext::current().map(|call| call.request_id)
 }
 
 impl CallContext {
-    /// Takes the caller's id, if it is 1 to 64 letters, digits, `-`, `_` or `.`, else makes one; the headers name it
-    /// after that.
+    /// Uses the caller's id if it is 1 to 64 letters, digits, `-`, `_` or `.`, otherwise generates one. Inserts the id
+    /// into the headers.
     pub(crate) fn assign(headers: &mut HeaderMap, ids: &dyn IdSource, domain: &'static str) -> Self {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let request_id = given.filter(|id| is_sane(id)).map_or_else(|| ids.next().to_string().into(), Arc::from);
+        let request_id = given.filter(|id| is_valid(id)).map_or_else(|| ids.next().to_string().into(), Arc::from);
         let call = Self { request_id, domain };
-        call.mark(headers);
+        call.insert_request_id(headers);
         call
     }
 
-    /// Names the request in `headers`.
-    pub(crate) fn mark(&self, headers: &mut HeaderMap) {
+    /// Inserts the request id into `headers`.
+    pub(crate) fn insert_request_id(&self, headers: &mut HeaderMap) {
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             headers.insert(REQUEST_ID, id);
         }
@@ -57,7 +57,7 @@ impl CallContext {
     }
 }
 
-fn is_sane(id: &str) -> bool {
+fn is_valid(id: &str) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
@@ -78,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn keeps_an_id_that_is_fit() {
+    fn uses_a_valid_id() {
         let (id, headers) = assigned(Some(b"abc-1"));
         assert_eq!(id, "abc-1");
         assert_eq!(headers[REQUEST_ID], "abc-1");
     }
 
     #[test]
-    fn makes_an_id_where_none_is_fit() {
+    fn generates_an_id_without_a_valid_one() {
         let long = [b'a'; MAX_ID_BYTES + 1];
         for given in [None, Some(&b""[..]), Some(b"a b"), Some(b"<b>"), Some(b"a\xff"), Some(&long)] {
             let (id, headers) = assigned(given);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_known_inside_a_call_alone() {
+    async fn is_known_only_inside_a_call() {
         assert_eq!(request_id(), None);
         let call = CallContext { request_id: "7".into(), domain: "test" };
         assert_eq!(call.enter(request_id).as_deref(), Some("7"));

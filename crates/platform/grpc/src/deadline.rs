@@ -1,4 +1,4 @@
-//! How long a call may take.
+//! Deadlines of calls.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::metrics::Fault;
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-/// When a call must have begun to answer, and when it must have ended.
+/// When the response of a call must have started, and when the call must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadline {
-    pub(crate) begin: Option<Limit>,
+    pub(crate) response: Option<Limit>,
     pub(crate) end: Option<Limit>,
 }
 
-/// A moment after which a call is cut, and whose failure that is: of whoever set the limit.
+/// A time at which a call is aborted, and who is at fault: whoever set the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) at: Instant,
@@ -25,23 +25,23 @@ pub(crate) struct Limit {
 }
 
 impl Deadline {
-    /// What the caller asks for, capped by the server's own `cap` where no stream may rightly last longer.
+    /// Combines the caller's timeout with the server's `cap`. The cap does not apply to streams, which may last longer.
     pub(crate) fn of(headers: &HeaderMap, method: &Method, cap: Duration) -> Self {
         let now = Instant::now();
         let limit = |after: Duration, fault| now.checked_add(after).map(|at| Limit { at, fault });
-        let asked = headers.get(GRPC_TIMEOUT).and_then(|value| parse(value.as_bytes()));
-        let capped = match asked {
-            Some(asked) if asked < cap => limit(asked, Fault::Caller),
+        let requested = headers.get(GRPC_TIMEOUT).and_then(|value| parse(value.as_bytes()));
+        let capped = match requested {
+            Some(requested) if requested < cap => limit(requested, Fault::Caller),
             _ => limit(cap, Fault::Server),
         };
-        let asked = asked.and_then(|asked| limit(asked, Fault::Caller));
-        let begin = if method.client_streaming { asked } else { capped };
-        let end = if method.client_streaming || method.server_streaming { asked } else { capped };
-        Self { begin, end }
+        let requested = requested.and_then(|requested| limit(requested, Fault::Caller));
+        let response = if method.client_streaming { requested } else { capped };
+        let end = if method.client_streaming || method.server_streaming { requested } else { capped };
+        Self { response, end }
     }
 }
 
-/// Reads one to eight digits and a unit; anything else is as no timeout.
+/// Parses one to eight digits and a unit. Anything else counts as no timeout.
 fn parse(text: &[u8]) -> Option<Duration> {
     let (unit, digits) = text.split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_timeouts_of_the_specification() {
+    fn parses_timeouts_of_the_specification() {
         for (text, expected) in [
             ("2H", Some(Duration::from_hours(2))),
             ("1M", Some(Duration::from_mins(1))),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn streams_outlive_the_servers_cap_and_not_the_callers_wish() {
+    async fn streams_may_exceed_the_servers_timeout_but_not_the_callers() {
         let cap = Duration::from_secs(30);
         let kinds = |client_streaming, server_streaming| Method {
             service: String::new(),
@@ -101,7 +101,7 @@ mod tests {
             }
             let deadline = Deadline::of(&headers, method, cap);
             let seen = |limit: Option<Limit>| limit.map(|limit| ((limit.at - Instant::now()).as_secs(), limit.fault));
-            (seen(deadline.begin), seen(deadline.end))
+            (seen(deadline.response), seen(deadline.end))
         };
         let caller = |seconds| Some((seconds, Fault::Caller));
         let server = |seconds| Some((seconds, Fault::Server));

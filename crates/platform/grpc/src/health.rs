@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health` over the process's readiness.
+//! `grpc.health.v1.Health`, backed by the readiness of the process.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -17,26 +17,26 @@ pub(crate) const SERVICE: &str = "grpc.health.v1.Health";
 
 type Statuses = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
-/// Answers for the server as a whole, whose name is empty, and for each of its services: all serve or none does.
-pub(crate) struct Readiness {
+/// Reports the same status for the server as a whole (the empty name) and for each of its services.
+pub(crate) struct ReadinessHealth {
     services: BTreeSet<String>,
     ready: watch::Receiver<bool>,
 }
 
-impl Readiness {
+impl ReadinessHealth {
     pub(crate) fn new(services: BTreeSet<String>, ready: watch::Receiver<bool>) -> Self {
         Self { services, ready }
     }
 
-    fn knows(&self, service: &str) -> bool {
+    fn has_service(&self, service: &str) -> bool {
         service.is_empty() || self.services.contains(service)
     }
 }
 
 #[async_trait]
-impl Health for Readiness {
+impl Health for ReadinessHealth {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        if !self.knows(&request.get_ref().service) {
+        if !self.has_service(&request.get_ref().service) {
             return Err(Status::not_found("there is no such service"));
         }
         Ok(Response::new(response(serving(*self.ready.borrow()))))
@@ -44,9 +44,9 @@ impl Health for Readiness {
 
     type WatchStream = Statuses;
 
-    /// For a service that is not known, the specification wants a stream that says so and stays open.
+    /// For an unknown service the specification requires a stream that sends `SERVICE_UNKNOWN` and stays open.
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Statuses>, Status> {
-        let statuses: Statuses = if self.knows(&request.get_ref().service) {
+        let statuses: Statuses = if self.has_service(&request.get_ref().service) {
             Box::pin(WatchStream::new(self.ready.clone()).map(|ready| Ok(response(serving(ready)))))
         } else {
             let unknown = stream::iter([Ok(response(ServingStatus::ServiceUnknown))]);

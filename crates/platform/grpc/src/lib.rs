@@ -1,8 +1,8 @@
 //! gRPC server component, health, reflection and status details.
 //!
-//! [`GrpcServer`] carries any tonic service and gives each call the same treatment: a request id, a span, metrics, a
-//! deadline, a place among the calls in flight, and an answer even when the handler panics. Handlers turn their
-//! errors into statuses with [`status()`] and [`fault`].
+//! [`GrpcServer`] serves any tonic service and handles every call in the same way: it sets a request id, a span,
+//! metrics and a deadline, limits the calls in flight, and responds even if the handler panics. Handlers map their errors to
+//! statuses with [`status()`] and [`fault`].
 
 mod body;
 mod call;

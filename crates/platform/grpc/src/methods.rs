@@ -1,4 +1,4 @@
-//! The methods that a server has, as its descriptors tell: what may become a label, and what streams.
+//! The methods of a server, read from its descriptors: bounds the values of metric labels, and says which calls stream.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct Method {
 }
 
 impl Method {
-    /// What streams, in the words that metrics of gRPC servers usually have.
+    /// Type of the method, with the values that metrics of gRPC servers commonly use.
     pub(crate) const fn kind(&self) -> &'static str {
         match (self.client_streaming, self.server_streaming) {
             (false, false) => "unary",
@@ -31,13 +31,13 @@ impl Method {
         }
     }
 
-    /// Whether it is the health service's, which is never shed and leaves no spans.
+    /// Whether the method is of the health service, whose calls are never shed and create no spans.
     pub(crate) fn is_health(&self) -> bool {
         self.service == crate::health::SERVICE
     }
 }
 
-/// Every method by its path. Any other path is the one method called `unknown`.
+/// All methods by path. Every other path maps to one method called `unknown`.
 #[derive(Debug)]
 pub struct Methods {
     by_path: HashMap<String, Arc<Method>>,
@@ -45,7 +45,7 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// Reads encoded `FileDescriptorSet`s.
+    /// Decodes `FileDescriptorSet`s.
     pub fn read(descriptors: &[&[u8]]) -> Result<Self, prost::DecodeError> {
         let mut by_path = HashMap::new();
         for encoded in descriptors {
@@ -53,8 +53,8 @@ impl Methods {
                 by_path.extend(methods_of(&file));
             }
         }
-        let nowhere = MethodDescriptorProto { name: Some(NO_METHOD.to_owned()), ..Default::default() };
-        let unknown = Arc::new(method(NO_METHOD, &nowhere));
+        let no_method = MethodDescriptorProto { name: Some(NO_METHOD.to_owned()), ..Default::default() };
+        let unknown = Arc::new(method(NO_METHOD, &no_method));
         Ok(Self { by_path, unknown })
     }
 
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_the_methods_of_its_descriptors_alone() {
+    fn finds_only_the_methods_of_its_descriptors() {
         let methods = Methods::read(&[tonic_health::pb::FILE_DESCRIPTOR_SET]).unwrap();
         let watch = methods.find("/grpc.health.v1.Health/Watch");
         assert_eq!((watch.service.as_str(), watch.name.as_str()), ("grpc.health.v1.Health", "Watch"));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_descriptor() {
+    fn rejects_invalid_descriptors() {
         assert!(Methods::read(&[b"nonsense"]).is_err());
     }
 }

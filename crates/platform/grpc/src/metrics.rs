@@ -9,19 +9,19 @@ use tonic::Code;
 
 use crate::methods::Method;
 
-/// Whose failure the end of a call is. Objectives count the server's alone.
+/// Who is at fault for the end of a call. Service-level objectives count only the server's faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nobody's.
+    /// Nobody.
     None,
-    /// The caller's: a wrong request, a method that does not exist, a deadline of its own that was too short.
+    /// The caller: an invalid request, an unknown method, or a deadline of the caller that was too short.
     Caller,
-    /// The server's own.
+    /// The server.
     Server,
 }
 
 impl Fault {
-    /// Whose failure `code` is, where nothing more is known.
+    /// Who is at fault for `code`, if nothing else is known.
     pub(crate) const fn of(code: Code) -> Self {
         match code {
             Code::Ok => Self::None,
@@ -47,7 +47,7 @@ impl Label for Fault {
     }
 }
 
-/// Counts and times calls. Clones feed the same series. Labels are methods of the server's descriptors, never input.
+/// Counts and times calls. Clones update the same series. Labels are methods of the server's descriptors, never input.
 #[derive(Debug, Clone)]
 pub struct GrpcMetrics {
     handled: IntCounterVec,
@@ -57,12 +57,12 @@ pub struct GrpcMetrics {
 }
 
 impl GrpcMetrics {
-    /// Adds the metrics to `registry`, once.
+    /// Registers the metrics. Fails if they are registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let method = &["service", "method"];
         let handled =
-            Opts::new(names::GRPC_HANDLED, "Calls that ended, streams included, by status and by whose fault it is");
-        let in_flight = Opts::new(names::GRPC_IN_FLIGHT, "Calls that run now");
+            Opts::new(names::GRPC_HANDLED, "Completed calls, streams included, by status code and by who is at fault");
+        let in_flight = Opts::new(names::GRPC_IN_FLIGHT, "Calls in flight");
         let metrics = Self {
             handled: IntCounterVec::new(handled, &["service", "method", "code", "fault"])?,
             duration: LatencyHistogram::register(
@@ -72,7 +72,7 @@ impl GrpcMetrics {
                 &["service", "method", "type"],
             )?,
             in_flight: IntGaugeVec::new(in_flight, method)?,
-            connections: IntGauge::new(names::GRPC_CONNECTIONS, "Connections that are open now")?,
+            connections: IntGauge::new(names::GRPC_CONNECTIONS, "Open connections")?,
         };
         registry.register(Box::new(metrics.handled.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
@@ -80,20 +80,20 @@ impl GrpcMetrics {
         Ok(metrics)
     }
 
-    /// Starts the clock of a call.
-    pub(crate) fn begin(&self, method: Arc<Method>) -> CallTimer {
+    /// Starts the timer of a call.
+    pub(crate) fn start(&self, method: Arc<Method>) -> CallTimer {
         self.in_flight.with_label_values(&[&method.service, &method.name]).inc();
         CallTimer { metrics: self.clone(), method, started: Instant::now() }
     }
 
-    /// Counts a connection as open until the answer is dropped.
+    /// Counts a connection as open until the returned value is dropped.
     pub(crate) fn connection(&self) -> OpenConnection {
         self.connections.inc();
         OpenConnection(self.connections.clone())
     }
 }
 
-/// A connection that is counted as open.
+/// Decrements the number of open connections when it is dropped.
 pub(crate) struct OpenConnection(IntGauge);
 
 impl Drop for OpenConnection {
@@ -102,7 +102,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// A call that runs.
+/// Timer of a call in flight.
 pub(crate) struct CallTimer {
     metrics: GrpcMetrics,
     method: Arc<Method>,
@@ -110,8 +110,8 @@ pub(crate) struct CallTimer {
 }
 
 impl CallTimer {
-    /// Counts the call as ended with `code`, by the fault of `fault`.
-    pub(crate) fn end(&self, code: Code, fault: Fault) {
+    /// Records that the call ended with `code`, and who is at fault.
+    pub(crate) fn stop(&self, code: Code, fault: Fault) {
         let labels = [self.method.service.as_str(), self.method.name.as_str()];
         self.metrics.in_flight.with_label_values(&labels).dec();
         let timed = [labels[0], labels[1], self.method.kind()];
@@ -158,7 +158,7 @@ mod tests {
             client_streaming: false,
             server_streaming: false,
         };
-        metrics.begin(Arc::new(method)).end(Code::NotFound, Fault::of(Code::NotFound));
+        metrics.start(Arc::new(method)).stop(Code::NotFound, Fault::of(Code::NotFound));
         let open = metrics.connection();
         let text = kennel_telemetry::metrics::encode(&registry);
         for line in [

@@ -1,4 +1,4 @@
-//! Server reflection, in the present version and in the one that older tools still ask for.
+//! Server reflection, `v1` and the `v1alpha` that older tools still use.
 
 use tonic::service::Routes;
 use tonic_reflection::server::{Builder, Error};
@@ -9,7 +9,7 @@ use crate::compression::COMPRESSION;
 pub(crate) const DESCRIPTORS: [&[u8]; 2] =
     [tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET];
 
-/// Adds both versions, which show the files of `descriptors`.
+/// Adds both versions, which serve the files of `descriptors`.
 pub(crate) fn add(routes: Routes, descriptors: &[&[u8]]) -> Result<Routes, Error> {
     let builder = || {
         let empty = Builder::configure().include_reflection_service(false);

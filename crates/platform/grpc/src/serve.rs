@@ -1,4 +1,4 @@
-//! Connections: accepted up to a limit, served until they end, drained when the server stops.
+//! Accepts connections up to a limit, serves them, and drains them when the server stops.
 
 use std::io;
 use std::sync::Arc;
@@ -15,39 +15,39 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::GrpcConfig;
-use crate::call::Calls;
+use crate::call::CallService;
 
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
-/// How long to wait when accepting fails, as it does when file descriptors run out.
+/// Pause after a failed accept, such as when no file descriptor is left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// How long a connection without calls may take to say goodbye.
-const GOODBYE: Duration = Duration::from_millis(500);
-/// How long calls may take to notice that their connection is gone.
-const ABORT_GRACE: Duration = Duration::from_secs(1);
+/// How long a connection without calls may take to close gracefully.
+const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long calls may take to end after their connection is closed.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs calls in tasks that can be waited for.
+/// Runs calls in tracked tasks, so that the shutdown can wait for them.
 #[derive(Clone, Default)]
-struct Tasks(TaskTracker);
+struct CallTasks(TaskTracker);
 
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for CallTasks {
     fn execute(&self, call: F) {
         self.0.spawn(call);
     }
 }
 
 /// Serves until `stop` is requested, then until every call has ended or `stop` is aborted.
-pub(crate) async fn serve(listener: TcpListener, config: &GrpcConfig, calls: Calls, stop: &Stop) {
-    let tasks = Tasks::default();
+pub(crate) async fn serve(listener: TcpListener, config: &GrpcConfig, calls: CallService, stop: &Stop) {
+    let tasks = CallTasks::default();
     let http = http2(config, tasks.clone());
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let places = Arc::new(Semaphore::new(config.max_connections));
+    let permits = Arc::new(Semaphore::new(config.max_connections));
     loop {
         let accept = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>((place, listener.accept().await?.0))
+            let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((permit, listener.accept().await?.0))
         };
-        let (place, stream) = tokio::select! {
+        let (permit, stream) = tokio::select! {
             biased;
             () = stop.requested() => break,
             Some(_) = connections.join_next() => continue,
@@ -59,13 +59,13 @@ pub(crate) async fn serve(listener: TcpListener, config: &GrpcConfig, calls: Cal
                 }
             },
         };
-        let held = (place, calls.shared.metrics.connection());
+        let guards = (permit, calls.server.metrics.connection());
         let (http, calls, watcher) = (http.clone(), calls.clone(), graceful.watcher());
-        let (silence, stop) = (config.keepalive_timeout, stop.clone());
+        let (first_byte_timeout, stop) = (config.keepalive_timeout, stop.clone());
         connections.spawn(async move {
-            let _held = held;
-            if speaks(&stream, silence, &stop).await {
-                converse(watcher.watch(http.serve_connection(TokioIo::new(stream), calls))).await;
+            let _guards = guards;
+            if receives_data(&stream, first_byte_timeout, &stop).await {
+                drive(watcher.watch(http.serve_connection(TokioIo::new(stream), calls))).await;
             }
         });
     }
@@ -74,17 +74,17 @@ pub(crate) async fn serve(listener: TcpListener, config: &GrpcConfig, calls: Cal
 }
 
 async fn back_off(error: &io::Error) {
-    tracing::warn!(error = error as &dyn std::error::Error, "connection is not accepted");
+    tracing::warn!(error = error as &dyn std::error::Error, "cannot accept connections");
     tokio::time::sleep(ACCEPT_BACKOFF).await;
 }
 
-async fn converse(connection: impl Future<Output = hyper::Result<()>>) {
+async fn drive(connection: impl Future<Output = hyper::Result<()>>) {
     if let Err(error) = connection.await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "connection broke");
+        tracing::debug!(error = &error as &dyn std::error::Error, "connection failed");
     }
 }
 
-fn http2(config: &GrpcConfig, tasks: Tasks) -> hyper::server::conn::http2::Builder<Tasks> {
+fn http2(config: &GrpcConfig, tasks: CallTasks) -> hyper::server::conn::http2::Builder<CallTasks> {
     let mut http = hyper::server::conn::http2::Builder::new(tasks);
     http.timer(TokioTimer::new())
         .max_concurrent_streams(config.max_streams_per_connection)
@@ -94,37 +94,37 @@ fn http2(config: &GrpcConfig, tasks: Tasks) -> hyper::server::conn::http2::Build
     http
 }
 
-/// Whether the other end says anything in time; one that does not would hold its place for ever.
-async fn speaks(stream: &TcpStream, silence: Duration, stop: &Stop) -> bool {
+/// Whether the client sends a byte in time; a silent connection would occupy its permit forever.
+async fn receives_data(stream: &TcpStream, first_byte_timeout: Duration, stop: &Stop) -> bool {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "connection keeps its delay");
+        tracing::debug!(error = &error as &dyn std::error::Error, "cannot set TCP_NODELAY");
     }
     let mut first = [0];
     tokio::select! {
-        spoke = timeout(silence, stream.peek(&mut first)) => matches!(spoke, Ok(Ok(1))),
+        peeked = timeout(first_byte_timeout, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
         () = stop.requested() => false,
     }
 }
 
-async fn drain(mut connections: JoinSet<()>, graceful: GracefulShutdown, tasks: Tasks, stop: &Stop) {
+async fn drain(mut connections: JoinSet<()>, graceful: GracefulShutdown, tasks: CallTasks, stop: &Stop) {
     tasks.0.close();
     tokio::select! {
         () = graceful.shutdown() => {}
         () = idle(&tasks.0) => {}
-        () = stop.aborted() => tracing::warn!(calls = tasks.0.len(), "calls are cut off"),
+        () = stop.aborted() => tracing::warn!(calls = tasks.0.len(), "calls in flight were aborted"),
     }
     connections.shutdown().await;
-    if timeout(ABORT_GRACE, tasks.0.wait()).await.is_err() {
-        tracing::warn!(calls = tasks.0.len(), "calls did not end with their connection");
+    if timeout(ABORT_TIMEOUT, tasks.0.wait()).await.is_err() {
+        tracing::warn!(calls = tasks.0.len(), "calls are still running after their connections were closed");
     }
 }
 
-/// Completes once no call runs and none has for a moment: a connection that is still open has nothing more to say, or
-/// never said anything whole.
+/// Completes once no call has been in flight for a moment: a connection that is still open is idle, or never sent a
+/// complete request.
 async fn idle(calls: &TaskTracker) {
     loop {
         calls.wait().await;
-        tokio::time::sleep(GOODBYE).await;
+        tokio::time::sleep(IDLE_CLOSE_TIMEOUT).await;
         if calls.is_empty() {
             return;
         }

@@ -1,4 +1,4 @@
-//! The server as a component.
+//! The gRPC server component.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,36 +16,36 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service;
 
-use crate::call::{Calls, Shared};
+use crate::call::{CallService, ServerContext};
 use crate::compression::COMPRESSION;
 use crate::config::GrpcConfig;
-use crate::health::Readiness;
+use crate::health::ReadinessHealth;
 use crate::methods::Methods;
 use crate::metrics::GrpcMetrics;
 use crate::reflection;
 
-/// Why a server cannot start.
+/// Errors of starting a server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// The address is taken or not this machine's.
+    /// The address is in use or not an address of this machine.
     #[error("cannot listen on {addr}")]
     Bind {
         /// The address.
         addr: SocketAddr,
-        /// Why.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
-    /// What was given to [`GrpcServer::descriptors`] is no descriptor set.
-    #[error("descriptors are not readable")]
+    /// The bytes passed to [`GrpcServer::descriptors`] are not a descriptor set.
+    #[error("cannot decode descriptors")]
     Descriptors(#[source] BoxError),
 }
 
-/// Serves gRPC over HTTP/2, with `grpc.health.v1` that follows readiness and with reflection.
+/// Serves gRPC over HTTP/2, with `grpc.health.v1`, which follows readiness, and reflection.
 ///
-/// On a stop it takes no new calls, lets those in flight end, and ends streams of responses with `UNAVAILABLE`.
-/// Handlers of long calls find the [`Stop`] among the extensions of their request.
+/// On shutdown it accepts no new calls, waits for those in flight, and ends response streams with `UNAVAILABLE`.
+/// Handlers of long calls find the [`Stop`] in the extensions of their request.
 pub struct GrpcServer {
     config: GrpcConfig,
     health: Health,
@@ -58,7 +58,7 @@ pub struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// A server without services of its own.
+    /// Creates a server with only the built-in services.
     pub fn new(config: GrpcConfig, health: Health, ids: Arc<dyn IdSource>, metrics: GrpcMetrics) -> Self {
         Self {
             config,
@@ -72,8 +72,8 @@ impl GrpcServer {
         }
     }
 
-    /// Adds a service that tonic generated. Its descriptors must be added too: methods without them are counted as
-    /// `unknown` and cut at the server's timeout, and their service has no health.
+    /// Adds a service that tonic generated. Its descriptors must be added too: methods without descriptors count as
+    /// `unknown`, their streams end at the server's timeout, and their service has no health status.
     #[must_use]
     pub fn add_service<S>(mut self, service: S) -> Self
     where
@@ -89,19 +89,19 @@ impl GrpcServer {
         self
     }
 
-    /// Adds an encoded `FileDescriptorSet`: what reflection shows, what has health, and what may become a label.
+    /// Adds an encoded `FileDescriptorSet`, for reflection, health checks and metric labels.
     #[must_use]
     pub fn descriptors(mut self, encoded: &'static [u8]) -> Self {
         self.descriptors.push(encoded);
         self
     }
 
-    /// Where it listens, once it is initialised.
+    /// The bound address, or `None` before `init`.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         *self.bound.borrow()
     }
 
-    /// As [`GrpcServer::local_addr`], for whoever has to wait for it.
+    /// Like [`GrpcServer::local_addr`], but can be waited for.
     pub fn bound(&self) -> watch::Receiver<Option<SocketAddr>> {
         self.bound.subscribe()
     }
@@ -133,13 +133,13 @@ impl Component for GrpcServer {
     }
 
     async fn init(&mut self) -> Result<(), BoxError> {
-        let unreadable = |error: BoxError| InitError::Descriptors(error);
+        let invalid = |error: BoxError| InitError::Descriptors(error);
         let descriptors = self.all_descriptors();
-        let methods = Methods::read(&descriptors).map_err(|error| unreadable(error.into()))?;
-        let health =
-            HealthServer::new(Readiness::new(methods.services(), self.health.ready())).accept_compressed(COMPRESSION);
+        let methods = Methods::read(&descriptors).map_err(|error| invalid(error.into()))?;
+        let health = HealthServer::new(ReadinessHealth::new(methods.services(), self.health.ready()))
+            .accept_compressed(COMPRESSION);
         let routes = std::mem::take(&mut self.routes).add_service(health);
-        self.routes = reflection::add(routes, &descriptors).map_err(|error| unreadable(error.into()))?.prepare();
+        self.routes = reflection::add(routes, &descriptors).map_err(|error| invalid(error.into()))?.prepare();
         let listener = self.bind().await?;
         self.ready = Some((listener, methods));
         Ok(())
@@ -147,16 +147,16 @@ impl Component for GrpcServer {
 
     async fn run(mut self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
         let (listener, methods) = self.ready.take().ok_or("the server is not initialised")?;
-        let shared = Shared {
+        let server = ServerContext {
             methods,
             metrics: self.metrics,
-            places: Arc::new(Semaphore::new(self.config.max_in_flight)),
+            permits: Arc::new(Semaphore::new(self.config.max_in_flight)),
             timeout: self.config.timeout,
             ids: self.ids,
             domain: self.config.domain,
             stop: stop.clone(),
         };
-        let calls = Calls { shared: Arc::new(shared), routes: self.routes };
+        let calls = CallService { server: Arc::new(server), routes: self.routes };
         crate::serve::serve(listener, &self.config, calls, &stop).await;
         Ok(())
     }

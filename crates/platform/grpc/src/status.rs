@@ -1,4 +1,4 @@
-//! Errors as statuses with `google.rpc` details.
+//! Maps errors to statuses with `google.rpc` details.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -11,27 +11,27 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::context::CallContext;
 
-/// When to try again, where nothing better is known.
+/// Default retry delay.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What a status tells beside its kind and message.
+/// Details of a status, in addition to its kind and message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
-    /// Names of the values at fault, as the caller wrote them, and what each has to be.
+    /// Invalid values: the name that the caller used, and what the value has to be.
     pub fields: Vec<(String, String)>,
-    /// When to try again. Kinds that are transient tell one second without it.
+    /// When to retry. Transient kinds have a default of one second.
     pub retry_after: Option<Duration>,
 }
 
 impl Details {
-    /// Names one value at fault.
+    /// Adds an invalid value.
     #[must_use]
     pub fn field(mut self, name: impl Into<String>, reason: impl Into<String>) -> Self {
         self.fields.push((name.into(), reason.into()));
         self
     }
 
-    /// Says when to try again.
+    /// Sets when to retry.
     #[must_use]
     pub const fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
@@ -39,8 +39,8 @@ impl Details {
     }
 }
 
-/// The status of a refusal. Carries `ErrorInfo` (reason: the kind's stable code), `RequestInfo` inside a call, and what
-/// `details` hold. `message` reaches the caller when the kind is the caller's own fault; else the text is constant.
+/// Creates a status with `ErrorInfo` (its reason is the kind's stable code), with `RequestInfo` inside a call, and with
+/// `details`. The caller sees `message` only if it is at fault; otherwise it sees a constant text.
 pub fn status(kind: ErrorKind, message: impl Into<String>, details: Details) -> Status {
     let message = if kind.is_client() { message.into() } else { public_message(kind).to_owned() };
     let call = CallContext::current();
@@ -60,8 +60,8 @@ pub fn status(kind: ErrorKind, message: impl Into<String>, details: Details) -> 
     Status::with_error_details_and_metadata(Code::from_i32(kind.codes().grpc), message, google, MetadataMap::new())
 }
 
-/// The status of an error that reached the transport. One that is not the caller's fault is logged here, with its
-/// sources, and nowhere else; the caller learns its kind and the request's id.
+/// Creates the status of an error that reached the transport. An error that is not the caller's fault is logged here,
+/// with its sources, and nowhere else; the caller sees only its kind and the request id.
 pub fn fault(kind: ErrorKind, error: &(dyn Error + 'static), details: Details) -> Status {
     if !kind.is_client() {
         tracing::error!(error, code = kind.codes().code, request_id = crate::request_id().as_deref(), "call failed");
@@ -69,14 +69,14 @@ pub fn fault(kind: ErrorKind, error: &(dyn Error + 'static), details: Details) -
     status(kind, error.to_string(), details)
 }
 
-/// What the caller learns of a fault that is not its own.
+/// The message that a caller sees if it is not at fault.
 const fn public_message(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Unsupported => "the service cannot do this as it is set up",
-        ErrorKind::Overloaded => "the service has all the work it can hold",
-        ErrorKind::Unavailable => "the service cannot do this at the moment",
-        ErrorKind::BadUpstream => "a service that this one needs gave no usable answer",
-        ErrorKind::Timeout => "the work did not end in time",
+        ErrorKind::Unsupported => "the service is not configured to support this",
+        ErrorKind::Overloaded => "the service is overloaded",
+        ErrorKind::Unavailable => "the service is temporarily unavailable",
+        ErrorKind::BadUpstream => "an upstream service did not return a usable response",
+        ErrorKind::Timeout => "the call did not complete in time",
         _ => "internal error",
     }
 }
@@ -100,20 +100,20 @@ mod tests {
     }
 
     #[test]
-    fn details_are_told() {
+    fn details_are_sent() {
         let call = CallContext { request_id: "r-1".into(), domain: "dogs" };
         let details = Details::default().field("breed", "must be a word").retry_after(Duration::from_secs(3));
         let status = call.enter(|| status(ErrorKind::Invalid, "breed: must be a word", details));
-        let told = status.get_error_details();
-        let violation = &told.bad_request().unwrap().field_violations[0];
+        let sent = status.get_error_details();
+        let violation = &sent.bad_request().unwrap().field_violations[0];
         assert_eq!((violation.field.as_str(), violation.description.as_str()), ("breed", "must be a word"));
-        assert_eq!(told.retry_info().unwrap().retry_delay, Some(Duration::from_secs(3)));
-        assert_eq!(told.error_info().unwrap().domain, "dogs");
-        assert_eq!(told.request_info().unwrap().request_id, "r-1");
+        assert_eq!(sent.retry_info().unwrap().retry_delay, Some(Duration::from_secs(3)));
+        assert_eq!(sent.error_info().unwrap().domain, "dogs");
+        assert_eq!(sent.request_info().unwrap().request_id, "r-1");
     }
 
     #[test]
-    fn faults_keep_their_causes_from_the_caller() {
+    fn faults_hide_their_causes_from_the_caller() {
         let error = kennel_core::RepoError::Backend("password=hunter2".into());
         let status = fault(ErrorKind::Internal, &error, Details::default());
         assert_eq!(status.message(), "internal error");

@@ -1,4 +1,4 @@
-//! The span of a call, after the OpenTelemetry conventions for RPC.
+//! The span of a call, following OpenTelemetry's semantic conventions for RPC.
 
 use http::HeaderMap;
 use kennel_telemetry::propagation;
@@ -8,7 +8,7 @@ use tracing::{Span, field};
 use crate::context::CallContext;
 use crate::methods::Method;
 
-/// A span whose parent is the caller's. Health checks get none: they come every few seconds and tell nothing.
+/// Creates a span whose parent is the caller's. Health checks get no span: they are frequent and carry no information.
 pub(crate) fn span(method: &Method, headers: &HeaderMap, call: &CallContext) -> Span {
     if method.is_health() {
         return Span::none();
@@ -30,17 +30,17 @@ pub(crate) fn span(method: &Method, headers: &HeaderMap, call: &CallContext) -> 
     span
 }
 
-/// Records how the call ended, and closes its span.
-#[expect(clippy::needless_pass_by_value, reason = "the last handle closes the span")]
+/// Records the status code and closes the span.
+#[expect(clippy::needless_pass_by_value, reason = "dropping the last handle closes the span")]
 pub(crate) fn end(span: Span, code: Code) {
     span.record("rpc.grpc.status_code", i32::from(code));
-    if is_fault(code) {
+    if is_server_error(code) {
         span.record("otel.status_code", "ERROR");
     }
 }
 
-/// Whether the code is a fault of the server's; the conventions list these.
-const fn is_fault(code: Code) -> bool {
+/// Whether the semantic conventions treat the code as a server error.
+const fn is_server_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown

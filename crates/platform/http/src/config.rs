@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Where to listen; port 0 takes any free one.
+    /// Address to listen on; port 0 picks a free port.
     pub addr: SocketAddr,
-    /// How long a handler may take until its response begins, from the last byte of the body on, in milliseconds.
+    /// Maximum time from the last byte of the body until the response starts, in milliseconds.
     pub request_timeout_ms: u64,
-    /// How long a client may send nothing of a body that is waited for, in milliseconds; then the answer is 408.
+    /// How long a client may send nothing while the handler waits for its body, in milliseconds; then it gets a 408.
     pub body_idle_timeout_ms: u64,
-    /// Most bytes of a request's body, unless its route says otherwise.
+    /// Maximum size of a request's body in bytes, unless its route sets another limit.
     pub body_limit: usize,
-    /// Most requests in hand at once; more are refused with 503.
+    /// Maximum number of requests in flight; more are refused with 503.
     pub max_in_flight: usize,
-    /// Most connections at once; more wait to be accepted.
+    /// Maximum number of open connections; more wait to be accepted.
     pub max_connections: usize,
-    /// How long a client may take to send the head of a request, or stay idle between two, in milliseconds.
+    /// How long a client may take to send the head of a request, or stay idle between two requests, in milliseconds.
     pub header_read_timeout_ms: u64,
-    /// While stopping: how long connections are still taken, each for one more request, in milliseconds.
+    /// How long connections are still accepted during shutdown, each for one more request, in milliseconds.
     pub linger_ms: u64,
-    /// Origins whose pages may call; `*` lets all.
+    /// Origins that CORS allows; `*` allows all.
     pub cors_origins: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
-    /// What is wrong, as pairs of field and reason.
+    /// Invalid settings, as pairs of field and reason.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         let positive = [
@@ -56,8 +56,8 @@ impl HttpConfig {
             ("max_connections", self.max_connections == 0, "1"),
             ("header_read_timeout_ms", self.header_read_timeout_ms == 0, "1ms"),
         ];
-        for (field, _, least) in positive.into_iter().filter(|(_, zero, _)| *zero) {
-            problems.push((field, format!("must be at least {least}")));
+        for (field, _, minimum) in positive.into_iter().filter(|(_, zero, _)| *zero) {
+            problems.push((field, format!("must be at least {minimum}")));
         }
         if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             problems.push(("cors_origins", format!("`{origin}` is not an origin such as https://example.org")));
@@ -92,12 +92,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_fine() {
+    fn the_defaults_are_valid() {
         assert_eq!(HttpConfig::default().problems(), []);
     }
 
     #[test]
-    fn every_problem_is_told_at_once() {
+    fn every_problem_is_reported_at_once() {
         let config = HttpConfig {
             request_timeout_ms: 0,
             max_in_flight: 0,

@@ -1,4 +1,4 @@
-//! Entity tags and the preconditions that name them, as of RFC 9110, sections 8.8.3 and 13.1.
+//! Entity tags and the preconditions that use them; see RFC 9110, sections 8.8.3 and 13.1.
 
 use std::fmt;
 
@@ -11,28 +11,28 @@ use kennel_core::ErrorKind;
 
 use crate::problem::HttpError;
 
-/// Most tags that a precondition may list.
+/// Maximum number of tags in a precondition.
 pub(crate) const MAX_TAGS: usize = 64;
 
-/// Tells one state of a resource from another. As part of a response it is the `ETag` header.
+/// Identifies one version of a resource. In a response it is the `ETag` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ETag {
     weak: bool,
     tag: String,
 }
 
-/// Text with a character that no tag may hold.
+/// The text contains a character that an entity tag cannot contain.
 #[derive(Debug, thiserror::Error)]
 #[error("not the text of an entity tag")]
 pub struct InvalidETag;
 
 impl ETag {
-    /// A tag that differs whenever a byte of the representation does.
+    /// A tag that changes with every byte of the representation.
     pub fn strong(tag: impl Into<String>) -> Result<Self, InvalidETag> {
         Self::new(false, tag.into())
     }
 
-    /// A tag that differs whenever the meaning of the representation does.
+    /// A tag that changes with the meaning of the representation.
     pub fn weak(tag: impl Into<String>) -> Result<Self, InvalidETag> {
         Self::new(true, tag.into())
     }
@@ -47,7 +47,7 @@ impl ETag {
         &self.tag
     }
 
-    /// Whether it is weak.
+    /// Whether the tag is weak.
     pub const fn is_weak(&self) -> bool {
         self.weak
     }
@@ -70,17 +70,17 @@ impl IntoResponseParts for ETag {
     }
 }
 
-/// What a precondition names.
+/// The value of a precondition header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntityTags {
-    /// `*`: whatever is there.
+    /// `*`: any current version.
     Any,
     /// One of these.
     Listed(Vec<ETag>),
 }
 
 impl EntityTags {
-    /// Whether `current` is named, byte for byte: for `If-Match`. Weak tags never match.
+    /// Strong comparison with `current`, for `If-Match`: weak tags never match.
     pub fn match_strongly(&self, current: &ETag) -> bool {
         match self {
             Self::Any => true,
@@ -88,7 +88,7 @@ impl EntityTags {
         }
     }
 
-    /// Whether `current` is named, in meaning: for `If-None-Match`.
+    /// Weak comparison with `current`, for `If-None-Match`.
     pub fn match_weakly(&self, current: &ETag) -> bool {
         match self {
             Self::Any => true,
@@ -96,7 +96,7 @@ impl EntityTags {
         }
     }
 
-    /// What the header `name` lists, over all its lines. `None` where it is absent.
+    /// Reads the header `name`, which may have several lines. Returns `None` if it is absent.
     fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, HttpError> {
         let mut lines = headers.get_all(name).iter().peekable();
         if lines.peek().is_none() {
@@ -130,18 +130,18 @@ fn parse(text: &str) -> Option<EntityTags> {
     (!tags.is_empty()).then_some(EntityTags::Listed(tags))
 }
 
-/// The tag that `text` starts with, and what follows it.
+/// The tag at the start of `text`, and the text after it.
 fn first(text: &str) -> Option<(ETag, &str)> {
     let (weak, quoted) = text.strip_prefix("W/").map_or((false, text), |quoted| (true, quoted));
     let (tag, after) = quoted.strip_prefix('"')?.split_once('"')?;
     Some((ETag::new(weak, tag.to_owned()).ok()?, after))
 }
 
-/// The `If-Match` header. Malformed ones are refused with 400.
+/// The `If-Match` header. A malformed header is rejected with 400.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IfMatch(pub Option<EntityTags>);
 
-/// The `If-None-Match` header. Malformed ones are refused with 400.
+/// The `If-None-Match` header. A malformed header is rejected with 400.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IfNoneMatch(pub Option<EntityTags>);
 
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_list_is_refused() {
+    fn malformed_lists_are_rejected() {
         let long = r#""1","#.repeat(MAX_TAGS + 1);
         for bad in ["", "1", "\"1", "\"1\" \"2\"", "w/\"1\"", "*, \"1\"", "\"a b\"", ",", &long] {
             assert_eq!(parse(bad), None, "{bad}");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_tags_match_only_in_meaning() {
+    fn weak_tags_match_only_weakly() {
         let (strong, weak) = (ETag::strong("1").unwrap(), ETag::weak("1").unwrap());
         assert!(listed(&[(false, "1")]).match_strongly(&strong));
         assert!(!listed(&[(true, "1")]).match_strongly(&strong));

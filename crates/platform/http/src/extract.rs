@@ -1,4 +1,4 @@
-//! Input of handlers, with problems in place of plain-text rejections that name the value at fault.
+//! Extractors whose rejections are problem details that name the invalid value.
 
 mod json;
 mod path;
@@ -10,11 +10,11 @@ pub use query::Query;
 
 use crate::problem::HttpError;
 
-/// The longest reason that is passed on; a parser's own text can quote the input.
+/// Maximum length of a reason in a response; a parser's text can quote the input.
 const MAX_REASON_CHARS: usize = 200;
 
-/// A refusal that names the parameter which a deserializer stopped at.
-fn refuse(path: &serde_path_to_error::Path, message: &str) -> HttpError {
+/// A rejection that names the parameter at which deserialization failed.
+fn reject(path: &serde_path_to_error::Path, message: &str) -> HttpError {
     let (field, reason) = kennel_core::json::explain(&path.to_string(), message);
     invalid(field.as_deref().unwrap_or("query"), &reason)
 }

@@ -1,7 +1,7 @@
 //! HTTP: a server component, the layers around its routes, problem details for every error, and a client.
 //!
-//! A service builds a [`axum::Router`], wraps it with [`stack()`] and hands it to [`HttpServer`]. Its handlers
-//! answer errors as [`HttpError`] and take input through [`extract`].
+//! A service builds an [`axum::Router`], wraps it with [`stack()`] and passes it to [`HttpServer`]. Its handlers
+//! return errors as [`HttpError`] and read input through [`extract`].
 
 pub mod body;
 pub mod client;
@@ -21,7 +21,7 @@ pub use client::{Client, ClientConfig, ClientError, ClientMetrics};
 pub use config::HttpConfig;
 pub use etag::{ETag, EntityTags, IfMatch, IfNoneMatch};
 pub use extract::{Json, Path, Query};
-pub use link::Links;
+pub use link::LinkHeader;
 pub use metrics::HttpMetrics;
 pub use problem::{FieldError, HttpError, Problem};
 pub use request_id::RequestId;

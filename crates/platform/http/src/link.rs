@@ -6,17 +6,17 @@ use axum::response::{IntoResponseParts, ResponseParts};
 use http::HeaderValue;
 use http::header::LINK;
 
-/// Where related resources are, such as the next page. As part of a response it is the `Link` header.
+/// URLs of related resources, such as the next page. In a response it is the `Link` header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Links(Vec<(String, &'static str)>);
+pub struct LinkHeader(Vec<(String, &'static str)>);
 
-impl Links {
-    /// No links, which makes no header.
+impl LinkHeader {
+    /// Without links; the response then has no `Link` header.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the resource at `target`, a URL or a path, as the `rel` of this one.
+    /// Adds a link with the relation `rel` to `target`, a URL or a path.
     #[must_use]
     pub fn with(mut self, rel: &'static str, target: impl Into<String>) -> Self {
         self.0.push((target.into(), rel));
@@ -29,7 +29,7 @@ impl Links {
     }
 }
 
-impl IntoResponseParts for Links {
+impl IntoResponseParts for LinkHeader {
     type Error = Infallible;
 
     fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
@@ -40,7 +40,7 @@ impl IntoResponseParts for Links {
     }
 }
 
-/// Encodes what would end the target early or is not ASCII.
+/// Percent-encodes characters that would end the target early or are not ASCII.
 fn escape(target: &str) -> String {
     let mut text = String::with_capacity(target.len());
     for byte in target.bytes() {
@@ -63,15 +63,15 @@ mod tests {
 
     #[test]
     fn links_are_one_header() {
-        let links = Links::new().with("next", "/dogs?after=a&limit=2").with("first", "/dogs");
+        let links = LinkHeader::new().with("next", "/dogs?after=a&limit=2").with("first", "/dogs");
         let value = links.header_value().unwrap();
         assert_eq!(value, r#"</dogs?after=a&limit=2>; rel="next", </dogs>; rel="first""#);
-        assert_eq!(Links::new().header_value(), None);
+        assert_eq!(LinkHeader::new().header_value(), None);
     }
 
     #[test]
     fn a_target_cannot_end_its_link() {
-        let value = Links::new().with("next", "/a>; rel=\"evil\" \r\n\u{fc}").header_value().unwrap();
+        let value = LinkHeader::new().with("next", "/a>; rel=\"evil\" \r\n\u{fc}").header_value().unwrap();
         assert_eq!(value, "</a%3E;%20rel=%22evil%22%20%0D%0A%C3%BC>; rel=\"next\"");
     }
 }

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use kennel_telemetry::metrics::{LatencyHistogram, names};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
-/// Metrics of a server. Clones feed the same series.
+/// Metrics of a server. Clones update the same series.
 #[derive(Debug, Clone)]
 pub struct HttpMetrics {
     requests: IntCounterVec,
@@ -15,39 +15,39 @@ pub struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Adds `http_requests_total{method,route,status}`, `http_request_duration_seconds{method,route}` and
+    /// Registers `http_requests_total{method,route,status}`, `http_request_duration_seconds{method,route}` and
     /// `http_requests_in_flight`.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let total = Opts::new(names::HTTP_REQUESTS, "Requests answered");
+        let total = Opts::new(names::HTTP_REQUESTS, "Completed requests");
         let metrics = Self {
             requests: IntCounterVec::new(total, &["method", "route", "status"])?,
             duration: LatencyHistogram::register(
                 registry,
                 names::HTTP_DURATION,
-                "Time until a response began, without what the caller took to send the request",
+                "Time until the response starts, without the time the client takes to send the request",
                 &["method", "route"],
             )?,
-            in_flight: IntGauge::new(names::HTTP_IN_FLIGHT, "Requests whose response has not begun")?,
+            in_flight: IntGauge::new(names::HTTP_IN_FLIGHT, "Requests whose response has not started")?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         Ok(metrics)
     }
 
-    pub(crate) fn begin(&self) {
+    pub(crate) fn start(&self) {
         self.in_flight.inc();
     }
 
-    /// `route` is the template that matched, of which there are only as many as the service has.
-    pub(crate) fn end(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+    /// Counts a completed request. `route` is the route's template, not its path, so that the cardinality is bounded.
+    pub(crate) fn stop(&self, method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
         self.in_flight.dec();
         let method = method_label(method);
         self.requests.with_label_values(&[method, route, status.as_str()]).inc();
-        self.duration.observe(&[method, route], took);
+        self.duration.observe(&[method, route], elapsed);
     }
 }
 
-/// The method, or `other` for one that a client made up.
+/// The method, or `other` for a method that is not standard.
 pub(crate) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

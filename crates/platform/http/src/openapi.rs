@@ -1,7 +1,7 @@
-//! The API's description and a page to read and try it with, both served from the binary.
+//! The OpenAPI description and Swagger UI, both served from the binary.
 //!
-//! Whatever they link to is relative, so that they also work behind a proxy that adds a prefix to every path. For the calls that
-//! the page makes, the description has to name [`server`].
+//! All their links are relative, so that they also work behind a proxy that adds a prefix to every path. The
+//! description has to name [`server`], or the calls of Swagger UI go to the wrong path.
 
 mod parameters;
 
@@ -21,23 +21,23 @@ use utoipa_swagger_ui::{Config, serve};
 pub use self::parameters::allow_empty_queries;
 use crate::problem::HttpError;
 
-/// Where the description is.
+/// Path of the description.
 pub const DESCRIPTION: &str = "/openapi.json";
-/// Where the page is.
+/// Path of Swagger UI.
 pub const PAGE: &str = "/documentation";
-/// Where [`DESCRIPTION`] is, from [`PAGE`].
+/// URL of [`DESCRIPTION`], relative to [`PAGE`].
 const DESCRIPTION_FROM_PAGE: &str = "../openapi.json";
 
-/// The server that a description names: the one it was read from, under the same prefix.
+/// The server that a description names: the one that served it, under the same prefix.
 pub fn server() -> Server {
     ServerBuilder::new().url(".").description(Some("This service; relative to this document")).build()
 }
 
-/// What the page needs: its own scripts, styles set by them, pictures in them, and calls to the API beside it.
+/// Content security policy of Swagger UI: own scripts, inline styles, images in data URLs, and calls to this origin.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Routes for the description, the page, and `/swagger`, which leads to the page.
+/// Routes for the description, Swagger UI, and `/swagger`, which redirects to Swagger UI.
 pub fn routes(api: &OpenApi) -> Result<Router, serde_json::Error> {
     let description = Bytes::from(api.to_json()?);
     let page = Arc::new(Config::from(DESCRIPTION_FROM_PAGE).try_it_out_enabled(true).validator_url("none"));

@@ -1,4 +1,4 @@
-//! Errors as clients see them: RFC 9457 problem details, the same shape from every route and layer.
+//! Errors as clients see them: RFC 9457 problem details, in the same format from every route and layer.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -19,48 +19,48 @@ pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
 /// Body of every response with a status of 400 or more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// Always `about:blank`: `code` tells problems apart.
+    /// Always `about:blank`; `code` distinguishes problems.
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     pub kind: &'static str,
-    /// The status in words.
+    /// Reason phrase of the status.
     #[schema(value_type = String, example = "Not Found")]
     pub title: Cow<'static, str>,
-    /// The status.
+    /// HTTP status code.
     #[schema(example = 404)]
     pub status: u16,
-    /// Stable name of the problem, for programs.
+    /// Stable, machine-readable name of the problem.
     #[schema(value_type = String, example = "not_found")]
     pub code: Cow<'static, str>,
-    /// What is wrong with this request. Absent where the fault is not the caller's.
+    /// What is wrong with this request. Absent if the service is at fault, not the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// The id under which the service's logs know this request.
+    /// Id of this request in the logs of the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The values that are not allowed.
+    /// Invalid values of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldError>,
 }
 
-/// One value that is not allowed.
+/// One invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Its name, as the caller wrote it.
+    /// Name of the field or parameter, as the caller wrote it.
     #[schema(example = "breed")]
     pub field: String,
-    /// What it has to be.
+    /// What the value has to be.
     pub reason: String,
 }
 
 impl Problem {
-    /// The problem of a response that carries nothing but its status.
+    /// The problem for a response that has only a status.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         let kind = ErrorKind::ALL.into_iter().find(|kind| kind.codes().http == status.as_u16());
         let code = match kind {
-            // Two kinds share this status; a bare one says only the weaker of them.
+            // Two kinds share this status; without a kind, report the more general one.
             _ if status == StatusCode::SERVICE_UNAVAILABLE => ErrorKind::Unavailable.codes().code.into(),
             Some(kind) => kind.codes().code.into(),
             None => title.to_ascii_lowercase().replace([' ', '-'], "_").replace('\'', "").into(),
@@ -79,8 +79,8 @@ impl Problem {
 
 /// An error of a handler or layer. The kind decides status and code; see [`ErrorKind::codes`].
 ///
-/// Details and fields reach the client only where the fault is the client's. A source never does: it is logged
-/// once, when the error becomes a response.
+/// The client sees details and fields only if it is at fault. It never sees a source: the source is logged once, when
+/// the error becomes a response.
 #[derive(Debug)]
 pub struct HttpError {
     kind: ErrorKind,
@@ -91,31 +91,31 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    /// An error of this kind and nothing more.
+    /// An error of this kind without details.
     pub const fn new(kind: ErrorKind) -> Self {
         Self { kind, detail: None, errors: Vec::new(), retry_after: None, source: None }
     }
 
-    /// `error` shown as `kind`: its text where the fault is the client's, otherwise only in the log.
+    /// Maps `error` to `kind`. The client sees its text only if it is at fault; otherwise the text is only logged.
     pub fn from_error(kind: ErrorKind, error: impl Into<BoxError>) -> Self {
         let error = error.into();
         let detail = kind.is_client().then(|| error.to_string());
         Self { detail, source: Some(error), ..Self::new(kind) }
     }
 
-    /// A value that is not allowed.
+    /// An invalid value in the request.
     pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid).with_field(field, reason)
     }
 
-    /// Says what is wrong, to a client at fault.
+    /// Sets the description of what is wrong; only a client at fault sees it.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Names a value that is not allowed.
+    /// Adds an invalid value; only a client at fault sees it.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>, reason: impl Into<String>) -> Self {
         let (field, reason) = (field.into(), reason.into());
@@ -124,21 +124,21 @@ impl HttpError {
         self
     }
 
-    /// Says when to try again.
+    /// Sets `Retry-After`.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
-    /// Keeps what caused it, for the log.
+    /// Sets the cause, for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Its kind.
+    /// Kind of the error.
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -156,15 +156,15 @@ impl HttpError {
 
     fn problem(self) -> Problem {
         let codes = self.kind.codes();
-        let shown = self.kind.is_client();
+        let is_client = self.kind.is_client();
         Problem {
             kind: "about:blank",
             title: status(self.kind).canonical_reason().unwrap_or("Client Closed Request").into(),
             status: codes.http,
             code: codes.code.into(),
-            detail: self.detail.filter(|_| shown),
+            detail: self.detail.filter(|_| is_client),
             request_id: None,
-            errors: if shown { self.errors } else { Vec::new() },
+            errors: if is_client { self.errors } else { Vec::new() },
         }
     }
 }
@@ -196,13 +196,13 @@ impl IntoResponse for HttpError {
         if let Some(after) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds(after));
         }
-        // Left for the outermost layer, which knows the request's id.
+        // The outermost layer renders it again with the request's id.
         response.extensions_mut().insert(problem);
         response
     }
 }
 
-/// A response that holds the problem and nothing else.
+/// A response with the problem as its body.
 pub(crate) fn render(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(problem)).into_response();
@@ -215,10 +215,10 @@ fn status(kind: ErrorKind) -> StatusCode {
     StatusCode::from_u16(kind.codes().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Whole seconds, at least one, rounded up.
+/// Seconds, rounded up to an integer of at least one.
 fn seconds(after: Duration) -> HeaderValue {
-    let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-    HeaderValue::from(whole.max(1))
+    let rounded = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    HeaderValue::from(rounded.max(1))
 }
 
 #[cfg(test)]
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_kind_is_a_problem_of_its_status() {
+    async fn every_kind_is_a_problem_with_its_status() {
         for kind in ErrorKind::ALL {
             let (response, body) = body(HttpError::new(kind)).await;
             assert_eq!(response.status().as_u16(), kind.codes().http);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fault_of_ours_never_reaches_the_client() {
+    async fn details_of_server_errors_never_reach_the_client() {
         for kind in ErrorKind::ALL.into_iter().filter(|kind| !kind.is_client()) {
             let error = HttpError::from_error(kind, std::io::Error::other("password=hunter2"))
                 .with_detail("hunter2")
@@ -261,9 +261,9 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl std::io::Write for Sink {
+    impl std::io::Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -275,30 +275,30 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_logged_once_with_what_is_behind_it() {
-        let sink = Sink::default();
-        let out = sink.clone();
+    fn a_cause_is_logged_once_with_its_sources() {
+        let buffer = LogBuffer::default();
+        let out = buffer.clone();
         let lines = tracing_subscriber::fmt().with_writer(move || out.clone()).finish();
         let cause = RepoError::Backend(std::io::Error::other("disk on fire").into());
         let subscribed = kennel_testkit::spans::subscribe(lines);
         assert_eq!(HttpError::from_error(ErrorKind::Internal, cause).into_response().status(), 500);
         drop(subscribed);
-        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
-        for part in ["ERROR", "request failed", "storage operation failed", "disk on fire"] {
-            assert!(text.contains(part), "{part} in {text}");
+        for expected in ["ERROR", "request failed", "storage operation failed", "disk on fire"] {
+            assert!(text.contains(expected), "{expected} in {text}");
         }
     }
 
     #[tokio::test]
-    async fn a_client_is_told_its_fault() {
+    async fn a_client_sees_what_is_wrong_with_its_request() {
         let (_, body) = body(HttpError::invalid("breed", "must be one word")).await;
         assert_eq!(body["detail"], "breed: must be one word");
         assert_eq!(body["errors"], json!([{ "field": "breed", "reason": "must be one word" }]));
     }
 
     #[tokio::test]
-    async fn retry_after_is_whole_seconds_rounded_up() {
+    async fn retry_after_is_rounded_up_to_seconds() {
         for (millis, expected) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2")] {
             let error = HttpError::new(ErrorKind::Overloaded).with_retry_after(Duration::from_millis(millis));
             let (response, _) = body(error).await;

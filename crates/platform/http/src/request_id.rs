@@ -1,4 +1,4 @@
-//! The id that one request carries through headers, logs and problems.
+//! The id of a request in headers, logs and problem details.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kennel_core::{IdSource as _, UuidV7};
 
-/// The header that carries it, both ways.
+/// Header with the id, in requests and responses.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_CHARS: usize = 64;
 
-/// The id of the request in hand: the caller's own where it sent a sane one.
+/// Id of the current request: the caller's id if it is valid, otherwise a generated one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
 
@@ -21,14 +21,14 @@ impl RequestId {
     /// The caller's id, if it is 1 to 64 letters, digits, `-`, `_` or `.`; otherwise a new one.
     pub fn of(headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        sent.filter(|id| is_sane(id)).map_or_else(Self::fresh, |id| Self(id.into()))
+        sent.filter(|id| is_valid(id)).map_or_else(Self::generate, |id| Self(id.into()))
     }
 
-    fn fresh() -> Self {
+    fn generate() -> Self {
         Self(UuidV7.next().to_string().into())
     }
 
-    /// The id.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -38,7 +38,7 @@ impl RequestId {
     }
 }
 
-fn is_sane(id: &str) -> bool {
+fn is_valid(id: &str) -> bool {
     (1..=MAX_CHARS).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
@@ -46,7 +46,7 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().cloned().unwrap_or_else(Self::fresh))
+        Ok(parts.extensions.get().cloned().unwrap_or_else(Self::generate))
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sane_id_is_kept_and_others_are_replaced() {
+    fn a_valid_id_is_accepted_and_others_are_replaced() {
         assert_eq!(of(b"abc-1_2.Z").as_str(), "abc-1_2.Z");
         let long = [b'a'; MAX_CHARS + 1];
         for bad in [&b""[..], b"a b", b"<script>", b"\xff", &long] {

@@ -27,23 +27,23 @@ use tokio::time::{sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::lingering::{Lingering, Unread};
+use self::lingering::{Lingering, UnreadBytes};
 use crate::config::HttpConfig;
 
-/// Connections that the system holds until they are accepted.
+/// Length of the kernel's queue of connections that are not accepted yet.
 const BACKLOG: u32 = 1_024;
-/// How long to wait when the system has no file descriptor left.
+/// Pause after a failed accept, such as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Bounds on what one client can make the server hold.
+/// Limits on the memory that one client can occupy.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_STREAMS: u32 = 256;
-/// How often an HTTP/2 client is asked whether it is still there.
+/// Interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Serves a router as a [`Component`]. Binds in `init`, so that a taken port is told before readiness.
+/// Serves a router as a [`Component`]. Binds in `init`, so that a port in use is reported before readiness.
 ///
-/// Every request carries the peer's [`ConnectInfo`] and the server's [`Stop`] as extensions; a handler whose
-/// response has no end must end it when the stop is requested.
+/// Every request has the peer's [`ConnectInfo`] and the server's [`Stop`] as extensions. A handler that streams
+/// without end must end its response when the stop is requested.
 #[derive(Debug)]
 pub struct HttpServer {
     name: &'static str,
@@ -53,29 +53,29 @@ pub struct HttpServer {
     address: watch::Sender<Option<SocketAddr>>,
 }
 
-/// Where a server listens, once it does.
+/// The address that a server listens on, once it is bound.
 #[derive(Debug, Clone)]
 pub struct Address(watch::Receiver<Option<SocketAddr>>);
 
 impl Address {
-    /// Waits until the server is bound. `None` when it was dropped before.
+    /// Waits until the server is bound. Returns `None` if the server was dropped before that.
     pub async fn bound(&mut self) -> Option<SocketAddr> {
         *self.0.wait_for(Option::is_some).await.ok()?
     }
 
-    /// Where it listens now.
+    /// The bound address, or `None` before the server is bound.
     pub fn get(&self) -> Option<SocketAddr> {
         *self.0.borrow()
     }
 }
 
 impl HttpServer {
-    /// A server of `router`, which has its layers already; see [`crate::stack()`].
+    /// Creates a server for `router`, which must have its layers already; see [`crate::stack()`].
     pub fn new(name: &'static str, config: &HttpConfig, router: Router) -> Self {
         Self { name, config: config.clone(), router, listener: None, address: watch::Sender::new(None) }
     }
 
-    /// Where it listens; tells the port that was taken where the configuration said 0.
+    /// The address to listen on, with the port that the system chose if the configured port is 0.
     pub fn address(&self) -> Address {
         Address(self.address.subscribe())
     }
@@ -89,7 +89,7 @@ impl HttpServer {
     }
 }
 
-/// The address cannot be listened on.
+/// The server cannot bind or listen on its address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {addr}")]
 pub struct BindError {
@@ -125,65 +125,65 @@ impl Component for HttpServer {
         let acceptor = Acceptor::new(listener, &self.config, self.router, stop.clone());
         tokio::select! {
             () = acceptor.run() => {}
-            () = stop.aborted() => tracing::warn!(component = self.name, "requests in hand were cut short"),
+            () = stop.aborted() => tracing::warn!(component = self.name, "requests in flight were aborted"),
         }
         Ok(())
     }
 }
 
-/// Takes connections and owns the tasks that serve them; dropping it drops them.
+/// Accepts connections and owns the tasks that serve them; dropping it aborts those tasks.
 struct Acceptor {
     listener: TcpListener,
     limit: Arc<Semaphore>,
     linger: Duration,
     connections: JoinSet<()>,
-    shared: Arc<Shared>,
+    context: Arc<ConnectionContext>,
 }
 
-/// What every connection needs.
-struct Shared {
+/// What the tasks of all connections share.
+struct ConnectionContext {
     builder: Builder<TokioExecutor>,
     router: Router,
     stop: Stop,
-    /// Set once no more connections are taken.
+    /// Cancelled once no more connections are accepted.
     closing: CancellationToken,
-    first_request: Duration,
+    first_request_timeout: Duration,
 }
 
 impl Acceptor {
     fn new(listener: TcpListener, config: &HttpConfig, router: Router, stop: Stop) -> Self {
-        let shared = Shared {
+        let context = ConnectionContext {
             builder: builder(config),
             router,
             stop,
             closing: CancellationToken::new(),
-            first_request: config.header_read_timeout(),
+            first_request_timeout: config.header_read_timeout(),
         };
         Self {
             listener,
             limit: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
             linger: config.linger(),
             connections: JoinSet::new(),
-            shared: Arc::new(shared),
+            context: Arc::new(context),
         }
     }
 
     async fn run(mut self) {
-        let stop = self.shared.stop.clone();
+        let stop = self.context.stop.clone();
         self.accept_until(stop.requested()).await;
-        // From here on each response closes its connection. Clients that are about to reuse theirs or to open
-        // another are served once more, rather than cut off.
+        // From here on each response closes its connection. Accept for a while longer: a client that is about to
+        // reuse its connection or to open another gets a response instead of a reset.
         if !self.connections.is_empty() {
             self.accept_until(sleep(self.linger)).await;
         }
         while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
             self.serve(stream, peer, None);
         }
-        let Self { listener, mut connections, shared, .. } = self;
+        let Self { listener, mut connections, context, .. } = self;
         drop(listener);
-        shared.closing.cancel();
+        context.closing.cancel();
         while let Some(ended) = connections.join_next().await {
-            note(ended);
+            log_panic(ended);
         }
     }
 
@@ -193,20 +193,20 @@ impl Acceptor {
             tokio::select! {
                 biased;
                 () = &mut end => return,
-                Some(ended) = self.connections.join_next() => note(ended),
+                Some(ended) = self.connections.join_next() => log_panic(ended),
                 (permit, accepted) = accept(&self.limit, &self.listener) => match accepted {
                     Ok((stream, peer)) => self.serve(stream, peer, permit),
-                    Err(error) => pause(&error).await,
+                    Err(error) => back_off(&error).await,
                 },
             }
         }
     }
 
     fn serve(&mut self, stream: TcpStream, peer: SocketAddr, permit: Option<OwnedSemaphorePermit>) {
-        let shared = Arc::clone(&self.shared);
+        let context = Arc::clone(&self.context);
         self.connections.spawn(async move {
             let _permit = permit;
-            shared.serve(stream, peer).await;
+            context.serve(stream, peer).await;
         });
     }
 }
@@ -219,8 +219,9 @@ async fn accept(
     (permit, listener.accept().await)
 }
 
-/// Most failures are of one connection and pass; without file descriptors each try would fail at once.
-async fn pause(error: &io::Error) {
+/// Pauses after a failed accept, unless only that connection failed. Without file descriptors each retry would fail
+/// at once and the loop would spin.
+async fn back_off(error: &io::Error) {
     let of_one_connection = matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
@@ -231,9 +232,9 @@ async fn pause(error: &io::Error) {
     }
 }
 
-fn note(ended: Result<(), tokio::task::JoinError>) {
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(error = &error as &dyn std::error::Error, "connection ended in a panic");
+        tracing::error!(error = &error as &dyn std::error::Error, "connection task panicked");
     }
 }
 
@@ -253,51 +254,51 @@ fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
     builder
 }
 
-impl Shared {
-    /// Serves one connection until it ends by itself, or gracefully once the server closes.
+impl ConnectionContext {
+    /// Serves one connection until the client closes it, or shuts it down gracefully once the server closes.
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        // Without it small responses wait for the peer's acknowledgement; with it missing they are only slower.
+        // Nagle's algorithm delays small responses until the peer's acknowledgement. A failure here only costs latency.
         stream.set_nodelay(true).ok();
-        let (started, unread) = (CancellationToken::new(), Unread::default());
+        let (started, unread) = (CancellationToken::new(), UnreadBytes::default());
         let service = {
-            let (shared, started, unread) = (Arc::clone(&self), started.clone(), unread.clone());
+            let (context, started, unread) = (Arc::clone(&self), started.clone(), unread.clone());
             hyper::service::service_fn(move |request| {
                 started.cancel();
-                Arc::clone(&shared).answer(request, peer, unread.clone())
+                Arc::clone(&context).respond(request, peer, unread.clone())
             })
         };
         let stream = TokioIo::new(Lingering::new(stream, unread));
         let connection = self.builder.serve_connection_with_upgrades(stream, service);
         tokio::pin!(connection);
-        let deadline = tokio::time::Instant::now() + self.first_request;
+        let deadline = tokio::time::Instant::now() + self.first_request_timeout;
         tokio::select! {
             _ = connection.as_mut() => return,
             () = self.closing.cancelled() => {}
-            () = silence(&started, deadline) => return,
+            () = first_request_timeout(&started, deadline) => return,
         }
         if !started.is_cancelled() {
-            // Its first request is on the way, for all the server knows; a graceful end now would drop it.
+            // The first request may be in transit; a graceful shutdown now would drop it.
             tokio::select! {
                 _ = connection.as_mut() => return,
                 () = started.cancelled() => {}
-                () = sleep(FIRST_REQUEST_WHILE_CLOSING) => {}
+                () = sleep(CLOSING_FIRST_REQUEST_TIMEOUT) => {}
             }
         }
         connection.as_mut().graceful_shutdown();
-        // How a connection ends is the client's affair as much as ours, and no one is left to be told.
+        // The client can break off a connection at any time, which is no error of the server.
         connection.await.ok();
     }
 
-    async fn answer(
+    async fn respond(
         self: Arc<Self>,
         mut request: Request<Incoming>,
         peer: SocketAddr,
-        unread: Unread,
+        unread: UnreadBytes,
     ) -> Result<axum::response::Response, Infallible> {
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(self.stop.clone());
         let persists = request.version() < Version::HTTP_2;
-        let request = request.map(|body| if persists { Body::new(unread.watch(body)) } else { Body::new(body) });
+        let request = request.map(|body| if persists { Body::new(unread.track(body)) } else { Body::new(body) });
         let mut response = self.router.clone().oneshot(request).await?;
         if persists && (self.stop.is_requested() || unread.is_large()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -306,11 +307,11 @@ impl Shared {
     }
 }
 
-/// How long a connection without a request is kept once the server closes.
-const FIRST_REQUEST_WHILE_CLOSING: Duration = Duration::from_millis(100);
+/// How long a connection without a request stays open once the server closes.
+const CLOSING_FIRST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Ends at `deadline` if no request has come by then; otherwise never.
-async fn silence(started: &CancellationToken, deadline: tokio::time::Instant) {
+/// Completes at `deadline` if no request has started by then; otherwise never.
+async fn first_request_timeout(started: &CancellationToken, deadline: tokio::time::Instant) {
     if timeout_at(deadline, started.cancelled()).await.is_ok() {
         std::future::pending::<()>().await;
     }

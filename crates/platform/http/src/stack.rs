@@ -1,11 +1,11 @@
-//! The layers around a service's routes, in one order for every service.
+//! The layers around a service's routes, in the same order for every service.
 //!
-//! From the outside in: request id, span, metrics and problem details; CORS; panics; load shedding and timeout;
-//! the limit on bodies; compression, of bodies both ways.
+//! From the outermost to the innermost: request id, span, metrics and problem details; CORS; panics; load shedding and
+//! timeout; the body limit; decompression of requests and compression of responses.
 
-mod arrival;
-mod guard;
-mod observe;
+mod body_timing;
+mod load_shed;
+mod request_telemetry;
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -24,20 +24,20 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 
-pub(crate) use self::observe::Observer;
+pub(crate) use self::request_telemetry::RequestTelemetry;
 use crate::config::HttpConfig;
 use crate::metrics::HttpMetrics;
 use crate::problem::HttpError;
 use crate::request_id;
 
-/// How long a browser may remember what CORS allows.
+/// How long a browser may cache a CORS preflight.
 const CORS_MAX_AGE: Duration = Duration::from_hours(1);
 
-/// Marks a response whose status is 400 or more and whose body is to stay as it is.
+/// Extension of an error response (status 400 or more) whose body must not be replaced by problem details.
 #[derive(Debug, Clone, Copy)]
-pub struct Verbatim;
+pub struct SkipProblemDetails;
 
-/// The layers, before they are put around a router.
+/// Builds the layers and applies them to a router.
 #[derive(Debug, Clone)]
 pub struct Stack {
     config: HttpConfig,
@@ -45,42 +45,42 @@ pub struct Stack {
     exempt: HashSet<&'static str>,
 }
 
-/// Puts every layer around `router`; no route is exempt from any.
+/// Applies every layer to `router`; no route is exempt from any.
 pub fn stack(router: Router, config: &HttpConfig, metrics: &HttpMetrics) -> Router {
     Stack::new(config, metrics).apply(router)
 }
 
 impl Stack {
-    /// Layers that bound every route alike.
+    /// Creates layers that exempt no route.
     pub fn new(config: &HttpConfig, metrics: &HttpMetrics) -> Self {
         Self { config: config.clone(), metrics: metrics.clone(), exempt: HashSet::new() }
     }
 
-    /// Frees routes, named by their templates, from the timeout and from load shedding: streams, and probes.
+    /// Exempts routes, named by their templates, from the timeout and from load shedding: for streams and probes.
     #[must_use]
     pub fn exempt(mut self, routes: impl IntoIterator<Item = &'static str>) -> Self {
         self.exempt.extend(routes);
         self
     }
 
-    /// Puts the layers around the routes that `router` has by now.
+    /// Applies the layers to the routes that `router` has now; routes that are added later have no layers.
     ///
-    /// The limit on bodies holds for extractors that buffer them; a route takes another one by a
-    /// [`DefaultBodyLimit`] of its own, and a handler of the raw body sees to its limit itself.
+    /// The body limit applies to extractors that buffer the body. A route overrides it with its own
+    /// [`DefaultBodyLimit`]; a handler that reads the raw body must enforce a limit itself.
     pub fn apply(self, router: Router) -> Router {
-        let guard = guard::Guard::new(&self.config, self.exempt);
+        let load_shed = load_shed::LoadShed::new(&self.config, self.exempt);
         let router = router
             .layer(CompressionLayer::new())
-            // Other encodings are refused with 415. Limits count what comes out, so a small body cannot grow past them.
+            // Other encodings are refused with 415. Limits count decompressed bytes, so that no body expands past them.
             .layer(RequestDecompressionLayer::new().no_br().no_deflate().no_zstd())
             .layer(DefaultBodyLimit::max(self.config.body_limit))
-            .layer(from_fn_with_state(Arc::new(guard), guard::guard));
+            .layer(from_fn_with_state(Arc::new(load_shed), load_shed::load_shed));
         let router = catch_panics(router);
         let router = match cors(&self.config.cors_origins) {
             Some(cors) => router.layer(cors),
             None => router,
         };
-        Observer::with_metrics(self.metrics, self.config.body_idle_timeout()).apply(router)
+        RequestTelemetry::with_metrics(self.metrics, self.config.body_idle_timeout()).apply(router)
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn catch_panics(router: Router) -> Router {
     router.layer(CatchPanicLayer::custom(panicked))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+#[expect(clippy::needless_pass_by_value, reason = "the layer passes the panic by value")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

@@ -1,4 +1,4 @@
-//! Routes for operators: health, metrics, version and profiles. Meant for a port of their own.
+//! Routes for operators: health, metrics, version and profiles. Serve them on a separate port.
 
 mod dependencies;
 mod profile;
@@ -17,21 +17,21 @@ use prometheus::Registry;
 use serde::Serialize;
 
 pub use self::dependencies::register_dependencies;
-use crate::stack::{Observer, Verbatim, catch_panics};
+use crate::stack::{RequestTelemetry, SkipProblemDetails, catch_panics};
 
-/// What the routes tell of.
+/// The state that the routes report.
 #[derive(Debug, Clone)]
 pub struct Sys {
-    /// Readiness and what it depends on.
+    /// Readiness and the checks it depends on.
     pub health: Health,
     /// The metrics of the process.
     pub registry: Registry,
-    /// What is running.
+    /// Name and version of the running build.
     pub build: BuildInfo,
 }
 
 /// `/live`, `/ready`, `/metrics`, `/version` and `/debug/pprof/profile?seconds=N`, with request ids and problem
-/// details but without metrics of their own.
+/// details, but without request metrics.
 pub fn router(sys: Sys) -> Router {
     let health = health(sys.health.clone());
     let routes = Router::new()
@@ -40,7 +40,7 @@ pub fn router(sys: Sys) -> Router {
         .with_state(Arc::new(sys))
         .merge(profile::routes())
         .merge(health);
-    Observer::default().apply(catch_panics(routes))
+    RequestTelemetry::default().apply(catch_panics(routes))
 }
 
 /// `/live` and `/ready`, for a service's own router.
@@ -54,19 +54,19 @@ struct Live {
 }
 
 async fn live() -> Response {
-    fresh(StatusCode::OK, &Live { status: "live" })
+    uncached_json(StatusCode::OK, &Live { status: "live" })
 }
 
-/// 200 when the process takes work, otherwise 503; either way with the state of each dependency.
+/// Answers 200 if the process is ready, otherwise 503; the body lists the state of each dependency.
 async fn ready(State(health): State<Health>) -> Response {
     let report = health.report().await;
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut response = fresh(status, &report);
-    response.extensions_mut().insert(Verbatim);
+    let mut response = uncached_json(status, &report);
+    response.extensions_mut().insert(SkipProblemDetails);
     response
 }
 
-/// In the form that the scraper asks for.
+/// Encodes the metrics in the format that the scraper accepts.
 async fn scrape(State(sys): State<Arc<Sys>>, headers: HeaderMap) -> Response {
     let accept: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = Format::accepted(&accept.join(","));
@@ -75,9 +75,9 @@ async fn scrape(State(sys): State<Arc<Sys>>, headers: HeaderMap) -> Response {
 }
 
 async fn version(State(sys): State<Arc<Sys>>) -> Response {
-    fresh(StatusCode::OK, &sys.build)
+    uncached_json(StatusCode::OK, &sys.build)
 }
 
-fn fresh(status: StatusCode, body: &impl Serialize) -> Response {
+fn uncached_json(status: StatusCode, body: &impl Serialize) -> Response {
     (status, [(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
 }

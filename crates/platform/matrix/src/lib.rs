@@ -1,6 +1,6 @@
-//! Runs `cargo test` and tells, for each backend of a table, how many cases passed, failed and were skipped.
+//! Runs `cargo test` and prints a pass/fail table: per backend, how many cases passed, failed and were skipped.
 //!
-//! Cargo starts each test program through this one (a `runner`), which writes down what became of each case.
+//! Cargo starts each test program through this program (a `runner`), which records the outcome of each case.
 
 pub mod output;
 pub mod record;
@@ -16,17 +16,17 @@ use std::process::{Command, ExitStatus, Stdio};
 use output::Output;
 use record::Suite;
 
-/// The argument by which Cargo starts this program as the runner of a test program.
+/// Argument with which Cargo starts this program as the runner of a test program.
 pub const RUNNER: &str = "--runner";
-/// How many tests of a program run at once.
+/// Environment variable for the number of tests that run concurrently.
 const THREADS: &str = "RUST_TEST_THREADS";
-/// So many at least: tests wait for servers more than they compute.
-const AT_ONCE: usize = 6;
+/// Minimum number of concurrent tests: tests spend more time waiting for servers than computing.
+const MIN_THREADS: usize = 6;
 
-/// Runs `cargo test` with `arguments`, and reads what became of each case. `records` is an empty folder for the meantime.
+/// Runs `cargo test` with `arguments` and returns the outcome of each case. `records` is an empty temporary folder.
 pub fn run(records: &Path, arguments: &[OsString]) -> io::Result<(ExitStatus, Vec<Suite>)> {
     let mut child = cargo(records, arguments)?.stdout(Stdio::piped()).spawn()?;
-    // Test programs talk to the runner, so what is left is what documentation tests say.
+    // The runner captures the output of test programs; what remains is the output of documentation tests.
     let mut documentation = Output::default();
     for line in BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).lines() {
         let line = line?;
@@ -40,10 +40,10 @@ pub fn run(records: &Path, arguments: &[OsString]) -> io::Result<(ExitStatus, Ve
 }
 
 fn cargo(records: &Path, arguments: &[OsString]) -> io::Result<Command> {
-    let of_tests = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let cargo_count = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
-        // Those of `cargo run`: build scripts that look at them would run again.
+        // `cargo run` sets these; build scripts that depend on them would run again.
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
@@ -51,11 +51,11 @@ fn cargo(records: &Path, arguments: &[OsString]) -> io::Result<Command> {
     }
     if std::env::var_os(THREADS).is_none() {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        command.env(THREADS, cores.max(AT_ONCE).to_string());
+        command.env(THREADS, cores.max(MIN_THREADS).to_string());
     }
     let (own, records) = (std::env::current_exe()?, records.to_string_lossy());
     let runner = format!("target.'cfg(all())'.runner=[{:?}, {RUNNER:?}, {records:?}]", own.to_string_lossy());
-    command.args(["test", "--no-fail-fast", "--config", &runner]).args(&arguments[..of_tests]);
-    command.args(["--", runner::SHOW_OUTPUT]).args(arguments.iter().skip(of_tests + 1));
+    command.args(["test", "--no-fail-fast", "--config", &runner]).args(&arguments[..cargo_count]);
+    command.args(["--", runner::SHOW_OUTPUT]).args(arguments.iter().skip(cargo_count + 1));
     Ok(command)
 }

@@ -1,4 +1,4 @@
-//! `kennel-matrix TABLE [ARGUMENTS OF CARGO TEST]`: the tests, and who passed what.
+//! `kennel-matrix TABLE [ARGUMENTS OF CARGO TEST]`: runs the tests and prints a pass/fail table per backend.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};

@@ -1,71 +1,71 @@
-//! What a test program says under `--show-output`, taken apart line by line.
+//! Parses the output of a test program with `--show-output`, line by line.
 
 use std::collections::VecDeque;
 
-/// How a line begins by which a test says that it did not test.
+/// Prefix of the line that a test prints when it is skipped.
 pub const SKIPPED: &str = "skipped: ";
 
-/// What became of a case.
+/// Outcome of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It ran to its end.
+    /// The test completed.
     Passed,
-    /// It panicked, or never came to an end.
+    /// The test panicked or never completed.
     Failed,
-    /// It said that it did not test; with the reason.
+    /// The test printed that it is skipped; with the reason.
     Skipped(String),
-    /// It is marked as one that runs only when asked for; with the reason.
+    /// The test is marked `#[ignore]`; with the reason.
     Ignored(String),
 }
 
 /// One test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// Its path within the program.
+    /// Path of the test within the program.
     pub name: String,
-    /// What became of it.
+    /// Outcome of the test.
     pub outcome: Outcome,
 }
 
 impl Case {
-    /// A case of that name.
+    /// Creates a case.
     pub fn new(name: &str, outcome: Outcome) -> Self {
         Self { name: name.to_owned(), outcome }
     }
 }
 
-/// What has been read so far.
+/// The output parsed so far.
 #[derive(Debug, Default)]
 pub struct Output {
     announced: Option<usize>,
     cases: Vec<Case>,
-    place: Place,
+    section: Section,
     failures: Vec<String>,
-    loose: VecDeque<String>,
+    uncaptured: VecDeque<String>,
 }
 
-/// The most lines that are kept of what the harness did not catch.
-const LOOSE: usize = 300;
+/// Maximum number of stored lines that the test harness did not capture.
+const MAX_UNCAPTURED_LINES: usize = 300;
 
-/// Where in the output the next line is.
+/// Section of the output that the next line belongs to.
 #[derive(Debug, Default)]
-enum Place {
+enum Section {
     #[default]
     Results,
-    /// In what the test of that index, if any, had to say.
-    Shown(Option<usize>),
+    /// The captured output of the test with that index, if any.
+    Captured(Option<usize>),
 }
 
 impl Output {
-    /// Takes the next line; the case that it tells the end of, if any.
+    /// Parses the next line. Returns the case that the line completes, if any.
     pub fn read(&mut self, line: &str) -> Option<&Case> {
         if line.starts_with("test result: ") {
-            self.place = Place::Results;
+            self.section = Section::Results;
             return None;
         }
-        match self.place {
-            Place::Results => return self.read_result(line),
-            Place::Shown(shown) => self.read_shown(line, shown),
+        match self.section {
+            Section::Results => return self.read_result(line),
+            Section::Captured(index) => self.read_captured(line, index),
         }
         None
     }
@@ -74,23 +74,23 @@ impl Output {
         if let Some(count) = announced(line) {
             *self.announced.get_or_insert(0) += count;
         } else if line == "successes:" || line == "failures:" {
-            self.place = Place::Shown(None);
+            self.section = Section::Captured(None);
         } else if let Some(case) = result(line) {
             self.cases.push(case);
             return self.cases.last();
         } else if !line.is_empty() {
-            if self.loose.len() == LOOSE {
-                self.loose.pop_front();
+            if self.uncaptured.len() == MAX_UNCAPTURED_LINES {
+                self.uncaptured.pop_front();
             }
-            self.loose.push_back(line.to_owned());
+            self.uncaptured.push_back(line.to_owned());
         }
         None
     }
 
-    fn read_shown(&mut self, line: &str, shown: Option<usize>) {
-        let begun = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
-        let index = begun.map_or(shown, |name| self.cases.iter().rposition(|case| case.name == name));
-        self.place = Place::Shown(index);
+    fn read_captured(&mut self, line: &str, current: Option<usize>) {
+        let heading = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        let index = heading.map_or(current, |name| self.cases.iter().rposition(|case| case.name == name));
+        self.section = Section::Captured(index);
         let Some(case) = index.and_then(|index| self.cases.get_mut(index)) else { return };
         if case.outcome == Outcome::Failed {
             self.failures.push(line.to_owned());
@@ -99,30 +99,30 @@ impl Output {
         }
     }
 
-    /// What the tests that failed had to say, behind the last of what programs that tests started wrote; nothing when none
+    /// Output of the failed tests, after the last uncaptured lines (of programs that tests started). Empty if no test
     /// failed.
     pub fn failures(&self) -> impl Iterator<Item = &str> {
-        let loose = self.loose.iter().filter(|_| !self.failures.is_empty());
-        loose.chain(&self.failures).map(String::as_str)
+        let uncaptured = self.uncaptured.iter().filter(|_| !self.failures.is_empty());
+        uncaptured.chain(&self.failures).map(String::as_str)
     }
 
-    /// Every case. Announced ones that no line told the end of are one failed case.
+    /// All cases. Announced tests without a result are reported as one failed case.
     pub fn cases(mut self) -> Vec<Case> {
         let lost = self.announced.unwrap_or(0).saturating_sub(self.cases.len());
         if lost > 0 {
-            self.cases.push(Case::new(&format!("{lost} tests without an end"), Outcome::Failed));
+            self.cases.push(Case::new(&format!("{lost} tests without a result"), Outcome::Failed));
         }
         self.cases
     }
 
-    /// The cases of a program that has ended. One that fails though no test of it did, or that has no tests to tell of, is
-    /// a case itself.
+    /// All cases of a program that has exited. A program that failed without a failed test, or that does not use the
+    /// test harness, is reported as a case itself.
     pub fn cases_of_ended(self, success: bool) -> Vec<Case> {
-        let tells = self.announced.is_some();
+        let has_harness = self.announced.is_some();
         let mut cases = self.cases();
-        if !tells || (!success && !cases.iter().any(|case| case.outcome == Outcome::Failed)) {
+        if !has_harness || (!success && !cases.iter().any(|case| case.outcome == Outcome::Failed)) {
             let outcome = if success { Outcome::Passed } else { Outcome::Failed };
-            cases.push(Case::new("the program itself", outcome));
+            cases.push(Case::new("test program", outcome));
         }
         cases
     }

@@ -1,4 +1,4 @@
-//! What became of each case, in a file per test program, from the runner to the one who asked.
+//! Files with the outcome of each case, one per test program, that the runner writes and the main program reads.
 
 use std::fs;
 use std::io;
@@ -9,16 +9,16 @@ use crate::output::{Case, Outcome};
 /// The cases of one test program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suite {
-    /// The package that it belongs to.
+    /// Package of the program.
     pub package: String,
-    /// Its name within the package.
+    /// Name of the program within the package.
     pub target: String,
-    /// What became of its tests.
+    /// Outcomes of its tests.
     pub cases: Vec<Case>,
 }
 
 impl Suite {
-    /// The cases of that program.
+    /// Creates a suite.
     pub fn new(package: &str, target: &str, cases: Vec<Case>) -> Self {
         Self { package: package.to_owned(), target: target.to_owned(), cases }
     }
@@ -57,18 +57,18 @@ fn case(line: &str) -> Option<Case> {
     Some(Case::new(name, outcome))
 }
 
-/// Keeps a suite in `folder`, under the name of the program's file.
+/// Writes a suite to `folder`, under the name of the program's file.
 pub fn write(folder: &Path, file: &str, suite: &Suite) -> io::Result<()> {
     fs::write(folder.join(file), suite.to_text())
 }
 
-/// Every suite that `folder` keeps.
+/// Reads every suite in `folder`.
 pub fn read(folder: &Path) -> io::Result<Vec<Suite>> {
     let mut suites = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let suite = Suite::from_text(&fs::read_to_string(&path)?);
-        suites.push(suite.ok_or_else(|| io::Error::other(format!("{} is no record", path.display())))?);
+        suites.push(suite.ok_or_else(|| io::Error::other(format!("{} is not a record", path.display())))?);
     }
     Ok(suites)
 }
@@ -78,19 +78,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn suites_survive_a_round_trip() {
         let cases = [
             Case::new("postgres::finds", Outcome::Passed),
             Case::new("src/lib.rs - two (line 4)", Outcome::Failed),
             Case::new("nats::sends", Outcome::Skipped("TEST_NATS_URL is not set".to_owned())),
-            Case::new("takes_pictures", Outcome::Ignored("no test".to_owned())),
+            Case::new("screenshots", Outcome::Ignored("no test".to_owned())),
         ];
         let suite = Suite::new("kennel-broker", "conformance", cases.to_vec());
         assert_eq!(Suite::from_text(&suite.to_text()), Some(suite));
     }
 
     #[test]
-    fn what_is_no_record_is_refused() {
+    fn invalid_records_are_rejected() {
         for text in ["", "package", "package\ttarget\nperhaps\tname\t\n", "package\ttarget\npassed\n"] {
             assert_eq!(Suite::from_text(text), None, "{text:?}");
         }

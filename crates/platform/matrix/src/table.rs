@@ -1,13 +1,13 @@
-//! Which tests are whose: one line per port and backend.
+//! The table that assigns tests to ports and backends, one line each.
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The port, or whatever else the cases are about.
+    /// The port, or the subject of the cases.
     pub port: String,
-    /// Who has to pass them.
+    /// The backend that has to pass them.
     pub backend: String,
-    /// The servers without which they are skipped, by their names in `REQUIRE_BACKENDS`.
+    /// Servers that the cases need, by their names in `REQUIRE_BACKENDS`; without one the cases are skipped.
     pub needs: Vec<String>,
     package: String,
     target: String,
@@ -22,25 +22,26 @@ impl Row {
         Some(Self { port, backend, needs, package, target, module })
     }
 
-    /// Whether a test is one of its cases.
-    pub fn takes(&self, package: &str, target: &str, test: &str) -> bool {
+    /// Whether a test belongs to this row.
+    pub fn matches(&self, package: &str, target: &str, test: &str) -> bool {
         let inside = |rest: &str| rest.starts_with("::");
         let within = self.module == "*" || test.strip_prefix(&self.module).is_some_and(inside);
         self.package == package && self.target == target && within
     }
 }
 
-/// Every line.
+/// All rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// The lines in their order; a test belongs to the first that takes it.
+    /// The rows in order; a test belongs to the first row that matches.
     pub rows: Vec<Row>,
 }
 
 impl Table {
-    /// Reads lines of `port backend needs package target module`. `-` needs nothing, `*` is every module; `#` starts a comment.
+    /// Parses lines of `port backend needs package target module`. `-` means no server, `*` means every module; `#`
+    /// starts a comment.
     ///
-    /// Fails with the number of a line that is not like that, or that repeats the port and backend of another.
+    /// Fails with the line number if a line is malformed or repeats the port and backend of another line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut rows: Vec<Row> = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -48,9 +49,9 @@ impl Table {
             if line.is_empty() {
                 continue;
             }
-            let row = Row::parse(line).ok_or_else(|| format!("line {}: six words are wanted", index + 1))?;
+            let row = Row::parse(line).ok_or_else(|| format!("line {}: expected six fields", index + 1))?;
             if rows.iter().any(|other| (&other.port, &other.backend) == (&row.port, &row.backend)) {
-                return Err(format!("line {}: there is a line for {} {}", index + 1, row.port, row.backend));
+                return Err(format!("line {}: duplicate row for {} {}", index + 1, row.port, row.backend));
             }
             rows.push(row);
         }
@@ -59,10 +60,10 @@ impl Table {
 
     /// The index of the row that a test belongs to.
     pub fn row_of(&self, package: &str, target: &str, test: &str) -> Option<usize> {
-        self.rows.iter().position(|row| row.takes(package, target, test))
+        self.rows.iter().position(|row| row.matches(package, target, test))
     }
 
-    /// Every server that some row needs.
+    /// The servers that rows need, with repetitions.
     pub fn servers(&self) -> impl Iterator<Item = &str> {
         self.rows.iter().flat_map(|row| &row.needs).map(String::as_str)
     }
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_of_another_program_or_module_belongs_to_none() {
+    fn a_test_of_another_program_or_module_belongs_to_no_row() {
         let table = Table::parse(TEXT).unwrap();
         for (package, target, test) in [
             ("storages", "conformance", "postgres"),
@@ -102,15 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn knows_every_server() {
+    fn lists_every_server() {
         let table = Table::parse(TEXT).unwrap();
         assert!(table.rows[0].needs.is_empty());
         assert_eq!(table.servers().collect::<Vec<_>>(), ["postgres", "postgres", "nats", "postgres"]);
     }
 
     #[test]
-    fn a_slip_in_the_table_is_told_by_its_line() {
-        assert_eq!(Table::parse("\na b c d e"), Err("line 2: six words are wanted".to_owned()));
-        assert_eq!(Table::parse("a b c d e f\na b - x y z"), Err("line 2: there is a line for a b".to_owned()));
+    fn errors_in_the_table_name_the_line() {
+        assert_eq!(Table::parse("\na b c d e"), Err("line 2: expected six fields".to_owned()));
+        assert_eq!(Table::parse("a b c d e f\na b - x y z"), Err("line 2: duplicate row for a b".to_owned()));
     }
 }

@@ -1,4 +1,4 @@
-//! The program over the tests of a small package, by the real Cargo.
+//! Runs the program on the tests of a small package, with the real Cargo.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::fs;
@@ -10,14 +10,14 @@ const LIBRARY: &str = "/// ```\n/// assert!(small::good());\n/// ```\npub fn goo
 const SERVERS: &str = r#"
 mod nats {
     #[test] fn sends() { if std::env::var_os("TEST_SMALL").is_none() { eprintln!("skipped: TEST_SMALL is not set"); } }
-    #[test] fn receives() { println!("chatter"); }
+    #[test] fn receives() { println!("noise"); }
 }
-mod memory { #[test] fn sends() { assert!(std::env::var_os("FAIL_SMALL").is_none(), "as told"); } }
+mod memory { #[test] fn sends() { assert!(std::env::var_os("FAIL_SMALL").is_none(), "FAIL_SMALL is set"); } }
 "#;
 const TABLE: &str = "broker memory - small servers memory\nbroker nats nats small servers nats\n";
 
 fn package() -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     for (name, text) in [
         ("Cargo.toml", MANIFEST),
         ("src/lib.rs", LIBRARY),
@@ -25,55 +25,55 @@ fn package() -> tempfile::TempDir {
         ("table", TABLE),
         (".cargo/config.toml", ""),
     ] {
-        let path = home.path().join(name);
+        let path = dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    home
+    dir
 }
 
-fn matrix(home: &Path, variables: &[(&str, &str)]) -> (Output, String) {
+fn matrix(dir: &Path, variables: &[(&str, &str)]) -> (Output, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kennel-matrix"));
-    command.arg("table").args(["--offline", "--", "--test-threads=2"]).current_dir(home);
-    command.env("CARGO_TARGET_DIR", home.join("target")).env_remove("REQUIRE_BACKENDS");
+    command.arg("table").args(["--offline", "--", "--test-threads=2"]).current_dir(dir);
+    command.env("CARGO_TARGET_DIR", dir.join("target")).env_remove("REQUIRE_BACKENDS");
     let output = command.envs(variables.iter().copied()).output().unwrap();
-    let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
-    (output, said)
+    let text = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    (output, text)
 }
 
 #[test]
-fn tells_passed_skipped_and_failed_apart() {
-    let home = package();
-    let (output, said) = matrix(home.path(), &[]);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("broker           memory        1       0        0\n"), "{said}");
-    assert!(said.contains("broker           nats          1       0        1\n"), "{said}");
-    assert!(said.contains("everything else                1       0        0\n"), "{said}");
-    assert!(!said.contains("chatter"), "{said}");
+fn distinguishes_passed_skipped_and_failed() {
+    let dir = package();
+    let (output, text) = matrix(dir.path(), &[]);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("broker           memory        1       0        0\n"), "{text}");
+    assert!(text.contains("broker           nats          1       0        1\n"), "{text}");
+    assert!(text.contains("everything else                1       0        0\n"), "{text}");
+    assert!(!text.contains("noise"), "{text}");
 
-    let (output, said) = matrix(home.path(), &[("REQUIRE_BACKENDS", "nats")]);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("problem: broker nats: 1 skipped\n"), "{said}");
+    let (output, text) = matrix(dir.path(), &[("REQUIRE_BACKENDS", "nats")]);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("problem: broker nats: 1 skipped\n"), "{text}");
 
-    let (output, said) = matrix(home.path(), &[("REQUIRE_BACKENDS", "nats"), ("TEST_SMALL", "here")]);
-    assert!(output.status.success(), "{said}");
+    let (output, text) = matrix(dir.path(), &[("REQUIRE_BACKENDS", "nats"), ("TEST_SMALL", "here")]);
+    assert!(output.status.success(), "{text}");
 
-    let (output, said) = matrix(home.path(), &[("FAIL_SMALL", "1")]);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("problem: broker memory: 1 failed\n") && said.contains("as told"), "{said}");
+    let (output, text) = matrix(dir.path(), &[("FAIL_SMALL", "1")]);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("problem: broker memory: 1 failed\n") && text.contains("FAIL_SMALL is set"), "{text}");
 }
 
 #[test]
 fn fails_when_nothing_can_be_built() {
-    let home = package();
-    fs::write(home.path().join("src/lib.rs"), "nonsense").unwrap();
-    let (output, said) = matrix(home.path(), &[]);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("problem: broker memory: no case ran\n"), "{said}");
+    let dir = package();
+    fs::write(dir.path().join("src/lib.rs"), "nonsense").unwrap();
+    let (output, text) = matrix(dir.path(), &[]);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("problem: broker memory: no case ran\n"), "{text}");
 }
 
 #[test]
-fn says_how_it_is_used() {
+fn prints_its_usage() {
     let program = env!("CARGO_BIN_EXE_kennel-matrix");
     assert_eq!(Command::new(program).output().unwrap().status.code(), Some(64));
     let missing = Command::new(program).arg("no such table").output().unwrap();

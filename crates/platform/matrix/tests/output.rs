@@ -1,8 +1,8 @@
-//! What real test programs wrote, taken apart.
+//! Parses the output of real test programs.
 
 use kennel_matrix::output::{Case, Outcome, Output, SKIPPED};
 
-fn shown(text: &str) -> String {
+fn failures(text: &str) -> String {
     read(text).failures().collect::<Vec<_>>().join("\n")
 }
 
@@ -19,7 +19,7 @@ fn skipped(reason: &str) -> Outcome {
 }
 
 #[test]
-fn each_case_has_its_end() {
+fn each_case_has_its_outcome() {
     let cases = read(include_str!("captured/mixed.txt")).cases_of_ended(false);
     let expected = [
         Case::new("alpha::ignored", Outcome::Ignored("too long".to_owned())),
@@ -32,39 +32,39 @@ fn each_case_has_its_end() {
 }
 
 #[test]
-fn only_what_failed_is_shown() {
-    let shown = shown(include_str!("captured/mixed.txt"));
+fn only_failures_are_shown() {
+    let shown = failures(include_str!("captured/mixed.txt"));
     assert!(shown.starts_with("---- alpha::fails stdout ----\nbefore\n"), "{shown}");
     assert!(shown.contains("assertion `left == right` failed: sums") && !shown.contains("as it should"), "{shown}");
-    assert_eq!(self::shown(include_str!("captured/quiet.txt")), "");
+    assert_eq!(failures(include_str!("captured/quiet.txt")), "");
 }
 
 #[test]
-fn what_a_program_wrote_that_a_test_started_is_shown_beside_a_failure() {
+fn uncaptured_output_is_shown_with_a_failure() {
     let wrote = "a page did not load\n";
-    let shown_of = |text: &str| shown(&text.replacen("test ", &format!("{wrote}test "), 1));
-    assert!(shown_of(include_str!("captured/mixed.txt")).starts_with(wrote));
-    assert_eq!(shown_of(include_str!("captured/quiet.txt")), "");
+    let failures_of = |text: &str| failures(&text.replacen("test ", &format!("{wrote}test "), 1));
+    assert!(failures_of(include_str!("captured/mixed.txt")).starts_with(wrote));
+    assert_eq!(failures_of(include_str!("captured/quiet.txt")), "");
 }
 
 #[test]
-fn a_program_that_is_cut_off_has_failed() {
+fn an_aborted_program_has_failed() {
     let cases = read(include_str!("captured/aborts.txt")).cases_of_ended(false);
-    let expected = [Case::new("first", Outcome::Passed), Case::new("2 tests without an end", Outcome::Failed)];
+    let expected = [Case::new("first", Outcome::Passed), Case::new("2 tests without a result", Outcome::Failed)];
     assert_eq!(cases, expected);
 }
 
 #[test]
 fn a_program_that_fails_after_its_tests_has_failed() {
     let cases = read(include_str!("captured/quiet.txt")).cases_of_ended(false);
-    assert_eq!(cases.last(), Some(&Case::new("the program itself", Outcome::Failed)));
+    assert_eq!(cases.last(), Some(&Case::new("test program", Outcome::Failed)));
     assert_eq!(read(include_str!("captured/quiet.txt")).cases_of_ended(true).len(), 2);
 }
 
 #[test]
-fn a_program_without_tests_to_tell_of_is_one_case() {
+fn a_program_without_a_test_harness_is_one_case() {
     for (success, outcome) in [(true, Outcome::Passed), (false, Outcome::Failed)] {
-        assert_eq!(read("ratio 0.97\n").cases_of_ended(success), [Case::new("the program itself", outcome)]);
+        assert_eq!(read("ratio 0.97\n").cases_of_ended(success), [Case::new("test program", outcome)]);
     }
     assert_eq!(read("\nrunning 0 tests\n\ntest result: ok. 0 passed\n").cases_of_ended(true), []);
 }
@@ -78,12 +78,12 @@ fn several_programs_in_one_stream_add_up() {
 }
 
 #[test]
-fn what_a_test_says_is_not_taken_for_a_result() {
-    let said = include_str!("captured/mixed.txt").replace("before", "test alpha::made_up ... ok\nrunning 9 tests");
-    assert_eq!(read(&said).cases().len(), 5);
+fn output_of_a_test_is_not_parsed_as_a_result() {
+    let text = include_str!("captured/mixed.txt").replace("before", "test alpha::invented ... ok\nrunning 9 tests");
+    assert_eq!(read(&text).cases().len(), 5);
 }
 
 #[test]
-fn skips_are_said_as_the_tests_say_them() {
+fn the_prefix_of_skips_is_the_testkits() {
     assert_eq!(SKIPPED, kennel_testkit::backends::SKIPPED);
 }

@@ -1,4 +1,4 @@
-//! Which cases make which matrix, and what is wrong with it.
+//! Tests of the pass/fail table and its problems.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use kennel_matrix::output::{Case, Outcome};
@@ -16,8 +16,8 @@ fn skip() -> Outcome {
     Outcome::Skipped("no server".to_owned())
 }
 
-/// A suite of each row, and one test beside.
-fn suites(postgres: Outcome, beside: Outcome) -> Vec<Suite> {
+/// A suite for each row, and one test that no row matches.
+fn suites(postgres: Outcome, other: Outcome) -> Vec<Suite> {
     let stores = vec![
         Case::new("sqlite::finds", Outcome::Passed),
         Case::new("sqlite::lists", Outcome::Passed),
@@ -27,7 +27,7 @@ fn suites(postgres: Outcome, beside: Outcome) -> Vec<Suite> {
     vec![
         Suite::new("storages", "conformance", stores),
         Suite::new("dogs", "parity", vec![Case::new("postgres_nats::story", postgres)]),
-        Suite::new("dogs", "dogs", vec![Case::new("config::reads", beside)]),
+        Suite::new("dogs", "dogs", vec![Case::new("config::reads", other)]),
     ]
 }
 
@@ -36,7 +36,7 @@ fn report(suites: &[Suite], required: &str) -> Report {
 }
 
 #[test]
-fn the_matrix_tells_who_passed_what() {
+fn the_table_counts_outcomes_per_backend() {
     let printed = report(&suites(skip(), Outcome::Passed), "").to_string();
     let expected = "\
 port             backend        passed  failed  skipped
@@ -51,7 +51,7 @@ skipped: no server
 }
 
 #[test]
-fn all_that_is_required_ran_and_passed() {
+fn a_run_without_problems_has_passed() {
     let all = suites(Outcome::Passed, Outcome::Passed);
     for required in ["", "postgres", "postgres, nats"] {
         assert_eq!(report(&all, required).problems, Vec::<String>::new());
@@ -59,13 +59,13 @@ fn all_that_is_required_ran_and_passed() {
 }
 
 #[test]
-fn what_failed_is_a_problem_in_any_row() {
+fn a_failure_is_a_problem_in_any_row() {
     let problems = report(&suites(Outcome::Failed, Outcome::Failed), "").problems;
     assert_eq!(problems, ["store postgres: 1 failed", "scenario postgres_nats: 1 failed", "everything else: 1 failed"]);
 }
 
 #[test]
-fn what_is_required_may_not_be_skipped() {
+fn tests_of_required_servers_must_not_be_skipped() {
     let skipping = suites(skip(), skip());
     assert_eq!(report(&skipping, "").problems, Vec::<String>::new());
     assert_eq!(report(&skipping, "nats").problems, ["scenario postgres_nats: 1 skipped"]);
@@ -74,25 +74,25 @@ fn what_is_required_may_not_be_skipped() {
 }
 
 #[test]
-fn what_needs_no_server_may_not_be_skipped() {
+fn tests_without_a_server_must_not_be_skipped() {
     let mut suites = suites(Outcome::Passed, Outcome::Passed);
     suites[0].cases[0].outcome = skip();
     assert_eq!(report(&suites, "").problems, ["store sqlite: 1 skipped"]);
 }
 
 #[test]
-fn what_runs_only_when_asked_for_is_told_and_counts_for_nothing() {
+fn ignored_tests_are_listed_but_not_counted() {
     let mut suites = suites(Outcome::Passed, Outcome::Passed);
     suites[0].cases.push(Case::new("sqlite::a_million", Outcome::Ignored("takes an hour".to_owned())));
     let report = report(&suites, "postgres,nats");
     assert_eq!(report.problems, Vec::<String>::new());
     let printed = report.to_string();
     assert!(printed.contains("store            sqlite              2       0        0\n"), "{printed}");
-    assert!(printed.contains("asked for: storages conformance sqlite::a_million: takes an hour\n"), "{printed}");
+    assert!(printed.contains("ignored: storages conformance sqlite::a_million: takes an hour\n"), "{printed}");
 }
 
 #[test]
-fn a_row_that_nothing_ran_for_is_a_problem() {
+fn a_row_without_cases_is_a_problem() {
     let mut suites = suites(Outcome::Passed, Outcome::Passed);
     suites[1].cases[0].name = "renamed::story".to_owned();
     assert_eq!(report(&suites, "").problems, ["scenario postgres_nats: no case ran"]);

@@ -1,53 +1,53 @@
-//! Picks the object store that the configuration names, among those compiled in.
+//! Selects the object store that the configuration names, among those compiled in.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use kennel_core::objects::ObjectError;
-use kennel_core::{Clock, ObjectStore, Part, PartError};
+use kennel_core::{BackendError, BackendKind, Clock, ObjectStore};
 use serde::{Deserialize, Serialize};
 
 use crate::FsObjects;
 use crate::s3_config::S3Config;
 
-/// An object store by its name, as the variable `OBJECTS` has it.
+/// An object store backend; its name is a value of the variable `OBJECTS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Backend {
     /// A directory.
     #[default]
     Fs,
-    /// S3, or what speaks its protocol.
+    /// S3, or a server with the same API.
     S3,
 }
 
-impl Part for Backend {
+impl BackendKind for Backend {
     const KIND: &'static str = "object store";
     const ALL: &'static [(Self, &'static str, bool)] =
         &[(Self::Fs, "fs", true), (Self::S3, "s3", cfg!(feature = "s3"))];
 }
 
-/// Why there is no object store to use.
+/// Why the object store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The build lacks it.
+    /// The build does not contain the backend.
     #[error(transparent)]
-    Absent(#[from] PartError),
+    Absent(#[from] BackendError),
     /// The directory cannot be used.
     #[error("the directory {path} of the object store `fs` cannot be used")]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: ObjectError,
     },
-    /// A setting is missing or cannot work.
+    /// A setting is missing or invalid.
     #[error("the object store `{}` cannot be used: {}", backend.name(), problems.join("; "))]
     Settings {
         /// The object store.
         backend: Backend,
-        /// One line for each such setting.
+        /// One line per setting.
         problems: Vec<String>,
     },
     /// The bucket cannot be used.
@@ -55,20 +55,20 @@ pub enum ConnectError {
     Bucket {
         /// The bucket.
         bucket: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: ObjectError,
     },
 }
 
-/// Which object store, and where.
+/// Settings of the object store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectsConfig {
-    /// Which object store.
-    #[serde(with = "kennel_core::part")]
+    /// The backend.
+    #[serde(with = "kennel_core::backend")]
     pub backend: Backend,
-    /// The directory of the filesystem's store; made when it is not there.
+    /// The directory of the backend `fs`; created if it does not exist.
     pub path: PathBuf,
     /// Settings of `s3`.
     pub s3: S3Config,
@@ -81,7 +81,7 @@ impl Default for ObjectsConfig {
 }
 
 impl ObjectsConfig {
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line for each invalid setting, starting with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         if let Err(absent) = self.backend.require() {
             problems.push(format!("{path}.backend: {absent}"));
@@ -126,14 +126,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn opens_a_directory_that_it_makes() {
+    async fn creates_its_directory() {
         let home = tempfile::tempdir().unwrap();
         let config = ObjectsConfig { path: home.path().join("a/b"), ..ObjectsConfig::default() };
         connect(&config, &SystemClock).await.unwrap().ping().await.unwrap();
     }
 
     #[tokio::test]
-    async fn says_what_is_wrong() {
+    async fn errors_name_the_invalid_setting() {
         let s3 = ObjectsConfig { backend: Backend::S3, ..ObjectsConfig::default() };
         let error = connect(&s3, &SystemClock).await.err().unwrap().to_string();
         let mut problems = Vec::new();

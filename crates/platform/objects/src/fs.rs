@@ -1,15 +1,15 @@
 //! Objects in a directory.
 //!
-//! An object is one file: its bytes, then its content type, then that type's length in one byte. So the bytes and
-//! what is known of them change in one rename, and a picture still opens in a viewer. The folders of a key's path
-//! end in `@`, so that `a` and `a/b` can both be there. A new object is written to `.incoming`, brought to the disk,
-//! and renamed to its place; what a crash leaves in `.incoming` is removed at the next start.
+//! An object is one file: its bytes, its content type, and the length of that type in one byte. So one rename replaces
+//! bytes and metadata together, and an image still opens in a viewer. Names of the folders of a key end in `@`, so that
+//! `a` and `a/b` can both exist. A new object is written to `.incoming`, synced to disk, and renamed to its path. Files
+//! that a crash leaves in `.incoming` are removed at a later start.
 //!
-//! Symbolic links below the root are refused.
+//! Symbolic links below the root are rejected.
 
-mod incoming;
 mod layout;
 mod listing;
+mod upload;
 
 use std::io;
 use std::ops::Range;
@@ -24,11 +24,11 @@ use kennel_core::{Clock, ObjectKey, ObjectStore};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
-use self::incoming::Incoming;
 use self::layout::Layout;
+use self::upload::Upload;
 
-/// How much of an object is read at a time, in bytes.
-const PIECE: usize = 64 * 1024;
+/// Size of a chunk when an object is read, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// See the [module](self). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub struct FsObjects {
 }
 
 impl FsObjects {
-    /// Objects under `root`, which is made when it is not there.
+    /// Opens the store under `root`, which is created if it does not exist. Removes old temporary files.
     pub async fn open(root: &Path, clock: &dyn Clock) -> Result<Self, ObjectError> {
         let (root, now) = (root.to_owned(), clock.now());
         let layout = blocking(move || {
@@ -64,7 +64,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     }
 }
 
-/// Sorts what the system reports by whether waiting may help.
+/// Converts an I/O error, by whether a retry may succeed.
 fn classify(error: io::Error) -> ObjectError {
     use io::ErrorKind as Kind;
     match error.kind() {
@@ -83,22 +83,22 @@ impl ObjectStore for FsObjects {
         mut body: ByteStream,
         options: &PutOptions,
     ) -> Result<ObjectMeta, ObjectError> {
-        if options.keep_existing
+        if options.skip_existing
             && let Some(existing) = self.head(key).await?
         {
             return Ok(existing);
         }
-        let mut incoming = Incoming::create(Arc::clone(&self.layout)).await.map_err(classify)?;
-        while let Some(piece) = body.next().await {
-            let piece = piece?;
-            if incoming.size().saturating_add(piece.len() as u64) > options.max_bytes {
+        let mut upload = Upload::create(Arc::clone(&self.layout)).await.map_err(classify)?;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk?;
+            if upload.size().saturating_add(chunk.len() as u64) > options.max_bytes {
                 return Err(ObjectError::TooLarge { limit: options.max_bytes });
             }
-            incoming.write(&piece).await.map_err(classify)?;
+            upload.write(&chunk).await.map_err(classify)?;
         }
-        let complete = incoming.finish(options.content_type.as_deref()).await.map_err(classify)?;
-        let (key, keep_existing) = (key.clone(), options.keep_existing);
-        self.with(move |layout| complete.publish(layout, &key, keep_existing)).await
+        let complete = upload.finish(options.content_type.as_deref()).await.map_err(classify)?;
+        let (key, skip_existing) = (key.clone(), options.skip_existing);
+        self.with(move |layout| complete.publish(layout, &key, skip_existing)).await
     }
 
     async fn get(
@@ -115,8 +115,8 @@ impl ObjectStore for FsObjects {
         let length = range.end.min(meta.size).saturating_sub(start);
         let mut file = tokio::fs::File::from_std(file);
         file.seek(io::SeekFrom::Start(start)).await.map_err(classify)?;
-        let pieces = ReaderStream::with_capacity(file.take(length), PIECE).map_err(classify);
-        Ok(Some((meta, pieces.boxed())))
+        let chunks = ReaderStream::with_capacity(file.take(length), CHUNK_BYTES).map_err(classify);
+        Ok(Some((meta, chunks.boxed())))
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {

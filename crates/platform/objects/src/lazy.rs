@@ -1,4 +1,4 @@
-//! An object store that is opened by its first use.
+//! An object store that is opened on first use.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use tokio::sync::OnceCell;
 
 use crate::connect::{ConnectError, ObjectsConfig, connect};
 
-/// The object store that a configuration names, opened by the first call that needs it. A call that cannot open it
-/// fails, and the next one tries again.
-pub struct Lazy {
+/// The object store that a configuration names, opened by the first call. A call that cannot open it fails, and the
+/// next one tries again.
+pub struct LazyObjectStore {
     config: ObjectsConfig,
     clock: Arc<dyn Clock>,
     opened: OnceCell<Arc<dyn ObjectStore>>,
 }
 
-impl Lazy {
-    /// The object store that `config` names, not opened yet.
+impl LazyObjectStore {
+    /// Creates the object store that `config` names, without opening it.
     pub fn new(config: ObjectsConfig, clock: Arc<dyn Clock>) -> Self {
         Self { config, clock, opened: OnceCell::new() }
     }
@@ -42,7 +42,7 @@ impl From<ConnectError> for ObjectError {
 }
 
 #[async_trait]
-impl ObjectStore for Lazy {
+impl ObjectStore for LazyObjectStore {
     async fn put(&self, key: &ObjectKey, body: ByteStream, options: &PutOptions) -> Result<ObjectMeta, ObjectError> {
         self.opened().await?.put(key, body, options).await
     }
@@ -83,12 +83,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_is_opened_by_its_first_use_and_tried_again_after_a_failure() {
+    async fn it_is_opened_on_first_use_and_retried_after_a_failure() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("objects");
         std::fs::write(&path, "in the way").unwrap();
         let config = ObjectsConfig { path: path.clone(), ..ObjectsConfig::default() };
-        let objects = Lazy::new(config, Arc::new(SystemClock));
+        let objects = LazyObjectStore::new(config, Arc::new(SystemClock));
         assert!(path.is_file(), "nothing has happened yet");
         objects.ping().await.unwrap_err();
         std::fs::remove_file(&path).unwrap();

@@ -1,11 +1,12 @@
-//! Objects in a bucket of S3, or of what speaks its protocol.
+//! Objects in a bucket of S3 or a server with the same API.
 //!
-//! A short body is one request; a longer one goes in parts, which become the object in one last request or are called
-//! off. Either way readers see the old object or the new one. Where an existing object is to be kept, the request that
-//! stores is conditional (`If-None-Match: *`), so that of many one wins; the server must know that condition.
+//! A short body is one request. A longer one is a multipart upload, which the last request completes, or which is
+//! aborted. Either way readers see the old object or the new one. With `skip_existing` the request that stores is
+//! conditional (`If-None-Match: *`), so that one of several concurrent puts wins; the server must support this
+//! condition.
 //!
-//! Times are those of the server, in whole seconds. Listings of S3 lack content types, so each listed object is asked
-//! for. A delete asks first whether the object is there: of two at a time, both may hear that it was.
+//! Times are the server's, in whole seconds. Listings of S3 have no content types, so each listed object needs a HEAD
+//! request. A delete first checks that the object exists, so two concurrent deletes may both return true.
 
 mod error;
 mod upload;
@@ -33,25 +34,26 @@ use kennel_core::{ObjectKey, ObjectStore, Timestamp};
 use secrecy::ExposeSecret as _;
 use tokio_util::task::TaskTracker;
 
-use self::error::{classify, is_absent, is_taken};
-use self::upload::{Ending, Parts, Upload};
+use self::error::{classify, is_absent, is_conflict};
+use self::upload::{BodyParts, Upload, UploadOutcome};
 use crate::s3_config::S3Config;
 
-const OCTETS: &str = "application/octet-stream";
-const TRIES: u32 = 3;
-const REFUSED: &str = "access is denied: the key is unknown, its secret is wrong, or it lacks the right s3:ListBucket";
-/// How many objects of a listing are asked for at a time.
-const HEADS: usize = 16;
-/// The longest that S3 lets a presigned URL live.
-const LONGEST_URL: Duration = Duration::from_hours(7 * 24);
-/// Offsets beyond are beyond every object, and not all servers can count them.
-const FARTHEST: u64 = i64::MAX as u64;
+const OCTET_STREAM: &str = "application/octet-stream";
+const MAX_ATTEMPTS: u32 = 3;
+const ACCESS_DENIED: &str =
+    "access is denied: the key is unknown, its secret is wrong, or it lacks the right s3:ListBucket";
+/// Number of concurrent HEAD requests of a listing.
+const CONCURRENT_HEADS: usize = 16;
+/// Maximum lifetime of a presigned URL in S3.
+const MAX_URL_TTL: Duration = Duration::from_hours(7 * 24);
+/// Maximum offset in a range: larger than any object, and the largest that every server can parse.
+const MAX_OFFSET: u64 = i64::MAX as u64;
 
 /// See the [module](self). Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct S3Objects {
     client: Client,
-    /// Makes the URLs that are handed out.
+    /// Client for presigned URLs, with the public endpoint.
     public: Client,
     bucket: String,
     part_bytes: u64,
@@ -59,7 +61,7 @@ pub struct S3Objects {
 }
 
 impl S3Objects {
-    /// Uses the bucket, which must be there, unless the settings let it be made.
+    /// Connects to the bucket. Fails if it does not exist, unless the settings allow creating it.
     pub async fn open(config: &S3Config) -> Result<Self, ObjectError> {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
@@ -71,7 +73,7 @@ impl S3Objects {
         match objects.find_bucket().await {
             Ok(true) => Ok(objects),
             Ok(false) if config.create_bucket => objects.create_bucket(config.region()).await.map(|()| objects),
-            Ok(false) => Err(ObjectError::Backend("the bucket is not there".into())),
+            Ok(false) => Err(ObjectError::Backend("the bucket does not exist".into())),
             Err(error) => Err(error),
         }
     }
@@ -81,78 +83,78 @@ impl S3Objects {
             Ok(_) => Ok(true),
             Err(error) if error::status(&error) == Some(404) => Ok(false),
             // The answer to a HEAD has no body that could say more.
-            Err(error) if error::status(&error) == Some(403) => Err(ObjectError::Backend(REFUSED.into())),
+            Err(error) if error::status(&error) == Some(403) => Err(ObjectError::Backend(ACCESS_DENIED.into())),
             Err(error) => Err(classify(error)),
         }
     }
 
     async fn create_bucket(&self, region: &str) -> Result<(), ObjectError> {
-        // `us-east-1` is the one region that may not be named.
-        let place = (region != "us-east-1").then(|| {
+        // `us-east-1` is the only region that must not be named in the request.
+        let location = (region != "us-east-1").then(|| {
             CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build()
         });
         let created =
-            self.client.create_bucket().bucket(&self.bucket).set_create_bucket_configuration(place).send().await;
+            self.client.create_bucket().bucket(&self.bucket).set_create_bucket_configuration(location).send().await;
         match created {
             Ok(_) => Ok(()),
-            // Another process may have been faster.
+            // Another process may have created it in the meantime.
             Err(error) if self.find_bucket().await? => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the bucket is there already");
+                tracing::debug!(error = &error as &dyn std::error::Error, "bucket exists already");
                 Ok(())
             }
             Err(error) => Err(classify(error)),
         }
     }
 
-    async fn put_whole(
+    async fn put_single(
         &self,
         key: &ObjectKey,
         bytes: Bytes,
         content_type: &str,
-        keep_existing: bool,
-    ) -> Result<Ending, ObjectError> {
+        skip_existing: bool,
+    ) -> Result<UploadOutcome, ObjectError> {
         let request = self.client.put_object().bucket(&self.bucket).key(key.as_str()).content_type(content_type);
-        let request = request.set_if_none_match(keep_existing.then(|| "*".to_owned()));
+        let request = request.set_if_none_match(skip_existing.then(|| "*".to_owned()));
         match request.body(bytes.into()).send().await {
-            Ok(_) => Ok(Ending::Stored),
-            Err(error) if keep_existing && is_taken(&error) => Ok(Ending::Taken),
+            Ok(_) => Ok(UploadOutcome::Stored),
+            Err(error) if skip_existing && is_conflict(&error) => Ok(UploadOutcome::AlreadyExists),
             Err(error) => Err(classify(error)),
         }
     }
 
-    /// On a task of its own: when the caller goes away before the upload's id is known, the upload is called off still.
+    /// Runs on its own task: if the caller is dropped before the upload's id is known, the upload is still aborted.
     async fn begin_upload(&self, key: &ObjectKey, content_type: &str) -> Result<Upload, ObjectError> {
         let (client, bucket, aborting) = (self.client.clone(), self.bucket.clone(), self.aborting.clone());
         let (key, content_type) = (key.clone(), content_type.to_owned());
-        let begun = self.aborting.spawn(Upload::begin(client, bucket, key, content_type, aborting)).await;
-        begun.unwrap_or_else(|panicked| Err(ObjectError::Backend(panicked.into())))
+        let started = self.aborting.spawn(Upload::begin(client, bucket, key, content_type, aborting)).await;
+        started.unwrap_or_else(|panicked| Err(ObjectError::Backend(panicked.into())))
     }
 
-    /// What is known of an object that was put, or was there to be kept.
+    /// Returns the metadata of an object after a put.
     async fn stored(&self, key: &ObjectKey) -> Result<ObjectMeta, ObjectError> {
         let found = self.head(key).await?;
-        found.ok_or_else(|| ObjectError::Unavailable("the object was removed as it was stored".into()))
+        found.ok_or_else(|| ObjectError::Unavailable("the object was deleted during the put".into()))
     }
 
-    async fn get_part(&self, key: &ObjectKey, range: &Range<u64>) -> Result<Got, ObjectError> {
-        let range = format!("bytes={}-{}", range.start, range.end.min(FARTHEST) - 1);
+    async fn get_range(&self, key: &ObjectKey, range: &Range<u64>) -> Result<GetResult, ObjectError> {
+        let range = format!("bytes={}-{}", range.start, range.end.min(MAX_OFFSET) - 1);
         match self.client.get_object().bucket(&self.bucket).key(key.as_str()).range(range).send().await {
-            Ok(answer) => Ok(Got::Object(Box::new(answer))),
-            Err(error) if error::status(&error) == Some(416) => Ok(Got::NoSuchRange),
-            Err(error) if is_absent(&error) => Ok(Got::Nothing),
+            Ok(answer) => Ok(GetResult::Object(Box::new(answer))),
+            Err(error) if error::status(&error) == Some(416) => Ok(GetResult::RangeNotSatisfiable),
+            Err(error) if is_absent(&error) => Ok(GetResult::Missing),
             Err(error) => Err(classify(error)),
         }
     }
 
-    async fn get_whole(&self, key: &ObjectKey) -> Result<Got, ObjectError> {
+    async fn get_object(&self, key: &ObjectKey) -> Result<GetResult, ObjectError> {
         match self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await {
-            Ok(answer) => Ok(Got::Object(Box::new(answer))),
-            Err(error) if is_absent(&error) => Ok(Got::Nothing),
+            Ok(answer) => Ok(GetResult::Object(Box::new(answer))),
+            Err(error) if is_absent(&error) => Ok(GetResult::Missing),
             Err(error) => Err(classify(error)),
         }
     }
 
-    /// One page of keys, and whether there are more behind it.
+    /// Returns one page of keys, and whether more follow.
     async fn page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<(Vec<String>, bool), ObjectError> {
         let limit = i32::try_from(limit.min(1_000)).unwrap_or(1_000);
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(limit);
@@ -162,12 +164,12 @@ impl S3Objects {
     }
 }
 
-/// What a get came to.
-enum Got {
+/// Result of a GET request.
+enum GetResult {
     Object(Box<GetObjectOutput>),
-    /// The object is there, and the range lies behind it.
-    NoSuchRange,
-    Nothing,
+    /// The object exists, but the range starts past its end.
+    RangeNotSatisfiable,
+    Missing,
 }
 
 fn client(config: &S3Config, endpoint: Option<&str>, http: SharedHttpClient) -> Client {
@@ -178,7 +180,7 @@ fn client(config: &S3Config, endpoint: Option<&str>, http: SharedHttpClient) -> 
         .operation_attempt_timeout(config.timeout)
         .operation_timeout(config.timeout * 2);
     let retries = RetryConfig::standard()
-        .with_max_attempts(TRIES)
+        .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(100))
         .with_max_backoff(Duration::from_secs(1));
     let mut settings = aws_sdk_s3::Config::builder()
@@ -189,7 +191,7 @@ fn client(config: &S3Config, endpoint: Option<&str>, http: SharedHttpClient) -> 
         .timeout_config(timeouts.build())
         .retry_config(retries)
         .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(config.timeout).build())
-        // Bodies are signed; more checksums are more than some servers know.
+        // Signatures cover the bodies already, and some servers do not support further checksums.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .force_path_style(config.path_style());
@@ -210,17 +212,17 @@ fn meta(
     content_type: Option<&str>,
     modified: Option<&DateTime>,
 ) -> Result<ObjectMeta, ObjectError> {
-    let unreadable = || ObjectError::Backend("the answer lacks the object's size or time".into());
+    let unreadable = || ObjectError::Backend("the response has no size or time of the object".into());
     let modified = modified.and_then(|time| time.to_millis().ok()).ok_or_else(unreadable)?;
     Ok(ObjectMeta {
         key: key.clone(),
         size: size.ok_or_else(unreadable)?,
-        content_type: content_type.unwrap_or(OCTETS).to_owned(),
+        content_type: content_type.unwrap_or(OCTET_STREAM).to_owned(),
         modified: Timestamp::from_millis(modified).map_err(|error| ObjectError::Backend(error.into()))?,
     })
 }
 
-/// The length of the object that an answer is of, or of a part of which it is.
+/// Returns the length of the whole object, also from the response to a range request.
 fn size(answer: &GetObjectOutput) -> Option<u64> {
     match answer.content_range() {
         Some(range) => range.rsplit_once('/')?.1.parse().ok(),
@@ -228,10 +230,10 @@ fn size(answer: &GetObjectOutput) -> Option<u64> {
     }
 }
 
-fn pieces(body: aws_sdk_s3::primitives::ByteStream) -> ByteStream {
+fn chunks(body: aws_sdk_s3::primitives::ByteStream) -> ByteStream {
     let next = async |mut body: aws_sdk_s3::primitives::ByteStream| {
-        let piece = body.try_next().await.map_err(|error| ObjectError::Unavailable(error.into()))?;
-        Ok(piece.map(|piece| (piece, body)))
+        let chunk = body.try_next().await.map_err(|error| ObjectError::Unavailable(error.into()))?;
+        Ok(chunk.map(|chunk| (chunk, body)))
     };
     stream::try_unfold(body, next).boxed()
 }
@@ -239,30 +241,30 @@ fn pieces(body: aws_sdk_s3::primitives::ByteStream) -> ByteStream {
 #[async_trait]
 impl ObjectStore for S3Objects {
     async fn put(&self, key: &ObjectKey, body: ByteStream, options: &PutOptions) -> Result<ObjectMeta, ObjectError> {
-        let keep = options.keep_existing;
-        if keep && let Some(existing) = self.head(key).await? {
+        let skip_existing = options.skip_existing;
+        if skip_existing && let Some(existing) = self.head(key).await? {
             return Ok(existing);
         }
-        let mut parts = Parts::new(body, options.max_bytes, self.part_bytes);
+        let mut parts = BodyParts::new(body, options.max_bytes, self.part_bytes);
         let first = parts.next().await?;
-        let content_type = options.content_type.as_deref().or_else(|| sniff(&first)).unwrap_or(OCTETS);
+        let content_type = options.content_type.as_deref().or_else(|| sniff(&first)).unwrap_or(OCTET_STREAM);
         if !parts.is_done() {
             let upload = self.begin_upload(key, content_type).await?;
-            upload.run(first, &mut parts, keep).await?;
+            upload.run(first, &mut parts, skip_existing).await?;
             return self.stored(key).await;
         }
-        for _ in 1..TRIES {
-            match self.put_whole(key, first.clone(), content_type, keep).await? {
-                Ending::Stored => return self.stored(key).await,
-                // It may have been a conflict with a put that then failed, or with a delete.
-                Ending::Taken => {
+        for _ in 1..MAX_ATTEMPTS {
+            match self.put_single(key, first.clone(), content_type, skip_existing).await? {
+                UploadOutcome::Stored => return self.stored(key).await,
+                // The conflict may be with a put that failed afterwards, or with a delete.
+                UploadOutcome::AlreadyExists => {
                     if let Some(existing) = self.head(key).await? {
                         return Ok(existing);
                     }
                 }
             }
         }
-        self.put_whole(key, first, content_type, keep).await?;
+        self.put_single(key, first, content_type, skip_existing).await?;
         self.stored(key).await
     }
 
@@ -271,18 +273,18 @@ impl ObjectStore for S3Objects {
         key: &ObjectKey,
         range: Option<Range<u64>>,
     ) -> Result<Option<(ObjectMeta, ByteStream)>, ObjectError> {
-        let got = match &range {
-            None => self.get_whole(key).await?,
-            Some(range) if range.start < range.end.min(FARTHEST) => self.get_part(key, range).await?,
-            Some(_) => Got::NoSuchRange,
+        let result = match &range {
+            None => self.get_object(key).await?,
+            Some(range) if range.start < range.end.min(MAX_OFFSET) => self.get_range(key, range).await?,
+            Some(_) => GetResult::RangeNotSatisfiable,
         };
-        match got {
-            Got::Object(answer) => {
+        match result {
+            GetResult::Object(answer) => {
                 let meta = meta(key, size(&answer), answer.content_type(), answer.last_modified())?;
-                Ok(Some((meta, pieces(answer.body))))
+                Ok(Some((meta, chunks(answer.body))))
             }
-            Got::NoSuchRange => Ok(self.head(key).await?.map(|meta| (meta, stream::empty().boxed()))),
-            Got::Nothing => Ok(None),
+            GetResult::RangeNotSatisfiable => Ok(self.head(key).await?.map(|meta| (meta, stream::empty().boxed()))),
+            GetResult::Missing => Ok(None),
         }
     }
 
@@ -309,16 +311,16 @@ impl ObjectStore for S3Objects {
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: u32) -> Result<Vec<ObjectMeta>, ObjectError> {
-        // Servers refuse prefixes such as `..`, which are those of no key.
-        let limit = if ObjectKey::may_begin_with(prefix) { limit as usize } else { 0 };
+        // Servers reject prefixes such as `..`, which no key can have.
+        let limit = if ObjectKey::is_valid_prefix(prefix) { limit as usize } else { 0 };
         let (mut found, mut after) = (Vec::new(), after.map(|key| key.as_str().to_owned()));
         while found.len() < limit {
             let (names, more) = self.page(prefix, after.as_deref(), limit - found.len()).await?;
             after = names.last().cloned().or(after);
-            // What others put into the bucket under other names is none of the store's.
+            // Other objects in the bucket, whose names are not valid keys, are ignored.
             let keys: Vec<ObjectKey> =
                 names.iter().filter(|name| name.starts_with(prefix)).filter_map(|name| name.parse().ok()).collect();
-            let heads = stream::iter(keys).map(|key| async move { self.head(&key).await }).buffered(HEADS);
+            let heads = stream::iter(keys).map(|key| async move { self.head(&key).await }).buffered(CONCURRENT_HEADS);
             found.extend(heads.try_collect::<Vec<_>>().await?.into_iter().flatten());
             if !more || names.is_empty() {
                 break;
@@ -328,7 +330,7 @@ impl ObjectStore for S3Objects {
     }
 
     async fn presign(&self, key: &ObjectKey, ttl: Duration) -> Result<Option<String>, ObjectError> {
-        let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_URL);
+        let ttl = ttl.clamp(Duration::from_secs(1), MAX_URL_TTL);
         let ttl = PresigningConfig::expires_in(ttl).map_err(|error| ObjectError::Backend(error.into()))?;
         let request = self.public.get_object().bucket(&self.bucket).key(key.as_str());
         let url = request.presigned(ttl).await.map_err(classify)?;
@@ -338,7 +340,7 @@ impl ObjectStore for S3Objects {
     async fn ping(&self) -> Result<(), ObjectError> {
         match self.find_bucket().await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(ObjectError::Unavailable("the bucket is not there".into())),
+            Ok(false) => Err(ObjectError::Unavailable("the bucket does not exist".into())),
             Err(error) => Err(ObjectError::Unavailable(error.into())),
         }
     }

@@ -1,14 +1,14 @@
-//! Where S3 is, and how to use it.
+//! Settings of S3.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-/// The smallest part that S3 takes, but for the last one, in bytes.
-pub(crate) const SMALLEST_PART: u64 = 5 * 1024 * 1024;
+/// Minimum size of a part in S3, except the last one, in bytes.
+pub(crate) const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
 
-/// How to use S3, or what speaks its protocol. Nothing that points somewhere has a default.
+/// Settings of S3 or a server with the same API. Addresses, names and credentials have no default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3Config {
@@ -19,22 +19,23 @@ pub struct S3Config {
     pub secret: Option<SecretString>,
     /// The bucket.
     pub bucket: Option<String>,
-    /// Base URL, as `http://minio:9000`. Unset: Amazon's, by the region.
+    /// Base URL, such as `http://minio:9000`. Unset: Amazon's endpoint of the region.
     pub endpoint: Option<String>,
-    /// Base URL under which browsers reach the same store, for URLs that are handed out. Unset: `endpoint`.
+    /// Base URL of the same store for browsers, used in presigned URLs. Unset: `endpoint`.
     pub endpoint_public: Option<String>,
-    /// The region. Unset: `us-east-1` where an endpoint is set; needed otherwise.
+    /// The region. Unset: `us-east-1` if `endpoint` is set; required otherwise.
     pub region: Option<String>,
-    /// Whether the bucket stands in the path rather than in the host name. Unset: where an endpoint is set.
+    /// Put the bucket into the path instead of the host name. Unset: true if `endpoint` is set.
     pub path_style: Option<bool>,
-    /// Make the bucket when it is not there. For development: a bucket made so has none of the rules of a real one.
+    /// Create the bucket if it does not exist. For development: such a bucket has no lifecycle rules and policies.
     pub create_bucket: bool,
-    /// How long making a connection may take.
+    /// Timeout of a connection attempt.
     pub connect_timeout: Duration,
-    /// How long one try of a request may take until its answer begins; there are up to three, within two such times.
+    /// Timeout of one attempt of a request, until the response starts. There are up to three attempts within twice this
+    /// time.
     pub timeout: Duration,
-    /// Bodies up to this many bytes go in one request, longer ones in parts of it: 5 MiB to 1 GiB. Two are in memory
-    /// at a time.
+    /// Bodies up to this many bytes are sent in one request, longer ones as a multipart upload with parts of this size:
+    /// 5 MiB to 1 GiB. Two parts are in memory at a time.
     pub part_bytes: u64,
 }
 
@@ -57,7 +58,7 @@ impl Default for S3Config {
 }
 
 impl S3Config {
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line for each invalid setting, starting with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         let needed = [
             ("key", self.key.is_none()),
@@ -78,17 +79,17 @@ impl S3Config {
                 problems.push(format!("{path}.{name}: must be longer than 0s"));
             }
         }
-        if !(SMALLEST_PART..=1024 * 1024 * 1024).contains(&self.part_bytes) {
+        if !(MIN_PART_BYTES..=1024 * 1024 * 1024).contains(&self.part_bytes) {
             problems.push(format!("{path}.part_bytes: must be 5 MiB to 1 GiB"));
         }
     }
 
-    /// The region in effect.
+    /// Returns the effective region.
     pub fn region(&self) -> &str {
         self.region.as_deref().unwrap_or("us-east-1")
     }
 
-    /// Whether the bucket stands in the path.
+    /// Returns whether the bucket is in the path of a URL.
     pub fn path_style(&self) -> bool {
         self.path_style.unwrap_or(self.endpoint.is_some())
     }
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_points_somewhere_must_be_told() {
+    fn addresses_and_credentials_are_required() {
         let found = problems(&S3Config::default());
         for (line, name) in found.iter().zip(["key", "secret", "bucket", "region"]) {
             assert_eq!(*line, format!("s3.{name}: is needed by the object store `s3`"));
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn parts_are_as_s3_takes_them() {
-        assert_eq!(problems(&S3Config { part_bytes: SMALLEST_PART - 1, ..complete() }).len(), 1);
+        assert_eq!(problems(&S3Config { part_bytes: MIN_PART_BYTES - 1, ..complete() }).len(), 1);
     }
 
     #[test]

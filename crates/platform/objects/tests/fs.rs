@@ -1,4 +1,4 @@
-//! What is particular to objects in a directory, and what is counted of them.
+//! Tests specific to objects in a directory, and their metrics.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::fs;
@@ -10,11 +10,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, poll, stream};
 use kennel_core::objects::{ByteStream, ObjectError, PutOptions};
 use kennel_core::{Clock as _, ManualClock, ObjectKey, ObjectStore as _, SystemClock};
-use kennel_objects::{FsObjects, Metered, ObjectMetrics};
+use kennel_objects::{FsObjects, InstrumentedObjectStore, ObjectMetrics};
 use prometheus::{Registry, TextEncoder};
 use tempfile::TempDir;
 
-const OPTIONS: PutOptions = PutOptions { content_type: None, max_bytes: 1_000, keep_existing: false };
+const OPTIONS: PutOptions = PutOptions { content_type: None, max_bytes: 1_000, skip_existing: false };
 
 async fn open() -> (TempDir, FsObjects) {
     let home = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn objects_outlive_the_process() {
+async fn objects_survive_the_process() {
     let (home, objects) = open().await;
     let put = objects.put(&key("a/rex"), body(b"GIF89a"), &OPTIONS).await.unwrap();
     drop(objects);
@@ -47,14 +47,14 @@ async fn objects_outlive_the_process() {
 }
 
 #[tokio::test]
-async fn a_file_begins_with_the_object() {
+async fn a_file_starts_with_the_object() {
     let (home, objects) = open().await;
     objects.put(&key("a/rex.gif"), body(b"GIF89a"), &OPTIONS).await.unwrap();
     assert_eq!(fs::read(home.path().join("a@/rex.gif")).unwrap(), b"GIF89aimage/gif\x09");
 }
 
 #[tokio::test]
-async fn nothing_stays_of_a_put_that_fails_or_is_dropped() {
+async fn a_failed_or_dropped_put_leaves_no_file() {
     let (home, objects) = open().await;
     let limited = PutOptions { max_bytes: 2, ..OPTIONS };
     assert!(objects.put(&key("rex"), body(b"abc"), &limited).await.is_err());
@@ -69,7 +69,7 @@ async fn nothing_stays_of_a_put_that_fails_or_is_dropped() {
     }
     objects.put(&key("other"), body(b"abc"), &OPTIONS).await.unwrap();
     let cleared = async {
-        // The file may still be about to be made when the put is dropped.
+        // The file may be created just after the put is dropped.
         while !names(&home.path().join(".incoming")).is_empty() {
             tokio::task::yield_now().await;
         }
@@ -103,7 +103,7 @@ async fn lists_objects_below_others() {
 }
 
 #[tokio::test]
-async fn empty_folders_go_with_their_last_object() {
+async fn empty_folders_are_removed_with_their_last_object() {
     let (home, objects) = open().await;
     for name in ["a/b/c/1", "a/2"] {
         objects.put(&key(name), body(b"abc"), &OPTIONS).await.unwrap();
@@ -116,7 +116,7 @@ async fn empty_folders_go_with_their_last_object() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn refuses_to_leave_by_a_link() {
+async fn rejects_symbolic_links() {
     let (home, objects) = open().await;
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("secret"), b"secret text/plain\x0a").unwrap();
@@ -133,7 +133,7 @@ async fn refuses_to_leave_by_a_link() {
 }
 
 #[tokio::test]
-async fn a_foreign_file_is_no_object() {
+async fn a_foreign_file_is_not_an_object() {
     let (home, objects) = open().await;
     for (name, content) in
         [("empty", &b""[..]), ("short", b"\x09"), ("long", b"a\xff"), ("plain", b"not an object\x01")]
@@ -147,7 +147,7 @@ async fn a_foreign_file_is_no_object() {
 }
 
 #[tokio::test]
-async fn says_when_its_directory_is_gone() {
+async fn ping_fails_without_the_directory() {
     let (home, objects) = open().await;
     objects.ping().await.unwrap();
     fs::remove_dir_all(home.path()).unwrap();
@@ -156,20 +156,20 @@ async fn says_when_its_directory_is_gone() {
 }
 
 #[tokio::test]
-async fn counts_by_pinned_names() {
+async fn metric_names_are_pinned() {
     let (home, objects) = open().await;
     let registry = Registry::new();
-    let metered = Metered::new(Arc::new(objects), ObjectMetrics::register(&registry).unwrap());
+    let instrumented = InstrumentedObjectStore::new(Arc::new(objects), ObjectMetrics::register(&registry).unwrap());
     let rex = key("rex");
-    metered.put(&rex, body(b"abc"), &OPTIONS).await.unwrap();
-    metered.put(&rex, body(b"abc"), &PutOptions { max_bytes: 1, ..OPTIONS }).await.unwrap_err();
-    drop(metered.get(&rex, None).await.unwrap());
-    metered.head(&rex).await.unwrap();
-    metered.list("", None, 1).await.unwrap();
-    assert_eq!(metered.presign(&rex, Duration::from_secs(1)).await.unwrap(), None);
-    metered.delete(&rex).await.unwrap();
+    instrumented.put(&rex, body(b"abc"), &OPTIONS).await.unwrap();
+    instrumented.put(&rex, body(b"abc"), &PutOptions { max_bytes: 1, ..OPTIONS }).await.unwrap_err();
+    drop(instrumented.get(&rex, None).await.unwrap());
+    instrumented.head(&rex).await.unwrap();
+    instrumented.list("", None, 1).await.unwrap();
+    assert_eq!(instrumented.presign(&rex, Duration::from_secs(1)).await.unwrap(), None);
+    instrumented.delete(&rex).await.unwrap();
     fs::remove_dir_all(home.path()).unwrap();
-    metered.put(&rex, body(b"abc"), &OPTIONS).await.unwrap_err();
+    instrumented.put(&rex, body(b"abc"), &OPTIONS).await.unwrap_err();
     let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
     let ok = ["put", "get", "head", "list", "presign", "delete"].map(|operation| (operation, "ok"));
     for (operation, outcome) in ok.into_iter().chain([("put", "refused"), ("put", "error")]) {

@@ -1,4 +1,4 @@
-//! What is particular to S3: long bodies in parts, URLs, buckets, and a server that is away.
+//! Tests specific to S3: multipart uploads, URLs, buckets, and an unreachable server.
 #![cfg(feature = "s3")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -18,14 +18,14 @@ use tokio::time::{Instant, timeout};
 use support::Bucket;
 
 const MIB: usize = 1024 * 1024;
-const OPTIONS: PutOptions = PutOptions { content_type: None, max_bytes: 64 * MIB as u64, keep_existing: false };
-const KEEP: PutOptions = PutOptions { keep_existing: true, ..OPTIONS };
+const OPTIONS: PutOptions = PutOptions { content_type: None, max_bytes: 64 * MIB as u64, skip_existing: false };
+const KEEP: PutOptions = PutOptions { skip_existing: true, ..OPTIONS };
 
 fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
 }
 
-/// Bytes that tell where they are from, in pieces that fit no part.
+/// Bytes that differ by position, in chunks that do not align with parts.
 fn long(mib: usize) -> (Vec<u8>, ByteStream) {
     let all: Vec<u8> = (0..mib * MIB).map(|at| u8::try_from(at / 7919 % 251).unwrap()).collect();
     let pieces: Vec<_> = all.chunks(300_007).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
@@ -41,13 +41,13 @@ async fn read(objects: &S3Objects, name: &str) -> Option<Vec<u8>> {
     Some(stream.try_collect::<Vec<_>>().await.unwrap().concat())
 }
 
-/// How many uploads in parts are neither complete nor called off. `None` where the server cannot tell.
+/// Number of multipart uploads that are neither complete nor aborted. `None` if the server cannot list them.
 async fn open_uploads(bucket: &Bucket) -> Option<usize> {
     let listed = bucket.client().list_multipart_uploads().bucket(bucket.name()).send().await.ok()?;
     Some(listed.uploads().len())
 }
 
-/// Settings that lead through the proxy, and give up soon.
+/// Settings that connect through the proxy, with short timeouts.
 fn through(bucket: &Bucket, proxy: &FaultProxy) -> S3Config {
     let hasty = Duration::from_millis(400);
     let endpoint = Some(format!("http://{}", proxy.address()));
@@ -60,7 +60,7 @@ async fn proxy(bucket: &Bucket) -> FaultProxy {
 }
 
 #[tokio::test]
-async fn a_long_body_goes_in_parts() {
+async fn a_long_body_is_sent_in_parts() {
     let Some(bucket) = Bucket::new() else { return };
     let objects = bucket.open().await;
     let (all, body) = long(19);
@@ -71,16 +71,16 @@ async fn a_long_body_goes_in_parts() {
     assert_eq!(objects.head(&key("long")).await.unwrap(), Some(put));
     assert!(read(&objects, "long").await.unwrap() == all);
     let tag = bucket.client().head_object().bucket(bucket.name()).key("long").send().await.unwrap().e_tag.unwrap();
-    assert!(tag.contains("-3"), "made of three parts: {tag}");
+    assert!(tag.contains("-3"), "consists of three parts: {tag}");
     let (_, part) = objects.get(&key("long"), Some(9_000_000..9_000_100)).await.unwrap().unwrap();
     assert_eq!(part.try_collect::<Vec<_>>().await.unwrap().concat(), all[9_000_000..9_000_100]);
 }
 
 #[tokio::test]
-async fn a_long_body_keeps_the_existing_too() {
+async fn a_long_body_skips_an_existing_object_too() {
     let Some(bucket) = Bucket::new() else { return };
     let objects = bucket.open().await;
-    // Comes while the parts are on their way.
+    // Stored while the parts are sent.
     let (_, body) = long(17);
     let other = objects.clone();
     let late = stream::once(async move {
@@ -94,7 +94,7 @@ async fn a_long_body_keeps_the_existing_too() {
 }
 
 #[tokio::test]
-async fn a_long_body_that_is_refused_or_breaks_leaves_nothing() {
+async fn a_long_body_that_is_rejected_or_fails_leaves_nothing() {
     let Some(bucket) = Bucket::new() else { return };
     let objects = bucket.open().await;
     let limited = PutOptions { max_bytes: 18 * MIB as u64, ..OPTIONS };
@@ -109,7 +109,7 @@ async fn a_long_body_that_is_refused_or_breaks_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_dropped_put_is_called_off() {
+async fn a_dropped_put_is_aborted() {
     let Some(bucket) = Bucket::new() else { return };
     let objects = bucket.open().await;
     if open_uploads(&bucket).await.is_none() {
@@ -119,19 +119,19 @@ async fn a_dropped_put_is_called_off() {
     {
         let rex = key("rex");
         let mut putting = objects.put(&rex, long(17).1.chain(stream::pending()).boxed(), &OPTIONS);
-        let begun = async {
+        let uploading = async {
             while open_uploads(&bucket).await != Some(1) {
                 assert!(poll!(&mut putting).is_pending());
             }
         };
-        timeout(Duration::from_secs(20), begun).await.unwrap();
+        timeout(Duration::from_secs(20), uploading).await.unwrap();
     }
     let called_off = async { while open_uploads(&bucket).await != Some(0) {} };
     timeout(Duration::from_secs(20), called_off).await.unwrap();
     assert_eq!(objects.head(&key("rex")).await.unwrap(), None);
 }
 
-/// Asks for a URL as anyone would; the status and the body of the answer.
+/// Fetches a URL without credentials; returns the status and the body.
 async fn fetch(url: &str) -> (u16, String) {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
@@ -145,7 +145,7 @@ async fn fetch(url: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn anyone_reads_by_a_url_until_it_runs_out() {
+async fn a_presigned_url_works_until_it_expires() {
     let Some(bucket) = Bucket::signing() else { return };
     let objects = bucket.open().await;
     objects.put(&key("a/rex.gif"), short(), &OPTIONS).await.unwrap();
@@ -167,7 +167,7 @@ async fn anyone_reads_by_a_url_until_it_runs_out() {
 }
 
 #[tokio::test]
-async fn urls_name_the_public_endpoint_and_live_a_week_at_most() {
+async fn urls_have_the_public_endpoint_and_a_lifetime_of_at_most_a_week() {
     let Some(bucket) = Bucket::new() else { return };
     let config = S3Config { endpoint_public: Some("https://pictures.example".to_owned()), ..bucket.config() };
     let objects = S3Objects::open(&config).await.unwrap();
@@ -177,7 +177,7 @@ async fn urls_name_the_public_endpoint_and_live_a_week_at_most() {
 }
 
 #[tokio::test]
-async fn a_bucket_is_made_only_when_told_so() {
+async fn a_bucket_is_created_only_if_configured() {
     let Some(bucket) = Bucket::new() else { return };
     let closed = S3Config { create_bucket: false, ..bucket.config() };
     let config = ObjectsConfig { backend: Backend::S3, s3: closed.clone(), ..ObjectsConfig::default() };
@@ -191,7 +191,7 @@ async fn a_bucket_is_made_only_when_told_so() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_no_outage_and_are_not_shown() {
+async fn wrong_credentials_are_not_an_outage_and_are_not_shown() {
     let Some(bucket) = Bucket::signing() else { return };
     drop(bucket.open().await);
     let config = S3Config { secret: Some("hunter2-hunter2".to_owned().into()), ..bucket.config() };
@@ -206,7 +206,7 @@ async fn wrong_credentials_are_no_outage_and_are_not_shown() {
 }
 
 #[tokio::test]
-async fn foreign_objects_are_none_of_the_stores() {
+async fn foreign_objects_are_ignored() {
     let Some(bucket) = Bucket::new() else { return };
     let objects = bucket.open().await;
     for name in ["README.TXT", "a", "b b", "c"] {
@@ -221,7 +221,7 @@ async fn foreign_objects_are_none_of_the_stores() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_unavailable_soon_and_back_again() {
+async fn an_unreachable_server_fails_fast_and_recovers() {
     let Some(bucket) = Bucket::new() else { return };
     let proxy = proxy(&bucket).await;
     drop(bucket.open().await);
@@ -247,7 +247,7 @@ async fn a_server_that_is_away_is_unavailable_soon_and_back_again() {
 }
 
 #[tokio::test]
-async fn an_outage_amid_a_long_body_stores_nothing() {
+async fn an_outage_during_a_long_body_stores_nothing() {
     let Some(bucket) = Bucket::new() else { return };
     let (proxy, direct) = (proxy(&bucket).await, bucket.open().await);
     let patient = S3Config { timeout: Duration::from_secs(3), ..through(&bucket, &proxy) };
@@ -256,7 +256,7 @@ async fn an_outage_amid_a_long_body_stores_nothing() {
     let (_, body) = long(17);
     let failing = stream::once(async move {
         proxy.set(Mode::Drop);
-        // Kept to the end of the body, and so of the put.
+        // Alive until the end of the body, and so of the put.
         std::mem::forget(proxy);
         Ok(Bytes::from_static(b"the end"))
     });
@@ -266,7 +266,7 @@ async fn an_outage_amid_a_long_body_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_reader_is_told_when_the_server_goes_away() {
+async fn a_reader_gets_an_error_when_the_server_fails() {
     let Some(bucket) = Bucket::new() else { return };
     let (proxy, direct) = (proxy(&bucket).await, bucket.open().await);
     let (all, body) = long(9);

@@ -1,10 +1,11 @@
-//! Counts how often handling an event begins, so that one whose handler ends the process is given up on as well.
+//! Counts the attempts at an event before each attempt, so that an event whose handler terminates the process also
+//! reaches its maximum and becomes a dead letter.
 //!
-//! What is counted in memory ends with the process, and brokers count otherwise: Kafka and the in-process broker not at
-//! all, NATS and RabbitMQ also what was only read ahead. So the inbox counts. That is a write, and is spared where it can
-//! be: the first delivery of an event that happened after this process started is not counted before its handler
-//! runs. A handler that ends the process is therefore called once more than the limit, and once more for each further
-//! process that was running when the event happened.
+//! A count in memory is lost with the process, and the brokers' counts differ: Kafka and the in-process broker have
+//! none, NATS and RabbitMQ also count prefetched deliveries. So the inbox counts. That costs a write, which is avoided
+//! for the first delivery of an event that occurred after this process started. A handler that terminates the process
+//! is therefore called once more than the maximum, and once more for each further process that was running when the
+//! event occurred.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,39 +15,39 @@ use kennel_core::{Clock, Delivery, Inbox, RepoError, Timestamp, TraceContext};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
 
-/// The most failed attempts that are remembered.
-const MAX_REMEMBERED: usize = 1_024;
-/// An event that happens later than this from now has a time that says nothing about what was before.
+/// Maximum number of failed attempts in memory.
+const MAX_PREVIOUS_ATTEMPTS: usize = 1_024;
+/// An event whose time is later than now plus this was created with a wrong clock, so its time proves nothing.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// Keeps handlers that may end the process apart from all others: those that run at the same time would be suspected as
-/// well. Shared by all consumers of a process.
+/// Isolates handler calls that may terminate the process: while one runs, no other handler runs, because it would be
+/// counted as a failed attempt too. Shared by all consumers of a process.
 #[derive(Debug, Clone, Default)]
 pub struct Quarantine(Arc<RwLock<()>>);
 
-/// What a process knows of an event that it has tried and that is to come again.
+/// The last attempt of this process at an event that will be delivered again.
 #[derive(Debug, Default)]
-pub(crate) struct Tried {
+pub(crate) struct PreviousAttempt {
     /// The trace of the last attempt.
     pub(crate) trace: Option<TraceContext>,
-    /// An attempt was made here and came to an end.
+    /// The attempt returned, so it did not terminate the process.
     pub(crate) has_ended: bool,
-    /// Its failure was not the handler's: the next attempt is not counted.
-    pub(crate) is_excused: bool,
+    /// It failed outside the handler: the next attempt is not counted.
+    pub(crate) is_uncounted: bool,
 }
 
-/// A handler may be called, as long as this lives.
+/// Permission to call the handler while this exists.
 pub(crate) struct Attempt {
-    /// Which attempt this is, starting at 1.
+    /// Number of the attempt; the first is 1.
     pub(crate) number: u32,
     is_counted: bool,
-    _permit: Permit,
+    _permit: AttemptPermit,
 }
 
 #[expect(dead_code, reason = "held until dropped")]
-enum Permit {
+enum AttemptPermit {
     Shared(OwnedRwLockReadGuard<()>),
-    Alone(OwnedRwLockWriteGuard<()>),
+    Exclusive(OwnedRwLockWriteGuard<()>),
 }
 
 /// The attempts of one consumer group.
@@ -56,7 +57,7 @@ pub(crate) struct Attempts {
     clock: Arc<dyn Clock>,
     quarantine: Quarantine,
     started: Timestamp,
-    tried: Mutex<HashMap<Uuid, Tried>>,
+    previous: Mutex<HashMap<Uuid, PreviousAttempt>>,
 }
 
 impl Attempts {
@@ -67,58 +68,63 @@ impl Attempts {
         quarantine: Quarantine,
     ) -> Self {
         let started = clock.now();
-        Self { group, inbox, clock, quarantine, started, tried: Mutex::default() }
+        Self { group, inbox, clock, quarantine, started, previous: Mutex::default() }
     }
 
-    /// Counts an attempt before it is made. One at an event whose last attempt this process does not know the end of is
-    /// made while no other handler runs.
-    pub(crate) async fn begin(&self, delivery: &Delivery, before: Option<&Tried>) -> Result<Attempt, RepoError> {
+    /// Counts an attempt before it starts. When an earlier attempt may have terminated its process, this one waits
+    /// until no other handler runs and runs alone.
+    pub(crate) async fn begin(
+        &self,
+        delivery: &Delivery,
+        previous: Option<&PreviousAttempt>,
+    ) -> Result<Attempt, RepoError> {
         let event = delivery.event.id;
-        if !self.may_be_a_repetition(delivery) {
+        if !self.may_be_redelivery(delivery) {
             return Ok(Attempt { number: 1, is_counted: false, _permit: self.shared().await });
         }
-        let suspect = !before.is_some_and(|before| before.has_ended) && self.inbox.begun(self.group, event).await? > 0;
+        let suspect =
+            !previous.is_some_and(|previous| previous.has_ended) && self.inbox.attempts(self.group, event).await? > 0;
         let permit = if suspect {
-            Permit::Alone(Arc::clone(&self.quarantine.0).write_owned().await)
+            AttemptPermit::Exclusive(Arc::clone(&self.quarantine.0).write_owned().await)
         } else {
             self.shared().await
         };
-        let number = if before.is_some_and(|before| before.is_excused) {
-            self.inbox.begun(self.group, event).await?.max(1)
+        let number = if previous.is_some_and(|previous| previous.is_uncounted) {
+            self.inbox.attempts(self.group, event).await?.max(1)
         } else {
-            self.inbox.begin(self.group, event, self.clock.now()).await?
+            self.inbox.count_attempt(self.group, event, self.clock.now()).await?
         };
         Ok(Attempt { number, is_counted: true, _permit: permit })
     }
 
-    /// Counts an attempt that failed, unless it was counted before it was made; answers which it was.
+    /// Counts a failed attempt that was not counted before it started. Returns its number.
     pub(crate) async fn failed(&self, attempt: &Attempt, event: Uuid) -> Result<u32, RepoError> {
         if attempt.is_counted {
             return Ok(attempt.number);
         }
-        self.inbox.begin(self.group, event, self.clock.now()).await
+        self.inbox.count_attempt(self.group, event, self.clock.now()).await
     }
 
-    pub(crate) fn remember(&self, event: Uuid, tried: Tried) {
-        let mut all = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        // Some may have gone on at another member.
-        if all.len() == MAX_REMEMBERED {
+    pub(crate) fn store_previous(&self, event: Uuid, previous: PreviousAttempt) {
+        let mut all = self.previous.lock().unwrap_or_else(PoisonError::into_inner);
+        // Entries of events that another member has handled are never taken out.
+        if all.len() == MAX_PREVIOUS_ATTEMPTS {
             all.clear();
         }
-        all.insert(event, tried);
+        all.insert(event, previous);
     }
 
-    pub(crate) fn recall(&self, event: Uuid) -> Option<Tried> {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).remove(&event)
+    pub(crate) fn take_previous(&self, event: Uuid) -> Option<PreviousAttempt> {
+        self.previous.lock().unwrap_or_else(PoisonError::into_inner).remove(&event)
     }
 
-    async fn shared(&self) -> Permit {
-        Permit::Shared(Arc::clone(&self.quarantine.0).read_owned().await)
+    async fn shared(&self) -> AttemptPermit {
+        AttemptPermit::Shared(Arc::clone(&self.quarantine.0).read_owned().await)
     }
 
-    /// Whether a handler may have been called for the event before, here or in another process. A time in the future is
-    /// that of a clock that was ahead, and may be of before this process.
-    fn may_be_a_repetition(&self, delivery: &Delivery) -> bool {
+    /// Returns whether a handler may have been called for the event before, here or in another process. A time in the
+    /// future comes from a wrong clock, so the event may be older than this process.
+    fn may_be_redelivery(&self, delivery: &Delivery) -> bool {
         let happened = delivery.event.time;
         let future = self.clock.now().saturating_add(CLOCK_TOLERANCE);
         delivery.attempt > 1 || happened < self.started || happened > future

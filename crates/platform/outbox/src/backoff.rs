@@ -1,18 +1,19 @@
-//! How long to wait before trying again.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
-/// Waits that double from `min` up to `max`, each shortened by up to half at random so that many do not try at once.
+/// Delays that double from `min` up to `max`. Each is shortened by up to half at random, so that processes do not retry
+/// together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// The wait after the first failure.
+    /// The delay after the first failure.
     pub min: Duration,
-    /// The longest wait.
+    /// The maximum delay.
     pub max: Duration,
 }
 
 impl Backoff {
-    /// The wait after so many failures in a row.
+    /// Returns the delay after this many consecutive failures.
     pub fn delay(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let full = self.min.saturating_mul(1 << doublings).min(self.max);
@@ -27,7 +28,7 @@ mod tests {
     const BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
 
     #[test]
-    fn waits_double_up_to_the_longest() {
+    fn delays_double_up_to_the_maximum() {
         for (failures, full) in [(0, 100), (1, 100), (2, 200), (3, 400), (7, 5_000), (u32::MAX, 5_000)] {
             let full = Duration::from_millis(full);
             for _ in 0..100 {
@@ -38,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_differ() {
+    fn delays_are_random() {
         let first = BACKOFF.delay(5);
         assert!((0..100).any(|_| BACKOFF.delay(5) != first));
     }

@@ -1,4 +1,5 @@
-//! Lets a handler act on the events of a topic: at least once, and with the inbox once in effect.
+//! Calls a handler for the events of a topic: at least once, and with effect once where the inbox commits with the
+//! effect.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,61 +15,61 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::attempts::{Attempt, Attempts, Quarantine, Tried};
-use crate::lanes::Lanes;
+use crate::attempts::{Attempt, Attempts, PreviousAttempt, Quarantine};
+use crate::key_queues::KeyQueues;
 use crate::metrics::Outcome;
-use crate::place::Place;
+use crate::resilient_subscription::ResilientSubscription;
 use crate::{Backoff, ConsumerMetrics, span};
 
-/// The longest reason kept with a dead letter, in bytes.
+/// Maximum length of the reason in a dead letter, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
 
-/// Who recorded that the event is dealt with.
+/// Whether the handler has recorded the receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
-    /// The handler stored the receipt together with its effect.
+    /// The handler committed the receipt together with its effect.
     Recorded,
-    /// Nobody yet; the consumer does.
+    /// Not recorded; the consumer records it.
     Done,
 }
 
-/// Why a handler did not deal with an event.
+/// Why a handler failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// It may work later.
+    /// A later attempt may succeed.
     #[error("event cannot be handled now")]
     Retry(#[source] BoxError),
-    /// It will never work, as with data that cannot be read.
+    /// No attempt can succeed, as with unreadable data.
     #[error("event cannot be handled")]
     Permanent(#[source] BoxError),
 }
 
-/// Acts on events.
+/// Handles events.
 ///
-/// Handlers of one consumer run side by side on one task: work that keeps a processor busy belongs in
-/// `spawn_blocking`.
+/// Handler calls of one consumer run concurrently on one task: CPU-bound work belongs in `spawn_blocking`.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Whether the event is of interest. One that is not is settled without further ado.
+    /// Returns whether the handler wants the event. Other events are acknowledged and ignored.
     fn accepts(&self, event: &Event) -> bool;
 
-    /// Deals with an event that the group has no receipt for. It can come again after a crash, so the effect either
-    /// commits together with `receipt` or does no harm twice. A panic counts as [`HandlerError::Retry`].
+    /// Handles an event for which the group has no receipt. The event can be delivered again after a crash, so the
+    /// effect must commit together with `receipt` or be idempotent. A panic counts as [`HandlerError::Retry`].
     async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError>;
 }
 
-/// How a consumer works.
+/// Settings of a consumer.
 #[derive(Debug, Clone, Copy)]
 pub struct ConsumerConfig {
-    /// Tries before an event becomes a dead letter; at least one is made. One that ends the process counts as well.
+    /// Attempts before an event becomes a dead letter; at least one. One that terminates the process counts as well.
     pub max_attempts: u32,
-    /// The wait before the next try, and before subscribing again.
+    /// The delay before the next attempt, and before subscribing again.
     pub backoff: Backoff,
-    /// Deliveries in hand at once; at least one. Those of one key are dealt with one after the other.
+    /// Maximum number of deliveries in progress or queued; at least one. Those of one key are processed one after the
+    /// other.
     pub concurrency: usize,
-    /// How long one try may take.
+    /// Timeout of one handler call.
     pub handler_timeout: Duration,
-    /// How long it may be without a subscription before that is reported.
+    /// How long it may be without a subscription before a stall is reported.
     pub stall_limit: Duration,
 }
 
@@ -84,31 +85,31 @@ impl Default for ConsumerConfig {
     }
 }
 
-/// What consumers of one process share.
+/// Dependencies that the consumers of one process share.
 #[derive(Clone)]
 pub struct ConsumerPorts {
-    /// Where events come from.
+    /// Source of the events.
     pub subscriber: Arc<dyn Subscriber>,
-    /// Where receipts are kept.
+    /// Store of receipts and attempt counts.
     pub inbox: Arc<dyn Inbox>,
-    /// What receipts are dated by.
+    /// Clock for the time of receipts.
     pub clock: Arc<dyn Clock>,
-    /// What is counted.
+    /// Metrics of all consumers.
     pub metrics: ConsumerMetrics,
-    /// What keeps the handlers apart that may have ended the process before.
+    /// Isolates handler calls that may terminate the process.
     pub quarantine: Quarantine,
     /// The broker's name in spans, as OpenTelemetry's `messaging.system`.
     pub system: &'static str,
 }
 
-/// A member of a group that hands the events of a topic to a handler.
+/// A member of a consumer group that calls a handler for the events of a topic.
 pub struct Consumer {
-    place: Place,
+    subscription: ResilientSubscription,
     worker: Worker,
 }
 
 impl Consumer {
-    /// A member of `group` on `topic`; `group` is the component's name as well.
+    /// Creates a member of `group` on `topic`; `group` is also the component's name.
     pub fn new(
         group: &'static str,
         topic: &'static str,
@@ -120,16 +121,17 @@ impl Consumer {
         let subscriber = Arc::clone(&ports.subscriber);
         let progress = Progress::new(config.stall_limit);
         let metrics = ports.metrics.clone();
-        let place = Place::new(subscriber, topic, group, shared, config.backoff, metrics, progress);
+        let subscription =
+            ResilientSubscription::new(subscriber, topic, group, shared, config.backoff, metrics, progress);
         ports.metrics.announce(topic, group);
         let (inbox, clock) = (Arc::clone(&ports.inbox), Arc::clone(&ports.clock));
         let attempts = Attempts::new(group, inbox, clock, ports.quarantine.clone());
-        Self { place, worker: Worker { group, topic, handler, config, ports, attempts } }
+        Self { subscription, worker: Worker { group, topic, handler, config, ports, attempts } }
     }
 
-    /// Whether it is subscribed.
+    /// Returns the progress: whether it is subscribed.
     pub fn progress(&self) -> Progress {
-        self.place.progress()
+        self.subscription.progress()
     }
 }
 
@@ -139,32 +141,34 @@ impl Component for Consumer {
         self.worker.group
     }
 
-    /// Joins the group, so that it exists before anything is published. A broker that is away fails nothing here.
+    /// Joins the group, so that it exists before anything is published. An unreachable broker is not an error here.
     async fn init(&mut self) -> Result<(), BoxError> {
-        self.place.join().await;
+        self.subscription.try_subscribe().await;
         Ok(())
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        let Self { mut place, worker } = *self;
-        let mut lanes = Lanes::default();
+        let Self { mut subscription, worker } = *self;
+        let mut queues = KeyQueues::default();
         let mut working = FuturesUnordered::new();
         loop {
             tokio::select! {
+                // Ended deliveries before new ones: they make room in the queues and settle in order.
                 biased;
                 () = stop.requested() => break,
                 Some(ended) = working.next() => {
-                    let Ended { key, settled } = ended;
-                    working.extend(lanes.finish(&key, settled).map(|next| worker.work(next)));
+                    let Completed { key, settled } = ended;
+                    working.extend(queues.complete(&key, settled).map(|next| worker.process_in_span(next)));
                 }
-                next = place.next(), if lanes.held() < worker.config.concurrency.max(1) => {
+                next = subscription.next(), if queues.len() < worker.config.concurrency.max(1) => {
                     if let Some(delivery) = next {
-                        working.extend(lanes.admit(delivery).map(|delivery| worker.work(delivery)));
+                        working.extend(queues.push(delivery).map(|delivery| worker.process_in_span(delivery)));
                     }
                 }
             }
         }
-        lanes.clear();
+        // Queued deliveries go back to the broker now; those in progress may end until the stop is aborted.
+        queues.clear();
         tokio::select! {
             () = stop.aborted() => {}
             () = async { while working.next().await.is_some() {} } => {}
@@ -173,21 +177,21 @@ impl Component for Consumer {
     }
 }
 
-/// A delivery that is out of hand.
-struct Ended {
+/// A delivery whose processing has ended.
+struct Completed {
     key: String,
-    /// False when it is to come again.
+    /// False when it will be delivered again.
     settled: bool,
 }
 
-/// What is to become of a delivery.
-enum Verdict {
+/// How a delivery is settled.
+enum Decision {
     Done(Outcome),
-    Retry(Tried),
+    Retry(PreviousAttempt),
     GiveUp { reason: String },
 }
 
-impl Verdict {
+impl Decision {
     const fn outcome(&self) -> Outcome {
         match self {
             Self::Done(outcome) => *outcome,
@@ -207,57 +211,66 @@ struct Worker {
 }
 
 impl Worker {
-    /// Deals with a delivery and settles it.
-    async fn work(&self, delivery: Delivery) -> Ended {
+    /// Processes a delivery inside its span.
+    async fn process_in_span(&self, delivery: Delivery) -> Completed {
         let accepted = self.accepts(&delivery.event);
-        let before = self.attempts.recall(delivery.event.id);
-        let span = if matches!(accepted, Ok(false)) { Span::none() } else { self.span(&delivery, before.as_ref()) };
-        self.deal(delivery, accepted, before).instrument(span).await
+        let previous = self.attempts.take_previous(delivery.event.id);
+        let span = if matches!(accepted, Ok(false)) { Span::none() } else { self.span(&delivery, previous.as_ref()) };
+        self.process(delivery, accepted, previous).instrument(span).await
     }
 
-    async fn deal(&self, mut delivery: Delivery, accepted: Result<bool, HandlerError>, before: Option<Tried>) -> Ended {
-        let verdict = match accepted {
-            Ok(false) => Verdict::Done(Outcome::Ignored),
-            accepted => self.judge(&mut delivery, accepted.map(drop), before.as_ref()).await,
+    async fn process(
+        &self,
+        mut delivery: Delivery,
+        accepted: Result<bool, HandlerError>,
+        previous: Option<PreviousAttempt>,
+    ) -> Completed {
+        let decision = match accepted {
+            Ok(false) => Decision::Done(Outcome::Ignored),
+            accepted => self.decide(&mut delivery, accepted.map(drop), previous.as_ref()).await,
         };
-        let outcome = verdict.outcome();
-        if let Verdict::Retry(tried) = &verdict {
-            self.attempts.remember(
+        let outcome = decision.outcome();
+        if let Decision::Retry(previous) = &decision {
+            self.attempts.store_previous(
                 delivery.event.id,
-                Tried { trace: propagation::current(), has_ended: tried.has_ended, is_excused: tried.is_excused },
+                PreviousAttempt {
+                    trace: propagation::current(),
+                    has_ended: previous.has_ended,
+                    is_uncounted: previous.is_uncounted,
+                },
             );
         }
         let key = delivery.event.key.clone();
-        self.settle(delivery, verdict).await;
+        self.settle(delivery, decision).await;
         self.ports.metrics.consumed(self.topic, self.group, outcome);
-        Ended { key, settled: outcome != Outcome::Retry }
+        Completed { key, settled: outcome != Outcome::Retry }
     }
 
     fn accepts(&self, event: &Event) -> Result<bool, HandlerError> {
         catch_unwind(AssertUnwindSafe(|| self.handler.accepts(event))).map_err(|panic| panicked(panic.as_ref()))
     }
 
-    /// Lets the handler deal with the event, unless the group has done so before or has begun too often. From here on
-    /// the delivery's attempts are those of the handler, not those of the broker.
-    async fn judge(
+    /// Calls the handler, unless the group has a receipt for the event or no attempts left. From here on the delivery's
+    /// attempt number counts handler calls, not deliveries by the broker.
+    async fn decide(
         &self,
         delivery: &mut Delivery,
         accepted: Result<(), HandlerError>,
-        before: Option<&Tried>,
-    ) -> Verdict {
+        previous: Option<&PreviousAttempt>,
+    ) -> Decision {
         let event = delivery.event.id;
         match self.ports.inbox.seen(self.group, event).await {
             Ok(false) => {}
-            Ok(true) => return Verdict::Done(Outcome::Duplicate),
-            Err(error) => return self.postpone(&error, delivery, before),
+            Ok(true) => return Decision::Done(Outcome::Duplicate),
+            Err(error) => return self.on_inbox_error(&error, delivery, previous),
         }
-        let attempt = match self.attempts.begin(delivery, before).await {
+        let attempt = match self.attempts.begin(delivery, previous).await {
             Ok(attempt) => attempt,
-            Err(error) => return self.postpone(&error, delivery, before),
+            Err(error) => return self.on_inbox_error(&error, delivery, previous),
         };
         delivery.attempt = attempt.number;
         if attempt.number > self.config.max_attempts.max(1) {
-            return self.give_up(delivery);
+            return self.on_attempts_exhausted(delivery);
         }
         let receipt = self.receipt(event);
         let handled = match accepted {
@@ -267,18 +280,18 @@ impl Worker {
         let recorded = match handled {
             Ok(Handled::Recorded) => Ok(true),
             Ok(Handled::Done) => self.ports.inbox.record(&receipt).await,
-            Err(error) => return self.refuse(&error, delivery, &attempt).await,
+            Err(error) => return self.on_handler_error(&error, delivery, &attempt).await,
         };
         match recorded {
-            Ok(_) => Verdict::Done(Outcome::Ok),
+            Ok(_) => Decision::Done(Outcome::Ok),
             Err(error) => {
-                let ended = Tried { has_ended: true, is_excused: true, trace: None };
-                self.postpone(&error, delivery, Some(&ended))
+                let ended = PreviousAttempt { has_ended: true, is_uncounted: true, trace: None };
+                self.on_inbox_error(&error, delivery, Some(&ended))
             }
         }
     }
 
-    /// Calls the handler; neither a panic nor a hang of it goes further.
+    /// Calls the handler; converts a panic or a timeout to an error.
     async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError> {
         let started = Instant::now();
         let call = AssertUnwindSafe(async { self.handler.handle(event, receipt).await }).catch_unwind();
@@ -291,68 +304,75 @@ impl Worker {
         handled
     }
 
-    /// The handler failed: tries again, or gives up.
-    async fn refuse(&self, error: &HandlerError, delivery: &mut Delivery, attempt: &Attempt) -> Verdict {
+    /// The handler failed: retries later, or gives up.
+    async fn on_handler_error(&self, error: &HandlerError, delivery: &mut Delivery, attempt: &Attempt) -> Decision {
         Span::current().record("otel.status_code", "ERROR");
         let (event, group) = (delivery.event.id, self.group);
         match self.attempts.failed(attempt, event).await {
             Ok(number) => delivery.attempt = number,
             Err(error) => {
                 let cause = &error as &dyn std::error::Error;
-                tracing::warn!(error = cause, event.id = %event, group, "attempt cannot be counted");
+                tracing::warn!(error = cause, event.id = %event, group, "cannot count attempt");
             }
         }
         let (cause, attempt) = (error as &dyn std::error::Error, delivery.attempt);
         if matches!(error, HandlerError::Permanent(_)) || attempt >= self.config.max_attempts {
-            tracing::error!(error = cause, event.id = %event, group, attempt, "event becomes a dead letter");
-            Verdict::GiveUp { reason: reason(cause) }
+            tracing::error!(
+                error = cause, event.id = %event, group, attempt,
+                "handler failed, event becomes a dead letter"
+            );
+            Decision::GiveUp { reason: reason(cause) }
         } else {
-            tracing::warn!(error = cause, event.id = %event, group, attempt, "event will be tried again");
-            Verdict::Retry(Tried { has_ended: true, ..Tried::default() })
+            tracing::warn!(error = cause, event.id = %event, group, attempt, "handler failed, event will be retried");
+            Decision::Retry(PreviousAttempt { has_ended: true, ..PreviousAttempt::default() })
         }
     }
 
-    /// The handler was called as often as it may be, and no call has come to an end: the process ended first.
-    fn give_up(&self, delivery: &mut Delivery) -> Verdict {
+    /// All attempts are used and none has returned: each time the process terminated first.
+    fn on_attempts_exhausted(&self, delivery: &mut Delivery) -> Decision {
         Span::current().record("otel.status_code", "ERROR");
         delivery.attempt -= 1;
         let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
-        tracing::error!(event.id = %event, group, attempt, "event becomes a dead letter: handling it ends the process");
-        Verdict::GiveUp { reason: "the process ended each time while it handled the event".to_owned() }
+        tracing::error!(
+            event.id = %event, group, attempt,
+            "handler terminates the process, event becomes a dead letter"
+        );
+        Decision::GiveUp { reason: "the process terminated during each attempt to handle the event".to_owned() }
     }
 
-    /// The inbox failed, which is no fault of the event's: tries again however often it takes. What was `known` of the
-    /// event still is.
-    fn postpone(&self, error: &RepoError, delivery: &Delivery, known: Option<&Tried>) -> Verdict {
+    /// The inbox failed, which is not the handler's failure: retries without a limit. The record of the `known`
+    /// previous attempt is retained.
+    fn on_inbox_error(&self, error: &RepoError, delivery: &Delivery, known: Option<&PreviousAttempt>) -> Decision {
         Span::current().record("otel.status_code", "ERROR");
         let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
         let cause = error as &dyn std::error::Error;
-        tracing::warn!(error = cause, event.id = %event, group, attempt, "inbox does not answer");
-        let (has_ended, is_excused) = known.map_or((false, false), |known| (known.has_ended, known.is_excused));
-        Verdict::Retry(Tried { has_ended, is_excused, trace: None })
+        tracing::warn!(error = cause, event.id = %event, group, attempt, "inbox unavailable, event will be retried");
+        let (has_ended, is_uncounted) = known.map_or((false, false), |known| (known.has_ended, known.is_uncounted));
+        Decision::Retry(PreviousAttempt { has_ended, is_uncounted, trace: None })
     }
 
-    async fn settle(&self, delivery: Delivery, verdict: Verdict) {
+    async fn settle(&self, delivery: Delivery, decision: Decision) {
         let event = delivery.event.id;
-        let is_given_up = matches!(verdict, Verdict::GiveUp { .. });
-        let settled = match verdict {
-            Verdict::Done(_) => delivery.ack().await,
-            Verdict::Retry(_) => {
+        let is_given_up = matches!(decision, Decision::GiveUp { .. });
+        let settled = match decision {
+            Decision::Done(_) => delivery.ack().await,
+            Decision::Retry(_) => {
                 let delay = self.config.backoff.delay(delivery.attempt);
                 delivery.nack(delay).await
             }
-            Verdict::GiveUp { reason } => delivery.dead_letter(&reason).await,
+            Decision::GiveUp { reason } => delivery.dead_letter(&reason).await,
         };
-        // The broker delivers it again, and the inbox knows it.
+        // The broker delivers it again, and the inbox recognizes it.
         if let Err(error) = settled {
             let cause = &error as &dyn std::error::Error;
-            tracing::warn!(error = cause, event.id = %event, group = self.group, "delivery cannot be settled");
+            tracing::warn!(error = cause, event.id = %event, group = self.group, "cannot settle delivery");
             return;
         }
-        // A copy, as of a relay that was killed before it could mark the event, would begin with all attempts again.
+        // A duplicate, as from a relay that was killed before it marked the event, would otherwise get all attempts
+        // again.
         if is_given_up && let Err(error) = self.ports.inbox.record(&self.receipt(event)).await {
             let cause = &error as &dyn std::error::Error;
-            tracing::warn!(error = cause, event.id = %event, group = self.group, "receipt cannot be recorded");
+            tracing::warn!(error = cause, event.id = %event, group = self.group, "cannot record receipt");
         }
     }
 
@@ -360,10 +380,10 @@ impl Worker {
         Receipt { group: self.group.to_owned(), event, at: self.ports.clock.now() }
     }
 
-    /// The span of one delivery, linked to the try before it where that was made here.
-    fn span(&self, delivery: &Delivery, before: Option<&Tried>) -> Span {
+    /// Creates the span of one delivery, linked to the previous attempt if that ran in this process.
+    fn span(&self, delivery: &Delivery, previous: Option<&PreviousAttempt>) -> Span {
         let span = span::process(self.ports.system, self.group, &delivery.event, delivery.attempt);
-        if let Some(trace) = before.and_then(|before| before.trace.as_ref()) {
+        if let Some(trace) = previous.and_then(|previous| previous.trace.as_ref()) {
             propagation::add_link(&span, trace);
         }
         span
@@ -376,7 +396,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
     HandlerError::Retry(format!("handler panicked: {}", text.unwrap_or("no text")).into())
 }
 
-/// The error and its sources on one line, cut at [`MAX_REASON_BYTES`].
+/// Returns the error and its sources on one line, truncated to [`MAX_REASON_BYTES`].
 fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

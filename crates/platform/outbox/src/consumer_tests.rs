@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::*;
-use crate::fakes::{Broker, MemoryInbox, Settled, TestClock, beside, event, eventually, in_trace};
+use crate::fakes::{Broker, MemoryInbox, Settled, TestClock, event, eventually, in_trace, run_alongside};
 
-/// What the handler does with an event, by its id and how often it has seen it.
+/// Scripted result of a handler call, by the event's id and the number of the call.
 type Script = Box<dyn Fn(u128, u32) -> Reaction + Send + Sync>;
 
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ struct Scripted {
     traces: Mutex<Vec<String>>,
     running: AtomicU32,
     most: AtomicU32,
-    held: watch::Sender<bool>,
+    paused: watch::Sender<bool>,
 }
 
 impl Scripted {
@@ -46,7 +46,7 @@ impl Scripted {
             traces: Mutex::default(),
             running: AtomicU32::new(0),
             most: AtomicU32::new(0),
-            held: watch::Sender::new(false),
+            paused: watch::Sender::new(false),
         })
     }
 
@@ -74,7 +74,7 @@ impl Handler for Scripted {
         self.traces.lock().unwrap().extend(propagation::current().map(|trace| trace.traceparent));
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(running, Ordering::SeqCst);
-        self.held.subscribe().wait_for(|held| !held).await.unwrap();
+        self.paused.subscribe().wait_for(|paused| !paused).await.unwrap();
         self.running.fetch_sub(1, Ordering::SeqCst);
         match (self.script)(id, call) {
             Reaction::Done => Ok(Handled::Done),
@@ -144,10 +144,10 @@ impl Setup {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_takes_effect_once() {
+async fn duplicates_are_handled_once() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Done);
-    beside(setup.consumer(&handler), async {
+    run_alongside(setup.consumer(&handler), async {
         setup.send([1, 1, 2, 1], "rex");
         setup.until_settled(4).await;
     })
@@ -158,7 +158,7 @@ async fn an_event_takes_effect_once() {
 
     // Another process of the group, later on.
     let later = Scripted::new(|_, _| Reaction::Done);
-    beside(setup.consumer(&later), async {
+    run_alongside(setup.consumer(&later), async {
         setup.send([2], "rex");
         setup.until_settled(5).await;
     })
@@ -167,10 +167,10 @@ async fn an_event_takes_effect_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receipt_that_the_handler_recorded_is_left_to_it() {
+async fn the_consumer_records_no_receipt_that_the_handler_recorded() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Recorded);
-    beside(setup.consumer(&handler), async {
+    run_alongside(setup.consumer(&handler), async {
         setup.send([1], "rex");
         setup.until_settled(1).await;
     })
@@ -179,10 +179,10 @@ async fn a_receipt_that_the_handler_recorded_is_left_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_of_no_interest_are_settled_untouched() {
+async fn unwanted_events_are_acknowledged_without_a_handler_call() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Done);
-    beside(setup.consumer(&handler), async {
+    run_alongside(setup.consumer(&handler), async {
         setup.broker.send(Event { name: "dogs.other".to_owned(), ..event(1, "rex") });
         setup.until_settled(1).await;
     })
@@ -192,10 +192,10 @@ async fn events_of_no_interest_are_settled_untouched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_tried_again_after_growing_waits() {
+async fn failures_are_retried_with_growing_delays() {
     let setup = setup();
     let handler = Scripted::new(|_, call| if call < 3 { Reaction::Retry } else { Reaction::Done });
-    let settled = beside(setup.consumer(&handler), async {
+    let settled = run_alongside(setup.consumer(&handler), async {
         setup.send([1], "rex");
         setup.until_settled(3).await
     })
@@ -210,10 +210,10 @@ async fn a_failure_is_tried_again_after_growing_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_keeps_failing_becomes_a_dead_letter_with_its_reason() {
+async fn an_event_becomes_a_dead_letter_after_the_maximum_of_attempts() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Retry);
-    let settled = beside(setup.consumer(&handler), async {
+    let settled = run_alongside(setup.consumer(&handler), async {
         setup.send([1], "rex");
         setup.until_settled(3).await
     })
@@ -225,10 +225,10 @@ async fn what_keeps_failing_becomes_a_dead_letter_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_never_work_becomes_a_dead_letter_at_once() {
+async fn a_permanent_error_becomes_a_dead_letter_immediately() {
     let setup = setup();
     let handler = Scripted::new(|id, _| if id == 1 { Reaction::Permanent } else { Reaction::Done });
-    let settled = beside(setup.consumer(&handler), async {
+    let settled = run_alongside(setup.consumer(&handler), async {
         setup.send([1, 2], "rex");
         setup.until_settled(2).await
     })
@@ -238,14 +238,14 @@ async fn what_can_never_work_becomes_a_dead_letter_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panics_and_hangs_stay_inside() {
+async fn panics_and_timeouts_count_as_failures() {
     let setup = setup();
     let handler = Scripted::new(|id, _| match id {
         1 => Reaction::Panic,
         2 => Reaction::Hang,
         _ => Reaction::Done,
     });
-    let settled = beside(setup.consumer(&handler), async {
+    let settled = run_alongside(setup.consumer(&handler), async {
         setup.send([1], "rex");
         setup.send([2], "bella");
         setup.broker.send(Event { name: "dogs.mad".to_owned(), ..event(3, "max") });
@@ -265,11 +265,11 @@ async fn panics_and_hangs_stay_inside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_inbox_never_makes_a_dead_letter() {
+async fn a_failing_inbox_never_creates_a_dead_letter() {
     let setup = setup();
     setup.inbox.failing.store(8, Ordering::SeqCst);
     let handler = Scripted::new(|_, _| Reaction::Done);
-    let settled = beside(setup.consumer(&handler), async {
+    let settled = run_alongside(setup.consumer(&handler), async {
         setup.send([1], "rex");
         eventually("acknowledged", || setup.broker.acks() == [1]).await;
         setup.broker.settled()
@@ -279,12 +279,12 @@ async fn a_failing_inbox_never_makes_a_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_go_side_by_side_and_each_in_order() {
+async fn keys_are_concurrent_and_each_is_in_order() {
     let mut setup = setup();
     setup.config.concurrency = 3;
     let handler = Scripted::new(|_, _| Reaction::Done);
-    handler.held.send_replace(true);
-    beside(setup.consumer(&handler), async {
+    handler.paused.send_replace(true);
+    run_alongside(setup.consumer(&handler), async {
         setup.send([1, 2], "rex");
         setup.send([3], "bella");
         setup.send([4], "max");
@@ -292,23 +292,23 @@ async fn keys_go_side_by_side_and_each_in_order() {
         sleep(Duration::from_secs(1)).await;
         assert_eq!(handler.order(), [1, 3], "the second of a key waits, and the fourth is over the limit");
         assert_eq!(setup.broker.queued(), 1);
-        handler.held.send_replace(false);
+        handler.paused.send_replace(false);
         setup.until_settled(4).await;
     })
     .await;
     let order = handler.order();
-    let place = |id| order.iter().position(|other| *other == id).unwrap();
-    assert!(place(1) < place(2), "{order:?}");
+    let position = |id| order.iter().position(|other| *other == id).unwrap();
+    assert!(position(1) < position(2), "{order:?}");
     assert_eq!(handler.most.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_fails_is_joined_again_for_ever() {
+async fn a_lost_subscription_is_created_again_forever() {
     let setup = setup();
     setup.broker.refuse(50);
     let handler = Scripted::new(|_, _| Reaction::Done);
     let mut consumer = setup.consumer(&handler);
-    consumer.place = Place::new(
+    consumer.subscription = ResilientSubscription::new(
         Arc::new(setup.broker.clone()),
         "dogs",
         "thumbnails",
@@ -317,7 +317,7 @@ async fn a_broker_that_fails_is_joined_again_for_ever() {
         setup.metrics.clone(),
         Progress::default(),
     );
-    beside(consumer, async {
+    run_alongside(consumer, async {
         setup.send([1], "rex");
         setup.until_settled(1).await;
         setup.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
@@ -330,7 +330,7 @@ async fn a_broker_that_fails_is_joined_again_for_ever() {
         setup.broker.interrupt(Some(BrokerError::Corrupt("not ours".into())));
         setup.send([4], "rex");
         setup.until_settled(4).await;
-        assert_eq!(setup.broker.subscriptions(), 3, "a message that is not ours breaks nothing");
+        assert_eq!(setup.broker.subscriptions(), 3, "an unreadable message does not end the subscription");
     })
     .await;
     assert_eq!(setup.broker.acks(), [1, 2, 3, 4]);
@@ -340,7 +340,7 @@ async fn a_broker_that_fails_is_joined_again_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_group_is_joined_before_the_run() {
+async fn the_group_is_joined_before_the_component_runs() {
     let setup = setup();
     let mut consumer = setup.consumer(&Scripted::new(|_, _| Reaction::Done));
     consumer.init().await.unwrap();
@@ -348,19 +348,19 @@ async fn the_group_is_joined_before_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_hand_is_finished_before_the_end_and_the_rest_is_left() {
+async fn a_stop_finishes_deliveries_in_progress_and_returns_the_rest() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Done);
-    handler.held.send_replace(true);
+    handler.paused.send_replace(true);
     let stop = Stop::new();
     let ((), ended) = tokio::join!(
         async {
             setup.send([1, 2], "rex");
-            eventually("both in hand", || setup.broker.queued() == 0 && handler.order() == [1]).await;
+            eventually("one in progress, one queued", || setup.broker.queued() == 0 && handler.order() == [1]).await;
             stop.request();
             setup.send([3], "rex");
             sleep(Duration::from_secs(1)).await;
-            handler.held.send_replace(false);
+            handler.paused.send_replace(false);
         },
         Box::new(setup.consumer(&handler)).run(stop.clone())
     );
@@ -370,7 +370,7 @@ async fn what_is_in_hand_is_finished_before_the_end_and_the_rest_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_abort_waits_for_nobody() {
+async fn an_abort_drops_deliveries_in_progress() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Hang);
     let stop = Stop::new();
@@ -378,7 +378,7 @@ async fn an_abort_waits_for_nobody() {
     let ((), ended) = tokio::join!(
         async {
             setup.send([1], "rex");
-            eventually("in hand", || handler.order() == [1]).await;
+            eventually("in progress", || handler.order() == [1]).await;
             stop.abort();
         },
         Box::new(setup.consumer(&handler)).run(stop.clone())
@@ -389,12 +389,12 @@ async fn an_abort_waits_for_nobody() {
 }
 
 #[tokio::test]
-async fn handling_goes_on_in_the_trace_of_the_event() {
+async fn the_handler_runs_in_the_trace_of_the_event() {
     let (_subscriber, spans) = kennel_testkit::spans::record();
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Done);
     let trace = "0af7651916cd43dd8448eb211c80319c";
-    beside(setup.consumer(&handler), async {
+    run_alongside(setup.consumer(&handler), async {
         setup.broker.send(in_trace(event(1, "rex"), trace));
         setup.until_settled(1).await;
     })
@@ -409,12 +409,12 @@ async fn handling_goes_on_in_the_trace_of_the_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_try_links_to_the_one_before_it() {
+async fn an_attempt_links_to_the_previous_one() {
     let (_subscriber, spans) = kennel_testkit::spans::record();
     let setup = setup();
     let handler = Scripted::new(|_, call| if call < 3 { Reaction::Retry } else { Reaction::Done });
     let trace = "0af7651916cd43dd8448eb211c80319c";
-    beside(setup.consumer(&handler), async {
+    run_alongside(setup.consumer(&handler), async {
         setup.broker.send(in_trace(event(1, "rex"), trace));
         setup.until_settled(3).await;
     })
@@ -442,7 +442,7 @@ async fn a_consumer_without_a_subscription_makes_no_progress() {
     let consumer = setup.consumer(&Scripted::new(|_, _| Reaction::Done));
     let (progress, limit) = (consumer.progress(), setup.config.stall_limit);
     let began = Instant::now();
-    beside(consumer, async {
+    run_alongside(consumer, async {
         sleep(limit.saturating_sub(Duration::from_secs(1))).await;
         progress.check().await.unwrap();
         eventually("reported", || progress.detail().is_some()).await;
@@ -455,11 +455,11 @@ async fn a_consumer_without_a_subscription_makes_no_progress() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_that_breaks_at_once_is_no_progress_and_an_idle_one_is() {
+async fn a_subscription_that_breaks_immediately_is_no_progress_and_an_idle_one_is() {
     let setup = setup();
     let consumer = setup.consumer(&Scripted::new(|_, _| Reaction::Done));
     let progress = consumer.progress();
-    beside(consumer, async {
+    run_alongside(consumer, async {
         for count in 1..=10 {
             eventually("subscribed", || setup.broker.subscriptions() == count).await;
             setup.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
@@ -472,8 +472,9 @@ async fn a_subscription_that_breaks_at_once_is_no_progress_and_an_idle_one_is() 
     .await;
 }
 
-/// Runs a process until it has called the handler for event 1, which ends it; false when so many are settled first.
-async fn dies_of_the_first(setup: &Setup, all: usize) -> bool {
+/// Runs a process until it calls the handler for event 1, which terminates it; false when `all` events are settled
+/// first.
+async fn terminated_by_the_first(setup: &Setup, all: usize) -> bool {
     let handler = Scripted::new(|id, _| if id == 1 { Reaction::Hang } else { Reaction::Slow });
     let consumer = Box::new(setup.consumer(&handler));
     let settled = || setup.broker.settled().len() >= all;
@@ -485,35 +486,35 @@ async fn dies_of_the_first(setup: &Setup, all: usize) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_ends_the_process_becomes_a_dead_letter_and_those_handled_with_it_do_not() {
+async fn an_event_that_terminates_the_process_becomes_a_dead_letter_and_concurrent_ones_do_not() {
     let setup = setup();
     for (id, key) in [(1, "rex"), (2, "bella"), (3, "max")] {
         setup.send([id], key);
     }
-    let mut deaths = 0;
-    while dies_of_the_first(&setup, 3).await {
-        deaths += 1;
-        assert!(deaths <= setup.config.max_attempts + 1, "it goes on and on");
+    let mut terminations = 0;
+    while terminated_by_the_first(&setup, 3).await {
+        terminations += 1;
+        assert!(terminations <= setup.config.max_attempts + 1, "too many attempts");
     }
-    assert_eq!(deaths, setup.config.max_attempts + 1, "the first is not counted, so that no event costs a write");
+    assert_eq!(terminations, setup.config.max_attempts + 1, "the first is not counted, so that no event costs a write");
     let settled = setup.broker.settled();
-    let reason = "the process ended each time while it handled the event";
+    let reason = "the process terminated during each attempt to handle the event";
     assert!(settled.contains(&Settled::Dead(1, 3, reason.to_owned())), "{settled:?}");
     assert!(settled.contains(&Settled::Ack(2)) && settled.contains(&Settled::Ack(3)), "{settled:?}");
 
     setup.send([1], "rex");
-    assert!(!dies_of_the_first(&setup, 4).await, "a copy is passed over");
+    assert!(!terminated_by_the_first(&setup, 4).await, "a duplicate is skipped");
     setup.inbox.forget("thumbnails", event(1, "rex").id).await.unwrap();
     setup.send([1], "rex");
-    assert!(dies_of_the_first(&setup, 5).await, "a replay has all attempts again");
+    assert!(terminated_by_the_first(&setup, 5).await, "a replay has all attempts again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_broker_counts_without_a_call_of_the_handler_is_no_attempt() {
+async fn deliveries_without_a_handler_call_are_not_attempts() {
     let setup = setup();
     let handler = Scripted::new(|_, call| if call < 3 { Reaction::Retry } else { Reaction::Done });
-    beside(setup.consumer(&handler), async {
-        // Read ahead by processes that died of another event.
+    run_alongside(setup.consumer(&handler), async {
+        // Prefetched by processes that another event terminated.
         setup.broker.send_again(event(1, "rex"), 17);
         setup.until_settled(3).await;
     })
@@ -522,13 +523,13 @@ async fn what_a_broker_counts_without_a_call_of_the_handler_is_no_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happened_before_this_process_or_in_the_future_is_counted_before_it_is_handled() {
+async fn events_from_before_this_process_or_from_the_future_are_counted_before_the_handler_call() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Done);
     sleep(Duration::from_secs(1)).await;
     let consumer = setup.consumer(&handler);
     let at = |id, millis| Event { time: kennel_core::Timestamp::from_millis(millis).unwrap(), ..event(id, "rex") };
-    beside(consumer, async {
+    run_alongside(consumer, async {
         for event in [at(1, -1), at(2, 0), at(3, 900), at(4, 60_000)] {
             setup.broker.send(event);
         }
@@ -537,7 +538,7 @@ async fn what_happened_before_this_process_or_in_the_future_is_counted_before_it
     .await;
     let mut counts = Vec::new();
     for id in 1..=4 {
-        counts.push(setup.inbox.begun("thumbnails", event(id, "rex").id).await.unwrap());
+        counts.push(setup.inbox.attempts("thumbnails", event(id, "rex").id).await.unwrap());
     }
     assert_eq!(counts, [1, 0, 0, 1]);
 }

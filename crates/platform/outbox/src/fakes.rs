@@ -1,4 +1,4 @@
-//! Stores and brokers in memory that keep the contracts of the ports, and can be told to fail.
+//! In-memory stores and a broker that fulfil the contracts of the ports and can be set to fail.
 
 mod broker;
 
@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 pub(crate) use broker::{Broker, Settled};
 
-/// Runs a component beside `scenario` and stops it when that ends.
-pub(crate) async fn beside<T>(component: impl Component, scenario: impl Future<Output = T>) -> T {
+/// Runs a component concurrently with `scenario` and stops it when that ends.
+pub(crate) async fn run_alongside<T>(component: impl Component, scenario: impl Future<Output = T>) -> T {
     let stop = Stop::new();
     let mut component = Box::new(component);
     component.init().await.unwrap();
@@ -34,10 +34,10 @@ pub(crate) async fn beside<T>(component: impl Component, scenario: impl Future<O
     out
 }
 
-/// Waits, in the test's own time, until `holds`.
-pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+/// Waits, in the test's paused time, until `condition` is true.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..100_000 {
-        if holds() {
+        if condition() {
             return;
         }
         sleep(Duration::from_millis(5)).await;
@@ -58,7 +58,7 @@ pub(crate) fn event(id: u128, key: &str) -> Event {
     }
 }
 
-/// The event as it would be when caused inside the trace with this id.
+/// Returns the event with the trace context of this trace id.
 pub(crate) fn in_trace(mut event: Event, trace: &str) -> Event {
     event.trace = Some(TraceContext { traceparent: format!("00-{trace}-00f067aa0ba902b7-01"), tracestate: None });
     event
@@ -68,7 +68,7 @@ pub(crate) fn numbers<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<u1
     events.into_iter().map(|event| event.id.as_u128()).collect()
 }
 
-/// Shows the test's own time, which starts at the epoch.
+/// Returns the test's paused time, which starts at the epoch.
 pub(crate) struct TestClock(Instant);
 
 impl TestClock {
@@ -98,9 +98,9 @@ struct Rows {
 pub(crate) struct MemoryOutbox {
     rows: Mutex<Rows>,
     committed: Notify,
-    /// Makes every call fail.
+    /// Every call fails while this is set.
     pub(crate) down: AtomicBool,
-    /// How many of the next marks fail.
+    /// How many of the next calls of `mark_published` fail.
     pub(crate) failing_marks: AtomicU32,
 }
 
@@ -110,12 +110,12 @@ impl MemoryOutbox {
         self.committed.notify_one();
     }
 
-    /// Adds an event as another process would: nobody here is woken.
+    /// Adds an event as another process would: nobody in this process is notified.
     pub(crate) fn commit_silently(&self, event: Event) {
         self.rows.lock().unwrap().waiting.push(event);
     }
 
-    /// Adds an event as published already.
+    /// Adds an event that is already published.
     pub(crate) fn past(&self, event: Event) {
         let at = event.time;
         self.rows.lock().unwrap().published.push((event, at));
@@ -129,7 +129,7 @@ impl MemoryOutbox {
         self.rows.lock().unwrap().lease.map(|(holder, _)| holder)
     }
 
-    /// Gives the lease to someone else for `ttl`, as after a pause that was longer than it.
+    /// Gives the lease to another holder for `ttl`, as after a pause longer than it.
     pub(crate) fn hand_over(&self, holder: Uuid, ttl: Duration) {
         self.rows.lock().unwrap().lease = Some((holder, Instant::now() + ttl));
     }
@@ -187,7 +187,7 @@ impl Outbox for MemoryOutbox {
             None => rows.published.len().saturating_sub(limit as usize),
             Some(after) => match events.clone().position(|event| event.id == after) {
                 Some(found) => found + 1,
-                None => return Ok(History::Gone),
+                None => return Ok(History::UnknownEvent),
             },
         };
         Ok(History::Events(events.skip(start).take(limit as usize).cloned().collect()))
@@ -197,9 +197,9 @@ impl Outbox for MemoryOutbox {
         let mut rows = self.up()?;
         let mut removed = 0;
         rows.published.retain(|(_, at)| {
-            let stays = *at >= before || removed == u64::from(limit);
-            removed += u64::from(!stays);
-            stays
+            let retain = *at >= before || removed == u64::from(limit);
+            removed += u64::from(!retain);
+            retain
         });
         Ok(removed)
     }
@@ -239,7 +239,7 @@ impl Inbox for MemoryInbox {
         Ok(self.receipts.lock().unwrap().insert((receipt.group.clone(), receipt.event)))
     }
 
-    async fn begin(&self, group: &str, event: Uuid, _now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, _now: Timestamp) -> Result<u32, RepoError> {
         self.up()?;
         let mut attempts = self.attempts.lock().unwrap();
         let count = attempts.entry((group.to_owned(), event)).or_default();
@@ -247,7 +247,7 @@ impl Inbox for MemoryInbox {
         Ok(*count)
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
         self.up()?;
         Ok(self.attempts.lock().unwrap().get(&(group.to_owned(), event)).copied().unwrap_or(0))
     }

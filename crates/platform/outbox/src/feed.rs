@@ -1,4 +1,4 @@
-//! Shows the events of a topic live to many listeners inside the process, with what they missed before.
+//! Streams the events of a topic to many listeners inside the process, starting with the events they missed.
 
 mod hub;
 mod listener;
@@ -18,29 +18,30 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::feed::hub::Hub;
-use crate::feed::listener::Listener;
-use crate::place::Place;
+use crate::feed::listener::FeedListener;
+use crate::resilient_subscription::ResilientSubscription;
 use crate::{Backoff, ConsumerMetrics};
 
-/// Between two looks at what a break may have cost.
-const MEND: Backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_secs(1) };
-/// More events than relays have in flight at a time.
-const IN_FLIGHT: u32 = 2_000;
+/// Delays between two queries of the outbox while a gap is recovered.
+const RECOVERY_BACKOFF: Backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_secs(1) };
+/// Larger than the number of events that relays have in flight.
+const MAX_IN_FLIGHT: u32 = 2_000;
 
-/// How a feed works.
+/// Settings of a feed.
 #[derive(Debug, Clone, Copy)]
 pub struct FeedConfig {
-    /// Events kept for listeners that are slow or come back; who falls further behind reads the history.
+    /// Number of events in memory for slow or reconnecting listeners; a listener further behind reads the history.
     pub buffer: usize,
-    /// Events read from the history at a time; at least one.
+    /// Number of events per query of the history; at least one.
     pub page: u32,
-    /// The wait before subscribing again.
+    /// The delay before subscribing again.
     pub backoff: Backoff,
-    /// How long listeners may wait, after a break in the subscription, for what was published during it to be history.
-    pub patience: Duration,
-    /// How long it may be without a subscription before that is reported.
+    /// How long listeners wait, after a gap in the subscription, until the events published during it are in the
+    /// history.
+    pub recovery_timeout: Duration,
+    /// How long it may be without a subscription before a stall is reported.
     pub stall_limit: Duration,
-    /// After how long without an event watchers get their position again.
+    /// The time without an event after which watchers get their position again.
     pub heartbeat: Duration,
 }
 
@@ -50,40 +51,40 @@ impl Default for FeedConfig {
             buffer: 1_024,
             page: 100,
             backoff: Backoff { min: Duration::from_millis(200), max: Duration::from_secs(10) },
-            patience: Duration::from_secs(5),
+            recovery_timeout: Duration::from_secs(5),
             stall_limit: progress::DEFAULT_LIMIT,
             heartbeat: Duration::from_secs(15),
         }
     }
 }
 
-/// What a listener is told.
+/// Item of a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedItem {
-    /// It happened.
+    /// An event.
     Event(Arc<Event>),
-    /// Something was missed that can no longer be told: what the listener knows may be out of date.
+    /// Events were missed and cannot be recovered: the listener's state may be stale.
     Reset,
 }
 
-/// What a watcher is given: where it stands, and what is new.
+/// Item of [`EventFeed::watch`]: the position in the feed, and an event if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watched {
-    /// Behind which event to watch again in order to miss nothing after this. The nil id, which no event has, where none
-    /// was ever published: resuming behind that begins with a [`FeedItem::Reset`].
+pub struct FeedUpdate {
+    /// The event id after which to resume in order to miss nothing after this item. The nil UUID when no event was ever
+    /// published: resuming after it starts with a [`FeedItem::Reset`].
     pub position: Uuid,
-    /// What happened; `None` at first, and whenever nothing happened for a while.
+    /// The item; `None` at the start, and as a heartbeat on an idle feed.
     pub item: Option<FeedItem>,
 }
 
-/// Fans the events of a topic out to listeners. Clones share one feed; one of them runs as a component.
+/// Fans out the events of a topic to listeners. Clones share one feed; one of them runs as a component.
 ///
-/// A break in its subscription costs no event: listeners then wait until the history has whatever was published during
-/// the break, read it from there, and go on live.
+/// A gap in its subscription loses no event: listeners wait until the events published during the gap are in the
+/// history, read them from there, and continue live.
 ///
-/// It stops together with the transports, so that open listeners do not hold up their draining.
+/// It stops together with the transports, so that open listeners do not delay their draining.
 #[derive(Clone)]
-pub struct Feed {
+pub struct EventFeed {
     topic: &'static str,
     config: FeedConfig,
     subscriber: Arc<dyn Subscriber>,
@@ -93,8 +94,8 @@ pub struct Feed {
     progress: Progress,
 }
 
-impl Feed {
-    /// A feed of `topic` that nobody runs yet; listeners can open it already.
+impl EventFeed {
+    /// Creates a feed of `topic`. Listeners can open it before it runs.
     pub fn new(
         topic: &'static str,
         subscriber: Arc<dyn Subscriber>,
@@ -107,30 +108,32 @@ impl Feed {
         Self { topic, config, subscriber, outbox, metrics, hub, progress }
     }
 
-    /// Whether it is subscribed.
+    /// Returns the progress: whether it is subscribed.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// The events after `last`, each once and in the order of their publishing, and then live for as long as the
-    /// process serves; with `None`, only the live ones. One [`FeedItem::Reset`] stands for what cannot be told.
+    /// Streams the events after `last`, each once and in publish order, then live ones until the process stops; with
+    /// `None`, only live ones. A [`FeedItem::Reset`] replaces events that cannot be recovered.
     ///
-    /// Only events of different keys can be told in another order live than in the history.
+    /// Live events of different keys may have another order than in the history.
     ///
-    /// The stream also ends when the history cannot be read: opening again with the last id seen resumes it.
+    /// The stream also ends when the history cannot be read; opening it again with the last seen id resumes it.
     pub fn open(&self, last: Option<Uuid>) -> impl Stream<Item = FeedItem> + Send + use<> {
-        let listener = Listener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
+        let listener =
+            FeedListener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
         unfold(listener, |mut listener| async {
             let item = listener.next().await?;
             Some((item, listener))
         })
     }
 
-    /// As [`Feed::open`], with the position in the events at once and after each `heartbeat` without one: whoever loses
-    /// the connection before the first event knows where to resume, and nothing on the way takes a quiet stream for dead.
-    pub fn watch(&self, last: Option<Uuid>) -> impl Stream<Item = Watched> + Send + use<> {
+    /// Like [`EventFeed::open`], with the position at the start and after each `heartbeat` without an event: a client that
+    /// loses the connection before the first event knows where to resume, and proxies do not close an idle stream.
+    pub fn watch(&self, last: Option<Uuid>) -> impl Stream<Item = FeedUpdate> + Send + use<> {
         let heartbeat = self.config.heartbeat;
-        let listener = Listener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
+        let listener =
+            FeedListener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
         unfold((listener, true), move |(mut listener, is_first)| async move {
             let item = if is_first {
                 None
@@ -140,11 +143,11 @@ impl Feed {
                     Err(_) => None,
                 }
             };
-            Some((Watched { position: listener.position(), item }, (listener, false)))
+            Some((FeedUpdate { position: listener.position(), item }, (listener, false)))
         })
     }
 
-    /// Reads which event was published last, as long as none is live.
+    /// Reads the last published event, while there is no live event.
     async fn find_position(&self) {
         match self.outbox.history(None, 1).await {
             Ok(History::Events(events)) => {
@@ -152,58 +155,58 @@ impl Feed {
                     self.hub.begin_after(event.id);
                 }
             }
-            Ok(History::Gone) => {}
+            Ok(History::UnknownEvent) => {}
             Err(error) => {
                 let cause = &error as &dyn std::error::Error;
-                tracing::warn!(error = cause, topic = self.topic, "latest event cannot be read");
+                tracing::warn!(error = cause, topic = self.topic, "cannot read latest event");
             }
         }
     }
 
-    /// Ends a break in the subscription, which was just made again. What was published during the break is in the
-    /// history by now or waits in the outbox to be marked; once that does not wait any longer, nothing can be missed.
-    async fn mend(&self) {
+    /// Recovers a gap, after a new subscription exists. Every event published during the gap is now in the history, or
+    /// is in the outbox and not marked as published yet. When the latter ones are marked, the history is complete.
+    async fn recover_gap(&self) {
         let (began, mut failures) = (Instant::now(), 0);
         let mut missing: Option<HashSet<Uuid>> = None;
         let mut is_late = false;
         loop {
-            match self.unmarked().await {
-                Ok(unmarked) => {
-                    let still = |known: HashSet<Uuid>| known.intersection(&unmarked).copied().collect();
-                    missing = Some(missing.map_or_else(|| unmarked.clone(), still));
+            match self.unpublished().await {
+                Ok(unpublished) => {
+                    let still = |known: HashSet<Uuid>| known.intersection(&unpublished).copied().collect();
+                    missing = Some(missing.map_or_else(|| unpublished.clone(), still));
                 }
                 Err(error) => {
                     let cause = &error as &dyn std::error::Error;
-                    tracing::warn!(error = cause, topic = self.topic, "outbox cannot be read to mend a break");
+                    tracing::warn!(error = cause, topic = self.topic, "cannot read the outbox to recover a gap");
                 }
             }
             if missing.as_ref().is_some_and(HashSet::is_empty) {
                 break;
             }
-            if !is_late && began.elapsed() >= self.config.patience {
-                // What is missing then is told when it is there.
+            if !is_late && began.elapsed() >= self.config.recovery_timeout {
+                // Listeners continue without the missing events and read them when they are marked.
                 is_late = true;
-                self.hub.mended();
+                self.hub.mark_complete();
             }
             failures += 1;
-            sleep(MEND.delay(failures)).await;
+            sleep(RECOVERY_BACKOFF.delay(failures)).await;
         }
         if is_late {
-            self.hub.interrupt();
+            self.hub.mark_gap();
         }
-        // Who comes now resumes behind what was missed, which is history.
+        // New listeners resume after the missed events, which are in the history.
         self.find_position().await;
-        self.hub.mended();
+        self.hub.mark_complete();
     }
 
-    async fn unmarked(&self) -> Result<HashSet<Uuid>, RepoError> {
-        let events = self.outbox.pending(IN_FLIGHT).await?;
+    async fn unpublished(&self) -> Result<HashSet<Uuid>, RepoError> {
+        let events = self.outbox.pending(MAX_IN_FLIGHT).await?;
         Ok(events.into_iter().map(|event| event.id).collect())
     }
 }
 
 #[async_trait]
-impl Component for Feed {
+impl Component for EventFeed {
     fn name(&self) -> &'static str {
         "feed"
     }
@@ -220,25 +223,26 @@ impl Component for Feed {
         let subscriber = Arc::clone(&self.subscriber);
         let metrics = self.metrics.clone();
         let (backoff, progress) = (self.config.backoff, self.progress.clone());
-        let mut place = Place::new(subscriber, self.topic, "feed", Group::Broadcast, backoff, metrics, progress);
-        let mut mending = pin!(Fuse::terminated());
+        let mut subscription =
+            ResilientSubscription::new(subscriber, self.topic, "feed", Group::Broadcast, backoff, metrics, progress);
+        let mut recovery = pin!(Fuse::terminated());
         loop {
             let next = tokio::select! {
                 biased;
                 () = stop.requested() => break,
-                () = &mut mending => continue,
-                next = place.next() => next,
+                () = &mut recovery => continue,
+                next = subscription.next() => next,
             };
             match next {
                 None => {
-                    self.hub.interrupt();
-                    mending.set(self.mend().fuse());
+                    self.hub.mark_gap();
+                    recovery.set(self.recover_gap().fuse());
                 }
                 Some(delivery) => {
                     self.hub.push(Arc::new(delivery.event.clone()));
                     if let Err(error) = delivery.ack().await {
                         let cause = &error as &dyn std::error::Error;
-                        tracing::warn!(error = cause, topic = self.topic, "delivery cannot be settled");
+                        tracing::warn!(error = cause, topic = self.topic, "cannot settle delivery");
                     }
                 }
             }

@@ -7,12 +7,12 @@ use kennel_core::broker::BrokerError;
 use prometheus::Registry;
 
 use super::*;
-use crate::fakes::{Broker, MemoryOutbox, beside, event, eventually};
+use crate::fakes::{Broker, MemoryOutbox, event, eventually, run_alongside};
 
 struct Setup {
     broker: Broker,
     outbox: Arc<MemoryOutbox>,
-    feed: Feed,
+    feed: EventFeed,
 }
 
 fn setup(buffer: usize) -> Setup {
@@ -20,7 +20,7 @@ fn setup(buffer: usize) -> Setup {
     let config = FeedConfig { buffer, page: 3, ..FeedConfig::default() };
     let metrics = ConsumerMetrics::register(&Registry::new()).unwrap();
     let store = Arc::clone(&outbox) as Arc<dyn Outbox>;
-    let feed = Feed::new("dogs", Arc::new(broker.clone()), store, config, metrics);
+    let feed = EventFeed::new("dogs", Arc::new(broker.clone()), store, config, metrics);
     Setup { broker, outbox, feed }
 }
 
@@ -58,9 +58,9 @@ impl Setup {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_listener_gets_what_happens() {
+async fn every_listener_gets_every_event() {
     let setup = setup(16);
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let (mut one, mut two) = (pin!(setup.feed.open(None)), pin!(setup.feed.open(None)));
         setup.publish(1).await;
@@ -74,14 +74,14 @@ async fn every_listener_gets_what_happens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watcher_always_knows_where_to_resume() {
+async fn watch_always_reports_the_position() {
     let setup = setup(16);
     setup.outbox.past(event(1, "rex"));
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut watched = pin!(setup.feed.watch(None));
         let mut next = async || watched.next().await.map(|watched| (watched.position, watched.item.is_some()));
-        // At once, as the last event before the subscription; again while nothing happens; and with each event.
+        // At the start, the last event before the subscription; then when idle; then with each event.
         assert_eq!(next().await, Some((id(1), false)));
         assert_eq!(next().await, Some((id(1), false)));
         setup.publish(2).await;
@@ -92,12 +92,12 @@ async fn a_watcher_always_knows_where_to_resume() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_gets_what_it_missed_and_goes_on_live() {
+async fn a_reconnecting_listener_gets_missed_events_and_then_live_ones() {
     let setup = setup(16);
     for number in 1..=10 {
         setup.outbox.past(event(number, "rex"));
     }
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(Some(id(2))));
         assert_eq!(take(&mut stream, 4).await, [3, 4, 5, 6]);
@@ -110,10 +110,10 @@ async fn who_comes_back_gets_what_it_missed_and_goes_on_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_is_live_before_it_is_history_is_not_missed() {
+async fn an_event_that_is_live_before_it_is_in_the_history_is_not_missed() {
     let setup = setup(16);
     setup.outbox.past(event(1, "rex"));
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         setup.publish(2).await;
         setup.go_live(3).await;
@@ -129,14 +129,14 @@ async fn an_event_that_is_live_before_it_is_history_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_topics_are_passed_over() {
+async fn other_topics_are_skipped() {
     let setup = setup(16);
     setup.outbox.past(event(1, "rex"));
     for number in 2..=9 {
         setup.outbox.past(Event { topic: "cats".to_owned(), ..event(number, "tom") });
     }
     setup.outbox.past(event(10, "rex"));
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(Some(id(1))));
         assert_eq!(take(&mut stream, 1).await, [10]);
@@ -145,9 +145,9 @@ async fn other_topics_are_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_told_is_one_reset() {
+async fn unrecoverable_events_are_one_reset() {
     let setup = setup(16);
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         setup.publish(1).await;
         let mut stream = pin!(setup.feed.open(Some(id(99))));
@@ -160,7 +160,7 @@ async fn what_cannot_be_told_is_one_reset() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_listener_catches_up_from_the_history() {
     let setup = setup(4);
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         setup.publish(1).await;
         let mut slow = pin!(setup.feed.open(Some(id(1))));
@@ -176,16 +176,16 @@ async fn a_slow_listener_catches_up_from_the_history() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_break_in_the_subscription_is_filled_from_the_history() {
+async fn a_gap_in_the_subscription_is_filled_from_the_history() {
     let setup = setup(16);
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(None));
         setup.publish(1).await;
         assert_eq!(take(&mut stream, 1).await, [1]);
         setup.broker.refuse(5);
         setup.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
-        eventually("away", || setup.broker.refusals_left() < 5).await;
+        eventually("disconnected", || setup.broker.refusals_left() < 5).await;
         setup.outbox.past(event(2, "rex"));
         setup.joined(2).await;
         setup.publish(3).await;
@@ -198,7 +198,7 @@ async fn a_break_in_the_subscription_is_filled_from_the_history() {
 async fn who_was_given_nothing_yet_misses_nothing_in_a_break() {
     let setup = setup(16);
     setup.outbox.past(event(1, "rex"));
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         // Twice: before the first event that is live, and after a break, when none is live either.
         for break_number in 1..=2 {
@@ -214,9 +214,9 @@ async fn who_was_given_nothing_yet_misses_nothing_in_a_break() {
 }
 
 impl Setup {
-    /// Loses the subscription until it is made for the second time. Meanwhile the event 2 was published, and is not
-    /// marked as that yet; 1 was told before.
-    async fn break_over_an_unmarked_event(&self, stream: &mut (impl Stream<Item = FeedItem> + Unpin)) {
+    /// Loses the subscription until the second one exists. In between, event 2 is published but not marked as published
+    /// yet; the listener has received event 1 before.
+    async fn gap_with_an_unmarked_event(&self, stream: &mut (impl Stream<Item = FeedItem> + Unpin)) {
         self.publish(1).await;
         assert_eq!(take(stream, 1).await, [1]);
         self.outbox.commit([event(2, "rex")]);
@@ -231,13 +231,13 @@ impl Setup {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_published_in_a_break_and_is_marked_after_it_is_told_in_its_place() {
+async fn an_event_published_in_a_gap_and_marked_after_it_is_delivered_in_order() {
     let setup = setup(16);
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(None));
-        setup.break_over_an_unmarked_event(&mut stream).await;
-        assert_eq!(stream.next().now_or_never(), None, "3 may be behind something that is not known yet");
+        setup.gap_with_an_unmarked_event(&mut stream).await;
+        assert_eq!(stream.next().now_or_never(), None, "an unknown event may precede 3");
         let mut again = pin!(setup.feed.open(Some(id(1))));
         assert_eq!(again.next().now_or_never(), None, "the same goes for who comes back");
         setup.mark(2).await;
@@ -251,12 +251,12 @@ async fn what_was_published_in_a_break_and_is_marked_after_it_is_told_in_its_pla
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mark_that_is_long_in_coming_holds_nothing_up_and_is_told_when_it_comes() {
+async fn a_late_mark_delays_nothing_and_its_event_is_delivered_later() {
     let setup = setup(16);
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(None));
-        setup.break_over_an_unmarked_event(&mut stream).await;
+        setup.gap_with_an_unmarked_event(&mut stream).await;
         assert_eq!(take(&mut stream, 1).await, [3]);
         setup.publish(4).await;
         assert_eq!(take(&mut stream, 1).await, [4]);
@@ -268,9 +268,9 @@ async fn a_mark_that_is_long_in_coming_holds_nothing_up_and_is_told_when_it_come
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_break_without_an_event_to_go_on_from_is_a_reset() {
+async fn a_gap_without_a_known_position_is_a_reset() {
     let setup = setup(16);
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(None));
         setup.broker.interrupt(None);
@@ -282,9 +282,9 @@ async fn a_break_without_an_event_to_go_on_from_is_a_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_published_twice_is_told_once() {
+async fn an_event_published_twice_is_delivered_once() {
     let setup = setup(16);
-    beside(setup.feed.clone(), async {
+    run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(None));
         for number in [1, 2, 1, 2, 3] {
@@ -300,16 +300,16 @@ async fn listeners_end_with_the_feed() {
     let setup = setup(16);
     setup.outbox.past(event(1, "rex"));
     let mut open = pin!(setup.feed.open(None));
-    let mut behind = pin!(setup.feed.open(Some(id(1))));
-    beside(setup.feed.clone(), setup.joined(1)).await;
+    let mut late = pin!(setup.feed.open(Some(id(1))));
+    run_alongside(setup.feed.clone(), setup.joined(1)).await;
     let left: BTreeSet<_> = open.by_ref().map(|item| number(&item)).collect().await;
     assert!(left.is_subset(&BTreeSet::from([0])), "{left:?}");
-    assert_eq!(behind.next().await, None);
+    assert_eq!(late.next().await, None);
     assert_eq!(pin!(setup.feed.open(Some(id(1)))).next().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_history_that_cannot_be_read_ends_the_stream() {
+async fn an_unreadable_history_ends_the_stream() {
     let setup = setup(16);
     setup.outbox.past(event(1, "rex"));
     setup.outbox.past(event(2, "rex"));

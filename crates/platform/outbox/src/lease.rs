@@ -1,4 +1,4 @@
-//! Who may publish: the lease on the outbox, kept up while other work goes on.
+//! The lease on the outbox, which decides who publishes. It is renewed in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,68 +9,68 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-/// The lease as one holder sees it. It counts as held only as long as the last answer of the store reaches,
-/// whatever has become of the store since.
+/// The lease from the view of one holder. It counts as held until `ttl` after the start of the last successful call, so
+/// that this process stops publishing before the store can grant the lease to another one.
 pub(crate) struct Lease {
     outbox: Arc<dyn Outbox>,
     holder: Uuid,
     ttl: Duration,
     leader: IntGauge,
-    until: watch::Sender<Option<Instant>>,
+    valid_until: watch::Sender<Option<Instant>>,
 }
 
 impl Lease {
     pub(crate) fn new(outbox: Arc<dyn Outbox>, holder: Uuid, ttl: Duration, leader: IntGauge) -> Self {
-        Self { outbox, holder, ttl, leader, until: watch::Sender::new(None) }
+        Self { outbox, holder, ttl, leader, valid_until: watch::Sender::new(None) }
     }
 
-    /// Takes the lease and renews it in time; never ends.
-    pub(crate) async fn keep(&self) {
+    /// Acquires the lease and renews it three times per `ttl`; never returns.
+    pub(crate) async fn run(&self) {
         loop {
-            if let Err(error) = self.ask().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "outbox lease cannot be renewed");
+            if let Err(error) = self.acquire().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew outbox lease");
             }
             self.leader.set(self.is_held().into());
             sleep(self.ttl / 3).await;
         }
     }
 
-    /// Takes or renews the lease now; answers whether it is held.
-    pub(crate) async fn ask(&self) -> Result<bool, RepoError> {
+    /// Acquires or renews the lease now; returns whether it is held.
+    pub(crate) async fn acquire(&self) -> Result<bool, RepoError> {
         let asked = Instant::now();
         let held = self.outbox.lease(self.holder, self.ttl).await?;
-        let was_held = self.until.send_replace(held.then(|| asked + self.ttl)).is_some();
+        let was_held = self.valid_until.send_replace(held.then(|| asked + self.ttl)).is_some();
         if held != was_held {
-            tracing::info!(holder = %self.holder, held, "outbox lease changed hands");
+            tracing::info!(holder = %self.holder, held, "outbox lease acquired or lost");
         }
         Ok(held)
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.until.borrow().is_some_and(|until| Instant::now() < until)
+        self.valid_until.borrow().is_some_and(|valid_until| Instant::now() < valid_until)
     }
 
-    /// Returns once the lease is held.
+    /// Waits until the lease is held.
     pub(crate) async fn held(&self) {
-        let mut until = self.until.subscribe();
+        let mut valid_until = self.valid_until.subscribe();
         while !self.is_held() {
-            // The sender lives in `self`, so a change is all that can end this.
-            if until.changed().await.is_err() {
+            // The sender is a field of `self`, so this cannot fail.
+            if valid_until.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    /// Returns once the lease is held no longer.
+    /// Waits until the lease is not held any more.
     pub(crate) async fn lost(&self) {
-        let mut changes = self.until.subscribe();
+        let mut changes = self.valid_until.subscribe();
         loop {
-            let until = *changes.borrow_and_update();
-            match until {
-                Some(until) if Instant::now() < until => {
+            let valid_until = *changes.borrow_and_update();
+            match valid_until {
+                Some(valid_until) if Instant::now() < valid_until => {
                     tokio::select! {
-                        () = sleep_until(until) => {
-                            tracing::warn!(ttl = ?self.ttl, "outbox lease ran out before the store renewed it");
+                        () = sleep_until(valid_until) => {
+                            tracing::warn!(ttl = ?self.ttl, "outbox lease expired before it was renewed");
                         }
                         _ = changes.changed() => {}
                     }
@@ -80,12 +80,12 @@ impl Lease {
         }
     }
 
-    /// Gives the lease up for others to take at once.
+    /// Releases the lease, so that another process can acquire it immediately.
     pub(crate) async fn release(&self) {
-        self.until.send_replace(None);
+        self.valid_until.send_replace(None);
         self.leader.set(0);
         if let Err(error) = self.outbox.release(self.holder).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "outbox lease cannot be released");
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot release outbox lease");
         }
     }
 }

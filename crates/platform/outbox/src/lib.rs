@@ -1,7 +1,7 @@
-//! What carries events from the store that committed them to those who act on them.
+//! Transactional outbox: moves events from the store in which they were committed to their consumers.
 //!
-//! [`Relay`] publishes what the outbox holds, [`Consumer`] lets a handler act once on each event, and [`Feed`] shows
-//! events live to many listeners inside the process. All three are components; none knows a store or a broker.
+//! [`Relay`] publishes the events of the outbox, [`Consumer`] calls a handler for each event, and [`EventFeed`] streams
+//! events to many listeners inside the process. All three are components; none depends on a store or a broker.
 
 mod attempts;
 mod backoff;
@@ -9,18 +9,18 @@ pub mod consumer;
 #[cfg(test)]
 mod fakes;
 pub mod feed;
-mod lanes;
+mod key_queues;
 mod lease;
 pub mod metrics;
-mod place;
 pub mod relay;
 mod replay;
+mod resilient_subscription;
 pub mod span;
 
 pub use attempts::Quarantine;
 pub use backoff::Backoff;
 pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, HandlerError};
-pub use feed::{Feed, FeedConfig, FeedItem, Watched};
+pub use feed::{EventFeed, FeedConfig, FeedItem, FeedUpdate};
 pub use metrics::{ConsumerMetrics, RelayMetrics};
 pub use relay::{Relay, RelayConfig};
 pub use replay::{ReplayError, replay};

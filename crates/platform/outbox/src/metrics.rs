@@ -1,4 +1,4 @@
-//! What the relay and the consumers tell Prometheus.
+//! Prometheus metrics of the relay and the consumers.
 
 use std::time::Duration;
 
@@ -16,16 +16,19 @@ pub struct RelayMetrics {
 }
 
 impl RelayMetrics {
-    /// Makes and registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let help = "Time from an event's happening until it is published";
+        let help = "Time from the creation of an event until it is published";
         let relay = LatencyHistogram::register(registry, names::OUTBOX_RELAY, help, &[])?;
         let metrics = Self {
-            pending: IntGauge::new(names::OUTBOX_PENDING, "Events that wait to be published")?,
-            oldest: Gauge::new(names::OUTBOX_OLDEST, "Age of the oldest event that waits; 0 when none does")?,
+            pending: IntGauge::new(names::OUTBOX_PENDING, "Events that are not published yet")?,
+            oldest: Gauge::new(
+                names::OUTBOX_OLDEST,
+                "Age of the oldest event that is not published yet; 0 without such events",
+            )?,
             relay: relay.series(&[]),
             published: IntCounter::new(names::OUTBOX_PUBLISHED, "Events published")?,
-            leader: IntGauge::new(names::OUTBOX_LEADER, "Whether this process publishes the outbox")?,
+            leader: IntGauge::new(names::OUTBOX_LEADER, "1 in the process that publishes the outbox, else 0")?,
         };
         registry.register(Box::new(metrics.pending.clone()))?;
         registry.register(Box::new(metrics.oldest.clone()))?;
@@ -35,7 +38,7 @@ impl RelayMetrics {
     }
 }
 
-/// What became of a delivery.
+/// Outcome of a delivery; a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ok,
@@ -68,11 +71,12 @@ pub struct ConsumerMetrics {
 }
 
 impl ConsumerMetrics {
-    /// Makes and registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let help = "Time a handler took for one event";
-        let consumed = Opts::new(names::BROKER_CONSUMED, "Deliveries by what became of them");
-        let errors = Opts::new(names::BROKER_SUBSCRIPTION_ERRORS, "Subscriptions that could not be made, or failed");
+        let help = "Duration of a handler call";
+        let consumed = Opts::new(names::BROKER_CONSUMED, "Deliveries by outcome");
+        let errors =
+            Opts::new(names::BROKER_SUBSCRIPTION_ERRORS, "Subscriptions that were lost or could not be created");
         let metrics = Self {
             consumed: IntCounterVec::new(consumed, &["topic", "group", "outcome"])?,
             handle: LatencyHistogram::register(registry, names::CONSUMER_DURATION, help, &["group"])?,
@@ -83,14 +87,15 @@ impl ConsumerMetrics {
         Ok(metrics)
     }
 
-    /// Makes the series of a consumer, at nought: a rate does not see the first step of a series that begins with it.
+    /// Creates the series of a consumer with the value 0: a rate does not see the first increase of a series that
+    /// starts at 1.
     pub(crate) fn announce(&self, topic: &'static str, group: &'static str) {
         for outcome in Outcome::ALL {
             self.consumed.with_label_values(&[topic, group, outcome.label()]);
         }
     }
 
-    /// The same for a subscription.
+    /// Creates the series of a subscription, for the same reason.
     pub(crate) fn announce_subscription(&self, topic: &'static str, group: &'static str) {
         self.errors.with_label_values(&[topic, group]);
     }
@@ -113,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_not_happened_yet_is_told_as_nought() {
+    fn counters_start_at_zero() {
         let registry = Registry::new();
         let consumer = ConsumerMetrics::register(&registry).unwrap();
         consumer.announce("dogs", "thumbnails");

@@ -1,4 +1,4 @@
-//! Publishes what the outbox holds: in order, at least once, by one process at a time.
+//! The outbox relay: publishes events in commit order, at least once, from one process at a time.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use kennel_app::{Component, Progress, Stop, in_batches, progress};
 use kennel_core::broker::BrokerError;
 use kennel_core::outbox::Backlog;
 use kennel_core::{BoxError, Clock, Event, Outbox, Publisher, RepoError};
-use kennel_telemetry::number;
+use kennel_telemetry::as_i64;
 use tokio::time::sleep;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
@@ -21,33 +21,33 @@ use crate::Backoff;
 use crate::lease::Lease;
 use crate::metrics::RelayMetrics;
 
-/// The most events read to find some that can be published.
-const MOST_PENDING: u32 = 10_000;
+/// Maximum number of pending events that are read to find some that can be published.
+const MAX_PENDING_READ: u32 = 10_000;
 
-/// How the relay works.
+/// Settings of the relay.
 #[derive(Debug, Clone, Copy)]
 pub struct RelayConfig {
-    /// Events published together at most.
+    /// Maximum number of events in one call to the broker.
     pub batch: u32,
-    /// Another batch is begun while fewer events than this are in flight; with 1, one batch at a time. More only for a
-    /// broker that hands events on in the order of the calls and answers once they are dealt with, so that events in
-    /// trouble do not hold up the others.
+    /// A further batch is started while fewer events than this are in flight; with 1, one batch at a time. Larger
+    /// values are only for a broker that delivers in the order of the calls and returns after the consumers have
+    /// settled the events: there, events that fail do not block the others.
     pub in_flight: u32,
-    /// How long the lease outlives a process that was killed; it is renewed three times as often.
+    /// How long the lease remains after a process was killed; it is renewed three times in this time.
     pub lease_ttl: Duration,
-    /// How often to look for events that another process committed.
+    /// Interval between queries for events that another process committed.
     pub poll: Duration,
-    /// The wait after a failure.
+    /// The delay after a failure.
     pub backoff: Backoff,
-    /// How long a batch in hand may still take once a stop is asked for; afterwards it stays for the next start.
+    /// How long the batches in flight may take after a stop request; then they are left for the next start.
     pub stop_grace: Duration,
-    /// How often the backlog is measured.
+    /// Interval between measurements of the backlog.
     pub measure_every: Duration,
-    /// How long published events are kept for history, and receipts against repetition.
+    /// How long published events are retained for the history, and receipts against duplicates.
     pub retention: Duration,
-    /// How often older ones are removed.
+    /// Interval between deletions of older ones.
     pub purge_every: Duration,
-    /// How long events may wait while none is published, by this process or another, before that is reported.
+    /// How long events may be pending while none is published, by this process or another, before a stall is reported.
     pub stall_limit: Duration,
 }
 
@@ -56,7 +56,7 @@ impl Default for RelayConfig {
         Self {
             batch: 100,
             in_flight: 1,
-            // A relay that was killed is followed by another within five seconds: others ask every third of this.
+            // After a relay is killed, another one starts within five seconds: they ask three times in this time.
             lease_ttl: Duration::from_secs(3),
             poll: Duration::from_secs(1),
             backoff: Backoff { min: Duration::from_millis(100), max: Duration::from_secs(10) },
@@ -69,10 +69,10 @@ impl Default for RelayConfig {
     }
 }
 
-/// Publishes the events of an outbox, in the order of their commits, while it holds the outbox's lease.
+/// Publishes the events of an outbox, in commit order, while it has the outbox's lease.
 ///
-/// An event is published again until the broker has taken it; none is skipped. One that the broker took just before
-/// a crash, or a failed mark, is published twice.
+/// An event is published again until the broker has stored it; none is skipped. An event is published twice when the
+/// process stops, or marking it as published fails, after the broker stored it.
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     publisher: Arc<dyn Publisher>,
@@ -83,7 +83,7 @@ pub struct Relay {
     progress: Progress,
 }
 
-/// Why a batch did not go out.
+/// Why a batch was not published.
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
     #[error(transparent)]
@@ -93,7 +93,7 @@ enum RelayError {
 }
 
 impl Relay {
-    /// A relay that competes for the lease as `holder`, an id of this process alone.
+    /// Creates a relay that competes for the lease as `holder`, an id that is unique to this process.
     pub fn new(
         outbox: Arc<dyn Outbox>,
         publisher: Arc<dyn Publisher>,
@@ -107,13 +107,13 @@ impl Relay {
         Self { outbox, publisher, clock, lease, config, metrics, progress }
     }
 
-    /// Whether the outbox gets emptier, whoever publishes.
+    /// Returns the progress: whether pending events get published, by any process.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
     /// Publishes while the lease is held, until `stop`.
-    async fn lead(&self, stop: &Stop) {
+    async fn publish_while_leader(&self, stop: &Stop) {
         let mut failures = 0;
         while !stop.is_requested() {
             tokio::select! {
@@ -122,14 +122,19 @@ impl Relay {
             }
             let ended = tokio::select! {
                 biased;
-                // Whoever has the lease now publishes the rest; going on could bring it behind newer events.
+                // Another process may publish the rest now; continuing could publish old events after newer ones.
                 () = self.lease.lost() => continue,
                 ended = self.publish_all(stop, &mut failures) => ended,
             };
             let Err(error) = ended else { return };
             failures += 1;
             let delay = self.config.backoff.delay(failures);
-            tracing::warn!(error = &error as &dyn std::error::Error, failures, ?delay, "events cannot be relayed");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                failures,
+                ?delay,
+                "cannot publish events of the outbox"
+            );
             tokio::select! {
                 () = stop.requested() => return,
                 () = sleep(delay) => {}
@@ -137,22 +142,23 @@ impl Relay {
         }
     }
 
-    /// Publishes batch after batch until `stop`, and marks them in the same order. What is in flight when this
-    /// fails or is dropped stays unmarked, and so is published again.
+    /// Publishes batches until `stop`, and marks them as published in the same order. Batches in flight when this fails
+    /// or is dropped are not marked, so they are published again.
     async fn publish_all(&self, stop: &Stop, failures: &mut u32) -> Result<(), RelayError> {
+        // Yields results in the order of the calls, so that batches are marked in publish order.
         let mut batches = FuturesOrdered::new();
-        let mut flight = Flight::default();
+        let mut flight = InFlight::default();
         let mut out_of_time = pin!(self.out_of_time(stop));
         loop {
             let mut wake = self.outbox.wait(self.config.poll);
-            // Armed before the reading, so that no commit falls between the two.
+            // Polled once before the query, so that a commit between the query and the wait wakes it.
             let woken = poll!(&mut wake).is_ready();
             let stopping = stop.is_requested();
             let room = !stopping && flight.events < self.config.in_flight.max(1);
             if room {
                 let events = self.next_batch(&flight).await?;
                 if !events.is_empty() {
-                    flight.board(&events);
+                    flight.add(&events);
                     batches.push_back(self.publish(events));
                     continue;
                 }
@@ -164,11 +170,12 @@ impl Relay {
                 return Ok(());
             }
             tokio::select! {
+                // Results first: what the broker has stored is marked even when the time is up.
                 biased;
                 Some(published) = batches.next() => {
                     let (events, span) = published?;
                     self.mark(&events).instrument(span).await?;
-                    flight.leave(&events);
+                    flight.remove(&events);
                     *failures = 0;
                 }
                 () = &mut out_of_time => return Ok(()),
@@ -178,16 +185,16 @@ impl Relay {
         }
     }
 
-    /// The oldest events that wait and have no event of their key in flight.
-    async fn next_batch(&self, flight: &Flight) -> Result<Vec<Event>, RepoError> {
+    /// Returns the oldest pending events whose ordering keys have no event in flight.
+    async fn next_batch(&self, flight: &InFlight) -> Result<Vec<Event>, RepoError> {
         let mut limit = self.config.batch.saturating_add(flight.events);
         loop {
             let mut events = self.outbox.pending(limit).await?;
             let is_all = events.len() < limit as usize;
-            events.retain(|event| !flight.carries(event));
-            // A key in trouble may have more events than were read; those of other keys are behind them.
-            if events.is_empty() && !is_all && limit < MOST_PENDING {
-                limit = limit.saturating_mul(2).min(MOST_PENDING);
+            events.retain(|event| !flight.blocks(event));
+            // One blocked key may have more events than were read, so read further to find those of other keys.
+            if events.is_empty() && !is_all && limit < MAX_PENDING_READ {
+                limit = limit.saturating_mul(2).min(MAX_PENDING_READ);
                 continue;
             }
             events.truncate(self.config.batch as usize);
@@ -196,14 +203,15 @@ impl Relay {
     }
 
     async fn publish(&self, events: Vec<Event>) -> Result<(Vec<Event>, Span), BrokerError> {
-        // The broker's own span inside it links to where each event happened.
-        let span = tracing::info_span!("outbox.relay", outbox.batch = number(events.len()));
+        // The broker creates a span inside this one, with links to the spans that caused the events.
+        let span = tracing::info_span!("outbox.relay", outbox.batch = as_i64(events.len()));
         self.publisher.publish(&events).instrument(span.clone()).await?;
         Ok((events, span))
     }
 
     async fn mark(&self, events: &[Event]) -> Result<(), RelayError> {
-        if !self.lease.is_held() && !self.lease.ask().await? {
+        // Without the lease another process publishes these events again and marks them in its own order.
+        if !self.lease.is_held() && !self.lease.acquire().await? {
             return Ok(());
         }
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
@@ -225,48 +233,49 @@ impl Relay {
         }
     }
 
-    /// Keeps the gauges true, leader or not; never ends.
-    async fn measure(&self) {
+    /// Updates the gauges, also while not the leader; never returns.
+    async fn measure_loop(&self) {
         let mut last = Backlog::default();
         loop {
             match self.outbox.backlog().await {
                 Ok(backlog) => {
-                    self.note(last, backlog);
+                    self.update_progress(last, backlog);
                     last = backlog;
                     let oldest = backlog.oldest.map(|oldest| self.clock.now().since(oldest));
                     self.metrics.pending.set(i64::try_from(backlog.pending).unwrap_or(i64::MAX));
                     self.metrics.oldest.set(oldest.unwrap_or_default().as_secs_f64());
                 }
                 Err(error) => {
-                    self.progress.stalled("the outbox cannot be read");
-                    tracing::warn!(error = &error as &dyn std::error::Error, "outbox backlog cannot be measured");
+                    self.progress.stalled("cannot read the outbox");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot measure outbox backlog");
                 }
             }
             sleep(self.config.measure_every).await;
         }
     }
 
-    /// Compares the backlog with the one before. A process that does not lead sees only there whether another does.
-    fn note(&self, before: Backlog, now: Backlog) {
-        if now.pending < before.pending || now.oldest != before.oldest {
+    /// Compares the backlog with the previous one. A process that is not the leader can only see there whether another
+    /// one publishes.
+    fn update_progress(&self, previous: Backlog, now: Backlog) {
+        if now.pending < previous.pending || now.oldest != previous.oldest {
             self.progress.advanced();
         }
         match now.pending {
             0 => self.progress.advanced(),
-            1 => self.progress.stalled("1 event waits and none was published"),
-            waiting => self.progress.stalled(format!("{waiting} events wait and none was published")),
+            1 => self.progress.stalled("1 event pending, none published"),
+            waiting => self.progress.stalled(format!("{waiting} events pending, none published")),
         }
     }
 
-    /// Removes what is older than the retention, while leader; never ends.
-    async fn tidy(&self) {
+    /// Deletes rows older than the retention, while leader; never returns.
+    async fn purge_loop(&self) {
         loop {
             self.lease.held().await;
-            let before = self.clock.now().saturating_sub(self.config.retention);
-            match in_batches(|rows| self.outbox.purge(before, rows)).await {
-                Ok(removed) => tracing::debug!(removed, "old events and receipts are removed"),
+            let previous = self.clock.now().saturating_sub(self.config.retention);
+            match in_batches(|rows| self.outbox.purge(previous, rows)).await {
+                Ok(removed) => tracing::debug!(removed, "deleted old events and receipts"),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "old events cannot be removed");
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot delete old events");
                 }
             }
             sleep(self.config.purge_every).await;
@@ -281,43 +290,43 @@ impl Component for Relay {
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        // The lease is renewed beside the publishing, which takes as long as the broker likes.
+        // The lease is renewed concurrently, because publishing can take arbitrarily long.
         tokio::select! {
-            () = self.lead(&stop) => {}
-            ((), (), ()) = async { tokio::join!(self.lease.keep(), self.measure(), self.tidy()) } => {}
+            () = self.publish_while_leader(&stop) => {}
+            ((), (), ()) = async { tokio::join!(self.lease.run(), self.measure_loop(), self.purge_loop()) } => {}
         }
         self.lease.release().await;
         Ok(())
     }
 }
 
-/// What is being published: at most one batch has events of a key, so that none can overtake another.
+/// Events being published. A key is in at most one batch, so that its events cannot overtake each other.
 #[derive(Default)]
-struct Flight {
+struct InFlight {
     keys: HashSet<(String, String)>,
     events: u32,
 }
 
-impl Flight {
-    fn carries(&self, event: &Event) -> bool {
-        self.events > 0 && self.keys.contains(&place(event))
+impl InFlight {
+    fn blocks(&self, event: &Event) -> bool {
+        self.events > 0 && self.keys.contains(&ordering_key(event))
     }
 
-    fn board(&mut self, events: &[Event]) {
-        self.keys.extend(events.iter().map(place));
+    fn add(&mut self, events: &[Event]) {
+        self.keys.extend(events.iter().map(ordering_key));
         self.events += u32::try_from(events.len()).unwrap_or(u32::MAX);
     }
 
-    fn leave(&mut self, events: &[Event]) {
+    fn remove(&mut self, events: &[Event]) {
         for event in events {
-            self.keys.remove(&place(event));
+            self.keys.remove(&ordering_key(event));
         }
         self.events -= u32::try_from(events.len()).unwrap_or(u32::MAX);
     }
 }
 
-/// What orders an event.
-fn place(event: &Event) -> (String, String) {
+/// Returns the topic and key, within which events are ordered.
+fn ordering_key(event: &Event) -> (String, String) {
     (event.topic.clone(), event.key.clone())
 }
 

@@ -6,7 +6,7 @@ use prometheus::Registry;
 use tokio::time::Instant;
 
 use super::*;
-use crate::fakes::{Broker, MemoryOutbox, TestClock, beside, event, eventually, in_trace};
+use crate::fakes::{Broker, MemoryOutbox, TestClock, event, eventually, in_trace, run_alongside};
 
 const HOLDER: Uuid = Uuid::from_u128(7);
 const OTHER: Uuid = Uuid::from_u128(8);
@@ -20,7 +20,7 @@ struct Setup {
 }
 
 fn setup() -> Setup {
-    // The poll is far off, so that only a wake-up can be quick.
+    // The poll interval is long, so that only a notification can be quick.
     let config = RelayConfig { batch: 3, poll: Duration::from_mins(10), ..RelayConfig::default() };
     Setup {
         outbox: Arc::default(),
@@ -48,11 +48,11 @@ impl Setup {
 }
 
 #[tokio::test(start_paused = true)]
-async fn publishes_what_waits_in_order_and_then_what_comes() {
+async fn publishes_pending_events_in_order_and_then_new_ones() {
     let setup = setup();
     setup.commit(1..=7);
     let began = Instant::now();
-    beside(setup.relay(), async {
+    run_alongside(setup.relay(), async {
         setup.until_published(&[1, 2, 3, 4, 5, 6, 7]).await;
         setup.commit([8]);
         setup.until_published(&[1, 2, 3, 4, 5, 6, 7, 8]).await;
@@ -63,14 +63,14 @@ async fn publishes_what_waits_in_order_and_then_what_comes() {
     assert_eq!(setup.broker.taken(), (1..=8).collect::<Vec<_>>());
     assert_eq!(setup.metrics.published.get(), 8);
     assert_eq!(setup.metrics.relay.count(), 8);
-    assert_eq!((setup.outbox.holder(), setup.metrics.leader.get()), (None, 0), "the lease is given up at the end");
+    assert_eq!((setup.outbox.holder(), setup.metrics.leader.get()), (None, 0), "the lease is released at the end");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_of_another_process_is_found_by_the_poll() {
     let mut setup = setup();
     setup.config.poll = Duration::from_mins(2);
-    beside(setup.relay(), async {
+    run_alongside(setup.relay(), async {
         eventually("leader", || setup.metrics.leader.get() == 1).await;
         sleep(Duration::from_secs(1)).await;
         setup.outbox.commit_silently(event(1, "rex"));
@@ -82,12 +82,12 @@ async fn a_commit_of_another_process_is_found_by_the_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_broker_costs_neither_events_nor_their_order() {
+async fn a_failing_broker_loses_no_event_and_no_order() {
     let setup = setup();
     setup.broker.refuse(7);
     setup.commit(1..=5);
     let began = Instant::now();
-    beside(setup.relay(), async {
+    run_alongside(setup.relay(), async {
         eventually("refused once", || setup.broker.refusals_left() < 7).await;
         assert_eq!(setup.outbox.published(), []);
         setup.until_published(&[1, 2, 3, 4, 5]).await;
@@ -99,11 +99,11 @@ async fn a_failing_broker_costs_neither_events_nor_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_store_is_tried_again() {
+async fn a_failing_store_is_retried() {
     let setup = setup();
     setup.outbox.down.store(true, Ordering::SeqCst);
     setup.commit([1]);
-    beside(setup.relay(), async {
+    run_alongside(setup.relay(), async {
         sleep(Duration::from_mins(2)).await;
         setup.outbox.down.store(false, Ordering::SeqCst);
         setup.until_published(&[1]).await;
@@ -118,23 +118,23 @@ async fn a_failing_store_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_could_not_be_marked_are_published_again() {
+async fn events_that_were_not_marked_are_published_again() {
     let setup = setup();
     setup.outbox.failing_marks.store(1, Ordering::SeqCst);
     setup.commit([1, 2]);
-    beside(setup.relay(), setup.until_published(&[1, 2])).await;
+    run_alongside(setup.relay(), setup.until_published(&[1, 2])).await;
     assert_eq!(setup.broker.taken(), [1, 2, 1, 2]);
     assert_eq!(setup.metrics.published.get(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_for_the_lease_and_measures_meanwhile() {
+async fn measures_the_backlog_while_it_waits_for_the_lease() {
     let setup = setup();
     setup.outbox.hand_over(OTHER, Duration::from_mins(1));
     setup.commit([1, 2]);
-    beside(setup.relay(), async {
+    run_alongside(setup.relay(), async {
         sleep(Duration::from_millis(59_900)).await;
-        assert_eq!(setup.broker.begun(), 0);
+        assert_eq!(setup.broker.started(), 0);
         assert_eq!((setup.metrics.leader.get(), setup.metrics.pending.get()), (0, 2));
         assert!(setup.metrics.oldest.get() >= 50.0, "{}", setup.metrics.oldest.get());
         setup.until_published(&[1, 2]).await;
@@ -145,54 +145,54 @@ async fn waits_for_the_lease_and_measures_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lease_is_renewed_while_a_publishing_takes_long() {
+async fn the_lease_is_renewed_during_a_slow_publish() {
     let setup = setup();
-    setup.broker.hold(true);
+    setup.broker.block(true);
     setup.commit([1]);
-    beside(setup.relay(), async {
-        eventually("begun", || setup.broker.begun() == 1).await;
+    run_alongside(setup.relay(), async {
+        eventually("started", || setup.broker.started() == 1).await;
         for _ in 0..100 {
             sleep(setup.config.lease_ttl / 2).await;
             let taken = setup.outbox.lease(OTHER, setup.config.lease_ttl).await.unwrap();
             assert!(!taken, "another took the lease after {:?}", setup.clock.now());
         }
-        setup.broker.hold(false);
+        setup.broker.block(false);
         setup.until_published(&[1]).await;
     })
     .await;
-    assert_eq!(setup.broker.begun(), 1);
+    assert_eq!(setup.broker.started(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_lost_on_the_way_leaves_the_events_to_the_next_leader() {
+async fn a_lease_lost_during_a_publish_leaves_the_events_to_the_next_leader() {
     let setup = setup();
-    setup.broker.hold(true);
+    setup.broker.block(true);
     setup.commit([1]);
-    beside(setup.relay(), async {
-        eventually("begun", || setup.broker.begun() == 1).await;
+    run_alongside(setup.relay(), async {
+        eventually("started", || setup.broker.started() == 1).await;
         setup.outbox.hand_over(OTHER, Duration::from_secs(100));
         eventually("noticed", || setup.metrics.leader.get() == 0).await;
-        setup.broker.hold(false);
+        setup.broker.block(false);
         sleep(Duration::from_secs(30)).await;
         assert_eq!(setup.outbox.published(), []);
-        assert_eq!(setup.broker.taken(), [], "the publishing was broken off");
+        assert_eq!(setup.broker.taken(), [], "the publish was cancelled");
         setup.until_published(&[1]).await;
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_batch_in_hand_is_finished_before_the_end() {
+async fn a_stop_finishes_the_batch_in_flight() {
     let setup = setup();
-    setup.broker.hold(true);
+    setup.broker.block(true);
     setup.commit(1..=5);
     let stop = Stop::new();
     let ((), ended) = tokio::join!(
         async {
-            eventually("begun", || setup.broker.begun() == 1).await;
+            eventually("started", || setup.broker.started() == 1).await;
             stop.request();
             sleep(setup.config.stop_grace / 2).await;
-            setup.broker.hold(false);
+            setup.broker.block(false);
         },
         Box::new(setup.relay()).run(stop.clone())
     );
@@ -202,23 +202,23 @@ async fn the_batch_in_hand_is_finished_before_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_in_trouble_holds_up_its_key_alone_and_marks_keep_the_order() {
+async fn a_blocked_event_delays_only_its_key_and_marks_are_in_order() {
     let mut setup = setup();
     (setup.config.batch, setup.config.in_flight) = (2, 4);
-    setup.broker.hold_key("rex");
+    setup.broker.block_key("rex");
     let keys = ["rex", "bella", "rex", "max", "luna", "max", "bella"];
     setup.outbox.commit(keys.iter().zip(1..).map(|(key, id)| event(id, key)));
-    beside(setup.relay(), async {
-        eventually("three batches", || setup.broker.begun() == 3).await;
+    run_alongside(setup.relay(), async {
+        eventually("three batches", || setup.broker.started() == 3).await;
         sleep(Duration::from_secs(1)).await;
         assert_eq!(setup.broker.taken(), [4, 5], "the third has to wait for the first, the last ones for room or key");
-        assert_eq!(setup.outbox.published(), [], "what is behind in the history waits for what is before");
-        setup.broker.hold_key("no other");
+        assert_eq!(setup.outbox.published(), [], "later batches are marked after earlier ones");
+        setup.broker.block_key("no other");
         eventually("all published", || setup.outbox.published().len() == 7).await;
     })
     .await;
     let published = setup.outbox.published();
-    assert_eq!(setup.broker.taken().len(), 7, "nothing goes out twice");
+    assert_eq!(setup.broker.taken().len(), 7, "nothing is published twice");
     for key in ["rex", "bella", "max"] {
         let of_key: Vec<_> = published.iter().filter(|id| keys[usize::try_from(**id).unwrap() - 1] == key).collect();
         assert!(of_key.is_sorted(), "{key}: {published:?}");
@@ -226,48 +226,48 @@ async fn an_event_in_trouble_holds_up_its_key_alone_and_marks_keep_the_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_in_trouble_holds_up_no_other_however_many_events_it_has() {
+async fn a_blocked_key_with_many_events_delays_no_other_key() {
     let mut setup = setup();
     setup.config.in_flight = 100;
-    setup.broker.hold_key("rex");
+    setup.broker.block_key("rex");
     setup.commit(1..=500);
     setup.outbox.commit([event(501, "bella")]);
-    beside(setup.relay(), eventually("bella's is out", || setup.broker.taken() == [501])).await;
+    run_alongside(setup.relay(), eventually("bella's is out", || setup.broker.taken() == [501])).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_broker_does_not_hold_up_the_end() {
+async fn an_unresponsive_broker_does_not_delay_the_stop() {
     let setup = setup();
-    setup.broker.hold(true);
+    setup.broker.block(true);
     setup.commit([1]);
     let began = Instant::now();
-    beside(setup.relay(), eventually("begun", || setup.broker.begun() == 1)).await;
+    run_alongside(setup.relay(), eventually("started", || setup.broker.started() == 1)).await;
     assert!(began.elapsed() < setup.config.stop_grace + Duration::from_secs(1));
     assert_eq!(setup.outbox.published(), []);
     assert_eq!(setup.outbox.holder(), None);
 }
 
 #[tokio::test]
-async fn events_keep_their_own_traces_and_are_published_in_one_span() {
+async fn events_retain_their_traces_and_are_published_in_one_span() {
     let (_subscriber, spans) = kennel_testkit::spans::record();
     let setup = setup();
     let traces = ["0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"];
     setup.outbox.commit(traces.iter().zip(1..).map(|(trace, id)| in_trace(event(id, "rex"), trace)));
-    beside(setup.relay(), setup.until_published(&[1, 2])).await;
+    run_alongside(setup.relay(), setup.until_published(&[1, 2])).await;
 
     let spans = spans.get_finished_spans().unwrap();
     assert_eq!(spans.iter().filter(|span| span.name == "outbox.relay").count(), 1);
-    let kept: Vec<_> = setup.broker.taken_traces();
-    assert!(kept[0].contains(traces[0]) && kept[1].contains(traces[1]), "{kept:?}");
+    let published_traces: Vec<_> = setup.broker.taken_traces();
+    assert!(published_traces[0].contains(traces[0]) && published_traces[1].contains(traces[1]), "{published_traces:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_leader_removes_what_is_past_its_retention() {
+async fn the_leader_deletes_rows_past_their_retention() {
     let mut setup = setup();
     setup.config.retention = Duration::from_hours(2);
     setup.config.purge_every = Duration::from_mins(1);
     setup.commit([1]);
-    beside(setup.relay(), async {
+    run_alongside(setup.relay(), async {
         setup.until_published(&[1]).await;
         sleep(Duration::from_secs(7_000)).await;
         setup.commit([2]);
@@ -279,12 +279,12 @@ async fn the_leader_removes_what_is_past_its_retention() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_nobody_publishes_are_no_progress() {
+async fn pending_events_that_nobody_publishes_are_no_progress() {
     let setup = setup();
     setup.broker.refuse(u32::MAX);
     let relay = setup.relay();
     let progress = relay.progress();
-    beside(relay, async {
+    run_alongside(relay, async {
         sleep(Duration::from_hours(1)).await;
         progress.check().await.expect("there is nothing to do");
         setup.commit(1..=12);
@@ -293,7 +293,7 @@ async fn events_that_nobody_publishes_are_no_progress() {
         sleep(setup.config.measure_every * 2).await;
         let detail = progress.detail().unwrap();
         let since =
-            detail.strip_prefix("12 events wait and none was published for ").and_then(|rest| rest.split(' ').next());
+            detail.strip_prefix("12 events pending, none published for ").and_then(|rest| rest.split(' ').next());
         assert!((30..=40).contains(&since.unwrap().parse().unwrap()), "{detail}");
         setup.broker.refuse(0);
         eventually("it goes on", || progress.detail().is_none()).await;
@@ -301,14 +301,14 @@ async fn events_that_nobody_publishes_are_no_progress() {
     .await;
 }
 
-/// Whoever follows sees neither its own marks nor those of others; what the backlog says is enough.
+/// A follower sees no calls that mark events, so it compares backlogs.
 #[tokio::test(start_paused = true)]
-async fn a_follower_knows_an_outbox_without_a_leader_from_one_that_another_empties() {
+async fn a_follower_detects_whether_another_process_publishes() {
     let setup = setup();
     setup.outbox.hand_over(OTHER, Duration::from_hours(24));
     let relay = setup.relay();
     let progress = relay.progress();
-    beside(relay, async {
+    run_alongside(relay, async {
         setup.commit(1..=100);
         for id in 1..=60 {
             sleep(Duration::from_secs(6)).await;
@@ -316,9 +316,9 @@ async fn a_follower_knows_an_outbox_without_a_leader_from_one_that_another_empti
             progress.check().await.expect("another publishes");
         }
         sleep(setup.config.stall_limit + setup.config.measure_every * 2).await;
-        assert!(progress.detail().unwrap().starts_with("40 events wait"), "{:?}", progress.detail());
+        assert!(progress.detail().unwrap().starts_with("40 events pending"), "{:?}", progress.detail());
         setup.outbox.down.store(true, Ordering::SeqCst);
-        eventually("the store is down", || progress.detail().unwrap().starts_with("the outbox cannot be read")).await;
+        eventually("the store is down", || progress.detail().unwrap().starts_with("cannot read the outbox")).await;
     })
     .await;
 }

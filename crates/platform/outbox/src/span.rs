@@ -1,12 +1,12 @@
-//! The span of dealing with one delivery, in the words of OpenTelemetry's conventions for messaging.
+//! The span of processing one delivery, after OpenTelemetry's semantic conventions for messaging.
 
 use kennel_core::Event;
-use kennel_telemetry::{number, propagation};
+use kennel_telemetry::{as_i64, propagation};
 use tracing::Span;
 use tracing::field::Empty;
 
-/// A span for what `group` does with an event that the broker `system` has delivered for the `attempt`-th time: a child
-/// of the span that sent the event.
+/// Creates the span for the `attempt`-th delivery of an event from the broker `system` to `group`. It is a child of the
+/// span that published the event.
 pub fn process(system: &'static str, group: &'static str, event: &Event, attempt: u32) -> Span {
     let span = tracing::info_span!(
         "consumer.process",
@@ -19,7 +19,7 @@ pub fn process(system: &'static str, group: &'static str, event: &Event, attempt
         messaging.destination.name = event.topic,
         messaging.consumer.group.name = group,
         messaging.message.id = %event.id,
-        messaging.delivery.attempt = number(attempt),
+        messaging.delivery.attempt = as_i64(attempt),
         event.name = event.name,
     );
     if let Some(trace) = &event.trace {

@@ -1,4 +1,4 @@
-//! What every database answers about itself, whichever it is.
+//! The interface of every database: health, connections and shutdown.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use async_trait::async_trait;
 use kennel_app::Check;
 use kennel_core::{BoxError, RepoError};
 
-/// How many connections are open.
+/// Numbers of open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Connections {
-    /// Waiting for work.
+    /// Not in use.
     pub idle: u64,
-    /// At work.
+    /// In use.
     pub used: u64,
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 impl Connections {
-    /// Those of `pools`. A pool counts a connection among its idle ones only after it has let go of it: one that is closed
-    /// in that moment has one more of them than it has connections.
+    /// Counts the connections of `pools`. A pool that is being closed can report one more idle connection than it has
+    /// open, so the idle number is capped.
     pub(crate) fn of<DB: sqlx::Database>(pools: &[&sqlx::Pool<DB>]) -> Self {
         let (mut idle, mut used) = (0, 0);
         for pool in pools {
@@ -34,20 +34,20 @@ impl Connections {
 /// An open database.
 #[async_trait]
 pub trait Database: Send + Sync + 'static {
-    /// Its name in metrics and spans, as OpenTelemetry's `db.system.name`.
+    /// The database's name in metrics and spans, as in OpenTelemetry's `db.system.name`.
     fn system(&self) -> &'static str;
 
-    /// Whether it answers.
+    /// Checks that the database answers. Fails with [`RepoError::Unavailable`] when it does not.
     async fn ping(&self) -> Result<(), RepoError>;
 
-    /// Whether it takes writes, as far as can be known without one. It fails on a replica, a server or a file that is
-    /// read-only, and where the schema is not up; reads may go on.
+    /// Checks that the database accepts writes, as far as possible without writing. Fails on a replica, on a read-only
+    /// server or file, and when the schema is not migrated; reads may still work.
     async fn writable(&self) -> Result<(), RepoError>;
 
-    /// Its connections at this moment.
+    /// The current numbers of connections.
     fn connections(&self) -> Connections;
 
-    /// Closes it once the work in hand is done, for which it waits some seconds. Later calls fail with
+    /// Closes the database after calls in progress have ended, for which it waits a few seconds. Later calls fail with
     /// [`RepoError::Unavailable`].
     async fn close(&self);
 }

@@ -1,19 +1,19 @@
-//! Addresses of database servers.
+//! Connection URLs of database servers.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// The URL of a database, password and all, such as `postgres://user:password@host:5432/database`.
+/// The connection URL of a database, including the password, such as `postgres://user:password@host:5432/database`.
 ///
-/// It prints and serializes as `***` and is wiped when dropped. It has no default: it points somewhere.
+/// It prints and serializes as `***`, and its memory is wiped when it is dropped. It has no default.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Dsn(SecretString);
 
 impl Dsn {
-    /// The text, for the one call that needs it.
+    /// The URL as text, including the password.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_never_shown() {
+    fn a_dsn_is_never_printed() {
         let dsn = Dsn::from("postgres://kennel:hunter2@db/dogs");
         for shown in [format!("{dsn:?}"), serde_json::to_string(&dsn).unwrap()] {
             assert!(!shown.contains("hunter2") && !shown.contains("db"), "{shown}");

@@ -1,8 +1,9 @@
-//! Sorts driver errors into the classes that the domain understands.
+//! Maps driver errors to [`RepoError`].
 
 use kennel_core::RepoError;
 
-/// The class of a driver error, as far as it is the same for every database; each database's own `classify` knows more.
+/// Maps a driver error, as far as the mapping is the same for every database; each database's own `classify` also maps
+/// its error codes.
 pub fn classify(error: sqlx::Error) -> RepoError {
     use sqlx::Error as E;
     match &error {
@@ -15,21 +16,21 @@ pub fn classify(error: sqlx::Error) -> RepoError {
     }
 }
 
-/// The statement by which stores are asked whether they take writes: it changes no row, and is refused as those are that
-/// do.
+/// A statement that checks whether a store accepts writes: it changes no row, but fails where a write would fail.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-pub(crate) const TRY_WRITE: &str = "UPDATE outbox_lease SET until = until WHERE one = 0";
+pub(crate) const WRITE_PROBE: &str = "UPDATE outbox_lease SET expires_at = expires_at WHERE singleton = 0";
 
-/// Whether the connection leads to a server that does not write: a replica, or one that was made read-only. Nothing of
-/// the call is stored.
+/// Whether the server refused a write because it is read-only: a replica, or a server in read-only mode. Nothing was
+/// stored.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) fn is_read_only(error: &RepoError) -> bool {
-    // SQLSTATE read_only_sql_transaction, which is MySQL's 1792 too; MySQL has more of them, under a common state.
+    // SQLSTATE read_only_sql_transaction, also MySQL's 1792; MySQL has further error numbers for it under a generic
+    // SQLSTATE.
     state(error).is_some_and(|state| state == "25006") || matches!(mysql_number(error), Some(1290 | 1836))
 }
 
-/// Whether the connection is lost: broken, ended by an operator, or with the server that stops. Those that were opened
-/// with it may be so too.
+/// Whether the connection is lost: broken, ended by an operator, or closed by a server that shuts down. Other
+/// connections of the pool may be lost too.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) fn is_lost(error: &RepoError) -> bool {
     let broken = matches!(driver(error), Some(sqlx::Error::Io(_)));
@@ -38,11 +39,11 @@ pub(crate) fn is_lost(error: &RepoError) -> bool {
         || matches!(mysql_number(error), Some(1053 | 1927))
 }
 
-/// Whether the server gave the call up to end a deadlock, or because it came between others: the same call may be made
-/// again, and nothing of it is stored.
+/// Whether the server aborted the transaction because of a deadlock or a serialization failure. Nothing was stored, and
+/// the call can be retried.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) fn is_deadlock(error: &RepoError) -> bool {
-    // SQLSTATE serialization_failure, which is MySQL's deadlock too, and PostgreSQL's deadlock_detected.
+    // SQLSTATE serialization_failure, also MySQL's deadlock, and PostgreSQL's deadlock_detected.
     state(error).is_some_and(|state| state == "40001" || state == "40P01")
 }
 
@@ -57,7 +58,7 @@ fn from_server(error: &RepoError) -> Option<&dyn sqlx::error::DatabaseError> {
     driver(error)?.as_database_error()
 }
 
-/// The SQLSTATE of an error that the server answered with.
+/// The SQLSTATE of an error that the server returned.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 fn state(error: &RepoError) -> Option<std::borrow::Cow<'_, str>> {
     from_server(error)?.code()
@@ -71,7 +72,7 @@ fn mysql_number(error: &RepoError) -> Option<u16> {
     return from_server(error).and(None);
 }
 
-/// The class of a failure, as a metric label.
+/// The kind of an error, as a metric label.
 pub const fn label(error: &RepoError) -> &'static str {
     match error {
         RepoError::Conflict => "conflict",
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_values_are_corrupt_and_the_rest_is_the_backend() {
+    fn unreadable_values_are_corrupt_and_other_errors_are_backend() {
         assert!(matches!(classify(sqlx::Error::Decode("odd".into())), RepoError::Corrupt(_)));
         assert!(matches!(classify(sqlx::Error::RowNotFound), RepoError::Backend(_)));
     }

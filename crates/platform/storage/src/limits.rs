@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolConfig {
-    /// Connections at most. They are opened when they are needed.
+    /// Maximum number of connections. They are opened on demand.
     pub max_connections: NonZeroU32,
     /// How long a call waits for a free connection, in milliseconds.
     pub acquire_timeout_ms: u64,
-    /// How long the server works on one statement before it gives it up, in milliseconds.
+    /// How long the server may work on one statement before it cancels it, in milliseconds.
     pub statement_timeout_ms: u64,
 }
 
@@ -28,7 +28,7 @@ impl Default for PoolConfig {
 }
 
 impl PoolConfig {
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line per invalid setting, with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         if self.max_connections.get() > 1_000 {
             problems.push(format!("{path}.max_connections: must be 1 to 1000"));
@@ -46,7 +46,7 @@ impl PoolConfig {
         Duration::from_millis(self.acquire_timeout_ms)
     }
 
-    /// How long the server works on one statement.
+    /// How long the server may work on one statement.
     pub(crate) const fn statement_timeout(&self) -> Duration {
         Duration::from_millis(self.statement_timeout_ms)
     }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_allowed_and_all_problems_are_told_at_once() {
+    fn the_defaults_are_valid_and_all_problems_are_reported_at_once() {
         let mut problems = Vec::new();
         PoolConfig::default().check("pool", &mut problems);
         assert!(problems.is_empty(), "{problems:?}");

@@ -1,4 +1,4 @@
-//! Metrics of database calls and connections; the same names on every database.
+//! Metrics of database calls and connections, with the same names for every database.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tracing::{Instrument as _, Span};
 use crate::Database;
 use crate::error::label;
 
-/// Metrics of the calls to one database. Clones feed the same series.
+/// Metrics of the calls to one database. Clones update the same series.
 #[derive(Debug, Clone)]
 pub struct DatabaseMetrics {
     system: &'static str,
@@ -24,7 +24,7 @@ pub struct DatabaseMetrics {
 impl DatabaseMetrics {
     /// Registers the metrics of `database`, its connections included.
     pub fn register(registry: &Registry, database: Arc<dyn Database>) -> Result<Self, prometheus::Error> {
-        let errors = Opts::new(names::DATABASE_ERRORS, "Calls to the database that failed, by class");
+        let errors = Opts::new(names::DATABASE_ERRORS, "Failed calls to the database, by kind");
         let metrics = Self {
             system: database.system(),
             duration: LatencyHistogram::register(
@@ -40,13 +40,13 @@ impl DatabaseMetrics {
         Ok(metrics)
     }
 
-    /// The name of the database, as in metrics and spans.
+    /// The name of the database in metrics and spans.
     pub const fn system(&self) -> &'static str {
         self.system
     }
 
-    /// Runs one call inside `span`, as [`database_span!`](crate::database_span) makes it, and counts it.
-    pub async fn tell<T>(
+    /// Runs one call inside `span`, created by [`database_span!`](crate::database_span), and records its metrics.
+    pub async fn instrument<T>(
         &self,
         operation: &'static str,
         span: Span,
@@ -62,7 +62,7 @@ impl DatabaseMetrics {
         result
     }
 
-    /// Counts one call. `operation` is the port's own name for it, such as `dogs.find`.
+    /// Records the metrics of one call. `operation` is the name of the port's method, such as `dogs.find`.
     pub fn record<T>(&self, operation: &'static str, started: Instant, result: &Result<T, RepoError>) {
         let outcome = match result {
             Ok(_) => "ok",
@@ -75,8 +75,8 @@ impl DatabaseMetrics {
     }
 }
 
-/// The span of a call to a database, in the words of OpenTelemetry's conventions: the database's name, the port, its
-/// operation and what that is about, and further fields.
+/// The span of a database call by OpenTelemetry's semantic conventions: system, port, operation, collection and
+/// additional fields.
 #[macro_export]
 macro_rules! database_span {
     ($system:expr, $port:literal, $operation:literal, $collection:literal $(, $($field:tt)+)?) => {
@@ -93,7 +93,7 @@ macro_rules! database_span {
     };
 }
 
-/// Asks the pool at the moment of the scrape, so that the gauges are never stale.
+/// Reads the pool at every scrape, so that the gauges are never stale.
 struct ConnectionCollector {
     database: Arc<dyn Database>,
     gauges: IntGaugeVec,
@@ -129,12 +129,12 @@ pub(crate) mod tests {
     use super::*;
     use crate::Connections;
 
-    pub(crate) struct Still;
+    pub(crate) struct FixedDatabase;
 
     #[async_trait]
-    impl Database for Still {
+    impl Database for FixedDatabase {
         fn system(&self) -> &'static str {
-            "still"
+            "fixed"
         }
 
         async fn ping(&self) -> Result<(), RepoError> {
@@ -155,16 +155,16 @@ pub(crate) mod tests {
     #[test]
     fn names_and_labels_are_those_of_the_dashboards() {
         let registry = Registry::new();
-        let metrics = DatabaseMetrics::register(&registry, Arc::new(Still)).unwrap();
+        let metrics = DatabaseMetrics::register(&registry, Arc::new(FixedDatabase)).unwrap();
         metrics.record("dogs.find", Instant::now(), &Ok(()));
         metrics.record::<()>("dogs.find", Instant::now(), &Err(RepoError::Conflict));
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
-            r#"database_query_duration_seconds_count{backend="still",operation="dogs.find",outcome="ok"} 1"#,
-            r#"database_query_duration_seconds_count{backend="still",operation="dogs.find",outcome="error"} 1"#,
-            r#"database_errors_total{backend="still",kind="conflict"} 1"#,
-            r#"database_connections{backend="still",state="idle"} 3"#,
-            r#"database_connections{backend="still",state="used"} 1"#,
+            r#"database_query_duration_seconds_count{backend="fixed",operation="dogs.find",outcome="ok"} 1"#,
+            r#"database_query_duration_seconds_count{backend="fixed",operation="dogs.find",outcome="error"} 1"#,
+            r#"database_errors_total{backend="fixed",kind="conflict"} 1"#,
+            r#"database_connections{backend="fixed",state="idle"} 3"#,
+            r#"database_connections{backend="fixed",state="used"} 1"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

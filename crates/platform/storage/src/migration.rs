@@ -1,31 +1,31 @@
-//! Migrations: numbered steps of a schema, embedded in the binary, and what a database has of them.
+//! Migrations: numbered schema changes, embedded in the binary, and their state in a database.
 
 use async_trait::async_trait;
 use kennel_core::{RepoError, Timestamp};
 use sha2::{Digest, Sha256};
 
-/// One step of a schema.
+/// One schema change.
 #[derive(Debug, Clone, Copy)]
 pub struct Migration {
-    /// Its number; steps are applied by number.
+    /// Its number; migrations are applied in the order of their numbers.
     pub version: u32,
     /// The name of its files, such as `0001_events`.
     pub name: &'static str,
-    /// The statements that make it.
+    /// The statements that apply it.
     pub up: &'static str,
     /// The statements that undo it.
     pub down: &'static str,
 }
 
 impl Migration {
-    /// SHA-256 of its `up` statements, the same whichever line ends a checkout has.
+    /// SHA-256 of its `up` statements, independent of the line endings of a checkout.
     pub fn checksum(&self) -> [u8; 32] {
         Sha256::digest(self.up.replace("\r\n", "\n")).into()
     }
 }
 
-/// Embeds the files `<name>.up.sql` and `<name>.down.sql` of a folder, given relative to the calling file.
-/// A name begins with the step's number in four digits, such as `0001_events`.
+/// Embeds the files `<name>.up.sql` and `<name>.down.sql` of a folder, given relative to the calling file. A name
+/// begins with the number in four digits, such as `0001_events`.
 #[macro_export]
 macro_rules! migration {
     ($folder:literal, $version:literal, $name:literal) => {
@@ -38,60 +38,60 @@ macro_rules! migration {
     };
 }
 
-/// What a database has of a step.
+/// The state of a migration in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It is not applied.
+pub enum MigrationState {
+    /// Not applied.
     Pending,
-    /// It is applied.
+    /// Applied.
     Applied {
-        /// When it was.
+        /// When it was applied.
         at: Timestamp,
     },
-    /// It is applied, but its statements have been changed since.
+    /// Applied, but its statements were changed afterwards.
     Changed,
-    /// It is applied, but this build does not have it.
+    /// Applied, but unknown to this build.
     Unknown,
 }
 
-/// A step and its state.
+/// A migration and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The step's number.
+pub struct MigrationStep {
+    /// The migration's number.
     pub version: u32,
-    /// The step's name.
+    /// The migration's name.
     pub name: String,
-    /// What the database has of it.
-    pub state: State,
+    /// Its state in the database.
+    pub state: MigrationState,
 }
 
-/// Why migrating failed. The database is as it was before; where statements about tables cannot be taken back, as in MySQL,
-/// the steps before the failed one stay, and a repetition makes that one whole.
+/// Why migrating failed. The database is unchanged; where DDL cannot be rolled back, as in MySQL, the migrations before
+/// the failed one stay applied, and a retry completes the failed one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
-    /// A step that is applied has other statements in this build.
+    /// An applied migration has different statements in this build.
     #[error("migration {name} was changed after it was applied")]
     Changed {
-        /// The step's number.
+        /// The migration's number.
         version: u32,
-        /// The step's name.
+        /// The migration's name.
         name: String,
     },
-    /// A step that is applied is missing in this build, which may be older than the database.
+    /// An applied migration is missing in this build, which may be older than the database.
     #[error("the database has migration {name}, which this build does not know")]
     Unknown {
-        /// The step's number.
+        /// The migration's number.
         version: u32,
-        /// The step's name.
+        /// The migration's name.
         name: String,
     },
-    /// The database refused a step's statements.
+    /// The database rejected the migration's statements.
     #[error("migration {name} failed")]
     Step {
-        /// The step's number.
+        /// The migration's number.
         version: u32,
-        /// The step's name.
+        /// The migration's name.
         name: String,
         /// Why.
         #[source]
@@ -102,53 +102,54 @@ pub enum MigrateError {
     Repo(#[from] RepoError),
 }
 
-/// Brings a database to the schema of this build, and back. Safe to call from several processes at once.
+/// Applies and reverts migrations. Safe to call from several processes at once.
 #[async_trait]
 pub trait Migrator: Send + Sync + 'static {
-    /// Applies every pending step; answers those, by number.
-    async fn up(&self, now: Timestamp) -> Result<Vec<Step>, MigrateError>;
+    /// Applies every pending migration; returns the applied ones by number.
+    async fn up(&self, now: Timestamp) -> Result<Vec<MigrationStep>, MigrateError>;
 
-    /// Undoes the last `steps` applied steps; answers those, last first. Their data is lost.
-    async fn down(&self, steps: u32) -> Result<Vec<Step>, MigrateError>;
+    /// Reverts the last `steps` applied migrations; returns them, last first. Their data is lost.
+    async fn down(&self, steps: u32) -> Result<Vec<MigrationStep>, MigrateError>;
 
-    /// Every step of this build and of the database, by number. Changes nothing.
-    async fn status(&self) -> Result<Vec<Step>, MigrateError>;
+    /// Every migration of this build and of the database, by number. Changes nothing.
+    async fn status(&self) -> Result<Vec<MigrationStep>, MigrateError>;
 }
 
-/// A step as the database remembers it.
+/// A migration as recorded in the database.
 #[derive(Debug, Clone)]
-pub(crate) struct Applied {
+pub(crate) struct AppliedMigration {
     pub(crate) version: u32,
     pub(crate) name: String,
     pub(crate) checksum: Vec<u8>,
     pub(crate) at: Timestamp,
 }
 
-/// Lays the steps of the build beside those of the database, by number.
-pub(crate) fn compare(known: &[Migration], applied: &[Applied]) -> Vec<Step> {
-    let step = |version, name: &str, state| Step { version, name: name.to_owned(), state };
+/// Compares the migrations of the build with those of the database, by number.
+pub(crate) fn compare(known: &[Migration], applied: &[AppliedMigration]) -> Vec<MigrationStep> {
+    let step = |version, name: &str, state| MigrationStep { version, name: name.to_owned(), state };
     let of_build = known.iter().map(|migration| {
         let state = match applied.iter().find(|applied| applied.version == migration.version) {
-            None => State::Pending,
-            Some(applied) if applied.checksum != migration.checksum() => State::Changed,
-            Some(applied) => State::Applied { at: applied.at },
+            None => MigrationState::Pending,
+            Some(applied) if applied.checksum != migration.checksum() => MigrationState::Changed,
+            Some(applied) => MigrationState::Applied { at: applied.at },
         };
         step(migration.version, migration.name, state)
     });
     let missing = applied.iter().filter(|applied| known.iter().all(|migration| migration.version != applied.version));
-    let mut steps: Vec<_> = of_build.chain(missing.map(|it| step(it.version, &it.name, State::Unknown))).collect();
+    let mut steps: Vec<_> =
+        of_build.chain(missing.map(|it| step(it.version, &it.name, MigrationState::Unknown))).collect();
     steps.sort_by_key(|step| step.version);
     steps
 }
 
-/// Refuses to go on from a database that does not fit this build.
-pub(crate) fn check(steps: &[Step]) -> Result<(), MigrateError> {
-    for Step { version, name, state } in steps {
+/// Fails when the database has migrations that do not match this build.
+pub(crate) fn check(steps: &[MigrationStep]) -> Result<(), MigrateError> {
+    for MigrationStep { version, name, state } in steps {
         let (version, name) = (*version, name.clone());
         match state {
-            State::Changed => return Err(MigrateError::Changed { version, name }),
-            State::Unknown => return Err(MigrateError::Unknown { version, name }),
-            State::Pending | State::Applied { .. } => {}
+            MigrationState::Changed => return Err(MigrateError::Changed { version, name }),
+            MigrationState::Unknown => return Err(MigrateError::Unknown { version, name }),
+            MigrationState::Pending | MigrationState::Applied { .. } => {}
         }
     }
     Ok(())
@@ -163,16 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_do_not_change_a_checksum() {
+    fn line_endings_do_not_change_a_checksum() {
         assert_eq!(migration(1, "a;\nb;\n").checksum(), migration(1, "a;\r\nb;\r\n").checksum());
         assert_ne!(migration(1, "a;").checksum(), migration(1, "b;").checksum());
     }
 
     #[test]
-    fn every_difference_is_told() {
+    fn every_difference_is_reported() {
         let at = Timestamp::from_millis(7).unwrap();
         let known = [migration(1, "a"), migration(2, "b"), migration(4, "d")];
-        let has = |version, up| Applied {
+        let has = |version, up| AppliedMigration {
             version,
             name: "step".to_owned(),
             checksum: migration(version, up).checksum().to_vec(),
@@ -180,7 +181,15 @@ mod tests {
         };
         let steps = compare(&known, &[has(1, "a"), has(2, "other"), has(3, "c")]);
         let states: Vec<_> = steps.iter().map(|step| (step.version, step.state)).collect();
-        assert_eq!(states, [(1, State::Applied { at }), (2, State::Changed), (3, State::Unknown), (4, State::Pending)]);
+        assert_eq!(
+            states,
+            [
+                (1, MigrationState::Applied { at }),
+                (2, MigrationState::Changed),
+                (3, MigrationState::Unknown),
+                (4, MigrationState::Pending)
+            ]
+        );
         assert!(matches!(check(&steps), Err(MigrateError::Changed { version: 2, .. })));
         assert!(matches!(check(&steps[2..]), Err(MigrateError::Unknown { version: 3, .. })));
         assert!(check(&steps[..1]).is_ok());

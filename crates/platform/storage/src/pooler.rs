@@ -1,16 +1,16 @@
-//! What is between a service and PostgreSQL. A setting of every build, so that the reference of settings is the same.
+//! The connection pooler between a service and PostgreSQL. Every build has this setting, so that the settings reference
+//! is the same in all builds.
 
 use serde::{Deserialize, Serialize};
 
-/// What is between the service and the server.
+/// The connection pooler between the service and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooler {
-    /// Nothing, or a pooler that hands its connections out by the session and passes settings of a session on.
+    /// None, or a pooler in session mode that passes session settings to the server.
     #[default]
     None,
-    /// A pooler that hands its connections out by the transaction, as `PgBouncer` with `pool_mode = transaction`. Each
-    /// statement is in a transaction and none is prepared for later ones, and commits of other processes are noticed by
-    /// looking for them.
+    /// A pooler in transaction mode, such as `PgBouncer` with `pool_mode = transaction`. Every statement runs in a
+    /// transaction, no named prepared statement is used, and commits of other processes are found by polling.
     Transaction,
 }

@@ -1,4 +1,4 @@
-//! Rows of any SQL database, read by the names of their columns.
+//! Rows of any SQL database, read by column name.
 
 use kennel_core::{Event, RepoError, Timestamp, TraceContext};
 use sqlx::error::UnexpectedNullError;
@@ -7,32 +7,33 @@ use uuid::Uuid;
 
 use crate::classify;
 
-/// The columns of a row. A null where a value must be is an error, also with a driver that reads it as empty.
+/// Access to the columns of a row. A null in a required column is an error, even with a driver that would read it as an
+/// empty value.
 pub trait Columns {
-    /// A text.
+    /// A text column.
     fn text(&self, column: &'static str) -> Result<String, sqlx::Error> {
         self.maybe_text(column)?.ok_or_else(|| null(column))
     }
 
-    /// A text, or none.
+    /// A nullable text column.
     fn maybe_text(&self, column: &'static str) -> Result<Option<String>, sqlx::Error>;
 
-    /// A signed whole number.
+    /// A signed integer column.
     fn number(&self, column: &'static str) -> Result<i64, sqlx::Error>;
 
-    /// Bytes.
+    /// A binary column.
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>, sqlx::Error>;
 
-    /// An id.
+    /// A UUID column.
     fn id(&self, column: &'static str) -> Result<Uuid, sqlx::Error>;
 
-    /// A time, kept as milliseconds.
+    /// A time, stored as milliseconds since the Unix epoch.
     fn time(&self, column: &'static str) -> Result<Timestamp, sqlx::Error> {
         timestamp(self.number(column)?)
     }
 }
 
-/// What a driver can read.
+/// A type that a driver can decode.
 pub trait Value<D: Database>: for<'r> Decode<'r, D> + Type<D> {}
 
 impl<D: Database, T: for<'r> Decode<'r, D> + Type<D>> Value<D> for T {}
@@ -66,7 +67,7 @@ fn null(column: &'static str) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(UnexpectedNullError) }
 }
 
-/// The event in a row that has an event's columns.
+/// Reads an event from a row with an event's columns.
 pub(crate) fn event(row: &impl Columns) -> Result<Event, sqlx::Error> {
     let (traceparent, tracestate) = (row.maybe_text("traceparent")?, row.maybe_text("tracestate")?);
     Ok(Event {
@@ -81,7 +82,7 @@ pub(crate) fn event(row: &impl Columns) -> Result<Event, sqlx::Error> {
     })
 }
 
-/// Reads every row with `read`.
+/// Applies `read` to every row.
 pub(crate) fn read_all<R, T>(rows: &[R], read: impl Fn(&R) -> Result<T, sqlx::Error>) -> Result<Vec<T>, RepoError> {
     rows.iter().map(read).collect::<Result<_, _>>().map_err(classify)
 }

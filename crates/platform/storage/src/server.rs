@@ -1,4 +1,4 @@
-//! What SQL databases on a server share: pools within limits, and calls that are bounded in time.
+//! Shared code of SQL databases on a server: pools with limits, and calls with a deadline.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,26 +12,26 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::PoolConfig;
 use crate::error::{is_deadlock, is_lost, is_read_only};
 
-/// Connections that were idle for longer are asked for a sign of life before they are used.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-/// How long connections are mistrusted after a call was cut short.
-const SUSPICION: Duration = Duration::from_secs(30);
-/// How long a mistrusted connection may take to answer.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
-/// How often the connections are renewed at most because the server that they lead to does not write.
-const RENEWAL: Duration = Duration::from_millis(250);
-/// How often a call is made at most when it comes into deadlocks with others.
-const ATTEMPTS: u32 = 12;
+/// A connection that was idle for longer is probed before it is used.
+const MAX_UNPROBED_IDLE: Duration = Duration::from_secs(1);
+/// How long all connections count as suspect after a call was cancelled.
+const SUSPECT_PERIOD: Duration = Duration::from_secs(30);
+/// How long a connection may take to answer a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Minimum interval between two renewals of all connections because of a read-only server.
+const RENEW_INTERVAL: Duration = Duration::from_millis(250);
+/// Maximum number of attempts of a call that runs into deadlocks.
+const MAX_ATTEMPTS: u32 = 12;
 
-/// How a connection shows that it is sound.
+/// A connection that can be probed.
 pub(crate) trait Probe: Connection {
-    /// Asks it something; whether it is this that it answers.
+    /// Sends a request; returns whether the response belongs to it.
     fn probe(&mut self) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 }
 
 impl PoolConfig {
     /// The options of a pool within these limits, whose calls go through `calls`.
-    pub(crate) fn options<DB: Database<Connection: Probe>>(&self, calls: &Calls) -> PoolOptions<DB> {
+    pub(crate) fn options<DB: Database<Connection: Probe>>(&self, calls: &CallTimeout) -> PoolOptions<DB> {
         let (before, after) = (calls.clone(), calls.clone());
         PoolOptions::new()
             .max_connections(self.max_connections.get())
@@ -39,45 +39,49 @@ impl PoolConfig {
             .test_before_acquire(false)
             .before_acquire(move |connection, about| {
                 let outdated = before.is_outdated(about.age);
-                Box::pin(async move { Ok(!outdated && (about.idle_for <= TRUSTED_IDLE || is_sound(connection).await)) })
+                Box::pin(
+                    async move { Ok(!outdated && (about.idle_for <= MAX_UNPROBED_IDLE || is_sound(connection).await)) },
+                )
             })
             .after_release(move |connection, about| {
-                let (outdated, suspicious) = (after.is_outdated(about.age), after.suspicious());
-                Box::pin(async move { Ok(!outdated && (!suspicious || is_sound(connection).await)) })
+                let (outdated, is_suspect) = (after.is_outdated(about.age), after.is_suspect());
+                Box::pin(async move { Ok(!outdated && (!is_suspect || is_sound(connection).await)) })
             })
     }
 }
 
-/// Whether a connection answers in time, and what it was asked; one into nowhere would keep its place in the pool.
+/// Whether a connection answers a probe correctly and in time. A dead connection would otherwise occupy a slot of the
+/// pool.
 ///
-/// A failure is no error of the hook: the driver would close the connection without a word then, and over TLS wait
-/// until the server says one, for hours. One that is not sound is told goodbye, which the server answers.
+/// A failed probe returns false rather than an error: after an error the driver drops the connection without a
+/// protocol-level close and then, over TLS, waits for the server to close it, which can take hours. After false it
+/// closes the connection properly, and the server responds.
 async fn is_sound<C: Probe>(connection: &mut C) -> bool {
-    matches!(timeout(SIGN_OF_LIFE, connection.probe()).await, Ok(Ok(true)))
+    matches!(timeout(PROBE_TIMEOUT, connection.probe()).await, Ok(Ok(true)))
 }
 
-/// Makes calls to a server that may be away. Clones share what they learn about it.
+/// Runs calls to a server within a deadline, and repeats them where that is safe. Clones share what they know about the
+/// connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Calls {
+pub(crate) struct CallTimeout {
     limit: Duration,
-    silence: Arc<Mutex<Option<Instant>>>,
-    /// Connections that were opened before this are given up.
+    suspect_since: Arc<Mutex<Option<Instant>>>,
+    /// Connections that were opened before this time are closed instead of used.
     renewed: Arc<Mutex<Option<Instant>>>,
 }
 
-impl Calls {
-    /// Calls within the limits of `config`, with a little time for the way there and back.
+impl CallTimeout {
+    /// Calls within the limits of `config`, plus one second for the round trip.
     pub(crate) fn new(config: &PoolConfig) -> Self {
         let limit = config.acquire_timeout() + config.statement_timeout() + Duration::from_secs(1);
-        Self { limit, silence: Arc::default(), renewed: Arc::default() }
+        Self { limit, suspect_since: Arc::default(), renewed: Arc::default() }
     }
 
-    /// Makes a call, and makes it again when the server chose it to end a deadlock, or does not write: then nothing of it
-    /// is stored. A call that takes too long is dropped and fails with [`RepoError::Unavailable`].
+    /// Runs a call. Repeats it after a deadlock and after a read-only error: in both cases nothing was stored. A call
+    /// that exceeds the deadline is cancelled and fails with [`RepoError::Unavailable`].
     ///
-    /// A pool knows nothing of a failover: its connections to a server that has become a replica, or those of a session
-    /// that was read-only when it began, stay as they are while what they lead to has long moved on. So an answer that
-    /// says so is the end of all of them, and so is a connection that is lost.
+    /// A pool does not notice a failover: its connections still lead to the old primary, or their sessions stay
+    /// read-only. So a read-only error or a lost connection makes the pool replace all its connections.
     pub(crate) async fn run<T, F, C>(&self, call: F) -> Result<T, RepoError>
     where
         F: Fn() -> C,
@@ -89,13 +93,13 @@ impl Calls {
         loop {
             let began = Instant::now();
             let mut answer = pin!(call());
-            // Goes before the call does, which then gives its connection back.
-            let mut cut = Cut { calls: self, short: true };
+            // Dropped before the call, which then returns its connection to the pool.
+            let mut guard = CancelGuard { calls: self, cancelled: true };
             let answered = timeout_at(deadline, &mut answer).await;
-            cut.short = answered.is_err();
+            guard.cancelled = answered.is_err();
             match answered {
                 Err(elapsed) => return Err(RepoError::Unavailable(elapsed.into())),
-                Ok(Err(error)) if attempt < ATTEMPTS && is_deadlock(&error) => {
+                Ok(Err(error)) if attempt < MAX_ATTEMPTS && is_deadlock(&error) => {
                     sleep(Duration::from_millis(u64::from(attempt))).await;
                     attempt += 1;
                 }
@@ -109,13 +113,14 @@ impl Calls {
         }
     }
 
-    /// Gives up all connections that are open now. False when that was done right before `began`, and so was no help.
+    /// Replaces all connections that are open now. False when they were replaced just before `began`, which did not
+    /// help.
     fn renew(&self, began: Instant) -> bool {
         let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         match *renewed {
-            // By another call, while this one was under way.
+            // Another call replaced them while this one was running.
             Some(at) if at >= began => true,
-            Some(at) if at.elapsed() < RENEWAL => false,
+            Some(at) if at.elapsed() < RENEW_INTERVAL => false,
             _ => {
                 *renewed = Some(Instant::now());
                 true
@@ -123,34 +128,34 @@ impl Calls {
         }
     }
 
-    /// Whether a connection of this age has been given up.
+    /// Whether a connection of this age was opened before the last renewal.
     fn is_outdated(&self, age: Duration) -> bool {
         let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         renewed.is_some_and(|at| at.elapsed() <= age)
     }
 
-    /// Mistrusts connections from now on.
-    fn suspect(&self) {
-        *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Marks all connections as suspect from now on.
+    fn mark_suspect(&self) {
+        *self.suspect_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    fn suspicious(&self) -> bool {
-        let silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
-        silence.is_some_and(|since| since.elapsed() < SUSPICION)
+    fn is_suspect(&self) -> bool {
+        let suspect_since = self.suspect_since.lock().unwrap_or_else(PoisonError::into_inner);
+        suspect_since.is_some_and(|since| since.elapsed() < SUSPECT_PERIOD)
     }
 }
 
-/// Notices that a call is dropped in the middle, by its own limit or by its caller: what its connection hears next may
-/// be the answer to another question, or nothing.
-struct Cut<'c> {
-    calls: &'c Calls,
-    short: bool,
+/// Marks connections as suspect when a call is cancelled, by its deadline or by its caller: the next response on its
+/// connection may belong to the cancelled request, or never arrive.
+struct CancelGuard<'c> {
+    calls: &'c CallTimeout,
+    cancelled: bool,
 }
 
-impl Drop for Cut<'_> {
+impl Drop for CancelGuard<'_> {
     fn drop(&mut self) {
-        if self.short {
-            self.calls.suspect();
+        if self.cancelled {
+            self.calls.mark_suspect();
         }
     }
 }
@@ -162,49 +167,49 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_into_nowhere_ends() {
-        let calls = Calls::new(&PoolConfig::default());
-        assert!(!calls.suspicious());
+    async fn a_call_without_a_response_ends() {
+        let calls = CallTimeout::new(&PoolConfig::default());
+        assert!(!calls.is_suspect());
         let result: Result<(), _> = calls.run(std::future::pending).await;
         assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
-        assert!(calls.suspicious());
-        tokio::time::advance(SUSPICION).await;
-        assert!(!calls.suspicious());
+        assert!(calls.is_suspect());
+        tokio::time::advance(SUSPECT_PERIOD).await;
+        assert!(!calls.is_suspect());
     }
 
     #[tokio::test]
-    async fn a_call_that_its_caller_drops_is_noticed() {
-        let calls = Calls::new(&PoolConfig::default());
+    async fn a_call_that_its_caller_cancels_marks_connections_suspect() {
+        let calls = CallTimeout::new(&PoolConfig::default());
         calls.run(async || Ok(())).await.unwrap();
-        assert!(!calls.suspicious());
+        assert!(!calls.is_suspect());
         drop(timeout(Duration::ZERO, calls.run(std::future::pending::<Result<(), RepoError>>)).await);
-        assert!(calls.suspicious());
+        assert!(calls.is_suspect());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn connections_are_renewed_once_for_all_who_found_them_outdated() {
-        let calls = Calls::new(&PoolConfig::default());
+    async fn concurrent_calls_renew_outdated_connections_once() {
+        let calls = CallTimeout::new(&PoolConfig::default());
         let (age, began) = (Duration::from_secs(9), Instant::now());
         assert!(!calls.is_outdated(age));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(calls.renew(began));
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(calls.renew(began), "by the first one");
+        assert!(calls.renew(began), "renewed by the first call");
         assert!(calls.is_outdated(age) && !calls.is_outdated(Duration::ZERO));
-        assert!(!calls.renew(Instant::now()), "the new ones are no better");
-        tokio::time::advance(RENEWAL).await;
+        assert!(!calls.renew(Instant::now()), "the new connections are read-only too");
+        tokio::time::advance(RENEW_INTERVAL).await;
         assert!(calls.renew(Instant::now()));
     }
 
     #[tokio::test]
-    async fn a_failure_that_is_no_deadlock_is_not_repeated() {
-        let made = AtomicU32::new(0);
+    async fn an_error_other_than_a_deadlock_is_not_retried() {
+        let attempts = AtomicU32::new(0);
         let call = || async {
-            made.fetch_add(1, Ordering::Relaxed);
+            attempts.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>(RepoError::Conflict)
         };
-        let result = Calls::new(&PoolConfig::default()).run(call).await;
+        let result = CallTimeout::new(&PoolConfig::default()).run(call).await;
         assert!(matches!(result, Err(RepoError::Conflict)), "{result:?}");
-        assert_eq!(made.into_inner(), 1);
+        assert_eq!(attempts.into_inner(), 1);
     }
 }

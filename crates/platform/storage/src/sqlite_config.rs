@@ -1,33 +1,34 @@
-//! Settings of a SQLite database; there without the feature too, so that a service's settings do not depend on it.
+//! Settings of a SQLite database. They exist without the feature too, so that a service's settings do not depend on it.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// When a commit counts as done.
+/// When a commit counts as durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Synchronous {
-    /// Once it has reached the operating system: survives the end of the process, `kill -9` included. The last
-    /// commits may be lost when the machine loses power or its kernel stops; the file stays whole.
+    /// Once it has reached the operating system: survives a crash of the process, including `kill -9`. The last commits
+    /// may be lost when the machine loses power or its kernel crashes; the file stays consistent.
     Normal,
-    /// Once it is on the disk: survives the loss of power too. Costs one `fsync` for each commit.
+    /// Once it is on disk: also survives a power loss. Costs one `fsync` per commit.
     #[default]
     Full,
 }
 
-/// Which file, and how it is opened.
+/// Which file to open, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SqliteConfig {
-    /// The database file; it and its folder are made when missing. SQLite puts `-wal` and `-shm` files beside it.
+    /// The database file; it and its folder are created when missing. SQLite creates `-wal` and `-shm` files next to
+    /// it.
     pub path: PathBuf,
-    /// When a commit counts as done: `full` (on the disk) or `normal` (with the operating system).
+    /// When a commit counts as durable: `full` (on disk) or `normal` (in the operating system's cache).
     pub synchronous: Synchronous,
-    /// Connections for reading; writes share one connection of their own.
+    /// Number of connections for reading; all writes share one further connection.
     pub readers: NonZeroU32,
-    /// How long a call waits for a free connection, and then for another process's write to end, in milliseconds.
+    /// How long a call waits for a free connection, and then for a write of another process to end, in milliseconds.
     pub busy_timeout_ms: u64,
     /// Page cache of each connection, in KiB.
     pub cache_kib: u32,
@@ -51,7 +52,7 @@ impl SqliteConfig {
         Self { path: path.into(), ..Self::default() }
     }
 
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line per invalid setting, with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         if self.path.as_os_str().is_empty() || self.path.as_os_str().as_encoded_bytes().starts_with(b":") {
             problems.push(format!("{path}.path: must name a file"));
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_durable_and_allowed() {
+    fn the_defaults_are_durable_and_valid() {
         let mut problems = Vec::new();
         SqliteConfig::default().check("sqlite", &mut problems);
         assert!(problems.is_empty(), "{problems:?}");
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
+    fn all_problems_are_reported_at_once() {
         let mut problems = Vec::new();
         let readers = NonZeroU32::MIN.saturating_add(64);
         let config = SqliteConfig { readers, busy_timeout_ms: 0, cache_kib: 1, ..SqliteConfig::at(":memory:") };

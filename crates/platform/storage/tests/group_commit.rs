@@ -1,4 +1,4 @@
-//! Writes to SQLite that queue share a commit, and still succeed or fail by themselves.
+//! Group commit: queued writes to SQLite share a commit, and still succeed or fail individually.
 
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -46,7 +46,7 @@ fn commits(folder: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn a_write_alone_commits_alone() {
+async fn a_single_write_has_its_own_commit() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     let before = commits(folder.path());
@@ -64,7 +64,7 @@ async fn writes_that_queue_share_a_commit() {
     let mut first = database.write().await.unwrap();
     sqlx::query("INSERT INTO t VALUES (0)").execute(first.connection()).await.unwrap();
     let mut others = Box::pin(join_all((1..50).map(|number| put(&database, number))));
-    assert!(poll!(&mut others).is_pending(), "they queue behind the first");
+    assert!(poll!(&mut others).is_pending(), "they queue after the first");
     let (done, others) = tokio::join!(first.commit(), others);
     done.unwrap();
     assert!(others.iter().all(Result::is_ok), "{others:?}");
@@ -73,7 +73,7 @@ async fn writes_that_queue_share_a_commit() {
 }
 
 #[tokio::test]
-async fn those_that_fail_or_are_given_up_leave_no_trace_in_their_group() {
+async fn failed_and_cancelled_writes_are_rolled_back_in_their_group() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     put(&database, 1_000).await.unwrap();
@@ -106,29 +106,29 @@ async fn those_that_fail_or_are_given_up_leave_no_trace_in_their_group() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_holds_up_no_one() {
+async fn a_cancelled_caller_blocks_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     let elsewhere = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
     for polls in 0..40 {
-        let mut going = Box::pin(put(&database, 100 + polls));
+        let mut cancelled = Box::pin(put(&database, 100 + polls));
         for _ in 0..polls {
-            if poll!(&mut going).is_ready() {
+            if poll!(&mut cancelled).is_ready() {
                 break;
             }
             tokio::task::yield_now().await;
         }
-        drop(going);
-        // The lock on the file is free again, for this process and for others.
+        drop(cancelled);
+        // The lock on the file is released, for this process and for others.
         put(&database, 200 + polls).await.unwrap();
         put(&elsewhere, 300 + polls).await.unwrap();
     }
-    let kept = numbers(&database).await;
-    assert_eq!(kept.iter().filter(|&&number| number >= 200).count(), 80);
+    let stored = numbers(&database).await;
+    assert_eq!(stored.iter().filter(|&&number| number >= 200).count(), 80);
 }
 
 #[tokio::test]
-async fn closing_waits_for_the_commit_under_way() {
+async fn closing_waits_for_the_running_commit() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     let mut write = database.write().await.unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kennel_core::{RepoError, Timestamp};
 use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteConfig, SqliteMigrator, Synchronous, classify};
-use kennel_storage::{Connections, Database as _, MigrateError, Migration, Migrator as _, State};
+use kennel_storage::{Connections, Database as _, MigrateError, Migration, MigrationState, Migrator as _};
 
 const TABLE: Migration =
     Migration { version: 2, name: "0002_table", up: "CREATE TABLE t (n INTEGER) STRICT", down: "DROP TABLE t" };
@@ -84,7 +84,7 @@ async fn every_connection_has_the_settings() {
 }
 
 #[tokio::test]
-async fn readers_do_not_write() {
+async fn readers_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     let result = sqlx::query("INSERT INTO t VALUES (1)").execute(database.readers()).await.map_err(classify);
@@ -101,11 +101,11 @@ async fn a_write_is_seen_once_it_is_committed() {
     assert_eq!(sum(&database).await, 0, "not yet");
     drop(write);
     put(&database, 2).await.unwrap();
-    assert_eq!(sum(&database).await, 2, "the dropped one left no trace");
+    assert_eq!(sum(&database).await, 2, "the dropped one was rolled back");
 }
 
 #[tokio::test]
-async fn a_commit_outlives_its_process() {
+async fn a_commit_survives_its_process() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     put(&database, 7).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_commit_outlives_its_process() {
 async fn two_processes_share_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let all = steps(&[EVENTS, TABLE]);
-    // Both make the file, both migrate it, both write to it.
+    // Both create the file, both migrate it, both write to it.
     let both = tokio::join!(open(folder.path()), open(folder.path()));
     let migrators = (migrator(&both.0, all), migrator(&both.1, all));
     let applied = tokio::join!(migrators.0.up(now()), migrators.1.up(now()));
@@ -154,7 +154,7 @@ async fn a_write_that_waits_too_long_is_unavailable() {
 async fn connections_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(folder.path()).await;
-    // A connection is back in its pool a moment after its use.
+    // A connection returns to its pool shortly after its use.
     while database.connections() != (Connections { idle: 4, used: 0 }) {
         tokio::task::yield_now().await;
     }
@@ -175,7 +175,7 @@ async fn a_closed_database_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_removed_file_is_noticed() {
+async fn a_removed_file_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     std::fs::remove_file(folder.path().join("deeper/test.db")).unwrap();
@@ -183,7 +183,7 @@ async fn a_removed_file_is_noticed() {
 }
 
 #[tokio::test]
-async fn files_that_do_not_open_are_told_apart() {
+async fn files_that_do_not_open_have_distinct_errors() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.db");
     std::fs::write(&other, "this is no database, and long enough to be taken for one".repeat(50)).unwrap();
@@ -213,20 +213,20 @@ async fn a_damaged_file_is_corrupt() {
 }
 
 #[tokio::test]
-async fn migrations_go_up_down_and_up() {
+async fn migrations_can_be_applied_reverted_and_applied_again() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(folder.path()).await;
     let migrator = migrator(&database, steps(&[EVENTS, TABLE]));
     let states = async || -> Vec<_> { migrator.status().await.unwrap().into_iter().map(|step| step.state).collect() };
-    assert_eq!(states().await, [State::Pending; 2]);
+    assert_eq!(states().await, [MigrationState::Pending; 2]);
     let up = migrator.up(now()).await.unwrap();
     assert_eq!(up.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["0001_events", "0002_table"]);
-    assert_eq!(states().await, [State::Applied { at: now() }; 2]);
+    assert_eq!(states().await, [MigrationState::Applied { at: now() }; 2]);
     assert_eq!(migrator.up(now()).await.unwrap(), []);
     put(&database, 1).await.unwrap();
 
     assert_eq!(migrator.down(1).await.unwrap()[0].version, 2);
-    assert_eq!(states().await, [State::Applied { at: now() }, State::Pending]);
+    assert_eq!(states().await, [MigrationState::Applied { at: now() }, MigrationState::Pending]);
     assert_eq!(migrator.down(9).await.unwrap()[0].version, 1);
     let (left,): (i64,) = sqlx::query_as(
         "SELECT count(*) FROM sqlite_schema WHERE name NOT IN ('schema_migrations') AND name NOT LIKE 'sqlite_%'",
@@ -234,14 +234,14 @@ async fn migrations_go_up_down_and_up() {
     .fetch_one(database.readers())
     .await
     .unwrap();
-    assert_eq!(left, 0, "down removes all that up made");
+    assert_eq!(left, 0, "down removes everything that up created");
     assert_eq!(migrator.down(1).await.unwrap(), []);
     assert_eq!(migrator.up(now()).await.unwrap().len(), 2);
     assert_eq!(sum(&database).await, 0);
 }
 
 #[tokio::test]
-async fn a_changed_migration_is_refused() {
+async fn a_changed_migration_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     let changed = Migration { up: "CREATE TABLE t (n TEXT) STRICT", ..TABLE };
@@ -249,27 +249,27 @@ async fn a_changed_migration_is_refused() {
     let result = migrator.up(now()).await;
     assert!(matches!(result, Err(MigrateError::Changed { version: 2, .. })), "{result:?}");
     assert!(matches!(migrator.down(1).await, Err(MigrateError::Changed { .. })));
-    assert_eq!(migrator.status().await.unwrap()[1].state, State::Changed);
+    assert_eq!(migrator.status().await.unwrap()[1].state, MigrationState::Changed);
 }
 
 #[tokio::test]
-async fn a_newer_database_is_refused() {
+async fn a_newer_database_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     let older = migrator(&database, steps(&[EVENTS]));
     let result = older.up(now()).await;
     assert!(matches!(result, Err(MigrateError::Unknown { version: 2, .. })), "{result:?}");
-    assert_eq!(older.status().await.unwrap()[1].state, State::Unknown);
+    assert_eq!(older.status().await.unwrap()[1].state, MigrationState::Unknown);
 }
 
 #[tokio::test]
-async fn a_failed_migration_leaves_the_database_as_it_was() {
+async fn a_failed_migration_leaves_the_database_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(folder.path()).await;
     let migrator = migrator(&database, steps(&[EVENTS, TABLE, BROKEN]));
     let result = migrator.up(now()).await;
     assert!(matches!(result, Err(MigrateError::Step { version: 3, .. })), "{result:?}");
-    assert!(migrator.status().await.unwrap().iter().all(|step| step.state == State::Pending));
+    assert!(migrator.status().await.unwrap().iter().all(|step| step.state == MigrationState::Pending));
     let (left,): (i64,) =
         sqlx::query_as("SELECT count(*) FROM sqlite_schema").fetch_one(database.readers()).await.unwrap();
     assert_eq!(left, 0);
@@ -290,20 +290,20 @@ async fn a_dropped_call_leaves_the_writer_usable() {
     }
     let before = sum(&database).await;
     put(&database, 1).await.unwrap();
-    assert!((before..=before + 2).contains(&(sum(&database).await - 1)), "a dropped commit may still come through");
+    assert!((before..=before + 2).contains(&(sum(&database).await - 1)), "a dropped commit may still succeed");
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_given_back_holds_no_stop_up() {
+async fn a_connection_that_is_not_returned_does_not_block_close() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
     put(&database, 1).await.unwrap();
-    let held = database.readers().acquire().await.unwrap();
-    // From here on nothing waits in truth.
+    let leaked = database.readers().acquire().await.unwrap();
+    // From here on no real time passes.
     tokio::time::pause();
     database.close().await;
-    assert!(put(&database, 1).await.is_err(), "it is closed all the same");
-    drop(held);
+    assert!(put(&database, 1).await.is_err(), "it is closed anyway");
+    drop(leaked);
     tokio::time::resume();
     assert_eq!(sum(&open(folder.path()).await).await, 1);
 }

@@ -1,54 +1,54 @@
-//! What a process says about its own logs and traces.
+//! Settings of logs and traces.
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use crate::otel::{Otlp, Sampling};
 
-/// How a log line looks.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     #[default]
     Json,
     /// Text, coloured on a terminal, for people.
     Pretty,
 }
 
-/// Where log lines go.
+/// Destination of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogTarget {
-    /// Standard output, as servers do.
+    /// Standard output, for servers.
     #[default]
     Stdout,
-    /// Standard error, for commands whose output is their result.
+    /// Standard error, for commands that print their result to standard output.
     Stderr,
 }
 
 /// Settings of [`crate::init`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TelemetryConfig {
-    /// Name of the service in traces and logs.
+    /// Service name in traces and logs.
     pub service_name: Option<String>,
-    /// Its name where neither that nor `OTEL_RESOURCE_ATTRIBUTES` has one.
+    /// Service name if neither that nor `OTEL_RESOURCE_ATTRIBUTES` has one.
     pub default_service_name: String,
-    /// Version of the service in traces.
+    /// Service version in traces.
     pub service_version: String,
-    /// Which lines are written: a level such as `info`, or directives such as `info,sqlx=warn`.
+    /// Filter of log lines: a level such as `info`, or directives such as `info,sqlx=warn`.
     pub log_level: String,
-    /// How lines look.
+    /// Format of log lines.
     pub log_format: LogFormat,
-    /// Where lines go.
+    /// Destination of log lines.
     pub log_target: LogTarget,
-    /// Where traces are sent, if anywhere.
+    /// Exporter of traces, if any.
     pub traces: Option<Otlp>,
-    /// Where lines are sent, if anywhere.
+    /// Exporter of log lines, if any.
     pub logs: Option<Otlp>,
-    /// Which traces are sent.
+    /// Sampling of traces.
     pub sampling: Sampling,
-    /// How many new traces are sent each second at most, of those that `sampling` picks. 0 is no limit.
+    /// Maximum number of new traces per second, of those that `sampling` selects. 0 means no limit.
     pub trace_limit: u32,
 }
 
@@ -70,7 +70,7 @@ impl Default for TelemetryConfig {
 }
 
 impl TelemetryConfig {
-    /// What is wrong, as pairs of field and reason.
+    /// Returns the problems as pairs of field and message.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if let Err(error) = EnvFilter::try_new(&self.log_level) {
@@ -85,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_fine() {
+    fn the_defaults_are_valid() {
         assert_eq!(TelemetryConfig::default().problems(), []);
     }
 
     #[test]
-    fn a_level_that_cannot_be_read_is_quoted() {
+    fn an_invalid_level_is_quoted() {
         let config = TelemetryConfig { log_level: "info,what=loud".to_owned(), ..TelemetryConfig::default() };
         let [(field, reason)] = &config.problems()[..] else { panic!("{:?}", config.problems()) };
         assert_eq!(*field, "log_level");

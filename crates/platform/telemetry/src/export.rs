@@ -1,4 +1,4 @@
-//! Log lines on their way to the collector: the same JSON as on standard output, with level, trace and span beside it.
+//! Exports log lines to the collector: the same JSON as on standard output, with level, trace and span as attributes.
 
 use std::io;
 
@@ -9,43 +9,43 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::format::{JsonLines, Members};
-use crate::guard::is_ours;
+use crate::format::{JsonFields, JsonLines};
+use crate::guard::is_application;
 
-/// The layer that sends log lines through `loggers`.
+/// Creates the layer that exports log lines through `loggers`.
 pub(crate) fn layer<S>(loggers: &SdkLoggerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     tracing_subscriber::fmt::layer()
-        .fmt_fields(Members)
+        .fmt_fields(JsonFields)
         .event_format(JsonLines)
         .with_ansi(false)
-        .with_writer(Outgoing(loggers.logger("kennel")))
+        .with_writer(OtlpWriter(loggers.logger("kennel")))
 }
 
-/// Makes a record of each line.
-struct Outgoing(SdkLogger);
+/// Writer that emits a log record for each line.
+struct OtlpWriter(SdkLogger);
 
-/// One line, which the formatter writes in one piece; without a logger it goes nowhere.
-struct Line<'a> {
+/// One line, which the formatter writes with one call. Without a logger it is discarded.
+struct OtlpLine<'a> {
     logger: Option<&'a SdkLogger>,
     level: Level,
 }
 
-impl<'a> MakeWriter<'a> for Outgoing {
-    type Writer = Line<'a>;
+impl<'a> MakeWriter<'a> for OtlpWriter {
+    type Writer = OtlpLine<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { logger: Some(&self.0), level: Level::INFO }
+    fn make_writer(&'a self) -> OtlpLine<'a> {
+        OtlpLine { logger: Some(&self.0), level: Level::INFO }
     }
 
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
-        Line { logger: is_ours(metadata).then_some(&self.0), level: *metadata.level() }
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> OtlpLine<'a> {
+        OtlpLine { logger: is_application(metadata).then_some(&self.0), level: *metadata.level() }
     }
 }
 
-impl io::Write for Line<'_> {
+impl io::Write for OtlpLine<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(logger) = self.logger {
             let mut record = logger.create_log_record();

@@ -1,4 +1,4 @@
-//! What sends spans and log lines to a collector, over either protocol.
+//! Exporters of spans and log lines over OTLP, gRPC or HTTP.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use tonic::metadata::MetadataMap;
 use crate::guard::InitError;
 use crate::otel::{Otlp, Protocol};
 
-/// What sends spans.
+/// Creates the span exporter.
 pub(crate) fn spans(otlp: &Otlp) -> Result<SpanExporter, InitError> {
     let builder = SpanExporter::builder();
     Ok(match otlp.protocol {
@@ -21,7 +21,7 @@ pub(crate) fn spans(otlp: &Otlp) -> Result<SpanExporter, InitError> {
     })
 }
 
-/// What sends log lines.
+/// Creates the log exporter.
 pub(crate) fn lines(otlp: &Otlp) -> Result<LogExporter, InitError> {
     let builder = LogExporter::builder();
     Ok(match otlp.protocol {
@@ -44,29 +44,29 @@ fn http<B: WithExportConfig + WithHttpConfig>(builder: B, otlp: &Otlp) -> Result
         .with_endpoint(&otlp.endpoint)
         .with_timeout(otlp.timeout)
         .with_headers(headers)
-        .with_http_client(OnRuntime::new(otlp)?);
+        .with_http_client(RuntimeHttpClient::new(otlp)?);
     Ok(if otlp.gzip { builder.with_compression(Compression::Gzip) } else { builder })
 }
 
-/// An HTTP client for the exporters' threads, which are not the runtime's.
+/// HTTP client that runs requests on the Tokio runtime, because the exporters' threads are outside of it.
 #[derive(Debug)]
-struct OnRuntime {
+struct RuntimeHttpClient {
     client: reqwest::Client,
     runtime: Handle,
 }
 
-impl OnRuntime {
+impl RuntimeHttpClient {
     fn new(otlp: &Otlp) -> Result<Self, InitError> {
-        // Another part of the process may have installed it already; either way there is one.
+        // Fails if another component has installed one already; either way there is one.
         rustls::crypto::ring::default_provider().install_default().ok();
-        // Headers may hold a password; they go to the collector and nowhere else.
+        // No redirects: headers may contain a password, which must reach only the collector.
         let client = reqwest::Client::builder().timeout(otlp.timeout).redirect(reqwest::redirect::Policy::none());
         Ok(Self { client: client.build().map_err(InitError::HttpClient)?, runtime: Handle::current() })
     }
 }
 
 #[async_trait]
-impl HttpClient for OnRuntime {
+impl HttpClient for RuntimeHttpClient {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
         let client = self.client.clone();
         self.runtime.spawn(async move { client.send_bytes(request).await }).await?

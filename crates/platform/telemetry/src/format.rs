@@ -1,4 +1,4 @@
-//! The two shapes of a log line. Both carry the ids of the trace and the fields of the spans around the event.
+//! The two formats of log lines. Both contain the trace ids and the fields of the spans around the event.
 
 use std::error::Error;
 use std::fmt;
@@ -14,14 +14,19 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// One JSON object a line. Fields of an event win over those of its spans, inner spans over outer ones.
+/// One JSON object per line. Fields of an event override those of its spans, inner spans override outer ones.
 pub(crate) struct JsonLines;
 
-impl<S> FormatEvent<S, Members> for JsonLines
+impl<S> FormatEvent<S, JsonFields> for JsonLines
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn format_event(&self, ctx: &FmtContext<'_, S, Members>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut line = Map::new();
         line.insert("timestamp".to_owned(), now()?.into());
         line.insert("level".to_owned(), event.metadata().level().as_str().to_ascii_lowercase().into());
@@ -31,7 +36,7 @@ where
             line.insert("span_id".to_owned(), span_id.into());
         }
         for span in ctx.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
-            if let Some(fields) = span.extensions().get::<FormattedFields<Members>>() {
+            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 add_span_fields(&mut line, &fields.fields);
             }
         }
@@ -41,7 +46,7 @@ where
     }
 }
 
-/// Text for people.
+/// Human-readable text.
 pub(crate) struct PrettyLines;
 
 impl<S, N> FormatEvent<S, N> for PrettyLines
@@ -74,7 +79,7 @@ fn now() -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// The trace and span that are active on this thread.
+/// Returns the ids of the trace and span that are active on this thread.
 fn trace_ids() -> Option<(String, String)> {
     opentelemetry::Context::map_current(|context| {
         let span = context.span();
@@ -83,20 +88,20 @@ fn trace_ids() -> Option<(String, String)> {
     })
 }
 
-fn add_span_fields(line: &mut Map<String, Value>, members: &str) {
-    let object = format!("{{{}}}", members.trim_end_matches(','));
+fn add_span_fields(line: &mut Map<String, Value>, fields_json: &str) {
+    let object = format!("{{{}}}", fields_json.trim_end_matches(','));
     if let Ok(fields) = serde_json::from_str::<Map<String, Value>>(&object) {
         line.extend(fields);
     }
 }
 
-/// Fields of a span as the members of a JSON object, each with a comma behind it, so that later ones only have to be put
-/// behind the earlier. Every span pays for them, and few see a line.
-pub(crate) struct Members;
+/// Formats the fields of a span as members of a JSON object, each followed by a comma, so that later fields can be
+/// appended. They are formatted for every span although few spans have log lines, so this has to be fast.
+pub(crate) struct JsonFields;
 
-impl<'writer> FormatFields<'writer> for Members {
+impl<'writer> FormatFields<'writer> for JsonFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = MemberVisitor { writer, result: Ok(()) };
+        let mut visitor = JsonFieldVisitor { writer, result: Ok(()) };
         fields.record(&mut visitor);
         visitor.result
     }
@@ -106,15 +111,15 @@ impl<'writer> FormatFields<'writer> for Members {
     }
 }
 
-struct MemberVisitor<'writer> {
+struct JsonFieldVisitor<'writer> {
     writer: Writer<'writer>,
     result: fmt::Result,
 }
 
-impl MemberVisitor<'_> {
-    /// Writes a member whose value is JSON already.
-    fn member(&mut self, field: &Field, json: impl fmt::Display) {
-        // `otel.*` is said to the tracer, not to readers of lines.
+impl JsonFieldVisitor<'_> {
+    /// Writes a field whose value is already JSON.
+    fn field_json(&mut self, field: &Field, json: impl fmt::Display) {
+        // `otel.*` fields are for the tracer, not for log lines.
         if !field.name().starts_with("otel.") {
             let name = field.name().strip_prefix("r#").unwrap_or(field.name());
             self.result = self.result.and_then(|()| write!(self.writer, "\"{name}\":{json},"));
@@ -123,28 +128,28 @@ impl MemberVisitor<'_> {
 
     fn text(&mut self, field: &Field, text: &str) {
         if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
-            self.member(field, format_args!("\"{text}\""));
+            self.field_json(field, format_args!("\"{text}\""));
         } else {
-            self.member(field, Value::from(text));
+            self.field_json(field, Value::from(text));
         }
     }
 }
 
-impl Visit for MemberVisitor<'_> {
+impl Visit for JsonFieldVisitor<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.member(field, Value::from(value));
+        self.field_json(field, Value::from(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.member(field, value);
+        self.field_json(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.member(field, value);
+        self.field_json(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.member(field, value);
+        self.field_json(field, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -160,7 +165,7 @@ struct JsonVisitor<'a>(&'a mut Map<String, Value>);
 
 impl JsonVisitor<'_> {
     fn insert(&mut self, field: &Field, value: impl Into<Value>) {
-        // `log.*` is what the bridge from the `log` crate adds about itself.
+        // `log.*` fields are metadata from the bridge of the `log` crate.
         if !field.name().starts_with("log.") {
             let name = field.name().strip_prefix("r#").unwrap_or(field.name());
             self.0.insert(name.to_owned(), value.into());
@@ -190,7 +195,7 @@ impl Visit for JsonVisitor<'_> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.insert(field, chain(value));
+        self.insert(field, error_chain(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -198,8 +203,8 @@ impl Visit for JsonVisitor<'_> {
     }
 }
 
-/// An error and everything behind it, as one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
+/// Returns an error and all its sources on one line.
+fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
@@ -238,7 +243,7 @@ mod tests {
         }
     }
 
-    /// What `work` logs, as `init` would write it.
+    /// Returns the log lines of `work`, as `init` would write them.
     fn logged(format: LogFormat, work: impl FnOnce()) -> String {
         let sink = Sink::default();
         let out = sink.clone();
@@ -248,9 +253,9 @@ mod tests {
             BoxMakeWriter::new(move || out.clone()),
             false,
         ));
-        let heard = kennel_testkit::spans::subscribe(subscriber);
+        let guard = kennel_testkit::spans::subscribe(subscriber);
         work();
-        drop(heard);
+        drop(guard);
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_holds_ids_span_fields_and_causes() {
+    fn a_json_line_contains_ids_span_fields_and_sources() {
         let text = logged(LogFormat::Json, fail_inside_a_request);
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: Map<String, Value> = serde_json::from_str(&text).unwrap();
@@ -280,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_field_keeps_its_kind_and_its_last_value_whatever_it_holds() {
+    fn a_span_field_has_its_type_and_last_value() {
         let text = logged(LogFormat::Json, || {
             let span =
                 tracing::info_span!("work", status = 1, ok = true, ratio = 0.5, breed = "hus\"ky\\\n", note = ?"a\"b");
@@ -301,14 +306,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_in_a_value_stays_inside_the_line() {
+    fn a_line_break_in_a_value_is_escaped() {
         let text = logged(LogFormat::Json, || tracing::info!(breed = "hus\nky\u{1b}[31m", "odd"));
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
     }
 
     #[test]
-    fn a_pretty_line_holds_the_same() {
+    fn a_pretty_line_contains_the_same() {
         let text = logged(LogFormat::Pretty, fail_inside_a_request);
         assert_eq!(text.lines().count(), 1, "{text}");
         for part in ["ERROR", "query failed", "disk on fire", "request_id=\"abc\"", "trace_id=", "span_id="] {

@@ -1,4 +1,4 @@
-//! Sets up the process's logs and traces, and brings them to an end.
+//! Initializes and shuts down logs and traces.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -20,47 +20,48 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogFormat, LogTarget, TelemetryConfig};
-use crate::format::{JsonLines, Members, PrettyLines};
+use crate::format::{JsonFields, JsonLines, PrettyLines};
 use crate::{export, exporters, sampling};
 
-/// How long the last spans and lines may take to reach the collector.
-const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+/// Timeout of exporting the last spans and log lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What writes spans of its own while it sends ours, or has too many of them to be of use.
-const QUIET: [&str; 8] = ["clickhouse", "h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "tonic", "tower"];
+/// Targets whose spans are not exported: libraries used by the exporters, and those with too many spans.
+const EXCLUDED_TARGETS: [&str; 8] =
+    ["clickhouse", "h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "tonic", "tower"];
 
-/// Target of spans that give log lines their context but are part of no trace: probes, scrapes.
+/// Target of spans that are context for log lines but not exported as traces: probes, scrapes.
 pub const UNTRACED: &str = "untraced";
 
-/// Why telemetry could not be set up.
+/// Why telemetry could not be initialized.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// The directives of the log level cannot be read.
+    /// The directives of the log level are invalid.
     #[error("log level is not readable")]
     Level(#[from] tracing_subscriber::filter::ParseError),
-    /// The collector's address is unusable.
+    /// The collector's address is invalid.
     #[error("exporter cannot be built")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// The client that sends over HTTP cannot be built.
+    /// The HTTP client of the exporter cannot be built.
     #[error("http client of the exporter cannot be built")]
     HttpClient(#[source] reqwest::Error),
-    /// The process has a subscriber already.
-    #[error("telemetry is set up already")]
-    Twice(#[from] tracing_subscriber::util::TryInitError),
+    /// The process already has a subscriber.
+    #[error("telemetry is already initialized")]
+    AlreadyInitialized(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Holds the telemetry of the process; the last thing to be shut down.
+/// Guard of the process's telemetry. Shut it down last.
 #[derive(Debug)]
-#[must_use = "spans that wait are lost unless `shutdown` is called"]
+#[must_use = "buffered spans are lost unless `shutdown` is called"]
 pub struct Telemetry {
     tracers: SdkTracerProvider,
     loggers: Option<SdkLoggerProvider>,
 }
 
-/// Installs the subscriber of the process. With an OTLP endpoint it must be called inside the Tokio runtime.
+/// Installs the global subscriber. With an OTLP endpoint it must be called inside the Tokio runtime.
 ///
-/// Trace ids are made, logged and passed on whether or not traces are sent anywhere. Lines go to the collector as well.
+/// Trace ids are created, logged and propagated also without a trace exporter. Log lines are exported in addition.
 pub fn init(config: &TelemetryConfig) -> Result<Telemetry, InitError> {
     let tracers = tracers(config)?;
     let loggers = loggers(config)?;
@@ -71,11 +72,11 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, InitError> {
 }
 
 impl Telemetry {
-    /// Sends what waits, for a few seconds at most, and stops. Safe to call after a failed start.
+    /// Exports buffered spans and lines, with a timeout of a few seconds, and stops. Safe to call after a failed start.
     pub async fn shutdown(self) {
         let stop = tokio::task::spawn_blocking(move || {
-            let spans = self.tracers.shutdown_with_timeout(FLUSH_LIMIT);
-            let lines = self.loggers.map_or(Ok(()), |loggers| loggers.shutdown_with_timeout(FLUSH_LIMIT));
+            let spans = self.tracers.shutdown_with_timeout(FLUSH_TIMEOUT);
+            let lines = self.loggers.map_or(Ok(()), |loggers| loggers.shutdown_with_timeout(FLUSH_TIMEOUT));
             spans.and(lines)
         });
         let outcome = match stop.await {
@@ -83,7 +84,7 @@ impl Telemetry {
             Err(error) => Err(error.into()),
         };
         if let Err(error) = outcome {
-            tracing::warn!(error = &*error as &dyn std::error::Error, "last spans or lines were not sent");
+            tracing::warn!(error = &*error as &dyn std::error::Error, "cannot export the last spans or log lines");
         }
     }
 }
@@ -91,7 +92,7 @@ impl Telemetry {
 fn tracers(config: &TelemetryConfig) -> Result<SdkTracerProvider, InitError> {
     let builder = SdkTracerProvider::builder().with_resource(resource(config));
     let Some(otlp) = &config.traces else {
-        // Ids without recording: new traces are marked as not sampled, so no attribute is kept for them.
+        // Ids without recording: new traces are not sampled, so their attributes are not stored.
         let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
         return Ok(builder.with_sampler(sampler).build());
     };
@@ -99,7 +100,7 @@ fn tracers(config: &TelemetryConfig) -> Result<SdkTracerProvider, InitError> {
     Ok(builder.with_sampler(sampler).with_batch_exporter(exporters::spans(otlp)?).build())
 }
 
-/// What sends log lines, where there is a collector.
+/// Creates the logger provider, if log lines are exported.
 fn loggers(config: &TelemetryConfig) -> Result<Option<SdkLoggerProvider>, InitError> {
     let Some(otlp) = &config.logs else { return Ok(None) };
     let exporter = exporters::lines(otlp)?;
@@ -115,14 +116,14 @@ fn resource(config: &TelemetryConfig) -> Resource {
         .build()
 }
 
-/// The layer that turns `tracing` spans into spans of a trace.
+/// Creates the layer that converts `tracing` spans to OpenTelemetry spans.
 pub(crate) fn traces<S>(tracers: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let levels = Targets::new()
         .with_default(LevelFilter::INFO)
-        .with_targets(QUIET.map(|target| (target, LevelFilter::OFF)))
+        .with_targets(EXCLUDED_TARGETS.map(|target| (target, LevelFilter::OFF)))
         .with_target(UNTRACED, LevelFilter::OFF);
     tracing_opentelemetry::layer()
         .with_tracer(tracers.tracer("kennel"))
@@ -144,24 +145,24 @@ where
     lines(config.log_format, writer, terminal)
 }
 
-/// The layer that writes log lines.
+/// Creates the layer that writes log lines.
 pub(crate) fn lines<S>(format: LogFormat, writer: BoxMakeWriter, ansi: bool) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
     match format {
-        LogFormat::Json => layer.fmt_fields(Members).event_format(JsonLines).with_ansi(false).boxed(),
+        LogFormat::Json => layer.fmt_fields(JsonFields).event_format(JsonLines).with_ansi(false).boxed(),
         LogFormat::Pretty => layer.event_format(PrettyLines).boxed(),
     }
 }
 
-/// Whether it is not about the sending of spans and lines itself, which would never end.
-pub(crate) fn is_ours(metadata: &Metadata<'_>) -> bool {
-    !QUIET.iter().any(|quiet| metadata.target().starts_with(quiet))
+/// Returns whether a span or event is not from the exporters themselves, which would cause an endless loop.
+pub(crate) fn is_application(metadata: &Metadata<'_>) -> bool {
+    !EXCLUDED_TARGETS.iter().any(|excluded| metadata.target().starts_with(excluded))
 }
 
-/// Whether a span gives lines their context even where its own level is not written.
+/// Returns whether a span is context for log lines even if its own level is filtered out.
 fn is_service_span(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && *metadata.level() <= tracing::Level::INFO && is_ours(metadata)
+    metadata.is_span() && *metadata.level() <= tracing::Level::INFO && is_application(metadata)
 }

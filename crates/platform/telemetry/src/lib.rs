@@ -1,6 +1,6 @@
-//! Logs, traces and metrics: one place that sets them up, and what the other crates need to take part.
+//! Logs, traces and metrics: initialization, and helpers for the other crates.
 //!
-//! [`init`] installs the process's one `tracing` subscriber. Everything else here works with or without it.
+//! [`init`] installs the global `tracing` subscriber. Everything else works with or without it.
 
 pub mod config;
 mod export;
@@ -15,7 +15,8 @@ mod sampling;
 pub use config::{LogFormat, LogTarget, TelemetryConfig};
 pub use guard::{InitError, Telemetry, UNTRACED, init};
 
-/// A number as a field of a span. Unsigned ones would reach the collector as text; too large ones are cut.
-pub fn number(value: impl TryInto<i64>) -> i64 {
+/// Converts a number for a field of a span. Unsigned numbers would reach the collector as text; too large ones are
+/// capped.
+pub fn as_i64(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
-//! What every Prometheus metric of the workspace shares: buckets, labels, histograms, the registry and its text forms.
+//! Common code of all Prometheus metrics: buckets, labels, histograms, the registry and the exposition formats.
 //!
-//! Labels come from enums or other `&'static str`, never from input: each new value is a new series for ever.
+//! Label values come from enums or other `&'static str`, never from input: each new value creates a permanent series.
 
 mod exposition;
 mod latency;
@@ -14,34 +14,34 @@ use tokio::runtime::Handle;
 pub use exposition::Format;
 pub use latency::{LatencyHistogram, LatencySeries};
 
-/// Upper bounds, in seconds, of every histogram of a duration.
+/// Upper bounds, in seconds, of all duration histograms.
 pub const LATENCY_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Value of the label `route` of HTTP requests that no route takes.
+/// Value of the label `route` for HTTP requests without a matching route.
 pub const NO_ROUTE: &str = "unmatched";
-/// Value of the labels `service` and `method` of gRPC calls of methods that do not exist.
+/// Value of the labels `service` and `method` for gRPC calls of unknown methods.
 pub const NO_METHOD: &str = "unknown";
-/// Value of the label `fault` of gRPC calls by which the service says that it failed, not its caller.
+/// Value of the label `fault` for gRPC calls that failed because of the service, not of the caller.
 pub const SERVER_FAULT: &str = "server";
 
-/// A value of a metric's label: one of a few known words.
+/// A metric label with a fixed set of values.
 pub trait Label: Copy {
-    /// The word, in `snake_case`.
+    /// Returns the value, in `snake_case`.
     fn as_str(self) -> &'static str;
 }
 
-/// How a call ended, where nothing finer is told.
+/// Outcome of a call, without further detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It did what was asked.
+    /// It succeeded.
     Ok,
-    /// It did not.
+    /// It failed.
     Error,
 }
 
 impl Outcome {
-    /// The outcome of a call that answered `result`.
+    /// Returns the outcome of a call with this result.
     pub const fn of<T, E>(result: &Result<T, E>) -> Self {
         if result.is_ok() { Self::Ok } else { Self::Error }
     }
@@ -56,25 +56,25 @@ impl Label for Outcome {
     }
 }
 
-/// What was built, for `build_info` and `/version`.
+/// Build information, for `build_info` and `/version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct BuildInfo {
     /// Name of the service.
     pub service: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// The commit it was built from, where the build was told.
+    /// The commit, if the build knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git_sha: Option<&'static str>,
 }
 
-/// A registry with the metrics of the process: `process_*`.
+/// Creates a registry with the metrics of the process: `process_*`.
 pub fn registry() -> Registry {
     let registry = Registry::new();
     #[cfg(target_os = "linux")]
     {
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        // A new registry has no such names yet, so this cannot be refused.
+        // A new registry has no such names, so this cannot fail.
         drop(registry.register(Box::new(process)));
     }
     registry
@@ -82,18 +82,18 @@ pub fn registry() -> Registry {
 
 /// Adds `build_info{service,version,git_sha} 1`.
 pub fn register_build(registry: &Registry, build: &BuildInfo) -> Result<(), prometheus::Error> {
-    let opts = Opts::new(names::BUILD_INFO, "What is running; always 1");
+    let opts = Opts::new(names::BUILD_INFO, "Version of the running service; always 1");
     let info = IntGaugeVec::new(opts, &["service", "version", "git_sha"])?;
     info.with_label_values(&[build.service, build.version, build.git_sha.unwrap_or("")]).set(1);
     registry.register(Box::new(info))
 }
 
-/// Adds `tokio_*` about the runtime behind `handle`, read anew at each scrape.
+/// Adds `tokio_*` of the runtime of `handle`, read at each scrape.
 pub fn register_runtime(registry: &Registry, handle: &Handle) -> Result<(), prometheus::Error> {
     registry.register(Box::new(runtime::RuntimeCollector::new(handle)?))
 }
 
-/// Every metric of the registry, in the classic text form.
+/// Encodes all metrics of the registry in the classic text format.
 pub fn encode(registry: &Registry) -> String {
     Format::Text.encode(registry)
 }

@@ -1,5 +1,5 @@
-//! What the variables of the OpenTelemetry specification mean here. Values that it lets a process pass over are passed
-//! over with a warning: these variables are often set for a whole cluster, by those who do not run this service.
+//! Interprets the environment variables of the OpenTelemetry specification. Unsupported values are ignored with a
+//! warning, as the specification allows: these variables are often set for a whole cluster, not for this service.
 
 mod otlp;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 /// Variables that the SDK itself reads from the environment.
-pub const READ_BY_SDK: [&str; 10] = [
+pub const SDK_VARIABLES: [&str; 10] = [
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
     "OTEL_BSP_MAX_QUEUE_SIZE",
@@ -22,7 +22,7 @@ pub const READ_BY_SDK: [&str; 10] = [
     "OTEL_SPAN_LINK_COUNT_LIMIT",
 ];
 
-/// The variables as text. An empty one counts as not set.
+/// The variables as text. An empty one counts as unset.
 #[derive(Clone, Default)]
 pub struct Variables {
     /// `OTEL_SDK_DISABLED`.
@@ -41,20 +41,20 @@ pub struct Variables {
     pub traces_sampler_arg: Option<String>,
     /// `OTEL_EXPORTER_OTLP_…`.
     pub otlp: OtlpVariables,
-    /// `OTEL_EXPORTER_OTLP_TRACES_…`, which win for traces.
+    /// `OTEL_EXPORTER_OTLP_TRACES_…`, which have priority for traces.
     pub otlp_traces: OtlpVariables,
-    /// `OTEL_EXPORTER_OTLP_LOGS_…`, which win for log lines.
+    /// `OTEL_EXPORTER_OTLP_LOGS_…`, which have priority for log lines.
     pub otlp_logs: OtlpVariables,
 }
 
-/// The variables that say how a signal is sent.
+/// The exporter variables of one signal, or of all.
 #[derive(Clone, Default)]
 pub struct OtlpVariables {
     /// `…ENDPOINT`.
     pub endpoint: Option<String>,
     /// `…PROTOCOL`.
     pub protocol: Option<String>,
-    /// `…HEADERS`. They may hold a password.
+    /// `…HEADERS`. They may contain a password.
     pub headers: Option<String>,
     /// `…TIMEOUT`.
     pub timeout: Option<String>,
@@ -62,37 +62,37 @@ pub struct OtlpVariables {
     pub compression: Option<String>,
 }
 
-/// What the variables come to.
+/// Result of [`Variables::resolve`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resolved {
-    /// Where traces go, if anywhere.
+    /// Exporter of traces, if any.
     pub traces: Option<Otlp>,
-    /// Where log lines go, if anywhere.
+    /// Exporter of log lines, if any.
     pub logs: Option<Otlp>,
-    /// Which traces are sent.
+    /// Sampling of traces.
     pub sampling: Sampling,
-    /// Settings that were passed over, such as `otel_traces_sampler`, and why. They hold no secret.
+    /// Ignored settings, such as `otel_traces_sampler`, and the reason. They contain no secret.
     pub warnings: Vec<(String, String)>,
-    /// Settings that cannot be used, and what they must be.
+    /// Invalid settings, and a description of valid values.
     pub problems: Vec<(String, String)>,
 }
 
-/// A collector, and how it is spoken to.
+/// Endpoint and protocol of a collector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Otlp {
-    /// Its address; for [`Protocol::HttpProtobuf`] with the path of the signal.
+    /// The URL; for [`Protocol::HttpProtobuf`] with the path of the signal.
     pub endpoint: String,
     /// The protocol.
     pub protocol: Protocol,
     /// Headers of each request.
     pub headers: HeaderMap,
-    /// How long a request may take.
+    /// Timeout of a request.
     pub timeout: Duration,
     /// Whether requests are compressed.
     pub gzip: bool,
 }
 
-/// How a collector is spoken to.
+/// Protocol of a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
     /// OTLP over gRPC.
@@ -102,23 +102,23 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// Which traces are sent.
+/// Sampling of traces.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// The share of traces, from 0 to 1.
-    pub share: f64,
-    /// Whether a caller's own decision on its trace is kept.
-    pub keeps_callers: bool,
+    /// Ratio of sampled traces, from 0 to 1.
+    pub ratio: f64,
+    /// Whether the caller's sampling decision is used for its traces.
+    pub parent_based: bool,
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { share: 1.0, keeps_callers: true }
+        Self { ratio: 1.0, parent_based: true }
     }
 }
 
 impl Variables {
-    /// What they come to.
+    /// Validates the variables and applies the defaults of the specification.
     pub fn resolve(&self) -> Resolved {
         let mut resolved = Resolved::default();
         if self.is_disabled(&mut resolved) {
@@ -132,11 +132,10 @@ impl Variables {
             names.filter(|name| !name.is_empty() && !fine.contains(name)).map(str::to_owned).collect()
         };
         for name in others(&self.metrics_exporter, &["none", "prometheus"]) {
-            resolved
-                .warn("otel_metrics_exporter", format!("{name:?} is passed over: metrics are scraped, at /metrics"));
+            resolved.warn("otel_metrics_exporter", format!("{name:?} is ignored: metrics are scraped, at /metrics"));
         }
         for name in others(&self.propagators, &["tracecontext"]) {
-            resolved.warn("otel_propagators", format!("{name:?} is passed over: tracecontext alone is propagated"));
+            resolved.warn("otel_propagators", format!("{name:?} is ignored: tracecontext alone is propagated"));
         }
         resolved
     }
@@ -152,34 +151,33 @@ impl Variables {
 
     fn sampling(&self, resolved: &mut Resolved) -> Sampling {
         let name = set(self.traces_sampler.as_ref()).map(str::to_ascii_lowercase);
-        let takes_share = |name: &str| matches!(name, "traceidratio" | "parentbased_traceidratio");
-        let share = match name.as_deref() {
+        let takes_ratio = |name: &str| matches!(name, "traceidratio" | "parentbased_traceidratio");
+        let ratio = match name.as_deref() {
             Some("always_off" | "parentbased_always_off") => 0.0,
-            // Without a sampler the share alone says what is wanted.
-            None => self.share(resolved),
-            Some(name) if takes_share(name) => self.share(resolved),
+            // Without a sampler the argument is used alone.
+            None => self.ratio(resolved),
+            Some(name) if takes_ratio(name) => self.ratio(resolved),
             Some(_) => 1.0,
         };
         match name.as_deref() {
-            Some("always_on" | "always_off" | "traceidratio") => Sampling { share, keeps_callers: false },
+            Some("always_on" | "always_off" | "traceidratio") => Sampling { ratio, parent_based: false },
             None | Some("parentbased_always_on" | "parentbased_always_off" | "parentbased_traceidratio") => {
-                Sampling { share, keeps_callers: true }
+                Sampling { ratio, parent_based: true }
             }
             Some(other) => {
                 let reason =
-                    format!("{other:?} is passed over: there is no such sampler here; parentbased_always_on is used");
+                    format!("{other:?} is ignored: there is no such sampler here; parentbased_always_on is used");
                 resolved.warn("otel_traces_sampler", reason);
                 Sampling::default()
             }
         }
     }
 
-    fn share(&self, resolved: &mut Resolved) -> f64 {
+    fn ratio(&self, resolved: &mut Resolved) -> f64 {
         let Some(text) = set(self.traces_sampler_arg.as_ref()) else { return 1.0 };
-        let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
-        share.unwrap_or_else(|| {
-            resolved
-                .warn("otel_traces_sampler_arg", format!("{text:?} is passed over: it must be a number from 0 to 1"));
+        let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        ratio.unwrap_or_else(|| {
+            resolved.warn("otel_traces_sampler_arg", format!("{text:?} is ignored: it must be a number from 0 to 1"));
             1.0
         })
     }
@@ -195,7 +193,7 @@ impl Resolved {
     }
 }
 
-/// A variable for all signals is read for each of them, and noted once.
+/// Adds a note once: a variable for all signals is read for each of them.
 fn note(notes: &mut Vec<(String, String)>, key: String, reason: impl Display) {
     let found = (key, reason.to_string());
     if !notes.contains(&found) {
@@ -203,7 +201,7 @@ fn note(notes: &mut Vec<(String, String)>, key: String, reason: impl Display) {
     }
 }
 
-/// The variable's text, where it has one.
+/// Returns the variable's text if it is not empty.
 fn set(value: Option<&String>) -> Option<&str> {
     value.map(|text| text.trim()).filter(|text| !text.is_empty())
 }
@@ -225,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn every_sampler_of_the_specification_is_known() {
-        let sampling = |share, keeps_callers| Sampling { share, keeps_callers };
+    fn every_sampler_of_the_specification_is_supported() {
+        let sampling = |ratio, parent_based| Sampling { ratio, parent_based };
         for (name, expected) in [
             ("", sampling(0.25, true)),
             ("always_on", sampling(1.0, false)),
@@ -250,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_sdk_sends_nothing_and_minds_nothing() {
+    fn a_disabled_sdk_exports_nothing_and_reports_nothing() {
         let otlp = OtlpVariables { endpoint: some("nonsense"), protocol: some("pigeon"), ..OtlpVariables::default() };
         let sampler = some("xray");
         let mut variables =
@@ -263,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_propagated_or_pushed_is_named() {
+    fn unsupported_propagators_and_exporters_are_named() {
         let variables = Variables {
             metrics_exporter: some("none, otlp"),
             propagators: some("tracecontext,b3,xray"),

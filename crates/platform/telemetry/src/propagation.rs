@@ -1,6 +1,7 @@
 //! W3C Trace Context between processes: in headers, and in the envelope of events.
 //!
-//! A span takes a parent only before it is first entered or looked at; call [`set_parent`] right after making it.
+//! The parent of a span can only be set before it is first entered or read; call [`set_parent`] right after creating
+//! it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kennel_core::TraceContext;
@@ -14,35 +15,35 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// The trace that the present span belongs to. `None` outside a span or without a subscriber.
+/// Returns the trace context of the current span. `None` outside a span or without a subscriber.
 pub fn current() -> Option<TraceContext> {
     of(&Span::current())
 }
 
-/// The trace that `span` belongs to, with the span as the parent of what comes next. `None` without a subscriber.
+/// Returns the trace context of `span`, with the span as the parent. `None` without a subscriber.
 pub fn of(span: &Span) -> Option<TraceContext> {
     let mut carrier = Carrier::default();
     TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
     carrier.into_trace()
 }
 
-/// Makes `span` a child of `trace`. Nothing happens when the trace is not readable or the span has begun.
+/// Sets `trace` as the parent of `span`. Does nothing when the trace is invalid or the span has started.
 pub fn set_parent(span: &Span, trace: &TraceContext) {
     if let Some(parent) = span_context(trace) {
         let context = Context::new().with_remote_span_context(parent);
-        // Refused when no layer records traces or the span has begun: neither is worth failing for.
+        // Fails when no layer records traces or the span has started; tracing is best effort.
         drop(span.set_parent(context));
     }
 }
 
-/// Links `span` to `trace`: related, but not its child. For batches, whose members come from many traces.
+/// Links `span` to `trace` without making it a child. For batches of events from many traces.
 pub fn add_link(span: &Span, trace: &TraceContext) {
     if let Some(linked) = span_context(trace) {
         span.add_link(linked);
     }
 }
 
-/// The trace named by the headers of a request. `None` when there is none or it is not readable.
+/// Extracts the trace context from the headers of a request. `None` when it is missing or invalid.
 pub fn extract(headers: &HeaderMap) -> Option<TraceContext> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let trace = TraceContext {
@@ -52,7 +53,7 @@ pub fn extract(headers: &HeaderMap) -> Option<TraceContext> {
     span_context(&trace).is_some().then_some(trace)
 }
 
-/// Names the present trace in the headers of a request, in place of any that they name.
+/// Injects the current trace context into the headers of a request; replaces an existing one.
 pub fn inject(headers: &mut HeaderMap) {
     let Some(trace) = current() else { return };
     if let Ok(value) = HeaderValue::from_str(&trace.traceparent) {
@@ -64,12 +65,12 @@ pub fn inject(headers: &mut HeaderMap) {
     }
 }
 
-/// The id of the trace that the entered span belongs to, where the trace is sampled, so that it can be looked up.
+/// Returns the trace id of the current span if it is sampled, so that the trace can be found.
 pub(crate) fn sampled() -> Option<TraceId> {
     Context::map_current(|context| sampled_id(context.span().span_context()))
 }
 
-/// The id of `trace`, where it is sampled.
+/// Returns the id of `trace` if it is sampled.
 pub(crate) fn sampled_of(trace: &TraceContext) -> Option<TraceId> {
     span_context(trace).as_ref().and_then(sampled_id)
 }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_goes_through_a_span_into_the_next_request() {
+    fn a_trace_is_propagated_through_a_span_to_the_next_request() {
         let sent = traced(&without_exporter(), || {
             let span = tracing::info_span!("request");
             set_parent(&span, &extract(&headers(PARENT)).unwrap());
@@ -168,7 +169,7 @@ mod tests {
         });
         let next = sent[TRACEPARENT].to_str().unwrap();
         assert!(next.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{next}");
-        assert!(next.ends_with("-01"), "the caller's decision to sample is kept: {next}");
+        assert!(next.ends_with("-01"), "the caller's sampling decision is propagated: {next}");
         assert_ne!(next, PARENT, "the next parent is this span, not the caller's");
         assert_eq!(sent[TRACESTATE], "vendor=1");
     }
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_traces_are_as_none() {
+    fn invalid_traces_are_ignored() {
         for bad in [
             "",
             "00",

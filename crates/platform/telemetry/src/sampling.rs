@@ -1,6 +1,6 @@
-//! Which traces are sent: all of the new ones while they are few, and no more than so many a second, each one whole.
+//! Sampling of traces: a ratio, and a maximum number of new traces per second.
 //!
-//! Past what the exporter can take, its queue would drop single spans, and leave traces with holes.
+//! Without the maximum, the exporter's queue would overflow and drop single spans, which leaves incomplete traces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,25 +12,26 @@ use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, Should
 
 use crate::otel::Sampling;
 
-const SECOND: u64 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// The sampler: a share of the traces that begin here, and at most `limit` of them a second; 0 is no limit. A trace that
-/// a caller began counts as begun here where its decision is not kept. Spans follow the span that they are in.
+/// Creates the sampler: a ratio of the traces that start here, and at most `limit` of them per second; 0 means no
+/// limit. A caller's trace counts as one that starts here if sampling is not parent-based. Child spans follow their
+/// parent span.
 pub(crate) fn sampler(sampling: Sampling, limit: u32) -> impl ShouldSample + use<> {
-    let share = Sampler::TraceIdRatioBased(sampling.share);
-    let pace = (limit > 0).then(|| Arc::new(Pace::new(limit)));
-    let begun_here = Limited { share, pace };
-    Sampled { follows: Sampler::ParentBased(Box::new(begun_here.clone())), begun_here, sampling }
+    let ratio_sampler = Sampler::TraceIdRatioBased(sampling.ratio);
+    let rate_limiter = (limit > 0).then(|| Arc::new(RateLimiter::new(limit)));
+    let root = RateLimitedSampler { ratio_sampler, rate_limiter };
+    ConfiguredSampler { parent_based: Sampler::ParentBased(Box::new(root.clone())), root, sampling }
 }
 
 #[derive(Debug, Clone)]
-struct Sampled {
-    follows: Sampler,
-    begun_here: Limited,
+struct ConfiguredSampler {
+    parent_based: Sampler,
+    root: RateLimitedSampler,
     sampling: Sampling,
 }
 
-impl ShouldSample for Sampled {
+impl ShouldSample for ConfiguredSampler {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -41,20 +42,20 @@ impl ShouldSample for Sampled {
         links: &[Link],
     ) -> SamplingResult {
         let callers = parent.is_some_and(|parent| parent.span().span_context().is_remote());
-        if callers && !self.sampling.keeps_callers {
-            return self.begun_here.should_sample(parent, trace, name, kind, attributes, links);
+        if callers && !self.sampling.parent_based {
+            return self.root.should_sample(parent, trace, name, kind, attributes, links);
         }
-        self.follows.should_sample(parent, trace, name, kind, attributes, links)
+        self.parent_based.should_sample(parent, trace, name, kind, attributes, links)
     }
 }
 
 #[derive(Debug, Clone)]
-struct Limited {
-    share: Sampler,
-    pace: Option<Arc<Pace>>,
+struct RateLimitedSampler {
+    ratio_sampler: Sampler,
+    rate_limiter: Option<Arc<RateLimiter>>,
 }
 
-impl ShouldSample for Limited {
+impl ShouldSample for RateLimitedSampler {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -64,8 +65,9 @@ impl ShouldSample for Limited {
         attributes: &[KeyValue],
         links: &[Link],
     ) -> SamplingResult {
-        let mut result = self.share.should_sample(parent, trace, name, kind, attributes, links);
-        if result.decision == SamplingDecision::RecordAndSample && !self.pace.as_ref().is_none_or(|pace| pace.admits())
+        let mut result = self.ratio_sampler.should_sample(parent, trace, name, kind, attributes, links);
+        if result.decision == SamplingDecision::RecordAndSample
+            && !self.rate_limiter.as_ref().is_none_or(|limiter| limiter.try_acquire())
         {
             result.decision = SamplingDecision::Drop;
         }
@@ -73,32 +75,32 @@ impl ShouldSample for Limited {
     }
 }
 
-/// So many a second, and those of one second at once after a quiet time.
+/// Token bucket: a rate per second, with a burst of one second's permits.
 #[derive(Debug)]
-struct Pace {
+struct RateLimiter {
     began: Instant,
-    /// Nanoseconds of which each takes up one share.
-    share: u64,
-    /// Nanoseconds since a second before `began` that are taken up.
-    taken: AtomicU64,
+    /// Nanoseconds per permit.
+    cost: u64,
+    /// Nanoseconds, counted from one second before `began`, that are used by permits.
+    used: AtomicU64,
 }
 
-impl Pace {
+impl RateLimiter {
     fn new(limit: u32) -> Self {
-        Self { began: Instant::now(), share: SECOND / u64::from(limit.max(1)), taken: AtomicU64::new(0) }
+        Self { began: Instant::now(), cost: NANOS_PER_SECOND / u64::from(limit.max(1)), used: AtomicU64::new(0) }
     }
 
-    fn admits(&self) -> bool {
+    fn try_acquire(&self) -> bool {
         let passed = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.admits_after(passed)
+        self.try_acquire_at(passed)
     }
 
-    fn admits_after(&self, passed: u64) -> bool {
-        let next = |taken: u64| {
-            let taken = taken.max(passed).saturating_add(self.share);
-            (taken <= passed.saturating_add(SECOND)).then_some(taken)
+    fn try_acquire_at(&self, passed: u64) -> bool {
+        let next = |used: u64| {
+            let used = used.max(passed).saturating_add(self.cost);
+            (used <= passed.saturating_add(NANOS_PER_SECOND)).then_some(used)
         };
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
 }
 
@@ -108,9 +110,9 @@ mod tests {
 
     use super::*;
 
-    const ALL: Sampling = Sampling { share: 1.0, keeps_callers: true };
+    const ALL: Sampling = Sampling { ratio: 1.0, parent_based: true };
 
-    /// The span that another is in: a caller's, or one of this process.
+    /// A parent span: of a caller, or of this process.
     fn parent(flags: TraceFlags, remote: bool) -> Context {
         let ids = SpanContext::new(TraceId::from(7), SpanId::from(7), flags, remote, TraceState::default());
         Context::new().with_remote_span_context(ids)
@@ -122,18 +124,18 @@ mod tests {
     }
 
     #[test]
-    fn those_of_a_second_pass_at_once_and_then_at_the_pace() {
-        let pace = Pace::new(10);
-        let admitted = |passed| (0..100).filter(|_| pace.admits_after(passed)).count();
-        assert_eq!(admitted(0), 10);
-        assert_eq!(admitted(SECOND / 20), 0);
-        assert_eq!(admitted(SECOND / 10), 1);
-        assert_eq!(admitted(SECOND), 9);
-        assert_eq!(admitted(100 * SECOND), 10, "a long quiet time counts for a second");
+    fn one_second_is_the_burst_and_then_the_rate_holds() {
+        let rate_limiter = RateLimiter::new(10);
+        let acquired = |passed| (0..100).filter(|_| rate_limiter.try_acquire_at(passed)).count();
+        assert_eq!(acquired(0), 10);
+        assert_eq!(acquired(NANOS_PER_SECOND / 20), 0);
+        assert_eq!(acquired(NANOS_PER_SECOND / 10), 1);
+        assert_eq!(acquired(NANOS_PER_SECOND), 9);
+        assert_eq!(acquired(100 * NANOS_PER_SECOND), 10, "the burst is limited to one second");
     }
 
     #[test]
-    fn what_a_caller_decided_is_kept_past_the_limit() {
+    fn the_callers_decision_holds_past_the_limit() {
         let sampler = sampler(ALL, 1);
         assert!(samples(&sampler, None));
         assert!(!samples(&sampler, None), "past the limit");
@@ -142,24 +144,24 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_decided_can_be_passed_over_and_a_trace_stays_whole() {
-        let (taken, left) = (parent(TraceFlags::SAMPLED, true), parent(TraceFlags::default(), true));
+    fn the_callers_decision_can_be_ignored_and_traces_stay_complete() {
+        let (used, left) = (parent(TraceFlags::SAMPLED, true), parent(TraceFlags::default(), true));
         let (inner, outer) = (parent(TraceFlags::SAMPLED, false), parent(TraceFlags::default(), false));
-        let on = sampler(Sampling { share: 1.0, keeps_callers: false }, 1);
-        assert!(samples(&on, Some(&left)), "always_on takes what the caller left");
-        assert!(!samples(&on, Some(&taken)), "past the limit");
+        let on = sampler(Sampling { ratio: 1.0, parent_based: false }, 1);
+        assert!(samples(&on, Some(&left)), "always_on samples what the caller did not");
+        assert!(!samples(&on, Some(&used)), "past the limit");
         assert!((0..10).all(|_| samples(&on, Some(&inner))), "spans of a trace that is sent are sent");
         assert!(!samples(&on, Some(&outer)));
-        let off = sampler(Sampling { share: 0.0, keeps_callers: false }, 0);
-        assert!(!samples(&off, Some(&taken)), "always_off leaves what the caller took");
-        let off = sampler(Sampling { share: 0.0, keeps_callers: true }, 0);
-        assert!(samples(&off, Some(&taken)) && !samples(&off, None));
+        let off = sampler(Sampling { ratio: 0.0, parent_based: false }, 0);
+        assert!(!samples(&off, Some(&used)), "always_off drops what the caller sampled");
+        let off = sampler(Sampling { ratio: 0.0, parent_based: true }, 0);
+        assert!(samples(&off, Some(&used)) && !samples(&off, None));
     }
 
     #[test]
-    fn without_a_limit_the_share_alone_counts() {
+    fn without_a_limit_only_the_ratio_counts() {
         let all = sampler(ALL, 0);
         assert!((0..10_000).all(|_| samples(&all, None)));
-        assert!(!samples(&sampler(Sampling { share: 0.0, ..ALL }, 1000), None));
+        assert!(!samples(&sampler(Sampling { ratio: 0.0, ..ALL }, 1000), None));
     }
 }

@@ -1,4 +1,5 @@
-//! Spans and log lines reach a collector over real gRPC before `shutdown` returns. One test: a process has one subscriber.
+//! Spans and log lines reach a collector over real gRPC before `shutdown` returns. One test: a process has one
+//! subscriber.
 
 use kennel_telemetry::otel::{OtlpVariables, Variables};
 use kennel_telemetry::{InitError, TelemetryConfig};
@@ -19,7 +20,7 @@ async fn spans_and_lines_are_flushed_to_the_collector() {
     };
 
     let telemetry = kennel_telemetry::init(&config).unwrap();
-    assert!(matches!(kennel_telemetry::init(&config), Err(InitError::Twice(_))));
+    assert!(matches!(kennel_telemetry::init(&config), Err(InitError::AlreadyInitialized(_))));
     let error = std::io::Error::other("disk on fire");
     tracing::info_span!("work", http.route = "/dogs").in_scope(|| {
         tracing::info!("busy");
@@ -38,7 +39,7 @@ async fn spans_and_lines_are_flushed_to_the_collector() {
     assert_eq!(spans.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["work"]);
     assert!(spans[0].attributes.iter().any(|pair| pair.key == "http.route"), "{:?}", spans[0]);
 
-    assert_eq!(lines.len(), 1, "the level holds here as well: {lines:?}");
+    assert_eq!(lines.len(), 1, "the level filter also applies here: {lines:?}");
     assert_eq!((lines[0].severity_text.as_str(), lines[0].severity_number), ("WARN", 13));
     assert_eq!((&lines[0].trace_id, &lines[0].span_id), (&spans[0].trace_id, &spans[0].span_id));
     let body = format!("{:?}", lines[0].body);

@@ -1,16 +1,17 @@
-//! Which real servers there are to test against.
+//! Discovery of the real servers for tests.
 //!
-//! `TEST_<NAME>` variables name them. One that is not there is skipped aloud, unless `REQUIRE_BACKENDS` lists it.
+//! `TEST_<NAME>` variables contain their addresses. Tests of a server whose variable is not set print that they are
+//! skipped, or fail if `REQUIRE_BACKENDS` lists the server.
 
-/// How a line begins by which a test says that it did not test.
+/// Prefix of the line that a test prints when it is skipped.
 pub const SKIPPED: &str = "skipped: ";
 
-/// Says aloud that the test that runs does not test, and why. Such tests are counted apart from those that passed.
+/// Prints that the current test is skipped, and why. Such tests are counted separately from those that passed.
 pub fn skip(reason: &str) {
     eprintln!("{SKIPPED}{reason}");
 }
 
-/// A server that tests can be run against.
+/// A server or program that tests can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// `PostgreSQL`, by `TEST_POSTGRES_DSN`.
@@ -25,23 +26,23 @@ pub enum Backend {
     Redis,
     /// NATS, by `TEST_NATS_URL`.
     Nats,
-    /// A NATS of the newest version, by `TEST_NATS_CURRENT_URL`; the other may be years older.
+    /// NATS, newest version, by `TEST_NATS_CURRENT_URL`; the other may be years older.
     NatsCurrent,
     /// Kafka, by `TEST_KAFKA_BROKERS`.
     Kafka,
-    /// A Kafka that asks who one is, by `TEST_KAFKA_SASL_BROKERS`.
+    /// Kafka with SASL authentication, by `TEST_KAFKA_SASL_BROKERS`.
     KafkaSasl,
     /// RabbitMQ, by `TEST_RABBITMQ_URL`.
     RabbitMq,
-    /// S3 or a server that speaks it, by `TEST_S3_ENDPOINT`.
+    /// S3 or a compatible server, by `TEST_S3_ENDPOINT`.
     S3,
-    /// Prometheus, by `TEST_PROMETHEUS`: the path of the program, which has `promtool` beside it. Tests start their own.
+    /// Prometheus, by `TEST_PROMETHEUS`: the path of the program, next to `promtool`. Tests start their own.
     Prometheus,
     /// Chromium, by `TEST_CHROMIUM`: the path of the program. Tests start their own, from Node.
     Chromium,
     /// Servers that a test starts, restarts and wipes itself, by `TEST_SERVER_PROGRAM`: the path of `.ci/services`.
     PrivateServers,
-    /// libfaketime, by `TEST_FAKETIME`: the path of the library. Tests start programs with it, whose clocks are wrong.
+    /// libfaketime, by `TEST_FAKETIME`: the path of the library. Tests start programs with it to skew their clocks.
     Faketime,
     /// Nginx, by `TEST_NGINX`: the path of the program. Tests start their own in front of the service.
     Nginx,
@@ -49,15 +50,15 @@ pub enum Backend {
     Schemathesis,
 }
 
-/// Why the tests of a backend cannot go on.
+/// Why the tests of a backend must fail.
 #[derive(Debug, PartialEq, Eq)]
-enum Fault {
+enum ConfigurationError {
     Missing(Backend),
     Unknown(String),
 }
 
 impl Backend {
-    /// Every backend.
+    /// All backends.
     pub const ALL: [Self; 17] = [
         Self::Postgres,
         Self::PgBouncer,
@@ -78,7 +79,7 @@ impl Backend {
         Self::Schemathesis,
     ];
 
-    /// Its name in `REQUIRE_BACKENDS`.
+    /// Name of the backend in `REQUIRE_BACKENDS`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
@@ -101,7 +102,7 @@ impl Backend {
         }
     }
 
-    /// The variable that says where it is.
+    /// Environment variable with the address of the backend.
     pub const fn variable(self) -> &'static str {
         match self {
             Self::Postgres => "TEST_POSTGRES_DSN",
@@ -124,10 +125,10 @@ impl Backend {
         }
     }
 
-    /// Where the server is. `None`, said aloud, when there is none.
+    /// Address of the server. Without one, prints that the test is skipped and returns `None`.
     ///
     /// # Panics
-    /// When there is none and `REQUIRE_BACKENDS` lists it, or when that lists a name that is no backend's.
+    /// If `REQUIRE_BACKENDS` lists the backend and its variable is not set, or if it lists an unknown name.
     pub fn address(self) -> Option<String> {
         match self.find(|name| std::env::var(name).ok()) {
             Ok(Some(address)) => Some(address),
@@ -135,22 +136,22 @@ impl Backend {
                 skip(&format!("{} is not set, so nothing is tested against {}", self.variable(), self.name()));
                 None
             }
-            Err(Fault::Missing(_)) => {
+            Err(ConfigurationError::Missing(_)) => {
                 panic!("REQUIRE_BACKENDS lists {}, but {} is not set", self.name(), self.variable())
             }
-            Err(Fault::Unknown(name)) => panic!("REQUIRE_BACKENDS lists `{name}`, which is no backend"),
+            Err(ConfigurationError::Unknown(name)) => panic!("REQUIRE_BACKENDS lists `{name}`, which is not a backend"),
         }
     }
 
-    fn find(self, variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, Fault> {
+    fn find(self, variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, ConfigurationError> {
         let required = variable("REQUIRE_BACKENDS").unwrap_or_default();
         let required: Vec<_> = required.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         if let Some(unknown) = required.iter().find(|name| !Self::ALL.iter().any(|backend| backend.name() == **name)) {
-            return Err(Fault::Unknown((*unknown).to_owned()));
+            return Err(ConfigurationError::Unknown((*unknown).to_owned()));
         }
         let address = variable(self.variable()).filter(|address| !address.is_empty());
         if address.is_none() && required.contains(&self.name()) {
-            return Err(Fault::Missing(self));
+            return Err(ConfigurationError::Missing(self));
         }
         Ok(address)
     }
@@ -160,32 +161,32 @@ impl Backend {
 mod tests {
     use super::*;
 
-    fn find(backend: Backend, variables: &[(&str, &str)]) -> Result<Option<String>, Fault> {
+    fn find(backend: Backend, variables: &[(&str, &str)]) -> Result<Option<String>, ConfigurationError> {
         backend.find(|name| variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
-    fn a_backend_that_is_there_is_used() {
+    fn a_backend_with_an_address_is_used() {
         let variables = [("TEST_NATS_URL", "nats://localhost"), ("REQUIRE_BACKENDS", "nats")];
         assert_eq!(find(Backend::Nats, &variables), Ok(Some("nats://localhost".to_owned())));
         assert_eq!(find(Backend::Kafka, &variables), Ok(None));
     }
 
     #[test]
-    fn a_backend_that_is_required_must_be_there() {
+    fn a_required_backend_must_have_an_address() {
         for variables in
             [&[("REQUIRE_BACKENDS", "nats, kafka")][..], &[("REQUIRE_BACKENDS", "kafka"), ("TEST_KAFKA_BROKERS", "")]]
         {
-            assert_eq!(find(Backend::Kafka, variables), Err(Fault::Missing(Backend::Kafka)));
+            assert_eq!(find(Backend::Kafka, variables), Err(ConfigurationError::Missing(Backend::Kafka)));
             assert_eq!(find(Backend::Redis, variables), Ok(None));
         }
     }
 
     #[test]
-    fn a_slip_in_the_list_does_not_pass_for_nothing_required() {
+    fn an_unknown_name_in_the_list_is_an_error() {
         assert_eq!(
             find(Backend::Postgres, &[("REQUIRE_BACKENDS", "postgresql")]),
-            Err(Fault::Unknown("postgresql".to_owned()))
+            Err(ConfigurationError::Unknown("postgresql".to_owned()))
         );
     }
 

@@ -1,4 +1,4 @@
-//! Buckets on a real S3, one for each test, that go away with it.
+//! Buckets on a real S3, one per test, deleted after the test.
 
 use std::time::Duration;
 
@@ -8,21 +8,23 @@ use kennel_core::{IdSource as _, UuidV7};
 
 use crate::Backend;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of deleting a bucket.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A bucket that is yet to be made, by who uses it. It goes away with the value, and all that is in it.
+/// The name of a bucket, which the user creates. The bucket and its objects are deleted when the value is dropped.
 pub struct TestBucket {
     name: String,
     endpoint: String,
 }
 
 impl TestBucket {
-    /// One on the S3 of `TEST_S3_ENDPOINT`; `None` when there is none.
+    /// Reserves a bucket on the S3 of `TEST_S3_ENDPOINT`; `None` if the variable is not set.
     pub fn find() -> Option<Self> {
         Some(Self::at(Backend::S3.address()?))
     }
 
-    /// One on an S3 that checks signatures: the one that `TEST_S3_SIGNING_ENDPOINT` names, else that of the tests.
+    /// Reserves a bucket on an S3 that verifies signatures: `TEST_S3_SIGNING_ENDPOINT`, or `TEST_S3_ENDPOINT` if that
+    /// is not set.
     pub fn signing() -> Option<Self> {
         let own = std::env::var("TEST_S3_SIGNING_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty());
         own.or_else(|| Backend::S3.address()).map(Self::at)
@@ -32,23 +34,23 @@ impl TestBucket {
         Self { name: format!("test-{}", UuidV7.next().simple()), endpoint }
     }
 
-    /// Its name.
+    /// Name of the bucket.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it is.
+    /// Endpoint of the S3 server.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The id and the secret of the access key: `TEST_S3_KEY` and `TEST_S3_SECRET`.
+    /// Id and secret of the access key: `TEST_S3_KEY` and `TEST_S3_SECRET`.
     pub fn access(&self) -> (String, String) {
         let variable = |name| std::env::var(name).unwrap_or_else(|_| "minioadmin".to_owned());
         (variable("TEST_S3_KEY"), variable("TEST_S3_SECRET"))
     }
 
-    /// What makes a service keep its objects here, and make the bucket.
+    /// Variables of a service that creates the bucket and stores its objects in it.
     pub fn variables(&self) -> [(&'static str, String); 6] {
         let (key, secret) = self.access();
         [
@@ -61,7 +63,7 @@ impl TestBucket {
         ]
     }
 
-    /// A client of the test's own.
+    /// Creates a client for the test itself.
     pub fn client(&self) -> Client {
         let (key, secret) = self.access();
         let settings = aws_sdk_s3::Config::builder()
@@ -86,20 +88,20 @@ impl TestBucket {
             }
         }
         if let Err(error) = client.delete_bucket().bucket(&self.name).send().await {
-            eprintln!("the bucket {} is left behind: {error:?}", self.name);
+            eprintln!("cannot delete bucket {}: {error:?}", self.name);
         }
     }
 }
 
 impl Drop for TestBucket {
     fn drop(&mut self) {
-        // The test's runtime is busy with the test, or ending.
+        // The test's runtime is busy with the test or shutting down.
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                let limited = async { tokio::time::timeout(PATIENCE, self.remove()).await.is_ok() };
+                let limited = async { tokio::time::timeout(DELETE_TIMEOUT, self.remove()).await.is_ok() };
                 if !runtime.is_ok_and(|runtime| runtime.block_on(limited)) {
-                    eprintln!("the bucket {} is left behind", self.name);
+                    eprintln!("cannot delete bucket {} in time", self.name);
                 }
             });
         });

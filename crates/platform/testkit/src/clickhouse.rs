@@ -1,4 +1,4 @@
-//! Databases on a real ClickHouse, one for each test, that go away with it.
+//! Databases on a real ClickHouse, one per test, dropped after the test.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -9,37 +9,38 @@ use url::Url;
 
 use crate::Backend;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An empty ClickHouse database of its own. It is dropped with the value, also when the test fails.
+/// An empty ClickHouse database. It is dropped with the value, also if the test fails.
 pub struct TestClickHouse {
     server: Url,
     name: String,
 }
 
 impl TestClickHouse {
-    /// One on the server of `TEST_CLICKHOUSE_DSN`; `None` when there is no such server.
+    /// Creates a database on the server of `TEST_CLICKHOUSE_DSN`; `None` if the variable is not set.
     ///
     /// # Panics
-    /// When the server is required and missing, or does not make a database.
-    pub fn make() -> Option<Self> {
+    /// If the server is required and missing, or cannot create a database.
+    pub fn create() -> Option<Self> {
         let server = Url::parse(&Backend::ClickHouse.address()?).expect("the server's address is a URL");
         let database = Self { server, name: format!("kennel_test_{}", UuidV7.next().simple()) };
-        database.execute(&format!("CREATE DATABASE {}", database.name)).expect("the server makes a database");
+        database.execute(&format!("CREATE DATABASE {}", database.name)).expect("the server creates a database");
         Some(database)
     }
 
-    /// Where it is.
+    /// DSN of the database.
     pub fn dsn(&self) -> String {
         let mut dsn = self.server.clone();
         dsn.set_path(&self.name);
         dsn.into()
     }
 
-    /// Where it is by way of a proxy on loopback.
+    /// DSN of the database through a proxy on loopback.
     ///
     /// # Panics
-    /// When the server's address cannot take a port.
+    /// If the server's address cannot have a port.
     pub fn dsn_by(&self, proxy: SocketAddr) -> String {
         let mut dsn = self.server.clone();
         dsn.set_path(&self.name);
@@ -48,18 +49,18 @@ impl TestClickHouse {
         dsn.into()
     }
 
-    /// The server's own address.
+    /// Address of the server.
     ///
     /// # Panics
-    /// When the address is not one of a host and a port.
+    /// If the address is not a host and a port.
     pub fn server(&self) -> SocketAddr {
-        self.server.socket_addrs(|| Some(8123)).expect("the server's host is known")[0]
+        self.server.socket_addrs(|| Some(8123)).expect("the server's host resolves")[0]
     }
 
     fn execute(&self, sql: &str) -> io::Result<()> {
         let mut connection = TcpStream::connect(self.server())?;
-        connection.set_read_timeout(Some(PATIENCE))?;
-        connection.set_write_timeout(Some(PATIENCE))?;
+        connection.set_read_timeout(Some(REQUEST_TIMEOUT))?;
+        connection.set_write_timeout(Some(REQUEST_TIMEOUT))?;
         let user = Some(self.server.username()).filter(|user| !user.is_empty()).unwrap_or("default");
         let password = self.server.password().unwrap_or_default();
         let length = sql.len();
@@ -68,17 +69,17 @@ impl TestClickHouse {
             "POST / HTTP/1.1\r\nHost: clickhouse\r\nConnection: close\r\nX-ClickHouse-User: {user}\r\n\
              X-ClickHouse-Key: {password}\r\nContent-Length: {length}\r\n\r\n{sql}"
         )?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
-        let status = answer.lines().next().unwrap_or_default();
-        if status.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(io::Error::other(answer)) }
+        let mut response = String::new();
+        connection.read_to_string(&mut response)?;
+        let status = response.lines().next().unwrap_or_default();
+        if status.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(io::Error::other(response)) }
     }
 }
 
 impl Drop for TestClickHouse {
     fn drop(&mut self) {
         if let Err(error) = self.execute(&format!("DROP DATABASE IF EXISTS {} SYNC", self.name)) {
-            eprintln!("database {} is left behind: {error}", self.name);
+            eprintln!("cannot drop database {}: {error}", self.name);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What every adapter of a port must do: one list of cases per port, run by each adapter on fresh state.
+//! Conformance suites: one list of cases per port, which every adapter has to pass on fresh state.
 //!
 //! An adapter's test file names a setup function; the port's macro expands to one test per case, so that a failure
-//! names the adapter and the case. A setup that answers `None` skips.
+//! names the adapter and the case. If the setup returns `None`, the test is skipped.
 
 pub mod broker;
 pub mod cache;
@@ -10,56 +10,56 @@ pub mod objects;
 use std::any::Any;
 use std::time::Duration;
 
-/// Longer than any case may take on a busy machine, and far shorter than a hang.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two looks at something that is about to change.
-const POLL: Duration = Duration::from_millis(5);
+/// Timeout of a step: longer than any case may take on a busy machine.
+const CASE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Interval between two checks of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// An adapter in a state of its own, and what that state lives in.
-pub struct Fresh<P> {
+/// An adapter with isolated state, and the resources of that state.
+pub struct Fixture<P> {
     /// The adapter.
     pub port: P,
-    left_out: &'static [&'static str],
-    _home: Box<dyn Any + Send>,
+    excluded: &'static [&'static str],
+    _resources: Box<dyn Any + Send>,
 }
 
-impl<P> Fresh<P> {
-    /// An adapter that needs nothing else.
+impl<P> Fixture<P> {
+    /// Creates a fixture without further resources.
     pub fn new(port: P) -> Self {
-        Self::within((), port)
+        Self::with_resources((), port)
     }
 
-    /// An adapter that lives in `home`, such as a temporary directory.
-    pub fn within(home: impl Any + Send, port: P) -> Self {
-        Self { port, left_out: &[], _home: Box::new(home) }
+    /// Creates a fixture that owns `resources`, such as a temporary directory.
+    pub fn with_resources(resources: impl Any + Send, port: P) -> Self {
+        Self { port, excluded: &[], _resources: Box::new(resources) }
     }
 
-    /// Leaves out cases by name, because the server behind the adapter cannot pass them.
+    /// Excludes cases by name, because the server of the adapter cannot pass them.
     #[must_use]
-    pub const fn leaving_out(mut self, cases: &'static [&'static str]) -> Self {
-        self.left_out = cases;
+    pub const fn excluding(mut self, cases: &'static [&'static str]) -> Self {
+        self.excluded = cases;
         self
     }
 
-    /// Whether to run a case; said aloud when not.
-    pub fn takes(&self, case: &str) -> bool {
-        let takes = !self.left_out.contains(&case);
-        if !takes {
+    /// Whether to run a case. If not, prints that it is skipped.
+    pub fn includes(&self, case: &str) -> bool {
+        let is_included = !self.excluded.contains(&case);
+        if !is_included {
             crate::backends::skip(&format!("the server cannot pass {case}"));
         }
-        takes
+        is_included
     }
 }
 
-/// Waits until `look` finds something; fails the case when that takes too long.
-async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let found = tokio::time::timeout(PATIENCE, async {
+/// Waits until `find` returns a value; fails the case on a timeout.
+async fn eventually<T>(what: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = tokio::time::timeout(CASE_TIMEOUT, async {
         loop {
-            if let Some(found) = look().await {
+            if let Some(found) = find().await {
                 return found;
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     });
-    found.await.unwrap_or_else(|_| panic!("in vain: {what}"))
+    found.await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }

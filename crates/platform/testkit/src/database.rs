@@ -1,4 +1,4 @@
-//! Databases on real servers, one for each test, that go away with it.
+//! Databases on real servers, one per test, dropped after the test.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::Backend;
 
-/// An empty database of its own. It is dropped with the value, also when the test fails.
+/// An empty database. It is dropped with the value, also if the test fails.
 pub struct TestDatabase {
     kind: Kind,
     server: Url,
@@ -25,29 +25,29 @@ enum Kind {
 }
 
 impl TestDatabase {
-    /// One on the server of `TEST_POSTGRES_DSN`; `None` when there is no such server.
+    /// Creates a database on the server of `TEST_POSTGRES_DSN`; `None` if the variable is not set.
     ///
     /// # Panics
-    /// When the server is required and missing, or does not make a database.
+    /// If the server is required and missing, or cannot create a database.
     #[cfg(feature = "postgres")]
     pub async fn postgres() -> Option<Self> {
-        Some(Self::make(Kind::Postgres, &Backend::Postgres.address()?).await)
+        Some(Self::create(Kind::Postgres, &Backend::Postgres.address()?).await)
     }
 
-    /// One on the server of `TEST_MYSQL_DSN`; `None` when there is no such server.
+    /// Creates a database on the server of `TEST_MYSQL_DSN`; `None` if the variable is not set.
     ///
     /// # Panics
-    /// When the server is required and missing, or does not make a database.
+    /// If the server is required and missing, or cannot create a database.
     #[cfg(feature = "mysql")]
     pub async fn mysql() -> Option<Self> {
-        Some(Self::make(Kind::Mysql, &Backend::MySql.address()?).await)
+        Some(Self::create(Kind::Mysql, &Backend::MySql.address()?).await)
     }
 
-    async fn make(kind: Kind, server: &str) -> Self {
+    async fn create(kind: Kind, server: &str) -> Self {
         let server = Url::parse(server).expect("the server's address is a URL");
         let database = Self { kind, server, name: format!("kennel_test_{}", UuidV7.next().simple()) };
         let create = format!("CREATE DATABASE {}", database.name);
-        database.execute(create).await.expect("the server makes a database");
+        database.execute(create).await.expect("the server creates a database");
         database
     }
 
@@ -60,30 +60,30 @@ impl TestDatabase {
         }
     }
 
-    /// Makes the sessions that begin after this read-only, or not, on a `PostgreSQL`. When they are to be, those that
-    /// there are end, so that it is as after a failover; when not, those that there are stay as they are.
+    /// Sets whether new sessions of a `PostgreSQL` database are read-only. If so, existing sessions are terminated, as
+    /// after a failover; otherwise they do not change.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// If the server refuses.
     #[cfg(feature = "postgres")]
     pub async fn set_read_only(&self, read_only: bool) {
-        let set = format!("ALTER DATABASE {} SET default_transaction_read_only = {read_only}", self.name);
-        self.execute(set).await.expect("a database can be set read-only");
+        let alter = format!("ALTER DATABASE {} SET default_transaction_read_only = {read_only}", self.name);
+        self.execute(alter).await.expect("a database can be set read-only");
         if read_only {
-            let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname";
-            self.execute(format!("{end} = '{}'", self.name)).await.expect("sessions can be ended");
+            let terminate = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname";
+            self.execute(format!("{terminate} = '{}'", self.name)).await.expect("sessions can be ended");
         }
     }
 
-    /// Where it is.
+    /// DSN of the database.
     pub fn dsn(&self) -> String {
         self.at(&self.name).into()
     }
 
-    /// Where it is by way of a proxy on loopback.
+    /// DSN of the database through a proxy on loopback.
     ///
     /// # Panics
-    /// When the server's address cannot take a port.
+    /// If the server's address cannot have a port.
     pub fn dsn_by(&self, proxy: SocketAddr) -> String {
         let mut dsn = self.at(&self.name);
         dsn.set_ip_host(proxy.ip()).expect("the address of a server has a host");
@@ -91,20 +91,20 @@ impl TestDatabase {
         dsn.into()
     }
 
-    /// Where it is by way of the `PgBouncer` of `TEST_PGBOUNCER_ADDR`; `None` when there is none.
+    /// DSN of the database through the `PgBouncer` of `TEST_PGBOUNCER_ADDR`; `None` if the variable is not set.
     ///
     /// # Panics
-    /// When it is required and missing, or its address is none.
+    /// If it is required and missing, or if its address is invalid.
     #[cfg(feature = "postgres")]
     pub fn dsn_by_pgbouncer(&self) -> Option<String> {
         let pooler = Backend::PgBouncer.address()?;
         Some(self.dsn_by(pooler.parse().expect("the pooler's address is an IP address and a port")))
     }
 
-    /// The server's own address.
+    /// Address of the server.
     ///
     /// # Panics
-    /// When the address is not one of a host and a port.
+    /// If the address is not a host and a port.
     pub fn server(&self) -> SocketAddr {
         let default = || match self.kind {
             #[cfg(feature = "postgres")]
@@ -112,7 +112,7 @@ impl TestDatabase {
             #[cfg(feature = "mysql")]
             Kind::Mysql => Some(3306),
         };
-        let addresses = self.server.socket_addrs(default).expect("the server's host is known");
+        let addresses = self.server.socket_addrs(default).expect("the server's host resolves");
         addresses[0]
     }
 
@@ -132,7 +132,7 @@ impl Drop for TestDatabase {
             Kind::Mysql => "",
         };
         let sql = format!("DROP DATABASE IF EXISTS {}{force}", self.name);
-        // A test's runtime may be on its way out, so this takes one of its own.
+        // The test's runtime may be shutting down, so this uses a separate one.
         let dropped = std::thread::scope(|scope| {
             let drop_it = || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -142,7 +142,7 @@ impl Drop for TestDatabase {
             scope.spawn(drop_it).join()
         });
         if !matches!(dropped, Ok(Ok(()))) {
-            eprintln!("database {} is left behind: {dropped:?}", self.name);
+            eprintln!("cannot drop database {}: {dropped:?}", self.name);
         }
     }
 }

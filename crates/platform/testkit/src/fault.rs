@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback that makes a network fail on demand.
+//! A TCP proxy on loopback that injects network faults on demand.
 
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -12,25 +12,25 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// What happens to connections; a change meets those that are open as well.
+/// What the proxy does with connections; a change applies to open connections as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// Everything passes.
+    /// Forwards everything.
     #[default]
     Pass,
-    /// Everything passes, each piece this much later.
+    /// Forwards everything, each chunk with this delay.
     Delay(Duration),
-    /// Connections are closed at once.
+    /// Closes connections at once.
     Drop,
-    /// Connections stay open and nothing passes, until the mode changes.
+    /// Leaves connections open and forwards nothing until the mode changes.
     BlackHole,
-    /// What is sent to the target arrives; what it answers is lost.
+    /// Forwards requests to the target and discards its responses.
     LoseAnswers,
-    /// Each connection is closed after so many bytes from the target.
+    /// Closes each connection after this many bytes from the target.
     CutAfter(usize),
 }
 
-/// A proxy in front of one address. It goes away with the value.
+/// A proxy in front of one address. It stops when the value is dropped.
 pub struct FaultProxy {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
@@ -38,7 +38,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Listens on a free port of the loopback address and passes everything on to `target`.
+    /// Listens on a free port of the loopback address and forwards everything to `target`.
     pub async fn new(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -48,12 +48,12 @@ impl FaultProxy {
         Self { address, mode, _serving: serving }
     }
 
-    /// Where to connect instead of the target.
+    /// Address to connect to instead of the target.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Changes what happens to connections, from now on.
+    /// Sets the mode for open and new connections.
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
@@ -66,8 +66,8 @@ async fn accept(listener: TcpListener, target: SocketAddr, mode: watch::Receiver
             Ok((client, _)) = listener.accept() => {
                 let mode = mode.clone();
                 connections.spawn(async move {
-                    // Whoever closes first ends the connection; that is no fault of the proxy's.
-                    pass(client, target, mode).await.ok();
+                    // Either side may close the connection; that is no error of the proxy.
+                    forward(client, target, mode).await.ok();
                 });
             }
             Some(_) = connections.join_next() => {}
@@ -75,8 +75,8 @@ async fn accept(listener: TcpListener, target: SocketAddr, mode: watch::Receiver
     }
 }
 
-async fn pass(client: TcpStream, target: SocketAddr, mut mode: watch::Receiver<Mode>) -> std::io::Result<()> {
-    open(&mut mode).await?;
+async fn forward(client: TcpStream, target: SocketAddr, mut mode: watch::Receiver<Mode>) -> std::io::Result<()> {
+    wait_until_open(&mut mode).await?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_target, mut to_target) = TcpStream::connect(target).await?.into_split();
     let up = pump(&mut from_client, &mut to_target, mode.clone(), false);
@@ -84,38 +84,38 @@ async fn pass(client: TcpStream, target: SocketAddr, mut mode: watch::Receiver<M
     tokio::try_join!(up, down).map(|_| ())
 }
 
-fn cut() -> std::io::Error {
+fn aborted() -> std::io::Error {
     std::io::ErrorKind::ConnectionAborted.into()
 }
 
-/// The mode in force, once it lets anything pass.
-async fn open(mode: &mut watch::Receiver<Mode>) -> std::io::Result<Mode> {
+/// Waits until the mode forwards data, and returns it.
+async fn wait_until_open(mode: &mut watch::Receiver<Mode>) -> std::io::Result<Mode> {
     loop {
-        let now = *mode.borrow_and_update();
-        match now {
-            Mode::Drop => return Err(cut()),
-            Mode::BlackHole => mode.changed().await.map_err(|_| cut())?,
-            _ => return Ok(now),
+        let current = *mode.borrow_and_update();
+        match current {
+            Mode::Drop => return Err(aborted()),
+            Mode::BlackHole => mode.changed().await.map_err(|_| aborted())?,
+            _ => return Ok(current),
         }
     }
 }
 
-/// Copies one direction until its end; an error ends both.
+/// Copies one direction until it ends; an error ends both directions.
 async fn pump(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     mut mode: watch::Receiver<Mode>,
-    counted: bool,
+    is_response: bool,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
-    let mut passed = 0;
+    let mut forwarded = 0;
     loop {
-        open(&mut mode).await?;
+        wait_until_open(&mut mode).await?;
         let read = tokio::select! {
             biased;
             changed = mode.changed() => {
-                changed.map_err(|_| cut())?;
-                passed = 0;
+                changed.map_err(|_| aborted())?;
+                forwarded = 0;
                 continue;
             }
             read = from.read(&mut buffer) => read?,
@@ -123,22 +123,22 @@ async fn pump(
         if read == 0 {
             return to.shutdown().await;
         }
-        let mut piece = &buffer[..read];
-        match open(&mut mode).await? {
+        let mut chunk = &buffer[..read];
+        match wait_until_open(&mut mode).await? {
             Mode::Delay(delay) => sleep(delay).await,
-            Mode::LoseAnswers if counted => continue,
-            Mode::CutAfter(limit) if counted => {
-                piece = &piece[..piece.len().min(limit.saturating_sub(passed))];
-                passed += piece.len();
-                to.write_all(piece).await?;
-                if passed >= limit {
-                    return Err(cut());
+            Mode::LoseAnswers if is_response => continue,
+            Mode::CutAfter(limit) if is_response => {
+                chunk = &chunk[..chunk.len().min(limit.saturating_sub(forwarded))];
+                forwarded += chunk.len();
+                to.write_all(chunk).await?;
+                if forwarded >= limit {
+                    return Err(aborted());
                 }
                 continue;
             }
             _ => {}
         }
-        to.write_all(piece).await?;
+        to.write_all(chunk).await?;
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that sends back what it gets.
+    /// A server that echoes what it receives.
     async fn echo() -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -174,7 +174,7 @@ mod tests {
         TcpStream::connect(proxy.address()).await.unwrap()
     }
 
-    /// Sends `text` and reads as much back; fewer bytes when the connection ends before.
+    /// Sends `text` and reads as many bytes back, or fewer if the connection ends before that.
     async fn exchange(stream: &mut TcpStream, text: &[u8]) -> Vec<u8> {
         stream.write_all(text).await.ok();
         let mut back = Vec::new();
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn passes_and_delays() {
+    async fn forwards_and_delays() {
         let (proxy, _echo) = proxy().await;
         let mut stream = connect(&proxy).await;
         assert_eq!(exchange(&mut stream, b"woof").await, b"woof");
         proxy.set(Mode::Delay(Duration::from_millis(60)));
-        let began = Instant::now();
+        let started = Instant::now();
         assert_eq!(exchange(&mut stream, b"woof").await, b"woof");
-        assert!(began.elapsed() >= Duration::from_millis(120), "once each way");
+        assert!(started.elapsed() >= Duration::from_millis(120), "once in each direction");
         drop(stream);
     }
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn holds_everything_back_in_a_black_hole() {
+    async fn forwards_nothing_in_a_black_hole() {
         let (proxy, _echo) = proxy().await;
         let mut old = connect(&proxy).await;
         assert_eq!(exchange(&mut old, b"woof").await, b"woof");
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn loses_answers() {
+    async fn discards_responses() {
         let (proxy, _echo) = proxy().await;
         let mut stream = connect(&proxy).await;
         assert_eq!(exchange(&mut stream, b"woof").await, b"woof");
@@ -236,11 +236,11 @@ mod tests {
         let silence = timeout(Duration::from_millis(100), exchange(&mut stream, b"bark")).await;
         assert!(silence.is_err(), "{silence:?}");
         proxy.set(Mode::Pass);
-        assert_eq!(exchange(&mut stream, b"yelp").await, b"yelp", "what was lost stays lost");
+        assert_eq!(exchange(&mut stream, b"yelp").await, b"yelp", "discarded data is never sent");
     }
 
     #[tokio::test]
-    async fn cuts_in_the_middle() {
+    async fn closes_in_the_middle_of_a_response() {
         let (proxy, _echo) = proxy().await;
         proxy.set(Mode::CutAfter(6));
         let mut stream = connect(&proxy).await;

@@ -1,14 +1,14 @@
-//! What tests of every crate share: real-service discovery, isolated databases, conformance suites, fault injection,
-//! a dog API that can misbehave, and service processes to start and kill.
+//! Shared test utilities: discovery of real servers, isolated databases, conformance suites, fault injection, a fake
+//! dog API that can misbehave, and service processes to start and kill.
 
 pub mod backends;
+#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
+pub mod broker_namespace;
 #[cfg(feature = "s3")]
 pub mod bucket;
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 pub mod conformance;
-#[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
-pub mod corner;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod database;
 pub mod fault;

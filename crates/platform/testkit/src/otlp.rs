@@ -1,4 +1,4 @@
-//! A collector: takes what a process exports by OTLP, over gRPC or HTTP, and shows it to the test.
+//! A collector that receives OTLP over gRPC and HTTP, for tests of exporters.
 
 mod over_http;
 mod tree;
@@ -30,10 +30,10 @@ pub use opentelemetry_proto::tonic::logs::v1::LogRecord;
 pub use opentelemetry_proto::tonic::trace::v1::Span;
 pub use tree::{Forest, integer};
 
-/// Longer than a healthy process keeps a span to itself.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of an export; a healthy process exports sooner.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A collector on free ports of loopback. It goes away with the value.
+/// A collector on free ports of loopback. It stops when the value is dropped.
 pub struct Collector {
     grpc: SocketAddr,
     http: SocketAddr,
@@ -41,16 +41,16 @@ pub struct Collector {
     _servers: JoinSet<()>,
 }
 
-/// What has arrived, in the order of its arrival.
+/// Received telemetry, in the order of arrival.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
-    /// Spans; one arrives when it has ended.
+    /// Spans, which are exported after they end.
     pub spans: Vec<Span>,
     /// Log lines.
     pub lines: Vec<LogRecord>,
-    /// The attributes of what sent a batch of spans or lines, for each batch.
+    /// Resource attributes of each batch of spans or lines.
     pub resources: Vec<Vec<KeyValue>>,
-    /// The headers of each request.
+    /// Headers of each request.
     pub headers: Vec<HeaderMap>,
 }
 
@@ -65,24 +65,24 @@ impl Received {
         self.telemetry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, telemetry: impl FnOnce(&mut Telemetry)) {
+    fn update(&self, telemetry: impl FnOnce(&mut Telemetry)) {
         telemetry(&mut self.lock());
         self.arrivals.send_replace(());
     }
 }
 
 impl Collector {
-    /// Starts one.
+    /// Starts a collector.
     ///
     /// # Panics
-    /// When there is no free port.
+    /// If there is no free port.
     pub async fn start() -> Self {
         let bind = || TcpListener::bind("127.0.0.1:0");
         let (over_grpc, over_http) = tokio::try_join!(bind(), bind()).expect("loopback has free ports");
         let address = |listener: &TcpListener| listener.local_addr().expect("a listener has an address");
         let (grpc, http) = (address(&over_grpc), address(&over_http));
         let received = Arc::new(Received::default());
-        let service = Service(Arc::clone(&received));
+        let service = CollectorService(Arc::clone(&received));
         let server = Server::builder()
             .add_service(TraceServiceServer::new(service.clone()).accept_compressed(CompressionEncoding::Gzip))
             .add_service(LogsServiceServer::new(service.clone()).accept_compressed(CompressionEncoding::Gzip))
@@ -94,50 +94,50 @@ impl Collector {
         Self { grpc, http, received, _servers: servers }
     }
 
-    /// Where it is, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Endpoint of gRPC, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.grpc)
     }
 
-    /// Where it is for `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`.
+    /// Endpoint of HTTP, for `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`.
     pub fn http_endpoint(&self) -> String {
         format!("http://{}", self.http)
     }
 
-    /// What has arrived so far.
+    /// Telemetry received so far.
     pub fn received(&self) -> Telemetry {
         self.received.lock().clone()
     }
 
-    /// Looks at the spans each time that some arrive, until there is what `look` looks for.
+    /// Waits until `find` returns a value for the received spans.
     ///
     /// # Panics
-    /// When that takes longer than a healthy process needs. The message lists the spans.
-    pub async fn until<T>(&self, what: &str, mut look: impl FnMut(&[Span]) -> Option<T>) -> T {
+    /// If it times out. The message lists the spans.
+    pub async fn until<T>(&self, what: &str, mut find: impl FnMut(&[Span]) -> Option<T>) -> T {
         let mut arrivals = self.received.arrivals.subscribe();
         let found = async {
             loop {
                 arrivals.mark_unchanged();
-                if let Some(found) = look(&self.received.lock().spans) {
+                if let Some(found) = find(&self.received.lock().spans) {
                     return found;
                 }
                 // The sender lives as long as this value.
                 arrivals.changed().await.ok();
             }
         };
-        let Ok(found) = timeout(PATIENCE, found).await else {
-            panic!("not after {PATIENCE:?}: {what}; there are\n{}", Forest::of(&self.received().spans));
+        let Ok(found) = timeout(EXPORT_TIMEOUT, found).await else {
+            panic!("timed out after {EXPORT_TIMEOUT:?}: {what}; spans:\n{}", Forest::of(&self.received().spans));
         };
         found
     }
 }
 
 #[derive(Clone)]
-struct Service(Arc<Received>);
+struct CollectorService(Arc<Received>);
 
-impl Service {
+impl CollectorService {
     fn spans(&self, headers: HeaderMap, message: ExportTraceServiceRequest) {
-        self.0.take(|telemetry| {
+        self.0.update(|telemetry| {
             telemetry.headers.push(headers);
             for batch in message.resource_spans {
                 telemetry.resources.push(batch.resource.unwrap_or_default().attributes);
@@ -147,7 +147,7 @@ impl Service {
     }
 
     fn lines(&self, headers: HeaderMap, message: ExportLogsServiceRequest) {
-        self.0.take(|telemetry| {
+        self.0.update(|telemetry| {
             telemetry.headers.push(headers);
             for batch in message.resource_logs {
                 telemetry.resources.push(batch.resource.unwrap_or_default().attributes);
@@ -158,7 +158,7 @@ impl Service {
 }
 
 #[tonic::async_trait]
-impl TraceService for Service {
+impl TraceService for CollectorService {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
@@ -170,7 +170,7 @@ impl TraceService for Service {
 }
 
 #[tonic::async_trait]
-impl LogsService for Service {
+impl LogsService for CollectorService {
     async fn export(
         &self,
         request: Request<ExportLogsServiceRequest>,
@@ -181,9 +181,9 @@ impl LogsService for Service {
     }
 }
 
-/// Metrics are scraped, not sent; whoever sends some is not held up.
+/// Metrics are scraped, not exported; an export of metrics is accepted and discarded.
 #[tonic::async_trait]
-impl MetricsService for Service {
+impl MetricsService for CollectorService {
     async fn export(
         &self,
         _: Request<ExportMetricsServiceRequest>,

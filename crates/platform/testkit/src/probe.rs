@@ -1,26 +1,26 @@
-//! The smallest HTTP client: one request, one connection, nothing hidden.
+//! A minimal HTTP client: one request per connection, and the raw response.
 
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The most of a response that is read, in bytes.
+/// Maximum size of a response, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A response as it came over the wire.
+/// A raw response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// The status.
+    /// Status code.
     pub status: u16,
-    /// The status line and the headers.
+    /// Status line and headers.
     pub head: String,
-    /// What follows them, chunks not taken apart.
+    /// The bytes after the head; chunks are not decoded.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// The value of a header.
+    /// Value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         let mut found = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -28,9 +28,9 @@ impl Response {
     }
 }
 
-/// Asks for `path` and reads until the server closes the connection, at most 16 MiB.
+/// Sends a GET request for `path` and reads until the server closes the connection, up to 16 MiB.
 ///
-/// Fails with `UnexpectedEof` when there is no whole head.
+/// Fails with `UnexpectedEof` if the head is incomplete.
 pub async fn get(address: SocketAddr, path: &str) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_a_response_apart() {
+    fn parses_a_response() {
         let response = parse(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nx: y\r\n\r\nbody").unwrap();
         assert_eq!((response.status, response.body.as_slice()), (503, b"body".as_slice()));
         assert_eq!((response.header("retry-after"), response.header("none")), (Some("7"), None));

@@ -1,4 +1,4 @@
-//! A service as its own process: started, watched, stopped and killed.
+//! A service in a separate process: start, observe, stop and kill it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -15,28 +15,28 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::probe;
 
-/// How long to wait for what a healthy process does at once.
-const PATIENCE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(10);
-/// The most lines of output that are kept.
+/// Timeout of what a healthy process does at once.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Maximum number of stored lines of output.
 const MAX_LINES: usize = 100_000;
-/// What a service warns of when a pool could not be closed. Its stop succeeds all the same; a test has to hear of it.
-const LEAK: &str = "connections are not given back";
+/// Warning of a service whose pool could not be closed. The shutdown succeeds anyway, but a test has to fail.
+const LEAK_WARNING: &str = "pool closed with connections still checked out";
 
-/// What to start. The process inherits no variables.
+/// The process to start. It inherits no variables.
 #[derive(Debug, Clone, Copy)]
 pub struct Launch<'a> {
     /// The program.
     pub binary: &'a Path,
-    /// Its arguments.
+    /// Arguments.
     pub args: &'a [&'a str],
-    /// All its variables. A service announces its ports when `LOG_FORMAT` is `json` and `LOG_LEVEL` shows `info`.
+    /// All its variables. A service logs its ports if `LOG_FORMAT` is `json` and `LOG_LEVEL` includes `info`.
     pub env: &'a [(&'a str, &'a str)],
-    /// Where it runs.
+    /// Working directory.
     pub directory: &'a Path,
 }
 
-/// A running process, killed when the value goes away. A wait that takes too long fails the test with the output.
+/// A running process, killed when the value is dropped. A wait that times out fails the test and prints the output.
 pub struct ServiceProcess {
     child: Child,
     output: Arc<Mutex<Vec<String>>>,
@@ -44,7 +44,7 @@ pub struct ServiceProcess {
 }
 
 impl ServiceProcess {
-    /// Starts it, with an empty standard input.
+    /// Starts the process with an empty standard input.
     pub fn start(launch: &Launch<'_>) -> Self {
         let mut child = Command::new(launch.binary)
             .args(launch.args)
@@ -56,7 +56,7 @@ impl ServiceProcess {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .unwrap_or_else(|error| panic!("{} does not start: {error}", launch.binary.display()));
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", launch.binary.display()));
         let output = Arc::new(Mutex::new(Vec::new()));
         let mut readers = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
@@ -68,57 +68,58 @@ impl ServiceProcess {
         Self { child, output, readers }
     }
 
-    /// Where the component of this name listens, once it has logged so. An address that stands for all interfaces
-    /// becomes the loopback address.
+    /// Waits until the component logs its address, and returns it. An address of all interfaces is replaced by the
+    /// loopback address.
     pub async fn listener(&mut self, component: &str) -> SocketAddr {
-        self.until(&format!("{component} listens"), async |process| {
-            process.lines().iter().find_map(|line| announced(line, component))
+        self.wait_for(&format!("{component} listens"), async |process| {
+            process.lines().iter().find_map(|line| listening_address(line, component))
         })
         .await
     }
 
-    /// Waits until `path` at `address` answers 200.
+    /// Waits until `path` at `address` returns 200.
     pub async fn ready(&mut self, address: SocketAddr, path: &str) {
-        self.until(&format!("{path} is ready"), async |_| {
-            let response = timeout(PATIENCE, probe::get(address, path)).await.ok()?.ok()?;
+        self.wait_for(&format!("{path} is ready"), async |_| {
+            let response = timeout(WAIT_TIMEOUT, probe::get(address, path)).await.ok()?.ok()?;
             (response.status == 200).then_some(())
         })
         .await;
     }
 
-    /// Asks it to end, with SIGTERM. Nothing happens when it has ended.
+    /// Sends SIGTERM. Does nothing if the process has exited.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Ends it on the spot, with SIGKILL. Nothing happens when it has ended.
+    /// Sends SIGKILL. Does nothing if the process has exited.
     pub fn kill(&self) {
         self.signal(Signal::KILL);
     }
 
-    /// Its process id; `None` once its end was waited for.
+    /// Process id; `None` after [`Self::wait`].
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Waits for its end, and for the last of its output. One that ended well while connections were out fails the test.
-    pub async fn wait(&mut self, longest: Duration) -> ExitStatus {
-        let Ok(ended) = timeout(longest, self.child.wait()).await else {
-            panic!("still running after {longest:?}; it wrote:\n{}", self.output());
+    /// Waits until the process exits, and for its remaining output. Fails the test if it exits with success although it
+    /// leaked connections.
+    pub async fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let Ok(ended) = timeout(limit, self.child.wait()).await else {
+            panic!("still running after {limit:?}; output:\n{}", self.output());
         };
         self.drain().await;
         let ended = ended.expect("a child can be waited for");
-        let leaks = ended.success() && self.lines().iter().any(|line| line.contains(LEAK));
-        assert!(!leaks, "it left connections behind; it wrote:\n{}", self.output());
+        let leaks = ended.success() && self.lines().iter().any(|line| line.contains(LEAK_WARNING));
+        assert!(!leaks, "it leaked connections; output:\n{}", self.output());
         ended
     }
 
-    /// What it has written so far, both streams.
+    /// Standard output and standard error so far.
     pub fn output(&self) -> String {
         self.lines().join("\n")
     }
 
-    /// Takes in what the ended process wrote last; a grandchild may hold the pipe open for longer.
+    /// Reads the last output of an exited process. A grandchild may leave the pipe open, hence the timeout.
     async fn drain(&mut self) {
         let drained = async { while self.readers.join_next().await.is_some() {} };
         timeout(Duration::from_secs(1), drained).await.ok();
@@ -131,24 +132,28 @@ impl ServiceProcess {
     fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have ended in this moment, which is as good.
+            // The process may have exited in the meantime, which is fine.
             kill_process(pid, signal).ok();
         }
     }
 
-    pub(crate) async fn until<T>(&mut self, what: &str, mut look: impl AsyncFnMut(&Self) -> Option<T>) -> T {
-        let began = Instant::now();
+    pub(crate) async fn wait_for<T>(&mut self, what: &str, mut find: impl AsyncFnMut(&Self) -> Option<T>) -> T {
+        let started = Instant::now();
         loop {
-            let ended = self.child.try_wait().expect("a child can be asked for its status");
+            let ended = self.child.try_wait().expect("a child has a status");
             if ended.is_some() {
                 self.drain().await;
             }
-            if let Some(found) = look(self).await {
+            if let Some(found) = find(self).await {
                 return found;
             }
-            assert!(ended.is_none(), "it ended ({ended:?}) before {what}; it wrote:\n{}", self.output());
-            assert!(began.elapsed() < PATIENCE, "not after {PATIENCE:?}: {what}; it wrote:\n{}", self.output());
-            sleep(POLL).await;
+            assert!(ended.is_none(), "it exited ({ended:?}) before {what}; output:\n{}", self.output());
+            assert!(
+                started.elapsed() < WAIT_TIMEOUT,
+                "timed out after {WAIT_TIMEOUT:?}: {what}; output:\n{}",
+                self.output()
+            );
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -163,8 +168,8 @@ async fn collect(stream: impl AsyncRead + Unpin, output: Arc<Mutex<Vec<String>>>
     }
 }
 
-/// Reads `{"message": "listening", "component": .., "address": ..}`, the fields beside the message or under `fields`.
-fn announced(line: &str, component: &str) -> Option<SocketAddr> {
+/// Parses `{"message": "listening", "component": .., "address": ..}`; the fields may be nested under `fields`.
+fn listening_address(line: &str, component: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let field = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name))?.as_str();
     if field("message")? != "listening" || field("component")? != component {
@@ -194,15 +199,18 @@ mod tests {
     }
 
     #[test]
-    fn reads_announcements_of_either_shape() {
+    fn parses_flat_and_nested_log_lines() {
         let address = "127.0.0.1:8080".parse().unwrap();
         let flat = r#"{"message":"listening","component":"http","address":"0.0.0.0:8080"}"#;
-        assert_eq!(announced(flat, "http"), Some(address));
+        assert_eq!(listening_address(flat, "http"), Some(address));
         let nested = r#"{"fields":{"message":"listening","component":"http","address":"127.0.0.1:8080"}}"#;
-        assert_eq!(announced(nested, "http"), Some(address));
-        assert_eq!(announced(flat, "grpc"), None);
-        assert_eq!(announced(r#"{"message":"stopped","component":"http","address":"0.0.0.0:1"}"#, "http"), None);
-        assert_eq!(announced("plain text", "http"), None);
+        assert_eq!(listening_address(nested, "http"), Some(address));
+        assert_eq!(listening_address(flat, "grpc"), None);
+        assert_eq!(
+            listening_address(r#"{"message":"stopped","component":"http","address":"0.0.0.0:1"}"#, "http"),
+            None
+        );
+        assert_eq!(listening_address("plain text", "http"), None);
     }
 
     #[tokio::test]
@@ -217,31 +225,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ends_by_request_or_by_force() {
-        let mut asked = shell("trap 'echo bye >&2; exit 3' TERM; echo $GREETING $HOME; while :; do sleep 0.02; done");
-        asked.until("greeted", async |process| process.output().contains("woof").then_some(())).await;
-        asked.terminate();
-        assert_eq!(asked.wait(PATIENCE).await.code(), Some(3));
-        assert_eq!(asked.output(), "woof\nbye", "no variable is inherited");
+    async fn ends_by_sigterm_or_sigkill() {
+        let mut terminated =
+            shell("trap 'echo bye >&2; exit 3' TERM; echo $GREETING $HOME; while :; do sleep 0.02; done");
+        terminated.wait_for("greeted", async |process| process.output().contains("woof").then_some(())).await;
+        terminated.terminate();
+        assert_eq!(terminated.wait(WAIT_TIMEOUT).await.code(), Some(3));
+        assert_eq!(terminated.output(), "woof\nbye", "no variable is inherited");
 
-        let mut forced = shell("trap '' TERM; echo up; while :; do sleep 0.02; done");
-        forced.until("up", async |process| process.output().contains("up").then_some(())).await;
-        forced.terminate();
-        forced.kill();
-        assert_eq!(forced.wait(PATIENCE).await.signal(), Some(9));
-        forced.kill();
+        let mut killed = shell("trap '' TERM; echo up; while :; do sleep 0.02; done");
+        killed.wait_for("up", async |process| process.output().contains("up").then_some(())).await;
+        killed.terminate();
+        killed.kill();
+        assert_eq!(killed.wait(WAIT_TIMEOUT).await.signal(), Some(9));
+        killed.kill();
     }
 
     #[tokio::test]
-    #[should_panic(expected = "before http listens; it wrote:\nno luck")]
+    #[should_panic(expected = "before http listens; output:\nno luck")]
     async fn an_early_end_fails_with_the_output() {
         shell("echo no luck; exit 1").listener("http").await;
     }
 
     #[tokio::test]
-    #[should_panic(expected = "it left connections behind")]
-    async fn a_good_end_with_connections_out_fails() {
-        shell(r#"echo '{"level":"WARN","message":"connections are not given back"}'"#).wait(PATIENCE).await;
+    #[should_panic(expected = "it leaked connections")]
+    async fn a_successful_exit_with_leaked_connections_fails() {
+        shell(r#"echo '{"level":"WARN","message":"pool closed with connections still checked out"}'"#)
+            .wait(WAIT_TIMEOUT)
+            .await;
     }
 
     #[tokio::test]
@@ -249,12 +260,12 @@ mod tests {
         let process = shell("exec sleep 60");
         let id = process.id().unwrap();
         drop(process);
-        let gone = async {
+        let reaped = async {
             // An ended child stays a zombie until the runtime has reaped it.
             while std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
-                sleep(POLL).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        timeout(PATIENCE, gone).await.unwrap();
+        timeout(WAIT_TIMEOUT, reaped).await.unwrap();
     }
 }

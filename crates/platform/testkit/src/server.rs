@@ -1,4 +1,4 @@
-//! A server of a test's own, to stop, kill, restart and wipe.
+//! Private servers that a test can stop, kill, restart and wipe.
 
 use std::fs::{File, Permissions};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -15,27 +15,27 @@ use tokio::time::{Instant, sleep};
 
 use crate::Backend;
 
-/// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_mins(2);
-const POLL: Duration = Duration::from_millis(50);
-/// Where ports are looked for: below those that the system gives to outgoing connections, which could take a port
-/// while its server is down.
+/// Timeout of starting or stopping a server.
+const SERVER_TIMEOUT: Duration = Duration::from_mins(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Range of ports: below the ephemeral ports, because an outgoing connection could take a port while its server is
+/// down.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
-/// The ports that a server may take: its own and those right after it.
+/// Number of consecutive ports per server.
 const PORTS_EACH: u16 = 4;
 
-/// What a test can start for itself.
+/// Servers that a test can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     /// `PostgreSQL`.
     Postgres,
     /// `MariaDB`, with TLS.
     MySql,
-    /// Redis, which keeps nothing over a restart.
+    /// Redis, which loses its data at a restart.
     Redis,
-    /// NATS with `JetStream`, as old as the one of [`Backend::Nats`].
+    /// NATS with `JetStream`, in the version of [`Backend::Nats`].
     Nats,
-    /// NATS with `JetStream`, of the newest version.
+    /// NATS with `JetStream`, newest version.
     NatsCurrent,
     /// RabbitMQ.
     RabbitMq,
@@ -44,7 +44,7 @@ pub enum Server {
 }
 
 impl Server {
-    /// Its name in `.ci/services`.
+    /// Name of the server in `.ci/services`.
     const fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
@@ -58,39 +58,40 @@ impl Server {
     }
 }
 
-/// A server on a port that it keeps over restarts. It is killed, and its data removed, with the value.
+/// A server whose port does not change over restarts. It is killed and its data deleted when the value is dropped.
 pub struct PrivateServer {
     program: PathBuf,
     server: Server,
     port: u16,
-    /// Shows other tests that the ports are taken, also while the server is down.
+    /// Reserves the ports among tests, also while the server is down.
     _claim: UdpSocket,
     folder: TempDir,
     child: Option<Child>,
 }
 
 impl PrivateServer {
-    /// Starts one with no data; it answers when this returns. `None`, said aloud, without `TEST_SERVER_PROGRAM`.
+    /// Starts a server without data and returns once it answers. Without `TEST_SERVER_PROGRAM`, prints that the test is
+    /// skipped and returns `None`.
     ///
     /// # Panics
-    /// When it does not come up, or when `REQUIRE_BACKENDS` lists `private_servers` and there is no such program.
+    /// If it does not start, or if `REQUIRE_BACKENDS` lists `private_servers` and there is no such program.
     pub async fn start(server: Server) -> Option<Self> {
         let program = PathBuf::from(Backend::PrivateServers.address()?);
         let (port, claim) = free_port();
-        let folder = tempfile::tempdir().expect("there is a folder for temporary files");
-        // Some servers give up the rights of root and have to reach their data all the same.
-        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).expect("the folder is ours");
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
+        // Some servers drop root privileges and still need access to their data.
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).expect("the folder is writable");
         let mut private = Self { program, server, port, _claim: claim, folder, child: None };
         private.run().await;
         Some(private)
     }
 
-    /// Where it listens.
+    /// Address of the server.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// How a client is pointed to it: a URL, or for Redis and Kafka an address.
+    /// Connection URL, or for Redis and Kafka the address.
     pub fn url(&self) -> String {
         let address = self.address();
         match self.server {
@@ -102,69 +103,69 @@ impl PrivateServer {
         }
     }
 
-    /// Starts it again with the data that is there, after [`Self::stop`] or [`Self::kill`]; returns once it answers.
+    /// Starts the server with its existing data, after [`Self::stop`] or [`Self::kill`], and returns once it answers.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it runs already or does not start.
     pub async fn run(&mut self) {
-        assert!(self.child.is_none(), "it runs");
-        let log = File::options().create(true).append(true).open(self.log()).expect("the folder is ours");
+        assert!(self.child.is_none(), "the server is running");
+        let log = File::options().create(true).append(true).open(self.log()).expect("the folder is writable");
         let child = Command::new(&self.program)
             .args(["--run", self.server.name(), &self.port.to_string()])
             .arg(self.data())
-            // It ends with this pipe, should this process end before it.
+            // The server exits when this pipe closes, also if this process is killed.
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .process_group(0)
             .spawn();
-        self.child = Some(child.unwrap_or_else(|error| panic!("{} does not start: {error}", self.program.display())));
-        let began = Instant::now();
+        self.child = Some(child.unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display())));
+        let started = Instant::now();
         while !self.answers().await {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child has a status"));
-            assert!(ended.is_none(), "{} ended ({ended:?}); it wrote:\n{}", self.server.name(), self.output());
+            assert!(ended.is_none(), "{} exited ({ended:?}); output:\n{}", self.server.name(), self.output());
             let name = self.server.name();
-            assert!(began.elapsed() < PATIENCE, "{name} does not answer; it wrote:\n{}", self.output());
-            sleep(POLL).await;
+            assert!(started.elapsed() < SERVER_TIMEOUT, "{name} does not answer; output:\n{}", self.output());
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Asks it to end, with SIGTERM, and waits for that. Nothing happens when it is down.
+    /// Sends SIGTERM and waits until the server exits. Does nothing if it is down.
     ///
     /// # Panics
-    /// When it does not end.
+    /// If it does not exit in time.
     pub async fn stop(&mut self) {
         self.end(Signal::TERM).await;
     }
 
-    /// Ends it on the spot, with SIGKILL. Nothing happens when it is down.
+    /// Sends SIGKILL and waits until the server exits. Does nothing if it is down.
     pub async fn kill(&mut self) {
         self.end(Signal::KILL).await;
     }
 
-    /// Stops it and starts it again with the same data.
+    /// Stops the server and starts it with the same data.
     pub async fn restart(&mut self) {
         self.stop().await;
         self.run().await;
     }
 
-    /// Kills it and starts it again without any data.
+    /// Kills the server and starts it without data.
     pub async fn restart_empty(&mut self) {
         self.kill().await;
         self.wipe();
         self.run().await;
     }
 
-    /// Removes its data.
+    /// Deletes the data of the server.
     ///
     /// # Panics
-    /// When it runs.
+    /// If it is running.
     pub fn wipe(&self) {
-        assert!(self.child.is_none(), "it runs");
-        std::fs::remove_dir_all(self.data()).expect("the data of a server that is down can be removed");
+        assert!(self.child.is_none(), "the server is running");
+        std::fs::remove_dir_all(self.data()).expect("the data of a stopped server can be deleted");
     }
 
-    /// What it wrote since it was started first.
+    /// Output of all its runs.
     pub fn output(&self) -> String {
         std::fs::read(self.log()).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
@@ -178,7 +179,7 @@ impl PrivateServer {
     }
 
     async fn answers(&self) -> bool {
-        let asked = tokio::process::Command::new(&self.program)
+        let check = tokio::process::Command::new(&self.program)
             .args(["--answers", self.server.name(), &self.port.to_string()])
             .arg(self.data())
             .stdin(Stdio::null())
@@ -186,18 +187,18 @@ impl PrivateServer {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .status();
-        asked.await.is_ok_and(|status| status.success())
+        check.await.is_ok_and(|status| status.success())
     }
 
     async fn end(&mut self, signal: Signal) {
         let Some(child) = &mut self.child else { return };
         signal_group(child, signal);
-        let began = Instant::now();
+        let started = Instant::now();
         while child.try_wait().expect("a child has a status").is_none() {
-            assert!(began.elapsed() < PATIENCE, "{} does not end", self.server.name());
-            sleep(POLL).await;
+            assert!(started.elapsed() < SERVER_TIMEOUT, "{} does not exit", self.server.name());
+            sleep(POLL_INTERVAL).await;
         }
-        // What it started itself.
+        // Its child processes.
         signal_group(child, Signal::KILL);
         self.child = None;
     }
@@ -212,19 +213,19 @@ impl Drop for PrivateServer {
         if std::thread::panicking() {
             let output = self.output();
             let lines: Vec<_> = output.lines().collect();
-            eprintln!("{} wrote last:\n{}", self.server.name(), lines[lines.len().saturating_sub(20)..].join("\n"));
+            eprintln!("last output of {}:\n{}", self.server.name(), lines[lines.len().saturating_sub(20)..].join("\n"));
         }
     }
 }
 
-/// To the process and all that it started; there may be nothing left of them.
+/// Signals the process group; it may have exited already.
 fn signal_group(child: &Child, signal: Signal) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         kill_process_group(group, signal).ok();
     }
 }
 
-/// Ports that nothing listens on, and what claims them: the UDP port of the same number, which no server here uses.
+/// Finds ports that nothing listens on. The UDP socket with the same number reserves them; no server here uses UDP.
 pub(crate) fn free_port() -> (u16, UdpSocket) {
     let count = (PORTS.end - PORTS.start) / PORTS_EACH;
     let start = u16::try_from(RandomState::new().build_hasher().finish() % u64::from(count)).unwrap_or(0);
@@ -245,18 +246,18 @@ mod tests {
 
     use super::*;
 
-    /// What Redis answers to a command that begins every connection.
+    /// The run id of a Redis server, which changes at every start.
     async fn run_id(server: &PrivateServer) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(server.address()).await?;
         stream.write_all(b"INFO server\r\nQUIT\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let id = answer.lines().find_map(|line| line.strip_prefix("run_id:"));
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        let id = response.lines().find_map(|line| line.strip_prefix("run_id:"));
         id.map(str::to_owned).ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
     }
 
     #[tokio::test]
-    async fn a_server_keeps_its_port_over_restarts_and_goes_with_the_value() {
+    async fn a_server_retains_its_port_over_restarts_and_is_killed_on_drop() {
         let Some(mut server) = PrivateServer::start(Server::Redis).await else { return };
         let first = run_id(&server).await.unwrap();
         server.restart().await;
@@ -273,18 +274,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn data_stays_until_it_is_wiped() {
+    async fn data_is_retained_until_it_is_wiped() {
         let Some(mut server) = PrivateServer::start(Server::Nats).await else { return };
-        let kept = server.data().join("kept");
-        std::fs::write(&kept, "").unwrap();
+        let file = server.data().join("file");
+        std::fs::write(&file, "").unwrap();
         server.restart().await;
-        assert!(kept.exists());
+        assert!(file.exists());
         server.restart_empty().await;
-        assert!(!kept.exists());
+        assert!(!file.exists());
     }
 
     #[test]
-    fn servers_do_not_meet() {
+    fn servers_have_distinct_ports() {
         let (one, other) = (free_port(), free_port());
         assert!(one.0.abs_diff(other.0) >= PORTS_EACH);
     }

@@ -1,4 +1,4 @@
-//! Reads back the spans that a test ends.
+//! Records the spans of a test.
 
 use std::sync::LazyLock;
 
@@ -8,11 +8,11 @@ use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// While there is one subscriber alone, `tracing` asks that of the thread which meets a span first, whatever thread that
-/// is, and keeps the answer for all; of several it asks each.
-static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+/// A second subscriber. With only one, `tracing` caches for all threads whether the subscriber of the thread that first
+/// reaches a callsite is interested in it; with several, it asks each of them.
+static SECOND_SUBSCRIBER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
-/// Records the spans that this thread ends until the guard is dropped.
+/// Records the spans that end on this thread until the guard is dropped.
 pub fn record() -> (DefaultGuard, InMemorySpanExporter) {
     let exporter = InMemorySpanExporter::default();
     let tracers = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
@@ -20,8 +20,8 @@ pub fn record() -> (DefaultGuard, InMemorySpanExporter) {
     (subscribe(tracing_subscriber::registry().with(layer)), exporter)
 }
 
-/// Has `subscriber` hear of what this thread does until the guard is dropped, whichever thread meets a span first.
+/// Sets the subscriber of this thread until the guard is dropped, independent of other threads.
 pub fn subscribe(subscriber: impl Into<Dispatch>) -> DefaultGuard {
-    LazyLock::force(&ANOTHER);
+    LazyLock::force(&SECOND_SUBSCRIBER);
     tracing::dispatcher::set_default(&subscriber.into())
 }

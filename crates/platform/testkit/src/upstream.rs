@@ -1,11 +1,11 @@
-//! A dog API on loopback: speaks the contract of dog.ceo with real pictures, and can be told to misbehave.
+//! A fake dog API on loopback: implements the contract of dog.ceo with real images, and can misbehave on demand.
 //!
 //! `GET /api/breeds/list/all`, `/api/breed/{breed}/images/random`, `/api/breed/{breed}/{sub}/images/random`; the
-//! pictures are under `/images/` of the same server. One request is served per connection.
+//! images are under `/images/` of the same server. One request is served per connection.
 
-mod answer;
 mod breeds;
-pub mod pictures;
+pub mod images;
+mod response;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,137 +16,137 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use answer::Answer;
+use response::FakeResponse;
 
-/// The longest head of a request that is read, in bytes.
+/// Maximum size of a request's head, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// How many connections may wait to be accepted.
+/// Length of the queue of connections that are not accepted yet.
 const BACKLOG: u32 = 1024;
 
 /// How the server behaves, from the next request on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Behaviour {
-    /// As it should.
+    /// Correctly.
     #[default]
     Normal,
-    /// Answers everything this much later.
+    /// Delays every response.
     Slow(Duration),
-    /// Answers everything with this status, and how many seconds to wait where given.
+    /// Returns this status for every request, with `Retry-After` in seconds if given.
     Status(u16, Option<u64>),
-    /// Closes every connection without an answer.
+    /// Closes every connection without a response.
     CloseConnection,
-    /// The API answers with a page of HTML.
+    /// The API returns HTML.
     NotJson,
-    /// The API answers with JSON of another shape.
-    WrongShape,
-    /// The API names this picture, whatever it is.
-    PictureUrl(String),
-    /// A picture begins well and never ends.
-    HugePicture,
-    /// A picture ends before the length that was announced.
-    LyingLength,
-    /// A picture is cut in half; the length announced is that of the half.
-    TruncatedPicture,
-    /// A picture called `.jpg`, of type `image/jpeg`, is a script.
-    NotAPicture,
-    /// A picture is elsewhere.
+    /// The API returns JSON with another structure.
+    UnexpectedJson,
+    /// The API returns this URL as that of an image.
+    ImageUrl(String),
+    /// An image has a valid start and never ends.
+    EndlessImage,
+    /// An image is shorter than its `Content-Length`.
+    WrongContentLength,
+    /// An image is truncated to its first half, with the `Content-Length` of the half.
+    TruncatedImage,
+    /// A file with the extension `.jpg` and the type `image/jpeg` contains a script.
+    NotAnImage,
+    /// An image redirects to this URL.
     RedirectTo(String),
-    /// A picture is where it is.
+    /// An image redirects to itself.
     RedirectLoop,
 }
 
-/// What is asked for.
+/// Routes of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// The list of breeds.
     Breeds,
-    /// A random picture of a breed or a sub-breed.
+    /// A random image of a breed or a sub-breed.
     Random,
-    /// The file of a picture.
-    Picture,
-    /// Anything else.
+    /// An image file.
+    Image,
+    /// Any other path.
     Other,
 }
 
-/// The server. It goes away with the value.
+/// The server. It stops when the value is dropped.
 pub struct Upstream {
     address: SocketAddr,
-    /// Keeps the port from others while nobody listens on it.
-    _place: TcpSocket,
-    shared: Arc<Shared>,
+    /// Reserves the port while the server is down.
+    _reservation: TcpSocket,
+    state: Arc<UpstreamState>,
     serving: tokio::sync::Mutex<JoinSet<()>>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct UpstreamState {
     behaviour: Mutex<Behaviour>,
-    pictures: AtomicU64,
+    images: AtomicU64,
     requests: [AtomicU64; 4],
 }
 
 impl Upstream {
     /// Serves on a free port of the loopback address.
     pub async fn new() -> Self {
-        let place = bound((Ipv4Addr::LOCALHOST, 0).into());
-        let address = place.local_addr().expect("a bound socket has an address");
-        let (shared, serving) = (Arc::default(), tokio::sync::Mutex::default());
-        let upstream = Self { address, _place: place, shared, serving };
+        let reservation = bound((Ipv4Addr::LOCALHOST, 0).into());
+        let address = reservation.local_addr().expect("a bound socket has an address");
+        let (state, serving) = (Arc::default(), tokio::sync::Mutex::default());
+        let upstream = Self { address, _reservation: reservation, state, serving };
         upstream.start().await;
         upstream
     }
 
-    /// The base of the API, for `DOG_API_BASE_URL`.
+    /// Base URL of the API, for `DOG_API_BASE_URL`.
     pub fn url(&self) -> String {
         format!("http://{}/api", self.address)
     }
 
-    /// Where it listens.
+    /// Address of the server.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Changes how it behaves.
+    /// Sets the behaviour.
     pub fn behave(&self, behaviour: Behaviour) {
-        *self.shared.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
+        *self.state.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
     }
 
-    /// How many requests it has had for `route`, answered or not.
+    /// Number of requests for `route`, with or without a response.
     pub fn requests(&self, route: Route) -> u64 {
-        self.shared.requests[route as usize].load(Ordering::SeqCst)
+        self.state.requests[route as usize].load(Ordering::SeqCst)
     }
 
-    /// Goes down: connections break and new ones are refused. Returns once the port is closed.
+    /// Stops the server: open connections break and new ones are refused. Returns once the port is closed.
     pub async fn stop(&self) {
         self.serving.lock().await.shutdown().await;
     }
 
-    /// Comes back on the same port; nothing happens when it is up.
+    /// Starts the server on the same port. Does nothing if it is up.
     pub async fn start(&self) {
         let mut serving = self.serving.lock().await;
         if serving.is_empty() {
             let listener = bound(self.address).listen(BACKLOG).expect("nobody else listens on the port");
-            serving.spawn(accept(listener, self.address, Arc::clone(&self.shared)));
+            serving.spawn(accept(listener, self.address, Arc::clone(&self.state)));
         }
     }
 }
 
-/// A socket at an address that others of this kind may share until one of them listens.
+/// A socket at an address that several such sockets can share until one of them listens.
 fn bound(address: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().expect("there are sockets");
-    socket.set_reuseaddr(true).expect("a new socket takes options");
+    let socket = TcpSocket::new_v4().expect("a socket can be created");
+    socket.set_reuseaddr(true).expect("a new socket accepts options");
     socket.bind(address).expect("the address is free");
     socket
 }
 
-async fn accept(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, address: SocketAddr, state: Arc<UpstreamState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
-                let shared = Arc::clone(&shared);
+                let state = Arc::clone(&state);
                 connections.spawn(async move {
-                    // A client that goes away is its own affair.
-                    serve(stream, address, &shared).await.ok();
+                    // A client may disconnect at any time.
+                    serve(stream, address, &state).await.ok();
                 });
             }
             Some(_) = connections.join_next() => {}
@@ -154,23 +154,23 @@ async fn accept(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>)
     }
 }
 
-async fn serve(mut stream: TcpStream, address: SocketAddr, shared: &Shared) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, address: SocketAddr, state: &UpstreamState) -> std::io::Result<()> {
     let Some((method, path)) = read_head(&mut stream).await? else { return Ok(()) };
-    let behaviour = shared.behaviour.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let route = answer::route(&path);
-    shared.requests[route as usize].fetch_add(1, Ordering::SeqCst);
+    let behaviour = state.behaviour.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let route = response::route(&path);
+    state.requests[route as usize].fetch_add(1, Ordering::SeqCst);
     if let Behaviour::Slow(delay) = behaviour {
         tokio::time::sleep(delay).await;
     }
     if method != "GET" {
-        return Answer::status(405).write(&mut stream).await;
+        return FakeResponse::status(405).write(&mut stream).await;
     }
-    let number = || shared.pictures.fetch_add(1, Ordering::SeqCst);
-    answer::answer(&behaviour, route, &path, address, number).write(&mut stream).await?;
+    let number = || state.images.fetch_add(1, Ordering::SeqCst);
+    response::response(&behaviour, route, &path, address, number).write(&mut stream).await?;
     stream.shutdown().await
 }
 
-/// The method and the path of a request; `None` when the client leaves or sends something else.
+/// Reads the method and the path of a request; `None` if the client disconnects or the head is too large.
 async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<(String, String)>> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {

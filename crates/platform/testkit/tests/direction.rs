@@ -1,13 +1,13 @@
-//! Which crate may depend on which. The rules are those of `docs/architecture.md`.
+//! Checks the dependencies between crates; the rules are those of `docs/architecture.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// Platform crates that the others may use beside `kennel-core`.
+/// Platform crates that other platform crates may depend on.
 const SHARED: [&str; 4] = ["kennel-core", "kennel-app", "kennel-config", "kennel-telemetry"];
 
-/// The crates that `name` may depend on, beside crates from outside; `None` for a name no rule covers.
+/// The crates of the workspace that `name` may depend on; `None` if no rule covers the name.
 fn allowed(name: &str) -> Option<Allowed> {
     Some(match name {
         "kennel-core" | "kennel-proto" => Allowed::Only(&[]),
@@ -37,11 +37,10 @@ impl Allowed {
     }
 }
 
-/// Each crate of the workspace, with the others of it that it depends on outside of tests.
+/// Each crate of the workspace, with the workspace crates that it depends on outside of tests.
 fn edges() -> BTreeMap<String, BTreeSet<String>> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../Cargo.toml");
-    let metadata =
-        MetadataCommand::new().manifest_path(manifest).no_deps().exec().expect("cargo tells of the workspace");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().expect("cargo metadata succeeds");
     let members: BTreeSet<_> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
     metadata
         .packages
@@ -59,28 +58,28 @@ fn edges() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-fn against(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
-    let mut wrong = Vec::new();
+fn violations(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let mut violations = Vec::new();
     for (name, dependencies) in edges {
         let Some(allowed) = allowed(name) else {
-            wrong.push(format!("{name}: no rule says what it may depend on"));
+            violations.push(format!("{name}: no rule says what it may depend on"));
             continue;
         };
         let forbidden = dependencies.iter().filter(|dependency| !allowed.permits(dependency));
-        wrong.extend(forbidden.map(|dependency| format!("{name} -> {dependency}")));
+        violations.extend(forbidden.map(|dependency| format!("{name} -> {dependency}")));
     }
-    wrong
+    violations
 }
 
 #[test]
-fn no_crate_depends_against_the_direction() {
+fn no_crate_violates_the_direction_of_dependencies() {
     let edges = edges();
     assert!(edges.contains_key("dogs-domain") && edges["dogs"].len() > 5, "the workspace is read: {edges:?}");
-    assert_eq!(against(&edges), Vec::<String>::new());
+    assert_eq!(violations(&edges), Vec::<String>::new());
 }
 
 #[test]
-fn the_rules_notice_a_wrong_edge() {
+fn the_rules_detect_a_forbidden_dependency() {
     let edge = |from: &str, to: &str| BTreeMap::from([(from.to_owned(), BTreeSet::from([to.to_owned()]))]);
     for (from, to) in [
         ("dogs-domain", "kennel-storage"),
@@ -89,7 +88,7 @@ fn the_rules_notice_a_wrong_edge() {
         ("kennel-cache", "kennel-broker"),
         ("dogs-storages", "dogs"),
     ] {
-        assert_eq!(against(&edge(from, to)), [format!("{from} -> {to}")]);
+        assert_eq!(violations(&edge(from, to)), [format!("{from} -> {to}")]);
     }
-    assert_eq!(against(&edge("dogs-storages", "kennel-storage")), Vec::<String>::new());
+    assert_eq!(violations(&edge("dogs-storages", "kennel-storage")), Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! What each feature of a service links: its own driver and no other's.
+//! Checks that each feature of a service links its own driver and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -7,7 +7,7 @@ use cargo_metadata::MetadataCommand;
 
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../Cargo.toml");
 
-/// The features that choose a part, and the crates from outside that speak to it.
+/// Features that select a backend, and the driver crates that they link.
 const DRIVERS: [(&str, &[&str]); 9] = [
     ("sqlite", &["sqlx-sqlite", "libsqlite3-sys"]),
     ("postgres", &["sqlx-postgres"]),
@@ -20,7 +20,7 @@ const DRIVERS: [(&str, &[&str]); 9] = [
     ("s3", &["aws-sdk-s3", "aws-smithy-http-client"]),
 ];
 
-/// The features that choose no part of their own.
+/// Features that select no backend.
 const OTHERS: [&str; 3] = ["default", "full", "pprof"];
 
 /// The drivers that a build of `dogs` with these features links.
@@ -38,7 +38,7 @@ fn linked(features: &[&str]) -> BTreeSet<String> {
     drivers.filter(|driver| crates.contains(**driver)).map(|driver| (*driver).to_owned()).collect()
 }
 
-fn of(features: &[&str]) -> BTreeSet<String> {
+fn drivers_of(features: &[&str]) -> BTreeSet<String> {
     let drivers: BTreeMap<_, _> = DRIVERS.into_iter().collect();
     features.iter().flat_map(|feature| drivers[feature]).map(|driver| (*driver).to_owned()).collect()
 }
@@ -46,24 +46,25 @@ fn of(features: &[&str]) -> BTreeSet<String> {
 #[test]
 fn each_feature_links_its_own_driver_and_no_other() {
     for (feature, _) in DRIVERS {
-        assert_eq!(linked(&[feature]), of(&[feature]), "{feature}");
+        assert_eq!(linked(&[feature]), drivers_of(&[feature]), "{feature}");
     }
     assert_eq!(linked(&[]), BTreeSet::new(), "no feature");
 }
 
 #[test]
 fn features_add_up() {
-    assert_eq!(linked(&["default"]), of(&["sqlite"]));
-    assert_eq!(linked(&["postgres", "nats"]), of(&["postgres", "nats"]));
-    assert_eq!(linked(&["full"]), of(&DRIVERS.map(|(feature, _)| feature)));
+    assert_eq!(linked(&["default"]), drivers_of(&["sqlite"]));
+    assert_eq!(linked(&["postgres", "nats"]), drivers_of(&["postgres", "nats"]));
+    assert_eq!(linked(&["full"]), drivers_of(&DRIVERS.map(|(feature, _)| feature)));
 }
 
 #[test]
-fn no_feature_is_left_out_of_the_table() {
-    let metadata = MetadataCommand::new().manifest_path(MANIFEST).no_deps().exec().expect("cargo tells of the crates");
-    let dogs = metadata.packages.iter().find(|package| package.name == "dogs").expect("there is the service");
+fn the_table_has_every_feature() {
+    let metadata = MetadataCommand::new().manifest_path(MANIFEST).no_deps().exec().expect("cargo metadata succeeds");
+    let dogs =
+        metadata.packages.iter().find(|package| package.name == "dogs").expect("the service is a workspace member");
     let known: BTreeSet<_> = DRIVERS.iter().map(|(feature, _)| *feature).chain(OTHERS).collect();
     assert_eq!(dogs.features.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
     let full: BTreeSet<_> = dogs.features["full"].iter().map(String::as_str).collect();
-    assert!(DRIVERS.iter().all(|(feature, _)| full.contains(feature)), "`full` has every part: {full:?}");
+    assert!(DRIVERS.iter().all(|(feature, _)| full.contains(feature)), "`full` has every backend: {full:?}");
 }

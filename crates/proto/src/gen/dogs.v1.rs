@@ -5,25 +5,25 @@ pub struct Dog {
     /// UUID of version 7: ids sort by age.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Breed, with its sub-breed where it has one, such as `husky` or `hound-afghan`.
+    /// Breed, with its sub-breed if it has one, such as `husky` or `hound-afghan`.
     #[prost(string, tag = "2")]
     pub breed: ::prost::alloc::string::String,
-    /// What the dog is called; at most 100 characters.
+    /// Name of the dog; at most 100 characters.
     #[prost(string, optional, tag = "3")]
     pub name: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where its picture is. Absent when it has none.
+    /// URL of its image. Absent if it has none.
     #[prost(string, optional, tag = "4")]
     pub image_url: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where the small copy of its picture is. Absent until it is made.
+    /// URL of the thumbnail. Absent until it is created.
     #[prost(string, optional, tag = "5")]
     pub thumbnail_url: ::core::option::Option<::prost::alloc::string::String>,
-    /// Counts the changes made by users; starts at 1.
+    /// Number of the revision: starts at 1 and grows with each change by a user.
     #[prost(uint32, tag = "6")]
     pub revision: u32,
-    /// When the dog was made, to the millisecond.
+    /// When the dog was created, in milliseconds.
     #[prost(message, optional, tag = "7")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// When the dog was last changed, to the millisecond.
+    /// When the dog was last changed, in milliseconds.
     #[prost(message, optional, tag = "8")]
     pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -33,18 +33,18 @@ pub struct Breed {
     /// Name of the breed, such as `husky` or `hound-afghan`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// How many dogs of exactly this breed there are.
+    /// Number of dogs of exactly this breed.
     #[prost(uint64, tag = "2")]
     pub dogs: u64,
 }
-/// Names the breed to fetch a picture of.
+/// The breed to fetch an image of.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRandomDogImageRequest {
-    /// Breed, such as `husky` or `hound-afghan`; capitals, and a space, `_` or `/` for the `-`, are fine.
+    /// Breed, such as `husky` or `hound-afghan`; upper case, and a space, `_` or `/` instead of `-`, are accepted.
     #[prost(string, tag = "1")]
     pub breed: ::prost::alloc::string::String,
 }
-/// The picture that was fetched, and the dog recorded for it.
+/// The image that was fetched, and the dog created for it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRandomDogImageResponse {
     /// Id of the dog.
@@ -53,10 +53,10 @@ pub struct GetRandomDogImageResponse {
     /// Its breed.
     #[prost(string, tag = "2")]
     pub breed: ::prost::alloc::string::String,
-    /// Where the stored picture is.
+    /// URL of the stored image.
     #[prost(string, tag = "3")]
     pub image_url: ::prost::alloc::string::String,
-    /// When the dog was recorded.
+    /// When the dog was created.
     #[prost(message, optional, tag = "4")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
 }
@@ -66,31 +66,31 @@ pub struct CreateDogRequest {
     /// Breed, such as `husky` or `hound-afghan`.
     #[prost(string, tag = "1")]
     pub breed: ::prost::alloc::string::String,
-    /// What the dog is called; at most 100 characters.
+    /// Name of the dog; at most 100 characters.
     #[prost(string, optional, tag = "2")]
     pub name: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where a picture of it is: an `http` or `https` URL of at most 2048 bytes.
+    /// URL of an image: `http` or `https`, at most 2048 bytes.
     #[prost(string, optional, tag = "3")]
     pub image_url: ::core::option::Option<::prost::alloc::string::String>,
-    /// Names this request, so that repeating it makes no second dog and gives the same answer.
+    /// Identifies this request: a retry with the same key creates no second dog and returns the same response.
     #[prost(string, tag = "4")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-/// The dog as it was made.
+/// The created dog.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateDogResponse {
     /// The dog.
     #[prost(message, optional, tag = "1")]
     pub dog: ::core::option::Option<Dog>,
 }
-/// Names a dog.
+/// Identifies a dog.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetDogRequest {
     /// Id of the dog.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
 }
-/// The dog asked for.
+/// The requested dog.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetDogResponse {
     /// The dog.
@@ -100,23 +100,23 @@ pub struct GetDogResponse {
 /// Which dogs to list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDogsRequest {
-    /// How many dogs at most: 1 to 1000. 0 leaves the choice to the server.
+    /// Maximum number of dogs: 1 to 1000. 0 selects the server's default.
     #[prost(uint32, tag = "1")]
     pub page_size: u32,
-    /// `next_page_token` of the page before; empty for the first page. The other fields must stay the same.
+    /// `next_page_token` of the previous page; empty for the first page. The other fields must stay the same.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
     /// Only dogs of exactly this breed; empty for all.
     #[prost(string, tag = "3")]
     pub breed: ::prost::alloc::string::String,
-    /// Which way the listing runs.
+    /// Order of the list.
     #[prost(enumeration = "Order", tag = "4")]
     pub order: i32,
 }
 /// A page of dogs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDogsResponse {
-    /// The dogs, in the order asked for.
+    /// The dogs, in the requested order.
     #[prost(message, repeated, tag = "1")]
     pub dogs: ::prost::alloc::vec::Vec<Dog>,
     /// Where the next page starts; empty on the last page.
@@ -135,10 +135,10 @@ pub struct UpdateDogRequest {
     /// New name.
     #[prost(string, optional, tag = "3")]
     pub name: ::core::option::Option<::prost::alloc::string::String>,
-    /// New URL of its picture.
+    /// New URL of its image.
     #[prost(string, optional, tag = "4")]
     pub image_url: ::core::option::Option<::prost::alloc::string::String>,
-    /// Which fields to change: `breed`, `name`, `image_url`, or `*` for all of them. A field that is named here and has no
+    /// Which fields to change: `breed`, `name`, `image_url`, or `*` for all of them. A field that is listed here and has no
     /// value is cleared. Without a mask, or with an empty one, the fields that have a value are changed.
     #[prost(message, optional, tag = "5")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
@@ -153,34 +153,34 @@ pub struct UpdateDogResponse {
     #[prost(message, optional, tag = "1")]
     pub dog: ::core::option::Option<Dog>,
 }
-/// Names the dog to remove.
+/// Identifies the dog to delete.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteDogRequest {
     /// Id of the dog.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Remove the dog only if it is at this revision.
+    /// Delete the dog only if it is at this revision.
     #[prost(uint32, optional, tag = "2")]
     pub expected_revision: ::core::option::Option<u32>,
 }
-/// The dog is gone.
+/// The dog is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteDogResponse {}
-/// Asks for the breeds.
+/// Has no fields.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListBreedsRequest {}
 /// The breeds.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListBreedsResponse {
-    /// Every breed that the source of dogs has or that a dog is of, by name.
+    /// Every breed that the upstream has or that a stored dog has, by name.
     #[prost(message, repeated, tag = "1")]
     pub breeds: ::prost::alloc::vec::Vec<Breed>,
 }
-/// A part of an import.
+/// A batch of rows of an import.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ImportDogsRequest {
-    /// Names the import, so that it can be taken up after a break. Read from the first message; empty lets the server
-    /// choose one, which the report tells.
+    /// Identifies the import, so that it can be resumed. Read from the first message; if it is empty, the server
+    /// generates one and returns it.
     #[prost(string, tag = "1")]
     pub import_key: ::prost::alloc::string::String,
     /// The next rows of the import.
@@ -193,90 +193,90 @@ pub struct ImportDogsRow {
     /// Breed, such as `husky` or `hound-afghan`.
     #[prost(string, tag = "1")]
     pub breed: ::prost::alloc::string::String,
-    /// What the dog is called.
+    /// Name of the dog.
     #[prost(string, optional, tag = "2")]
     pub name: ::core::option::Option<::prost::alloc::string::String>,
-    /// Where a picture of it is.
+    /// URL of an image.
     #[prost(string, optional, tag = "3")]
     pub image_url: ::core::option::Option<::prost::alloc::string::String>,
-    /// Id of the dog, for one that has it already; a dog that is in under it stays as it is.
+    /// Id of the dog, if it has one already; a stored dog with this id is not changed.
     #[prost(string, optional, tag = "4")]
     pub id: ::core::option::Option<::prost::alloc::string::String>,
-    /// When the dog was made; without it, when the import was begun. The row is refused when it is no valid timestamp, or
-    /// later than 9999-12-30T22:00:00Z.
+    /// When the dog was created; by default, when the import was started. An invalid timestamp, or one later
+    /// than 9999-12-30T22:00:00Z, is refused.
     #[prost(message, optional, tag = "5")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
 }
-/// What became of an import.
+/// Result of an import.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ImportDogsResponse {
-    /// Names the import.
+    /// Key of the import.
     #[prost(string, tag = "1")]
     pub import_key: ::prost::alloc::string::String,
-    /// Rows dealt with, counted from the start of the import.
+    /// Rows processed since the start of the import.
     #[prost(uint64, tag = "2")]
     pub lines: u64,
-    /// Dogs made by this call.
+    /// Dogs created by this call.
     #[prost(uint64, tag = "3")]
     pub created: u64,
-    /// Rows of this call whose dogs were in already.
+    /// Rows of this call whose dogs existed already.
     #[prost(uint64, tag = "4")]
     pub skipped: u64,
     /// Rows of this call that were refused.
     #[prost(uint64, tag = "5")]
     pub failed: u64,
-    /// Why rows were refused: the first 1000 of them.
+    /// Errors of the first 1000 refused rows.
     #[prost(message, repeated, tag = "6")]
     pub errors: ::prost::alloc::vec::Vec<ImportDogsError>,
-    /// Rows that an earlier call under this key had dealt with.
+    /// Rows that an earlier call with this key had processed.
     #[prost(uint64, tag = "7")]
     pub resumed_from: u64,
 }
 /// Why a row was refused.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImportDogsError {
-    /// Which row, counted from 1 over the whole import.
+    /// Number of the row, counted from 1 over the entire import.
     #[prost(uint64, tag = "1")]
     pub line: u64,
-    /// Name of the value at fault; empty when it is the row as a whole.
+    /// Name of the invalid field; empty if the entire row is invalid.
     #[prost(string, tag = "2")]
     pub field: ::prost::alloc::string::String,
     /// What the value has to be.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
 }
-/// Where to begin.
+/// Where to start.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchDogsRequest {
-    /// The last `id` seen: what followed it is told first. Empty begins with the next event that happens.
+    /// The last `id` received: the events after it are sent first. If it is empty, the stream starts with the next event.
     #[prost(string, tag = "1")]
     pub last_event_id: ::prost::alloc::string::String,
 }
-/// An event, or only the position in the events. Names and data are the same as on the broker; see `api/asyncapi.yaml`.
+/// An event, or only a position in the stream. Names and data are the same as on the broker; see `api/asyncapi.yaml`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchDogsResponse {
-    /// Id of the event; one that is told twice has the same id. Without a `type`, the id to resume behind: that of the
-    /// latest event, or 00000000-0000-0000-0000-000000000000 when there was none yet.
+    /// Id of the event; a duplicate has the same id. Without a `type`, the id to resume after: that of the
+    /// latest event, or 00000000-0000-0000-0000-000000000000 if there was none yet.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Kind of event, such as `dogs.created`. Empty when nothing happened: the other fields but `id` are not set then.
+    /// Event type, such as `dogs.created`. Empty without an event: then only `id` is set.
     #[prost(string, tag = "2")]
     pub r#type: ::prost::alloc::string::String,
     /// When it happened.
     #[prost(message, optional, tag = "3")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
-    /// What it is about; events with one subject keep their order.
+    /// Subject of the event; events with the same subject are ordered.
     #[prost(string, tag = "4")]
     pub subject: ::prost::alloc::string::String,
     /// The data of the event, as JSON.
     #[prost(message, optional, tag = "5")]
     pub data: ::core::option::Option<::prost_types::Struct>,
 }
-/// Which way a listing runs.
+/// Order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Order {
-    /// As `ORDER_DESCENDING`.
+    /// Same as `ORDER_DESCENDING`.
     Unspecified = 0,
     /// Newest first.
     Descending = 1,
@@ -316,10 +316,10 @@ pub mod dog_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Keeps dogs and their pictures. The HTTP API under `/api/v1` offers the same.
+    /// Stores dogs and their images. The HTTP API under `/api/v1` has the same operations.
     ///
-    /// Every refusal carries `google.rpc.ErrorInfo` with a stable reason and `google.rpc.RequestInfo` with the request's id;
-    /// refused values are named in `google.rpc.BadRequest`, and `google.rpc.RetryInfo` says when trying again may help.
+    /// Every error has `google.rpc.ErrorInfo` with a stable reason and `google.rpc.RequestInfo` with the request's id.
+    /// `google.rpc.BadRequest` names invalid values, and `google.rpc.RetryInfo` contains when to retry.
     #[derive(Debug, Clone)]
     pub struct DogServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -400,9 +400,9 @@ pub mod dog_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Fetches a random picture of a breed, stores it and records a dog for it.
+        /// Fetches a random image of a breed, stores it and creates a dog for it.
         ///
-        /// NOT_FOUND: there is no such breed. UNAVAILABLE: the source of dogs does not answer, or answers with nonsense.
+        /// NOT_FOUND: the breed does not exist. UNAVAILABLE: the upstream does not answer, or its response is invalid.
         pub async fn get_random_dog_image(
             &mut self,
             request: impl tonic::IntoRequest<super::GetRandomDogImageRequest>,
@@ -427,9 +427,9 @@ pub mod dog_service_client {
                 .insert(GrpcMethod::new("dogs.v1.DogService", "GetRandomDogImage"));
             self.inner.unary(req, path, codec).await
         }
-        /// Makes a dog.
+        /// Creates a dog.
         ///
-        /// INVALID_ARGUMENT: a value is not allowed, or the idempotency key was used for another request.
+        /// INVALID_ARGUMENT: a value is invalid, or the idempotency key was used for a different request.
         pub async fn create_dog(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateDogRequest>,
@@ -454,7 +454,7 @@ pub mod dog_service_client {
                 .insert(GrpcMethod::new("dogs.v1.DogService", "CreateDog"));
             self.inner.unary(req, path, codec).await
         }
-        /// Answers one dog.
+        /// Returns one dog.
         ///
         /// NOT_FOUND: no dog has this id.
         pub async fn get_dog(
@@ -477,10 +477,10 @@ pub mod dog_service_client {
             req.extensions_mut().insert(GrpcMethod::new("dogs.v1.DogService", "GetDog"));
             self.inner.unary(req, path, codec).await
         }
-        /// Answers one page of dogs, by age.
+        /// Returns one page of dogs, by age.
         ///
-        /// Pages neither skip nor repeat a dog while others are made or removed.
-        /// INVALID_ARGUMENT: the page size is out of range, or the page token is not one of an earlier page.
+        /// Pages neither skip nor repeat a dog while other dogs are created or deleted.
+        /// INVALID_ARGUMENT: the page size is out of range, or the page token is not from an earlier page.
         pub async fn list_dogs(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDogsRequest>,
@@ -532,7 +532,7 @@ pub mod dog_service_client {
                 .insert(GrpcMethod::new("dogs.v1.DogService", "UpdateDog"));
             self.inner.unary(req, path, codec).await
         }
-        /// Removes a dog.
+        /// Deletes a dog.
         ///
         /// NOT_FOUND: no dog has this id. FAILED_PRECONDITION: it is not at the expected revision.
         pub async fn delete_dog(
@@ -559,7 +559,7 @@ pub mod dog_service_client {
                 .insert(GrpcMethod::new("dogs.v1.DogService", "DeleteDog"));
             self.inner.unary(req, path, codec).await
         }
-        /// Answers every known breed, by name.
+        /// Returns every known breed, by name.
         pub async fn list_breeds(
             &mut self,
             request: impl tonic::IntoRequest<super::ListBreedsRequest>,
@@ -584,10 +584,10 @@ pub mod dog_service_client {
                 .insert(GrpcMethod::new("dogs.v1.DogService", "ListBreeds"));
             self.inner.unary(req, path, codec).await
         }
-        /// Makes many dogs. Rows may be spread over messages in any way; a few hundred in each message is quick.
+        /// Creates many dogs. Rows may be split into messages in any way; a few hundred rows per message are fast.
         ///
-        /// A row that is refused is reported and does not stop the others. An import that broke off is finished by sending
-        /// all of its rows again under its key: rows that are in already are skipped.
+        /// An invalid row is reported and does not stop the others. To resume an interrupted import, send
+        /// all of its rows again with its key: rows that are imported already are skipped.
         pub async fn import_dogs(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::ImportDogsRequest>,
@@ -612,13 +612,13 @@ pub mod dog_service_client {
                 .insert(GrpcMethod::new("dogs.v1.DogService", "ImportDogs"));
             self.inner.client_streaming(req, path, codec).await
         }
-        /// Tells what happens, from now on or from behind an event that was seen before, until the caller leaves.
+        /// Streams events, from now on or after an event that was received before, until the caller disconnects.
         ///
-        /// The first response has no `type`: its `id` is the one to resume behind, so that a connection that breaks before its
-        /// first event misses nothing. Such a response also comes after every 15 seconds without an event.
+        /// The first response has no `type`: its `id` is the position to resume after, so that a connection that breaks before
+        /// its first event misses nothing. Such a response is also sent after every 15 seconds without an event.
         ///
-        /// An event is told at least once. FAILED_PRECONDITION: the event to resume behind is unknown or no longer kept.
-        /// UNAVAILABLE: the server stops, or the caller reads too slowly; resume behind the last `id` seen.
+        /// Events are delivered at least once. FAILED_PRECONDITION: the event to resume after is unknown or not retained.
+        /// UNAVAILABLE: the server stops, or the caller reads too slowly; resume after the last `id` received.
         pub async fn watch_dogs(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchDogsRequest>,
@@ -658,9 +658,9 @@ pub mod dog_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with DogServiceServer.
     #[async_trait]
     pub trait DogService: std::marker::Send + std::marker::Sync + 'static {
-        /// Fetches a random picture of a breed, stores it and records a dog for it.
+        /// Fetches a random image of a breed, stores it and creates a dog for it.
         ///
-        /// NOT_FOUND: there is no such breed. UNAVAILABLE: the source of dogs does not answer, or answers with nonsense.
+        /// NOT_FOUND: the breed does not exist. UNAVAILABLE: the upstream does not answer, or its response is invalid.
         async fn get_random_dog_image(
             &self,
             request: tonic::Request<super::GetRandomDogImageRequest>,
@@ -668,9 +668,9 @@ pub mod dog_service_server {
             tonic::Response<super::GetRandomDogImageResponse>,
             tonic::Status,
         >;
-        /// Makes a dog.
+        /// Creates a dog.
         ///
-        /// INVALID_ARGUMENT: a value is not allowed, or the idempotency key was used for another request.
+        /// INVALID_ARGUMENT: a value is invalid, or the idempotency key was used for a different request.
         async fn create_dog(
             &self,
             request: tonic::Request<super::CreateDogRequest>,
@@ -678,17 +678,17 @@ pub mod dog_service_server {
             tonic::Response<super::CreateDogResponse>,
             tonic::Status,
         >;
-        /// Answers one dog.
+        /// Returns one dog.
         ///
         /// NOT_FOUND: no dog has this id.
         async fn get_dog(
             &self,
             request: tonic::Request<super::GetDogRequest>,
         ) -> std::result::Result<tonic::Response<super::GetDogResponse>, tonic::Status>;
-        /// Answers one page of dogs, by age.
+        /// Returns one page of dogs, by age.
         ///
-        /// Pages neither skip nor repeat a dog while others are made or removed.
-        /// INVALID_ARGUMENT: the page size is out of range, or the page token is not one of an earlier page.
+        /// Pages neither skip nor repeat a dog while other dogs are created or deleted.
+        /// INVALID_ARGUMENT: the page size is out of range, or the page token is not from an earlier page.
         async fn list_dogs(
             &self,
             request: tonic::Request<super::ListDogsRequest>,
@@ -706,7 +706,7 @@ pub mod dog_service_server {
             tonic::Response<super::UpdateDogResponse>,
             tonic::Status,
         >;
-        /// Removes a dog.
+        /// Deletes a dog.
         ///
         /// NOT_FOUND: no dog has this id. FAILED_PRECONDITION: it is not at the expected revision.
         async fn delete_dog(
@@ -716,7 +716,7 @@ pub mod dog_service_server {
             tonic::Response<super::DeleteDogResponse>,
             tonic::Status,
         >;
-        /// Answers every known breed, by name.
+        /// Returns every known breed, by name.
         async fn list_breeds(
             &self,
             request: tonic::Request<super::ListBreedsRequest>,
@@ -724,10 +724,10 @@ pub mod dog_service_server {
             tonic::Response<super::ListBreedsResponse>,
             tonic::Status,
         >;
-        /// Makes many dogs. Rows may be spread over messages in any way; a few hundred in each message is quick.
+        /// Creates many dogs. Rows may be split into messages in any way; a few hundred rows per message are fast.
         ///
-        /// A row that is refused is reported and does not stop the others. An import that broke off is finished by sending
-        /// all of its rows again under its key: rows that are in already are skipped.
+        /// An invalid row is reported and does not stop the others. To resume an interrupted import, send
+        /// all of its rows again with its key: rows that are imported already are skipped.
         async fn import_dogs(
             &self,
             request: tonic::Request<tonic::Streaming<super::ImportDogsRequest>>,
@@ -741,22 +741,22 @@ pub mod dog_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Tells what happens, from now on or from behind an event that was seen before, until the caller leaves.
+        /// Streams events, from now on or after an event that was received before, until the caller disconnects.
         ///
-        /// The first response has no `type`: its `id` is the one to resume behind, so that a connection that breaks before its
-        /// first event misses nothing. Such a response also comes after every 15 seconds without an event.
+        /// The first response has no `type`: its `id` is the position to resume after, so that a connection that breaks before
+        /// its first event misses nothing. Such a response is also sent after every 15 seconds without an event.
         ///
-        /// An event is told at least once. FAILED_PRECONDITION: the event to resume behind is unknown or no longer kept.
-        /// UNAVAILABLE: the server stops, or the caller reads too slowly; resume behind the last `id` seen.
+        /// Events are delivered at least once. FAILED_PRECONDITION: the event to resume after is unknown or not retained.
+        /// UNAVAILABLE: the server stops, or the caller reads too slowly; resume after the last `id` received.
         async fn watch_dogs(
             &self,
             request: tonic::Request<super::WatchDogsRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchDogsStream>, tonic::Status>;
     }
-    /// Keeps dogs and their pictures. The HTTP API under `/api/v1` offers the same.
+    /// Stores dogs and their images. The HTTP API under `/api/v1` has the same operations.
     ///
-    /// Every refusal carries `google.rpc.ErrorInfo` with a stable reason and `google.rpc.RequestInfo` with the request's id;
-    /// refused values are named in `google.rpc.BadRequest`, and `google.rpc.RetryInfo` says when trying again may help.
+    /// Every error has `google.rpc.ErrorInfo` with a stable reason and `google.rpc.RequestInfo` with the request's id.
+    /// `google.rpc.BadRequest` names invalid values, and `google.rpc.RetryInfo` contains when to retry.
     #[derive(Debug)]
     pub struct DogServiceServer<T> {
         inner: Arc<T>,

@@ -1,4 +1,4 @@
-//! The ids of rows that have none.
+//! Ids of rows without an id.
 
 use kennel_core::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::DogId;
 
-/// Makes the ids of rows that have none: in the layout of UUID version 7, the time of the import's start, then
-/// 34 bits of line number, then 40 bits of the key's digest.
+/// Generates the ids of rows without an id, in the layout of UUID version 7: the start time of the import, then 34 bits
+/// of line number, then 40 bits of the key's digest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RowIds {
     millis: u64,
@@ -39,9 +39,9 @@ mod tests {
     fn row_ids_are_version_7_and_follow_the_lines() {
         let started = Timestamp::from_millis(1_700_000_000_000).unwrap();
         let ids = RowIds::new("import", started);
-        let made: Vec<_> = (1..10_000).map(|line| ids.id(line)).collect();
-        assert!(made.is_sorted_by(|a, b| a < b));
-        for id in &made {
+        let generated: Vec<_> = (1..10_000).map(|line| ids.id(line)).collect();
+        assert!(generated.is_sorted_by(|a, b| a < b));
+        for id in &generated {
             assert_eq!((id.0.get_version_num(), id.0.get_variant()), (7, uuid::Variant::RFC4122));
             assert_eq!(id.0.get_timestamp().unwrap().to_unix(), (1_700_000_000, 0));
         }

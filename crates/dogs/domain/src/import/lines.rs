@@ -1,4 +1,4 @@
-//! The lines of an import, cut from a stream of bytes.
+//! Splits a stream of bytes into the lines of an import.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
@@ -10,25 +10,25 @@ pub const MAX_LINE_BYTES: usize = 64 * 1024;
 /// A line of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// A JSON object, see [`Row`](super::Row); blank lines are passed over.
+    /// A JSON object, see [`Row`](super::Row); blank lines are ignored.
     Json(Bytes),
-    /// A line longer than [`MAX_LINE_BYTES`], left out.
+    /// A line longer than [`MAX_LINE_BYTES`]; its content is dropped.
     TooLong,
 }
 
-/// Cuts a stream of bytes into lines. Lines end with `\n` or `\r\n`; the last one may go without.
-pub struct LineCutter {
+/// Splits a stream of bytes into lines. Lines end with `\n` or `\r\n`; the last one may have no line ending.
+pub struct LineSplitter {
     rest: BytesMut,
     overlong: bool,
 }
 
-impl Default for LineCutter {
+impl Default for LineSplitter {
     fn default() -> Self {
         Self { rest: BytesMut::new(), overlong: false }
     }
 }
 
-impl LineCutter {
+impl LineSplitter {
     /// The lines that end in `chunk`.
     pub fn push(&mut self, chunk: Bytes) -> Vec<Line> {
         let mut lines = Vec::new();
@@ -37,28 +37,28 @@ impl LineCutter {
             let head = chunk.split_to(end + 1).slice(..end);
             lines.push(self.end_line(head));
         }
-        self.keep(&chunk);
+        self.buffer(&chunk);
         lines
     }
 
-    /// The last line, when it goes without an end.
+    /// The last line, if it has no line ending.
     pub fn finish(mut self) -> Option<Line> {
         let open = self.overlong || !self.rest.is_empty();
         open.then(|| self.end_line(Bytes::new()))
     }
 
     fn end_line(&mut self, head: Bytes) -> Line {
-        let whole = if self.rest.is_empty() && !self.overlong {
+        let line = if self.rest.is_empty() && !self.overlong {
             head
         } else {
-            self.keep(&head);
+            self.buffer(&head);
             self.rest.split().freeze()
         };
-        let overlong = std::mem::take(&mut self.overlong) || whole.len() > MAX_LINE_BYTES;
-        if overlong { Line::TooLong } else { Line::Json(whole) }
+        let overlong = std::mem::take(&mut self.overlong) || line.len() > MAX_LINE_BYTES;
+        if overlong { Line::TooLong } else { Line::Json(line) }
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    fn buffer(&mut self, bytes: &[u8]) {
         if self.overlong || self.rest.len() + bytes.len() > MAX_LINE_BYTES {
             self.overlong = true;
             self.rest.clear();
@@ -72,16 +72,16 @@ impl LineCutter {
 pub fn lines<E: Into<BoxError>>(
     chunks: impl Stream<Item = Result<Bytes, E>>,
 ) -> impl Stream<Item = Result<Vec<Line>, BoxError>> {
-    let state = (Box::pin(chunks), Some(LineCutter::default()));
-    futures_util::stream::unfold(state, |(mut chunks, cutter)| async move {
-        let mut cutter = cutter?;
+    let state = (Box::pin(chunks), Some(LineSplitter::default()));
+    futures_util::stream::unfold(state, |(mut chunks, splitter)| async move {
+        let mut splitter = splitter?;
         match chunks.next().await {
             Some(Ok(chunk)) => {
-                let lines = cutter.push(chunk);
-                Some((Ok(lines), (chunks, Some(cutter))))
+                let lines = splitter.push(chunk);
+                Some((Ok(lines), (chunks, Some(splitter))))
             }
             Some(Err(error)) => Some((Err(error.into()), (chunks, None))),
-            None => cutter.finish().map(|last| (Ok(vec![last]), (chunks, None))),
+            None => splitter.finish().map(|last| (Ok(vec![last]), (chunks, None))),
         }
     })
 }
@@ -90,11 +90,11 @@ pub fn lines<E: Into<BoxError>>(
 mod tests {
     use super::*;
 
-    fn cut(text: &[u8], chunk: usize) -> Vec<Line> {
-        let mut cutter = LineCutter::default();
+    fn split(text: &[u8], chunk: usize) -> Vec<Line> {
+        let mut splitter = LineSplitter::default();
         let mut lines: Vec<Line> =
-            text.chunks(chunk).flat_map(|part| cutter.push(Bytes::copy_from_slice(part))).collect();
-        lines.extend(cutter.finish());
+            text.chunks(chunk).flat_map(|chunk| splitter.push(Bytes::copy_from_slice(chunk))).collect();
+        lines.extend(splitter.finish());
         lines
     }
 
@@ -106,20 +106,20 @@ mod tests {
     fn lines_do_not_depend_on_the_chunks() {
         let expected = [json("one"), json(""), json("three\r"), json("four")];
         for chunk in 1..20 {
-            assert_eq!(cut(b"one\n\nthree\r\nfour", chunk), expected, "chunks of {chunk}");
+            assert_eq!(split(b"one\n\nthree\r\nfour", chunk), expected, "chunks of {chunk}");
         }
-        assert_eq!(cut(b"one\n", 4), [json("one")]);
-        assert_eq!(cut(b"", 1), []);
+        assert_eq!(split(b"one\n", 4), [json("one")]);
+        assert_eq!(split(b"", 1), []);
     }
 
     #[test]
-    fn an_overlong_line_is_left_out_and_the_next_one_is_whole() {
+    fn an_overlong_line_is_dropped_and_the_next_one_is_complete() {
         let mut text = vec![b'x'; MAX_LINE_BYTES + 1];
         text.extend_from_slice(b"\nnext\n");
         for chunk in [1_000, MAX_LINE_BYTES, text.len()] {
-            assert_eq!(cut(&text, chunk), [Line::TooLong, json("next")], "chunks of {chunk}");
+            assert_eq!(split(&text, chunk), [Line::TooLong, json("next")], "chunks of {chunk}");
         }
-        assert_eq!(cut(&text[..=MAX_LINE_BYTES], 7), [Line::TooLong]);
-        assert!(matches!(cut(&text[1..], 512)[0], Line::Json(_)));
+        assert_eq!(split(&text[..=MAX_LINE_BYTES], 7), [Line::TooLong]);
+        assert!(matches!(split(&text[1..], 512)[0], Line::Json(_)));
     }
 }

@@ -1,41 +1,41 @@
-//! Callers that cost little themselves: a thread and a connection each, and the same bytes again and again.
+//! Cheap load: each caller has a thread and a connection, and repeats the same bytes.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many there are at once.
+/// The number of concurrent callers.
 pub(crate) const CALLERS: usize = 16;
 
-/// What is asked for.
+/// The kind of request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Work {
-    /// One dog, from the cache: the least that the service does for a request.
+    /// One dog from the cache: the cheapest request.
     Read,
-    /// Twenty dogs, from the database.
+    /// Twenty dogs from the database.
     List,
     /// A new dog, with its events.
     Create,
 }
 
-/// What came of it.
+/// The result of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Measured {
     pub(crate) requests: u64,
     pub(crate) took: Duration,
-    /// Processor time of the service.
+    /// The processor time of the service.
     pub(crate) cpu: Duration,
 }
 
 impl Measured {
-    /// Requests for each second.
+    /// Requests per second.
     #[expect(clippy::cast_precision_loss, reason = "a count of requests is small")]
     pub(crate) fn rate(&self) -> f64 {
         self.requests as f64 / self.took.as_secs_f64()
     }
 
-    /// Microseconds of processor time for each request.
+    /// Microseconds of processor time per request.
     pub(crate) fn cpu_micros(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / (self.rate() * self.took.as_secs_f64())
     }
@@ -73,25 +73,25 @@ fn post() -> Vec<u8> {
     format!("{head}\r\ncontent-length: {length}\r\n\r\n{dog}").into_bytes()
 }
 
-/// Makes a dog, and says its id.
+/// Creates a dog; returns its id.
 pub(crate) fn create(service: SocketAddr) -> String {
-    let answer = Caller::new(service).ask(&post());
-    let text = String::from_utf8(answer).expect("an answer is text");
+    let response = Caller::new(service).send(&post());
+    let text = String::from_utf8(response).expect("a response is text");
     let (_, rest) = text.split_once(r#""id":""#).expect("a dog has an id");
     rest.split('"').next().expect("there is a first").to_owned()
 }
 
-/// Sends `request` for so `long`, from every caller, and counts the answers.
-pub(crate) fn run(service: SocketAddr, request: &[u8], long: Duration) -> u64 {
-    let until = Instant::now() + long;
+/// Sends `request` from every caller for the duration, and counts the responses.
+pub(crate) fn run(service: SocketAddr, request: &[u8], duration: Duration) -> u64 {
+    let until = Instant::now() + duration;
     let caller = || {
         let mut caller = Caller::new(service);
-        let mut answers = 0;
+        let mut responses = 0;
         while Instant::now() < until {
-            caller.ask(request);
-            answers += 1;
+            caller.send(request);
+            responses += 1;
         }
-        answers
+        responses
     };
     thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(caller)).collect();
@@ -108,8 +108,8 @@ impl Caller {
         Self(BufReader::new(stream))
     }
 
-    /// The body of the answer, which has to be a good one.
-    fn ask(&mut self, request: &[u8]) -> Vec<u8> {
+    /// The body of the response, which must be successful.
+    fn send(&mut self, request: &[u8]) -> Vec<u8> {
         self.0.get_mut().write_all(request).expect("the service takes the request");
         let mut line = self.line();
         assert!(line.starts_with("HTTP/1.1 20"), "{line}");
@@ -127,7 +127,7 @@ impl Caller {
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.0.read_line(&mut line).expect("the service answers");
+        self.0.read_line(&mut line).expect("the service responds");
         line.truncate(line.trim_end().len());
         line
     }

@@ -1,10 +1,10 @@
-//! What telemetry costs, as a ratio within one run: the same program with it and without, in turns, on loopback.
+//! The cost of telemetry, as a ratio within one run: the same binary with and without it, alternating, on loopback.
 //!
-//! `cargo bench -p dogs --bench telemetry`. Without: no lines, no traces sent. With: lines as JSON, and traces and lines
-//! sent to a collector in this process. Metrics are counted in both: there is no switch for them.
+//! `cargo bench -p dogs --bench telemetry`. Without: no logs, no exported traces. With: logs as JSON, and traces and logs
+//! exported to a collector in this process. Metrics are recorded in both cases: they cannot be disabled.
 //!
-//! `ROUNDS=12` for more than the default 6, `ROUND_SECONDS=5` for longer ones than 2 s, `TRACE_LIMIT=0` to send every trace,
-//! however many there are, `DOGS_BINARY=path` for another build.
+//! `ROUNDS=12` sets the number of rounds (default 6), `ROUND_SECONDS=5` their duration (default 2), `TRACE_LIMIT=0` exports
+//! all traces, `DOGS_BINARY=path` selects another binary.
 
 mod load;
 mod subject;
@@ -17,7 +17,7 @@ use kennel_testkit::otlp::Span;
 use load::{Measured, Work};
 use subject::Subject;
 
-/// `with` and `without`, measured in one round.
+/// The results with and without telemetry of one round.
 struct Round {
     without: Measured,
     with: Measured,
@@ -37,15 +37,15 @@ async fn main() {
     println!("{} rounds of {seconds} s, {} callers\n", rounds, load::CALLERS);
     println!(
         "{:<14} {:>22} {:>22} {:>26}",
-        "", "without, per s (CPU us)", "with, per s (CPU us)", "throughput kept (of CPU)"
+        "", "without, per s (CPU us)", "with, per s (CPU us)", "throughput (CPU) ratio"
     );
-    let mut asked = 0;
+    let mut requests = 0;
     for work in Work::ALL {
         let mut seen = Vec::new();
         for turn in 0..rounds {
             seen.push(round(work, turn % 2 == 0, [&without, &with], Duration::from_secs(seconds)).await);
         }
-        asked += seen.iter().map(|round| round.with.requests).sum::<u64>();
+        requests += seen.iter().map(|round| round.with.requests).sum::<u64>();
         row(work, &seen);
     }
     with.stop().await;
@@ -53,21 +53,21 @@ async fn main() {
     let (traced, spans) = collector
         .until("spans", |spans| Some((spans.iter().filter(|span| is_request(span)).count(), spans.len())))
         .await;
-    println!("\n{asked} requests with telemetry, {traced} of them traced, by {spans} spans");
+    println!("\n{requests} requests with telemetry, {traced} of them traced, by {spans} spans");
 }
 
-/// Both, one after the other; which comes first changes from round to round.
-async fn round(work: Work, with_first: bool, [without, with]: [&Subject; 2], long: Duration) -> Round {
+/// Measures both in turn; the order alternates between rounds.
+async fn round(work: Work, with_first: bool, [without, with]: [&Subject; 2], duration: Duration) -> Round {
     if with_first {
-        let with = with.measure(work, long).await;
-        Round { without: without.measure(work, long).await, with }
+        let with = with.measure(work, duration).await;
+        Round { without: without.measure(work, duration).await, with }
     } else {
-        let without = without.measure(work, long).await;
-        Round { without, with: with.measure(work, long).await }
+        let without = without.measure(work, duration).await;
+        Round { without, with: with.measure(work, duration).await }
     }
 }
 
-/// Whether it is the span by which the service answered a request.
+/// Whether it is the server span of a request.
 fn is_request(span: &Span) -> bool {
     span.parent_span_id.is_empty() && span.attributes.iter().any(|pair| pair.key == "http.route")
 }
@@ -76,9 +76,9 @@ fn row(work: Work, rounds: &[Round]) {
     let of = |pick: fn(&Round) -> f64| median(rounds.iter().map(pick).collect());
     let without = format!("{:.0} ({:.1})", of(|round| round.without.rate()), of(|round| round.without.cpu_micros()));
     let with = format!("{:.0} ({:.1})", of(|round| round.with.rate()), of(|round| round.with.cpu_micros()));
-    let kept = of(|round| round.with.rate() / round.without.rate());
+    let throughput_ratio = of(|round| round.with.rate() / round.without.rate());
     let of_cpu = of(|round| round.without.cpu_micros() / round.with.cpu_micros());
-    println!("{:<14} {without:>22} {with:>22} {:>26}", work.name(), format!("{kept:.3} ({of_cpu:.3})"));
+    println!("{:<14} {without:>22} {with:>22} {:>26}", work.name(), format!("{throughput_ratio:.3} ({of_cpu:.3})"));
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

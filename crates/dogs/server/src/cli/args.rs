@@ -1,18 +1,18 @@
-//! What can be typed behind `dogs`.
+//! The arguments of `dogs`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dogs_domain::Breed;
 use dogs_storages::Storage as Store;
-use kennel_core::{Order, Part, PartError};
+use kennel_core::{BackendError, BackendKind, Order};
 use uuid::Uuid;
 
 /// Dogs by breed, over HTTP, gRPC and the command line.
 #[derive(Debug, Parser)]
 #[command(name = "dogs", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -25,41 +25,41 @@ pub enum Command {
     /// Change or show the database's schema.
     #[command(subcommand)]
     Migrate(Migrate),
-    /// Fetch a random picture of a breed and keep it.
+    /// Fetch a random image of a breed and store it.
     Fetch {
         /// Such as `husky` or `hound-afghan`.
         breed: Breed,
     },
     /// List dogs, newest first.
     List(List),
-    /// Import dogs from NDJSON, one object a line; going on where an interrupted import stopped.
+    /// Import dogs from NDJSON, one object per line; resumes an interrupted import.
     Import(Import),
-    /// Write all dogs as NDJSON, oldest first, in the form that `import` reads; stored pictures stay behind.
+    /// Write all dogs as NDJSON, oldest first, in the format that `import` reads; without stored images.
     Export {
         /// Only dogs of this breed.
         #[arg(long)]
         breed: Option<Breed>,
     },
-    /// Move from one store to another, and tell where two differ.
+    /// Copy one store to another, and compare two stores.
     #[command(subcommand)]
     Storage(Storage),
-    /// Deal with events that could not be handled.
+    /// List, show, replay and drop dead letters.
     #[command(subcommand)]
     Dlq(Dlq),
     /// Check, print or describe the configuration.
     #[command(subcommand)]
     Config(Config),
-    /// Print the description of the HTTP API.
+    /// Print the OpenAPI description of the HTTP API.
     Openapi {
-        /// In which form.
+        /// The output format.
         #[arg(long, value_enum, default_value_t = Format::Json)]
         format: Format,
     },
-    /// Print the description of the events.
+    /// Print the AsyncAPI description of the events.
     Asyncapi,
-    /// Ask a running service whether it is ready: exit code 0 when it is, 1 when it is not.
+    /// Check whether a running service is ready: exit code 0 when it is, 1 when it is not.
     Healthcheck {
-        /// Where to ask; by default the metrics port of the configuration.
+        /// The URL to request; by default `/ready` at the configured metrics port.
         #[arg(long)]
         url: Option<String>,
     },
@@ -68,17 +68,17 @@ pub enum Command {
 /// Options of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Run only these components, separated by commas.
+    /// Run only these components: http, grpc, sys, outbox-relay, dogs.thumbnailer; separated by commas.
     #[arg(long)]
     pub only: Option<String>,
 }
 
-/// Commands on the schema.
+/// Commands for the schema.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Migrate {
-    /// Apply every migration that is not applied.
+    /// Apply all pending migrations.
     Up,
-    /// Take the newest migration back.
+    /// Revert the latest migration.
     Down,
     /// Show which migrations are applied.
     Status,
@@ -90,13 +90,13 @@ pub struct List {
     /// Only dogs of this breed.
     #[arg(long)]
     pub breed: Option<Breed>,
-    /// How many, at most 1000.
+    /// Maximum number of dogs to print, up to 1000.
     #[arg(long, default_value_t = 20)]
     pub limit: u32,
-    /// In which order.
+    /// The order by age.
     #[arg(long, value_enum, default_value_t = Direction::Desc)]
     pub order: Direction,
-    /// One JSON object a line instead of a table.
+    /// Print one JSON object per line instead of a table.
     #[arg(long)]
     pub json: bool,
 }
@@ -106,31 +106,31 @@ pub struct List {
 pub struct Import {
     /// The file, or `-` for standard input.
     pub file: PathBuf,
-    /// Names the import, so that it can be taken up again; by default a digest of the file. Needed with `-`.
+    /// The key that identifies the import, so that it can be resumed; by default a digest of the file. Required with `-`.
     #[arg(long)]
     pub key: Option<String>,
-    /// Write the refused lines to this file as NDJSON, instead of to standard error.
+    /// Write the rejected lines to this file as NDJSON, instead of to standard error.
     #[arg(long)]
     pub errors: Option<PathBuf>,
 }
 
-/// Commands on two stores of one configuration, such as `--from postgres --to clickhouse`.
+/// Commands for two stores of one configuration, such as `--from postgres --to clickhouse`.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Storage {
-    /// Copy every dog, while the service runs, and verify the copy; going on where an interrupted copy stopped.
+    /// Copy all dogs while the service runs, and verify the copy; resumes an interrupted copy.
     Copy(Copy),
-    /// Tell where two stores differ: exit code 0 when they do not, 1 when they do.
+    /// Print the differences between two stores: exit code 0 when there are none, 1 when there are some.
     Diff(Diff),
 }
 
 /// Two stores.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Ends {
+pub struct StorePair {
     /// The store to read.
-    #[arg(long, value_parser = part::<Store>)]
+    #[arg(long, value_parser = parse_backend::<Store>)]
     pub from: Store,
     /// The other store.
-    #[arg(long, value_parser = part::<Store>)]
+    #[arg(long, value_parser = parse_backend::<Store>)]
     pub to: Store,
 }
 
@@ -138,11 +138,11 @@ pub struct Ends {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Copy {
     #[command(flatten)]
-    pub ends: Ends,
-    /// Then follow what happens to the dogs until SIGINT or SIGTERM, and verify after that.
+    pub pair: StorePair,
+    /// After copying, apply later changes until SIGINT or SIGTERM, and then verify.
     #[arg(long)]
     pub follow: bool,
-    /// Let the other store lose dogs of its own.
+    /// Replace dogs that the other store already has.
     #[arg(long)]
     pub overwrite: bool,
 }
@@ -151,54 +151,54 @@ pub struct Copy {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Diff {
     #[command(flatten)]
-    pub ends: Ends,
-    /// How many differences are told; all are counted.
+    pub pair: StorePair,
+    /// Maximum number of differences to print; the total is always reported.
     #[arg(long, default_value_t = 100)]
     pub limit: u64,
 }
 
-fn part<P: Part>(name: &str) -> Result<P, PartError> {
+fn parse_backend<P: BackendKind>(name: &str) -> Result<P, BackendError> {
     P::parse(name)
 }
 
-/// Commands on dead letters.
+/// Commands for dead letters.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Dlq {
-    /// List them.
+    /// List dead letters.
     List {
-        /// How many, at most 1000.
+        /// Maximum number of dead letters to print, up to 1000.
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// Show one, with its event.
+    /// Show a dead letter with its event.
     Show {
         /// The event's id.
         id: Uuid,
     },
-    /// Publish its event again, and forget it.
+    /// Publish the event of a dead letter again, and delete the dead letter.
     Replay {
         /// The event's id.
         id: Uuid,
     },
-    /// Forget it for good.
+    /// Delete a dead letter.
     Drop {
         /// The event's id.
         id: Uuid,
     },
 }
 
-/// Commands on the configuration.
+/// Commands for the configuration.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Config {
     /// Report every problem; exit code 64 when there is one.
     Check,
-    /// Print every setting, its value and where it comes from; secrets as `***`.
+    /// Print every setting with its value and its source; secrets as `***`.
     Print,
     /// Describe every setting, as Markdown.
     Reference,
 }
 
-/// Which way a listing runs.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Direction {
     /// Oldest first.
@@ -216,7 +216,7 @@ impl From<Direction> for Order {
     }
 }
 
-/// The form of a document.
+/// The format of a document.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Format {
     /// JSON.
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 }

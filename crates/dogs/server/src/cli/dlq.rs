@@ -1,4 +1,4 @@
-//! `dogs dlq`: events that a consumer group gave up on.
+//! `dogs dlq`: dead letters, the events that a consumer group could not handle.
 
 use std::process::ExitCode;
 
@@ -10,89 +10,91 @@ use kennel_outbox::ReplayError;
 use uuid::Uuid;
 
 use super::args::Dlq;
-use super::out::say;
+use super::output::print_line;
 use crate::backends::Backends;
 
-/// Runs a command on dead letters, where they are: with the broker, or else with the store.
+/// Runs a command on the dead letters of the broker, or of the store if the broker does not store them.
 pub(super) async fn run(backends: &Backends, command: Dlq) -> anyhow::Result<ExitCode> {
-    if let Some(Connected { broker, dead_letters: Some(letters) }) = backends.broker_of_dead_letters().await? {
-        let kept = Kept { letters: &*letters, keeper: backends.broker_name(), stores: None };
-        let result = on(&kept, backends, command).await;
+    if let Some(Connected { broker, dead_letters: Some(dead_letters) }) = backends.broker_with_dead_letters().await? {
+        let source = DeadLetterSource { dead_letters: &*dead_letters, name: backends.broker_name(), stores: None };
+        let result = execute(&source, backends, command).await;
         broker.close().await;
         return result;
     }
     let stores = backends.current_store().await?;
-    let kept = Kept { letters: &*stores.dead_letters, keeper: backends.store_name(), stores: Some(&stores) };
-    let result = on(&kept, backends, command).await;
+    let source =
+        DeadLetterSource { dead_letters: &*stores.dead_letters, name: backends.store_name(), stores: Some(&stores) };
+    let result = execute(&source, backends, command).await;
     stores.close().await;
     result
 }
 
-/// The dead letters, and who has them.
-struct Kept<'a> {
-    letters: &'a dyn DeadLetters,
-    keeper: String,
-    /// The store, where it has them.
+/// The dead letters, and the backend that stores them.
+struct DeadLetterSource<'a> {
+    dead_letters: &'a dyn DeadLetters,
+    /// The name of the backend in errors.
+    name: String,
+    /// The store, if it is the backend.
     stores: Option<&'a Stores>,
 }
 
-impl Kept<'_> {
-    /// The error, led by the name of who has the dead letters: they are a store's to the error, whoever has them.
+impl DeadLetterSource<'_> {
+    /// Adds the name of the backend to the error, which itself always blames a store.
     fn named(&self, error: anyhow::Error) -> anyhow::Error {
         match error.downcast() {
-            Ok(error) => named(error, self.keeper.clone()),
+            Ok(error) => named(error, self.name.clone()),
             Err(error) => error,
         }
     }
 }
 
-fn named(error: RepoError, keeper: String) -> anyhow::Error {
+fn named(error: RepoError, backend: String) -> anyhow::Error {
     match error {
-        RepoError::Unavailable(cause) => anyhow::Error::from_boxed(cause).context(format!("{keeper} is unavailable")),
-        other => anyhow::Error::new(other).context(keeper),
+        RepoError::Unavailable(cause) => anyhow::Error::from_boxed(cause).context(format!("{backend} is unavailable")),
+        other => anyhow::Error::new(other).context(backend),
     }
 }
 
-async fn on(kept: &Kept<'_>, backends: &Backends, command: Dlq) -> anyhow::Result<ExitCode> {
+async fn execute(source: &DeadLetterSource<'_>, backends: &Backends, command: Dlq) -> anyhow::Result<ExitCode> {
     match command {
-        Dlq::List { limit } => list(kept.letters, limit).await.map_err(|error| kept.named(error)),
-        Dlq::Show { id } => show(kept.letters, id).await.map_err(|error| kept.named(error)),
-        Dlq::Replay { id } => done(replay(kept, backends, id).await?, id, "replayed"),
+        Dlq::List { limit } => list(source.dead_letters, limit).await.map_err(|error| source.named(error)),
+        Dlq::Show { id } => show(source.dead_letters, id).await.map_err(|error| source.named(error)),
+        Dlq::Replay { id } => print_outcome(replay(source, backends, id).await?, id, "replayed"),
         Dlq::Drop { id } => {
-            let was_there = kept.letters.discard(id).await;
-            done(was_there.map_err(|error| named(error, kept.keeper.clone()))?, id, "dropped")
+            let existed = source.dead_letters.discard(id).await;
+            print_outcome(existed.map_err(|error| named(error, source.name.clone()))?, id, "dropped")
         }
     }
 }
 
-/// Receipts, which a replay forgets, are in the store also where the dead letters are with the broker.
-async fn replay(kept: &Kept<'_>, backends: &Backends, id: Uuid) -> anyhow::Result<bool> {
-    let opened = if kept.stores.is_none() { Some(backends.current_store().await?) } else { None };
-    let Some(stores) = kept.stores.or(opened.as_ref()) else { bail!("no store is open") };
-    let replayed = kennel_outbox::replay(kept.letters, &*stores.inbox, id, backends.clock.now()).await;
+/// Replays a dead letter. Needs the store even when the broker stores the dead letters: a replay deletes receipts.
+async fn replay(source: &DeadLetterSource<'_>, backends: &Backends, id: Uuid) -> anyhow::Result<bool> {
+    let opened = if source.stores.is_none() { Some(backends.current_store().await?) } else { None };
+    let Some(stores) = source.stores.or(opened.as_ref()) else { bail!("no store is open") };
+    let replayed = kennel_outbox::replay(source.dead_letters, &*stores.inbox, id, backends.clock.now()).await;
     if let Some(opened) = opened {
         opened.close().await;
     }
     replayed.map_err(|error| match error {
-        ReplayError::DeadLetters(error) => named(error, kept.keeper.clone()),
+        ReplayError::DeadLetters(error) => named(error, source.name.clone()),
         ReplayError::Inbox(error) => named(error, backends.store_name()),
     })
 }
 
-async fn list(letters: &dyn DeadLetters, limit: u32) -> anyhow::Result<ExitCode> {
+async fn list(dead_letters: &dyn DeadLetters, limit: u32) -> anyhow::Result<ExitCode> {
     let limit = PageSize::new(limit).map_err(|error| anyhow::anyhow!("--limit: {error}"))?;
-    for DeadLetter { event, group, attempts, reason, at } in letters.list(None, limit.get()).await? {
+    for DeadLetter { event, group, attempts, reason, at } in dead_letters.list(None, limit.get()).await? {
         let reason = one_line(&reason);
-        say(format_args!("{}  {at}  {}  {group}  {attempts} tries  {reason}", event.id, event.name))?;
+        print_line(format_args!("{}  {at}  {}  {group}  {attempts} attempts  {reason}", event.id, event.name))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(letters: &dyn DeadLetters, id: Uuid) -> anyhow::Result<ExitCode> {
-    let found = letters.find(id).await?;
+async fn show(dead_letters: &dyn DeadLetters, id: Uuid) -> anyhow::Result<ExitCode> {
+    let found = dead_letters.find(id).await?;
     let Some(first) = found.first() else { bail!("no dead letter has the event id {id}") };
     let data: serde_json::Value = serde_json::from_slice(&first.event.data).unwrap_or_else(|_| {
-        // What cannot be read is often why it is here.
+        // Undecodable data is a common reason for a dead letter.
         String::from_utf8_lossy(&first.event.data).into()
     });
     let event = serde_json::json!({
@@ -104,22 +106,22 @@ async fn show(letters: &dyn DeadLetters, id: Uuid) -> anyhow::Result<ExitCode> {
         "time": first.event.time,
         "traceparent": first.event.trace.as_ref().map(|trace| &trace.traceparent),
         "data": data,
-        "failures": found.iter().map(|letter| serde_json::json!({
-            "group": letter.group,
-            "attempts": letter.attempts,
-            "reason": letter.reason,
-            "at": letter.at,
+        "failures": found.iter().map(|dead_letter| serde_json::json!({
+            "group": dead_letter.group,
+            "attempts": dead_letter.attempts,
+            "reason": dead_letter.reason,
+            "at": dead_letter.at,
         })).collect::<Vec<_>>(),
     });
-    say(format_args!("{event:#}"))?;
+    print_line(format_args!("{event:#}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn done(was_there: bool, id: Uuid, what: &str) -> anyhow::Result<ExitCode> {
-    if !was_there {
+fn print_outcome(existed: bool, id: Uuid, outcome: &str) -> anyhow::Result<ExitCode> {
+    if !existed {
         bail!("no dead letter has the event id {id}");
     }
-    say(format_args!("{id} {what}"))?;
+    print_line(format_args!("{id} {outcome}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,12 +9,12 @@ use dogs_domain::{Breed, Dog, DogService};
 use kennel_core::{Order, PageSize};
 
 use super::args::List;
-use super::out::say;
+use super::output::print_line;
 
-/// Fetches a picture and says what became of it.
+/// Fetches an image and prints the stored dog.
 pub(super) async fn fetch(service: &DogService, breed: &Breed, public_url: &str) -> anyhow::Result<ExitCode> {
     let dog = service.fetch(breed).await?;
-    say(format_args!("{}  {}  {public_url}/api/v1/dogs/{}/photo", dog.id, dog.breed, dog.id))?;
+    print_line(format_args!("{}  {}  {public_url}/api/v1/dogs/{}/photo", dog.id, dog.breed, dog.id))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -28,15 +28,15 @@ pub(super) async fn list(service: &DogService, options: &List) -> anyhow::Result
             write_row(&mut out, dog)?;
         } else {
             let name = dog.name.as_deref().unwrap_or("-");
-            let photo = if dog.photo.is_some() { "photo" } else { "-" };
-            writeln!(out, "{}  {}  {:<24} {photo:<6} {name}", dog.id, dog.created_at, dog.breed.as_str())?;
+            let image = if dog.photo.is_some() { "image" } else { "-" };
+            writeln!(out, "{}  {}  {:<24} {image:<6} {name}", dog.id, dog.created_at, dog.breed.as_str())?;
         }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints every dog in the form that import reads.
+/// Prints every dog in the format that `import` reads.
 pub(super) async fn export(service: &DogService, breed: Option<&Breed>) -> anyhow::Result<ExitCode> {
     let size = PageSize::new(PageSize::MAX)?;
     let mut out = BufWriter::new(std::io::stdout().lock());

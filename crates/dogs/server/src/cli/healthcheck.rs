@@ -1,4 +1,4 @@
-//! `dogs healthcheck`: for containers, which have no curl.
+//! `dogs healthcheck`: checks readiness from inside containers, which have no curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -8,13 +8,13 @@ use kennel_http::client::{Client, ClientConfig, ClientMetrics};
 use kennel_telemetry::metrics;
 use url::Url;
 
-use super::out::say;
+use super::output::print_line;
 use crate::config::DogsSettings;
 
-/// How much of an answer is read.
+/// The maximum size of a response.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Asks `url`, or the metrics port of the settings, and says what it found.
+/// Requests `url`, by default `/ready` at the configured metrics port, and prints the result.
 pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow::Result<ExitCode> {
     let url = match url {
         Some(url) => Url::parse(&url).context("--url")?,
@@ -30,7 +30,7 @@ pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow:
     let client = Client::new("dogs", &config, &ClientMetrics::register(&metrics::registry())?)?;
     match client.download(&url, MAX_BYTES).await {
         Ok(_) => {
-            say("ready")?;
+            print_line("ready")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
@@ -40,7 +40,7 @@ pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow:
     }
 }
 
-/// Where a listener on `addr` answers from this machine.
+/// The address at which a listener on `addr` is reachable from this machine.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -55,14 +55,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_on_every_address_is_asked_on_loopback() {
-        for (listens, asked) in [
+    fn a_listener_on_every_address_is_checked_on_loopback() {
+        for (listens, checked) in [
             ("0.0.0.0:1", "127.0.0.1:1"),
             ("[::]:1", "[::1]:1"),
             ("10.0.0.7:1", "10.0.0.7:1"),
             ("127.0.0.1:1", "127.0.0.1:1"),
         ] {
-            assert_eq!(reachable(listens.parse().unwrap()).to_string(), asked);
+            assert_eq!(reachable(listens.parse().unwrap()).to_string(), checked);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `dogs import`: a file or standard input, with a progress bar on a terminal and a report of the refused lines.
+//! `dogs import`: a file or standard input, with a progress bar on a terminal and a report of the rejected lines.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -13,19 +13,19 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::args::Import;
-use super::out::say;
-use super::progress;
+use super::output::print_line;
+use super::progress_bar;
 
-/// How much is read at a time.
+/// The size of a read, in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// Runs the import. It fails, with everything else imported, when a line was refused.
+/// Runs the import. Exits with a failure if lines were rejected; all others are imported.
 pub(super) async fn run(service: &DogService, options: &Import) -> anyhow::Result<ExitCode> {
     let from_file = options.file.as_os_str() != "-";
     let key = match &options.key {
         Some(key) => key.clone(),
         None if from_file => digest(&options.file).await?,
-        None => bail!("standard input needs --key, so that the import can be taken up again"),
+        None => bail!("standard input needs --key, so that the import can be resumed"),
     };
     let (input, size): (Box<dyn AsyncRead + Send + Unpin>, _) = if from_file {
         let file = open(&options.file).await?;
@@ -38,17 +38,17 @@ pub(super) async fn run(service: &DogService, options: &Import) -> anyhow::Resul
         Some(_) => "{wide_bar} {percent:>3}% {bytes_per_sec} eta {eta}  {msg}",
         None => "{spinner} {bytes} {bytes_per_sec}  {msg}",
     };
-    let bar = progress::bar(size, template);
+    let bar = progress_bar::new(size, template);
     let chunks = ReaderStream::with_capacity(input, CHUNK).inspect_ok(|chunk| bar.inc(chunk.len() as u64)).boxed();
     let outcome = service.import(&key, lines(chunks), |report| bar.set_message(summary(report))).await;
     bar.finish_and_clear();
     let report = outcome.map_err(by_option).with_context(|| format!("import {key}"))?;
     write_errors(options.errors.as_deref(), &report)?;
-    say(summary(&report))?;
+    print_line(summary(&report))?;
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The error as the command line names what is at fault.
+/// The error with the name of the command-line option instead of the field.
 fn by_option(error: DogError) -> DogError {
     match error {
         DogError::Invalid { reason, .. } => DogError::Invalid { field: "--key", reason },
@@ -64,7 +64,7 @@ async fn open(path: &Path) -> anyhow::Result<tokio::fs::File> {
     Ok(file)
 }
 
-/// The SHA-256 of the file: the same lines are the same import.
+/// The SHA-256 of the file, so that the same lines are the same import.
 async fn digest(path: &Path) -> anyhow::Result<String> {
     let mut file = open(path).await?;
     let mut hasher = Sha256::new();
@@ -82,7 +82,7 @@ async fn digest(path: &Path) -> anyhow::Result<String> {
 fn summary(report: &ImportReport) -> String {
     let ImportReport { lines, created, existing, failed, resumed_from, .. } = report;
     let resumed = if *resumed_from > 0 { format!(", resumed after line {resumed_from}") } else { String::new() };
-    format!("{lines} lines: {created} created, {existing} existing, {failed} refused{resumed}")
+    format!("{lines} lines: {created} created, {existing} existing, {failed} rejected{resumed}")
 }
 
 fn write_errors(path: Option<&Path>, report: &ImportReport) -> anyhow::Result<()> {
@@ -91,9 +91,9 @@ fn write_errors(path: Option<&Path>, report: &ImportReport) -> anyhow::Result<()
         for error in &report.errors {
             writeln!(out, "{}", plain(error))?;
         }
-        let untold = report.failed.saturating_sub(MAX_REPORTED as u64);
-        if untold > 0 {
-            writeln!(out, "and {untold} more lines")?;
+        let omitted = report.failed.saturating_sub(MAX_REPORTED as u64);
+        if omitted > 0 {
+            writeln!(out, "and {omitted} more lines")?;
         }
         return Ok(());
     };

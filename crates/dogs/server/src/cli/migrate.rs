@@ -5,51 +5,51 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use kennel_core::{Clock as _, SystemClock};
-use kennel_storage::{Migrator, State, Step};
+use kennel_storage::{MigrationState, MigrationStep, Migrator};
 
 use super::args::Migrate;
-use super::out::say;
+use super::output::print_line;
 use crate::backends::Backends;
 
-/// Runs a command on the schema. `status` fails when a step is pending, so that scripts can ask.
+/// Runs a migration command. `status` exits with a failure when a migration is pending, for scripts.
 pub(super) async fn run(backends: &Backends, command: Migrate) -> anyhow::Result<ExitCode> {
     let stores = backends.store().await?;
-    let result = on(&*stores.migrator, command).await.with_context(|| backends.store_name());
+    let result = execute(&*stores.migrator, command).await.with_context(|| backends.store_name());
     stores.close().await;
     result
 }
 
-async fn on(migrator: &dyn Migrator, command: Migrate) -> anyhow::Result<ExitCode> {
+async fn execute(migrator: &dyn Migrator, command: Migrate) -> anyhow::Result<ExitCode> {
     match command {
-        Migrate::Up => changed("applied", &migrator.up(SystemClock.now()).await?)?,
-        Migrate::Down => changed("taken back", &migrator.down(1).await?)?,
+        Migrate::Up => print_steps("applied", &migrator.up(SystemClock.now()).await?)?,
+        Migrate::Down => print_steps("reverted", &migrator.down(1).await?)?,
         Migrate::Status => {
             let steps = migrator.status().await?;
             for step in &steps {
-                say(format_args!("{:<32} {}", step.name, state(step.state)))?;
+                print_line(format_args!("{:<32} {}", step.name, state(step.state)))?;
             }
-            let up = steps.iter().all(|step| matches!(step.state, State::Applied { .. }));
+            let up = steps.iter().all(|step| matches!(step.state, MigrationState::Applied { .. }));
             return Ok(if up { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn changed(what: &str, steps: &[Step]) -> io::Result<()> {
+fn print_steps(outcome: &str, steps: &[MigrationStep]) -> io::Result<()> {
     if steps.is_empty() {
-        say("nothing to do")?;
+        print_line("nothing to do")?;
     }
     for step in steps {
-        say(format_args!("{} {what}", step.name))?;
+        print_line(format_args!("{} {outcome}", step.name))?;
     }
     Ok(())
 }
 
-fn state(state: State) -> String {
+fn state(state: MigrationState) -> String {
     match state {
-        State::Pending => "pending".to_owned(),
-        State::Applied { at } => format!("applied {at}"),
-        State::Changed => "changed after it was applied".to_owned(),
-        State::Unknown => "applied, not known to this build".to_owned(),
+        MigrationState::Pending => "pending".to_owned(),
+        MigrationState::Applied { at } => format!("applied {at}"),
+        MigrationState::Changed => "changed after it was applied".to_owned(),
+        MigrationState::Unknown => "applied, unknown to this build".to_owned(),
     }
 }

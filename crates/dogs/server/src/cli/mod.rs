@@ -6,8 +6,8 @@ mod dogs;
 mod healthcheck;
 mod import;
 mod migrate;
-mod out;
-mod progress;
+mod output;
+mod progress_bar;
 mod serve;
 mod storage;
 
@@ -24,17 +24,17 @@ use crate::backends::Backends;
 use crate::config::DogsSettings;
 use crate::contracts::{self, ContractError};
 
-/// Runs the command; what goes wrong is told on standard error in one line for each cause.
+/// Runs the command. Reports an error on standard error.
 ///
-/// Exit codes: 0 done; 1 not done, or not ready; 64 wrong configuration.
+/// Exit codes: 0 success; 1 failure, or not ready; 64 invalid configuration.
 pub async fn run(cli: Cli) -> ExitCode {
     let environment = Environment::from_process();
-    // These describe the build, not the configuration, which may be what is wrong.
+    // These describe the build, so they also work when the configuration is invalid.
     match cli.command {
-        Command::Config(Config::Reference) => return printed(&crate::config::document()),
-        Command::Openapi { format: Format::Json } => return printed_or(contracts::openapi_json()),
-        Command::Openapi { format: Format::Yaml } => return printed_or(contracts::openapi_yaml()),
-        Command::Asyncapi => return printed_or(contracts::asyncapi_yaml()),
+        Command::Config(Config::Reference) => return print_text(&crate::config::document()),
+        Command::Openapi { format: Format::Json } => return print_result(contracts::openapi_json()),
+        Command::Openapi { format: Format::Yaml } => return print_result(contracts::openapi_yaml()),
+        Command::Asyncapi => return print_result(contracts::asyncapi_yaml()),
         _ => {}
     }
     let loaded = match kennel_config::load::<DogsSettings>(&environment) {
@@ -46,7 +46,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
     match Box::pin(dispatch(cli.command, loaded)).await {
         Ok(code) => code,
-        Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -60,17 +60,17 @@ async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Res
             for warning in &loaded.warnings {
                 eprintln!("warning: {warning}");
             }
-            let fine = || "the configuration is fine".to_owned();
-            let text = if matches!(command, Config::Print) { loaded.print() } else { fine() };
-            return Ok(printed(&text));
+            let valid = || "the configuration is valid".to_owned();
+            let text = if matches!(command, Config::Print) { loaded.print() } else { valid() };
+            return Ok(print_text(&text));
         }
         Command::Healthcheck { url } => return healthcheck::run(&loaded.settings, url).await,
         _ => {}
     }
     let target = if matches!(command, Command::Serve(_)) { LogTarget::Stdout } else { LogTarget::Stderr };
     let telemetry = kennel_telemetry::init(&loaded.settings.telemetry(target))?;
-    for Problem { place, message } in &loaded.warnings {
-        tracing::warn!(setting = %place, reason = %message, "setting has no effect as it is");
+    for Problem { location, message } in &loaded.warnings {
+        tracing::warn!(setting = %location, reason = %message, "setting is ignored");
     }
     let result = match command {
         Command::Storage(command) => storage::run(&loaded.settings.storage, command).await,
@@ -80,7 +80,7 @@ async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Res
     result
 }
 
-/// Opens what the command uses, and runs it.
+/// Opens the backends that the command uses, and runs it.
 async fn with_backends(command: Command, settings: DogsSettings) -> anyhow::Result<ExitCode> {
     let backends = Backends::new(settings);
     match command {
@@ -91,20 +91,20 @@ async fn with_backends(command: Command, settings: DogsSettings) -> anyhow::Resu
     }
 }
 
-/// Runs a command on dogs. Those that only read need no cache, and the object store is opened by its first use.
+/// Runs a command on dogs. Read-only commands need no cache; the object store is opened on first use.
 async fn with_service(command: Command, backends: &Backends) -> anyhow::Result<ExitCode> {
     let stores = backends.current_store().await?;
     let result = async {
-        let reads = matches!(command, Command::List(_) | Command::Export { .. });
+        let read_only = matches!(command, Command::List(_) | Command::Export { .. });
         let dogs: Arc<dyn DogRepository> =
-            if reads { Arc::clone(&stores.dogs) } else { backends.cache(&stores).await?.1 };
+            if read_only { Arc::clone(&stores.dogs) } else { backends.cache(&stores).await?.1 };
         let service = backends.service(dogs, backends.lazy_objects()?)?;
         match command {
             Command::Fetch { breed } => dogs::fetch(&service, &breed, &backends.settings.server.public_url()).await,
             Command::List(options) => dogs::list(&service, &options).await,
             Command::Import(options) => import::run(&service, &options).await,
             Command::Export { breed } => dogs::export(&service, breed.as_ref()).await,
-            _ => unreachable!("these need no service and were dealt with"),
+            _ => unreachable!("commands without the service are handled by the callers"),
         }
     };
     let result = result.await.map_err(|error| named(backends, error));
@@ -112,7 +112,7 @@ async fn with_service(command: Command, backends: &Backends) -> anyhow::Result<E
     result
 }
 
-/// The error with the name of what failed, where it says only that something did.
+/// Adds the name of the backend to an error that does not name it.
 fn named(backends: &Backends, error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref() {
         Some(DogError::Repo(_)) => error.context(backends.store_name()),
@@ -121,8 +121,8 @@ fn named(backends: &Backends, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn printed(text: &str) -> ExitCode {
-    match out::say(text.trim_end()) {
+fn print_text(text: &str) -> ExitCode {
+    match output::print_line(text.trim_end()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -131,9 +131,9 @@ fn printed(text: &str) -> ExitCode {
     }
 }
 
-fn printed_or(text: Result<String, ContractError>) -> ExitCode {
+fn print_result(text: Result<String, ContractError>) -> ExitCode {
     match text {
-        Ok(text) => printed(&text),
+        Ok(text) => print_text(&text),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

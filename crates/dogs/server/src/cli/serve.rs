@@ -1,15 +1,15 @@
-//! `dogs serve`: runs the service until it is told to stop.
+//! `dogs serve`: runs the service until SIGTERM or SIGINT.
 
 use std::process::ExitCode;
 
-use kennel_app::{Only, signals};
+use kennel_app::{ComponentFilter, signals};
 
 use crate::backends::Backends;
-use crate::wiring::{SELECTABLE, Wiring};
+use crate::wiring::{COMPONENTS, Wiring};
 
-/// Runs the picked components, all of them by default, until SIGTERM or SIGINT.
+/// Runs the selected components, all of them by default, until SIGTERM or SIGINT.
 pub(super) async fn run(backends: Backends, only: Option<&str>) -> anyhow::Result<ExitCode> {
-    let only = only.map_or_else(|| Ok(Only::all()), |names| Only::parse(names, &SELECTABLE))?;
+    let only = only.map_or_else(|| Ok(ComponentFilter::all()), |names| ComponentFilter::parse(names, &COMPONENTS))?;
     let wiring = Wiring::open(backends).await?;
     wiring.check_schema().await?;
     let stop = signals()?;

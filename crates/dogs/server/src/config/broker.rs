@@ -1,37 +1,37 @@
-//! Settings of the broker. Those of Kafka have a section of their own.
+//! Settings of the broker. Kafka has its own section.
 
 use kennel_broker::BrokerConfig;
 use kennel_config::{Problems, Secret, Section};
-use kennel_core::Part as _;
+use kennel_core::BackendKind as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
 use super::login;
 
-/// Where events go.
+/// The broker of events.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct BrokerSettings {
-    /// Which broker: `memory`, inside the process, or another that is compiled in.
+    /// Which broker: `memory`, which is in-process, or another one that is compiled in.
     #[schemars(with = "String")]
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub broker: kennel_broker::Backend,
-    /// What the names of everything at the broker begin with, so that installations can share one. Unset: `kennel` at
-    /// `nats` and `rabbitmq`, nothing at `kafka`. Topics that settings name are named as they are.
+    /// The prefix of all names at the broker, so that installations can share one. Unset: `kennel` at `nats` and `rabbitmq`,
+    /// none at `kafka`. Topics that settings name get no prefix.
     pub broker_prefix: Option<String>,
-    /// The servers of `nats`, such as `nats://user:password@host:4222`, parted by commas; `tls://` encrypts.
+    /// The servers of `nats`, such as `nats://user:password@host:4222`, separated by commas; `tls://` encrypts.
     pub nats_url: Option<Secret>,
-    /// The password of the user in `nats_url`, as it is: apart from the address it needs no percent-encoding.
+    /// The password of the user in `nats_url`; unlike in the URL, without percent-encoding.
     pub nats_password: Option<Secret>,
     /// The server of `rabbitmq`, such as `amqp://user:password@host:5672/%2f`; `amqps://` encrypts.
     pub rabbitmq_url: Option<Secret>,
-    /// The password of the user in `rabbitmq_url`, as it is.
+    /// The password of the user in `rabbitmq_url`, without percent-encoding.
     pub rabbitmq_password: Option<Secret>,
 }
 
 impl BrokerSettings {
-    /// What to open.
+    /// The configuration of the broker to open.
     pub fn broker(&self) -> BrokerConfig {
         BrokerConfig {
             backend: self.broker,
@@ -49,11 +49,11 @@ impl BrokerSettings {
         }
     }
 
-    /// A broker's settings with the prefix, where one is set.
+    /// The configuration with the prefix, if one is set.
     #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
-    pub(super) fn prefixed<T>(&self, mut config: T, place: impl FnOnce(&mut T) -> &mut String) -> T {
+    pub(super) fn prefixed<T>(&self, mut config: T, field: impl FnOnce(&mut T) -> &mut String) -> T {
         if let Some(prefix) = &self.broker_prefix {
-            place(&mut config).clone_from(prefix);
+            field(&mut config).clone_from(prefix);
         }
         config
     }
@@ -79,11 +79,11 @@ impl Section for BrokerSettings {
                 &self.rabbitmq_password,
             ),
         ] {
-            let fits = url.as_ref().map(|url| url.with_password(password.as_ref()));
+            let combined = url.as_ref().map(|url| url.with_password(password.as_ref()));
             if self.broker == broker
-                && let Some(Err(reason)) = fits
+                && let Some(Err(reason)) = combined
             {
-                problems.add(secret, format!("the address that it belongs to {reason}"));
+                problems.add(secret, format!("the URL of this password {reason}"));
             }
             if self.broker == broker && url.as_ref().is_none_or(|url| url.expose().trim().is_empty()) {
                 problems.add(key, format!("must be set when the broker is {}", broker.name()));
@@ -92,7 +92,7 @@ impl Section for BrokerSettings {
     }
 }
 
-/// Whether the names that every broker has may begin with it: a dot parts the words of NATS's subjects.
+/// Whether the prefix is valid at every broker. Dots are not: they separate the tokens of NATS subjects.
 fn is_prefix(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

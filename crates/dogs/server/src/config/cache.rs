@@ -5,25 +5,26 @@ use kennel_config::{ByteSize, HumanDuration, Problems, Secret, Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is remembered of dogs that were read.
+/// The cache of dogs.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CacheSettings {
-    /// Which cache: `none`, `memory`, inside the process, or another that is compiled in, as `redis`, which has memory in front.
+    /// Which cache: `none`, `memory`, which is in-process, or another one that is compiled in, such as `redis`, which has an
+    /// in-process cache in front.
     #[schemars(with = "String")]
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub cache: kennel_cache::Backend,
-    /// How many bytes the cache inside the process may hold.
+    /// The maximum size of the in-process cache.
     pub cache_size: ByteSize,
-    /// The longest that a dog is remembered, and so the longest that a lost event can leave an old answer.
+    /// The time to live of a cached dog, which limits how long a lost event can leave a stale one.
     pub cache_ttl: HumanDuration,
-    /// Host and port of Redis, as `cache:6379`.
+    /// Host and port of Redis, such as `cache:6379`.
     pub redis_addr: Option<String>,
-    /// The password of Redis, when it asks for one.
+    /// The password of Redis, if it requires one.
     pub redis_password: Option<Secret>,
-    /// The number of the database in Redis.
+    /// The number of the Redis database.
     pub redis_db: u32,
-    /// How long a request may wait for Redis; while Redis is away, none waits.
+    /// How long a request may wait for Redis; while Redis is unreachable, requests do not wait.
     pub redis_timeout: HumanDuration,
 }
 
@@ -58,7 +59,7 @@ impl Section for CacheSettings {
 }
 
 impl CacheSettings {
-    /// What to open.
+    /// The configuration of the cache to open.
     pub fn cache(&self) -> CacheConfig {
         let redis = RedisConfig {
             addr: self.redis_addr.clone(),
@@ -71,7 +72,7 @@ impl CacheSettings {
         CacheConfig { backend: self.cache, memory_bytes: self.cache_size.0, redis }
     }
 
-    /// How dogs are kept in it.
+    /// The cache policy of dogs.
     pub fn dogs(&self) -> Policy {
         Policy::new("dogs.by_id", self.cache_ttl.get())
     }

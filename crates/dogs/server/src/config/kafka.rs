@@ -9,43 +9,43 @@ use serde::{Deserialize, Serialize};
 
 /// The Kafka cluster, for `BROKER=kafka`.
 ///
-/// The variables that name an event's topic take it away from the topic that all events of dogs share: it then keeps
-/// its order only among the events that have the same topic.
+/// The variables that name the topic of an event move it from the topic that all events of dogs share: it is then ordered
+/// only among the events of the same topic.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct KafkaSettings {
-    /// Where to start looking for the Kafka cluster: `host:port`, several with commas.
+    /// The bootstrap servers: `host:port`, separated by commas.
     pub kafka_brokers: Option<String>,
-    /// How Kafka is told who this is: `none`, `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`. Unset: `none`.
+    /// The authentication: `none`, `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`. Unset: `none`.
     pub kafka_auth_type: Option<String>,
-    /// The user in Kafka.
+    /// The user name.
     pub kafka_username: Option<String>,
-    /// The user's password.
+    /// The password of the user.
     pub kafka_password: Option<Secret>,
     /// Encrypt connections to Kafka.
     pub kafka_tls_enabled: bool,
-    /// Do not look at whose certificate Kafka shows. Refused unless `kafka_tls_allow_insecure` is on as well.
+    /// Do not verify the certificate of Kafka. Rejected unless `kafka_tls_allow_insecure` is also on.
     pub kafka_tls_skip_verify: bool,
-    /// Let settings pass that give secrets away to whoever is on the network.
+    /// Allow settings that expose secrets to the network.
     pub kafka_tls_allow_insecure: bool,
-    /// A PEM file with the authorities to trust. Unset: those of the machine.
+    /// A PEM file with the trusted certificate authorities. Unset: those of the system.
     #[schemars(with = "Option<String>")]
     pub kafka_tls_ca_cert: Option<PathBuf>,
-    /// Partitions of topics that are made. Unset: 3. Topics that are there keep theirs.
+    /// Partitions of created topics. Unset: 3. Existing topics are not changed.
     pub kafka_partitions: Option<NonZeroU16>,
-    /// Copies of topics that are made. Unset: as the cluster does by default.
+    /// Replication factor of created topics. Unset: the default of the cluster.
     pub kafka_replication: Option<NonZeroU16>,
-    /// A topic of its own for the event that a dog was made.
+    /// A separate topic for the event that a dog was created.
     pub kafka_topic_dogs_created: Option<String>,
-    /// A topic of its own for the event that a dog was changed.
+    /// A separate topic for the event that a dog was updated.
     pub kafka_topic_dogs_updated: Option<String>,
-    /// A topic of its own for the event that a dog was removed.
+    /// A separate topic for the event that a dog was deleted.
     pub kafka_topic_dogs_deleted: Option<String>,
-    /// A topic of its own for the event that a picture was stored.
+    /// A separate topic for the event that an image was stored.
     pub kafka_topic_dogs_image_stored: Option<String>,
-    /// A topic of its own for the event that a small copy of a picture was stored.
+    /// A separate topic for the event that a thumbnail was stored.
     pub kafka_topic_dogs_thumbnail_stored: Option<String>,
-    /// A topic of its own for the event that a batch of an import was committed.
+    /// A separate topic for the event that a batch of an import was committed.
     pub kafka_topic_dogs_imported: Option<String>,
 }
 
@@ -63,7 +63,7 @@ mod compiled_in {
     use super::KafkaSettings;
 
     impl KafkaSettings {
-        /// What to open.
+        /// The configuration of Kafka.
         pub fn kafka(&self) -> KafkaConfig {
             let defaults = Tuning::default();
             KafkaConfig {
@@ -88,7 +88,7 @@ mod compiled_in {
             }
         }
 
-        /// Adds what is wrong, given that Kafka is the broker.
+        /// Adds the problems of the settings, if Kafka is the broker.
         pub fn check_as_broker(&self, problems: &mut Problems) {
             if self.auth().is_none() {
                 problems.add("kafka_auth_type", "must be none, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512");
@@ -108,7 +108,7 @@ mod compiled_in {
             self.kafka_auth_type.as_deref().map_or(Some(Auth::None), |name| name.parse().ok())
         }
 
-        /// The events that have a topic of their own, by the settings that say so.
+        /// The events with a separate topic, and the settings that name it.
         fn routes(&self) -> Vec<(&'static str, Route)> {
             let settings = [
                 ("kafka_topic_dogs_created", DogCreated::NAME, &self.kafka_topic_dogs_created),
@@ -132,7 +132,7 @@ mod compiled_in {
         use super::*;
 
         #[test]
-        fn settings_of_topics_are_named_for_their_events() {
+        fn topic_settings_are_named_after_their_events() {
             let all = serde_json::to_value(KafkaSettings::default()).unwrap();
             let mut settings = KafkaSettings::default();
             let keys: Vec<_> = all.as_object().unwrap().keys().filter(|key| key.starts_with("kafka_topic_")).collect();

@@ -22,7 +22,7 @@ use kennel_config::Problems;
 ))]
 use kennel_config::Secret;
 use kennel_config::{Reader, Settings};
-use kennel_telemetry::otel::READ_BY_SDK;
+use kennel_telemetry::otel::SDK_VARIABLES;
 use kennel_telemetry::{LogTarget, TelemetryConfig};
 
 pub use broker::BrokerSettings;
@@ -35,28 +35,28 @@ pub use serving::{ServerSettings, TelemetrySettings};
 pub use source::SourceSettings;
 pub use storage::StorageSettings;
 
-/// Every setting.
+/// All settings.
 #[derive(Debug, Clone)]
 pub struct DogsSettings {
     /// Listeners and limits.
     pub server: ServerSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
-    /// Where they are sent.
+    /// The export of logs and traces.
     pub otel: OtelSettings,
-    /// Where dogs are kept.
+    /// The store of dogs.
     pub storage: StorageSettings,
-    /// Where events go.
+    /// The broker of events.
     pub broker: BrokerSettings,
-    /// The Kafka cluster, where events go there.
+    /// The Kafka cluster, if it is the broker.
     pub kafka: KafkaSettings,
-    /// How events get there, and what is forgotten when.
+    /// Publishing, consumption and retention of events.
     pub outbox: OutboxSettings,
-    /// What is remembered.
+    /// The cache of dogs.
     pub cache: CacheSettings,
-    /// Where pictures are kept.
+    /// The object store of images.
     pub objects: ObjectSettings,
-    /// Where pictures come from.
+    /// The source of new images.
     pub source: SourceSettings,
 }
 
@@ -74,7 +74,7 @@ impl Settings for DogsSettings {
             objects: reader.section(),
             source: reader.section(),
         };
-        reader.warn_of_unread("OTEL_", &READ_BY_SDK, "not supported, without effect");
+        reader.warn_about_unread("OTEL_", &SDK_VARIABLES, "not supported, without effect");
         settings
     }
 
@@ -87,12 +87,12 @@ impl Settings for DogsSettings {
 }
 
 impl DogsSettings {
-    /// What to set up of telemetry, with lines going to `target`.
+    /// The configuration of telemetry, with logs written to `target`.
     pub fn telemetry(&self, target: LogTarget) -> TelemetryConfig {
         self.telemetry.telemetry(target, &self.otel)
     }
 
-    /// The broker to open.
+    /// The configuration of the broker to open.
     pub fn broker(&self) -> BrokerConfig {
         let broker = self.broker.broker();
         #[cfg(feature = "kafka")]
@@ -114,16 +114,17 @@ const INTRODUCTION: &str = "\
 
 Generated from the settings' types by `make generate`; do not edit.
 
-Layers, the later ones win: built-in defaults, the TOML file that `CONFIG_FILE` names, `.env` in the working directory, the
-environment. The variable `SERVER_PORT` is the key `server_port` of the file; unknown keys of the file are refused. An empty
-variable counts as not set. Spans of time are written such as `250ms`, `30s` or `1h 30m`; sizes such as `64KiB` or `10MiB`.
+Layers, of which later ones override earlier ones: built-in defaults, the TOML file that `CONFIG_FILE` names, `.env` in the
+working directory, the environment. The variable `SERVER_PORT` is the key `server_port` of the file; unknown keys of the file
+are rejected. An empty variable counts as unset. Durations are written as `250ms`, `30s` or `1h 30m`; sizes as `64KiB` or
+`10MiB`.
 
-Every problem is reported at once, each with the variable or the line of the file it comes from, before any socket opens; the
-exit code is 64. `dogs config check` does only that; `dogs config print` shows every setting with its origin.
+All problems are reported at once, each with its variable or its line of the file, before any socket is opened; the exit code
+is 64. `dogs config check` only does this check; `dogs config print` shows every setting with its source.
 
 ";
 
-/// The address with the password that is set apart from it, if they fit.
+/// The URL with the separately configured password, if they can be combined.
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse", feature = "nats", feature = "rabbitmq"))]
 fn login(address: Option<&Secret>, password: Option<&Secret>) -> Option<Secret> {
     let address = address?;
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_fine() {
+    fn the_defaults_are_valid() {
         let settings = load::<DogsSettings>(&environment(&[])).unwrap().settings;
         assert_eq!(settings.server.http().addr.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.server.public_url(), "http://localhost:8080");
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_linked_to_where_people_reach_them() {
+    fn the_metrics_link_is_reachable_for_people() {
         let linked = |pairs: &[_]| load::<DogsSettings>(&environment(pairs)).unwrap().settings.server.metrics_url();
         let (open, here) = (("SERVER_HOST", "0.0.0.0"), ("METRICS_URL", "https://metrics.test/dogs"));
         assert_eq!(linked(&[open]), None);
@@ -157,7 +158,7 @@ mod tests {
         assert_eq!(linked(&[open, here]).as_deref(), Some("https://metrics.test/dogs"));
     }
 
-    /// The settings whose values the reference describes so.
+    /// The settings with this description of their values in the reference.
     fn described(value: &str) -> Vec<String> {
         let document = document();
         let rows = document.lines().filter(|line| line.starts_with("| `") && line.contains(&format!("` | {value}")));
@@ -166,7 +167,7 @@ mod tests {
 
     /// Kubernetes sets `<SERVICE>_PORT`, `<SERVICE>_SERVICE_HOST`, `<SERVICE>_SERVICE_PORT` and more for each service.
     #[test]
-    fn no_service_of_the_cluster_can_become_a_setting() {
+    fn kubernetes_service_variables_are_not_settings() {
         let all = described("");
         assert!(all.len() > 50, "{all:?}");
         let ports: Vec<_> = all.iter().filter(|name| name.ends_with("_PORT")).collect();
@@ -175,52 +176,50 @@ mod tests {
         let loaded = load::<DogsSettings>(&Environment::from_pairs(links)).unwrap();
         assert_eq!(loaded.settings.server.http().addr.port(), 8080);
         let [warning] = &loaded.warnings[..] else { panic!("{:?}", loaded.warnings) };
-        assert!(ports.iter().all(|name| warning.place.contains(name.as_str())), "{warning}");
+        assert!(ports.iter().all(|name| warning.location.contains(name.as_str())), "{warning}");
         for name in all {
-            // A number or an address, which could be a user's.
+            // A number or an address could also be set by a user.
             let is_link = ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP_ADDR", "_TCP_PORT", "_TCP_PROTO"];
             assert!(!is_link.iter().any(|ending| name.ends_with(ending)), "{name} can be set by Kubernetes");
             assert!(!name.contains("_SERVICE_PORT_"), "{name} can be set by Kubernetes");
         }
     }
 
-    /// A limit is told in the unit that the user has to write, and is itself within the limits.
+    /// A limit is reported in the unit that the user has to write, and is itself valid.
     #[test]
-    fn wrong_spans_and_sizes_are_answered_in_their_units() {
+    fn invalid_durations_and_sizes_are_reported_in_their_units() {
         let unit = |word: &str| word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with(char::is_alphabetic);
-        let refusal = |name: &str, value: &str| {
+        let problem_of = |name: &str, value: &str| {
             let pairs = [(name, value), ("STORAGE", "postgres"), ("POSTGRES_DSN", "postgres://u:p@localhost/d")];
             let redis = [("CACHE", "redis"), ("REDIS_ADDR", "localhost:6379")];
             let built = pairs.into_iter().chain(redis.into_iter().filter(|_| cfg!(feature = "redis")));
             let errors = load::<DogsSettings>(&Environment::from_pairs(built)).err()?.0;
-            errors.into_iter().find(|problem| problem.place.starts_with(name)).map(|problem| problem.message)
+            errors.into_iter().find(|problem| problem.location.starts_with(name)).map(|problem| problem.message)
         };
-        let mut refused = Vec::new();
-        for (kind, extremes) in
-            [("a span of time", ["0s", "1ms", "90000h"]), ("a number of bytes", ["0", "1B", "9TiB"])]
-        {
+        let mut found = Vec::new();
+        for (kind, extremes) in [("a duration", ["0s", "1ms", "90000h"]), ("a number of bytes", ["0", "1B", "9TiB"])] {
             for name in described(kind) {
-                for message in extremes.iter().filter_map(|value| refusal(&name, value)) {
+                for message in extremes.iter().filter_map(|value| problem_of(&name, value)) {
                     let numbers = message.split(' ').filter(|word| word.contains(|c: char| c.is_ascii_digit()));
                     assert!(numbers.clone().all(unit), "{name}: {message}");
                     for bound in numbers.filter(|_| !message.contains("longer than")) {
-                        assert_eq!(refusal(&name, bound), None, "{name}: {message}, and yet {bound} is refused");
+                        assert_eq!(problem_of(&name, bound), None, "{name}: {message}, but {bound} is rejected");
                     }
-                    refused.push((name.clone(), message));
+                    found.push((name.clone(), message));
                 }
             }
         }
-        let of = |name: &str| refused.iter().find(|(refused, _)| refused == name).map(|(_, message)| message.as_str());
+        let of = |name: &str| found.iter().find(|(setting, _)| setting == name).map(|(_, message)| message.as_str());
         assert_eq!(of("REQUEST_TIMEOUT"), Some("must be at least 1ms"));
         assert_eq!(of("OUTBOX_LEASE"), Some("must be longer than 0s"));
-        assert_eq!(of("PICTURE_LIMIT"), Some("must be 1B to 256MiB"));
+        assert_eq!(of("IMAGE_LIMIT"), Some("must be 1B to 256MiB"));
         if cfg!(feature = "postgres") {
             assert_eq!(of("DATABASE_ACQUIRE_TIMEOUT"), Some("must be 100ms to 10m"));
         }
     }
 
     #[test]
-    fn every_problem_is_told_with_its_variable() {
+    fn every_problem_is_reported_with_its_variable() {
         let bad = [
             ("SERVER_PORT", "http"),
             ("STORAGE", "oracle"),
@@ -236,11 +235,14 @@ mod tests {
             ("METRICS_URL", "javascript:alert(1)"),
             ("GRAFANA_URL", "grafana:3000"),
         ];
-        let told = load::<DogsSettings>(&environment(&bad)).unwrap_err().to_string();
+        let errors = load::<DogsSettings>(&environment(&bad)).unwrap_err().to_string();
         for (name, _) in bad {
-            assert!(told.lines().any(|line| line.starts_with(&format!("{name} (environment)"))), "{name} in:\n{told}");
+            assert!(
+                errors.lines().any(|line| line.starts_with(&format!("{name} (environment)"))),
+                "{name} in:\n{errors}"
+            );
         }
-        assert_eq!(told.lines().count(), bad.len(), "{told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!(errors.lines().count(), bad.len(), "{errors}");
+        assert!(!errors.contains("hunter2"), "{errors}");
     }
 }

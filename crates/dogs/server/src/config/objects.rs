@@ -7,35 +7,35 @@ use kennel_objects::{ObjectsConfig, S3Config};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where pictures are kept.
+/// The object store of images.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ObjectSettings {
-    /// Which object store: `fs`, a folder, or another that is compiled in, as `s3`.
+    /// Which object store: `fs`, a directory, or another one that is compiled in, such as `s3`.
     #[schemars(with = "String")]
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub objects: kennel_objects::Backend,
-    /// The folder of `fs`; made when missing.
+    /// The directory of `fs`; created if missing.
     #[schemars(with = "String")]
     pub objects_path: PathBuf,
-    /// The largest picture that is taken, from users and from the dog API.
-    pub picture_limit: ByteSize,
-    /// The memory that decoding pictures may take, all together. A picture that alone takes more is refused: a JPEG takes
-    /// 3 bytes for a pixel, 11 where it is progressive, a PNG 3 or 4, a GIF 8, a WebP 5 to 12.
-    pub picture_memory_limit: ByteSize,
-    /// The id of the access key to S3.
+    /// The maximum size of an image, from users and from the dog API.
+    pub image_limit: ByteSize,
+    /// The total memory for decoding images. An image that alone needs more is rejected: a JPEG needs 3 bytes per pixel, 11
+    /// if it is progressive, a PNG 3 or 4, a GIF 8, a WebP 5 to 12.
+    pub image_memory_limit: ByteSize,
+    /// The access key id of S3.
     pub s3_storage_key: Option<String>,
-    /// The secret of the access key to S3.
+    /// The secret access key of S3.
     pub s3_storage_secret: Option<Secret>,
     /// The bucket in S3.
     pub s3_storage_bucket: Option<String>,
-    /// Base URL of what speaks the protocol of S3, as `http://minio:9000`. Unset: Amazon's own, by the region.
+    /// Base URL of an S3-compatible service, such as `http://minio:9000`. Unset: Amazon S3 in the region.
     pub s3_storage_endpoint: Option<String>,
-    /// Base URL under which browsers reach the same store. Unset: as above.
+    /// Base URL at which browsers reach the same service. Unset: as above.
     pub s3_storage_endpoint_public: Option<String>,
-    /// The region of the bucket. Unset: `us-east-1` where an endpoint is set.
+    /// The region of the bucket. Unset: `us-east-1` if an endpoint is set.
     pub s3_storage_region: Option<String>,
-    /// Make the bucket when it is not there; for development.
+    /// Create the bucket if it is missing; for development.
     pub s3_storage_create_bucket: bool,
 }
 
@@ -44,9 +44,9 @@ impl Default for ObjectSettings {
         Self {
             objects: kennel_objects::Backend::default(),
             objects_path: PathBuf::from("data/objects"),
-            picture_limit: ByteSize(10 * 1024 * 1024),
+            image_limit: ByteSize(10 * 1024 * 1024),
             // 21 megapixels of a common JPEG, within a container of 128 MiB.
-            picture_memory_limit: ByteSize(64 * 1024 * 1024),
+            image_memory_limit: ByteSize(64 * 1024 * 1024),
             s3_storage_key: None,
             s3_storage_secret: None,
             s3_storage_bucket: None,
@@ -59,7 +59,7 @@ impl Default for ObjectSettings {
 }
 
 impl ObjectSettings {
-    /// What to open.
+    /// The configuration of the object store to open.
     pub fn objects(&self) -> ObjectsConfig {
         let s3 = S3Config {
             key: self.s3_storage_key.clone(),
@@ -88,13 +88,13 @@ impl Section for ObjectSettings {
             problems.add(&key, reason);
         }
         if self.objects_path.as_os_str().is_empty() {
-            problems.add("objects_path", "must name a folder");
+            problems.add("objects_path", "must name a directory");
         }
-        if !(1..=256 * 1024 * 1024).contains(&self.picture_limit.0) {
-            problems.add("picture_limit", "must be 1B to 256MiB");
+        if !(1..=256 * 1024 * 1024).contains(&self.image_limit.0) {
+            problems.add("image_limit", "must be 1B to 256MiB");
         }
-        if !(8 * 1024 * 1024..=1024 * 1024 * 1024).contains(&self.picture_memory_limit.0) {
-            problems.add("picture_memory_limit", "must be 8MiB to 1GiB");
+        if !(8 * 1024 * 1024..=1024 * 1024 * 1024).contains(&self.image_memory_limit.0) {
+            problems.add("image_memory_limit", "must be 8MiB to 1GiB");
         }
     }
 }

@@ -5,32 +5,32 @@ use kennel_telemetry::otel::{OtlpVariables, Variables};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where traces and logs are sent, and how. Texts, because what the specification does not know is passed over with a
-/// warning.
+/// The export of traces and logs. The values are text, because the specification requires that invalid values are ignored
+/// with a warning.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OtelSettings {
-    /// `true` sends neither traces nor logs; callers' traces are passed on all the same.
+    /// `true` exports neither traces nor logs; trace context is still propagated.
     #[schemars(title = "flag, true or false")]
     pub otel_sdk_disabled: Option<String>,
     /// Name of the service in traces and logs. Unset: `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else `dogs`.
     pub otel_service_name: Option<String>,
-    /// Whether traces are sent: `otlp` or `none`. Unset: `otlp` where an endpoint is set.
+    /// Exporter of traces: `otlp` or `none`. Unset: `otlp` if an endpoint is set.
     pub otel_traces_exporter: Option<String>,
-    /// Whether logs are sent: `otlp` or `none`. Unset: `otlp` where an endpoint is set.
+    /// Exporter of logs: `otlp` or `none`. Unset: `otlp` if an endpoint is set.
     pub otel_logs_exporter: Option<String>,
-    /// `none` or `prometheus`: metrics are not sent, but scraped at `PROMETHEUS_PORT`.
+    /// `none` or `prometheus`: metrics are not exported, but scraped at `PROMETHEUS_PORT`.
     pub otel_metrics_exporter: Option<String>,
-    /// How traces are passed on: `tracecontext`.
+    /// Propagation of trace context: `tracecontext`.
     pub otel_propagators: Option<String>,
-    /// Which traces are sent: `always_on`, `always_off`, `traceidratio`, or, keeping a caller's own decision,
+    /// Sampler of traces: `always_on`, `always_off`, `traceidratio`, or, with the decision of the parent,
     /// `parentbased_always_on`, `parentbased_always_off`, `parentbased_traceidratio`. Unset: the last one.
     pub otel_traces_sampler: Option<String>,
-    /// Share of new traces that are sent, from 0 to 1, where the sampler takes one. Unset: 1.
+    /// Sampling ratio of new traces, from 0 to 1, for samplers with a ratio. Unset: 1.
     #[schemars(title = "number from 0 to 1")]
     pub otel_traces_sampler_arg: Option<String>,
-    /// Collector that takes traces and logs by OTLP, such as `http://localhost:4317`; with `http/protobuf` a base URL such as
-    /// `http://localhost:4318`. Unset: nothing is sent, unless an exporter is `otlp`.
+    /// OTLP endpoint of the collector of traces and logs, such as `http://localhost:4317`; with `http/protobuf` a base URL such as
+    /// `http://localhost:4318`. Unset: nothing is exported, unless an exporter is `otlp`.
     pub otel_exporter_otlp_endpoint: Option<String>,
     /// `grpc` or `http/protobuf`. Unset: `grpc`.
     pub otel_exporter_otlp_protocol: Option<String>,
@@ -41,27 +41,27 @@ pub struct OtelSettings {
     pub otel_exporter_otlp_timeout: Option<String>,
     /// `gzip` or `none`. Unset: `none`.
     pub otel_exporter_otlp_compression: Option<String>,
-    /// As without `TRACES_`, for traces alone; with `http/protobuf` the whole URL.
+    /// As without `TRACES_`, for traces only; with `http/protobuf` the whole URL.
     pub otel_exporter_otlp_traces_endpoint: Option<String>,
-    /// As without `TRACES_`, for traces alone.
+    /// As without `TRACES_`, for traces only.
     pub otel_exporter_otlp_traces_protocol: Option<String>,
-    /// As without `TRACES_`, for traces alone.
+    /// As without `TRACES_`, for traces only.
     pub otel_exporter_otlp_traces_headers: Option<Secret>,
-    /// As without `TRACES_`, for traces alone.
+    /// As without `TRACES_`, for traces only.
     #[schemars(title = "number of milliseconds")]
     pub otel_exporter_otlp_traces_timeout: Option<String>,
-    /// As without `TRACES_`, for traces alone.
+    /// As without `TRACES_`, for traces only.
     pub otel_exporter_otlp_traces_compression: Option<String>,
-    /// As without `LOGS_`, for logs alone; with `http/protobuf` the whole URL.
+    /// As without `LOGS_`, for logs only; with `http/protobuf` the whole URL.
     pub otel_exporter_otlp_logs_endpoint: Option<String>,
-    /// As without `LOGS_`, for logs alone.
+    /// As without `LOGS_`, for logs only.
     pub otel_exporter_otlp_logs_protocol: Option<String>,
-    /// As without `LOGS_`, for logs alone.
+    /// As without `LOGS_`, for logs only.
     pub otel_exporter_otlp_logs_headers: Option<Secret>,
-    /// As without `LOGS_`, for logs alone.
+    /// As without `LOGS_`, for logs only.
     #[schemars(title = "number of milliseconds")]
     pub otel_exporter_otlp_logs_timeout: Option<String>,
-    /// As without `LOGS_`, for logs alone.
+    /// As without `LOGS_`, for logs only.
     pub otel_exporter_otlp_logs_compression: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl Section for OtelSettings {
 }
 
 impl OtelSettings {
-    /// The variables that say where telemetry goes.
+    /// The variables that configure the export.
     pub fn variables(&self) -> Variables {
         Variables {
             sdk_disabled: self.otel_sdk_disabled.clone(),

@@ -1,4 +1,4 @@
-//! Settings of the way that events take.
+//! Settings of publishing and consuming events.
 
 use std::num::NonZeroU32;
 
@@ -7,19 +7,19 @@ use kennel_outbox::{ConsumerConfig, RelayConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How events get to the broker and to their consumers, and when they are forgotten.
+/// Publishing, consumption and retention of events.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OutboxSettings {
-    /// Events published together at most.
+    /// Maximum number of events per published batch.
     pub outbox_batch: NonZeroU32,
-    /// How long another process waits before it takes over from a relay that was killed.
+    /// The lease of the relay: how long before another process takes over from one that was killed.
     pub outbox_lease: HumanDuration,
-    /// How often to look for events that another process committed.
+    /// How often to poll for events that other processes committed.
     pub outbox_poll: HumanDuration,
-    /// Tries before an event becomes a dead letter.
+    /// Attempts before an event becomes a dead letter.
     pub consumer_max_attempts: NonZeroU32,
-    /// How long published events, receipts, idempotency keys and the progress of imports are kept.
+    /// How long published events, receipts, idempotency keys and the progress of imports are retained.
     pub retention: HumanDuration,
 }
 
@@ -30,7 +30,7 @@ impl Default for OutboxSettings {
             outbox_batch: NonZeroU32::new(relay.batch).unwrap_or(NonZeroU32::MIN),
             outbox_lease: HumanDuration(relay.lease_ttl),
             outbox_poll: HumanDuration(relay.poll),
-            // The in-process broker holds later events back until an event is settled: about three seconds with these tries.
+            // The in-process broker delays later events until an event is settled: about three seconds with these attempts.
             consumer_max_attempts: NonZeroU32::new(5).unwrap_or(NonZeroU32::MIN),
             retention: HumanDuration(relay.retention),
         }
@@ -53,7 +53,7 @@ impl Section for OutboxSettings {
 }
 
 impl OutboxSettings {
-    /// The relay's part, for a broker that has `in_flight` events in hand before another batch has to wait.
+    /// The configuration of the relay, for a broker that accepts `in_flight` unacknowledged events.
     pub fn relay(&self, in_flight: u32) -> RelayConfig {
         RelayConfig {
             in_flight,
@@ -65,7 +65,7 @@ impl OutboxSettings {
         }
     }
 
-    /// The consumers' part.
+    /// The configuration of consumers.
     pub fn consumer(&self) -> ConsumerConfig {
         ConsumerConfig { max_attempts: self.consumer_max_attempts.get(), ..ConsumerConfig::default() }
     }

@@ -16,36 +16,36 @@ use super::OtelSettings;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServerSettings {
-    /// The address that all listeners bind to. The default is reachable from this machine alone; containers set `0.0.0.0`.
+    /// The address that all listeners bind to. The default is only reachable from this machine; containers set `0.0.0.0`.
     #[schemars(with = "String")]
     pub server_host: IpAddr,
-    /// Port of HTTP; 0 takes any free one.
+    /// Port of HTTP; 0 selects any free port.
     pub server_port: u16,
-    /// Port of gRPC; 0 takes any free one.
+    /// Port of gRPC; 0 selects any free port.
     pub grpc_port: u16,
-    /// Port of metrics, health and profiles; 0 takes any free one. Keep it off public networks.
+    /// Port of metrics, health and profiles; 0 selects any free port. Do not expose it to public networks.
     pub prometheus_port: u16,
-    /// Where callers reach HTTP, for the links in answers; behind a proxy that adds a prefix, with the prefix. Unset:
+    /// The base URL at which clients reach HTTP, for links in responses; with the path prefix of a proxy. Unset:
     /// `http://localhost:<SERVER_PORT>`.
     pub public_url: Option<String>,
-    /// Where people find the metrics, for the link in the gallery. Unset: `http://localhost:<PROMETHEUS_PORT>/metrics`
-    /// where `SERVER_HOST` is a loopback address, else no link.
+    /// The URL of the metrics, for the link in the gallery. Unset: `http://localhost:<PROMETHEUS_PORT>/metrics` if
+    /// `SERVER_HOST` is a loopback address, else no link.
     pub metrics_url: Option<String>,
-    /// Where people find Grafana, for the link in the gallery. Unset: no link.
+    /// The URL of Grafana, for the link in the gallery. Unset: no link.
     pub grafana_url: Option<String>,
-    /// How long a request or a call may take; over HTTP, from the last byte of its body on.
+    /// How long a request may take; over HTTP, counted from the last byte of its body.
     pub request_timeout: HumanDuration,
-    /// How long a caller may send nothing of a body over HTTP; the answer is 408 then. However slow, one that sends is waited for.
+    /// How long a client may send no byte of an HTTP body before the response is 408. A slow client that sends is not limited.
     pub body_idle_timeout: HumanDuration,
-    /// The largest body of a request, pictures and imports aside.
+    /// The maximum size of a request body, except for images and imports.
     pub body_limit: ByteSize,
-    /// Requests in hand at once, over each of HTTP and gRPC; more are refused.
+    /// Maximum number of concurrent requests, separately for HTTP and gRPC; more are rejected.
     pub max_in_flight: u32,
-    /// Origins whose pages may call, separated by commas; `*` lets all.
+    /// Allowed CORS origins, separated by commas; `*` allows all.
     pub cors_origins: Vec<String>,
-    /// How long to go on serving after readiness went away, for load balancers to notice.
+    /// How long to continue serving after readiness has failed, so that load balancers notice it.
     pub drain_delay: HumanDuration,
-    /// How long a stop may take in all.
+    /// The deadline of a graceful shutdown.
     pub shutdown_deadline: HumanDuration,
 }
 
@@ -99,7 +99,7 @@ impl Section for ServerSettings {
 }
 
 impl ServerSettings {
-    /// The HTTP server's part.
+    /// The configuration of the HTTP server.
     pub fn http(&self) -> HttpConfig {
         HttpConfig {
             addr: SocketAddr::new(self.server_host, self.server_port),
@@ -112,7 +112,7 @@ impl ServerSettings {
         }
     }
 
-    /// The gRPC server's part.
+    /// The configuration of the gRPC server.
     pub fn grpc(&self) -> GrpcConfig {
         GrpcConfig {
             addr: SocketAddr::new(self.server_host, self.grpc_port),
@@ -123,12 +123,12 @@ impl ServerSettings {
         }
     }
 
-    /// The server of metrics, health and profiles.
+    /// The configuration of the server of metrics, health and profiles.
     pub fn sys(&self) -> HttpConfig {
         HttpConfig { addr: SocketAddr::new(self.server_host, self.prometheus_port), ..HttpConfig::default() }
     }
 
-    /// Where callers reach HTTP, without a slash at the end.
+    /// The base URL at which clients reach HTTP, without a trailing slash.
     pub fn public_url(&self) -> String {
         match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
@@ -136,7 +136,7 @@ impl ServerSettings {
         }
     }
 
-    /// Where people find the metrics, if they are meant to.
+    /// The URL of the metrics to show to people, if any.
     pub fn metrics_url(&self) -> Option<String> {
         let here = self.server_host.is_loopback() && self.prometheus_port != 0;
         let local = || here.then(|| format!("http://localhost:{}/metrics", self.prometheus_port));
@@ -148,12 +148,12 @@ impl ServerSettings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TelemetrySettings {
-    /// Which lines are logged: a level such as `info`, or directives such as `info,sqlx=warn`.
+    /// The log level, such as `info`, or directives such as `info,sqlx=warn`.
     pub log_level: String,
-    /// How lines look: `json` or `pretty`.
+    /// The log format: `json` or `pretty`.
     #[schemars(with = "String")]
     pub log_format: LogFormat,
-    /// How many new traces are sent each second at most; past it none has holes, but not all are sent. 0 is no limit.
+    /// Maximum number of new traces per second; traces over the limit are dropped as a whole. 0 means no limit.
     pub trace_limit: u32,
 }
 
@@ -174,7 +174,7 @@ impl Section for TelemetrySettings {
 }
 
 impl TelemetrySettings {
-    /// What to set up, with lines going to `target`.
+    /// The configuration of telemetry, with logs written to `target`.
     pub fn telemetry(&self, target: LogTarget, otel: &OtelSettings) -> TelemetryConfig {
         let resolved = otel.variables().resolve();
         TelemetryConfig {
@@ -183,8 +183,8 @@ impl TelemetrySettings {
             service_version: env!("CARGO_PKG_VERSION").to_owned(),
             log_level: match target {
                 LogTarget::Stdout => self.log_level.clone(),
-                // What the setting says of them comes later, and wins.
-                LogTarget::Stderr => format!("{TALKATIVE},{}", self.log_level),
+                // Later directives, those of the setting, override earlier ones.
+                LogTarget::Stderr => format!("{QUIET_CLIENTS},{}", self.log_level),
             },
             log_format: self.log_format,
             log_target: target,
@@ -196,13 +196,13 @@ impl TelemetrySettings {
     }
 }
 
-/// A client that tells of each connection: news in the log of a service, noise to whoever types a command.
-const TALKATIVE: &str = "async_nats=warn";
+/// Silences a client that logs every connection, which is noise for users of the command line.
+const QUIET_CLIENTS: &str = "async_nats=warn";
 
-/// What a URL of the web has to be. One that is no secret must not hold one, for it is printed.
+/// The requirement on URLs that are not secret: they are printed, so they must not contain credentials.
 pub(super) const WEB_URL: &str = "must be an http or https URL without a user or a password";
 
-/// Whether this is what [`WEB_URL`] says.
+/// Whether the text meets [`WEB_URL`].
 pub(super) fn is_web_url(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         let bare = url.username().is_empty() && url.password().is_none();

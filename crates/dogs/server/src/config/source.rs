@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::serving::{WEB_URL, is_web_url};
 
-/// Where new pictures of dogs come from.
+/// The source of new images of dogs.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SourceSettings {
-    /// Base URL of an API with the contract of dog.ceo, such as `https://dog.ceo/api`. Unset: pictures are drawn in-process.
+    /// Base URL of an API with the contract of dog.ceo, such as `https://dog.ceo/api`. Unset: images are drawn in-process.
     pub dog_api_base_url: Option<String>,
     /// How long a request to the dog API may take, retries included.
     pub dog_api_timeout: HumanDuration,
-    /// Let the dog API, and the pictures it names, be at private and loopback addresses.
+    /// Allow private and loopback addresses for the dog API and its images.
     pub dog_api_allow_private: bool,
 }
 

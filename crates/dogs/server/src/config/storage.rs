@@ -12,45 +12,45 @@ use serde::{Deserialize, Serialize};
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 use super::login;
 
-/// Where dogs are kept.
+/// The store of dogs.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StorageSettings {
-    /// Which store: `sqlite`, or another that is compiled in.
+    /// Which store: `sqlite`, or another one that is compiled in.
     #[schemars(with = "String")]
-    #[serde(with = "kennel_core::part")]
+    #[serde(with = "kennel_core::backend")]
     pub storage: Storage,
-    /// Apply missing migrations when the service starts; without it, a service over an old schema does not start.
+    /// Apply pending migrations when the service starts; if off, the service does not start with an old schema.
     pub migrate_on_start: bool,
-    /// The file of SQLite; it and its folder are made when missing.
+    /// The file of SQLite; it and its directory are created if missing.
     #[schemars(with = "String")]
     pub sqlite_path: PathBuf,
-    /// When SQLite's commits count as done: `full`, on the disk, or `normal`, with the operating system.
+    /// When SQLite commits are complete: `full`, when they are on disk, or `normal`, when the operating system has them.
     #[schemars(with = "String")]
     pub sqlite_synchronous: Synchronous,
-    /// SQLite connections for reading; writes share one of their own.
+    /// SQLite connections for reads; all writes share another one.
     pub sqlite_readers: NonZeroU32,
     /// The database of `postgres`, such as `postgres://user:password@host:5432/dogs?sslmode=verify-full`.
     pub postgres_dsn: Option<Secret>,
-    /// The password of the user in `postgres_dsn`, as it is: apart from the address it needs no percent-encoding.
+    /// The password of the user in `postgres_dsn`; unlike in the URL, without percent-encoding.
     pub postgres_password: Option<Secret>,
-    /// What is between the service and PostgreSQL: `none`, or `transaction` for a pooler that hands its connections out by
-    /// the transaction, as PgBouncer does with `pool_mode=transaction`.
+    /// The pooler between the service and PostgreSQL: `none`, or `transaction` for one that assigns connections per
+    /// transaction, such as PgBouncer with `pool_mode=transaction`.
     #[schemars(with = "String")]
     pub postgres_pooler: Pooler,
     /// The database of `mysql`, such as `mysql://user:password@host:3306/dogs?ssl-mode=VERIFY_IDENTITY`.
     pub mysql_dsn: Option<Secret>,
-    /// The password of the user in `mysql_dsn`, as it is.
+    /// The password of the user in `mysql_dsn`, without percent-encoding.
     pub mysql_password: Option<Secret>,
     /// The database of `clickhouse`, such as `https://user:password@host:8443/dogs`, or `http://` and port 8123.
     pub clickhouse_dsn: Option<Secret>,
-    /// The password of the user in `clickhouse_dsn`, as it is.
+    /// The password of the user in `clickhouse_dsn`, without percent-encoding.
     pub clickhouse_password: Option<Secret>,
-    /// Connections to a database server at most.
+    /// Maximum number of connections to a database server.
     pub database_max_connections: NonZeroU32,
     /// How long a call waits for a free connection to the database server.
     pub database_acquire_timeout: HumanDuration,
-    /// How long the database server works on one statement before it gives it up.
+    /// How long a statement may run before the database server cancels it.
     pub database_statement_timeout: HumanDuration,
 }
 
@@ -94,7 +94,7 @@ impl StorageSettings {
         Self { storage, ..self.clone() }
     }
 
-    /// What keeps the store from being opened: settings, and what is wrong with them.
+    /// The settings that prevent opening the store, each with its problem.
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
         let (key, dsn, password) = match self.storage {
@@ -104,13 +104,13 @@ impl StorageSettings {
             _ => ("", &None, &None),
         };
         if let Some(Err(reason)) = dsn.as_ref().map(|dsn| dsn.with_password(password.as_ref())) {
-            return vec![(key.to_owned(), format!("the address that it belongs to {reason}"))];
+            return vec![(key.to_owned(), format!("the URL of this password {reason}"))];
         }
         self.storage().check("", &mut found);
         let named = |line: String| {
             let (path, reason) = line.split_once(": ").unwrap_or(("", &line));
             let key = path.trim_start_matches('.').replace('.', "_");
-            // The limits of connections are the same settings for each database server.
+            // All database servers share the settings of connection limits.
             let limit =
                 key.split_once("_pool_").map(|(_, limit)| format!("database_{}", limit.trim_end_matches("_ms")));
             (limit.unwrap_or(key), reason.to_owned())
@@ -118,7 +118,7 @@ impl StorageSettings {
         found.into_iter().map(named).collect()
     }
 
-    /// What to open.
+    /// The configuration of the store to open.
     pub fn storage(&self) -> StorageConfig {
         StorageConfig {
             storage: self.storage,

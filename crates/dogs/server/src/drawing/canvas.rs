@@ -1,4 +1,4 @@
-//! A picture being painted: fills and strokes under a transform and a clip.
+//! An image being painted: fills and strokes under a transform and a clip.
 
 use tiny_skia::{
     FillRule, GradientStop, LineCap, LinearGradient, Mask, Paint, Pixmap, Point as SkPoint, RadialGradient, Shader,
@@ -8,7 +8,7 @@ use tiny_skia::{
 use super::colour::Colour;
 use super::shape::{Point, Shape};
 
-/// A picture being painted.
+/// An image being painted.
 pub(super) struct Canvas {
     pixmap: Pixmap,
     transform: Transform,
@@ -16,12 +16,12 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// An empty picture; `None` when it has no size.
+    /// An empty image; `None` when it has no size.
     pub(super) fn new(width: u32, height: u32) -> Option<Self> {
         Some(Self { pixmap: Pixmap::new(width, height)?, transform: Transform::identity(), clip: None })
     }
 
-    /// The picture as rows of red, green and blue. What was not painted is black.
+    /// The image as rows of red, green and blue. What was not painted is black.
     pub(super) fn into_rgb(self) -> Vec<u8> {
         self.pixmap.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
     }

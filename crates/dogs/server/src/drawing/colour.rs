@@ -31,7 +31,7 @@ pub(super) const fn hex(rgb: u32) -> Colour {
 }
 
 impl Colour {
-    /// This colour on its way to `other`, which `share` 1.0 reaches.
+    /// This colour mixed with `other`; `share` 1.0 is `other`.
     pub(super) fn mix(self, other: Self, share: f32) -> Self {
         let channel = |from: u8, to: u8| {
             let value = f32::from(from) + (f32::from(to) - f32::from(from)) * share.clamp(0.0, 1.0);

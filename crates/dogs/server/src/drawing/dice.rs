@@ -1,9 +1,9 @@
-//! Chance with a seed: the same seed draws the same picture.
+//! Seeded random numbers: the same seed draws the same image.
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// A source of chance.
+/// A source of random numbers.
 pub(super) struct Dice(SmallRng);
 
 impl Dice {
@@ -21,7 +21,7 @@ impl Dice {
         value * self.range(1.0 - share, 1.0 + share)
     }
 
-    /// True `share` of the time.
+    /// True with the probability `share`.
     pub(super) fn chance(&mut self, share: f32) -> bool {
         self.0.random::<f32>() < share
     }

@@ -1,4 +1,4 @@
-//! Hair that a head wears beside its outline: beards, brows, topknots, curtains and fringes.
+//! Hair that a head wears outside its outline: beards, brows, topknots, curtains and fringes.
 
 use super::Look;
 use super::anatomy::{Hair, Head};
@@ -23,7 +23,7 @@ pub(super) fn behind(canvas: &mut Canvas, look: &Look) {
     }
 }
 
-/// Hair before the face, under the nose.
+/// Hair in front of the face, under the nose.
 pub(super) fn front(canvas: &mut Canvas, look: &Look, turn: f32) {
     let head = &look.build.head;
     match head.hair {

@@ -171,7 +171,7 @@ fn wrinkles(canvas: &mut Canvas, head: &Head, coat: &Coat, turn: f32) {
     }
 }
 
-/// The colour made to stand out from itself: dark ones get lighter, others darker.
+/// A contrasting shade of the colour: dark colours get lighter, others darker.
 pub(super) fn shade(colour: Colour, share: f32) -> Colour {
     if colour.luma() < 0.24 { colour.lighter(share * 0.55) } else { colour.darker(share) }
 }

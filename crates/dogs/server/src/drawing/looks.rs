@@ -6,7 +6,7 @@ use super::coat::{self, Coat};
 /// A breed's build and the coats it comes in.
 pub(super) type Row = (&'static Build, &'static [Coat]);
 
-/// The look of the breed; one that no row names looks like one of the mixed breeds, always the same.
+/// The look of the breed; a breed without a row always gets the look of the same mixed breed.
 pub(super) fn find(breed: &str) -> Row {
     let row = |(_, build, coats): &'static (_, _, _)| (*build, *coats);
     let main = breed.split('-').next().unwrap_or(breed);

@@ -1,4 +1,4 @@
-//! Draws pictures of dogs: flat, in vectors, one look for each breed and a scene that chance picks.
+//! Draws images of dogs: flat vector graphics, one look per breed, in a random scene.
 
 mod anatomy;
 mod canvas;
@@ -31,16 +31,16 @@ use self::shape::{Edge, ellipse};
 
 const WIDTH: f32 = 800.0;
 const HEIGHT: f32 = 600.0;
-/// The size of a picture in pixels.
+/// The size of an image in pixels.
 pub const SIZE: (u32, u32) = (800, 600);
 const QUALITY: u8 = 85;
 
-/// Why a picture was not drawn.
+/// Why an image was not drawn.
 #[derive(Debug, thiserror::Error)]
-#[error("picture could not be encoded")]
+#[error("cannot encode the image")]
 pub struct DrawError(#[from] ImageError);
 
-/// Draws a dog of the breed as a JPEG file. The same breed and seed make the same file.
+/// Draws a dog of the breed as a JPEG file. The same breed and seed produce the same file.
 pub fn jpeg(breed: &str, seed: u64) -> Result<Vec<u8>, DrawError> {
     let mut file = Vec::with_capacity(96 * 1024);
     let (width, height) = SIZE;
@@ -64,7 +64,7 @@ fn rgb(breed: &str, seed: u64) -> Vec<u8> {
     canvas.into_rgb()
 }
 
-/// How one dog looks: its breed's build and coat, varied by chance.
+/// The look of one dog: build and coat of its breed, with random variation.
 struct Look {
     build: Build,
     coat: Coat,
@@ -181,7 +181,7 @@ fn standing(canvas: &mut Canvas, look: &Look, tongue: bool, dice: &mut Dice) {
     });
 }
 
-/// The scale at which a dog fills the picture: small ones are seen from nearer.
+/// The scale at which a dog fills the image: small ones are seen from nearer.
 fn sized(look: &Look, most: f32) -> f32 {
     let build = &look.build;
     let head =
@@ -209,15 +209,15 @@ mod tests {
 
     #[test]
     fn the_same_seed_draws_the_same_dog_and_another_seed_another() {
-        let picture = rgb("husky", 1);
-        assert_eq!(picture.len(), 800 * 600 * 3);
-        assert_eq!(picture, rgb("husky", 1));
-        assert_ne!(picture, rgb("husky", 2));
-        assert_ne!(picture, rgb("pug", 1));
+        let image = rgb("husky", 1);
+        assert_eq!(image.len(), 800 * 600 * 3);
+        assert_eq!(image, rgb("husky", 1));
+        assert_ne!(image, rgb("husky", 2));
+        assert_ne!(image, rgb("pug", 1));
     }
 
     #[test]
-    fn pictures_show_something() {
+    fn images_are_not_blank() {
         for (seed, breed) in
             [(1, "dalmatian"), (2, "poodle-toy"), (3, "sheepdog-english"), (4, "pug"), (5, "unheard-of")]
         {

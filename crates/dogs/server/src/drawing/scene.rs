@@ -1,4 +1,4 @@
-//! Backgrounds. Each fills the picture; dogs stand on `GROUND`.
+//! Backgrounds. Each fills the image; dogs stand on `GROUND`.
 
 use super::canvas::Canvas;
 use super::colour::{Colour, WHITE, hex};

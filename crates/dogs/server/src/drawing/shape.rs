@@ -5,7 +5,7 @@ use tiny_skia::{Path, PathBuilder, Rect};
 /// A point; y grows downwards.
 pub(super) type Point = (f32, f32);
 
-/// A path, or nothing where its points make none.
+/// A path, or `None` when its points do not form one.
 #[derive(Debug, Clone)]
 pub(super) struct Shape(pub(super) Option<Path>);
 

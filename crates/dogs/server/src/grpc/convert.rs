@@ -1,4 +1,4 @@
-//! Messages to the domain's types and back.
+//! Converts between messages and domain types.
 
 use dogs_domain::service::{DogPatch, NewDog};
 use dogs_domain::{Breed, Dog, DogId};
@@ -8,14 +8,14 @@ use kennel_proto::dogs::v1 as pb;
 use tonic::Status;
 
 use super::status::invalid;
-use crate::http::Links;
+use crate::http::UrlBuilder;
 
 /// A dog as its message.
-pub(super) fn dog(dog: Dog, links: &Links) -> pb::Dog {
+pub(super) fn dog(dog: Dog, urls: &UrlBuilder) -> pb::Dog {
     pb::Dog {
         id: dog.id.to_string(),
-        image_url: links.image(&dog),
-        thumbnail_url: links.thumbnail(&dog),
+        image_url: urls.image(&dog),
+        thumbnail_url: urls.thumbnail(&dog),
         breed: dog.breed.into(),
         name: dog.name,
         revision: dog.revision.0,
@@ -46,10 +46,11 @@ pub(super) fn new_dog(request: pb::CreateDogRequest) -> Result<NewDog, Status> {
 
 /// The fields of a dog that a mask can name.
 const CHANGEABLE: [&str; 3] = ["breed", "name", "image_url"];
-/// The most characters of a wrong path that are shown.
+/// Maximum number of characters of an invalid path to show.
 const MAX_SHOWN: usize = 64;
 
-/// The changes that the mask names, all for `*`. Without a mask, or with an empty one, those that have a value (AIP-134).
+/// The changes that the mask selects; all fields for `*`. Without a mask or with an empty one, the fields with a value
+/// (AIP-134).
 pub(super) fn patch(request: pb::UpdateDogRequest) -> Result<DogPatch, Status> {
     let new_breed = request.breed.as_deref().map(breed).transpose()?;
     let paths = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
@@ -68,7 +69,7 @@ pub(super) fn patch(request: pb::UpdateDogRequest) -> Result<DogPatch, Status> {
 fn unknown_path(path: &str) -> Status {
     let shown: String = path.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
     let changeable = CHANGEABLE.join(", ");
-    invalid("update_mask", &format!("`{shown}` is no field that can be changed; these are: {changeable}, or * for all"))
+    invalid("update_mask", &format!("`{shown}` cannot be changed; use {changeable}, or * for all"))
 }
 
 #[cfg(test)]
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_mask_is_as_none() {
+    fn an_empty_mask_is_like_no_mask() {
         assert_eq!(patch(request(Some(&[]))).unwrap(), patch(request(None)).unwrap());
     }
 
@@ -106,17 +107,17 @@ mod tests {
         let replaced =
             DogPatch { breed: Some("pug".parse().unwrap()), name: Some(Some("Rex".to_owned())), image_url: Some(None) };
         assert_eq!(patch(all).unwrap(), replaced);
-        assert!(patch(request(Some(&["*"]))).unwrap_err().message().starts_with("breed: "), "it has to have one");
+        assert!(patch(request(Some(&["*"]))).unwrap_err().message().starts_with("breed: "), "every dog has a breed");
     }
 
     #[test]
     fn a_wrong_path_is_named() {
-        let refused = |path: &str| patch(request(Some(&["name", path]))).unwrap_err().message().to_owned();
+        let message = |path: &str| patch(request(Some(&["name", path]))).unwrap_err().message().to_owned();
         assert_eq!(
-            refused("created_at"),
-            "update_mask: `created_at` is no field that can be changed; these are: breed, name, image_url, or * for all"
+            message("created_at"),
+            "update_mask: `created_at` cannot be changed; use breed, name, image_url, or * for all"
         );
-        assert!(refused(&"\n".repeat(1_000)).len() < 256, "and cut short");
+        assert!(message(&"\n".repeat(1_000)).len() < 256, "and truncated");
     }
 
     #[test]

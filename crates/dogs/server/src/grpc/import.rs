@@ -1,4 +1,4 @@
-//! `ImportDogs`: rows in messages become the lines that every import is made of.
+//! `ImportDogs`: converts rows in messages to the lines of an import.
 
 use std::borrow::Cow;
 
@@ -13,8 +13,8 @@ use kennel_proto::convert::millis;
 use kennel_proto::dogs::v1 as pb;
 use tonic::{Request, Status, Streaming};
 
-use super::status::{import_refusal, invalid};
-use crate::patience::patient;
+use super::status::{import_error, invalid};
+use crate::idle_timeout::with_idle_timeout;
 
 pub(super) async fn run(
     service: &DogService,
@@ -30,19 +30,19 @@ pub(super) async fn run(
         key if key.is_empty() => ids.next().to_string(),
         key => key,
     };
-    let lines = patient(stop.clone(), stream::once(async { Ok(first) }).chain(messages))
+    let lines = with_idle_timeout(stop.clone(), stream::once(async { Ok(first) }).chain(messages))
         .map(|message| message.and_then(|message| message.rows.into_iter().map(line).collect()));
     match service.import(&import, lines, |_| ()).await {
         Ok(report) => Ok(response(report)),
-        // The caller did nothing wrong, and can go on with another process.
+        // The client can resume the import at another replica.
         Err(DogError::Interrupted { .. }) if stop.is_requested() => {
             Err(kennel_grpc::status(ErrorKind::Unavailable, "", Details::default()))
         }
-        Err(error) => Err(import_refusal(error)),
+        Err(error) => Err(import_error(error)),
     }
 }
 
-/// The row as the line that an NDJSON import of it has, so that both ways have one check and one digest.
+/// The row as the line of an NDJSON import, so that both protocols have the same validation and the same digest.
 fn line(row: pb::ImportDogsRow) -> Result<Line, BoxError> {
     let mut json = serde_json::to_value(Row {
         breed: Cow::Owned(row.breed),
@@ -53,7 +53,7 @@ fn line(row: pb::ImportDogsRow) -> Result<Line, BoxError> {
     })?;
     if let Some(time) = row.created_at {
         let known = millis(&time).and_then(|millis| Timestamp::from_millis(millis).ok());
-        // What is no time is no time as text either, and is refused like any other value.
+        // An invalid time becomes invalid text, which the import rejects like any other value.
         let text = known.map_or_else(|| format!("{} s, {} ns", time.seconds, time.nanos), |time| time.to_string());
         json["created_at"] = text.into();
     }

@@ -1,4 +1,4 @@
-//! The gRPC face of the service: `dogs.v1.DogService`.
+//! The gRPC service `dogs.v1.DogService`.
 
 mod convert;
 mod import;
@@ -13,37 +13,37 @@ use dogs_domain::{DogService, Revision};
 use futures_util::Stream;
 use kennel_core::{Cursor, IdSource, PageSize};
 use kennel_grpc::{COMPRESSION, respond};
-use kennel_outbox::Feed;
+use kennel_outbox::EventFeed;
 use kennel_proto::convert::timestamp;
 use kennel_proto::dogs::v1 as pb;
 use kennel_proto::dogs::v1::dog_service_server::{DogService as Rpc, DogServiceServer};
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::http::Links;
+use crate::http::UrlBuilder;
 use convert::{breed, dog_id, new_dog, order, patch};
-use status::{invalid, refusal};
+use status::{domain_error, invalid};
 
 /// `dogs.v1.DogService` over the domain service.
 #[derive(Clone)]
 pub struct DogRpc {
     service: DogService,
-    feed: Feed,
-    links: Links,
+    feed: EventFeed,
+    urls: UrlBuilder,
     ids: Arc<dyn IdSource>,
 }
 
 impl DogRpc {
-    /// The service, ready to be added to a server. Messages are limited to `max_message_bytes` each way, and may be
-    /// compressed.
+    /// The service, ready to be added to a server. Messages are limited to `max_message_bytes` in both directions, and may
+    /// be compressed.
     pub fn server(
         service: DogService,
-        feed: Feed,
-        links: Links,
+        feed: EventFeed,
+        urls: UrlBuilder,
         ids: Arc<dyn IdSource>,
         max_message_bytes: usize,
     ) -> DogServiceServer<Self> {
-        DogServiceServer::new(Self { service, feed, links, ids })
+        DogServiceServer::new(Self { service, feed, urls, ids })
             .max_decoding_message_size(max_message_bytes)
             .max_encoding_message_size(max_message_bytes)
             .accept_compressed(COMPRESSION)
@@ -62,10 +62,10 @@ impl Rpc for DogRpc {
         request: Request<pb::GetRandomDogImageRequest>,
     ) -> Result<Response<pb::GetRandomDogImageResponse>, Status> {
         let breed = breed(&request.get_ref().breed)?;
-        let dog = self.service.fetch(&breed).await.map_err(refusal)?;
+        let dog = self.service.fetch(&breed).await.map_err(domain_error)?;
         Ok(respond(pb::GetRandomDogImageResponse {
             id: dog.id.to_string(),
-            image_url: self.links.image(&dog).unwrap_or_default(),
+            image_url: self.urls.image(&dog).unwrap_or_default(),
             created_at: Some(timestamp(dog.created_at.as_millis())),
             breed: dog.breed.into(),
         }))
@@ -80,16 +80,16 @@ impl Rpc for DogRpc {
         let new = new_dog(request)?;
         let key = match key.as_str() {
             "" => None,
-            key => Some(IdempotencyKey::new(key, &new).map_err(refusal)?),
+            key => Some(IdempotencyKey::new(key, &new).map_err(domain_error)?),
         };
-        let created = self.service.create(new, key.as_ref()).await.map_err(refusal)?;
-        Ok(respond(pb::CreateDogResponse { dog: Some(convert::dog(created.dog, &self.links)) }))
+        let created = self.service.create(new, key.as_ref()).await.map_err(domain_error)?;
+        Ok(respond(pb::CreateDogResponse { dog: Some(convert::dog(created.dog, &self.urls)) }))
     }
 
     async fn get_dog(&self, request: Request<pb::GetDogRequest>) -> Result<Response<pb::GetDogResponse>, Status> {
         let id = dog_id(&request.get_ref().id)?;
-        let dog = self.service.get(id).await.map_err(refusal)?;
-        Ok(respond(pb::GetDogResponse { dog: Some(convert::dog(dog, &self.links)) }))
+        let dog = self.service.get(id).await.map_err(domain_error)?;
+        Ok(respond(pb::GetDogResponse { dog: Some(convert::dog(dog, &self.urls)) }))
     }
 
     async fn list_dogs(&self, request: Request<pb::ListDogsRequest>) -> Result<Response<pb::ListDogsResponse>, Status> {
@@ -103,9 +103,9 @@ impl Rpc for DogRpc {
             token => Some(token.parse::<Cursor>().map_err(|error| invalid("page_token", &error))?),
         };
         let breed = if request.breed.is_empty() { None } else { Some(breed(&request.breed)?) };
-        let page = self.service.list(breed, after, order(request.order)?, size).await.map_err(refusal)?;
+        let page = self.service.list(breed, after, order(request.order)?, size).await.map_err(domain_error)?;
         Ok(respond(pb::ListDogsResponse {
-            dogs: page.items.into_iter().map(|dog| convert::dog(dog, &self.links)).collect(),
+            dogs: page.items.into_iter().map(|dog| convert::dog(dog, &self.urls)).collect(),
             next_page_token: page.next.map(|cursor| cursor.to_string()).unwrap_or_default(),
         }))
     }
@@ -116,8 +116,8 @@ impl Rpc for DogRpc {
     ) -> Result<Response<pb::UpdateDogResponse>, Status> {
         let request = request.into_inner();
         let (id, expected) = (dog_id(&request.id)?, expected(request.expected_revision));
-        let dog = self.service.update(id, &patch(request)?, &expected).await.map_err(refusal)?;
-        Ok(respond(pb::UpdateDogResponse { dog: Some(convert::dog(dog, &self.links)) }))
+        let dog = self.service.update(id, &patch(request)?, &expected).await.map_err(domain_error)?;
+        Ok(respond(pb::UpdateDogResponse { dog: Some(convert::dog(dog, &self.urls)) }))
     }
 
     async fn delete_dog(
@@ -125,12 +125,12 @@ impl Rpc for DogRpc {
         request: Request<pb::DeleteDogRequest>,
     ) -> Result<Response<pb::DeleteDogResponse>, Status> {
         let request = request.get_ref();
-        self.service.delete(dog_id(&request.id)?, &expected(request.expected_revision)).await.map_err(refusal)?;
+        self.service.delete(dog_id(&request.id)?, &expected(request.expected_revision)).await.map_err(domain_error)?;
         Ok(respond(pb::DeleteDogResponse {}))
     }
 
     async fn list_breeds(&self, _: Request<pb::ListBreedsRequest>) -> Result<Response<pb::ListBreedsResponse>, Status> {
-        let counts = self.service.breeds().await.map_err(refusal)?;
+        let counts = self.service.breeds().await.map_err(domain_error)?;
         let breeds = counts.into_iter().map(|count| pb::Breed { name: count.breed.into(), dogs: count.dogs }).collect();
         Ok(respond(pb::ListBreedsResponse { breeds }))
     }
@@ -150,7 +150,7 @@ impl Rpc for DogRpc {
     ) -> Result<Response<Self::WatchDogsStream>, Status> {
         let events = watch::open(&self.feed, &request.get_ref().last_event_id)?;
         let mut response = Response::new(events);
-        // Events are small.
+        // Compression does not pay off: events are small.
         response.disable_compression();
         Ok(response)
     }

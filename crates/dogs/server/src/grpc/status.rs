@@ -1,4 +1,4 @@
-//! How refusals leave as gRPC statuses.
+//! Maps errors to gRPC statuses.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use kennel_core::ErrorKind;
 use kennel_grpc::Details;
 use tonic::Status;
 
-/// The status of a refusal by the domain.
-pub(super) fn refusal(error: DogError) -> Status {
-    of(error, "idempotency_key")
+/// The status of an error of the domain.
+pub(super) fn domain_error(error: DogError) -> Status {
+    to_status(error, "idempotency_key")
 }
 
-/// The status of a refusal of an import.
-pub(super) fn import_refusal(error: DogError) -> Status {
-    of(error, "import_key")
+/// The status of an error of an import.
+pub(super) fn import_error(error: DogError) -> Status {
+    to_status(error, "import_key")
 }
 
-/// The domain names keys as HTTP does; here they are called `key`.
-fn of(error: DogError, key: &'static str) -> Status {
+/// Maps the error; the field `Idempotency-Key`, which the domain names as HTTP does, becomes `key`.
+fn to_status(error: DogError, key: &'static str) -> Status {
     let name = |field| if field == "Idempotency-Key" { key } else { field };
     let error = match error {
         DogError::Invalid { field, reason } => DogError::Invalid { field: name(field), reason },
@@ -37,7 +37,7 @@ fn of(error: DogError, key: &'static str) -> Status {
     kennel_grpc::fault(error.kind(), &error, details)
 }
 
-/// The status of a value that is not allowed.
+/// The status of an invalid value.
 pub(super) fn invalid(field: &'static str, reason: &dyn Display) -> Status {
     let details = Details::default().field(field, reason.to_string());
     kennel_grpc::status(ErrorKind::Invalid, format!("{field}: {reason}"), details)

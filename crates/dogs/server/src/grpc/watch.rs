@@ -5,7 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use kennel_core::{ErrorKind, Event};
 use kennel_grpc::Details;
-use kennel_outbox::{Feed, FeedItem, Watched};
+use kennel_outbox::{EventFeed, FeedItem, FeedUpdate};
 use kennel_proto::convert::{object, timestamp};
 use kennel_proto::dogs::v1 as pb;
 use tonic::Status;
@@ -15,15 +15,15 @@ use super::status::invalid;
 
 type Responses = Pin<Box<dyn Stream<Item = Result<pb::WatchDogsResponse, Status>> + Send>>;
 
-pub(super) fn open(feed: &Feed, last_event_id: &str) -> Result<Responses, Status> {
+pub(super) fn open(feed: &EventFeed, last_event_id: &str) -> Result<Responses, Status> {
     let after = match last_event_id {
         "" => None,
         id => Some(id.parse::<Uuid>().map_err(|_| invalid("last_event_id", &"must be the id of an event"))?),
     };
     let items = feed.watch(after).map(response);
-    // The feed ends as the process stops, or when its history cannot be read; either way it can be taken up again.
+    // The feed ends when the process stops, or when its history cannot be read; in both cases the client can resume.
     let end = stream::once(async { Err(kennel_grpc::status(ErrorKind::Unavailable, "", Details::default())) });
-    // A status ends a gRPC stream; nothing may follow it.
+    // A status ends a gRPC stream; no message may follow it.
     let ended = items.chain(end).scan(false, |ended, item| {
         let next = (!*ended).then_some(item);
         *ended = matches!(next, Some(Err(_)));
@@ -32,13 +32,13 @@ pub(super) fn open(feed: &Feed, last_event_id: &str) -> Result<Responses, Status
     Ok(Box::pin(ended))
 }
 
-fn response(watched: Watched) -> Result<pb::WatchDogsResponse, Status> {
-    match watched.item {
-        None => Ok(pb::WatchDogsResponse { id: watched.position.to_string(), ..Default::default() }),
+fn response(update: FeedUpdate) -> Result<pb::WatchDogsResponse, Status> {
+    match update.item {
+        None => Ok(pb::WatchDogsResponse { id: update.position.to_string(), ..Default::default() }),
         Some(FeedItem::Event(event)) => with_event(&event),
         Some(FeedItem::Reset) => Err(kennel_grpc::status(
             ErrorKind::PreconditionFailed,
-            "the event to resume behind is unknown or no longer kept",
+            "the event to resume after is unknown or was purged",
             Details::default(),
         )),
     }

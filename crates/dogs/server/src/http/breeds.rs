@@ -1,4 +1,4 @@
-//! The breeds, and how many dogs there are of each.
+//! Lists the breeds and the number of dogs of each.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 
-use super::Shared;
-use super::documents::BreedsDocument;
+use super::ApiContext;
+use super::bodies::BreedListResponse;
 use super::dogs::NO_CACHE;
 use super::errors::ApiError;
 use super::problems::Failures;
 
 /// List the breeds
 ///
-/// Every breed that the source of dogs or the store knows. While the source does not answer, the breeds that have dogs.
+/// Every breed that the source of dogs or the store has. While the source is unavailable, only the breeds with dogs.
 #[utoipa::path(
     get, path = "/api/v1/breeds", tag = "breeds", operation_id = "listBreeds",
-    responses((status = 200, description = "The breeds, by name.", body = BreedsDocument), Failures),
+    responses((status = 200, description = "The breeds, sorted by name.", body = BreedListResponse), Failures),
 )]
-pub(super) async fn breeds(State(shared): State<Arc<Shared>>) -> Result<impl IntoResponse, ApiError> {
-    let breeds = shared.api.service.breeds().await?;
-    let body = BreedsDocument { items: breeds.into_iter().map(Into::into).collect() };
+pub(super) async fn breeds(State(context): State<Arc<ApiContext>>) -> Result<impl IntoResponse, ApiError> {
+    let breeds = context.api.service.breeds().await?;
+    let body = BreedListResponse { items: breeds.into_iter().map(Into::into).collect() };
     Ok(([(CACHE_CONTROL, NO_CACHE)], axum::Json(body)))
 }

@@ -1,4 +1,4 @@
-//! Entity tags of dogs and pictures, and the revisions that `If-Match` names.
+//! Entity tags of dogs and images, and the revisions that `If-Match` names.
 
 use dogs_domain::service::Expected;
 use dogs_domain::{Dog, Revision};
@@ -6,23 +6,23 @@ use kennel_core::ObjectKey;
 use kennel_http::etag::InvalidETag;
 use kennel_http::{ETag, EntityTags, IfMatch, IfNoneMatch};
 
-/// The entity tag of a dog: its revision, then a `t` once the thumbnail is there, which is no change of a user's.
+/// The entity tag of a dog: its revision, followed by `t` once the thumbnail exists, which is not a new revision.
 pub(super) fn dog_tag(dog: &Dog) -> Result<ETag, InvalidETag> {
     let thumbnail = dog.photo.as_ref().is_some_and(|photo| photo.thumbnail.is_some());
     ETag::strong(format!("{}{}", dog.revision.0, if thumbnail { "t" } else { "" }))
 }
 
-/// The entity tag of a picture: the digest of its content, as its key has it.
-pub(super) fn picture_tag(key: &ObjectKey) -> Result<ETag, InvalidETag> {
+/// The entity tag of an image: the digest of its content, which is in its key.
+pub(super) fn image_tag(key: &ObjectKey) -> Result<ETag, InvalidETag> {
     let file = key.as_str().rsplit('/').next().unwrap_or_default();
     ETag::strong(file.split('.').next().unwrap_or_default())
 }
 
-/// At which revisions `If-Match` lets a change happen.
+/// The revisions that `If-Match` allows a change of.
 ///
-/// A weak tag counts as the strong one: proxies that compress weaken every tag on its way (nginx does), and what is compared
-/// here is the revision in it, which two representations share only if they are of the same state. RFC 9110, section
-/// 13.1.1, asks for the strong comparison because a weak tag can stay the same over a change; these cannot.
+/// A weak tag counts as the strong one: proxies that compress weaken every tag (nginx does), and only the revision in the
+/// tag is compared, which is equal only for equal states. RFC 9110, section 13.1.1, requires the strong comparison because
+/// a weak tag can be equal before and after a change; these cannot.
 pub(super) fn expected(precondition: IfMatch) -> Expected {
     match precondition.0 {
         None | Some(EntityTags::Any) => Expected::Any,
@@ -30,7 +30,7 @@ pub(super) fn expected(precondition: IfMatch) -> Expected {
     }
 }
 
-/// Whether `If-None-Match` says that the caller has what `tag` names.
+/// Whether `If-None-Match` contains `tag`, so that the response is 304.
 pub(super) fn is_known(precondition: &IfNoneMatch, tag: &ETag) -> bool {
     precondition.0.as_ref().is_some_and(|tags| tags.match_weakly(tag))
 }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn if_match_never_opens_up_by_mistake() {
+    fn invalid_tags_in_if_match_allow_no_revision() {
         assert_eq!(revisions(&["x", "", "t", "-1", "99999999999"]), Expected::OneOf(Vec::new()));
     }
 
@@ -67,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_named_by_their_content() {
+    fn images_are_tagged_by_their_content() {
         let key = "photos/ba/ba7816bf.jpg".parse().unwrap();
-        assert_eq!(picture_tag(&key).unwrap().to_string(), "\"ba7816bf\"");
+        assert_eq!(image_tag(&key).unwrap().to_string(), "\"ba7816bf\"");
     }
 }

@@ -1,4 +1,4 @@
-//! Dogs: fetch, list, make, read, change and remove them.
+//! Dogs: fetch, list, create, read, update and delete them.
 
 use std::sync::Arc;
 
@@ -15,25 +15,25 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::Shared;
+use super::ApiContext;
+use super::bodies::{CreateDogRequest, DogImageResponse, DogPageResponse, DogResponse, UpdateDogRequest, parse_breed};
 use super::conditional::{dog_tag, expected, is_known};
-use super::documents::{ChangesDocument, DogDocument, ImageDocument, NewDogDocument, PageDocument, parse_breed};
 use super::errors::{ApiError, header_text};
 use super::problems::{self, Failures};
 use super::values::BreedName;
 
-/// Tells that an earlier request with the same key made the dog.
+/// Set on the response when an earlier request with the same key created the dog.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Fetch a random picture of a breed
+/// Fetch a random image of a breed
 ///
-/// Finds a picture at the source of dogs, keeps it and records a dog with it. Every call makes a dog.
+/// Fetches an image from the source of dogs, stores it and creates a dog with it. Every call creates a dog.
 #[utoipa::path(
     get, path = "/api/v1/dogs/{breed}/image", tag = "dogs", operation_id = "fetchDogImage",
     params(("breed" = String, Path, description = "The breed; `GET /api/v1/breeds` lists them.", example = "husky")),
     responses(
-        (status = 200, description = "The picture is kept and a dog recorded.", body = ImageDocument),
+        (status = 200, description = "The image was stored and a dog created.", body = DogImageResponse),
         (status = 400, response = problems::Malformed),
         (status = 404, response = problems::NotFound),
         (status = 502, response = problems::BadUpstream),
@@ -41,13 +41,13 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
     ),
 )]
 pub(super) async fn fetch(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<ApiContext>>,
     Path(breed): Path<String>,
 ) -> Result<impl IntoResponse, ApiError> {
-    fetch_breed(&shared, &breed).await
+    fetch_breed(&context, &breed).await
 }
 
-/// Fetch a random picture of a sub-breed
+/// Fetch a random image of a sub-breed
 ///
 /// The same as `/api/v1/dogs/{breed}-{sub_breed}/image`.
 #[utoipa::path(
@@ -57,7 +57,7 @@ pub(super) async fn fetch(
         ("sub_breed" = String, Path, description = "The sub-breed.", example = "afghan"),
     ),
     responses(
-        (status = 200, description = "The picture is kept and a dog recorded.", body = ImageDocument),
+        (status = 200, description = "The image was stored and a dog created.", body = DogImageResponse),
         (status = 400, response = problems::Malformed),
         (status = 404, response = problems::NotFound),
         (status = 502, response = problems::BadUpstream),
@@ -65,21 +65,21 @@ pub(super) async fn fetch(
     ),
 )]
 pub(super) async fn fetch_sub(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<ApiContext>>,
     Path((breed, sub)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, ApiError> {
-    fetch_breed(&shared, &format!("{breed}-{sub}")).await
+    fetch_breed(&context, &format!("{breed}-{sub}")).await
 }
 
-async fn fetch_breed(shared: &Shared, breed: &str) -> Result<impl IntoResponse + use<>, ApiError> {
-    // Text that cannot name a breed is as unknown as a breed that nobody has.
+async fn fetch_breed(context: &ApiContext, breed: &str) -> Result<impl IntoResponse + use<>, ApiError> {
+    // Invalid breed names are not found, like unknown breeds.
     let breed: Breed =
         breed.parse().map_err(|_| HttpError::new(ErrorKind::NotFound).with_detail("there is no such breed"))?;
-    let dog = shared.api.service.fetch(&breed).await?;
-    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(ImageDocument::new(&dog, &shared.links))))
+    let dog = context.api.service.fetch(&breed).await?;
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(DogImageResponse::new(&dog, &context.urls))))
 }
 
-/// Which page of dogs.
+/// The parameters of a list of dogs.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -87,10 +87,10 @@ pub(super) struct ListParams {
     /// Only dogs of exactly this breed.
     #[param(value_type = Option<BreedName>, example = "husky")]
     breed: Option<String>,
-    /// How many dogs at most.
+    /// Maximum number of dogs.
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
-    /// Where the page starts: `next` of the page before it.
+    /// The start of the page: `next` of the previous page.
     #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<String>,
     /// Newest first (`desc`, the default) or oldest first (`asc`).
@@ -99,7 +99,7 @@ pub(super) struct ListParams {
     order: Direction,
 }
 
-/// Which way a listing runs, by age.
+/// The order of a list, by age.
 #[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Direction {
@@ -112,12 +112,12 @@ enum Direction {
 
 /// List dogs
 ///
-/// Pages start behind a dog, never at an offset: nothing is missed or repeated while others write.
+/// Pages start after a dog, not at an offset: concurrent writes cause no missing or repeated dogs.
 #[utoipa::path(
     get, path = "/api/v1/dogs", tag = "dogs", operation_id = "listDogs",
     params(ListParams),
     responses(
-        (status = 200, description = "A page of dogs.", body = PageDocument, headers(
+        (status = 200, description = "A page of dogs.", body = DogPageResponse, headers(
             ("Link" = String, description = "`rel=\"first\"`, and `rel=\"next\"` when more dogs follow (RFC 8288)."),
         )),
         (status = 400, response = problems::Malformed),
@@ -126,7 +126,7 @@ enum Direction {
     ),
 )]
 pub(super) async fn list(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<ApiContext>>,
     Query(params): Query<ListParams>,
 ) -> Result<impl IntoResponse, ApiError> {
     let breed = params.breed.as_deref().map(parse_breed).transpose()?;
@@ -137,41 +137,41 @@ pub(super) async fn list(
         Direction::Asc => Order::Ascending,
         Direction::Desc => Order::Descending,
     };
-    let page = shared.api.service.list(breed.clone(), cursor, order, size).await?;
-    let target = |cursor| shared.links.page(breed.as_ref(), order, size, cursor);
-    let mut links = kennel_http::Links::new().with("first", target(None));
+    let page = context.api.service.list(breed.clone(), cursor, order, size).await?;
+    let target = |cursor| context.urls.page(breed.as_ref(), order, size, cursor);
+    let mut links = kennel_http::LinkHeader::new().with("first", target(None));
     if page.next.is_some() {
         links = links.with("next", target(page.next));
     }
-    let body = PageDocument {
-        items: page.items.iter().map(|dog| DogDocument::new(dog, &shared.links)).collect(),
+    let body = DogPageResponse {
+        items: page.items.iter().map(|dog| DogResponse::new(dog, &context.urls)).collect(),
         next: page.next.map(|cursor| cursor.to_string()),
     };
     Ok((links, [(CACHE_CONTROL, NO_CACHE)], axum::Json(body)))
 }
 
-/// The name of a request.
+/// The idempotency key of a request.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only describes what `header_text` reads")]
 struct KeyParams {
-    /// The caller's name for this request: 1 to 255 visible ASCII characters.
+    /// Identifies this request, so that it can be retried: 1 to 255 visible ASCII characters.
     #[param(rename = "Idempotency-Key", nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]*$")]
     key: Option<String>,
 }
 
-/// Make a dog
+/// Create a dog
 ///
-/// With an `Idempotency-Key` the same request can be sent again: it answers what the first one made.
+/// With an `Idempotency-Key` the request can be retried: the response has the dog that the first request created.
 #[utoipa::path(
     post, path = "/api/v1/dogs", tag = "dogs", operation_id = "createDog",
     params(KeyParams),
-    request_body = NewDogDocument,
+    request_body = CreateDogRequest,
     responses(
-        (status = 201, description = "The dog is made.", body = DogDocument, headers(
-            ("Location" = String, description = "Where the dog is."),
+        (status = 201, description = "The dog was created.", body = DogResponse, headers(
+            ("Location" = String, description = "The URL of the dog."),
             ("ETag" = String, description = "The dog's revision, for `If-Match`."),
-            ("Idempotency-Replayed" = String, description = "`true` when an earlier request with the key made it."),
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request with the key created it."),
         )),
         (status = 400, response = problems::Malformed),
         (status = 413, response = problems::TooLarge),
@@ -182,16 +182,16 @@ struct KeyParams {
     ),
 )]
 pub(super) async fn create(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<ApiContext>>,
     headers: HeaderMap,
-    Json(document): Json<NewDogDocument>,
+    Json(request): Json<CreateDogRequest>,
 ) -> Result<Response, ApiError> {
-    let new = NewDog::try_from(document)?;
+    let new = NewDog::try_from(request)?;
     let key = header_text(&headers, &IDEMPOTENCY_KEY)?;
     let key = key.map(|key| IdempotencyKey::new(key, &new)).transpose()?;
-    let created = shared.api.service.create(new, key.as_ref()).await?;
-    let location = [(LOCATION, shared.links.dog(created.dog.id))];
-    let mut response = (StatusCode::CREATED, location, answer(&created.dog, &shared)?).into_response();
+    let created = context.api.service.create(new, key.as_ref()).await?;
+    let location = [(LOCATION, context.urls.dog(created.dog.id))];
+    let mut response = (StatusCode::CREATED, location, dog_response(&created.dog, &context)?).into_response();
     if created.replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -206,10 +206,10 @@ pub(super) async fn create(
         IfNoneMatch,
     ),
     responses(
-        (status = 200, description = "The dog.", body = DogDocument, headers(
-            ("ETag" = String, description = "The dog's revision, followed by `t` once its thumbnail is there."),
+        (status = 200, description = "The dog.", body = DogResponse, headers(
+            ("ETag" = String, description = "The dog's revision, followed by `t` once its thumbnail exists."),
         )),
-        (status = 304, description = "The caller has it already."),
+        (status = 304, description = "The client has the current version."),
         (status = 400, response = problems::Malformed),
         (status = 404, response = problems::NotFound),
         (status = 422, response = problems::Invalid),
@@ -217,30 +217,30 @@ pub(super) async fn create(
     ),
 )]
 pub(super) async fn get(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<Uuid>,
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
-    let dog = shared.api.service.get(DogId(id)).await?;
+    let dog = context.api.service.get(DogId(id)).await?;
     let tag = dog_tag(&dog)?;
     if is_known(&known, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag, [(CACHE_CONTROL, NO_CACHE)]).into_response());
     }
-    Ok(answer(&dog, &shared)?.into_response())
+    Ok(dog_response(&dog, &context)?.into_response())
 }
 
-/// Change a dog
+/// Update a dog
 ///
-/// A JSON merge patch: a missing field stays as it is, null takes it away.
+/// A JSON merge patch: a missing field is unchanged, null removes the value.
 #[utoipa::path(
     patch, path = "/api/v1/dogs/{id}", tag = "dogs", operation_id = "updateDog",
     params(
         ("id" = Uuid, Path, description = "The dog's id."),
         IfMatch,
     ),
-    request_body(content((ChangesDocument = "application/merge-patch+json"), (ChangesDocument = "application/json"))),
+    request_body(content((UpdateDogRequest = "application/merge-patch+json"), (UpdateDogRequest = "application/json"))),
     responses(
-        (status = 200, description = "The dog as it is now.", body = DogDocument, headers(
+        (status = 200, description = "The updated dog.", body = DogResponse, headers(
             ("ETag" = String, description = "The dog's revision, for the next `If-Match`."),
         )),
         (status = 400, response = problems::Malformed),
@@ -254,17 +254,17 @@ pub(super) async fn get(
     ),
 )]
 pub(super) async fn update(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<Uuid>,
     precondition: IfMatch,
-    Json(document): Json<ChangesDocument>,
+    Json(request): Json<UpdateDogRequest>,
 ) -> Result<Response, ApiError> {
-    let patch = DogPatch::try_from(document)?;
-    let dog = shared.api.service.update(DogId(id), &patch, &expected(precondition)).await?;
-    Ok(answer(&dog, &shared)?.into_response())
+    let patch = DogPatch::try_from(request)?;
+    let dog = context.api.service.update(DogId(id), &patch, &expected(precondition)).await?;
+    Ok(dog_response(&dog, &context)?.into_response())
 }
 
-/// Remove a dog
+/// Delete a dog
 #[utoipa::path(
     delete, path = "/api/v1/dogs/{id}", tag = "dogs", operation_id = "deleteDog",
     params(
@@ -272,7 +272,7 @@ pub(super) async fn update(
         IfMatch,
     ),
     responses(
-        (status = 204, description = "The dog is gone."),
+        (status = 204, description = "The dog was deleted."),
         (status = 400, response = problems::Malformed),
         (status = 404, response = problems::NotFound),
         (status = 412, response = problems::PreconditionFailed),
@@ -280,20 +280,20 @@ pub(super) async fn update(
         Failures,
     ),
 )]
-pub(super) async fn remove(
-    State(shared): State<Arc<Shared>>,
+pub(super) async fn delete(
+    State(context): State<Arc<ApiContext>>,
     Path(id): Path<Uuid>,
     precondition: IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    shared.api.service.delete(DogId(id), &expected(precondition)).await?;
+    context.api.service.delete(DogId(id), &expected(precondition)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Answers may be kept, but not used without asking again.
+/// Responses may be stored, but must be revalidated before use.
 pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// The dog with its entity tag.
-pub(super) fn answer(dog: &Dog, shared: &Shared) -> Result<impl IntoResponse + use<>, ApiError> {
-    let document = DogDocument::new(dog, &shared.links);
-    Ok((dog_tag(dog)?, [(CACHE_CONTROL, NO_CACHE)], axum::Json(document)))
+/// The response with a dog and its entity tag.
+pub(super) fn dog_response(dog: &Dog, context: &ApiContext) -> Result<impl IntoResponse + use<>, ApiError> {
+    let body = DogResponse::new(dog, &context.urls);
+    Ok((dog_tag(dog)?, [(CACHE_CONTROL, NO_CACHE)], axum::Json(body)))
 }

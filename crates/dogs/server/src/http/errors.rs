@@ -1,4 +1,4 @@
-//! How the refusals and failures of the service become problems.
+//! Maps errors of the domain service to problem responses.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use kennel_core::ErrorKind;
 use kennel_http::HttpError;
 use kennel_http::etag::InvalidETag;
 
-/// When to try again, where the cause does not say.
+/// When to retry, if the cause does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Why a handler did not answer what it was asked for.
+/// An error of a handler.
 #[derive(Debug)]
 pub(super) enum ApiError {
-    /// A problem of a kind.
+    /// A problem response.
     Http(HttpError),
-    /// A part was asked for that something of `size` bytes does not have.
+    /// The requested range does not exist in an object of `size` bytes.
     RangeNotSatisfiable {
-        /// How many bytes there are.
+        /// The size of the object, in bytes.
         size: u64,
     },
 }
 
 impl ApiError {
-    /// A refusal for now.
+    /// The service is overloaded; the client should retry later.
     pub(super) fn overloaded(cause: &'static str) -> Self {
         Self::Http(HttpError::new(ErrorKind::Overloaded).with_retry_after(RETRY_AFTER).with_source(cause))
     }
@@ -73,14 +73,14 @@ impl IntoResponse for ApiError {
         match self {
             Self::Http(error) => error.into_response(),
             Self::RangeNotSatisfiable { size } => {
-                // The outermost layer gives a bare status its problem.
+                // The outermost layer adds a problem to a bare status.
                 (StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response()
             }
         }
     }
 }
 
-/// The value of a header that holds text. Fails when it is given and is not visible ASCII.
+/// The value of a text header. Fails when it is not visible ASCII.
 pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
     let text = headers.get(name).map(axum::http::HeaderValue::to_str).transpose();
     text.map_err(|_| HttpError::invalid(name.as_str(), "must be visible ASCII characters").into())
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn unavailable_says_when_to_try_again() {
+    fn unavailable_has_a_retry_after() {
         let source = |retry_after| SourceError::Unavailable { retry_after, source: "down".into() };
         let response = shown(source(Some(Duration::from_secs(17))).into());
         assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &17.into()));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_keep_their_status() {
+    fn kinds_map_to_their_status() {
         assert_eq!(shown(DogError::KeyReused).status(), 422);
         assert_eq!(shown(DogError::NotAPicture).status(), 415);
         assert_eq!(shown(SourceError::Unusable("x".into()).into()).status(), 502);

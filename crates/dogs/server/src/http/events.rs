@@ -11,50 +11,50 @@ use axum::response::sse::{Event as Message, Sse};
 use futures_util::{Stream, StreamExt as _, stream};
 use kennel_core::Event;
 use kennel_http::{HttpError, Query};
-use kennel_outbox::{FeedItem, Watched};
+use kennel_outbox::{FeedItem, FeedUpdate};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::Shared;
-use super::documents::EventDocument;
+use super::ApiContext;
+use super::bodies::EventResponse;
 use super::errors::{ApiError, header_text};
 use super::problems::{self, Failures};
 
-/// Streams open at a time; more are told to come back.
+/// Maximum number of open streams; further requests are rejected with 503.
 pub(super) const MAX_STREAMS: usize = 256;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Nginx holds back what it passes on until its buffer is full, unless the answer says otherwise.
+/// Disables the response buffering of nginx, which would delay events until its buffer is full.
 const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
-/// How long a browser waits before it connects again.
-const RETRY: Duration = Duration::from_secs(2);
+/// How long a browser waits before it reconnects.
+const RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
-/// Where the stream starts.
+/// The start of the stream.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EventParams {
-    /// Start behind this event; for callers that cannot set the header `Last-Event-ID`.
+    /// Start after this event; for clients that cannot set the header `Last-Event-ID`.
     #[param(format = "uuid")]
     last_event_id: Option<String>,
 }
 
-/// Where the stream starts, as browsers say it when they connect again.
+/// The start of the stream, as browsers send it when they reconnect.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only describes what `header_text` reads")]
 struct PositionParams {
-    /// Start behind this event.
+    /// Start after this event.
     #[param(rename = "Last-Event-ID", nullable = false)]
     id: Option<Uuid>,
 }
 
-/// Follow what happens
+/// Stream events
 ///
 /// Server-sent events: `id` is the event's id, `event` its type, `data` the event as JSON. Without a last event the
-/// stream starts now. When what came behind the last event is no longer known, it starts with an event called
-/// `reset`: read anew what you show. The stream opens with the id to resume behind, and repeats it while nothing happens:
-/// a connection that breaks before its first event misses nothing either.
+/// stream starts now. When the events after the last event were purged, it starts with an event of type `reset`: reload
+/// the data that you show. The stream starts with the id to resume after, and repeats it while there are no events, so
+/// that a connection that fails before its first event can resume without a gap.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", operation_id = "watchEvents",
     params(
@@ -62,53 +62,53 @@ struct PositionParams {
         PositionParams,
     ),
     responses(
-        (status = 200, description = "Events as they happen.", content_type = "text/event-stream", body = EventDocument),
+        (status = 200, description = "The events.", content_type = "text/event-stream", body = EventResponse),
         (status = 400, response = problems::Malformed),
         (status = 422, response = problems::Invalid),
         Failures,
     ),
 )]
 pub(super) async fn events(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<ApiContext>>,
     Query(params): Query<EventParams>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, ApiError> {
     let last = header_text(&headers, &LAST_EVENT_ID)?.or(params.last_event_id.as_deref());
     let last = last.filter(|id| !id.is_empty()).map(str::parse::<Uuid>).transpose();
     let last = last.map_err(|_| HttpError::invalid("last_event_id", "must be the id of an event, a UUID"))?;
-    let place = Arc::clone(&shared.streams).try_acquire_owned();
-    let place = place.map_err(|_| ApiError::overloaded("too many streams are open already"))?;
-    let retry = stream::iter([Message::default().retry(RETRY)]);
-    let items = shared.api.feed.watch(last).filter_map(async |watched| message(watched));
-    let messages = holding(place, retry.chain(items).map(Ok::<_, Infallible>));
+    let permit = Arc::clone(&context.streams).try_acquire_owned();
+    let permit = permit.map_err(|_| ApiError::overloaded("too many open streams"))?;
+    let retry = stream::iter([Message::default().retry(RECONNECT_DELAY)]);
+    let items = context.api.feed.watch(last).filter_map(async |update| message(update));
+    let messages = with_permit(permit, retry.chain(items).map(Ok::<_, Infallible>));
     Ok(([UNBUFFERED], Sse::new(messages)))
 }
 
-fn message(watched: Watched) -> Option<Message> {
-    let message = Message::default().id(watched.position.to_string());
-    match watched.item {
-        None => Some(message.comment("nothing new")),
+fn message(update: FeedUpdate) -> Option<Message> {
+    let message = Message::default().id(update.position.to_string());
+    match update.item {
+        None => Some(message.comment("no new events")),
         Some(FeedItem::Event(event)) => with_event(message, &event),
-        // Browsers pass over messages without data.
+        // Browsers ignore messages without data.
         Some(FeedItem::Reset) => Some(message.event("reset").data("{}")),
     }
 }
 
 fn with_event(message: Message, event: &Event) -> Option<Message> {
     let message = message.event(&event.name);
-    match EventDocument::try_from(event).map_err(axum::Error::new).and_then(|data| message.json_data(data)) {
+    match EventResponse::try_from(event).map_err(axum::Error::new).and_then(|data| message.json_data(data)) {
         Ok(message) => Some(message),
         Err(error) => {
-            tracing::error!(event.id = %event.id, error = &error as &dyn std::error::Error, "event is not readable");
+            tracing::error!(event.id = %event.id, error = &error as &dyn std::error::Error, "cannot decode event");
             None
         }
     }
 }
 
-/// Keeps the place for as long as the stream lives.
-fn holding<T>(place: OwnedSemaphorePermit, items: impl Stream<Item = T>) -> impl Stream<Item = T> {
+/// Holds the permit until the stream is dropped.
+fn with_permit<T>(permit: OwnedSemaphorePermit, items: impl Stream<Item = T>) -> impl Stream<Item = T> {
     items.map(move |item| {
-        let _held = &place;
+        let _permit = &permit;
         item
     })
 }

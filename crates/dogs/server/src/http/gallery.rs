@@ -1,4 +1,4 @@
-//! The gallery: a page that shows the service to people. Its files are part of the program.
+//! The gallery: a web page over the API. Its files are embedded in the binary.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -12,7 +12,7 @@ use kennel_http::{ETag, IfNoneMatch};
 use super::conditional::is_known;
 use super::errors::ApiError;
 
-/// Nothing but the page's own files, pictures from wherever dogs have links to, and no text that becomes markup or code.
+/// Allows only the page's own files and images from any host that dogs link to, and no text as markup or code.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: http:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
@@ -24,7 +24,7 @@ struct File {
     content: &'static str,
 }
 
-/// A file of the folder `gallery`, under its own name.
+/// A file of the folder `gallery`, served under its own name.
 macro_rules! file {
     ($name:literal, $content_type:literal) => {
         File {

@@ -1,4 +1,4 @@
-//! Import: dogs by the million, one JSON object a line, read as they come.
+//! Imports dogs from a stream of NDJSON.
 
 use std::sync::Arc;
 
@@ -14,41 +14,41 @@ use kennel_core::ErrorKind;
 use kennel_http::HttpError;
 use utoipa::IntoParams;
 
-use super::Shared;
-use super::documents::{ReportDocument, RowDocument};
+use super::ApiContext;
+use super::bodies::{ImportReportResponse, ImportRowRequest};
 use super::errors::{ApiError, header_text};
 use super::problems::{self, Failures};
-use crate::patience::patient;
+use crate::idle_timeout::with_idle_timeout;
 
-/// Imports that run at a time; more are told to come back.
+/// Maximum number of running imports; further requests are rejected with 503.
 pub(super) const MAX_IMPORTS: usize = 4;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MEDIA_TYPES: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"];
 
-/// The name of an import.
+/// The key of an import.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only describes what `header_text` reads")]
 struct KeyParams {
-    /// Names the import: 1 to 128 visible ASCII characters.
+    /// Identifies the import, so that it can be resumed: 1 to 128 visible ASCII characters.
     #[param(rename = "Idempotency-Key", nullable = false, min_length = 1, max_length = 128, pattern = "^[!-~]*$")]
     key: Option<String>,
 }
 
 /// Import dogs
 ///
-/// One JSON object a line. Lines are stored in batches as they come; lines with faults are left out and told in the
-/// report. An import that was interrupted goes on when the same lines are sent again under the same
-/// `Idempotency-Key`: nothing is doubled. Answers carry the key, also when the service had to make one.
+/// One JSON object per line. Lines are stored in batches as they arrive; invalid lines are skipped and listed in the
+/// report. To resume an interrupted import, send the same lines with the same `Idempotency-Key`: no dog is created twice.
+/// The response has the key, also when the service generated it.
 #[utoipa::path(
     post, path = "/api/v1/dogs/import", tag = "dogs", operation_id = "importDogs",
     params(KeyParams),
-    request_body(content = RowDocument, content_type = "application/x-ndjson",
-        description = "Any number of lines, 65,536 bytes each at most. The schema is that of one line."),
+    request_body(content = ImportRowRequest, content_type = "application/x-ndjson",
+        description = "Any number of lines of at most 65,536 bytes. The schema describes one line."),
     responses(
-        (status = 200, description = "The import is done; single lines may have been refused.", body = ReportDocument,
-            headers(("Idempotency-Key" = String, description = "The import's key."))),
+        (status = 200, description = "The import is complete; some lines may have been rejected.", body = ImportReportResponse,
+            headers(("Idempotency-Key" = String, description = "The key of the import."))),
         (status = 400, response = problems::Malformed),
         (status = 408, response = problems::ClientTimeout),
         (status = 415, response = problems::UnsupportedMediaType),
@@ -57,17 +57,17 @@ struct KeyParams {
     ),
 )]
 pub(super) async fn import(
-    State(shared): State<Arc<Shared>>,
+    State(context): State<Arc<ApiContext>>,
     stop: Option<Extension<Stop>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let stop = stop.map(|Extension(stop)| stop).unwrap_or_default();
     let key = match header_text(&headers, &IDEMPOTENCY_KEY) {
-        Ok(key) => key.map_or_else(|| shared.api.ids.next().to_string(), str::to_owned),
+        Ok(key) => key.map_or_else(|| context.api.ids.next().to_string(), str::to_owned),
         Err(error) => return error.into_response(),
     };
-    let mut response = match run(&shared, &headers, &stop, &key, body).await {
+    let mut response = match run(&context, &headers, &stop, &key, body).await {
         Ok(report) => axum::Json(report).into_response(),
         Err(error) => error.into_response(),
     };
@@ -78,34 +78,34 @@ pub(super) async fn import(
 }
 
 async fn run(
-    shared: &Shared,
+    context: &ApiContext,
     headers: &HeaderMap,
     stop: &Stop,
     key: &str,
     body: Body,
-) -> Result<ReportDocument, ApiError> {
+) -> Result<ImportReportResponse, ApiError> {
     if !is_ndjson(headers) {
         let error = HttpError::new(ErrorKind::UnsupportedMediaType);
         return Err(error.with_detail("the content type must be application/x-ndjson").into());
     }
-    let _place = shared.imports.try_acquire().map_err(|_| ApiError::overloaded("too many imports run already"))?;
-    let rows = lines(patient(stop.clone(), body.into_data_stream()));
-    match shared.api.service.import(key, rows, |_| {}).await {
+    let _permit = context.imports.try_acquire().map_err(|_| ApiError::overloaded("too many running imports"))?;
+    let rows = lines(with_idle_timeout(stop.clone(), body.into_data_stream()));
+    match context.api.service.import(key, rows, |_| {}).await {
         Ok(report) => Ok(report.into()),
-        // The caller did nothing wrong, and can go on with another process.
+        // The client can resume the import at another replica.
         Err(DogError::Interrupted { .. }) if stop.is_requested() => {
-            Err(ApiError::overloaded("the process stops; send the import again to go on"))
+            Err(ApiError::overloaded("the process is stopping; send the import again to resume it"))
         }
-        Err(error) => Err(interrupted(&error).unwrap_or_else(|| error.into())),
+        Err(error) => Err(idle_response(&error).unwrap_or_else(|| error.into())),
     }
 }
 
-/// What to answer a caller who fell silent amid the import.
-fn interrupted(error: &DogError) -> Option<ApiError> {
+/// The response to a client that sent nothing for too long.
+fn idle_response(error: &DogError) -> Option<ApiError> {
     let DogError::Interrupted { source, .. } = error else { return None };
-    let refusal = kennel_http::body::refusal(&**source);
-    let is_silence = refusal.kind() == ErrorKind::ClientTimeout;
-    is_silence.then(|| refusal.with_detail(error.to_string()).into())
+    let error_response = kennel_http::body::classify(&**source);
+    let is_timeout = error_response.kind() == ErrorKind::ClientTimeout;
+    is_timeout.then(|| error_response.with_detail(error.to_string()).into())
 }
 
 fn is_ndjson(headers: &HeaderMap) -> bool {

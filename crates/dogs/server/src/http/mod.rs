@@ -1,19 +1,19 @@
 //! The HTTP API: routes, their documents and the gallery.
 
+mod bodies;
 mod breeds;
 mod conditional;
-mod documents;
 mod dogs;
 mod errors;
 mod events;
 mod gallery;
+mod images;
 mod import;
-pub mod links;
 mod openapi;
-mod photos;
 mod problems;
 mod range;
 mod status;
+pub mod urls;
 mod values;
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use dogs_domain::DogService;
 use kennel_app::Health;
 use kennel_core::IdSource;
 use kennel_http::{HttpConfig, HttpMetrics, Stack};
-use kennel_outbox::Feed;
+use kennel_outbox::EventFeed;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -33,58 +33,58 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
-pub use self::links::Links;
+pub use self::urls::UrlBuilder;
 
-/// What the API stands on.
+/// The dependencies of the API.
 #[derive(Clone)]
 pub struct ApiState {
-    /// Does the work.
+    /// The domain service.
     pub service: DogService,
-    /// Tells what happens.
-    pub feed: Feed,
-    /// Names imports whose callers do not.
+    /// The events.
+    pub feed: EventFeed,
+    /// Generates keys for imports without one.
     pub ids: Arc<dyn IdSource>,
-    /// Where callers reach this API, such as `http://localhost:8080`.
+    /// The base URL at which clients reach this API, such as `http://localhost:8080`.
     pub public_url: String,
-    /// Where callers find the metrics, if they are meant to.
+    /// The URL of the metrics to show to clients, if any.
     pub metrics_url: Option<String>,
-    /// Where callers find Grafana, if they are meant to.
+    /// The URL of Grafana to show to clients, if any.
     pub grafana_url: Option<String>,
-    /// What the service is put together from.
-    pub parts: Parts,
-    /// Whether the service is well.
+    /// The names of the backends.
+    pub backends: BackendNames,
+    /// The health of the service.
     pub health: Health,
 }
 
-/// The adapters in use.
+/// The names of the backends in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Parts {
-    /// Keeps dogs.
+pub struct BackendNames {
+    /// The store of dogs.
     #[schema(example = "sqlite")]
     pub storage: &'static str,
-    /// Carries events.
+    /// The broker of events.
     #[schema(example = "memory")]
     pub broker: &'static str,
-    /// Keeps answers.
+    /// The cache of dogs.
     #[schema(example = "memory")]
     pub cache: &'static str,
-    /// Keeps pictures.
+    /// The object store of images.
     #[schema(example = "fs")]
     pub objects: &'static str,
 }
 
-/// What the handlers share.
-struct Shared {
+/// The state that the handlers share.
+struct ApiContext {
     api: ApiState,
-    links: Links,
+    urls: UrlBuilder,
     streams: Arc<Semaphore>,
     imports: Semaphore,
 }
 
-/// Routes whose work or answer has no end in sight; they see to their limits themselves.
+/// Routes without a limit on time and body size; they enforce their own limits.
 pub const UNBOUNDED: [&str; 2] = ["/api/v1/dogs/import", "/api/v1/events"];
 
-/// The whole HTTP service: the API, its documentation, the gallery and the probes, with every layer around them.
+/// The complete HTTP service: the API, its documentation, the gallery and the probes, with all layers.
 pub fn app(state: ApiState, config: &HttpConfig, metrics: &HttpMetrics) -> Result<axum::Router, serde_json::Error> {
     let probes = kennel_http::sys::health(state.health.clone());
     let (routes, description) = router(state);
@@ -93,30 +93,30 @@ pub fn app(state: ApiState, config: &HttpConfig, metrics: &HttpMetrics) -> Resul
     Ok(Stack::new(config, metrics).exempt(unbounded).apply(routes))
 }
 
-/// The routes of the API and the gallery, without layers, and what describes them.
+/// The routes of the API and the gallery, without layers, and their OpenAPI description.
 pub fn router(state: ApiState) -> (axum::Router, OpenApi) {
-    let shared = Shared {
-        links: Links::new(&state.public_url),
+    let context = ApiContext {
+        urls: UrlBuilder::new(&state.public_url),
         api: state,
         streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
         imports: Semaphore::new(import::MAX_IMPORTS),
     };
     let (router, description) = api().split_for_parts();
-    (router.merge(gallery::routes()).with_state(Arc::new(shared)), description)
+    (router.merge(gallery::routes()).with_state(Arc::new(context)), description)
 }
 
-/// What describes the API.
+/// The OpenAPI description of the API.
 pub fn description() -> OpenApi {
     api().into_openapi()
 }
 
-fn api() -> OpenApiRouter<Arc<Shared>> {
+fn api() -> OpenApiRouter<Arc<ApiContext>> {
     let mut router = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(dogs::fetch).map(without_head))
         .routes(routes!(dogs::fetch_sub).map(without_head))
         .routes(routes!(dogs::list, dogs::create))
-        .routes(routes!(dogs::get, dogs::update, dogs::remove))
-        .routes(routes!(photos::get, photos::put))
+        .routes(routes!(dogs::get, dogs::update, dogs::delete))
+        .routes(routes!(images::get, images::put))
         .routes(routes!(import::import))
         .routes(routes!(breeds::breeds))
         .routes(routes!(events::events))
@@ -125,7 +125,7 @@ fn api() -> OpenApiRouter<Arc<Shared>> {
     router
 }
 
-/// Refuses HEAD, which would otherwise do the work of GET and throw its answer away.
+/// Rejects HEAD, which would otherwise execute GET and discard the response.
 fn without_head<S: Clone + Send + Sync + 'static>(routes: MethodRouter<S>) -> MethodRouter<S> {
     routes.head(async || (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")]))
 }

@@ -1,4 +1,4 @@
-//! The frame of the OpenAPI document: what all operations share.
+//! The OpenAPI document without its operations.
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -7,7 +7,7 @@ use super::problems;
 
 /// The document without its operations.
 pub(super) fn base() -> OpenApi {
-    let mut document = Frame::openapi();
+    let mut document = BaseDocument::openapi();
     document.servers = Some(vec![kennel_http::openapi::server()]);
     if let Some(components) = document.components.as_mut() {
         components.responses.extend(problems::all());
@@ -19,18 +19,18 @@ pub(super) fn base() -> OpenApi {
 #[openapi(
     info(
         title = "Dogs",
-        description = "Dogs, their pictures, and what happens to them.\n\n\
-            Every error is a problem document (RFC 9457); `code` tells problems apart. \
-            Every answer carries `X-Request-Id`, the id under which the service's logs know the request.",
+        description = "Dogs, their images, and their events.\n\n\
+            Every error is a problem document (RFC 9457); `code` identifies the problem. \
+            Every response has an `X-Request-Id`, the id of the request in the logs of the service.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
-        (name = "dogs", description = "Fetch, list, make, read, change, remove and import dogs."),
-        (name = "photos", description = "The pictures of dogs."),
-        (name = "breeds", description = "The breeds there are."),
-        (name = "events", description = "What happens, as it happens. `asyncapi.yaml` describes the events."),
+        (name = "dogs", description = "Fetch, list, create, read, update, delete and import dogs."),
+        (name = "photos", description = "The images of dogs."),
+        (name = "breeds", description = "The known breeds."),
+        (name = "events", description = "The stream of events. `asyncapi.yaml` describes the events."),
         (name = "service", description = "The service itself."),
     ),
     components(schemas(kennel_http::Problem, kennel_http::FieldError)),
 )]
-struct Frame;
+struct BaseDocument;

@@ -1,4 +1,4 @@
-//! The problems that operations answer with, each described once and referred to by name.
+//! The problem responses of operations, each described once and referenced by name.
 
 use kennel_http::Problem;
 use kennel_http::problem::CONTENT_TYPE_PROBLEM;
@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, ResponsesBuilder};
 use utoipa::{IntoResponses, ToResponse, ToSchema as _};
 
-/// Types that name a problem in `#[utoipa::path]`, and the list of all of them.
+/// Defines a type per problem for `#[utoipa::path]`, and the list of all problems.
 macro_rules! problems {
     ($($name:ident = $status:literal $title:literal $code:literal, $description:literal, $detail:expr;)*) => {
         $(
@@ -23,7 +23,7 @@ macro_rules! problems {
             }
         )*
 
-        /// Every problem, by the name that operations use.
+        /// Every problem, by the name that operations reference.
         pub(super) fn all() -> Vec<(String, RefOr<Response>)> {
             vec![$({
                 let (name, response) = $name::response();
@@ -34,31 +34,31 @@ macro_rules! problems {
 }
 
 problems! {
-    Malformed = 400 "Bad Request" "malformed", "The request cannot be read.",
+    Malformed = 400 "Bad Request" "malformed", "The request is malformed.",
         Some(("the body is not JSON: expected `,` or `}` at line 1 column 18", None));
-    NotFound = 404 "Not Found" "not_found", "There is no such thing.",
+    NotFound = 404 "Not Found" "not_found", "The resource does not exist.",
         Some(("there is no breed `unicorn`", None));
     ClientTimeout = 408 "Request Timeout" "client_timeout", "No byte of the body arrived for too long.",
         Some(("no byte of the body arrived for 30s", None));
-    PreconditionFailed = 412 "Precondition Failed" "precondition_failed", "It is at another revision than `If-Match` says.",
+    PreconditionFailed = 412 "Precondition Failed" "precondition_failed", "The current revision does not match `If-Match`.",
         Some(("the dog 0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10 has been changed by someone else", None));
     TooLarge = 413 "Payload Too Large" "too_large", "The body is larger than the limit.",
-        Some(("the picture is larger than 10485760 bytes", None));
+        Some(("the image is larger than 10485760 bytes", None));
     UnsupportedMediaType = 415 "Unsupported Media Type" "unsupported_media_type",
-        "The body is of a type that is not taken here.",
+        "The content type of the body is not supported.",
         Some(("the content type must be application/json", None));
     RangeNotSatisfiable = 416 "Range Not Satisfiable" "range_not_satisfiable",
-        "The picture has no such part; `Content-Range` tells its length.", None;
-    Invalid = 422 "Unprocessable Entity" "invalid", "A value is not allowed; `errors` names it.",
+        "The range does not exist in the image; `Content-Range` has the length of the image.", None;
+    Invalid = 422 "Unprocessable Entity" "invalid", "A value is invalid; `errors` names the field.",
         Some(("breed: must be one to four words of a-z and 0-9, at most 64 characters", Some("breed")));
-    Internal = 500 "Internal Server Error" "internal", "A fault of the service's own; its log knows more.", None;
-    BadUpstream = 502 "Bad Gateway" "bad_upstream", "The source of dogs answered with something unusable.", None;
+    Internal = 500 "Internal Server Error" "internal", "An internal error; the log of the service has the details.", None;
+    BadUpstream = 502 "Bad Gateway" "bad_upstream", "The source of dogs sent an unusable response.", None;
     Unavailable = 503 "Service Unavailable" "unavailable",
-        "The service has all the work it can hold, or something that it needs does not answer.", None;
-    Timeout = 504 "Gateway Timeout" "timeout", "The work did not end in time.", None;
+        "The service is overloaded, or a dependency is unavailable.", None;
+    Timeout = 504 "Gateway Timeout" "timeout", "The request was not completed in time.", None;
 }
 
-/// What any operation can run into.
+/// The problems that every operation can return.
 pub(super) struct Failures;
 
 impl IntoResponses for Failures {
@@ -96,8 +96,8 @@ fn describe(status: u16, description: &str, example: Value) -> Response {
     let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
     let response = ResponseBuilder::new().description(description).content(CONTENT_TYPE_PROBLEM, content);
     let header = match status {
-        503 => Some(("Retry-After", Type::Integer, "Seconds to wait before the next try.")),
-        416 => Some(("Content-Range", Type::String, "`bytes */` and the picture's length.")),
+        503 => Some(("Retry-After", Type::Integer, "Seconds to wait before a retry.")),
+        416 => Some(("Content-Range", Type::String, "`bytes */` and the length of the image.")),
         _ => None,
     };
     let Some((name, kind, text)) = header else { return response.build() };
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn examples_are_what_the_service_answers() {
+    fn examples_match_the_responses_of_the_service() {
         for (name, response) in all() {
             let RefOr::T(response) = response else { panic!("{name} is a reference") };
             let RefOr::T(content) = &response.content[CONTENT_TYPE_PROBLEM] else { panic!("{name} has no example") };

@@ -1,4 +1,4 @@
-//! What the service runs on, and whether it is well.
+//! The backends and the health of the service.
 
 use std::sync::Arc;
 
@@ -9,35 +9,35 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problems::Failures;
-use super::{Parts, Shared};
+use super::{ApiContext, BackendNames};
 
-/// What the service runs on, and whether it is well.
+/// The backends and the health of the service.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Status)]
-pub(super) struct StatusDocument {
-    /// Whether it takes work.
+pub(super) struct StatusResponse {
+    /// Whether the service is ready.
     ready: bool,
     /// Its version.
     #[schema(example = "0.1.0")]
     version: &'static str,
-    parts: Parts,
-    /// What it depends on.
-    checks: Vec<CheckDocument>,
-    /// Where its metrics are, when they are meant to be looked at from here.
+    backends: BackendNames,
+    /// Its dependencies.
+    checks: Vec<CheckResponse>,
+    /// The URL of its metrics, if configured.
     #[schema(format = "uri", required = true, example = "http://localhost:9090/metrics")]
     metrics_url: Option<String>,
-    /// Where Grafana is, when it is meant to be looked at from here.
+    /// The URL of Grafana, if configured.
     #[schema(format = "uri", required = true, example = "http://localhost:3000")]
     grafana_url: Option<String>,
-    /// The most bytes that a picture may have.
+    /// The maximum size of an image, in bytes.
     #[schema(example = 10_485_760)]
-    max_picture_bytes: u64,
+    max_image_bytes: u64,
 }
 
 /// The state of one dependency.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Check)]
-struct CheckDocument {
+struct CheckResponse {
     /// Its name.
     #[schema(example = "storage")]
     name: String,
@@ -46,38 +46,38 @@ struct CheckDocument {
     status: kennel_app::Status,
     /// Whether the service is not ready while it is down.
     required: bool,
-    /// How long it took to answer, in milliseconds.
+    /// The duration of the check, in milliseconds.
     latency_ms: u64,
-    /// What is wrong, where it is known.
+    /// Why it is down, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "12 events wait and none was published for 34 s")]
+    #[schema(example = "12 events pending, none published for 34 s")]
     detail: Option<String>,
 }
 
-/// Tell how the service is
+/// Get the status of the service
 ///
-/// For people and dashboards: it answers 200 also when the service is not ready. Load balancers ask `/ready`.
+/// For people and dashboards: the response is 200 even when the service is not ready. Load balancers use `/ready`.
 #[utoipa::path(
     get, path = "/api/v1/status", tag = "service", operation_id = "getStatus",
-    responses((status = 200, description = "The state of the service.", body = StatusDocument), Failures),
+    responses((status = 200, description = "The status of the service.", body = StatusResponse), Failures),
 )]
-pub(super) async fn status(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let report = shared.api.health.report().await;
-    let checks = report.checks.into_iter().map(|check| CheckDocument {
+pub(super) async fn status(State(context): State<Arc<ApiContext>>) -> impl IntoResponse {
+    let report = context.api.health.report().await;
+    let checks = report.checks.into_iter().map(|check| CheckResponse {
         name: check.name.into_owned(),
         status: check.status,
         required: check.required,
         latency_ms: check.latency_ms,
         detail: check.detail,
     });
-    let body = StatusDocument {
+    let body = StatusResponse {
         ready: report.ready,
         version: env!("CARGO_PKG_VERSION"),
-        parts: shared.api.parts,
+        backends: context.api.backends,
         checks: checks.collect(),
-        metrics_url: shared.api.metrics_url.clone(),
-        grafana_url: shared.api.grafana_url.clone(),
-        max_picture_bytes: shared.api.service.max_picture_bytes(),
+        metrics_url: context.api.metrics_url.clone(),
+        grafana_url: context.api.grafana_url.clone(),
+        max_image_bytes: context.api.service.max_picture_bytes(),
     };
     ([(CACHE_CONTROL, "no-store")], axum::Json(body))
 }

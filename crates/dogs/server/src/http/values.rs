@@ -1,10 +1,10 @@
-//! How values have to be written, described once and referred to by name. The domain is what reads and checks them.
+//! The formats of values, each described once and referenced by name. The domain parses and validates them.
 
 #![expect(dead_code, reason = "only describes")]
 
 use utoipa::ToSchema;
 
-/// A breed: one to four words of letters and digits joined by `-`, `_`, `/` or a space. Answers have small letters and `-`.
+/// A breed: one to four words of letters and digits joined by `-`, `_`, `/` or a space. Responses use lower case and `-`.
 #[derive(ToSchema)]
 #[schema(
     value_type = String,
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 )]
 pub(super) struct BreedName(String);
 
-/// A name: printable characters, one of them no space.
+/// A name: printable characters, not only spaces.
 #[derive(ToSchema)]
 #[schema(
     value_type = String,
@@ -27,7 +27,7 @@ pub(super) struct DogName(String);
 
 /// An `http` or `https` link of visible ASCII characters, without a user or a password.
 ///
-/// Browsers follow more than RFC 3986 calls a URI, so this has no `format`.
+/// Has no `format`: browsers accept more than RFC 3986 defines as a URI.
 #[derive(ToSchema)]
 #[schema(
     value_type = String,
@@ -37,7 +37,7 @@ pub(super) struct DogName(String);
 )]
 pub(super) struct Link(String);
 
-/// A picture: the file itself, as it is stored.
+/// An image file, as it is stored.
 #[derive(ToSchema)]
-#[schema(value_type = String, format = Binary)]
-pub(super) struct Picture(Vec<u8>);
+#[schema(as = Picture, value_type = String, format = Binary)]
+pub(super) struct ImageFile(Vec<u8>);

@@ -2,7 +2,7 @@
 
 use dogs_domain::Breed;
 
-/// As `https://dog.ceo/api/breeds/list/all` answered in 2026.
+/// The response of `https://dog.ceo/api/breeds/list/all` in 2026.
 const BREEDS: &[(&str, &[&str])] = &[
     ("affenpinscher", &[]),
     ("african", &["wild"]),
@@ -143,7 +143,7 @@ const BREEDS: &[(&str, &[&str])] = &[
     ("wolfhound", &["irish"]),
 ];
 
-/// Every breed and every sub-breed, by name.
+/// All breeds and sub-breeds, sorted by name.
 pub fn all() -> Vec<Breed> {
     let names = BREEDS.iter().flat_map(|(main, subs)| {
         let subs = subs.iter().map(move |sub| format!("{main}-{sub}"));
@@ -154,7 +154,7 @@ pub fn all() -> Vec<Breed> {
     breeds
 }
 
-/// The sub-breeds of the breed, none where it has none; `None` when there is no such breed or sub-breed.
+/// The sub-breeds of the breed, possibly none; `None` when the breed or sub-breed does not exist.
 /// A sub-breed has no sub-breeds of its own.
 pub fn subs(breed: &Breed) -> Option<&'static [&'static str]> {
     let (_, subs) = BREEDS.iter().find(|(main, _)| *main == breed.main())?;
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_a_breed_and_comes_once() {
+    fn every_name_is_a_unique_breed() {
         let names: usize = BREEDS.iter().map(|(_, subs)| 1 + subs.len()).sum();
         let breeds = all();
         assert_eq!(breeds.len(), names);

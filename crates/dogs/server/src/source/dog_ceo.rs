@@ -1,4 +1,4 @@
-//! A source that asks an API with the contract of dog.ceo, and trusts neither its answers nor where it points.
+//! A source that calls an API with the contract of dog.ceo. Its responses and the URLs in them are untrusted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,58 +18,58 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::config::SourceSettings;
-use crate::pictures::PictureError;
+use crate::images::DecodeError;
 
-/// How long a list of breeds is good for.
-const FRESH: Duration = Duration::from_hours(1);
-/// How long an old list is served before the API is asked again, once it failed.
-const STALE: Duration = Duration::from_secs(30);
+/// How long a list of breeds is cached.
+const CACHE_TTL: Duration = Duration::from_hours(1);
+/// How long an expired list is served after a failure before the API is called again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Fetches breeds and pictures over HTTP. The API and the host of its pictures fail apart: each has its own breaker.
+/// Fetches breeds and images over HTTP. The API and the host of its images have separate circuit breakers.
 pub struct DogCeoSource {
     base: Url,
     api: Client,
-    files: Client,
-    /// For all that a call takes: the API's answer and the picture.
+    images: Client,
+    /// The deadline of a call, for the response of the API and the image together.
     deadline: Duration,
-    /// Held while the list is fetched, so that only one caller fetches it.
-    breeds: Mutex<Option<Listed>>,
+    /// Locked while the list is fetched, so that only one caller fetches it.
+    breeds: Mutex<Option<CachedBreeds>>,
 }
 
 /// A list of breeds that was fetched.
-struct Listed {
+struct CachedBreeds {
     breeds: Vec<Breed>,
-    /// When to ask again.
-    until: Instant,
+    /// When to fetch it again.
+    expires_at: Instant,
 }
 
-/// Why a source could not be set up.
+/// Why a source cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The base URL is not one.
+    /// The base URL is invalid.
     #[error("dog API base URL is not an http or https URL")]
     BaseUrl,
-    /// A client could not be built.
-    #[error("client for the dog API cannot be built")]
+    /// A client cannot be built.
+    #[error("cannot build the client for the dog API")]
     Client(#[from] BuildError),
-    /// The client's metrics are registered already.
-    #[error("metrics of the dog API cannot be registered")]
+    /// The metrics of the client are already registered.
+    #[error("cannot register the metrics of the dog API")]
     Metrics(#[from] prometheus::Error),
 }
 
-/// What the API answers; what else it says is not read.
+/// A response of the API; other fields are ignored.
 #[derive(Deserialize)]
-struct Answer<T> {
+struct ApiResponse<T> {
     message: T,
 }
 
 impl DogCeoSource {
-    /// A source as the settings say. Calls nothing yet.
+    /// A source with these settings. Sends no request yet.
     pub fn connect(base: &str, settings: &SourceSettings, registry: &Registry) -> Result<Self, ConnectError> {
         let deadline = u64::try_from(settings.dog_api_timeout.get().as_millis()).unwrap_or(u64::MAX);
         let config = ClientConfig {
             deadline_ms: deadline,
-            // Leaves time for a second try when the first gets no answer.
+            // Leaves time for a second attempt when the first one times out.
             timeout_ms: (deadline / 2).max(1),
             allow_private: settings.dog_api_allow_private,
             ..ClientConfig::default()
@@ -86,7 +86,7 @@ impl DogCeoSource {
         Ok(Self {
             base,
             api: Client::new("dog_api", config, metrics)?,
-            files: Client::new("dog_pictures", config, metrics)?,
+            images: Client::new("dog_images", config, metrics)?,
             deadline: Duration::from_millis(config.deadline_ms),
             breeds: Mutex::new(None),
         })
@@ -102,64 +102,67 @@ impl DogCeoSource {
 
     async fn fetch_breeds(&self) -> Result<Vec<Breed>, SourceError> {
         let url = self.url(&["breeds", "list", "all"]);
-        let answer: Answer<BTreeMap<String, Vec<String>>> = self.api.get_json(&url).await.map_err(sort)?;
-        let names = answer.message.into_iter().flat_map(|(main, subs)| {
+        let response: ApiResponse<BTreeMap<String, Vec<String>>> = self.api.get_json(&url).await.map_err(classify)?;
+        let names = response.message.into_iter().flat_map(|(main, subs)| {
             let subs: Vec<_> = subs.iter().map(|sub| format!("{main}-{sub}")).collect();
             std::iter::once(main).chain(subs)
         });
-        // A name that is none here could not be asked for either.
+        // Names that are not valid breeds cannot be requested either.
         let mut breeds: Vec<Breed> = names.filter_map(|name| name.parse().ok()).collect();
         breeds.sort();
         breeds.dedup();
         Ok(breeds)
     }
 
-    async fn fetch_picture(&self, breed: &Breed, max_bytes: u64) -> Result<Option<Picture>, SourceError> {
+    async fn fetch_image(&self, breed: &Breed, max_bytes: u64) -> Result<Option<Picture>, SourceError> {
         let Some(url) = self.fetch_url(breed).await? else {
             return Ok(None);
         };
-        let bytes = self.files.download(&url, max_bytes).await.map_err(sort)?;
-        // Whether the rest of it is one as well is looked at before it is stored.
-        sniff(&bytes).ok_or_else(|| unusable(PictureError::NotAPicture))?;
+        let bytes = self.images.download(&url, max_bytes).await.map_err(classify)?;
+        // Checks only the first bytes; the complete image is checked before it is stored.
+        sniff(&bytes).ok_or_else(|| unusable(DecodeError::UnknownFormat))?;
         Ok(Some(Picture { bytes, url: Some(url.into()) }))
     }
 
-    /// The URL of a random picture; `None` when the API knows no such breed.
+    /// The URL of a random image; `None` when the API does not have the breed.
     async fn fetch_url(&self, breed: &Breed) -> Result<Option<Url>, SourceError> {
         let segments: Vec<_> =
             ["breed", breed.main()].into_iter().chain(breed.sub()).chain(["images", "random"]).collect();
-        match self.api.get_json::<Answer<String>>(&self.url(&segments)).await {
-            Ok(answer) => answer.message.parse().map(Some).map_err(unusable),
+        match self.api.get_json::<ApiResponse<String>>(&self.url(&segments)).await {
+            Ok(response) => response.message.parse().map(Some).map_err(unusable),
             Err(ClientError::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
-            Err(error) => Err(sort(error)),
+            Err(error) => Err(classify(error)),
         }
     }
 }
 
 #[async_trait]
 impl DogSource for DogCeoSource {
-    /// The list is kept for an hour; an old one is better than none while the API fails.
+    /// Caches the list for an hour; serves an expired list while the API fails.
     async fn breeds(&self) -> Result<Vec<Breed>, SourceError> {
-        let mut listed = self.breeds.lock().await;
-        if let Some(listed) = listed.as_ref().filter(|listed| Instant::now() < listed.until) {
-            return Ok(listed.breeds.clone());
+        let mut cached = self.breeds.lock().await;
+        if let Some(cached) = cached.as_ref().filter(|cached| Instant::now() < cached.expires_at) {
+            return Ok(cached.breeds.clone());
         }
-        match (self.fetch_breeds().await, listed.as_mut()) {
+        match (self.fetch_breeds().await, cached.as_mut()) {
             (Ok(breeds), _) => {
-                *listed = Some(Listed { breeds: breeds.clone(), until: Instant::now() + FRESH });
+                *cached = Some(CachedBreeds { breeds: breeds.clone(), expires_at: Instant::now() + CACHE_TTL });
                 Ok(breeds)
             }
-            (Err(error), Some(old)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "serving an old list of breeds");
-                old.until = Instant::now() + STALE;
-                Ok(old.breeds.clone())
+            (Err(error), Some(expired)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot fetch the list of breeds, serving an expired one"
+                );
+                expired.expires_at = Instant::now() + RETRY_INTERVAL;
+                Ok(expired.breeds.clone())
             }
             (Err(error), None) => Err(error),
         }
     }
 
     async fn picture(&self, breed: &Breed, max_bytes: u64) -> Result<Option<Picture>, SourceError> {
-        match timeout(self.deadline, self.fetch_picture(breed, max_bytes)).await {
+        match timeout(self.deadline, self.fetch_image(breed, max_bytes)).await {
             Ok(result) => result,
             Err(elapsed) => Err(SourceError::Timeout(elapsed.into())),
         }
@@ -170,7 +173,7 @@ fn unusable(error: impl Into<BoxError>) -> SourceError {
     SourceError::Unusable(error.into())
 }
 
-fn sort(error: ClientError) -> SourceError {
+fn classify(error: ClientError) -> SourceError {
     match error.kind() {
         ErrorKind::Unavailable => SourceError::Unavailable { retry_after: error.retry_after(), source: error.into() },
         ErrorKind::Timeout => SourceError::Timeout(error.into()),

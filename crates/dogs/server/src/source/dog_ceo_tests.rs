@@ -1,4 +1,4 @@
-//! Every way in which an API can behave, over real connections.
+//! Tests all behaviours of an API over real connections.
 
 use kennel_testkit::upstream::{Behaviour, Route, Upstream};
 
@@ -10,7 +10,7 @@ fn breed(name: &str) -> Breed {
     name.parse().unwrap()
 }
 
-/// Allows loopback, tries once.
+/// Allows loopback addresses, without retries.
 fn config() -> ClientConfig {
     ClientConfig { allow_private: true, max_retries: 0, ..ClientConfig::default() }
 }
@@ -20,7 +20,7 @@ fn source(upstream: &Upstream, config: &ClientConfig) -> DogCeoSource {
     DogCeoSource::new(&upstream.url(), config, &metrics).unwrap()
 }
 
-/// The error of a call for a picture while the API behaves like this.
+/// The error of a request for an image while the API has this behaviour.
 async fn error(behaviour: Behaviour) -> SourceError {
     let upstream = Upstream::new().await;
     upstream.behave(behaviour);
@@ -28,13 +28,13 @@ async fn error(behaviour: Behaviour) -> SourceError {
 }
 
 #[tokio::test]
-async fn fetches_pictures_of_breeds_and_sub_breeds() {
+async fn fetches_images_of_breeds_and_sub_breeds() {
     let upstream = Upstream::new().await;
     let source = source(&upstream, &config());
     for name in ["husky", "hound", "hound-afghan"] {
-        let picture = source.picture(&breed(name), MIB).await.unwrap().unwrap();
-        assert!(crate::pictures::inspect(&picture.bytes, 64 << 20).is_ok());
-        let url = picture.url.unwrap();
+        let image = source.picture(&breed(name), MIB).await.unwrap().unwrap();
+        assert!(crate::images::inspect(&image.bytes, 64 << 20).is_ok());
+        let url = image.url.unwrap();
         assert!(url.contains(&format!("/images/{name}/")), "{url}");
     }
 }
@@ -54,18 +54,18 @@ async fn an_unknown_breed_is_none_and_not_an_error() {
     for name in ["dragon", "husky-foo", "hound-afghan-x"] {
         assert_eq!(source.picture(&breed(name), MIB).await.unwrap(), None, "{name}");
     }
-    assert_eq!(upstream.requests(Route::Picture), 0);
+    assert_eq!(upstream.requests(Route::Image), 0);
 }
 
 #[tokio::test]
-async fn nonsense_is_unusable() {
+async fn invalid_responses_are_unusable() {
     for behaviour in [
         Behaviour::NotJson,
-        Behaviour::WrongShape,
-        Behaviour::PictureUrl("not a url".to_owned()),
-        Behaviour::PictureUrl("file:///etc/passwd".to_owned()),
-        Behaviour::HugePicture,
-        Behaviour::NotAPicture,
+        Behaviour::UnexpectedJson,
+        Behaviour::ImageUrl("not a url".to_owned()),
+        Behaviour::ImageUrl("file:///etc/passwd".to_owned()),
+        Behaviour::EndlessImage,
+        Behaviour::NotAnImage,
         Behaviour::RedirectLoop,
         Behaviour::RedirectTo("ftp://example.com/dog.jpg".to_owned()),
         Behaviour::Status(403, None),
@@ -76,32 +76,32 @@ async fn nonsense_is_unusable() {
 }
 
 #[tokio::test]
-async fn a_picture_over_the_limit_is_unusable() {
+async fn an_image_over_the_limit_is_unusable() {
     let upstream = Upstream::new().await;
     let result = source(&upstream, &config()).picture(&breed("husky"), 100).await;
     assert!(matches!(result, Err(SourceError::Unusable(_))), "{result:?}");
 }
 
 #[tokio::test]
-async fn a_picture_that_breaks_off_is_not_taken() {
-    let error = error(Behaviour::LyingLength).await;
+async fn a_truncated_image_is_an_error() {
+    let error = error(Behaviour::WrongContentLength).await;
     assert!(matches!(error, SourceError::Unavailable { .. } | SourceError::Unusable(_)), "{error:?}");
 }
 
 #[tokio::test]
-async fn private_addresses_are_refused_wherever_they_come_from() {
+async fn private_addresses_are_rejected_from_every_source() {
     let upstream = Upstream::new().await;
     let strict = source(&upstream, &ClientConfig { allow_private: false, ..config() });
     let result = strict.picture(&breed("husky"), MIB).await;
     assert!(matches!(result, Err(SourceError::Unusable(_))), "{result:?}");
     assert_eq!(upstream.requests(Route::Random), 0);
 
-    // Nothing listens there: a call would end as unavailable.
+    // No server listens there: a connection would fail as unavailable.
     let inside = format!("http://127.0.0.2:{}/images/husky/n1.jpg", upstream.address().port());
     let loopback = upstream.address().ip();
     let config = ClientConfig { allow_private: false, allowed_addresses: vec![loopback], ..config() };
     let source = source(&upstream, &config);
-    for behaviour in [Behaviour::PictureUrl(inside.clone()), Behaviour::RedirectTo(inside)] {
+    for behaviour in [Behaviour::ImageUrl(inside.clone()), Behaviour::RedirectTo(inside)] {
         upstream.behave(behaviour);
         let result = source.picture(&breed("husky"), MIB).await;
         assert!(matches!(result, Err(SourceError::Unusable(_))), "{result:?}");
@@ -123,7 +123,7 @@ async fn an_api_that_is_down_is_unavailable() {
 }
 
 #[tokio::test]
-async fn it_says_when_to_come_back() {
+async fn a_retry_after_is_passed_on() {
     for status in [429, 503] {
         let error = error(Behaviour::Status(status, Some(120))).await;
         let SourceError::Unavailable { retry_after, .. } = error else { panic!("{error:?}") };
@@ -132,7 +132,7 @@ async fn it_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_failing_api_is_left_alone_for_a_while() {
+async fn the_circuit_breaker_opens_after_failures() {
     let upstream = Upstream::new().await;
     upstream.behave(Behaviour::Status(500, None));
     let config = ClientConfig { breaker_failures: 2, breaker_pause_ms: 60_000, ..config() };
@@ -167,13 +167,13 @@ async fn lists_breeds_and_sub_breeds_once_an_hour() {
     assert_eq!(source.breeds().await.unwrap(), breeds);
     assert_eq!(upstream.requests(Route::Breeds), 1);
 
-    pass(FRESH).await;
+    advance(CACHE_TTL).await;
     assert_eq!(source.breeds().await.unwrap(), breeds);
     assert_eq!(upstream.requests(Route::Breeds), 2);
 }
 
 #[tokio::test]
-async fn an_old_list_is_better_than_none() {
+async fn an_expired_list_is_served_while_the_api_fails() {
     let upstream = Upstream::new().await;
     let source = source(&upstream, &config());
     upstream.behave(Behaviour::NotJson);
@@ -182,20 +182,20 @@ async fn an_old_list_is_better_than_none() {
     let breeds = source.breeds().await.unwrap();
 
     upstream.behave(Behaviour::Status(500, None));
-    pass(FRESH).await;
+    advance(CACHE_TTL).await;
     assert_eq!(source.breeds().await.unwrap(), breeds);
-    let asked = upstream.requests(Route::Breeds);
+    let requests = upstream.requests(Route::Breeds);
     assert_eq!(source.breeds().await.unwrap(), breeds);
-    assert_eq!(upstream.requests(Route::Breeds), asked, "a failing api is not asked each time");
+    assert_eq!(upstream.requests(Route::Breeds), requests, "a failing api is not called each time");
 
     upstream.behave(Behaviour::Normal);
-    pass(STALE).await;
+    advance(RETRY_INTERVAL).await;
     assert_eq!(source.breeds().await.unwrap(), breeds);
-    assert_eq!(upstream.requests(Route::Breeds), asked + 1);
+    assert_eq!(upstream.requests(Route::Breeds), requests + 1);
 }
 
 #[tokio::test]
-async fn many_callers_fetch_one_list() {
+async fn concurrent_callers_share_one_fetch() {
     let upstream = Upstream::new().await;
     let source = source(&upstream, &config());
     let lists = futures_util::future::join_all((0..20).map(|_| source.breeds())).await;
@@ -204,15 +204,15 @@ async fn many_callers_fetch_one_list() {
 }
 
 #[test]
-fn other_base_urls_are_refused() {
+fn other_base_urls_are_rejected() {
     let metrics = ClientMetrics::register(&Registry::new()).unwrap();
     for base in ["", "dog.ceo/api", "ftp://dog.ceo/api", "data:,x"] {
         assert!(matches!(DogCeoSource::new(base, &config(), &metrics), Err(ConnectError::BaseUrl)), "{base}");
     }
 }
 
-/// Lets time pass for the source, without waiting.
-async fn pass(time: Duration) {
+/// Advances the clock of the source, without waiting.
+async fn advance(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time + Duration::from_secs(1)).await;
     tokio::time::resume();

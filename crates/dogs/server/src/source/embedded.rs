@@ -1,4 +1,4 @@
-//! A source that needs no network: the breeds of the public dog API, and pictures drawn here.
+//! A source without network: the breeds of the public dog API, and images drawn in-process.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -19,24 +19,24 @@ use crate::drawing;
 #[derive(Debug)]
 pub struct EmbeddedSource {
     seed: AtomicU64,
-    /// One picture for each processor at a time: more would only take memory.
-    pens: Arc<Semaphore>,
+    /// One concurrent drawing per processor: more would only take memory.
+    permits: Arc<Semaphore>,
 }
 
 impl EmbeddedSource {
-    /// A source whose pictures differ from run to run.
+    /// A source whose images differ from run to run.
     pub fn new() -> Self {
         Self::seeded(rand::random())
     }
 
-    /// A source that draws the same pictures in the same order for the same seed.
+    /// A source that draws the same images in the same order for the same seed.
     pub fn seeded(seed: u64) -> Self {
-        let pens = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { seed: AtomicU64::new(seed), pens: Arc::new(Semaphore::new(pens)) }
+        let permits = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { seed: AtomicU64::new(seed), permits: Arc::new(Semaphore::new(permits)) }
     }
 
     fn next_seed(&self) -> u64 {
-        // The step of SplitMix64: every seed comes once before one comes again.
+        // The increment of SplitMix64: all seeds occur once before one is repeated.
         mixed(self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
     }
 }
@@ -58,11 +58,11 @@ impl DogSource for EmbeddedSource {
             return Ok(None);
         };
         let seed = self.next_seed();
-        let name = named(breed, subs, seed);
-        // The permit goes with the work, which goes on when the caller goes away.
-        let pen = Arc::clone(&self.pens).acquire_owned().await.map_err(unusable)?;
+        let name = breed_to_draw(breed, subs, seed);
+        // The task owns the permit, because it continues when the caller is cancelled.
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(unusable)?;
         let drawn = task::spawn_blocking(move || {
-            let _pen = pen;
+            let _permit = permit;
             drawing::jpeg(&name, seed)
         });
         let bytes = drawn.await.map_err(unusable)?.map_err(unusable)?;
@@ -73,8 +73,8 @@ impl DogSource for EmbeddedSource {
     }
 }
 
-/// The name to draw: of a breed with sub-breeds, one of them.
-fn named(breed: &Breed, subs: &[&str], seed: u64) -> String {
+/// The name of the breed to draw: a random sub-breed, if the breed has any.
+fn breed_to_draw(breed: &Breed, subs: &[&str], seed: u64) -> String {
     let index = usize::try_from(seed >> 33).unwrap_or(0).checked_rem(subs.len());
     match index.and_then(|index| subs.get(index)) {
         Some(sub) => format!("{breed}-{sub}"),
@@ -97,7 +97,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::pictures;
+    use crate::images;
 
     const MIB: u64 = 1 << 20;
 
@@ -106,15 +106,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn draws_a_real_picture_that_differs_each_time() {
+    async fn draws_a_valid_image_that_differs_each_time() {
         let source = EmbeddedSource::seeded(7);
         let mut seen = BTreeSet::new();
         for _ in 0..3 {
-            let picture = source.picture(&breed("husky"), MIB).await.unwrap().unwrap();
-            let info = pictures::inspect(&picture.bytes, 64 << 20).unwrap();
+            let image = source.picture(&breed("husky"), MIB).await.unwrap().unwrap();
+            let info = images::inspect(&image.bytes, 64 << 20).unwrap();
             assert_eq!((info.content_type, info.width, info.height), ("image/jpeg", 800, 600));
-            assert_eq!(picture.url, None);
-            seen.insert(picture.bytes);
+            assert_eq!(image.url, None);
+            seen.insert(image.bytes);
         }
         assert_eq!(seen.len(), 3);
     }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keeps_to_the_limit() {
+    async fn images_over_the_limit_are_rejected() {
         let result = EmbeddedSource::seeded(1).picture(&breed("pug"), 100).await;
         assert!(matches!(result, Err(SourceError::Unusable(_))), "{result:?}");
     }
@@ -149,8 +149,8 @@ mod tests {
     fn a_parent_looks_like_any_of_its_sub_breeds() {
         let hound = breed("hound");
         let subs = breeds::subs(&hound).unwrap();
-        let names: BTreeSet<_> = (0..200).map(|seed| named(&hound, subs, mixed(seed))).collect();
+        let names: BTreeSet<_> = (0..200).map(|seed| breed_to_draw(&hound, subs, mixed(seed))).collect();
         assert_eq!(names.len(), subs.len());
-        assert_eq!(named(&breed("husky"), &[], 9), "husky");
+        assert_eq!(breed_to_draw(&breed("husky"), &[], 9), "husky");
     }
 }

@@ -1,4 +1,4 @@
-//! Where dogs come from: drawn here, or fetched from a dog API.
+//! Sources of dog images: drawn in-process, or fetched from a dog API.
 
 pub mod breeds;
 pub mod dog_ceo;
@@ -7,10 +7,10 @@ pub mod embedded;
 pub use dog_ceo::{ConnectError, DogCeoSource};
 pub use embedded::EmbeddedSource;
 
-/// A picture that takes more bytes than the caller allows.
+/// An image is larger than the caller allows.
 #[derive(Debug, thiserror::Error)]
-#[error("picture is larger than {limit} bytes")]
+#[error("image is larger than {limit} bytes")]
 pub struct TooLarge {
-    /// The most bytes it may have.
+    /// The maximum size, in bytes.
     pub limit: u64,
 }

@@ -1,4 +1,4 @@
-//! Forgets what this replica's cache holds of a dog that any replica has changed.
+//! Invalidates the cached dogs of this replica that any replica has changed.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -6,31 +6,31 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dogs_domain::DogId;
 use dogs_domain::events::{DogDeleted, DogUpdated, ThumbnailStored};
-use dogs_storages::Cached;
+use dogs_storages::CachedDogRepository;
 use futures_util::StreamExt as _;
 use kennel_app::{Component, Stop};
 use kennel_core::json::JsonError;
 use kennel_core::{BoxError, Event, EventType as _};
-use kennel_outbox::{Feed, FeedItem, span};
+use kennel_outbox::{EventFeed, FeedItem, span};
 use tracing::Instrument as _;
 
-/// Listens to every event and tells the cache which dogs it no longer knows.
+/// Receives every event and invalidates the cache entry of the dog that it names.
 ///
-/// Events that passed unseen, such as while the broker was away, leave an entry for at most its time to live.
+/// A missed event, such as while the broker is unreachable, leaves a stale entry for at most its time to live.
 pub struct Invalidator {
-    feed: Feed,
-    cached: Arc<Cached>,
+    feed: EventFeed,
+    cached: Arc<CachedDogRepository>,
     system: &'static str,
 }
 
 impl Invalidator {
-    /// One that keeps `cached` current by `feed`, which reads from the broker `system`.
-    pub fn new(feed: Feed, cached: Arc<Cached>, system: &'static str) -> Self {
+    /// Invalidates entries of `cached` by the events of `feed`, which reads from the broker `system`.
+    pub fn new(feed: EventFeed, cached: Arc<CachedDogRepository>, system: &'static str) -> Self {
         Self { feed, cached, system }
     }
 }
 
-fn changed(event: &Event) -> Result<Option<DogId>, JsonError> {
+fn changed_dog(event: &Event) -> Result<Option<DogId>, JsonError> {
     Ok(match event.name.as_str() {
         DogUpdated::NAME => event.decode::<DogUpdated>()?.map(|event| event.id),
         DogDeleted::NAME => event.decode::<DogDeleted>()?.map(|event| event.id),
@@ -55,19 +55,19 @@ impl Component for Invalidator {
             let event = match item {
                 Some(FeedItem::Event(event)) => event,
                 Some(FeedItem::Reset) => continue,
-                // The feed ends only as the process stops.
+                // The feed ends only when the process stops.
                 None => {
                     stop.requested().await;
                     return Ok(());
                 }
             };
-            match changed(&event) {
+            match changed_dog(&event) {
                 Ok(Some(id)) => {
                     let span = span::process(self.system, self.name(), &event, 1);
                     self.cached.invalidate(id).instrument(span).await;
                 }
                 Ok(None) => {}
-                Err(error) => tracing::warn!(event.id = %event.id, %error, "event is not readable"),
+                Err(error) => tracing::warn!(event.id = %event.id, %error, "cannot decode event"),
             }
         }
     }

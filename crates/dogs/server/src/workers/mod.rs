@@ -1,9 +1,9 @@
-//! Work that nobody waits for: small copies of pictures, and forgetting what is stale or old.
+//! Background work: thumbnails, cache invalidation and the removal of expired rows.
 
-mod housekeeper;
+mod expiry;
 mod invalidator;
 mod thumbnailer;
 
-pub use housekeeper::Housekeeper;
+pub use expiry::ExpiryWorker;
 pub use invalidator::Invalidator;
 pub use thumbnailer::Thumbnailer;

@@ -1,4 +1,4 @@
-//! Makes the small copy of each picture that is stored.
+//! Creates a thumbnail of each stored image.
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -10,39 +10,39 @@ use kennel_core::{Event, EventType as _, ObjectKey, Receipt};
 use kennel_outbox::{Handled, Handler, HandlerError};
 use std::sync::Arc;
 
-use crate::pictures::{PictureError, Pictures};
+use crate::images::{DecodeError, ImageProcessor};
 
-/// Handles [`ImageStored`]: reads the picture, makes the small copy and records it together with the receipt.
+/// Handles [`ImageStored`]: reads the image, creates the thumbnail and records it together with the receipt.
 pub struct Thumbnailer {
     service: DogService,
     objects: Arc<dyn ObjectStore>,
-    pictures: Pictures,
+    images: ImageProcessor,
 }
 
 impl Thumbnailer {
-    /// The consumer group whose members share the pictures.
+    /// The consumer group, and the name of its component. Its members share the images.
     pub const GROUP: &str = "dogs.thumbnailer";
 
-    /// One that reads pictures from `objects`.
-    pub const fn new(service: DogService, objects: Arc<dyn ObjectStore>, pictures: Pictures) -> Self {
-        Self { service, objects, pictures }
+    /// A handler that reads images from `objects`.
+    pub const fn new(service: DogService, objects: Arc<dyn ObjectStore>, images: ImageProcessor) -> Self {
+        Self { service, objects, images }
     }
 
     async fn read(&self, key: &ObjectKey) -> Result<Bytes, HandlerError> {
         let retry = |error| HandlerError::Retry(Box::new(error));
         let found = self.objects.get(key, None).await.map_err(retry)?;
         let Some((meta, mut body)) = found else {
-            return Err(HandlerError::Permanent(format!("picture {key} is not in the object store").into()));
+            return Err(HandlerError::Permanent(format!("image {key} is not in the object store").into()));
         };
         let limit = self.service.max_picture_bytes();
         if meta.size > limit {
-            return Err(HandlerError::Permanent(format!("picture is larger than {limit} bytes").into()));
+            return Err(HandlerError::Permanent(format!("image is larger than {limit} bytes").into()));
         }
-        let mut picture = BytesMut::new();
+        let mut image = BytesMut::new();
         while let Some(chunk) = body.try_next().await.map_err(retry)? {
-            picture.extend_from_slice(&chunk);
+            image.extend_from_slice(&chunk);
         }
-        Ok(picture.freeze())
+        Ok(image.freeze())
     }
 }
 
@@ -55,10 +55,10 @@ impl Handler for Thumbnailer {
     async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError> {
         let decoded = event.decode::<ImageStored>().map_err(|error| HandlerError::Permanent(error.into()))?;
         let Some(stored) = decoded else { return Ok(Handled::Done) };
-        let picture = self.read(&stored.key).await?;
-        let made = self.pictures.thumbnail(picture).await;
-        let small = made.map_err(|error: PictureError| HandlerError::Permanent(error.into()))?;
-        self.service.put_thumbnail(stored.id, &stored.key, small.into(), receipt).await.map_err(classify)?;
+        let image = self.read(&stored.key).await?;
+        let created = self.images.thumbnail(image).await;
+        let thumbnail = created.map_err(|error: DecodeError| HandlerError::Permanent(error.into()))?;
+        self.service.put_thumbnail(stored.id, &stored.key, thumbnail.into(), receipt).await.map_err(classify)?;
         Ok(Handled::Recorded)
     }
 }

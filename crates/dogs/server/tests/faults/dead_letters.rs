@@ -1,111 +1,111 @@
-//! `dlq`: pictures that nobody can make small, looked at, tried again and dropped. None such is taken: these were damaged
-//! where they are stored.
+//! `dlq`: dead letters of images without a thumbnail are listed, shown, replayed and dropped. The service rejects such images,
+//! so the tests damage stored ones.
 
 use std::path::{Path, PathBuf};
 
 use kennel_broker::Backend;
-use kennel_testkit::upstream::pictures;
+use kennel_testkit::upstream::images;
 use serde_json::{Value, json};
 
-use crate::home::{Home, Served, eventually};
-use crate::place::{Distant, corner, furnished};
-use crate::support::Answer;
+use crate::broker::{ProxiedBroker, proxied_broker, with_variables};
+use crate::service_dir::{RunningService, ServiceDir, eventually};
+use crate::support::TestResponse;
 
-/// A home on this broker, for as long as the corner is kept; `None`, said aloud, when there is no server.
-async fn home(broker: Backend) -> Option<(Home, Option<Distant>)> {
-    let corner = corner(broker).await?;
-    let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
-    Some((furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", "2"), variables), corner))
+/// A directory with this broker, which must be retained with it; `None`, with a message, when there is no server.
+async fn set_up(broker: Backend) -> Option<(ServiceDir, Option<ProxiedBroker>)> {
+    let proxied = proxied_broker(broker).await?;
+    let variables = proxied.as_ref().map(ProxiedBroker::direct).unwrap_or_default();
+    Some((with_variables(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", "2"), variables), proxied))
 }
 
-async fn put_photo(served: &Served, id: &str, photo: impl Into<reqwest::Body>) {
+async fn put_photo(served: &RunningService, id: &str, photo: impl Into<reqwest::Body>) {
     let request = served.request("PUT", &format!("/api/v1/dogs/{id}/photo")).header("content-type", "image/png");
-    Answer::to(request.body(photo)).await.expect(200);
+    TestResponse::of(request.body(photo)).await.expect(200);
 }
 
-/// The letter of the event, once there is one that is younger than `than`.
-async fn letter(home: &Home, event: &str, than: &str) -> Value {
+/// The dead letter of the event, once there is one that is newer than `than`.
+async fn dead_letter(directory: &ServiceDir, event: &str, than: &str) -> Value {
     eventually("the event is a dead letter", async || {
-        let ended = home.run(&["dlq", "show", event]).await;
-        let letter: Value = serde_json::from_str(&ended.stdout).ok()?;
-        (letter["failures"][0]["at"].as_str()? > than).then_some(letter)
+        let ended = directory.run(&["dlq", "show", event]).await;
+        let dead_letter: Value = serde_json::from_str(&ended.stdout).ok()?;
+        (dead_letter["failures"][0]["at"].as_str()? > than).then_some(dead_letter)
     })
     .await
 }
 
-/// The event of the first letter in the list.
-async fn listed(home: &Home) -> String {
+/// The event of the first dead letter in the list.
+async fn first_event(directory: &ServiceDir) -> String {
     let listed = eventually("the event is a dead letter", async || {
-        let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+        let listed = directory.run(&["dlq", "list"]).await.ends(0).stdout;
         (!listed.is_empty()).then_some(listed)
     })
     .await;
     listed.split("  ").next().unwrap().to_owned()
 }
 
-async fn made_small(served: &Served, id: &str) {
-    eventually("the small copy is made", async || {
+async fn wait_for_thumbnail(served: &RunningService, id: &str) {
+    eventually("the thumbnail exists", async || {
         let dog = served.get(&format!("/api/v1/dogs/{id}")).await.expect(200).json();
         dog["thumbnail_url"].as_str().map(str::to_owned)
     })
     .await;
 }
 
-async fn no_letters(home: &Home) {
-    let ended = home.run(&["dlq", "list"]).await.ends(0);
-    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""), "nothing to tell");
+async fn assert_no_dead_letters(directory: &ServiceDir) {
+    let ended = directory.run(&["dlq", "list"]).await.ends(0);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""), "there is no dead letter");
 }
 
-pub async fn a_letter_is_listed_shown_tried_again_and_dropped(broker: Backend) {
-    let Some((home, _corner)) = home(broker).await else { return };
-    let quiet = home.serve_without_relay().await;
-    let id = quiet.dog("Balto").await;
-    let picture = pictures::png("husky");
-    put_photo(&quiet, &id, picture.clone()).await;
-    quiet.stop().await;
-    damage(&file_below(&home.path().join("data/objects")), picture.len());
-    no_letters(&home).await;
-    let served = home.serve().await;
-    let stored = listed(&home).await;
+pub async fn a_dead_letter_is_listed_shown_replayed_and_dropped(broker: Backend) {
+    let Some((directory, _proxied)) = set_up(broker).await else { return };
+    let without_relay = directory.serve_without_relay().await;
+    let id = without_relay.dog("Balto").await;
+    let image = images::png("husky");
+    put_photo(&without_relay, &id, image.clone()).await;
+    without_relay.stop().await;
+    damage(&file_below(&directory.path().join("data/objects")), image.len());
+    assert_no_dead_letters(&directory).await;
+    let served = directory.serve().await;
+    let stored = first_event(&directory).await;
 
-    let first = letter(&home, &stored, "").await;
+    let first = dead_letter(&directory, &stored, "").await;
     assert_eq!(
         (&first["id"], &first["type"], &first["subject"]),
         (&json!(stored), &json!("dogs.image_stored"), &json!(id))
     );
-    assert_eq!(first["data"]["size"], picture.len());
+    assert_eq!(first["data"]["size"], image.len());
     let failure = &first["failures"][0];
     assert_eq!((&failure["group"], &failure["attempts"]), (&json!("dogs.thumbnailer"), &json!(1)));
-    assert!(failure["reason"].as_str().unwrap().contains("picture is damaged"), "{failure}");
-    let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+    assert!(failure["reason"].as_str().unwrap().contains("image is damaged"), "{failure}");
+    let listed = directory.run(&["dlq", "list"]).await.ends(0).stdout;
     assert_eq!(listed.lines().count(), 1, "{listed}");
     assert!(listed.starts_with(&stored) && listed.contains("dogs.thumbnailer"), "{listed}");
 
-    // The next letter may be there before the command has ended: taking the first one back leaves it.
-    assert_eq!(home.run(&["dlq", "replay", &stored]).await.ends(0).stdout, format!("{stored} replayed\n"));
-    letter(&home, &stored, failure["at"].as_str().unwrap()).await;
-    assert_eq!(home.run(&["dlq", "drop", &stored]).await.ends(0).stdout, format!("{stored} dropped\n"));
-    no_letters(&home).await;
+    // The next dead letter may exist before the command ends: a replay only deletes the first one.
+    assert_eq!(directory.run(&["dlq", "replay", &stored]).await.ends(0).stdout, format!("{stored} replayed\n"));
+    dead_letter(&directory, &stored, failure["at"].as_str().unwrap()).await;
+    assert_eq!(directory.run(&["dlq", "drop", &stored]).await.ends(0).stdout, format!("{stored} dropped\n"));
+    assert_no_dead_letters(&directory).await;
     for command in ["show", "replay", "drop"] {
-        let ended = home.run(&["dlq", command, &stored]).await.ends(1);
+        let ended = directory.run(&["dlq", command, &stored]).await.ends(1);
         assert_eq!(ended.stderr, format!("error: no dead letter has the event id {stored}\n"));
     }
 
-    // The next picture of the same dog is not held up by the one that failed.
-    put_photo(&served, &id, pictures::jpeg("husky")).await;
-    made_small(&served, &id).await;
-    no_letters(&home).await;
+    // The failed image does not delay the next image of the same dog.
+    put_photo(&served, &id, images::jpeg("husky")).await;
+    wait_for_thumbnail(&served, &id).await;
+    assert_no_dead_letters(&directory).await;
     served.stop().await;
 }
 
-/// Leaves the first bytes of a stored picture, by which it is known for one, and what the store has written after it.
+/// Damages a stored image, except for its first bytes, which identify the format, and for data that the store appended.
 fn damage(file: &Path, length: usize) {
     let mut bytes = std::fs::read(file).unwrap();
     bytes[8..length].fill(b'x');
     std::fs::write(file, bytes).unwrap();
 }
 
-/// The one file below `folder`.
+/// The only file below `folder`.
 fn file_below(folder: &Path) -> PathBuf {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -115,34 +115,34 @@ fn file_below(folder: &Path) -> PathBuf {
             if path.is_dir() { folders.push(path) } else { files.push(path) }
         }
     }
-    let [file] = &files[..] else { panic!("one picture, not {files:?}") };
+    let [file] = &files[..] else { panic!("one image, not {files:?}") };
     file.clone()
 }
 
-pub async fn a_letter_is_dealt_with_once_its_cause_is_gone(broker: Backend) {
-    let Some((home, _corner)) = home(broker).await else { return };
-    let quiet = home.serve_without_relay().await;
-    let id = quiet.dog("Togo").await;
-    put_photo(&quiet, &id, pictures::jpeg("husky")).await;
-    quiet.stop().await;
-    // A folder in the place of the picture cannot be read, which may pass: the event is tried again.
-    let picture = file_below(&home.path().join("data/objects"));
-    let aside = home.path().join("aside");
-    std::fs::rename(&picture, &aside).unwrap();
-    std::fs::create_dir(&picture).unwrap();
+pub async fn a_dead_letter_is_handled_once_its_cause_is_fixed(broker: Backend) {
+    let Some((directory, _proxied)) = set_up(broker).await else { return };
+    let without_relay = directory.serve_without_relay().await;
+    let id = without_relay.dog("Togo").await;
+    put_photo(&without_relay, &id, images::jpeg("husky")).await;
+    without_relay.stop().await;
+    // Reading a directory instead of the image fails temporarily, so the event is retried.
+    let image = file_below(&directory.path().join("data/objects"));
+    let aside = directory.path().join("aside");
+    std::fs::rename(&image, &aside).unwrap();
+    std::fs::create_dir(&image).unwrap();
 
-    let served = home.serve().await;
-    let event = listed(&home).await;
-    let letter = letter(&home, &event, "").await;
-    let failure = &letter["failures"][0];
-    assert!(failure["attempts"].as_u64().unwrap() >= 2, "{letter}");
-    assert!(failure["reason"].as_str().unwrap().contains("cannot be handled now"), "{letter}");
-    assert_eq!((&letter["type"], &letter["subject"]), (&json!("dogs.image_stored"), &json!(id)));
+    let served = directory.serve().await;
+    let event = first_event(&directory).await;
+    let dead_letter = dead_letter(&directory, &event, "").await;
+    let failure = &dead_letter["failures"][0];
+    assert!(failure["attempts"].as_u64().unwrap() >= 2, "{dead_letter}");
+    assert!(failure["reason"].as_str().unwrap().contains("cannot be handled now"), "{dead_letter}");
+    assert_eq!((&dead_letter["type"], &dead_letter["subject"]), (&json!("dogs.image_stored"), &json!(id)));
 
-    std::fs::remove_dir(&picture).unwrap();
-    std::fs::rename(&aside, &picture).unwrap();
-    home.run(&["dlq", "replay", &event]).await.ends(0);
-    made_small(&served, &id).await;
-    no_letters(&home).await;
+    std::fs::remove_dir(&image).unwrap();
+    std::fs::rename(&aside, &image).unwrap();
+    directory.run(&["dlq", "replay", &event]).await.ends(0);
+    wait_for_thumbnail(&served, &id).await;
+    assert_no_dead_letters(&directory).await;
     served.stop().await;
 }

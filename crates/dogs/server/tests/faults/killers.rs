@@ -1,5 +1,5 @@
-//! Events whose handler ends the process. No handler of the program does, so a process of these tests takes the place of the
-//! program's relay and thumbnailer: the test binary itself, started again, with the same settings, store and broker.
+//! Events whose handler terminates the process. No handler of the service does, so the test binary is started as a
+//! replacement of the relay and the thumbnailer, with the same settings, store and broker.
 
 use std::fs::OpenOptions;
 use std::future::pending;
@@ -20,22 +20,22 @@ use kennel_outbox::{
 use prometheus::Registry;
 use tokio::process::Child;
 
-use crate::home::{Home, eventually};
-use crate::place::{Distant, corner, furnished};
+use crate::broker::{ProxiedBroker, proxied_broker, with_variables};
+use crate::service_dir::{ServiceDir, eventually};
 
-/// Set for the process that stands in: the file that it writes the names of dogs to.
+/// The environment variable with the file to which the replacement process writes the names of dogs.
 const HANDLED: &str = "TEST_HANDLED_FILE";
-/// Dogs of this name end the process that handles them.
+/// Dogs with this name terminate the process that handles them.
 const KILLER: &str = "killer";
 const GROUP: &str = "dogs.thumbnailer";
 const ATTEMPTS: usize = 2;
 
-struct Fragile {
+struct AbortingHandler {
     handled: PathBuf,
 }
 
 #[async_trait]
-impl Handler for Fragile {
+impl Handler for AbortingHandler {
     fn accepts(&self, event: &Event) -> bool {
         event.name == DogCreated::NAME
     }
@@ -73,8 +73,8 @@ fn process() {
             quarantine: Quarantine::default(),
             system: "test",
         };
-        let fragile = Arc::new(Fragile { handled });
-        let consumer = Consumer::new(GROUP, TOPIC, fragile, settings.outbox.consumer(), ports);
+        let consumer =
+            Consumer::new(GROUP, TOPIC, Arc::new(AbortingHandler { handled }), settings.outbox.consumer(), ports);
         let metrics = RelayMetrics::register(&registry).unwrap();
         let relay = settings.outbox.relay(1_000);
         let relay = Relay::new(Arc::clone(&stores.outbox), broker, clock, UuidV7.next(), relay, metrics);
@@ -82,36 +82,36 @@ fn process() {
     });
 }
 
-fn start(home: &Home, handled: &Path) -> Child {
+fn start(directory: &ServiceDir, handled: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "killers::process", "--ignored", "--nocapture"]).env_clear().envs(home.variables());
+    command.args(["--exact", "killers::process", "--ignored", "--nocapture"]).env_clear().envs(directory.variables());
     command
         .env(HANDLED, handled)
-        .current_dir(home.path())
+        .current_dir(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     tokio::process::Command::from(command).kill_on_drop(true).spawn().unwrap()
 }
 
-/// Starts the process as often as it dies, until there is a dead letter; answers how often it died.
-async fn deaths(home: &Home, process: &mut Child, handled: &Path) -> usize {
-    let mut deaths = 0;
+/// Restarts the process until there is a dead letter; returns the number of aborts.
+async fn count_aborts(directory: &ServiceDir, process: &mut Child, handled: &Path) -> usize {
+    let mut aborts = 0;
     eventually("the event is a dead letter", async || {
         if let Some(status) = process.try_wait().unwrap() {
-            assert_eq!(status.code(), None, "it ends by a signal");
-            deaths += 1;
-            assert!(deaths <= 2 * ATTEMPTS + 2, "it dies and dies");
-            *process = start(home, handled);
+            assert_eq!(status.code(), None, "it is terminated by a signal");
+            aborts += 1;
+            assert!(aborts <= 2 * ATTEMPTS + 2, "it aborts too often");
+            *process = start(directory, handled);
         }
-        let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+        let listed = directory.run(&["dlq", "list"]).await.ends(0).stdout;
         (!listed.is_empty()).then_some(())
     })
     .await;
-    deaths
+    aborts
 }
 
-/// The names of the dogs that were handled, once there are so many.
+/// The names of the handled dogs, once there are `all`.
 async fn handled(file: &Path, all: usize) -> Vec<String> {
     eventually("the other events are handled", async || {
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -124,54 +124,61 @@ async fn handled(file: &Path, all: usize) -> Vec<String> {
 }
 
 pub async fn an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through(broker: Backend) {
-    let Some(corner) = corner(broker).await else { return };
-    let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
-    let home = furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
-    let served = home.serve_without_relay().await;
+    let Some(proxied) = proxied_broker(broker).await else { return };
+    let variables = proxied.as_ref().map(ProxiedBroker::direct).unwrap_or_default();
+    let directory = with_variables(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
+    let served = directory.serve_without_relay().await;
     for name in ["a", "b", "c", KILLER, "d", "e", "f"] {
         served.dog(name).await;
     }
-    let file = home.path().join("handled");
-    let mut process = start(&home, &file);
-    // What happened before the process started is counted from the first attempt on.
-    assert_eq!(deaths(&home, &mut process, &file).await, ATTEMPTS);
+    let file = directory.path().join("handled");
+    let mut process = start(&directory, &file);
+    // Events from before the start of the process are counted from the first attempt.
+    assert_eq!(count_aborts(&directory, &mut process, &file).await, ATTEMPTS);
     assert_eq!(handled(&file, 6).await, ["a", "b", "c", "d", "e", "f"]);
-    let event = dead_letter(&home).await;
-    home.run(&["dlq", "drop", &event]).await.ends(0);
+    let event = dead_letter(&directory).await;
+    directory.run(&["dlq", "drop", &event]).await.ends(0);
     process.kill().await.unwrap();
     served.stop().await;
 }
 
-/// What happens while the process runs can cost one attempt more: its first delivery is not counted, unless the broker has
-/// handed the event out before.
+/// An event from after the start of the process can cost one more attempt: its first delivery is not counted, unless the
+/// broker has delivered it before.
 pub async fn an_event_that_ends_a_process_that_runs_costs_one_attempt_more(broker: Backend) {
-    let Some(corner) = corner(broker).await else { return };
-    let variables = corner.as_ref().map(Distant::near).unwrap_or_default();
-    let home = furnished(Home::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
-    let served = home.serve_without_relay().await;
-    let file = home.path().join("handled");
-    let mut process = start(&home, &file);
+    let Some(proxied) = proxied_broker(broker).await else { return };
+    let variables = proxied.as_ref().map(ProxiedBroker::direct).unwrap_or_default();
+    let directory = with_variables(ServiceDir::new().set("CONSUMER_MAX_ATTEMPTS", &ATTEMPTS.to_string()), variables);
+    let served = directory.serve_without_relay().await;
+    let file = directory.path().join("handled");
+    let mut process = start(&directory, &file);
     served.dog("a").await;
     handled(&file, 1).await;
     served.dog(KILLER).await;
     served.dog("b").await;
-    let deaths = deaths(&home, &mut process, &file).await;
-    assert!((ATTEMPTS..=ATTEMPTS + 1).contains(&deaths), "{deaths}");
+    let aborts = count_aborts(&directory, &mut process, &file).await;
+    assert!((ATTEMPTS..=ATTEMPTS + 1).contains(&aborts), "{aborts}");
     assert_eq!(handled(&file, 2).await, ["a", "b"]);
-    dead_letter(&home).await;
+    dead_letter(&directory).await;
     process.kill().await.unwrap();
     served.stop().await;
 }
 
-/// The id of the one dead letter, which says what happened.
-async fn dead_letter(home: &Home) -> String {
-    let listed = home.run(&["dlq", "list"]).await.ends(0).stdout;
+/// The id of the only dead letter. Asserts its reason.
+async fn dead_letter(directory: &ServiceDir) -> String {
+    let listed = directory.run(&["dlq", "list"]).await.ends(0).stdout;
     assert_eq!(listed.lines().count(), 1, "{listed}");
     let event = listed.split("  ").next().unwrap().to_owned();
-    let shown = home.run(&["dlq", "show", &event]).await.ends(0).stdout;
-    let letter: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    let failure = &letter["failures"][0];
-    assert_eq!((&letter["data"]["name"], &failure["attempts"]), (&KILLER.into(), &ATTEMPTS.into()), "{letter}");
-    assert!(failure["reason"].as_str().unwrap().starts_with("the process ended each time"), "{letter}");
+    let shown = directory.run(&["dlq", "show", &event]).await.ends(0).stdout;
+    let dead_letter: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let failure = &dead_letter["failures"][0];
+    assert_eq!(
+        (&dead_letter["data"]["name"], &failure["attempts"]),
+        (&KILLER.into(), &ATTEMPTS.into()),
+        "{dead_letter}"
+    );
+    assert!(
+        failure["reason"].as_str().unwrap().starts_with("the process terminated during each attempt"),
+        "{dead_letter}"
+    );
     event
 }

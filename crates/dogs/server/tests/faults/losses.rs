@@ -8,8 +8,8 @@ use std::time::Duration;
 use kennel_testkit::{PrivateServer, Server, Upstream};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::home::{Home, Served, eventually};
-use crate::place::furnished;
+use crate::broker::with_variables;
+use crate::service_dir::{RunningService, ServiceDir, eventually};
 use crate::support::Messages;
 
 /// What the names of the broker's objects begin with.
@@ -85,13 +85,13 @@ async fn remove(server: &PrivateServer, object: &str) {
         "events stream" | "groups stream" => {
             let kind = if object == "groups stream" { "groups" } else { "topic-dogs_events" };
             let name = format!("{PREFIX}-{kind}");
-            let removed = kennel_testkit::corner::remove_streams(&url, |found| found == name).await;
+            let removed = kennel_testkit::broker_namespace::remove_streams(&url, |found| found == name).await;
             assert_eq!(removed.unwrap(), [name]);
         }
         #[cfg(feature = "kafka")]
         "topic" => {
             let name = format!("{PREFIX}.dogs.events");
-            let removed = kennel_testkit::corner::remove_topics(&url, |found| found == name).await;
+            let removed = kennel_testkit::broker_namespace::remove_topics(&url, |found| found == name).await;
             assert_eq!(removed.unwrap(), [name]);
         }
         #[cfg(feature = "rabbitmq")]
@@ -105,7 +105,7 @@ async fn remove(server: &PrivateServer, object: &str) {
                     ((0..PARTITIONS).map(queue).collect(), vec![])
                 }
             };
-            kennel_testkit::corner::remove_queues_and_exchanges(&url, &queues, &exchanges).await.unwrap();
+            kennel_testkit::broker_namespace::remove_queues_and_exchanges(&url, &queues, &exchanges).await.unwrap();
         }
         other => panic!("{other} cannot be removed"),
     }
@@ -116,7 +116,7 @@ async fn remove(server: &PrivateServer, object: &str) {
 const PARTITIONS: u16 = 8;
 
 /// Makes it happen; the pictures that were stored while the broker was down.
-async fn lose(server: &mut PrivateServer, loss: Loss, process: &Served) -> Vec<String> {
+async fn lose(server: &mut PrivateServer, loss: Loss, process: &RunningService) -> Vec<String> {
     match loss {
         Loss::Object(object) => {
             remove(server, object).await;
@@ -135,10 +135,10 @@ async fn lose(server: &mut PrivateServer, loss: Loss, process: &Served) -> Vec<S
 }
 
 /// Waits until each of these dogs has a thumbnail; the ones that get none.
-async fn without_thumbnails(served: &Served, dogs: &[String]) -> Vec<String> {
+async fn without_thumbnails(service: &RunningService, dogs: &[String]) -> Vec<String> {
     let (began, mut left) = (Instant::now(), dogs.to_vec());
     while !left.is_empty() && began.elapsed() < BOUND {
-        let dog = served.get(&format!("/api/v1/dogs/{}", left[0])).await.expect(200).json();
+        let dog = service.get(&format!("/api/v1/dogs/{}", left[0])).await.expect(200).json();
         if dog["thumbnail_url"].is_string() {
             left.remove(0);
         } else {
@@ -163,10 +163,10 @@ async fn follow(events: &mut Messages, dogs: &[String]) -> bool {
 async fn pictures_get_thumbnails_after_each_loss(kind: Server, processes: usize) {
     let Some(mut server) = PrivateServer::start(kind).await else { return };
     let upstream = Upstream::new().await;
-    let home = furnished(Home::with_upstream(&upstream), &variables(&server, kind));
+    let directory = with_variables(ServiceDir::with_upstream(&upstream), &variables(&server, kind));
     let mut all = Vec::new();
     for _ in 0..processes {
-        all.push(home.serve().await);
+        all.push(directory.serve().await);
     }
     let first = [all[0].fetch().await];
     assert!(without_thumbnails(&all[0], &first).await.is_empty());
@@ -180,10 +180,10 @@ async fn pictures_get_thumbnails_after_each_loss(kind: Server, processes: usize)
         let mut events = all[processes - 1].events(None).await;
         let mut dogs = lose(&mut server, loss, &all[0]).await;
         let began = Instant::now();
-        for served in &all {
-            dogs.push(served.fetch().await);
+        for service in &all {
+            dogs.push(service.fetch().await);
         }
-        let output = || all.iter().map(|served| served.process.output()).collect::<Vec<_>>().join("\n\n");
+        let output = || all.iter().map(|service| service.process.output()).collect::<Vec<_>>().join("\n\n");
         let without = without_thumbnails(&all[0], &dogs).await;
         assert!(without.is_empty(), "{loss:?}: {without:?} of {dogs:?} get no thumbnail; it wrote:\n{}", output());
         let took = began.elapsed().as_secs_f64();
@@ -191,7 +191,7 @@ async fn pictures_get_thumbnails_after_each_loss(kind: Server, processes: usize)
         let is_whole = follow(&mut events, &dogs).await;
         assert!(is_whole, "{loss:?}: a follower misses events; it wrote:\n{}", output());
     }
-    for served in all {
-        served.stop().await;
+    for service in all {
+        service.stop().await;
     }
 }

@@ -3,6 +3,7 @@
 
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed, and nobody reaches in")]
 
+mod broker;
 mod clocks;
 mod dead_letters;
 mod killers;
@@ -10,7 +11,6 @@ mod killers;
 mod losses;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod outages;
-mod place;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod progress;
 #[cfg(feature = "postgres")]
@@ -21,7 +21,7 @@ mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 
-use support::home;
+use support::service_dir;
 
 /// One module for each broker, one test for each case in it.
 macro_rules! brokers {
@@ -41,39 +41,39 @@ macro_rules! brokers {
 brokers! {
     #[cfg(feature = "sqlite")]
     memory(Memory) {
-        dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
-        dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        dead_letters::a_dead_letter_is_listed_shown_replayed_and_dropped,
+        dead_letters::a_dead_letter_is_handled_once_its_cause_is_fixed,
         killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
         killers::an_event_that_ends_a_process_that_runs_costs_one_attempt_more,
     }
     #[cfg(all(feature = "sqlite", feature = "nats"))]
     nats(Nats) {
-        dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
-        dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        dead_letters::a_dead_letter_is_listed_shown_replayed_and_dropped,
+        dead_letters::a_dead_letter_is_handled_once_its_cause_is_fixed,
         killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
         killers::an_event_that_ends_a_process_that_runs_costs_one_attempt_more,
-        outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
-        outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
-        progress::events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log,
+        outages::dogs_are_created_during_an_outage_and_published_in_order_afterwards,
+        outages::listeners_miss_nothing_that_others_publish_while_they_are_disconnected,
+        progress::unpublished_events_are_reported_in_readiness_metrics_and_log,
     }
     #[cfg(all(feature = "sqlite", feature = "kafka"))]
     kafka(Kafka) {
-        dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
-        dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        dead_letters::a_dead_letter_is_listed_shown_replayed_and_dropped,
+        dead_letters::a_dead_letter_is_handled_once_its_cause_is_fixed,
         killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
         killers::an_event_that_ends_a_process_that_runs_costs_one_attempt_more,
-        outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
-        outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
-        progress::events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log,
+        outages::dogs_are_created_during_an_outage_and_published_in_order_afterwards,
+        outages::listeners_miss_nothing_that_others_publish_while_they_are_disconnected,
+        progress::unpublished_events_are_reported_in_readiness_metrics_and_log,
     }
     #[cfg(all(feature = "sqlite", feature = "rabbitmq"))]
     rabbitmq(RabbitMq) {
-        dead_letters::a_letter_is_listed_shown_tried_again_and_dropped,
-        dead_letters::a_letter_is_dealt_with_once_its_cause_is_gone,
+        dead_letters::a_dead_letter_is_listed_shown_replayed_and_dropped,
+        dead_letters::a_dead_letter_is_handled_once_its_cause_is_fixed,
         killers::an_event_that_ends_the_process_becomes_a_dead_letter_and_the_others_go_through,
         killers::an_event_that_ends_a_process_that_runs_costs_one_attempt_more,
-        outages::dogs_are_made_while_the_broker_is_away_and_told_of_in_order_when_it_is_back,
-        outages::listeners_miss_nothing_that_others_publish_while_they_are_cut_off,
-        progress::events_that_nobody_publishes_are_a_detail_a_metric_and_a_line_of_the_log,
+        outages::dogs_are_created_during_an_outage_and_published_in_order_afterwards,
+        outages::listeners_miss_nothing_that_others_publish_while_they_are_disconnected,
+        progress::unpublished_events_are_reported_in_readiness_metrics_and_log,
     }
 }

@@ -1,4 +1,4 @@
-//! A database that cannot write for a while, as after a failover.
+//! A database that is temporarily read-only, as after a failover.
 
 use std::time::Duration;
 
@@ -6,39 +6,39 @@ use kennel_testkit::TestDatabase;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::home::{Home, Served, eventually};
-use crate::place::furnished;
-use crate::support::Answer;
+use crate::broker::with_variables;
+use crate::service_dir::{RunningService, ServiceDir, eventually};
+use crate::support::TestResponse;
 
-/// How long writes may fail once the database takes them again.
-const SOON: Duration = Duration::from_secs(1);
+/// How long writes may still fail after the database accepts them again.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_work_again_right_after_a_failover() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let variables = [("STORAGE", "postgres".to_owned()), ("POSTGRES_DSN", database.dsn())];
-    let home = furnished(Home::new(), &variables);
-    let served = home.serve().await;
+    let directory = with_variables(ServiceDir::new(), &variables);
+    let served = directory.serve().await;
     let dog = served.dog("before").await;
-    eventually("writes work", async || (writes(&served).await["status"] == "up").then_some(())).await;
+    eventually("writes work", async || (write_check(&served).await["status"] == "up").then_some(())).await;
 
     database.set_read_only(true).await;
-    eventually("it is noticed", async || (writes(&served).await["status"] == "down").then_some(())).await;
-    let told = writes(&served).await;
-    assert_eq!((&told["required"], &told["detail"]), (&json!(false), &json!("writes are not accepted")));
+    eventually("the check changes", async || (write_check(&served).await["status"] == "down").then_some(())).await;
+    let check = write_check(&served).await;
+    assert_eq!((&check["required"], &check["detail"]), (&json!(false), &json!("writes are not accepted")));
     for _ in 0..5 {
         post(&served).await.expect(503);
         served.get(&format!("/api/v1/dogs/{dog}")).await.expect(200);
     }
 
     database.set_read_only(false).await;
-    let began = Instant::now();
+    let started = Instant::now();
     while post(&served).await.status != 201 {
-        assert!(began.elapsed() < SOON, "writes fail for longer than {SOON:?}");
+        assert!(started.elapsed() < RECOVERY_TIMEOUT, "writes fail for longer than {RECOVERY_TIMEOUT:?}");
         sleep(Duration::from_millis(20)).await;
     }
-    eventually("it is noticed", async || (writes(&served).await["status"] == "up").then_some(())).await;
-    eventually("all is published", async || (served.metric("outbox_pending").await < 0.5).then_some(())).await;
+    eventually("the check changes", async || (write_check(&served).await["status"] == "up").then_some(())).await;
+    eventually("all events are published", async || (served.metric("outbox_pending").await < 0.5).then_some(())).await;
     let log = served.process.output();
     // Each begin and each end once; on a busy machine a check may also take too long.
     let changes: Vec<_> = log
@@ -50,12 +50,12 @@ async fn writes_work_again_right_after_a_failover() {
     served.stop().await;
 }
 
-async fn post(served: &Served) -> Answer {
-    Answer::to(served.request("POST", "/api/v1/dogs").json(&json!({ "breed": "husky" }))).await
+async fn post(served: &RunningService) -> TestResponse {
+    TestResponse::of(served.request("POST", "/api/v1/dogs").json(&json!({ "breed": "husky" }))).await
 }
 
-/// What readiness says of writing.
-async fn writes(served: &Served) -> Value {
+/// The check of writes.
+async fn write_check(served: &RunningService) -> Value {
     let report = served.get("/ready").await.expect(200).json();
     report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "storage_write").unwrap().clone()
 }

@@ -1,39 +1,39 @@
-//! Many relays over one outbox.
+//! Several relays of one outbox.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use kennel_testkit::ServiceProcess;
-use kennel_testkit::corner::Distant;
+use kennel_testkit::broker_namespace::ProxiedBroker;
 use kennel_testkit::probe;
 use tokio::time::Instant;
 
-use crate::home::{Home, Served, eventually};
-use crate::place::furnished;
+use crate::broker::with_variables;
+use crate::service_dir::{RunningService, ServiceDir, eventually};
 use crate::stores::on_stores;
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
 
 const RELAYS: usize = 4;
 const DOGS: u32 = 60;
-/// How long the others may take to follow a relay that was killed, with the lease that services have by default.
-const SUCCESSION: Duration = Duration::from_secs(5);
+/// The maximum duration of a failover after a relay was killed, with the default lease.
+const FAILOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A process that does nothing but publish.
-struct Publishing {
+/// A process that runs only the relay.
+struct RelayProcess {
     process: ServiceProcess,
     sys: SocketAddr,
 }
 
-impl Publishing {
-    async fn start(home: &Home) -> Self {
-        let mut process = home.start(&["serve", "--only", "relay,sys"]);
+impl RelayProcess {
+    async fn start(directory: &ServiceDir) -> Self {
+        let mut process = directory.start(&["serve", "--only", "outbox-relay,sys"]);
         let sys = process.listener("sys").await;
         Self { process, sys }
     }
 
     async fn metric(&self, series: &str) -> f64 {
-        let Ok(answer) = probe::get(self.sys, "/metrics").await else { return 0.0 };
-        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let Ok(response) = probe::get(self.sys, "/metrics").await else { return 0.0 };
+        let text = String::from_utf8_lossy(&response.body).into_owned();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().unwrap())
     }
@@ -43,8 +43,8 @@ impl Publishing {
     }
 }
 
-/// What a series is in all of them together.
-async fn sum(relays: &[Publishing], series: &str) -> f64 {
+/// The sum of a series over all processes.
+async fn sum(relays: &[RelayProcess], series: &str) -> f64 {
     let mut sum = 0.0;
     for relay in relays {
         sum += relay.metric(series).await;
@@ -52,47 +52,47 @@ async fn sum(relays: &[Publishing], series: &str) -> f64 {
     sum
 }
 
-async fn published(relays: &[Publishing]) -> f64 {
+async fn published(relays: &[RelayProcess]) -> f64 {
     sum(relays, r#"broker_published_total{outcome="ok",topic="dogs.events"}"#).await
 }
 
-async fn marked(relays: &[Publishing]) -> f64 {
+async fn marked(relays: &[RelayProcess]) -> f64 {
     sum(relays, "outbox_published_total").await
 }
 
-async fn leaders(relays: &[Publishing]) -> Vec<usize> {
+async fn leaders(relays: &[RelayProcess]) -> Vec<usize> {
     let mut leaders = Vec::new();
-    for (place, relay) in relays.iter().enumerate() {
+    for (index, relay) in relays.iter().enumerate() {
         if relay.leads().await {
-            leaders.push(place);
+            leaders.push(index);
         }
     }
     leaders
 }
 
-/// A service that does not publish, and relays for it, one of which leads.
-async fn start(home: &Home) -> (Served, Vec<Publishing>) {
-    let http = home.serve_without_relay().await;
+/// Starts a service without a relay, and relays for it; one becomes the leader.
+async fn start(directory: &ServiceDir) -> (RunningService, Vec<RelayProcess>) {
+    let http = directory.serve_without_relay().await;
     let mut relays = Vec::new();
     for _ in 0..RELAYS {
-        relays.push(Publishing::start(home).await);
+        relays.push(RelayProcess::start(directory).await);
     }
-    eventually("one leads", async || (leaders(&relays).await.len() == 1).then_some(())).await;
+    eventually("there is one leader", async || (leaders(&relays).await.len() == 1).then_some(())).await;
     (http, relays)
 }
 
-/// A home over the store that `variables` name, whose relays have this lease; `None`, said aloud, without a broker.
-async fn stand(lease: &str, variables: &[(&'static str, String)]) -> Option<(Distant, Home)> {
-    let corner = Distant::nats().await?;
-    let home = Home::new().set("OUTBOX_LEASE", lease).set("OUTBOX_POLL", "1s");
-    let home = furnished(furnished(home, corner.near()), variables);
-    Some((corner, home))
+/// A directory with the store that `variables` name and this lease; `None`, with a message, without a broker.
+async fn set_up(lease: &str, variables: &[(&'static str, String)]) -> Option<(ProxiedBroker, ServiceDir)> {
+    let proxied = ProxiedBroker::nats().await?;
+    let directory = ServiceDir::new().set("OUTBOX_LEASE", lease).set("OUTBOX_POLL", "1s");
+    let directory = with_variables(with_variables(directory, proxied.direct()), variables);
+    Some((proxied, directory))
 }
 
 async fn each_event_is_published_once(variables: &[(&'static str, String)]) {
-    // One that no store is too slow to renew: who loses the lease while it publishes may leave an event to be told twice.
-    let Some((_corner, home)) = stand("60s", variables).await else { return };
-    let (http, relays) = start(&home).await;
+    // A lease that every store renews in time: a relay that loses its lease while publishing may publish an event twice.
+    let Some((_proxied, directory)) = set_up("60s", variables).await else { return };
+    let (http, relays) = start(&directory).await;
     for name in 0..DOGS {
         http.dog(&name.to_string()).await;
     }
@@ -104,13 +104,13 @@ async fn each_event_is_published_once(variables: &[(&'static str, String)]) {
     http.stop().await;
 }
 
-async fn another_follows_one_that_is_killed(variables: &[(&'static str, String)]) {
-    let Some((_corner, home)) = stand("3s", variables).await else { return };
-    let (http, mut relays) = start(&home).await;
+async fn another_relay_takes_over_from_a_killed_one(variables: &[(&'static str, String)]) {
+    let Some((_proxied, directory)) = set_up("3s", variables).await else { return };
+    let (http, mut relays) = start(&directory).await;
     http.dog("before").await;
     eventually("it is published", async || (published(&relays).await >= 1.0).then_some(())).await;
 
-    let leading = eventually("one leads", async || leaders(&relays).await.first().copied()).await;
+    let leading = eventually("there is one leader", async || leaders(&relays).await.first().copied()).await;
     let mut leader = relays.swap_remove(leading);
     let before = published(&relays).await;
     leader.process.kill();
@@ -118,13 +118,13 @@ async fn another_follows_one_that_is_killed(variables: &[(&'static str, String)]
     http.dog("after").await;
     eventually("another publishes", async || (published(&relays).await > before).then_some(())).await;
     let took = killed.elapsed();
-    assert!(took < SUCCESSION, "{took:?}");
-    eventually("one leads", async || (leaders(&relays).await.len() == 1).then_some(())).await;
-    leader.process.wait(PATIENCE).await;
+    assert!(took < FAILOVER_TIMEOUT, "{took:?}");
+    eventually("there is one leader", async || (leaders(&relays).await.len() == 1).then_some(())).await;
+    leader.process.wait(TEST_TIMEOUT).await;
     http.stop().await;
 }
 
 on_stores! {
-    { each_event_is_published_once another_follows_one_that_is_killed }
+    { each_event_is_published_once another_relay_takes_over_from_a_killed_one }
     on "postgres" postgres, "mysql" mysql, "clickhouse" clickhouse
 }

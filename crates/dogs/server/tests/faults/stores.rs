@@ -1,4 +1,4 @@
-//! Stores of their own, as the variables that name them.
+//! Separate stores per test, as environment variables.
 
 #[cfg(feature = "clickhouse")]
 use kennel_testkit::TestClickHouse;
@@ -7,7 +7,7 @@ use kennel_testkit::TestDatabase;
 
 pub type Variables = Vec<(&'static str, String)>;
 
-/// The file that a home has anyway.
+/// The file in the service directory.
 #[cfg(feature = "sqlite")]
 pub async fn sqlite() -> Option<((), Variables)> {
     Some(((), vec![("STORAGE", "sqlite".to_owned())]))
@@ -29,12 +29,12 @@ pub async fn mysql() -> Option<(TestDatabase, Variables)> {
 
 #[cfg(feature = "clickhouse")]
 pub async fn clickhouse() -> Option<(TestClickHouse, Variables)> {
-    let database = TestClickHouse::make()?;
+    let database = TestClickHouse::create()?;
     let variables = vec![("STORAGE", "clickhouse".to_owned()), ("CLICKHOUSE_DSN", database.dsn())];
     Some((database, variables))
 }
 
-/// For each store a module with a test for each case of the module that this stands in.
+/// Expands to a module per store, with a test per case.
 macro_rules! on_stores {
     ($cases:tt on $($feature:literal $store:ident),+ $(,)?) => { $(
         #[cfg(feature = $feature)]

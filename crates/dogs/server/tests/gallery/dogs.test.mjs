@@ -1,4 +1,4 @@
-// Dogs come, are looked at, renamed and removed; what one page does, others see.
+// Fetching, viewing, renaming and removing dogs; other pages show the changes.
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
@@ -13,35 +13,35 @@ before(async (context) => {
 
 const card = (page, name) => page.locator("#grid .card").filter({ hasText: name });
 
-test("an empty gallery says so, and the first dog moves in", async (t) => {
+test("an empty gallery shows a notice, and then the first dog", async (t) => {
   const page = await gallery(t, browser, service);
   await page.getByText("No dogs here yet.").waitFor();
   await page.getByLabel("Breed", { exact: true }).selectOption("hound-afghan");
   await page.getByText("No Afghan Hound here yet.").waitFor();
-  await page.getByRole("button", { name: "Fetch a picture" }).click();
+  await page.getByRole("button", { name: "Fetch an image" }).click();
   await card(page, "Afghan Hound").waitFor();
   await pictured(page);
   assert.ok(page.url().endsWith("?breed=hound-afghan"));
-  await page.locator("#told", { hasText: "Afghan Hound moved in." }).waitFor({ state: "attached" });
+  await page.locator("#announcement", { hasText: "Afghan Hound moved in." }).waitFor({ state: "attached" });
   assert.equal(await page.locator("#empty").isVisible(), false);
   const picked = page.locator("#breed option:checked");
   await page.waitForFunction(() => document.querySelector("#breed option:checked").textContent === "Afghan Hound (1)");
   assert.equal(await picked.textContent(), "Afghan Hound (1)");
 });
 
-test("a picture becomes a thumbnail when it is made", async (t) => {
+test("an image is replaced by its thumbnail", async (t) => {
   const page = await gallery(t, browser, service);
   await page.getByLabel("Breed", { exact: true }).selectOption("pug");
-  await page.getByRole("button", { name: "Fetch a picture" }).click();
+  await page.getByRole("button", { name: "Fetch an image" }).click();
   await page.locator('#grid img[src*="variant=thumbnail"]').waitFor();
   await pictured(page);
 });
 
-test("what happens is seen in a second tab at once", async (t) => {
+test("a second tab shows changes immediately", async (t) => {
   const first = await gallery(t, browser, service);
   const second = await gallery(t, browser, service);
   await first.getByLabel("Breed", { exact: true }).selectOption("samoyed");
-  await first.getByRole("button", { name: "Fetch a picture" }).click();
+  await first.getByRole("button", { name: "Fetch an image" }).click();
   await card(second, "Samoyed").waitFor();
   await second.locator("#events li", { hasText: "Samoyed moved in" }).waitFor();
   await second.locator("#events li", { hasText: "Samoyed got a thumbnail" }).waitFor();
@@ -53,14 +53,14 @@ test("what happens is seen in a second tab at once", async (t) => {
   await second.locator("#events li", { hasText: "Samoyed moved out" }).waitFor();
 });
 
-test("an answer that comes late brings no dog back", async (t) => {
+test("a late response does not show a deleted dog", async (t) => {
   const { id } = await service.call("GET", "/dogs/akita/image");
   const other = await service.call("GET", "/dogs/borzoi/image");
   const page = await gallery(t, browser, service);
   await card(page, "Akita").waitFor();
-  const held = new Promise((hold) => page.route(`**/api/v1/dogs/${id}`, async (route) => {
+  const held = new Promise((resolve) => page.route(`**/api/v1/dogs/${id}`, async (route) => {
     const response = await route.fetch();
-    hold(() => route.fulfill({ response }));
+    resolve(() => route.fulfill({ response }));
   }));
   await service.rename(id, "Hachiko");
   const release = await held;
@@ -70,12 +70,12 @@ test("an answer that comes late brings no dog back", async (t) => {
   const answered = page.waitForResponse((response) => response.url().endsWith(id));
   await release();
   await (await answered).finished();
-  // What is answered after it is dealt with after it.
+  // A later response is processed after it.
   await service.rename(other.id, "Laska");
   await card(page, "Laska").waitFor();
   assert.equal(await card(page, "Hachiko").count(), 0);
 
-  // One that an import brings back is no such answer.
+  // A dog that an import creates again is shown.
   const again = await fetch(`${service.url}/api/v1/dogs/import`, {
     method: "POST", headers: { "content-type": "application/x-ndjson", "idempotency-key": id },
     body: JSON.stringify({ id, breed: "akita", name: "Hachiko" }),
@@ -86,12 +86,12 @@ test("an answer that comes late brings no dog back", async (t) => {
   await card(page, "Hachiko").waitFor();
 });
 
-test("an own picture is uploaded with its name", async (t) => {
+test("an image is uploaded with its name", async (t) => {
   const { id } = await service.call("GET", "/dogs/beagle/image");
-  const picture = await (await fetch(`${service.url}/api/v1/dogs/${id}/photo`)).arrayBuffer();
+  const image = await (await fetch(`${service.url}/api/v1/dogs/${id}/photo`)).arrayBuffer();
   const page = await gallery(t, browser, service, { path: "/?breed=beagle" });
   await page.getByText("up to 10 MB. It joins: Beagle.").waitFor();
-  await page.getByLabel("Add your own dog").setInputFiles({ name: "rex.jpg", mimeType: "image/jpeg", buffer: Buffer.from(picture) });
+  await page.getByLabel("Add your own dog").setInputFiles({ name: "rex.jpg", mimeType: "image/jpeg", buffer: Buffer.from(image) });
   await page.getByPlaceholder("Name, if it has one").fill("Rex <b>the</b> Brave");
   await page.getByRole("button", { name: "Upload" }).click();
   const rex = card(page, "Rex <b>the</b> Brave");
@@ -104,7 +104,7 @@ test("an own picture is uploaded with its name", async (t) => {
   assert.equal(items.filter((dog) => dog.name === "Rex <b>the</b> Brave" && dog.image_url).length, 1);
 });
 
-test("a dog is renamed, and someone else's change is told", async (t) => {
+test("a dog is renamed, and a concurrent change is reported", async (t) => {
   const { id } = await service.call("GET", "/dogs/boxer/image");
   const page = await gallery(t, browser, service);
   await card(page, "Boxer").click();
@@ -122,8 +122,8 @@ test("a dog is renamed, and someone else's change is told", async (t) => {
   await dialog.getByRole("alert").filter({ hasText: "has been changed by someone else" }).waitFor();
 });
 
-test("pages are loaded one after the other, without a dog twice", async (t) => {
-  for (let made = 0; made < 60; made += 1) await service.call("POST", "/dogs", { breed: "dingo", name: `Dingo ${made}` });
+test("pages are loaded one by one, without duplicates", async (t) => {
+  for (let number = 0; number < 60; number += 1) await service.call("POST", "/dogs", { breed: "dingo", name: `Dingo ${number}` });
   const page = await gallery(t, browser, service, { path: "/?breed=dingo" });
   await page.waitForFunction(() => document.querySelectorAll("#grid .card").length === 48);
   await page.getByRole("button", { name: "Show more" }).click();
@@ -133,13 +133,13 @@ test("pages are loaded one after the other, without a dog twice", async (t) => {
   assert.deepEqual(names, Array.from({ length: 60 }, (_, index) => `Dingo ${59 - index}`));
 });
 
-test("the strip tells what the service runs on, and the links lead on", async (t) => {
+test("the strip shows the backends and the links", async (t) => {
   const page = await gallery(t, browser, service);
   await page.getByText("Ready", { exact: true }).waitFor();
-  const parts = await page.locator("#parts > div").allInnerTexts();
-  const told = parts.map((part) => part.replace(/\s+/g, " "));
-  for (const [index, part] of ["Store SQLite", "Broker in memory", "Cache in memory", "Objects folder"].entries()) {
-    assert.ok(told[index].startsWith(part) && told[index].includes("up"), told[index]);
+  const entries = await page.locator("#backends > div").allInnerTexts();
+  const texts = entries.map((entry) => entry.replace(/\s+/g, " "));
+  for (const [index, expected] of ["Store SQLite", "Broker in memory", "Cache in memory", "Objects folder"].entries()) {
+    assert.ok(texts[index].startsWith(expected) && texts[index].includes("up"), texts[index]);
   }
   const links = await page.getByRole("navigation").getByRole("link").evaluateAll((all) => all.map((link) => [link.textContent, link.getAttribute("href")]));
   assert.deepEqual(links, [["API docs", "documentation/"], ["Metrics", "http://metrics.test/metrics"], ["Grafana", "http://grafana.test"]]);

@@ -1,4 +1,4 @@
-// What goes wrong is said: by the service, by its source, by the file, by the network.
+// Errors are shown: of the service, its source, the file and the network.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
@@ -8,7 +8,7 @@ import { before, test } from "node:test";
 import { gallery, launch, settled } from "./support/browser.mjs";
 import { Service, brokenUpstream } from "./support/service.mjs";
 
-// The browser itself reports answers of 400 and more, and connections that fail.
+// The browser itself reports responses of 400 and more, and failed connections.
 const REPORTED = /Failed to load resource|net::ERR_/;
 
 let browser;
@@ -27,31 +27,31 @@ async function largeFile(context) {
 
 const file = (name, buffer, mimeType = "image/png") => ({ name, mimeType, buffer });
 
-test("a fault of the service's source is told where it was asked for, and goes with the next try", async (t) => {
+test("an error of the source is shown next to its button", async (t) => {
   const upstream = await brokenUpstream(t);
   const service = await Service.start(t, { DOG_API_BASE_URL: upstream, DOG_API_ALLOW_PRIVATE: "true", DOG_API_TIMEOUT: "2s" });
   const page = await gallery(t, browser, service, { but: REPORTED });
   await page.locator('#breed option[value="husky"]').waitFor({ state: "attached" });
-  await page.getByRole("button", { name: "Fetch a picture" }).click();
+  await page.getByRole("button", { name: "Fetch an image" }).click();
   const alert = page.locator("#fetch-message");
   await alert.filter({ hasText: /\(50[23]\)|try again/i }).waitFor();
   assert.match(await alert.textContent(), /^[A-Z].*\.$/);
   assert.equal(await alert.getAttribute("role"), "alert");
-  assert.equal(await page.getByRole("button", { name: "Fetch a picture" }).getAttribute("aria-disabled"), null);
+  assert.equal(await page.getByRole("button", { name: "Fetch an image" }).getAttribute("aria-disabled"), null);
   assert.equal(await page.locator("#offline").isVisible(), false);
 });
 
-test("a file that is no picture is refused, and its dog does not stay", async (t) => {
+test("a file that is not an image is rejected, and its dog is removed", async (t) => {
   const service = await Service.start(t);
   const page = await gallery(t, browser, service, { but: REPORTED });
   const [input, alert, upload] = [page.getByLabel("Add your own dog"), page.locator("#upload-message"), page.getByRole("button", { name: "Upload" })];
   await upload.click();
-  await alert.filter({ hasText: "Choose a picture first." }).waitFor();
+  await alert.filter({ hasText: "Choose an image first." }).waitFor();
   assert.equal(await page.evaluate(() => document.activeElement.id), "file");
 
-  await input.setInputFiles(file("notes.png", Buffer.from("not a picture at all")));
+  await input.setInputFiles(file("notes.png", Buffer.from("not an image at all")));
   await upload.click();
-  await alert.filter({ hasText: /picture/i }).waitFor();
+  await alert.filter({ hasText: /image/i }).waitFor();
   await page.locator("#events li", { hasText: "moved out" }).waitFor();
   assert.deepEqual((await service.call("GET", "/dogs")).items, []);
 
@@ -59,45 +59,45 @@ test("a file that is no picture is refused, and its dog does not stay", async (t
   await alert.filter({ hasText: "“empty.png” is empty." }).waitFor();
 });
 
-test("a file that is too large is told before it is sent, and by the service if it is sent all the same", async (t) => {
+test("a file that is too large is rejected before the upload, and by the service", async (t) => {
   const service = await Service.start(t);
   const page = await gallery(t, browser, service, { but: REPORTED });
   const large = await largeFile(t);
   let sent = 0;
   page.on("request", (request) => { if (request.method() === "PUT") sent += 1; });
   await page.getByLabel("Add your own dog").setInputFiles(large);
-  await page.locator("#upload-message", { hasText: "“large.jpg” has 30 MB; a picture may have up to 10 MB." }).waitFor();
+  await page.locator("#upload-message", { hasText: "“large.jpg” has 30 MB; the limit is 10 MB." }).waitFor();
   await page.getByRole("button", { name: "Upload" }).click();
-  await page.locator("#upload-message", { hasText: "may have up to 10 MB." }).waitFor();
+  await page.locator("#upload-message", { hasText: "the limit is 10 MB." }).waitFor();
   assert.equal(sent, 0);
 
-  // The page knows of a limit that is no longer the service's.
-  const told = await (await fetch(`${service.url}/api/v1/status`)).json();
-  await page.route("**/api/v1/status", (route) => route.fulfill({ json: { ...told, max_picture_bytes: 64 * 1024 * 1024 } }));
+  // The page has an outdated limit.
+  const status = await (await fetch(`${service.url}/api/v1/status`)).json();
+  await page.route("**/api/v1/status", (route) => route.fulfill({ json: { ...status, max_image_bytes: 64 * 1024 * 1024 } }));
   await page.reload();
   await settled(page);
   await page.getByText("up to 64 MB").waitFor();
   await page.getByLabel("Add your own dog").setInputFiles(large);
   await page.getByRole("button", { name: "Upload" }).click();
-  await page.locator("#upload-message", { hasText: "The picture is larger than 10485760 bytes." }).waitFor();
+  await page.locator("#upload-message", { hasText: "The image is larger than 10485760 bytes." }).waitFor();
   assert.equal(sent, 1);
   assert.equal(await page.locator("#offline").isVisible(), false);
 });
 
-test("a service that goes away is missed, and what happened meanwhile is told when it is back", async (t) => {
+test("an unreachable service is shown, and its later events when it is back", async (t) => {
   const service = await Service.start(t);
   const page = await gallery(t, browser, service, { but: REPORTED });
   await service.call("POST", "/dogs", { breed: "husky", name: "Before" });
   await page.locator("#events li", { hasText: "Before moved in" }).waitFor();
 
   await service.stop();
-  await page.getByRole("alert").filter({ hasText: "The service does not answer." }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "The service does not respond." }).waitFor();
   await page.getByText("reconnecting…").waitFor();
-  await page.getByText("No answer", { exact: true }).waitFor();
-  assert.equal(await page.locator("#parts .up").count(), 0);
+  await page.getByText("Unreachable", { exact: true }).waitFor();
+  assert.equal(await page.locator("#backends .up").count(), 0);
   await page.locator("#grid .card", { hasText: "Before" }).waitFor();
-  await page.getByRole("button", { name: "Fetch a picture" }).click();
-  await page.locator("#fetch-message", { hasText: "The service does not answer." }).waitFor();
+  await page.getByRole("button", { name: "Fetch an image" }).click();
+  await page.locator("#fetch-message", { hasText: "The service does not respond." }).waitFor();
 
   await service.run("fetch", "pug");
   await service.start();
@@ -108,7 +108,7 @@ test("a service that goes away is missed, and what happened meanwhile is told wh
   assert.equal(await page.locator("#events li", { hasText: "Before moved in" }).count(), 1);
 });
 
-test("a browser that loses the network says so and recovers", async (t) => {
+test("a browser that is offline shows it and recovers", async (t) => {
   const service = await Service.start(t);
   await service.call("POST", "/dogs", { breed: "husky" });
   const page = await gallery(t, browser, service, { but: REPORTED });
@@ -119,7 +119,7 @@ test("a browser that loses the network says so and recovers", async (t) => {
   await settled(page);
 });
 
-test("dogs that cannot be read are not taken for none", async (t) => {
+test("a failure to load dogs is not shown as no dogs", async (t) => {
   const service = await Service.start(t);
   let failing = true;
   const page = await browser.newPage();
@@ -130,8 +130,8 @@ test("dogs that cannot be read are not taken for none", async (t) => {
   });
   await page.goto(service.url);
   const failed = page.locator("#failed");
-  await failed.filter({ hasText: "The dogs could not be read: Internal Server Error (500)" }).waitFor();
-  assert.match(await failed.textContent(), /log tells more under r-1/);
+  await failed.filter({ hasText: "The dogs could not be loaded: Internal Server Error (500)" }).waitFor();
+  assert.match(await failed.textContent(), /log of the service has the details of request r-1/);
   assert.equal(await page.locator("#empty").isVisible(), false);
   failing = false;
   await failed.getByRole("button", { name: "Try again" }).click();
@@ -139,17 +139,17 @@ test("dogs that cannot be read are not taken for none", async (t) => {
   assert.equal(await failed.isVisible(), false);
 });
 
-test("while dogs are read, places are held for them", async (t) => {
+test("placeholders are shown while dogs are loaded", async (t) => {
   const service = await Service.start(t);
   const page = await browser.newPage();
   t.after(() => page.close());
-  let answer;
-  const held = new Promise((resolve) => { answer = resolve; });
+  let release;
+  const held = new Promise((resolve) => { release = resolve; });
   await page.route("**/api/v1/dogs?*", async (route) => { await held; await route.continue(); });
   await page.goto(service.url);
-  await page.locator('#grid[aria-busy="true"] .place').first().waitFor();
+  await page.locator('#grid[aria-busy="true"] .placeholder').first().waitFor();
   assert.equal(await page.locator("#empty").isVisible(), false);
-  answer();
+  release();
   await page.getByText("No dogs here yet.").waitFor();
-  assert.equal(await page.locator(".place").count(), 0);
+  assert.equal(await page.locator(".placeholder").count(), 0);
 });

@@ -1,4 +1,4 @@
-// Everything can be done without a mouse, and the focus is never lost.
+// All actions work without a mouse, and the focus is never lost.
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
@@ -17,7 +17,7 @@ const focused = (page) => page.evaluate(() => {
   return element.id || element.closest("[data-id]")?.querySelector("strong").textContent || element.textContent.trim();
 });
 
-test("the keys lead through the whole page in its order", async (t) => {
+test("the tab key visits the page in order", async (t) => {
   const page = await gallery(t, browser, service);
   await page.locator("#chips button").first().waitFor();
   const order = [];
@@ -25,10 +25,10 @@ test("the keys lead through the whole page in its order", async (t) => {
     await page.keyboard.press("Tab");
     order.push(await focused(page));
     const visible = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle !== "none");
-    assert.ok(visible, `the focus can be seen on ${order.at(-1)}`);
+    assert.ok(visible, `the focus is visible on ${order.at(-1)}`);
   }
   assert.deepEqual(order, [
-    "Skip to the dogs", "Kennel", "API docs", "breed", "Fetch a picture", "file", "name", "Upload",
+    "Skip to the dogs", "Kennel", "API docs", "breed", "Fetch an image", "file", "name", "Upload",
     "All 2", "Husky 1", "Pug 1", "Husky", "Pug", "log",
   ]);
 });
@@ -43,7 +43,7 @@ test("the skip link leads past the forms", async (t) => {
   assert.equal(await focused(page), "All 2");
 });
 
-test("a picture is fetched, looked at, named and removed by keys alone", async (t) => {
+test("an image is fetched, viewed, renamed and removed with the keyboard", async (t) => {
   const page = await gallery(t, browser, service);
   await page.locator("#breed option[value=samoyed]").waitFor({ state: "attached" });
   await page.locator("#breed").focus();
@@ -52,8 +52,8 @@ test("a picture is fetched, looked at, named and removed by keys alone", async (
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await page.locator("#grid .card", { hasText: "Samoyed" }).waitFor();
-  await page.locator("#told", { hasText: "Samoyed moved in." }).waitFor({ state: "attached" });
-  assert.equal(await focused(page), "Fetch a picture");
+  await page.locator("#announcement", { hasText: "Samoyed moved in." }).waitFor({ state: "attached" });
+  assert.equal(await focused(page), "Fetch an image");
 
   await page.locator("#events li", { hasText: "Samoyed got a thumbnail" }).waitFor();
   await page.locator("#grid .card").first().focus();

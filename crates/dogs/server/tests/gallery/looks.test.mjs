@@ -1,4 +1,4 @@
-// Light and dark, wide and narrow, for eyes and for screen readers.
+// Colour schemes, screen sizes and accessibility.
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
@@ -63,22 +63,22 @@ test("no width needs sideways scrolling", async (t) => {
   }
 });
 
-test("a part that is down is told in words, and that work goes on", async (t) => {
+test("a backend that is down is shown as text, and the service as degraded", async (t) => {
   const page = await tab(t, browser, "about:blank");
-  const told = await (await fetch(`${service.url}/api/v1/status`)).json();
-  const checks = told.checks.map((check) => (check.name === "cache" ? { ...check, status: "down" } : check));
-  const json = { ...told, parts: { ...told.parts, cache: "redis" }, checks };
+  const status = await (await fetch(`${service.url}/api/v1/status`)).json();
+  const checks = status.checks.map((check) => (check.name === "cache" ? { ...check, status: "down" } : check));
+  const json = { ...status, backends: { ...status.backends, cache: "redis" }, checks };
   await page.route("**/api/v1/status", (route) => route.fulfill({ json }));
   await page.goto(service.url);
-  await page.getByText("Ready, not all well").waitFor();
-  const cache = page.locator("#parts > div", { hasText: "Cache" });
+  await page.getByText("Ready, degraded").waitFor();
+  const cache = page.locator("#backends > div", { hasText: "Cache" });
   assert.match((await cache.innerText()).replace(/\s+/g, " "), /Cache Redis down/);
-  await assertAccessible(page, "a part that is down");
+  await assertAccessible(page, "a backend that is down");
 });
 
-test("text that becomes markup or code is refused by the browser", async (t) => {
+test("the browser blocks text as markup or code", async (t) => {
   const page = await gallery(t, browser, service, { but: /^(policy|console): / });
-  const refused = await page.evaluate(() => {
+  const blocked = await page.evaluate(() => {
     const script = document.createElement("script");
     const attempts = {
       markup: () => { document.body.innerHTML += "<img src=x>"; },
@@ -88,7 +88,7 @@ test("text that becomes markup or code is refused by the browser", async (t) => 
     const fails = (attempt) => { try { attempt(); return false; } catch { return true; } };
     return Object.keys(attempts).filter((name) => fails(attempts[name]));
   });
-  assert.deepEqual(refused, ["markup", "address", "text"]);
+  assert.deepEqual(blocked, ["markup", "address", "text"]);
   assert.equal(await page.evaluate(() => globalThis.broken), undefined);
 });
 

@@ -1,6 +1,6 @@
-//! The gallery in a real browser. The tests are JavaScript, beside this file; Node runs them against the program.
+//! The gallery in a real browser. The tests are JavaScript, next to this file; Node runs them against the binary.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use kennel_testkit::Backend;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gallery");
 
-/// What the tests need of Node, installed once for all of them.
+/// Installs the Node packages of the tests once.
 static INSTALLED: LazyLock<()> = LazyLock::new(|| run("", &["install"]));
 
 fn run(chromium: &str, args: &[&str]) {
@@ -31,32 +31,32 @@ fn browse(args: &[&str]) {
 }
 
 #[test]
-fn dogs_come_and_go() {
+fn dogs() {
     browse(&["test", "dogs"]);
 }
 
 #[test]
-fn faults_are_told() {
+fn faults() {
     browse(&["test", "faults"]);
 }
 
 #[test]
-fn keys_are_enough() {
+fn keyboard() {
     browse(&["test", "keyboard"]);
 }
 
 #[test]
-fn everyone_can_look() {
+fn looks() {
     browse(&["test", "looks"]);
 }
 
 #[test]
-fn a_prefix_is_kept() {
+fn prefix() {
     browse(&["test", "prefix"]);
 }
 
 #[test]
-#[ignore = "writes docs/images; asked for by `make screenshots`"]
+#[ignore = "writes docs/images; run by `make screenshots`"]
 fn screenshots() {
     browse(&["screenshots"]);
 }

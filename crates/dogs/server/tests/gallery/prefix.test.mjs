@@ -1,4 +1,4 @@
-// The service behind a proxy that adds a prefix to every path: the gallery and the page of the API stay below it.
+// The service behind a proxy that adds a path prefix: the gallery and the API page stay below it.
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
@@ -16,10 +16,10 @@ before(async (context) => {
 
 const card = (page, name) => page.locator("#grid .card").filter({ hasText: name });
 
-test("the gallery lives below its prefix", async (t) => {
+test("the gallery works below its prefix", async (t) => {
   const page = await gallery(t, browser, proxy);
   await page.getByLabel("Breed", { exact: true }).selectOption("samoyed");
-  await page.getByRole("button", { name: "Fetch a picture" }).click();
+  await page.getByRole("button", { name: "Fetch an image" }).click();
   await card(page, "Samoyed").waitFor();
   await page.locator('#grid img[src*="variant=thumbnail"]').waitFor();
   await pictured(page);
@@ -42,7 +42,7 @@ test("the gallery lives below its prefix", async (t) => {
   assert.deepEqual(proxy.strays, []);
 });
 
-test("what answers link to is below the prefix", async () => {
+test("links in responses are below the prefix", async () => {
   const created = await fetch(`${proxy.url}/api/v1/dogs`, {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ breed: "akita" }),
   });
@@ -50,8 +50,8 @@ test("what answers link to is below the prefix", async () => {
   assert.equal(created.headers.get("location"), `${proxy.url}/api/v1/dogs/${id}`);
   const page = await fetch(`${proxy.url}/api/v1/dogs?limit=1`);
   assert.ok(page.headers.get("link").startsWith(`<${proxy.url}/api/v1/dogs?`), page.headers.get("link"));
-  const { image_url: picture } = await (await fetch(`${proxy.url}/api/v1/dogs/pug/image`)).json();
-  assert.equal((await fetch(picture)).status, 200);
+  const { image_url: image } = await (await fetch(`${proxy.url}/api/v1/dogs/pug/image`)).json();
+  assert.equal((await fetch(image)).status, 200);
 });
 
 test("the same gallery works at the service's own address", async (t) => {

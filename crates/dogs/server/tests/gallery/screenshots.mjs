@@ -1,4 +1,4 @@
-// Takes the pictures of docs/images from a running service. `make screenshots` asks for it; the argument is the folder.
+// Takes the screenshots of docs/images, for `make screenshots`; the argument is the directory.
 
 import { join } from "node:path";
 import { chromium } from "playwright-core";

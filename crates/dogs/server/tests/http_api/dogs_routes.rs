@@ -1,4 +1,4 @@
-//! Fetch, list, make, read, change and remove.
+//! Fetch, list, create, read, update and delete.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use kennel_core::Receipt;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Mood, PUBLIC_URL, TestApp};
+use crate::support::{FaultMode, PUBLIC_URL, TestApp, TestResponse};
 
 /// An id that no dog has.
-const NOBODY: &str = "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10";
+const UNKNOWN_ID: &str = "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10";
 
 #[tokio::test]
-async fn a_fetched_picture_can_be_looked_at() {
+async fn a_fetched_image_is_served() {
     let app = TestApp::start().await;
     let fetched = app.get("/api/v1/dogs/husky/image").await.expect(200);
     assert_eq!(fetched.header("cache-control"), "no-store");
@@ -41,56 +41,56 @@ async fn sub_breeds_have_three_spellings() {
 async fn unknown_breeds_are_not_found() {
     let app = TestApp::start().await;
     for breed in ["unicorn", "hound/unicorn", "not.a.breed", "h%C3%BCsky", "%20", "a-b-c-d-e"] {
-        let answer = app.get(&format!("/api/v1/dogs/{breed}/image")).await.expect(404);
-        assert_eq!(answer.json()["code"], "not_found", "{breed}");
+        let response = app.get(&format!("/api/v1/dogs/{breed}/image")).await.expect(404);
+        assert_eq!(response.json()["code"], "not_found", "{breed}");
     }
     app.get("/api/v1/dogs/%ff/image").await.expect(400);
 }
 
 #[tokio::test]
-async fn a_source_in_trouble_is_told_apart_and_kept_private() {
+async fn source_errors_are_distinguished_and_hide_their_cause() {
     let app = TestApp::start().await;
-    for (mood, status, code, retry_after) in [
-        (Mood::Away(Some(Duration::from_secs(17))), 503, "unavailable", "17"),
-        (Mood::Away(None), 503, "unavailable", "5"),
-        (Mood::Slow, 504, "timeout", "5"),
-        (Mood::Nonsense, 502, "bad_upstream", ""),
+    for (fault, status, code, retry_after) in [
+        (FaultMode::Unavailable(Some(Duration::from_secs(17))), 503, "unavailable", "17"),
+        (FaultMode::Unavailable(None), 503, "unavailable", "5"),
+        (FaultMode::Timeout, 504, "timeout", "5"),
+        (FaultMode::Unusable, 502, "bad_upstream", ""),
     ] {
-        app.source.feel(mood);
-        let answer = app.get("/api/v1/dogs/husky/image").await.expect(status);
-        let body = answer.json();
-        assert_eq!((&body["code"], answer.header("retry-after")), (&json!(code), retry_after), "{mood:?}");
+        app.source.set_fault(fault);
+        let response = app.get("/api/v1/dogs/husky/image").await.expect(status);
+        let body = response.json();
+        assert_eq!((&body["code"], response.header("retry-after")), (&json!(code), retry_after), "{fault:?}");
         let keys: BTreeSet<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, BTreeSet::from(["code", "request_id", "status", "title", "type"]), "{mood:?}");
+        assert_eq!(keys, BTreeSet::from(["code", "request_id", "status", "title", "type"]), "{fault:?}");
     }
-    app.source.feel(Mood::Well);
+    app.source.set_fault(FaultMode::None);
     app.get("/api/v1/dogs/husky/image").await.expect(200);
 }
 
 #[tokio::test]
-async fn asking_for_the_head_makes_no_dog() {
+async fn a_head_request_creates_no_dog() {
     let app = TestApp::start().await;
-    Answer::to(app.request("HEAD", "/api/v1/dogs/husky/image")).await;
+    TestResponse::of(app.request("HEAD", "/api/v1/dogs/husky/image")).await;
     assert_eq!(app.get("/api/v1/dogs").await.expect(200).json()["items"], json!([]));
 }
 
 #[tokio::test]
-async fn a_dog_is_made_read_and_removed() {
+async fn a_dog_is_created_read_and_deleted() {
     let app = TestApp::start().await;
     let new = json!({ "breed": "Husky", "name": "Balto", "image_url": "https://example.org/b.jpg" });
-    let made = app.send("POST", "/api/v1/dogs", new).await.expect(201);
-    let dog = made.json();
-    let place = made.header("location");
-    assert_eq!(place, format!("{PUBLIC_URL}/api/v1/dogs/{}", dog["id"].as_str().unwrap()));
-    assert_eq!(made.header("etag"), "\"1\"");
+    let created = app.send("POST", "/api/v1/dogs", new).await.expect(201);
+    let dog = created.json();
+    let path = created.header("location");
+    assert_eq!(path, format!("{PUBLIC_URL}/api/v1/dogs/{}", dog["id"].as_str().unwrap()));
+    assert_eq!(created.header("etag"), "\"1\"");
     assert_eq!((&dog["breed"], &dog["name"], &dog["revision"]), (&json!("husky"), &json!("Balto"), &json!(1)));
     assert_eq!((&dog["image_url"], &dog["source_url"]), (&json!("https://example.org/b.jpg"), &dog["image_url"]));
-    let read = app.get(place).await.expect(200);
+    let read = app.get(path).await.expect(200);
     assert_eq!((read.json(), read.header("etag")), (dog, "\"1\""));
-    let removed = Answer::to(app.request("DELETE", place)).await.expect(204);
+    let removed = TestResponse::of(app.request("DELETE", path)).await.expect(204);
     assert!(removed.body.is_empty());
-    app.get(place).await.expect(404);
-    Answer::to(app.request("DELETE", place)).await.expect(404);
+    app.get(path).await.expect(404);
+    TestResponse::of(app.request("DELETE", path)).await.expect(404);
 }
 
 #[tokio::test]
@@ -102,10 +102,10 @@ async fn a_parameter_without_a_value_is_absent() {
 }
 
 #[tokio::test]
-async fn bodies_are_refused_by_what_is_wrong_with_them() {
+async fn invalid_bodies_are_rejected_with_the_reason() {
     let app = TestApp::start().await;
     let post = |content_type: &'static str, body: &'static str| {
-        Answer::to(app.request("POST", "/api/v1/dogs").header("content-type", content_type).body(body))
+        TestResponse::of(app.request("POST", "/api/v1/dogs").header("content-type", content_type).body(body))
     };
     for broken in ["", "{", "{\"breed\": husky}", "{\"breed\":\"husky\"} x"] {
         assert_eq!(post("application/json", broken).await.expect(400).json()["code"], "malformed", "{broken}");
@@ -118,90 +118,97 @@ async fn bodies_are_refused_by_what_is_wrong_with_them() {
         (r#"{"breed": "husky", "name": " "}"#, "name"),
         (r#"{"breed": "husky", "image_url": "ftp://example.org"}"#, "image_url"),
     ] {
-        post("application/json", wrong).await.refuses(field);
+        post("application/json", wrong).await.expect_invalid(field);
     }
     for no_object in [r#"["husky","Rex",null]"#, r#""husky""#, "null", "7"] {
-        let refused = post("application/json", no_object).await.expect(422).json();
-        assert_eq!(refused["detail"], "body: must be an object", "{no_object}");
+        let response = post("application/json", no_object).await.expect(422).json();
+        assert_eq!(response["detail"], "body: must be an object", "{no_object}");
     }
-    // What is refused reaches callers in words of the API, not of the program.
+    // Errors name fields of the API, not types of the implementation.
     for (wrong, field) in [(r#"{"breed": {"a": 1}}"#, "breed"), (r#"{"breed": "husky", "name": []}"#, "name")] {
-        let refused = post("application/json", wrong).await.refuses(field).json();
-        assert!(!refused.to_string().contains("Document") && !refused.to_string().contains("struct"), "{refused}");
+        let response = post("application/json", wrong).await.expect_invalid(field).json();
+        assert!(!response.to_string().contains("Request") && !response.to_string().contains("struct"), "{response}");
     }
     for secret in ["https://user:secret@example.org/a.jpg", "HTTP://user@example.org", "https://a:b@[::1]/"] {
         let wrong = format!(r#"{{"breed": "husky", "image_url": "{secret}"}}"#);
         let request = app.request("POST", "/api/v1/dogs").header("content-type", "application/json").body(wrong);
-        assert!(!Answer::to(request).await.refuses("image_url").json().to_string().contains("user:"), "{secret}");
+        assert!(
+            !TestResponse::of(request).await.expect_invalid("image_url").json().to_string().contains("user:"),
+            "{secret}"
+        );
     }
     for good in ["HTTPS://EXAMPLE.org/a.jpg", "https://example.org/?a=b@c"] {
         let dog = serde_json::json!({ "breed": "husky", "image_url": good });
-        let made = app.send("POST", "/api/v1/dogs", dog).await.expect(201).json();
-        Answer::to(app.request("DELETE", &format!("/api/v1/dogs/{}", made["id"].as_str().unwrap()))).await.expect(204);
+        let created = app.send("POST", "/api/v1/dogs", dog).await.expect(201).json();
+        TestResponse::of(app.request("DELETE", &format!("/api/v1/dogs/{}", created["id"].as_str().unwrap())))
+            .await
+            .expect(204);
     }
     post("text/plain", r#"{"breed": "husky"}"#).await.expect(415);
     let large = app.request("POST", "/api/v1/dogs").header("content-type", "application/json");
-    Answer::to(large.body(vec![b' '; 1024 * 1024 + 1])).await.expect(413);
+    TestResponse::of(large.body(vec![b' '; 1024 * 1024 + 1])).await.expect(413);
     assert_eq!(app.get("/api/v1/dogs").await.json()["items"], json!([]));
 }
 
 #[tokio::test]
-async fn a_key_makes_one_dog_and_one_answer() {
+async fn a_key_creates_one_dog_with_one_response() {
     let app = TestApp::start().await;
     let post = |key: &'static str, breed: &'static str| {
-        Answer::to(app.request("POST", "/api/v1/dogs").header("idempotency-key", key).json(&json!({ "breed": breed })))
+        TestResponse::of(
+            app.request("POST", "/api/v1/dogs").header("idempotency-key", key).json(&json!({ "breed": breed })),
+        )
     };
     let (one, other) = tokio::join!(post("k-1", "husky"), post("k-1", "husky"));
     let again = post("k-1", "husky").await.expect(201);
-    let replayed = [&one, &other, &again].map(|answer| answer.header("idempotency-replayed"));
+    let replayed = [&one, &other, &again].map(|response| response.header("idempotency-replayed"));
     assert_eq!(replayed.iter().filter(|mark| **mark == "true").count(), 2, "{replayed:?}");
-    for answer in [one, other] {
-        let answer = answer.expect(201);
-        assert_eq!((answer.json(), answer.header("location")), (again.json(), again.header("location")));
-        assert_eq!(answer.header("etag"), again.header("etag"));
+    for response in [one, other] {
+        let response = response.expect(201);
+        assert_eq!((response.json(), response.header("location")), (again.json(), again.header("location")));
+        assert_eq!(response.header("etag"), again.header("etag"));
     }
-    post("k-1", "boxer").await.refuses("Idempotency-Key");
-    post("a b", "boxer").await.refuses("Idempotency-Key");
+    post("k-1", "boxer").await.expect_invalid("Idempotency-Key");
+    post("a b", "boxer").await.expect_invalid("Idempotency-Key");
     assert_eq!(app.get("/api/v1/dogs").await.json()["items"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names() {
+async fn a_patch_changes_only_its_fields() {
     let app = TestApp::start().await;
     let new = json!({ "breed": "husky", "name": "Balto", "image_url": "https://example.org/b.jpg" });
-    let place = app.send("POST", "/api/v1/dogs", new).await.expect(201).header("location").to_owned();
-    let patch = |body: Value| {
-        let request = app.request("PATCH", &place).header("content-type", "application/merge-patch+json");
-        Answer::to(request.body(body.to_string()))
+    let path = app.send("POST", "/api/v1/dogs", new).await.expect(201).header("location").to_owned();
+    let change = |body: Value| {
+        let request = app.request("PATCH", &path).header("content-type", "application/merge-patch+json");
+        TestResponse::of(request.body(body.to_string()))
     };
-    let renamed = patch(json!({ "name": "Togo" })).await.expect(200);
+    let renamed = change(json!({ "name": "Togo" })).await.expect(200);
     assert_eq!((&renamed.json()["name"], renamed.header("etag")), (&json!("Togo"), "\"2\""));
     assert_eq!(renamed.json()["image_url"], "https://example.org/b.jpg");
-    let bare = patch(json!({ "name": null, "image_url": null })).await.expect(200).json();
+    let bare = change(json!({ "name": null, "image_url": null })).await.expect(200).json();
     assert_eq!((bare.get("name"), &bare["image_url"], &bare["revision"]), (None, &Value::Null, &json!(3)));
-    assert_eq!(patch(json!({})).await.expect(200).header("etag"), "\"3\"");
-    assert_eq!(app.send("PATCH", &place, json!({ "breed": "boxer" })).await.expect(200).json()["breed"], "boxer");
+    assert_eq!(change(json!({})).await.expect(200).header("etag"), "\"3\"");
+    assert_eq!(app.send("PATCH", &path, json!({ "breed": "boxer" })).await.expect(200).json()["breed"], "boxer");
     for (wrong, field) in [
         (json!({ "breed": null }), "breed"),
-        (json!({ "id": NOBODY }), "id"),
+        (json!({ "id": UNKNOWN_ID }), "id"),
         (json!({ "revision": 9 }), "revision"),
         (json!({ "name": 5 }), "name"),
     ] {
-        patch(wrong).await.refuses(field);
+        change(wrong).await.expect_invalid(field);
     }
-    let text = app.request("PATCH", &place).header("content-type", "text/plain").body("{}");
-    Answer::to(text).await.expect(415);
-    app.send("PATCH", &format!("/api/v1/dogs/{NOBODY}"), json!({ "name": "x" })).await.expect(404);
+    let text = app.request("PATCH", &path).header("content-type", "text/plain").body("{}");
+    TestResponse::of(text).await.expect(415);
+    app.send("PATCH", &format!("/api/v1/dogs/{UNKNOWN_ID}"), json!({ "name": "x" })).await.expect(404);
 }
 
 #[tokio::test]
-async fn of_two_writers_with_one_revision_one_wins() {
+async fn one_of_two_writers_with_the_same_revision_wins() {
     let app = TestApp::start().await;
     for _ in 0..10 {
         let dog = app.dog("husky").await;
-        let place = format!("/api/v1/dogs/{}", dog["id"].as_str().unwrap());
+        let path = format!("/api/v1/dogs/{}", dog["id"].as_str().unwrap());
         let write = |name: &'static str| {
-            Answer::to(app.request("PATCH", &place).header("if-match", "\"1\"").json(&json!({ "name": name })))
+            TestResponse::of(app.request("PATCH", &path).header("if-match", "\"1\"").json(&json!({ "name": name })))
         };
         let (one, other) = tokio::join!(write("one"), write("other"));
         let mut statuses = [one.status, other.status];
@@ -209,17 +216,17 @@ async fn of_two_writers_with_one_revision_one_wins() {
         assert_eq!(statuses, [200, 412]);
         let (winner, loser) = if one.status == 200 { ("one", other) } else { ("other", one) };
         assert_eq!(loser.expect(412).json()["code"], "precondition_failed");
-        let now = app.get(&place).await.json();
+        let now = app.get(&path).await.json();
         assert_eq!((&now["name"], &now["revision"]), (&json!(winner), &json!(2)));
     }
 }
 
 #[tokio::test]
-async fn if_match_takes_lists_and_refuses_nonsense() {
+async fn if_match_accepts_lists_and_rejects_invalid_tags() {
     let app = TestApp::start().await;
-    let place = format!("/api/v1/dogs/{}", app.dog("husky").await["id"].as_str().unwrap());
+    let path = format!("/api/v1/dogs/{}", app.dog("husky").await["id"].as_str().unwrap());
     let write = |tags: &'static str, name: &'static str| {
-        Answer::to(app.request("PATCH", &place).header("if-match", tags).json(&json!({ "name": name })))
+        TestResponse::of(app.request("PATCH", &path).header("if-match", tags).json(&json!({ "name": name })))
     };
     write("\"7\", \"1t\"", "a").await.expect(200);
     write("*", "b").await.expect(200);
@@ -227,19 +234,19 @@ async fn if_match_takes_lists_and_refuses_nonsense() {
         write(stale, "c").await.expect(412);
     }
     write("3", "c").await.expect(400);
-    // As a proxy that compresses answers hands it on.
+    // As a compressing proxy forwards it.
     write("W/\"3\"", "c").await.expect(200);
-    let remove = |tags: &'static str| Answer::to(app.request("DELETE", &place).header("if-match", tags));
+    let remove = |tags: &'static str| TestResponse::of(app.request("DELETE", &path).header("if-match", tags));
     remove("\"2\"").await.expect(412);
     remove("\"4\"").await.expect(204);
 }
 
 #[tokio::test]
-async fn the_tag_tells_of_the_thumbnail_and_the_revision_does_not() {
+async fn a_thumbnail_changes_the_tag_and_not_the_revision() {
     let app = TestApp::start().await;
     let fetched = app.get("/api/v1/dogs/husky/image").await.expect(200).json();
-    let place = format!("/api/v1/dogs/{}", fetched["id"].as_str().unwrap());
-    let known = |tags: &'static str| Answer::to(app.request("GET", &place).header("if-none-match", tags));
+    let path = format!("/api/v1/dogs/{}", fetched["id"].as_str().unwrap());
+    let known = |tags: &'static str| TestResponse::of(app.request("GET", &path).header("if-none-match", tags));
     let unchanged = known("W/\"1\", \"9\"").await.expect(304);
     assert_eq!((unchanged.header("etag"), unchanged.body.len()), ("\"1\"", 0));
 
@@ -254,40 +261,40 @@ async fn the_tag_tells_of_the_thumbnail_and_the_revision_does_not() {
     let thumbnail = with_thumbnail.json()["thumbnail_url"].as_str().unwrap().to_owned();
     assert_eq!(&app.get(&thumbnail).await.expect(200).body[..], b"\xff\xd8\xff small");
     known("\"1t\"").await.expect(304);
-    // Who read the dog before its thumbnail was made may still change it.
-    let write = app.request("PATCH", &place).header("if-match", "\"1\"").json(&json!({ "name": "Balto" }));
-    assert_eq!(Answer::to(write).await.expect(200).header("etag"), "\"2t\"");
+    // A client that read the dog before its thumbnail was created may still update it.
+    let write = app.request("PATCH", &path).header("if-match", "\"1\"").json(&json!({ "name": "Balto" }));
+    assert_eq!(TestResponse::of(write).await.expect(200).header("etag"), "\"2t\"");
 }
 
 #[tokio::test]
-async fn pages_are_walked_by_their_links() {
+async fn pages_are_linked() {
     let app = TestApp::start().await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for breed in ["husky", "boxer", "husky", "husky", "husky", "boxer", "husky"] {
-        made.push(app.dog(breed).await);
+        created.push(app.dog(breed).await);
     }
-    let huskies: Vec<_> = made.iter().filter(|dog| dog["breed"] == "husky").cloned().collect();
+    let huskies: Vec<_> = created.iter().filter(|dog| dog["breed"] == "husky").cloned().collect();
     for (order, expected) in [("asc", huskies.clone()), ("desc", huskies.into_iter().rev().collect())] {
         let mut target = Some(format!("/api/v1/dogs?breed=husky&limit=2&order={order}"));
-        let (mut walked, mut pages) = (Vec::new(), 0);
+        let (mut listed, mut pages) = (Vec::new(), 0);
         while let Some(here) = target {
             let page = app.get(&here).await.expect(200);
             assert!(page.link("first").is_some());
             assert_eq!(page.link("next").is_some(), page.json()["next"].is_string());
-            // A dog that is made meanwhile moves nobody.
+            // A dog that is created between pages does not change them.
             app.dog("boxer").await;
-            walked.extend(page.json()["items"].as_array().unwrap().clone());
+            listed.extend(page.json()["items"].as_array().unwrap().clone());
             target = page.link("next");
             pages += 1;
         }
-        assert_eq!((walked, pages), (expected, 3), "{order}");
+        assert_eq!((listed, pages), (expected, 3), "{order}");
     }
     let newest = app.get("/api/v1/dogs?limit=1&breed=husky").await.expect(200).json();
-    assert_eq!(newest["items"][0], made[6]);
+    assert_eq!(newest["items"][0], created[6]);
 }
 
 #[tokio::test]
-async fn listings_say_which_value_is_wrong() {
+async fn invalid_list_parameters_are_named() {
     let app = TestApp::start().await;
     for (query, field) in [
         ("limit=0", "limit"),
@@ -298,15 +305,15 @@ async fn listings_say_which_value_is_wrong() {
         ("breed=a.b", "breed"),
         ("bread=rye", "bread"),
     ] {
-        app.get(&format!("/api/v1/dogs?{query}")).await.refuses(field);
+        app.get(&format!("/api/v1/dogs?{query}")).await.expect_invalid(field);
     }
     app.get("/api/v1/dogs?limit=1000").await.expect(200);
 }
 
 #[tokio::test]
-async fn ids_that_name_nobody_are_told_apart() {
+async fn unknown_and_invalid_ids_are_distinguished() {
     let app = TestApp::start().await;
-    app.get(&format!("/api/v1/dogs/{NOBODY}")).await.expect(404);
-    app.get("/api/v1/dogs/husky").await.refuses("id");
-    app.get("/api/v1/dogs/husky/photo").await.refuses("id");
+    app.get(&format!("/api/v1/dogs/{UNKNOWN_ID}")).await.expect(404);
+    app.get("/api/v1/dogs/husky").await.expect_invalid("id");
+    app.get("/api/v1/dogs/husky/photo").await.expect_invalid("id");
 }

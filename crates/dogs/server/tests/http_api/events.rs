@@ -1,20 +1,20 @@
-//! The stream of events: live, taken up again, and ended.
+//! The event stream: live, resumed, and ended.
 
 use std::time::Duration;
 
 use kennel_outbox::FeedConfig;
 use serde_json::json;
 
-use crate::support::{Answer, Setup, TestApp};
+use crate::support::{Setup, TestApp, TestResponse};
 
 #[tokio::test]
-async fn events_come_as_they_happen() {
+async fn events_are_streamed_live() {
     let app = TestApp::start().await;
     let mut events = app.events(None).await;
     let dog = app.dog("husky").await;
-    let place = format!("/api/v1/dogs/{}", dog["id"].as_str().unwrap());
-    app.send("PATCH", &place, json!({ "name": "Balto" })).await.expect(200);
-    Answer::to(app.request("DELETE", &place)).await.expect(204);
+    let path = format!("/api/v1/dogs/{}", dog["id"].as_str().unwrap());
+    app.send("PATCH", &path, json!({ "name": "Balto" })).await.expect(200);
+    TestResponse::of(app.request("DELETE", &path)).await.expect(204);
 
     let created = events.expect("dogs.created").await;
     assert_eq!((created.data["id"].as_str(), &created.data["subject"]), (Some(created.id.as_str()), &dog["id"]));
@@ -26,7 +26,7 @@ async fn events_come_as_they_happen() {
 }
 
 #[tokio::test]
-async fn a_stream_is_taken_up_where_it_broke_off() {
+async fn a_stream_resumes_after_its_last_event() {
     let app = TestApp::start().await;
     let mut events = app.events(None).await;
     app.dog("husky").await;
@@ -50,7 +50,7 @@ async fn a_stream_is_taken_up_where_it_broke_off() {
 async fn a_stream_that_broke_before_its_first_event_misses_none() {
     let app = TestApp::start().await;
     let mut first = app.events(None).await;
-    // Nothing was ever published: whoever resumes there is to read everything anew.
+    // No event was ever published, so resuming there requires a reload.
     assert_eq!(first.position, uuid::Uuid::nil().to_string());
     app.events(Some(&first.position)).await.expect("reset").await;
     app.dog("husky").await;
@@ -78,7 +78,7 @@ async fn a_quiet_stream_repeats_its_position() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_any_more_is_said() {
+async fn purged_events_cause_a_reset() {
     let app = TestApp::start().await;
     let mut events = app.events(Some("0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10")).await;
     events.expect("reset").await;
@@ -87,29 +87,29 @@ async fn what_cannot_be_told_any_more_is_said() {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_refused() {
+async fn invalid_ids_are_rejected() {
     let app = TestApp::start().await;
-    app.get("/api/v1/events?last_event_id=7").await.refuses("last_event_id");
+    app.get("/api/v1/events?last_event_id=7").await.expect_invalid("last_event_id");
     let request = app.request("GET", "/api/v1/events").header("last-event-id", "x");
-    Answer::to(request).await.refuses("last_event_id");
+    TestResponse::of(request).await.expect_invalid("last_event_id");
 }
 
 #[tokio::test]
-async fn streams_are_limited_and_given_back() {
+async fn streams_are_limited_and_released() {
     let app = TestApp::start().await;
     let mut open = Vec::new();
     for _ in 0..256 {
         open.push(app.events(None).await);
     }
-    let refused = app.get("/api/v1/events").await.expect(503);
-    assert_eq!((&refused.json()["code"], refused.header("retry-after")), (&json!("overloaded"), "5"));
+    let response = app.get("/api/v1/events").await.expect(503);
+    assert_eq!((&response.json()["code"], response.header("retry-after")), (&json!("overloaded"), "5"));
     open.clear();
-    // The service learns that callers are gone when it next writes to them.
-    let mut tries = 0;
+    // The service detects closed connections at its next write.
+    let mut attempts = 0;
     while app.request("GET", "/api/v1/events").send().await.unwrap().status() != 200 {
         app.dog("husky").await;
-        tries += 1;
-        assert!(tries < 1_000, "no stream was given back");
+        attempts += 1;
+        assert!(attempts < 1_000, "no stream was released");
     }
 }
 
@@ -119,5 +119,5 @@ async fn open_streams_end_when_the_service_stops() {
     let mut events = app.events(None).await;
     let stopped = app.stop();
     let ended = async move { while events.next().await.is_some() {} };
-    tokio::time::timeout(crate::support::PATIENCE, futures_util::future::join(stopped, ended)).await.unwrap();
+    tokio::time::timeout(crate::support::TEST_TIMEOUT, futures_util::future::join(stopped, ended)).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Imports: many lines, faults in them, and interruptions.
+//! Imports: many lines, invalid lines, and interruptions.
 
 use std::io;
 
@@ -8,13 +8,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Answer, PATIENCE, TestApp};
+use crate::support::{TEST_TIMEOUT, TestApp, TestResponse};
 
 const PATH: &str = "/api/v1/dogs/import";
 
-async fn import(app: &TestApp, key: &str, body: impl Into<reqwest::Body>) -> Answer {
+async fn import(app: &TestApp, key: &str, body: impl Into<reqwest::Body>) -> TestResponse {
     let request = app.request("POST", PATH).header("content-type", "application/x-ndjson");
-    Answer::to(request.header("idempotency-key", key).body(body)).await
+    TestResponse::of(request.header("idempotency-key", key).body(body)).await
 }
 
 fn rows(count: usize) -> String {
@@ -28,10 +28,10 @@ async fn dogs(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn every_faulty_line_is_told_and_the_rest_are_stored() {
+async fn invalid_lines_are_reported_and_the_others_are_stored() {
     let app = TestApp::start().await;
     let lines = [
-        // Editors on Windows begin a file with a byte order mark.
+        // Editors on Windows write a byte order mark at the start of a file.
         "\u{feff}{\"breed\":\"husky\",\"name\":\"Balto\"}",
         r#"{"breed":"a.b"}"#,
         "",
@@ -41,18 +41,19 @@ async fn every_faulty_line_is_told_and_the_rest_are_stored() {
         r#"{"breed":"boxer"}"#,
         r#"["husky","a",null,null,null]"#,
     ];
-    let answer = import(&app, "faults", lines.join("\r\n")).await.expect(200);
-    assert_eq!(answer.header("idempotency-key"), "faults");
-    let report = answer.json();
+    let response = import(&app, "invalid", lines.join("\r\n")).await.expect(200);
+    assert_eq!(response.header("idempotency-key"), "invalid");
+    let report = response.json();
     assert_eq!(
         (&report["import"], &report["lines"], &report["resumed_from"]),
-        (&json!("faults"), &json!(8), &json!(0))
+        (&json!("invalid"), &json!(8), &json!(0))
     );
     assert_eq!((&report["created"], &report["existing"], &report["failed"]), (&json!(2), &json!(0), &json!(5)));
-    let told = report["errors"].as_array().unwrap().iter().map(|error| (error["line"].clone(), error["field"].clone()));
+    let errors =
+        report["errors"].as_array().unwrap().iter().map(|error| (error["line"].clone(), error["field"].clone()));
     let expected = [(2, json!("breed")), (4, json!(null)), (5, json!("colour")), (6, json!("name")), (8, json!(null))];
     assert_eq!(report["errors"][4]["reason"], "must be an object");
-    assert_eq!(told.collect::<Vec<_>>(), expected.map(|(line, field)| (json!(line), field)));
+    assert_eq!(errors.collect::<Vec<_>>(), expected.map(|(line, field)| (json!(line), field)));
     assert_eq!(dogs(&app).await, 2);
 }
 
@@ -64,43 +65,43 @@ async fn an_import_may_be_larger_than_other_bodies_and_is_one_event_a_batch() {
     assert!(body.len() > 1024 * 1024);
     let report = import(&app, "large", body).await.expect(200).json();
     assert_eq!((&report["created"], &report["failed"]), (&json!(40_000), &json!(0)));
-    let mut told = 0;
-    while told < 40_000 {
+    let mut reported = 0;
+    while reported < 40_000 {
         let event = events.expect("dogs.imported").await;
-        told += event.data["data"]["dogs"].as_u64().unwrap();
+        reported += event.data["data"]["dogs"].as_u64().unwrap();
     }
-    assert_eq!(told, 40_000);
+    assert_eq!(reported, 40_000);
 }
 
 #[tokio::test]
-async fn an_interrupted_import_goes_on_without_doubling() {
+async fn an_interrupted_import_resumes_without_duplicates() {
     let app = TestApp::start().await;
-    let (head, whole) = (rows(30), rows(50));
-    let pieces = stream::iter([Ok(head), Err(io::Error::other("the caller went away"))]);
+    let (head, all) = (rows(30), rows(50));
+    let pieces = stream::iter([Ok(head), Err(io::Error::other("connection closed"))]);
     let broken =
         app.request("POST", PATH).header("content-type", "application/x-ndjson").header("idempotency-key", "k");
-    // The caller's own connection breaks, so there may be no answer to read.
+    // The connection is closed by the client, so there may be no response.
     drop(broken.body(reqwest::Body::wrap_stream(pieces)).send().await);
 
-    let report = import(&app, "k", whole.clone()).await.expect(200).json();
+    let report = import(&app, "k", all.clone()).await.expect(200).json();
     assert_eq!(report["lines"], 50);
     let (resumed, created) = (report["resumed_from"].as_u64().unwrap(), report["created"].as_u64().unwrap());
     let existing = report["existing"].as_u64().unwrap();
     assert_eq!(resumed + created + existing, 50, "{report}");
     assert_eq!(dogs(&app).await, 50);
 
-    let again = import(&app, "k", whole).await.expect(200).json();
+    let again = import(&app, "k", all).await.expect(200).json();
     assert_eq!((&again["resumed_from"], &again["created"]), (&json!(50), &json!(0)));
-    import(&app, "k", rows(49).replace("husky", "boxer") + "\n\n\n").await.refuses("Idempotency-Key");
+    import(&app, "k", rows(49).replace("husky", "boxer") + "\n\n\n").await.expect_invalid("Idempotency-Key");
     assert_eq!(dogs(&app).await, 50);
 }
 
 #[tokio::test]
-async fn a_key_is_made_for_callers_without_one() {
+async fn a_key_is_generated_for_requests_without_one() {
     let app = TestApp::start().await;
     let post = || {
         let request = app.request("POST", PATH).header("content-type", "application/x-ndjson; charset=utf-8");
-        Answer::to(request.body(rows(1)))
+        TestResponse::of(request.body(rows(1)))
     };
     let (one, other) = (post().await.expect(200), post().await.expect(200));
     assert_ne!(one.header("idempotency-key"), other.header("idempotency-key"));
@@ -109,20 +110,20 @@ async fn a_key_is_made_for_callers_without_one() {
 }
 
 #[tokio::test]
-async fn what_is_no_import_is_refused() {
+async fn invalid_imports_are_rejected() {
     let app = TestApp::start().await;
     for content_type in ["application/json", "text/plain", ""] {
         let request = app.request("POST", PATH).header("content-type", content_type);
-        Answer::to(request.body(rows(1))).await.expect(415);
+        TestResponse::of(request.body(rows(1))).await.expect(415);
     }
-    import(&app, "a b", rows(1)).await.refuses("Idempotency-Key");
+    import(&app, "a b", rows(1)).await.expect_invalid("Idempotency-Key");
     app.get(PATH).await.expect(405);
     let report = import(&app, "empty", "").await.expect(200).json();
     assert_eq!((&report["lines"], &report["created"]), (&json!(0), &json!(0)));
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_says_how_far_it_came() {
+async fn an_invalid_body_is_reported_with_the_imported_lines() {
     let app = TestApp::start().await;
     let head = format!(
         "POST {PATH} HTTP/1.1\r\nhost: kennel.test\r\ncontent-type: application/x-ndjson\r\n\
@@ -132,10 +133,13 @@ async fn a_body_that_breaks_says_how_far_it_came() {
     let mut connection = TcpStream::connect(app.base.strip_prefix("http://").unwrap()).await.unwrap();
     let request = format!("{head}{:x}\r\n{lines}\r\nthis is no chunk\r\n", lines.len());
     connection.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    timeout(PATIENCE, connection.read_to_string(&mut answer)).await.unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    assert!(answer.contains("idempotency-key: broken") && answer.contains("3 lines are imported"), "{answer}");
+    let mut response = String::new();
+    timeout(TEST_TIMEOUT, connection.read_to_string(&mut response)).await.unwrap().unwrap();
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    assert!(
+        response.contains("idempotency-key: broken") && response.contains("interrupted after 3 lines"),
+        "{response}"
+    );
     assert_eq!(dogs(&app).await, 3);
     let report = import(&app, "broken", rows(5)).await.expect(200).json();
     assert_eq!((&report["resumed_from"], &report["created"]), (&json!(3), &json!(2)));

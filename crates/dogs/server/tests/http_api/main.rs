@@ -1,11 +1,11 @@
-//! The HTTP API over a running service: every route, and every way it refuses.
+//! The HTTP API of a running service: every route and every error.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod dogs_routes;
 mod events;
+mod images;
 mod import;
-mod photos;
 mod service;
 #[path = "../support/mod.rs"]
 mod support;

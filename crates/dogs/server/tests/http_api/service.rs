@@ -1,11 +1,11 @@
-//! Breeds, status, the gallery, the documentation, and what no route has.
+//! Breeds, status, the gallery, the documentation, and unknown routes.
 
 use std::collections::BTreeSet;
 
 use dogs_domain::Breed;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Mood, TestApp};
+use crate::support::{FaultMode, TestApp, TestResponse};
 
 #[tokio::test]
 async fn breeds_are_counted() {
@@ -18,7 +18,7 @@ async fn breeds_are_counted() {
         list.iter().map(|(breed, dogs)| json!({ "breed": breed, "dogs": dogs })).collect()
     };
     assert_eq!(breeds["items"], counted(&[("hound-afghan", 0), ("husky", 2), ("mixed", 1)]));
-    app.source.feel(Mood::Away(None));
+    app.source.set_fault(FaultMode::Unavailable(None));
     let stored = app.get("/api/v1/breeds").await.expect(200).json();
     assert_eq!(stored["items"], counted(&[("husky", 2), ("mixed", 1)]));
     assert!(
@@ -27,13 +27,13 @@ async fn breeds_are_counted() {
 }
 
 #[tokio::test]
-async fn the_status_names_the_parts() {
+async fn the_status_names_the_backends() {
     let app = TestApp::start().await;
     let status = app.get("/api/v1/status").await.expect(200).json();
-    let parts = json!({ "storage": "sqlite", "broker": "memory", "cache": "none", "objects": "fs" });
-    assert_eq!((&status["ready"], &status["parts"]), (&json!(true), &parts));
+    let backends = json!({ "storage": "sqlite", "broker": "memory", "cache": "none", "objects": "fs" });
+    assert_eq!((&status["ready"], &status["backends"]), (&json!(true), &backends));
     assert_eq!((&status["checks"][0]["name"], &status["checks"][0]["status"]), (&json!("storage"), &json!("up")));
-    assert_eq!(status["max_picture_bytes"], 1024 * 1024);
+    assert_eq!(status["max_image_bytes"], 1024 * 1024);
     assert_eq!(
         (&status["metrics_url"], &status["grafana_url"]),
         (&json!("http://kennel.test:9090/metrics"), &json!(null))
@@ -46,7 +46,7 @@ async fn the_status_names_the_parts() {
 }
 
 #[tokio::test]
-async fn the_gallery_allows_itself_little() {
+async fn the_gallery_has_a_strict_policy() {
     let app = TestApp::start().await;
     for (path, content_type) in [
         ("/", "text/html; charset=utf-8"),
@@ -59,14 +59,14 @@ async fn the_gallery_allows_itself_little() {
         let policy = file.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
         let known = app.request("GET", path).header("if-none-match", file.header("etag"));
-        assert_eq!(Answer::to(known).await.expect(304).header("etag"), file.header("etag"));
+        assert_eq!(TestResponse::of(known).await.expect(304).header("etag"), file.header("etag"));
     }
     let page = String::from_utf8(app.get("/").await.body.to_vec()).unwrap();
-    // The policy would not let any of these work.
+    // The policy blocks all of these.
     for inline in ["<style", " style=", " onclick=", "javascript:", "<script>"] {
         assert!(!page.contains(inline), "{inline}");
     }
-    // Scripts that the browser would find out about one after the other are named in the page.
+    // The page preloads all scripts, so that the browser does not discover them one by one.
     let named: BTreeSet<_> =
         page.split("=\"gallery/").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
     let mut imported = BTreeSet::new();
@@ -87,9 +87,9 @@ async fn the_documentation_is_served() {
     app.get("/documentation/").await.expect(200);
 }
 
-/// Every route that is described answers, and says in the description what it is called here.
+/// Every documented route exists and responds with a documented status.
 #[tokio::test]
-async fn what_is_described_is_there() {
+async fn documented_routes_exist() {
     let app = TestApp::start().await;
     let described = app.get("/openapi.json").await.json();
     for (path, operations) in described["paths"].as_object().unwrap() {
@@ -109,7 +109,7 @@ async fn what_is_described_is_there() {
 }
 
 #[tokio::test]
-async fn what_no_route_has_is_a_problem_too() {
+async fn unknown_routes_are_problems() {
     let app = TestApp::start().await;
     for path in
         ["/nowhere", "/api/v1/cats", "/api/v1/dogs/husky/image/large", "/gallery/../secret", "/documentation/nothing"]
@@ -122,7 +122,7 @@ async fn what_no_route_has_is_a_problem_too() {
         ("PUT", "/api/v1/events", "GET"),
         ("POST", "/", "GET"),
     ] {
-        let answer = Answer::to(app.request(method, path)).await.expect(405);
-        assert!(answer.header("allow").contains(allowed), "{method} {path}: {}", answer.header("allow"));
+        let response = TestResponse::of(app.request(method, path)).await.expect(405);
+        assert!(response.header("allow").contains(allowed), "{method} {path}: {}", response.header("allow"));
     }
 }

@@ -1,4 +1,4 @@
-//! Requests of all kinds, and things that go wrong.
+//! Requests of all kinds, and faults.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
 use kennel_proto::dogs::v1::{CreateDogRequest, GetDogRequest, ListDogsRequest};
 use kennel_testkit::Behaviour;
-use kennel_testkit::upstream::pictures;
+use kennel_testkit::upstream::images;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use crate::subject::Subject;
 
-/// Who calls the service.
+/// The clients of the service.
 pub(crate) struct Load {
     client: Client,
     grpc: DogServiceClient<Channel>,
@@ -24,24 +24,24 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) async fn new(subject: &Subject) -> Self {
-        // Another test of the process may have come first.
+        // Another test of this process may already have installed it.
         rustls::crypto::ring::default_provider().install_default().ok();
-        // A connection on which a body was refused is closed by the service: none is used twice.
+        // The service closes a connection after it rejected a body, so connections are not reused.
         let client = Client::builder().timeout(Duration::from_secs(30)).pool_max_idle_per_host(0).build().unwrap();
         let grpc = DogServiceClient::connect(format!("http://{}", subject.grpc)).await.unwrap();
         Self { client, grpc, base: format!("http://{}/api/v1/dogs", subject.http) }
     }
 
-    /// What has to happen once: a thumbnail, a dead letter, and an event that no one can deal with for now.
+    /// Happens once: a thumbnail, a dead letter, and an event that cannot be handled yet.
     pub(crate) async fn first_round(&self, subject: &Subject) {
         let dog = self.dog().await;
-        self.put_photo(&dog, pictures::png("rex")).await.unwrap();
+        self.put_photo(&dog, images::png("rex")).await.unwrap();
         self.until_thumbnail(&dog).await;
-        // A picture is stored once: the second dog gets the damaged one, and nobody can make that small.
-        subject.damage(&pictures::png("rex"));
-        self.put_photo(&self.dog().await, pictures::png("rex")).await.unwrap();
+        // Equal images are stored once: the second dog gets the damaged one, which has no thumbnail.
+        subject.damage(&images::png("rex"));
+        self.put_photo(&self.dog().await, images::png("rex")).await.unwrap();
         subject.block_thumbnails();
-        self.put_photo(&self.dog().await, pictures::png("stuck")).await.unwrap();
+        self.put_photo(&self.dog().await, images::png("stuck")).await.unwrap();
     }
 
     /// The database is locked for as long as the service waits for it.
@@ -54,7 +54,7 @@ impl Load {
         lock.close().await.unwrap();
     }
 
-    /// A bit of everything.
+    /// Requests of all kinds.
     pub(crate) async fn round(&self, subject: &Subject) {
         let dog = self.dog().await;
         self.reads(&dog).await;
@@ -64,7 +64,7 @@ impl Load {
     }
 
     async fn reads(&self, dog: &str) {
-        // At once, so that some share the load of another; then again, from the cache.
+        // Concurrently, so that some wait for the load of another; then again, from the cache.
         let path = format!("/{dog}");
         join_all((0..6).map(|_| self.get(&path))).await;
         join_all((0..6).map(|_| self.get(&path))).await;
@@ -76,7 +76,7 @@ impl Load {
     async fn writes(&self, dog: &str) {
         let url = format!("{}/{dog}", self.base);
         join_all((0..6).map(|turn| self.client.patch(&url).json(&json!({ "name": format!("n{turn}") })).send())).await;
-        // Refused as too large; it may be told so in the middle of its sending, and not hear it.
+        // Rejected as too large. The response may come before the body is sent, and be lost.
         self.put_photo(dog, vec![0xff; 300 * 1024]).await.unwrap_err();
         self.get(&format!("/{dog}/photo")).await;
     }
@@ -89,7 +89,7 @@ impl Load {
         unknown.unwrap_err();
     }
 
-    /// Well, late, and not at all.
+    /// Successful, slow and failing responses of the source.
     async fn fetches(&self, subject: &Subject) {
         for (behaviour, times) in [
             (Behaviour::Normal, 1),

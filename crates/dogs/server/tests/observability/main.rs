@@ -1,7 +1,7 @@
-//! The dashboards and alerts against the truth: a real service under load and faults, scraped by a real Prometheus with
-//! the repository's own configuration. Every expression has to return data, or be listed with a reason.
+//! Tests the dashboards and alerts with a real service under load and faults, scraped by a real Prometheus with the
+//! configuration of the repository. Every expression must return data, or be listed with a reason.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod load;
 mod prometheus;
@@ -19,8 +19,8 @@ use load::Load;
 use prometheus::Prometheus;
 use subject::Subject;
 
-/// The longest that load and faults go on.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The maximum duration of load and faults.
+const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_and_alert_shows_data() {
@@ -29,9 +29,9 @@ async fn every_panel_and_alert_shows_data() {
     let prometheus = Prometheus::start(Path::new(&binary), subject.sys).await;
     prometheus.until_up("dogs").await;
     let load = Load::new(&subject).await;
-    let began = Instant::now();
+    let started = Instant::now();
     load.first_round(&subject).await;
-    // Twice: growth is seen only of a series that was seen before.
+    // Twice, because `increase` needs a previous sample of a series.
     for _ in 0..2 {
         load.locked_round(&subject).await;
         load.round(&subject).await;
@@ -39,8 +39,8 @@ async fn every_panel_and_alert_shows_data() {
     let mut rows = table::rows();
     loop {
         load.round(&subject).await;
-        table::ask(&mut rows, &prometheus).await;
-        if !rows.iter().any(table::Row::is_unexplained) || began.elapsed() > PATIENCE {
+        table::evaluate(&mut rows, &prometheus).await;
+        if !rows.iter().any(table::Row::is_unexplained) || started.elapsed() > TEST_TIMEOUT {
             break;
         }
         sleep(Duration::from_secs(1)).await;
@@ -53,11 +53,11 @@ async fn every_panel_and_alert_shows_data() {
     subject.stop().await;
     assert_eq!(table::faults(&rows), Vec::<String>::new());
     assert_eq!(metrics, "", "promtool check metrics");
-    lead_to_traces(&exemplars, &subject);
+    assert_exemplars_have_traces(&exemplars, &subject);
 }
 
-/// The service has stopped, so all spans that it sends have arrived.
-fn lead_to_traces(exemplars: &[(String, BTreeSet<String>)], subject: &Subject) {
+/// Asserts that exemplars have traces. The service has stopped, so all of its spans have arrived.
+fn assert_exemplars_have_traces(exemplars: &[(String, BTreeSet<String>)], subject: &Subject) {
     let hex = |id: &[u8]| format!("{:032x}", u128::from_be_bytes(id.try_into().unwrap()));
     let received: BTreeSet<_> = subject.collector.received().spans.iter().map(|span| hex(&span.trace_id)).collect();
     assert!(exemplars.len() > 12, "{exemplars:?}");

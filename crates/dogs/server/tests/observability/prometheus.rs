@@ -1,4 +1,4 @@
-//! A Prometheus with the repository's configuration and rules, in more of a hurry.
+//! A Prometheus with the configuration and the rules of the repository, with shorter intervals.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running Prometheus.
 pub(crate) struct Prometheus {
@@ -25,7 +25,7 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// One that scrapes the service at `target`.
+    /// Starts a Prometheus that scrapes the service at `target`.
     pub(crate) async fn start(binary: &Path, target: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         configure(folder.path(), target);
@@ -42,23 +42,23 @@ impl Prometheus {
         Self { url, client: reqwest::Client::new(), _process: process, _folder: folder }
     }
 
-    /// Waits until a scrape of `job` worked.
+    /// Waits until a scrape of `job` succeeded.
     pub(crate) async fn until_up(&self, job: &str) {
         let began = Instant::now();
         while self.query(&format!("up{{job=\"{job}\"}} == 1")).await.is_empty() {
-            assert!(began.elapsed() < PATIENCE, "{job} is not scraped");
+            assert!(began.elapsed() < TEST_TIMEOUT, "{job} is not scraped");
             sleep(Duration::from_millis(200)).await;
         }
     }
 
-    /// The traces that `expr` has as exemplars.
+    /// The traces of the exemplars of `expr`.
     pub(crate) async fn exemplars(&self, expr: &str) -> BTreeSet<String> {
         let times = ["start", "end"].into_iter().zip(["0", "9999999999"]);
         let params = times.chain([("query", expr)]);
         let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query_exemplars", self.url), params).unwrap();
-        let answer: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
-        assert_eq!(answer["status"], "success", "{expr}: {answer}");
-        let series = answer["data"].as_array().unwrap().iter();
+        let response_body: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
+        assert_eq!(response_body["status"], "success", "{expr}: {response_body}");
+        let series = response_body["data"].as_array().unwrap().iter();
         let exemplars = series.flat_map(|series| series["exemplars"].as_array().unwrap());
         exemplars.map(|exemplar| exemplar["labels"]["trace_id"].as_str().unwrap().to_owned()).collect()
     }
@@ -67,9 +67,9 @@ impl Prometheus {
     pub(crate) async fn query(&self, expr: &str) -> Vec<(Value, String)> {
         let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query", self.url), [("query", expr)]).unwrap();
         let Ok(response) = self.client.get(url).send().await else { return Vec::new() };
-        let answer: Value = response.json().await.unwrap_or_default();
-        assert_ne!(answer["errorType"], "bad_data", "{expr}: {answer}");
-        let series = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        let response_body: Value = response.json().await.unwrap_or_default();
+        assert_ne!(response_body["errorType"], "bad_data", "{expr}: {response_body}");
+        let series = response_body["data"]["result"].as_array().cloned().unwrap_or_default();
         let value = |series: Value| (series["metric"].clone(), series["value"][1].as_str().unwrap().to_owned());
         series.into_iter().map(value).collect()
     }
@@ -79,7 +79,7 @@ fn infra() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/prometheus")
 }
 
-/// The repository's configuration, with a second in place of each interval, and one service to scrape.
+/// The configuration of the repository, with intervals of one second and one service to scrape.
 fn configure(folder: &Path, target: SocketAddr) {
     let mut config = fs::read_to_string(infra().join("prometheus.yml")).unwrap();
     for (setting, slow) in [("scrape_interval", "15s"), ("scrape_timeout", "10s"), ("evaluation_interval", "15s")] {
@@ -99,7 +99,7 @@ fn configure(folder: &Path, target: SocketAddr) {
     fs::write(folder.join("targets/services.yml"), targets).unwrap();
 }
 
-/// Where it listens, once it says so.
+/// Its address, once it has logged it.
 async fn address(process: &ServiceProcess) -> String {
     let began = Instant::now();
     loop {
@@ -108,12 +108,12 @@ async fn address(process: &ServiceProcess) -> String {
         if let Some(line) = lines.into_iter().find(|line| line["msg"] == "Listening on") {
             return line["address"].as_str().unwrap().to_owned();
         }
-        assert!(began.elapsed() < PATIENCE, "prometheus does not start:\n{output}");
+        assert!(began.elapsed() < TEST_TIMEOUT, "prometheus does not start:\n{output}");
         sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// What `promtool`, beside the program, has against the metrics.
+/// The complaints of `promtool`, which is next to the binary, about the metrics.
 pub(crate) async fn lint(binary: &Path, metrics: &str) -> String {
     let mut child = Command::new(binary.with_file_name("promtool"))
         .args(["check", "metrics"])

@@ -1,4 +1,4 @@
-//! What every expression of the dashboards and rules returns while there is load and there are faults.
+//! The results of all expressions of the dashboards and rules during load and faults.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,21 +8,21 @@ use serde_json::Value;
 
 use crate::prometheus::Prometheus;
 
-/// What may return nothing, by the beginning of its name, and why. One that does return something must go from here.
+/// Expressions that may return nothing, by the start of their name, and why. One that returns data must be removed.
 const EMPTY: [(&str, &str); 6] = [
     ("Platform Tracing / Spans", COLLECTOR),
     ("Platform Tracing / Failed spans", COLLECTOR),
-    ("Platform Tracing / p95 of spans", COLLECTOR),
+    ("Platform Tracing / Span p95", COLLECTOR),
     ("Platform Tracing / Failed traces", "TraceQL, answered by Tempo"),
     ("Platform Tracing / Slow traces", "TraceQL, answered by Tempo"),
     ("Platform Tracing / Warnings and errors", "LogQL, answered by Loki"),
 ];
-/// Alerts that the faults of this test do not set off.
+/// Alerts that the faults of this test do not trigger.
 const QUIET: [(&str, &str); 4] = [
-    ("alert ConsumerLag", "no group has a thousand events before it; promtool tests set it off"),
-    ("alert NoProgress", "everything makes progress; promtool tests set it off"),
-    ("alert DependencyDown", "everything is up; promtool tests set it off"),
-    ("alert RelayWithoutLeader", "one process runs and leads; promtool tests set it off"),
+    ("alert ConsumerLag", "no group has a thousand events before it; promtool tests trigger it"),
+    ("alert NoProgress", "everything makes progress; promtool tests trigger it"),
+    ("alert DependencyDown", "everything is up; promtool tests trigger it"),
+    ("alert RelayWithoutLeader", "one process runs and leads; promtool tests trigger it"),
 ];
 
 const COLLECTOR: &str = "counted by the collector, which does not run here";
@@ -57,12 +57,12 @@ impl Row {
         listed.find(|(name, _)| self.name.starts_with(name)).map(|(_, reason)| *reason)
     }
 
-    /// Whether exemplars of its buckets lead to traces. The collector's own do, and it does not run here.
+    /// Whether exemplars of its buckets have traces. Those of the collector have none, because it does not run here.
     fn has_exemplars(&self) -> bool {
         self.has_exemplars && self.reason() != Some(COLLECTOR)
     }
 
-    /// Whether it returns nothing, or nothing but NaN, though it should.
+    /// Whether it returns nothing, or only NaN, without a reason.
     pub(crate) fn is_unexplained(&self) -> bool {
         !self.has_data() && self.reason().is_none()
     }
@@ -71,7 +71,7 @@ impl Row {
         has_data(&self.series)
     }
 
-    /// A label that the legend names and that no series has.
+    /// A label of the legend that no series has.
     fn unknown_label(&self) -> Option<&str> {
         let labels = self.legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
         let known = |label: &str| self.series.iter().any(|(metric, _)| metric.get(label).is_some());
@@ -97,9 +97,9 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// Looks up what each returns now. One that had data keeps it when it has none any more: a fault that sets one alert
-/// off may be over, or a small share of all requests, by the time that another is set off.
-pub(crate) async fn ask(rows: &mut [Row], prometheus: &Prometheus) {
+/// Evaluates each expression. An expression that had data retains it: a fault that triggers one alert may have ended, or be
+/// a small ratio of all requests, when another alert is triggered.
+pub(crate) async fn evaluate(rows: &mut [Row], prometheus: &Prometheus) {
     for row in rows.iter_mut().filter(|row| row.source == Source::Prometheus) {
         let series = prometheus.query(&filled(&row.expr)).await;
         if has_data(&series) || !row.has_data() {
@@ -108,7 +108,7 @@ pub(crate) async fn ask(rows: &mut [Row], prometheus: &Prometheus) {
     }
 }
 
-/// As Grafana fills it in.
+/// Replaces variables as Grafana does.
 fn filled(expr: &str) -> String {
     expr.replace("$__rate_interval", "5m").replace("$job", "dogs")
 }
@@ -124,7 +124,7 @@ fn panels() -> Vec<Row> {
     rows
 }
 
-/// A recorded series is looked up by its name; of an alert, what it watches and the condition itself.
+/// A recorded series is looked up by its name; an alert by the series of its condition and by the condition itself.
 fn of_rule(rule: &Rule) -> Vec<Row> {
     match rule {
         Rule::Record(recording) => {
@@ -133,8 +133,8 @@ fn of_rule(rule: &Rule) -> Vec<Row> {
             vec![Row::of_rule(format!("record {series}"), &series)]
         }
         Rule::Alert(alert) => {
-            let watched = alert.watched().iter().map(|expr| (format!("watched by {}", alert.name()), expr.as_str()));
-            watched
+            let inputs = alert.inputs().iter().map(|expr| (format!("input of {}", alert.name()), expr.as_str()));
+            inputs
                 .map(|(name, expr)| Row::of_rule(name, expr))
                 .chain([Row::of_rule(format!("alert {}", alert.name()), alert.expr())])
                 .collect()
@@ -142,7 +142,7 @@ fn of_rule(rule: &Rule) -> Vec<Row> {
     }
 }
 
-/// The traces that each latency panel leads to.
+/// The traces of the exemplars of each latency panel.
 pub(crate) async fn exemplars(rows: &[Row], prometheus: &Prometheus) -> Vec<(String, BTreeSet<String>)> {
     let mut exemplars = Vec::new();
     for row in rows.iter().filter(|row| row.has_exemplars()) {
@@ -164,7 +164,7 @@ pub(crate) fn text(rows: &[Row]) -> String {
     text
 }
 
-/// What is wrong: empty without a reason, with a reason but not empty, or with a legend over labels that are not there.
+/// The problems: empty without a reason, with a reason but not empty, or a legend with missing labels.
 pub(crate) fn faults(rows: &[Row]) -> Vec<String> {
     let mut faults = Vec::new();
     for row in rows {

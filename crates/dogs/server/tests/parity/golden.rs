@@ -1,4 +1,4 @@
-//! The files that every pair is held to.
+//! The expected results in files, for all pairs.
 
 use std::path::Path;
 
@@ -7,25 +7,25 @@ use kennel_broker::Backend;
 
 use crate::pair::Pair;
 
-/// The pair whose answers the files are made of; it is there wherever cargo is.
-const FIRST: Pair = Pair { store: Storage::Sqlite, broker: Backend::Memory };
+/// The pair whose results are written to the files; it needs no server.
+const REFERENCE: Pair = Pair { store: Storage::Sqlite, broker: Backend::Memory };
 
 fn path(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(name)
 }
 
-/// What the file says; nothing when it is yet to be written.
+/// The content of the file; empty if it does not exist.
 pub fn read(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap_or_default()
 }
 
-/// Whether `pair` is to write the files anew, by `UPDATE=1`.
+/// Whether `pair` writes the files, with `UPDATE=1`.
 pub fn is_written_by(pair: Pair) -> bool {
-    pair == FIRST && std::env::var("UPDATE").is_ok_and(|value| value == "1")
+    pair == REFERENCE && std::env::var("UPDATE").is_ok_and(|value| value == "1")
 }
 
-/// Fails, with the lines that differ, unless `found` is what the file says; or writes it.
-pub fn hold(pair: Pair, name: &str, found: &str) {
+/// Asserts that `found` equals the content of the file, or writes it.
+pub fn check(pair: Pair, name: &str, found: &str) {
     if is_written_by(pair) {
         std::fs::write(path(name), found).unwrap();
         return;
@@ -34,7 +34,7 @@ pub fn hold(pair: Pair, name: &str, found: &str) {
     assert!(expected == found, "{pair} differs from {name} (- the file, + {pair}):\n{}", differences(&expected, found));
 }
 
-/// The lines of the longest common part left out, with a line of context.
+/// The lines that are not in the longest common subsequence, with a line of context.
 fn differences(expected: &str, found: &str) -> String {
     let (old, new): (Vec<_>, Vec<_>) = (expected.lines().collect(), found.lines().collect());
     let common = common(&old, &new);
@@ -50,7 +50,7 @@ fn differences(expected: &str, found: &str) -> String {
     text
 }
 
-/// Where lines of the longest common part are in both.
+/// The positions of the longest common subsequence in both.
 fn common(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
     let mut lengths = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
     for (i, line) in old.iter().enumerate().rev() {
@@ -74,7 +74,7 @@ fn common(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
 }
 
 #[test]
-fn differences_are_told_by_line() {
+fn differences_are_listed_by_line() {
     assert_eq!(differences("a\nb\nc\n", "a\nx\nc\n"), "@ 1\n  a\n- b\n+ x\n");
     assert_eq!(differences("", "a\n"), "+ a\n");
     assert_eq!(differences("a\nb\n", "a\nb\n"), "");

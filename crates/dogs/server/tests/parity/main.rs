@@ -1,11 +1,12 @@
-//! One program, any store, any broker: the same dog goes the same way, the same session reads the same, and the same
-//! spans and metrics tell of it, on every pair of them.
+//! The service behaves the same with every pair of store and broker: the same session has the same responses, and the same
+//! steps produce the same spans and metrics.
 //!
-//! What has to be the same is in `session.txt`, `spans.txt` and `metrics.txt`. `UPDATE=1` writes them anew from what the
-//! embedded pair does; all other pairs are held to them.
+//! The expected results are in `session.txt`, `spans.txt` and `metrics.txt`. `UPDATE=1` writes them from the results of the
+//! embedded pair; all other pairs must match them.
 
-#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed, and nobody reaches in")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a panic fails the test, and tests export nothing")]
 
+mod end_to_end;
 mod golden;
 mod mask;
 mod metrics;
@@ -16,43 +17,42 @@ mod spans;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
-mod way;
 
-use support::home;
+use support::service_dir;
 
-/// One module for each pair, one test for each case in it.
+/// Expands to a module per pair, with a test per case.
 macro_rules! pairs {
-    ($($(#[$part:meta])* $name:ident($store:ident, $broker:ident);)+) => { $(
-        $(#[$part])*
+    ($($(#[$attribute:meta])* $name:ident($store:ident, $broker:ident);)+) => { $(
+        $(#[$attribute])*
         mod $name {
             use dogs_storages::Storage;
             use kennel_broker::Backend;
 
             use crate::pair::Pair;
-            use crate::scenario::Told;
+            use crate::scenario::SharedRun;
 
             const PAIR: Pair = Pair { store: Storage::$store, broker: Backend::$broker };
-            /// Spans and metrics are of the same run.
-            static TOLD: Told = Told::const_new();
+            /// Spans and metrics are checked with the same run.
+            static RUN: SharedRun = SharedRun::const_new();
 
             #[tokio::test]
-            async fn a_dog_goes_all_the_way() {
-                crate::way::check(PAIR).await;
+            async fn a_dog_goes_through_all_components() {
+                crate::end_to_end::check(PAIR).await;
             }
 
             #[tokio::test]
-            async fn the_session_reads_the_same() {
+            async fn the_session_is_the_same() {
                 crate::session::check(PAIR).await;
             }
 
             #[tokio::test]
             async fn the_spans_are_the_same() {
-                crate::spans::check(PAIR, &TOLD).await;
+                crate::spans::check(PAIR, &RUN).await;
             }
 
             #[tokio::test]
             async fn the_metrics_are_the_same() {
-                crate::metrics::check(PAIR, &TOLD).await;
+                crate::metrics::check(PAIR, &RUN).await;
             }
         }
     )+ };

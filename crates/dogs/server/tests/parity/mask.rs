@@ -1,6 +1,6 @@
-//! Puts names in the place of what no two runs have in common: ids, times, cursors, ports and the ids of requests.
+//! Replaces values that differ between runs by placeholders: ids, times, cursors, ports and request ids.
 
-/// Remembers the ids it has seen, so that one id has one name in all that it masks.
+/// Remembers ids, so that an id has the same placeholder in all masked texts.
 #[derive(Default)]
 pub struct Mask {
     ids: Vec<String>,
@@ -11,14 +11,14 @@ const CURSOR: [&str; 3] = ["\"next\":\"", "cursor=", "next_page_token: \""];
 const ID_LENGTH: usize = 36;
 
 impl Mask {
-    /// `text` with names in the place of all that.
+    /// `text` with placeholders.
     pub fn apply(&mut self, text: &str) -> String {
         let mut text = text.to_owned();
         for before in REQUEST {
-            text = behind(&text, before, "<request>");
+            text = mask_after(&text, before, "<request>");
         }
         for before in CURSOR {
-            text = behind(&text, before, "<cursor>");
+            text = mask_after(&text, before, "<cursor>");
         }
         text = ports(&text);
         text = self.ids(&text);
@@ -37,7 +37,7 @@ impl Mask {
     }
 }
 
-/// `text` with what `find` makes of the beginning of any part of it: how many bytes it takes, and what stands for them.
+/// Replaces every match of `find`, which returns the length of a match at the start of its argument and the replacement.
 fn replaced(text: &str, mut find: impl FnMut(&str) -> Option<(usize, String)>) -> String {
     let (mut done, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
@@ -55,8 +55,8 @@ fn is_id(text: &str) -> bool {
     })
 }
 
-/// Masks what stands behind `before`, up to the end of the value. An empty value stays empty.
-fn behind(text: &str, before: &str, name: &str) -> String {
+/// Masks the value after `before`. An empty value is not masked.
+fn mask_after(text: &str, before: &str, name: &str) -> String {
     replaced(text, |rest| {
         let value = rest.strip_prefix(before)?;
         let length = value.find(['"', '&', '>', ' ', '\n']).unwrap_or(value.len());
@@ -68,12 +68,12 @@ fn ports(text: &str) -> String {
     replaced(text, |rest| {
         const HOST: &str = "127.0.0.1:";
         let port = rest.strip_prefix(HOST)?;
-        let length = port.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(port.len());
+        let length = port.find(|character: char| !character.is_ascii_digit()).unwrap_or(port.len());
         (length > 0).then(|| (HOST.len() + length, format!("{HOST}<port>")))
     })
 }
 
-/// Times to the millisecond in UTC, and no others: one that is written in another way stays as it is.
+/// Masks only times in UTC with milliseconds; times in other formats are not masked.
 fn times(text: &str) -> String {
     const SHAPE: &[u8] = b"0000-00-00T00:00:00.000Z";
     replaced(text, |rest| {
@@ -83,26 +83,26 @@ fn times(text: &str) -> String {
     })
 }
 
-/// The same in Protobuf: whole milliseconds, and no others.
+/// Masks only Protobuf timestamps in whole milliseconds.
 fn stamps(text: &str) -> String {
     replaced(text, |rest| {
         let (seconds, more) = rest.strip_prefix("Timestamp { seconds: ")?.split_once(", nanos: ")?;
         let (nanos, _) = more.split_once(" }")?;
         seconds.parse::<u64>().ok()?;
-        let whole = nanos.parse::<u64>().ok()? % 1_000_000 == 0;
+        let is_millis = nanos.parse::<u64>().ok()? % 1_000_000 == 0;
         let length = rest.len() - more.len() + nanos.len() + " }".len();
-        whole.then(|| (length, "<time>".to_owned()))
+        is_millis.then(|| (length, "<time>".to_owned()))
     })
 }
 
 #[test]
-fn what_differs_from_run_to_run_gets_a_name() {
+fn values_that_differ_between_runs_are_masked() {
     let mut mask = Mask::default();
     let (one, two) = ("0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10", "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a11");
     assert_eq!(mask.apply(&format!("{one} {two} {one}")), "<id 1> <id 2> <id 1>");
     assert_eq!(mask.apply(&format!("/{two}?")), "/<id 2>?");
     assert_eq!(mask.apply("at 2026-11-20T09:30:00.123Z"), "at <time>");
-    assert_eq!(mask.apply("at 2026-11-20T09:30:00Z"), "at 2026-11-20T09:30:00Z", "another precision is seen");
+    assert_eq!(mask.apply("at 2026-11-20T09:30:00Z"), "at 2026-11-20T09:30:00Z", "another precision is not masked");
     assert_eq!(mask.apply("Timestamp { seconds: 17, nanos: 5000000 }, x"), "<time>, x");
     assert_eq!(mask.apply("Timestamp { seconds: 17, nanos: 5000001 }"), "Timestamp { seconds: 17, nanos: 5000001 }");
     assert_eq!(mask.apply(r#"{"request_id":"abc","next":"xyz"}"#), r#"{"request_id":"<request>","next":"<cursor>"}"#);

@@ -1,16 +1,16 @@
-//! A store and a broker, with a corner of their own on each server, and the program over them.
+//! A store and a broker with separate namespaces on each server, and the service with them.
 
 use std::fmt;
 
 use dogs_storages::Storage;
 use kennel_broker::Backend;
-use kennel_core::Part as _;
+use kennel_core::BackendKind as _;
 use kennel_testkit::{Collector, Upstream};
 
-use crate::home::{Home, Served};
+use crate::service_dir::{RunningService, ServiceDir};
 use crate::support::PUBLIC_URL;
 
-/// One of each.
+/// A store and a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair {
     pub store: Storage,
@@ -23,112 +23,115 @@ impl fmt::Display for Pair {
     }
 }
 
-/// What goes away with a value.
-type Belongings = Box<dyn Send>;
+/// Cleans up when it is dropped.
+type Guard = Box<dyn Send>;
 
-/// A place where the program is at home with one pair, and what it talks to.
-pub struct Kennel {
-    pub home: Home,
+/// The service directory of a pair, and the servers that it uses.
+pub struct TestEnvironment {
+    pub directory: ServiceDir,
     pub pair: Pair,
     pub collector: Collector,
     _upstream: Upstream,
-    _belongings: Vec<Belongings>,
+    _guards: Vec<Guard>,
 }
 
 impl Pair {
-    /// Furnishes a place for this pair; `None`, said aloud, when a server is missing.
+    /// Sets up the environment of this pair; `None`, with a message, when a server is missing.
     ///
-    /// Stores that are servers go with Redis as the cache and S3 for pictures where there are any; SQLite stays embedded.
-    pub async fn furnish(self) -> Option<Kennel> {
+    /// Store servers are combined with Redis and S3, if available; SQLite with the embedded cache and object store.
+    pub async fn set_up(self) -> Option<TestEnvironment> {
         let (upstream, collector) = (Upstream::new().await, Collector::start().await);
-        let home = Home::with_upstream(&upstream)
+        let directory = ServiceDir::with_upstream(&upstream)
             .set("PUBLIC_URL", PUBLIC_URL)
             .set("OUTBOX_LEASE", "20s")
             .set("CACHE_TTL", "10m")
             .set("BODY_LIMIT", "4KiB")
-            .set("PICTURE_LIMIT", "64KiB")
+            .set("IMAGE_LIMIT", "64KiB")
             .set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
             .set("OTEL_BSP_SCHEDULE_DELAY", "20");
-        let (home, database) = database(self.store, home).await?;
-        let (home, corner) = corner(self.broker, home)?;
-        let (home, extras) = if self.store == Storage::Sqlite { (home, Vec::new()) } else { beside(home) };
-        let belongings = extras.into_iter().chain([database, corner]).collect();
-        Some(Kennel { home, pair: self, collector, _upstream: upstream, _belongings: belongings })
+        let (directory, database) = database(self.store, directory).await?;
+        let (directory, namespace) = broker_namespace(self.broker, directory)?;
+        let (directory, extras) =
+            if self.store == Storage::Sqlite { (directory, Vec::new()) } else { with_redis_and_s3(directory) };
+        let guards = extras.into_iter().chain([database, namespace]).collect();
+        Some(TestEnvironment { directory, pair: self, collector, _upstream: upstream, _guards: guards })
     }
 }
 
-impl Kennel {
-    /// Serves everything.
-    pub async fn serve(&self) -> Served {
-        self.home.serve().await
+impl TestEnvironment {
+    /// Starts the service with all components.
+    pub async fn serve(&self) -> RunningService {
+        self.directory.serve().await
     }
 }
 
-/// Sets an empty database up; `None`, said aloud, when there is no server for it.
-#[allow(clippy::unused_async, clippy::allow_attributes, reason = "the features say which there are")]
-async fn database(store: Storage, home: Home) -> Option<(Home, Belongings)> {
-    let home = home.set("STORAGE", store.name());
+/// Creates an empty database; `None`, with a message, when its server is missing.
+#[allow(clippy::unused_async, clippy::allow_attributes, reason = "depends on the features")]
+async fn database(store: Storage, directory: ServiceDir) -> Option<(ServiceDir, Guard)> {
+    let directory = directory.set("STORAGE", store.name());
     match store {
         #[cfg(feature = "postgres")]
         Storage::Postgres => {
             let database = kennel_testkit::TestDatabase::postgres().await?;
-            Some((home.set("POSTGRES_DSN", &database.dsn()), Box::new(database)))
+            Some((directory.set("POSTGRES_DSN", &database.dsn()), Box::new(database)))
         }
         #[cfg(feature = "mysql")]
         Storage::Mysql => {
             let database = kennel_testkit::TestDatabase::mysql().await?;
-            Some((home.set("MYSQL_DSN", &database.dsn()), Box::new(database)))
+            Some((directory.set("MYSQL_DSN", &database.dsn()), Box::new(database)))
         }
         #[cfg(feature = "clickhouse")]
         Storage::Clickhouse => {
-            let database = kennel_testkit::TestClickHouse::make()?;
-            Some((home.set("CLICKHOUSE_DSN", &database.dsn()), Box::new(database)))
+            let database = kennel_testkit::TestClickHouse::create()?;
+            Some((directory.set("CLICKHOUSE_DSN", &database.dsn()), Box::new(database)))
         }
-        _ => Some((home, Box::new(()))),
+        _ => Some((directory, Box::new(()))),
     }
 }
 
-/// Sets a corner of its own up; `None`, said aloud, when there is no server for it.
-#[allow(clippy::unnecessary_wraps, clippy::allow_attributes, reason = "the features say which there are")]
-fn corner(broker: Backend, home: Home) -> Option<(Home, Belongings)> {
-    let home = home.set("BROKER", broker.name());
+/// Creates a namespace at the broker; `None`, with a message, when its server is missing.
+#[allow(clippy::unnecessary_wraps, clippy::allow_attributes, reason = "depends on the features")]
+fn broker_namespace(broker: Backend, directory: ServiceDir) -> Option<(ServiceDir, Guard)> {
+    let directory = directory.set("BROKER", broker.name());
     match broker {
         #[cfg(feature = "nats")]
         Backend::Nats => {
-            let corner = kennel_testkit::corner::Nats::find()?;
-            let home = home.set("NATS_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
-            Some((home, Box::new(corner)))
+            let namespace = kennel_testkit::broker_namespace::Nats::find()?;
+            let directory = directory.set("NATS_URL", namespace.url()).set("BROKER_PREFIX", namespace.prefix());
+            Some((directory, Box::new(namespace)))
         }
         #[cfg(feature = "kafka")]
         Backend::Kafka => {
-            let corner = kennel_testkit::corner::Kafka::find()?;
-            let home = home.set("KAFKA_BROKERS", corner.brokers()).set("BROKER_PREFIX", corner.prefix());
-            Some((home, Box::new(corner)))
+            let namespace = kennel_testkit::broker_namespace::Kafka::find()?;
+            let directory =
+                directory.set("KAFKA_BROKERS", namespace.brokers()).set("BROKER_PREFIX", namespace.prefix());
+            Some((directory, Box::new(namespace)))
         }
         #[cfg(feature = "rabbitmq")]
         Backend::RabbitMq => {
-            let corner = kennel_testkit::corner::Rabbit::find()?.with(&["dogs.events"], &["dogs.thumbnailer"], 8);
-            let home = home.set("RABBITMQ_URL", corner.url()).set("BROKER_PREFIX", corner.prefix());
-            Some((home, Box::new(corner)))
+            let namespace =
+                kennel_testkit::broker_namespace::Rabbit::find()?.with(&["dogs.events"], &["dogs.thumbnailer"], 8);
+            let directory = directory.set("RABBITMQ_URL", namespace.url()).set("BROKER_PREFIX", namespace.prefix());
+            Some((directory, Box::new(namespace)))
         }
-        _ => Some((home, Box::new(()))),
+        _ => Some((directory, Box::new(()))),
     }
 }
 
-/// Redis and S3, those of them that there are.
-#[allow(unused_mut, clippy::allow_attributes, reason = "the features say what there is")]
-fn beside(mut home: Home) -> (Home, Vec<Belongings>) {
-    let mut belongings: Vec<Belongings> = Vec::new();
+/// Sets Redis and S3, if available.
+#[allow(unused_mut, clippy::allow_attributes, reason = "depends on the features")]
+fn with_redis_and_s3(mut directory: ServiceDir) -> (ServiceDir, Vec<Guard>) {
+    let mut guards: Vec<Guard> = Vec::new();
     #[cfg(feature = "redis")]
     if let Some(address) = kennel_testkit::Backend::Redis.address() {
-        home = home.set("CACHE", "redis").set("REDIS_ADDR", &address).set("REDIS_TIMEOUT", "5s");
+        directory = directory.set("CACHE", "redis").set("REDIS_ADDR", &address).set("REDIS_TIMEOUT", "5s");
     }
     #[cfg(feature = "s3")]
     if let Some(bucket) = kennel_testkit::TestBucket::find() {
         for (name, value) in bucket.variables() {
-            home = home.set(name, &value);
+            directory = directory.set(name, &value);
         }
-        belongings.push(Box::new(bucket));
+        guards.push(Box::new(bucket));
     }
-    (home, belongings)
+    (directory, guards)
 }

@@ -1,4 +1,4 @@
-//! The run that spans and metrics are of: dogs are made, fetched, read, changed and removed, one step after the other.
+//! The scenario whose spans and metrics are compared: dogs are created, fetched, read, updated and deleted, step by step.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -10,14 +10,14 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use crate::home::Served;
 use crate::metrics;
-use crate::pair::{Kennel, Pair};
+use crate::pair::{Pair, TestEnvironment};
+use crate::service_dir::RunningService;
 
-/// What a run came to; `None` when a server is missing.
-pub type Told = OnceCell<Option<Outcome>>;
+/// The outcome of a run, shared by tests; `None` when a server is missing.
+pub type SharedRun = OnceCell<Option<Outcome>>;
 
-/// What is told of a run.
+/// The telemetry of a run.
 pub struct Outcome {
     /// The trace of each step.
     pub spans: String,
@@ -25,97 +25,97 @@ pub struct Outcome {
     pub metrics: String,
 }
 
-/// What a step leads to, beside its own trace.
-struct Wake {
+/// The asynchronous effects of a step.
+struct Effects {
     /// Events that are published.
     events: usize,
-    /// Deliveries that someone acts on.
+    /// Deliveries that are handled.
     handled: usize,
 }
 
-/// The step leads to nothing.
-const STILL: Wake = Wake { events: 0, handled: 0 };
-/// Dogs that are new are in no cache.
-const MADE: Wake = Wake { events: 1, handled: 0 };
-/// The cache forgets the dog.
-const CHANGED: Wake = Wake { events: 1, handled: 1 };
-/// The picture gets a small copy, of which the cache hears.
-const FETCHED: Wake = Wake { events: 3, handled: 2 };
+/// The step has no effects.
+const NO_EFFECT: Effects = Effects { events: 0, handled: 0 };
+/// New dogs are in no cache.
+const CREATED: Effects = Effects { events: 1, handled: 0 };
+/// The cached dog is invalidated.
+const CHANGED: Effects = Effects { events: 1, handled: 1 };
+/// A thumbnail is created, and the cached dog is invalidated.
+const FETCHED: Effects = Effects { events: 3, handled: 2 };
 
-/// How often a dog is renamed until the cache hears of it, and how long each time waits.
-const CALLS: usize = 30;
-const HEARING: Duration = Duration::from_secs(1);
+/// How many times a dog is renamed until its cache entry is invalidated, and how long each attempt waits.
+const MAX_RENAMES: usize = 30;
+const INVALIDATION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The outcome of the one run of this pair.
-pub async fn told(pair: Pair, told: &Told) -> Option<&Outcome> {
-    told.get_or_init(|| run(pair)).await.as_ref()
+/// Runs the scenario with this pair, once for all tests.
+pub async fn outcome(pair: Pair, run_once: &SharedRun) -> Option<&Outcome> {
+    run_once.get_or_init(|| run(pair)).await.as_ref()
 }
 
 async fn run(pair: Pair) -> Option<Outcome> {
-    let kennel = pair.furnish().await?;
-    let served = kennel.serve().await;
-    let mut run = Run { kennel: &kennel, served: &served, seen: HashSet::new(), text: String::new() };
-    run.listens().await;
-    run.all().await;
+    let environment = pair.set_up().await?;
+    let served = environment.serve().await;
+    let mut run = Run { environment: &environment, served: &served, seen: HashSet::new(), text: String::new() };
+    run.wait_for_subscription().await;
+    run.run_steps().await;
     let (spans, metrics) = (run.text, metrics::of(pair, &served).await);
     served.stop().await;
     Some(Outcome { spans, metrics })
 }
 
 struct Run<'a> {
-    kennel: &'a Kennel,
-    served: &'a Served,
+    environment: &'a TestEnvironment,
+    served: &'a RunningService,
     seen: HashSet<Vec<u8>>,
     text: String,
 }
 
 impl Run<'_> {
-    /// Renames a dog until the cache hears of it: ready to serve, the process may not listen to the broker yet, and what
-    /// is published before then passes the cache by.
-    async fn listens(&mut self) {
+    /// Renames a dog until its cache entry is invalidated: a ready process may not have subscribed to the broker yet, and
+    /// misses events that were published before.
+    async fn wait_for_subscription(&mut self) {
         let path = format!("/api/v1/dogs/{}", self.served.dog("marker").await);
-        let made = self.step("the marker is made", &MADE).await;
-        self.seen.insert(made.trace);
-        for call in 0..CALLS {
+        let created = self.step("the marker is created", &CREATED).await;
+        self.seen.insert(created.trace);
+        for call in 0..MAX_RENAMES {
             self.rename(&path, &format!("marker {call}")).await;
-            let renamed = self.step("the marker is renamed", &MADE).await;
-            let heard = timeout(HEARING, self.step("the cache hears of it", &CHANGED)).await;
+            let renamed = self.step("the marker is renamed", &CREATED).await;
+            let invalidated = timeout(INVALIDATION_TIMEOUT, self.step("the cached dog is invalidated", &CHANGED)).await;
             self.seen.insert(renamed.trace);
-            if heard.is_ok() {
+            if invalidated.is_ok() {
                 return;
             }
         }
-        panic!("the cache heard of none of {CALLS} changes");
+        panic!("none of {MAX_RENAMES} changes invalidated the cached dog");
     }
 
-    async fn all(&mut self) {
+    async fn run_steps(&mut self) {
         let served = self.served;
         let mut rpc = served.rpc();
 
-        let made = served.dog("Rex").await;
-        self.tell("POST /api/v1/dogs makes a dog", MADE).await;
+        let created = served.dog("Rex").await;
+        self.record("POST /api/v1/dogs creates a dog", CREATED).await;
         let fetched = served.fetch().await;
-        self.tell("GET /api/v1/dogs/husky/image fetches a picture", FETCHED).await;
+        self.record("GET /api/v1/dogs/husky/image fetches an image", FETCHED).await;
         let path = format!("/api/v1/dogs/{fetched}");
         served.get(&path).await.expect(200);
-        self.tell("GET /api/v1/dogs/{id} asks the store", STILL).await;
+        self.record("GET /api/v1/dogs/{id} reads from the store", NO_EFFECT).await;
         served.get(&path).await.expect(200);
-        self.tell("GET /api/v1/dogs/{id} asks the cache", STILL).await;
+        self.record("GET /api/v1/dogs/{id} reads from the cache", NO_EFFECT).await;
         self.rename(&path, "Laika").await;
-        self.tell("PATCH /api/v1/dogs/{id} changes it", CHANGED).await;
+        self.record("PATCH /api/v1/dogs/{id} updates it", CHANGED).await;
         rpc.get_dog(GetDogRequest { id: fetched.clone() }).await.unwrap();
-        self.tell("GetDog asks the store again", STILL).await;
+        self.record("GetDog reads from the store again", NO_EFFECT).await;
         served.get(&format!("{path}/photo?variant=thumbnail")).await.expect(200);
-        self.tell("GET /api/v1/dogs/{id}/photo reads the small copy", STILL).await;
+        self.record("GET /api/v1/dogs/{id}/photo reads the thumbnail", NO_EFFECT).await;
         let change = UpdateDogRequest { id: fetched, name: Some("Belka".to_owned()), ..Default::default() };
         rpc.update_dog(change).await.unwrap();
-        self.tell("UpdateDog changes it", CHANGED).await;
-        rpc.delete_dog(DeleteDogRequest { id: made, expected_revision: None }).await.unwrap();
-        self.tell("DeleteDog removes the first one", CHANGED).await;
+        self.record("UpdateDog updates it", CHANGED).await;
+        rpc.delete_dog(DeleteDogRequest { id: created, expected_revision: None }).await.unwrap();
+        self.record("DeleteDog deletes the first one", CHANGED).await;
         let lines = "{\"breed\":\"boxer\"}\n{\"breed\":\"pug\"}\n";
         let import = served.request("POST", "/api/v1/dogs/import").header("content-type", "application/x-ndjson");
         assert_eq!(import.body(lines).send().await.unwrap().status(), 200);
-        self.tell("POST /api/v1/dogs/import takes two dogs", MADE).await;
+        self.record("POST /api/v1/dogs/import imports two dogs", CREATED).await;
     }
 
     async fn rename(&self, path: &str, name: &str) {
@@ -123,21 +123,21 @@ impl Run<'_> {
         assert_eq!(renaming.send().await.unwrap().status(), 200);
     }
 
-    /// Waits until all spans of a step have arrived, so that the next one begins on its own, and writes them down.
-    async fn tell(&mut self, title: &str, wake: Wake) {
-        let step = self.step(title, &wake).await;
+    /// Waits for all spans of a step, so that steps do not overlap, and records them.
+    async fn record(&mut self, title: &str, effects: Effects) {
+        let step = self.step(title, &effects).await;
         write!(self.text, "# {title}\n{}\n", step.text).unwrap();
         self.seen.insert(step.trace);
     }
 
-    /// The step that is not among those seen, once it is over.
-    async fn step(&self, title: &str, wake: &Wake) -> Step {
-        let step = |spans: &[Span]| Step::find(spans, &self.seen).filter(|step| step.is_over(wake));
-        self.kennel.collector.until(title, step).await
+    /// The step with a new trace, once it is complete.
+    async fn step(&self, title: &str, effects: &Effects) -> Step {
+        let step = |spans: &[Span]| Step::find(spans, &self.seen).filter(|step| step.is_complete(effects));
+        self.environment.collector.until(title, step).await
     }
 }
 
-/// One step as far as its spans have arrived.
+/// The received spans of a step.
 struct Step {
     trace: Vec<u8>,
     text: String,
@@ -147,7 +147,7 @@ struct Step {
 }
 
 impl Step {
-    /// The step whose trace is not among the `seen` ones, once its request is answered.
+    /// The step whose trace is not in `seen`, once its request is complete.
     fn find(spans: &[Span], seen: &HashSet<Vec<u8>>) -> Option<Self> {
         let forest = Forest::of(spans);
         let is_request = |span: &Span| span.kind == 2 && span.parent_span_id.is_empty();
@@ -156,7 +156,7 @@ impl Step {
         let relayed: Vec<_> = linked.iter().map(|root| root.trace_id.as_slice()).collect();
         let inside =
             |name: &str| spans.iter().filter(|span| span.trace_id == root.trace_id && span.name == name).count();
-        // A parent arrives after its children: the batch is whole once its first span is there.
+        // Parents arrive after their children: a batch is complete once its first span has arrived.
         let has_parent = |span: &Span| spans.iter().any(|other| other.span_id == span.parent_span_id);
         let marked = |span: &&Span| {
             let is_mark = span.name == "db.outbox.mark_published" && has_parent(span);
@@ -174,12 +174,12 @@ impl Step {
         })
     }
 
-    fn is_over(&self, wake: &Wake) -> bool {
-        self.created >= wake.events && self.published >= wake.events && self.handled >= wake.handled
+    fn is_complete(&self, effects: &Effects) -> bool {
+        self.created >= effects.events && self.published >= effects.events && self.handled >= effects.handled
     }
 }
 
-/// How many events a call was about.
+/// The batch size of a call.
 fn size(span: &Span) -> usize {
     let size = span.attributes.iter().find(|pair| pair.key == "db.operation.batch.size");
     let size = size.and_then(kennel_testkit::otlp::integer);

@@ -1,11 +1,11 @@
-//! The same run gives the same spans.
+//! The scenario produces the same spans.
 
 use crate::golden;
 use crate::pair::Pair;
-use crate::scenario::{Told, told};
+use crate::scenario::{SharedRun, outcome};
 
-pub async fn check(pair: Pair, run: &Told) {
-    if let Some(outcome) = told(pair, run).await {
-        golden::hold(pair, "spans.txt", &outcome.spans);
+pub async fn check(pair: Pair, run: &SharedRun) {
+    if let Some(outcome) = outcome(pair, run).await {
+        golden::check(pair, "spans.txt", &outcome.spans);
     }
 }

@@ -1,17 +1,17 @@
-//! The session, step by step.
+//! The steps of the session.
 
 use kennel_proto::dogs::v1::{
     CreateDogRequest, DeleteDogRequest, GetDogRequest, ListDogsRequest, Order, UpdateDogRequest,
 };
 use prost_types::FieldMask;
 
-use crate::session::Kept;
+use crate::session::Captured;
 
-/// One thing that a caller does.
+/// One step of the session.
 pub struct Step {
     pub call: Call,
-    /// Under which name what the answer told is kept for later steps.
-    pub keep: Option<&'static str>,
+    /// The name of the captured values of the response, for later steps.
+    pub capture: Option<&'static str>,
 }
 
 /// A request or a call.
@@ -23,31 +23,31 @@ pub enum Call {
         body: Body,
     },
     Rpc(Rpc),
-    /// Not part of the session: waits until the dog kept under this name has the small copy of its picture.
+    /// Not part of the session: waits until the captured dog has a thumbnail.
     Thumbnail(&'static str),
 }
 
-/// What is sent. `{rex}` stands for the id kept under that name, `{rex.etag}` for its entity tag, `{rex.next}` for the
-/// link to the next page, in targets and headers too.
+/// A request body. In bodies, targets and headers, `{rex}` is replaced by the captured id of that name, `{rex.etag}` by its
+/// entity tag, `{rex.next}` by the link to the next page.
 pub enum Body {
     None,
     Text(&'static str),
-    /// Spaces, more than may be sent.
+    /// Spaces, more than the limit.
     Long(usize),
-    /// A picture, by its seed.
+    /// An image with this seed.
     Jpeg(&'static str),
 }
 
-/// A call over gRPC, with what makes its message.
+/// A gRPC call, with the function that creates its message.
 #[derive(Clone, Copy)]
 pub enum Rpc {
-    Create(fn(&Kept) -> CreateDogRequest),
-    Get(fn(&Kept) -> GetDogRequest),
-    List(fn(&Kept) -> ListDogsRequest),
-    Update(fn(&Kept) -> UpdateDogRequest),
-    Delete(fn(&Kept) -> DeleteDogRequest),
+    Create(fn(&Captured) -> CreateDogRequest),
+    Get(fn(&Captured) -> GetDogRequest),
+    List(fn(&Captured) -> ListDogsRequest),
+    Update(fn(&Captured) -> UpdateDogRequest),
+    Delete(fn(&Captured) -> DeleteDogRequest),
     Breeds,
-    /// Which services the server has, by reflection.
+    /// Lists the services by reflection.
     Services,
 }
 
@@ -61,7 +61,7 @@ const fn http(
     headers: &'static [(&'static str, &'static str)],
     body: Body,
 ) -> Step {
-    Step { call: Call::Http { method, target, headers, body }, keep: None }
+    Step { call: Call::Http { method, target, headers, body }, capture: None }
 }
 
 const fn get(target: &'static str) -> Step {
@@ -69,40 +69,40 @@ const fn get(target: &'static str) -> Step {
 }
 
 const fn rpc(rpc: Rpc) -> Step {
-    Step { call: Call::Rpc(rpc), keep: None }
+    Step { call: Call::Rpc(rpc), capture: None }
 }
 
 const fn thumbnail(of: &'static str) -> Step {
-    Step { call: Call::Thumbnail(of), keep: None }
+    Step { call: Call::Thumbnail(of), capture: None }
 }
 
 impl Step {
-    const fn keep(mut self, name: &'static str) -> Self {
-        self.keep = Some(name);
+    const fn capture(mut self, name: &'static str) -> Self {
+        self.capture = Some(name);
         self
     }
 }
 
-/// The parts of the session, each with its heading.
+/// The sections of the session, each with its heading.
 pub const SESSION: [(&str, &[Step]); 8] = [
-    ("An empty kennel", &[get("/api/v1/dogs"), get("/api/v1/breeds"), rpc(Rpc::Services)]),
-    ("Making dogs", MAKING),
-    ("Reading and changing them", CHANGING),
-    ("Pictures", PICTURES),
-    ("Many at once", IMPORT),
+    ("An empty store", &[get("/api/v1/dogs"), get("/api/v1/breeds"), rpc(Rpc::Services)]),
+    ("Creating dogs", CREATE),
+    ("Reading and updating them", UPDATE),
+    ("Images", IMAGES),
+    ("Import", IMPORT),
     ("Lists", LISTS),
     ("Over gRPC", GRPC),
-    ("Removing them, and what is not there", REMOVING),
+    ("Deleting them, and missing dogs", DELETE),
 ];
 
-const MAKING: &[Step] = &[
+const CREATE: &[Step] = &[
     http(
         "POST",
         "/api/v1/dogs",
         &[JSON, ("idempotency-key", "first")],
         Body::Text(r#"{"breed":"Husky","name":"Rex","image_url":"https://dogs.example/rex.jpg"}"#),
     )
-    .keep("rex"),
+    .capture("rex"),
     http(
         "POST",
         "/api/v1/dogs",
@@ -110,7 +110,7 @@ const MAKING: &[Step] = &[
         Body::Text(r#"{"breed":"Husky","name":"Rex","image_url":"https://dogs.example/rex.jpg"}"#),
     ),
     http("POST", "/api/v1/dogs", &[JSON, ("idempotency-key", "first")], Body::Text(r#"{"breed":"pug"}"#)),
-    http("POST", "/api/v1/dogs", &[JSON], Body::Text(r#"{"breed":"hound/afghan"}"#)).keep("afghan"),
+    http("POST", "/api/v1/dogs", &[JSON], Body::Text(r#"{"breed":"hound/afghan"}"#)).capture("afghan"),
     http("POST", "/api/v1/dogs", &[JSON], Body::Text("{\"breed\":\"pug\",\"name\":\"K\u{e4}the \u{1f415}\"}")),
     http("POST", "/api/v1/dogs", &[JSON], Body::Text(r#"{"breed":"husky""#)),
     http("POST", "/api/v1/dogs", &[JSON], Body::Text(r#"{"breed":"husky","name":" "}"#)),
@@ -120,33 +120,33 @@ const MAKING: &[Step] = &[
     http("POST", "/api/v1/dogs", &[JSON, ("idempotency-key", "two words")], Body::Text(r#"{"breed":"husky"}"#)),
 ];
 
-const CHANGING: &[Step] = &[
+const UPDATE: &[Step] = &[
     get("/api/v1/dogs/{rex}"),
     get("/api/v1/dogs/{rex}"),
     http("GET", "/api/v1/dogs/{rex}", &[("if-none-match", "{rex.etag}")], Body::None),
     http("PATCH", "/api/v1/dogs/{rex}", &[JSON, ("if-match", "\"7\"")], Body::Text(r#"{"name":"Balto"}"#)),
     http("PATCH", "/api/v1/dogs/{rex}", &[JSON, ("if-match", "{rex.etag}")], Body::Text(r#"{"name":"Balto"}"#))
-        .keep("rex"),
+        .capture("rex"),
     get("/api/v1/dogs/{rex}"),
     http("PATCH", "/api/v1/dogs/{rex}", &[JSON], Body::Text(r#"{"name":null,"image_url":null}"#)),
     http("PATCH", "/api/v1/dogs/{rex}", &[JSON], Body::Text(r#"{"name":""}"#)),
     http("PATCH", "/api/v1/dogs/{rex}", &[JSON], Body::Text("{}")),
-    get("/api/v1/dogs/{rex}").keep("rex"),
+    get("/api/v1/dogs/{rex}").capture("rex"),
 ];
 
-const PICTURES: &[Step] = &[
+const IMAGES: &[Step] = &[
     get("/api/v1/dogs/{rex}/photo"),
     http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/jpeg")], Body::Jpeg("rex")),
     thumbnail("rex"),
-    get("/api/v1/dogs/{rex}").keep("rex"),
-    get("/api/v1/dogs/{rex}/photo").keep("photo"),
+    get("/api/v1/dogs/{rex}").capture("rex"),
+    get("/api/v1/dogs/{rex}/photo").capture("photo"),
     http("GET", "/api/v1/dogs/{rex}/photo", &[("if-none-match", "{photo.etag}")], Body::None),
     http("GET", "/api/v1/dogs/{rex}/photo", &[("range", "bytes=2-9")], Body::None),
     http("GET", "/api/v1/dogs/{rex}/photo", &[("range", "bytes=9999999-")], Body::None),
     get("/api/v1/dogs/{rex}/photo?variant=thumbnail"),
-    http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/png")], Body::Text("no picture")),
+    http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/png")], Body::Text("no image")),
     http("PUT", "/api/v1/dogs/{rex}/photo", &[("content-type", "image/jpeg")], Body::Long(70_000)),
-    get("/api/v1/dogs/husky/image").keep("fetched"),
+    get("/api/v1/dogs/husky/image").capture("fetched"),
     thumbnail("fetched"),
     get("/api/v1/dogs/{fetched}"),
     get("/api/v1/dogs/{fetched}/photo"),
@@ -175,9 +175,9 @@ const IMPORT: &[Step] = &[
 ];
 
 const LISTS: &[Step] = &[
-    get("/api/v1/dogs?limit=2").keep("page"),
-    get("{page.next}").keep("page"),
-    get("{page.next}").keep("page"),
+    get("/api/v1/dogs?limit=2").capture("page"),
+    get("{page.next}").capture("page"),
+    get("{page.next}").capture("page"),
     get("{page.next}"),
     get("/api/v1/dogs?breed=husky&order=asc"),
     get("/api/v1/dogs?breed=unicorn"),
@@ -195,7 +195,7 @@ const GRPC: &[Step] = &[
         idempotency_key: "over-grpc".to_owned(),
         ..Default::default()
     }))
-    .keep("laika"),
+    .capture("laika"),
     rpc(Rpc::Create(|_| CreateDogRequest {
         breed: "Hound/Afghan".to_owned(),
         name: Some("Laika".to_owned()),
@@ -208,23 +208,23 @@ const GRPC: &[Step] = &[
         ..Default::default()
     })),
     rpc(Rpc::Create(|_| CreateDogRequest { name: Some("nobody".to_owned()), ..Default::default() })),
-    rpc(Rpc::Get(|kept| GetDogRequest { id: kept.of("laika") })),
+    rpc(Rpc::Get(|captured| GetDogRequest { id: captured.of("laika") })),
     rpc(Rpc::Get(|_| GetDogRequest { id: "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10".to_owned() })),
     rpc(Rpc::Get(|_| GetDogRequest { id: "nobody".to_owned() })),
-    rpc(Rpc::Update(|kept| UpdateDogRequest {
-        id: kept.of("laika"),
+    rpc(Rpc::Update(|captured| UpdateDogRequest {
+        id: captured.of("laika"),
         name: Some("Belka".to_owned()),
         expected_revision: Some(1),
         ..Default::default()
     })),
-    rpc(Rpc::Update(|kept| UpdateDogRequest {
-        id: kept.of("laika"),
+    rpc(Rpc::Update(|captured| UpdateDogRequest {
+        id: captured.of("laika"),
         name: Some("Strelka".to_owned()),
         expected_revision: Some(1),
         ..Default::default()
     })),
-    rpc(Rpc::Update(|kept| UpdateDogRequest {
-        id: kept.of("laika"),
+    rpc(Rpc::Update(|captured| UpdateDogRequest {
+        id: captured.of("laika"),
         update_mask: Some(FieldMask { paths: vec!["colour".to_owned()] }),
         ..Default::default()
     })),
@@ -232,12 +232,12 @@ const GRPC: &[Step] = &[
     rpc(Rpc::List(|_| ListDogsRequest { breed: "hound-afghan".to_owned(), ..Default::default() })),
     rpc(Rpc::List(|_| ListDogsRequest { page_token: "nonsense".to_owned(), ..Default::default() })),
     rpc(Rpc::Breeds),
-    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: Some(7) })),
-    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: Some(2) })),
-    rpc(Rpc::Delete(|kept| DeleteDogRequest { id: kept.of("laika"), expected_revision: None })),
+    rpc(Rpc::Delete(|captured| DeleteDogRequest { id: captured.of("laika"), expected_revision: Some(7) })),
+    rpc(Rpc::Delete(|captured| DeleteDogRequest { id: captured.of("laika"), expected_revision: Some(2) })),
+    rpc(Rpc::Delete(|captured| DeleteDogRequest { id: captured.of("laika"), expected_revision: None })),
 ];
 
-const REMOVING: &[Step] = &[
+const DELETE: &[Step] = &[
     http("DELETE", "/api/v1/dogs/{afghan}", &[("if-match", "\"7\"")], Body::None),
     http("DELETE", "/api/v1/dogs/{afghan}", &[("if-match", "{afghan.etag}")], Body::None),
     http("DELETE", "/api/v1/dogs/{afghan}", &[], Body::None),

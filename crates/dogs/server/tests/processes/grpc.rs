@@ -1,4 +1,4 @@
-//! gRPC as a client generated from the contract sees it: every unary call and every refusal.
+//! gRPC with a generated client: every unary call and every error.
 
 use kennel_proto::convert::millis;
 use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
@@ -19,26 +19,26 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
 
-use crate::home::Home;
+use crate::service_dir::ServiceDir;
 
 type Client = DogServiceClient<Channel>;
 
 const UNKNOWN: &str = "0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10";
 
-/// A refusal that carries what every one has to.
+/// Asserts the details that every error must have.
 #[track_caller]
-pub fn refused(status: &Status, code: Code, reason: &str) {
+pub fn assert_error(status: &Status, code: Code, reason: &str) {
     let details = status.get_error_details();
-    let info = details.error_info().expect("every refusal has ErrorInfo");
+    let info = details.error_info().expect("every error has ErrorInfo");
     assert_eq!((status.code(), info.reason.as_str(), info.domain.as_str()), (code, reason, "dogs"), "{status:?}");
-    let request = details.request_info().expect("every refusal has RequestInfo");
+    let request = details.request_info().expect("every error has RequestInfo");
     assert!(!request.request_id.is_empty());
 }
 
-/// A refusal of the value called `field`.
+/// Asserts that the field is reported as invalid.
 #[track_caller]
-pub fn refused_field(status: &Status, field: &str) {
-    refused(status, Code::InvalidArgument, "invalid");
+pub fn assert_invalid(status: &Status, field: &str) {
+    assert_error(status, Code::InvalidArgument, "invalid");
     let details = status.get_error_details();
     let violations = &details.bad_request().expect("the value is named").field_violations;
     assert_eq!((violations.len(), violations[0].field.as_str()), (1, field), "{violations:?}");
@@ -55,11 +55,11 @@ async fn create(client: &mut Client, name: &str) -> Dog {
 }
 
 #[tokio::test]
-async fn a_dog_is_made_read_changed_and_removed() {
-    let home = Home::new();
-    let served = home.serve().await;
+async fn a_dog_is_created_read_updated_and_deleted() {
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut client = served.rpc();
-    let made = client
+    let created = client
         .create_dog(CreateDogRequest {
             breed: "Hound/Afghan".to_owned(),
             name: Some("Balto".to_owned()),
@@ -71,63 +71,63 @@ async fn a_dog_is_made_read_changed_and_removed() {
         .into_inner()
         .dog
         .unwrap();
-    assert_eq!((made.breed.as_str(), made.revision, &made.thumbnail_url), ("hound-afghan", 1, &None));
-    assert_eq!(made.created_at, made.updated_at);
-    let by_id = GetDogRequest { id: made.id.clone() };
-    assert_eq!(client.get_dog(by_id.clone()).await.unwrap().into_inner().dog.as_ref(), Some(&made));
-    let over_http = served.get(&format!("/api/v1/dogs/{}", made.id)).await.expect(200).json();
+    assert_eq!((created.breed.as_str(), created.revision, &created.thumbnail_url), ("hound-afghan", 1, &None));
+    assert_eq!(created.created_at, created.updated_at);
+    let by_id = GetDogRequest { id: created.id.clone() };
+    assert_eq!(client.get_dog(by_id.clone()).await.unwrap().into_inner().dog.as_ref(), Some(&created));
+    let over_http = served.get(&format!("/api/v1/dogs/{}", created.id)).await.expect(200).json();
     assert_eq!((&over_http["name"], &over_http["image_url"]), (&"Balto".into(), &"https://dogs.example/a.jpg".into()));
 
-    // Without a mask only what has a value changes; what a mask names without a value is cleared.
-    let change = UpdateDogRequest { id: made.id.clone(), name: Some("Togo".to_owned()), ..Default::default() };
+    // Without a mask, only fields with a value change; a field in the mask without a value is cleared.
+    let change = UpdateDogRequest { id: created.id.clone(), name: Some("Togo".to_owned()), ..Default::default() };
     let changed = client.update_dog(change).await.unwrap().into_inner().dog.unwrap();
-    assert_eq!((changed.name.as_deref(), changed.revision, &changed.image_url), (Some("Togo"), 2, &made.image_url));
+    assert_eq!((changed.name.as_deref(), changed.revision, &changed.image_url), (Some("Togo"), 2, &created.image_url));
     let update_mask = Some(FieldMask { paths: vec!["image_url".to_owned()] });
-    let name = Some("not named by the mask".to_owned());
-    let change = UpdateDogRequest { id: made.id.clone(), name, update_mask, ..Default::default() };
+    let name = Some("not in the mask".to_owned());
+    let change = UpdateDogRequest { id: created.id.clone(), name, update_mask, ..Default::default() };
     let changed = client.update_dog(change).await.unwrap().into_inner().dog.unwrap();
     assert_eq!((changed.name.as_deref(), changed.revision, changed.image_url), (Some("Togo"), 3, None));
     assert!(millis(&changed.updated_at.unwrap()) >= millis(&changed.created_at.unwrap()));
 
-    // An empty mask is as none, and a star names every field (AIP-134).
+    // An empty mask is like no mask, and a star selects every field (AIP-134).
     let empty = Some(FieldMask::default());
-    let change = UpdateDogRequest { name: Some("Fritz".to_owned()), update_mask: empty, ..change_of(&made) };
+    let change = UpdateDogRequest { name: Some("Fritz".to_owned()), update_mask: empty, ..change_of(&created) };
     let changed = client.update_dog(change).await.unwrap().into_inner().dog.unwrap();
     assert_eq!((changed.name.as_deref(), changed.breed.as_str()), (Some("Fritz"), "hound-afghan"));
     let star = Some(FieldMask { paths: vec!["*".to_owned()] });
-    let change = UpdateDogRequest { breed: Some("boxer".to_owned()), update_mask: star.clone(), ..change_of(&made) };
+    let change = UpdateDogRequest { breed: Some("boxer".to_owned()), update_mask: star.clone(), ..change_of(&created) };
     let changed = client.update_dog(change).await.unwrap().into_inner().dog.unwrap();
     assert_eq!((changed.name, changed.breed.as_str(), changed.revision), (None, "boxer", 5));
-    let change = UpdateDogRequest { name: Some("x".to_owned()), update_mask: star, ..change_of(&made) };
-    refused_field(&client.update_dog(change).await.unwrap_err(), "breed");
+    let change = UpdateDogRequest { name: Some("x".to_owned()), update_mask: star, ..change_of(&created) };
+    assert_invalid(&client.update_dog(change).await.unwrap_err(), "breed");
 
-    client.delete_dog(DeleteDogRequest { id: made.id.clone(), expected_revision: Some(5) }).await.unwrap();
+    client.delete_dog(DeleteDogRequest { id: created.id.clone(), expected_revision: Some(5) }).await.unwrap();
     let gone = client.get_dog(by_id).await.unwrap_err();
-    refused(&gone, Code::NotFound, "not_found");
-    assert!(gone.message().contains(&made.id), "{gone}");
+    assert_error(&gone, Code::NotFound, "not_found");
+    assert!(gone.message().contains(&created.id), "{gone}");
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
-    let home = Home::new();
-    let served = home.serve().await;
+async fn missing_dogs_are_not_found() {
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut client = served.rpc();
     let id = UNKNOWN.to_owned();
-    refused(&client.get_dog(GetDogRequest { id: id.clone() }).await.unwrap_err(), Code::NotFound, "not_found");
+    assert_error(&client.get_dog(GetDogRequest { id: id.clone() }).await.unwrap_err(), Code::NotFound, "not_found");
     let change = UpdateDogRequest { id: id.clone(), name: Some("x".to_owned()), ..Default::default() };
-    refused(&client.update_dog(change).await.unwrap_err(), Code::NotFound, "not_found");
+    assert_error(&client.update_dog(change).await.unwrap_err(), Code::NotFound, "not_found");
     let removal = DeleteDogRequest { id, expected_revision: None };
-    refused(&client.delete_dog(removal).await.unwrap_err(), Code::NotFound, "not_found");
+    assert_error(&client.delete_dog(removal).await.unwrap_err(), Code::NotFound, "not_found");
     let unicorn = GetRandomDogImageRequest { breed: "unicorn".to_owned() };
     let status = client.get_random_dog_image(unicorn).await.unwrap_err();
-    refused(&status, Code::NotFound, "not_found");
+    assert_error(&status, Code::NotFound, "not_found");
     assert_eq!(status.message(), "there is no breed `unicorn`");
 }
 
 #[tokio::test]
-async fn wrong_values_are_named() {
-    let home = Home::new();
-    let served = home.serve().await;
+async fn invalid_values_are_named() {
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut client = served.rpc();
     let dog = create(&mut client, "Balto").await;
     let new = |breed: &str, name: Option<&str>, url: Option<&str>, key: &str| CreateDogRequest {
@@ -145,39 +145,39 @@ async fn wrong_values_are_named() {
         (new("husky", None, Some("ftp://dogs.example"), ""), "image_url"),
         (new("husky", None, None, "a b"), "idempotency_key"),
     ] {
-        refused_field(&client.create_dog(request).await.unwrap_err(), field);
+        assert_invalid(&client.create_dog(request).await.unwrap_err(), field);
     }
-    refused_field(&client.get_dog(GetDogRequest { id: "7".to_owned() }).await.unwrap_err(), "id");
+    assert_invalid(&client.get_dog(GetDogRequest { id: "7".to_owned() }).await.unwrap_err(), "id");
     let removal = DeleteDogRequest { id: String::new(), expected_revision: None };
-    refused_field(&client.delete_dog(removal).await.unwrap_err(), "id");
+    assert_invalid(&client.delete_dog(removal).await.unwrap_err(), "id");
     let unclear = GetRandomDogImageRequest { breed: "../etc".to_owned() };
-    refused_field(&client.get_random_dog_image(unclear).await.unwrap_err(), "breed");
+    assert_invalid(&client.get_random_dog_image(unclear).await.unwrap_err(), "breed");
     for (request, field) in [
         (ListDogsRequest { page_size: 1_001, ..Default::default() }, "page_size"),
         (ListDogsRequest { page_token: "x".to_owned(), ..Default::default() }, "page_token"),
         (ListDogsRequest { breed: "a.b".to_owned(), ..Default::default() }, "breed"),
         (ListDogsRequest { order: 3, ..Default::default() }, "order"),
     ] {
-        refused_field(&client.list_dogs(request).await.unwrap_err(), field);
+        assert_invalid(&client.list_dogs(request).await.unwrap_err(), field);
     }
     let masked = |path: &str| UpdateDogRequest {
         id: dog.id.clone(),
         update_mask: Some(FieldMask { paths: vec![path.to_owned()] }),
         ..Default::default()
     };
-    refused_field(&client.update_dog(masked("breed")).await.unwrap_err(), "breed");
+    assert_invalid(&client.update_dog(masked("breed")).await.unwrap_err(), "breed");
     let unknown = client.update_dog(masked("created_at")).await.unwrap_err();
-    refused_field(&unknown, "update_mask");
+    assert_invalid(&unknown, "update_mask");
     assert!(unknown.message().contains("`created_at`"), "{unknown}");
     let blank = UpdateDogRequest { name: Some(" ".to_owned()), ..masked("name") };
-    refused_field(&client.update_dog(blank).await.unwrap_err(), "name");
+    assert_invalid(&client.update_dog(blank).await.unwrap_err(), "name");
     assert_eq!(served.dogs().await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_stale_revision_changes_nothing() {
-    let home = Home::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut client = served.rpc();
     let dog = create(&mut client, "Balto").await;
     let change = |name: &str, revision| UpdateDogRequest {
@@ -188,11 +188,11 @@ async fn a_stale_revision_changes_nothing() {
     };
     client.update_dog(change("Togo", 1)).await.unwrap();
     let stale = client.update_dog(change("Fritz", 1)).await.unwrap_err();
-    refused(&stale, Code::FailedPrecondition, "precondition_failed");
+    assert_error(&stale, Code::FailedPrecondition, "precondition_failed");
     let removal = DeleteDogRequest { id: dog.id.clone(), expected_revision: Some(1) };
-    refused(&client.delete_dog(removal).await.unwrap_err(), Code::FailedPrecondition, "precondition_failed");
-    let kept = client.get_dog(GetDogRequest { id: dog.id.clone() }).await.unwrap().into_inner().dog.unwrap();
-    assert_eq!((kept.name.as_deref(), kept.revision), (Some("Togo"), 2));
+    assert_error(&client.delete_dog(removal).await.unwrap_err(), Code::FailedPrecondition, "precondition_failed");
+    let stored = client.get_dog(GetDogRequest { id: dog.id.clone() }).await.unwrap().into_inner().dog.unwrap();
+    assert_eq!((stored.name.as_deref(), stored.revision), (Some("Togo"), 2));
 
     let at_once = (0..8).map(|n| {
         let (mut client, change) = (client.clone(), change(&format!("writer {n}"), 2));
@@ -202,14 +202,14 @@ async fn a_stale_revision_changes_nothing() {
     let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 7));
     for status in lost {
-        refused(&status.unwrap_err(), Code::FailedPrecondition, "precondition_failed");
+        assert_error(&status.unwrap_err(), Code::FailedPrecondition, "precondition_failed");
     }
 }
 
 #[tokio::test]
-async fn a_repeated_request_makes_one_dog() {
-    let home = Home::new();
-    let served = home.serve().await;
+async fn a_repeated_request_creates_one_dog() {
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let client = served.rpc();
     let request = |name: &str| CreateDogRequest {
         breed: "husky".to_owned(),
@@ -224,27 +224,27 @@ async fn a_repeated_request_makes_one_dog() {
     let dogs = futures_util::future::join_all(at_once).await;
     assert!(dogs.iter().all(|dog| *dog == dogs[0]), "{dogs:?}");
     let mut client = client;
-    refused_field(&client.create_dog(request("Togo")).await.unwrap_err(), "idempotency_key");
+    assert_invalid(&client.create_dog(request("Togo")).await.unwrap_err(), "idempotency_key");
     assert_eq!(served.dogs().await.len(), 1);
 
-    // The key is kept with the dog, not in the process.
+    // The key is stored with the dog, not in the process.
     let (id, over_http) = (dogs[0].id.clone(), serde_json::json!({ "breed": "husky", "name": "Balto" }));
     served.stop().await;
-    let served = home.serve().await;
+    let served = directory.serve().await;
     let again = served.rpc().create_dog(request("Balto")).await.unwrap().into_inner().dog.unwrap();
     let request = served.request("POST", "/api/v1/dogs").header("idempotency-key", "one").json(&over_http);
-    let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
-    assert_eq!((&again.id, &answer["id"]), (&id, &serde_json::json!(id)), "keys are one for both protocols");
+    let response: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!((&again.id, &response["id"]), (&id, &serde_json::json!(id)), "both protocols share the keys");
 }
 
 #[tokio::test]
-async fn pages_hold_every_dog_once_while_others_come() {
-    let home = Home::new();
-    let served = home.serve().await;
+async fn pages_contain_every_dog_once_while_others_are_created() {
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut client = served.rpc();
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in 0..7 {
-        made.push(create(&mut client, &format!("dog {number}")).await.id);
+        created.push(create(&mut client, &format!("dog {number}")).await.id);
     }
     for order in [Order::Ascending, Order::Descending] {
         let (mut seen, mut page_token) = (Vec::new(), String::new());
@@ -264,7 +264,7 @@ async fn pages_hold_every_dog_once_while_others_come() {
         if order == Order::Descending {
             seen.reverse();
         }
-        assert_eq!(seen, made, "{order:?}");
+        assert_eq!(seen, created, "{order:?}");
     }
     let all = client.list_dogs(ListDogsRequest::default()).await.unwrap().into_inner();
     assert_eq!((all.dogs.len(), all.next_page_token.as_str()), (9, ""));
@@ -273,10 +273,10 @@ async fn pages_hold_every_dog_once_while_others_come() {
 }
 
 #[tokio::test]
-async fn pictures_and_breeds_come_from_the_source() {
+async fn images_and_breeds_come_from_the_source() {
     let upstream = Upstream::new().await;
-    let home = Home::with_upstream(&upstream);
-    let served = home.serve().await;
+    let directory = ServiceDir::with_upstream(&upstream);
+    let served = directory.serve().await;
     let mut client = served.rpc();
     let husky = || GetRandomDogImageRequest { breed: "husky".to_owned() };
     let fetched = client.get_random_dog_image(husky()).await.unwrap().into_inner();
@@ -289,21 +289,21 @@ async fn pictures_and_breeds_come_from_the_source() {
     let dogs = |name: &str| breeds.iter().find(|breed| breed.name == name).map(|breed| breed.dogs);
     assert_eq!((dogs("husky"), dogs("hound-afghan"), dogs("unicorn")), (Some(1), Some(0), None));
 
-    upstream.behave(Behaviour::WrongShape);
+    upstream.behave(Behaviour::UnexpectedJson);
     let nonsense = client.get_random_dog_image(husky()).await.unwrap_err();
-    refused(&nonsense, Code::Unavailable, "bad_upstream");
+    assert_error(&nonsense, Code::Unavailable, "bad_upstream");
     upstream.behave(Behaviour::Status(503, Some(7)));
-    let away = client.get_random_dog_image(husky()).await.unwrap_err();
-    refused(&away, Code::Unavailable, "unavailable");
-    let retry = away.get_details_retry_info().unwrap().retry_delay.unwrap();
+    let unavailable = client.get_random_dog_image(husky()).await.unwrap_err();
+    assert_error(&unavailable, Code::Unavailable, "unavailable");
+    let retry = unavailable.get_details_retry_info().unwrap().retry_delay.unwrap();
     assert!(retry.as_secs() >= 1, "{retry:?}");
     assert_eq!(served.dogs().await.len(), 1);
 }
 
 #[tokio::test]
-async fn the_server_tells_its_services_and_its_health() {
-    let home = Home::new();
-    let served = home.serve().await;
+async fn the_server_has_reflection_and_health() {
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut health = HealthClient::new(served.channel());
     for service in ["", "dogs.v1.DogService"] {
         let request = HealthCheckRequest { service: service.to_owned() };
@@ -314,13 +314,16 @@ async fn the_server_tells_its_services_and_its_health() {
     assert_eq!(health.check(unknown).await.unwrap_err().code(), Code::NotFound);
 
     let mut reflection = ServerReflectionClient::new(served.channel());
-    let asked = [
+    let requests = [
         MessageRequest::ListServices(String::new()),
         MessageRequest::FileContainingSymbol("dogs.v1.DogService.WatchDogs".to_owned()),
     ];
-    let asked = asked.map(|message| ServerReflectionRequest { host: String::new(), message_request: Some(message) });
-    let mut answers = reflection.server_reflection_info(futures_util::stream::iter(asked)).await.unwrap().into_inner();
-    let Some(MessageResponse::ListServicesResponse(list)) = answers.message().await.unwrap().unwrap().message_response
+    let requests =
+        requests.map(|message| ServerReflectionRequest { host: String::new(), message_request: Some(message) });
+    let mut responses =
+        reflection.server_reflection_info(futures_util::stream::iter(requests)).await.unwrap().into_inner();
+    let Some(MessageResponse::ListServicesResponse(list)) =
+        responses.message().await.unwrap().unwrap().message_response
     else {
         panic!("no list of services")
     };
@@ -329,7 +332,7 @@ async fn the_server_tells_its_services_and_its_health() {
         assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
     }
     let Some(MessageResponse::FileDescriptorResponse(files)) =
-        answers.message().await.unwrap().unwrap().message_response
+        responses.message().await.unwrap().unwrap().message_response
     else {
         panic!("no descriptor")
     };
@@ -338,8 +341,8 @@ async fn the_server_tells_its_services_and_its_health() {
 
 #[tokio::test]
 async fn calls_are_counted_by_method() {
-    let home = Home::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut client = served.rpc();
     create(&mut client, "Balto").await;
     client.get_dog(GetDogRequest { id: UNKNOWN.to_owned() }).await.unwrap_err();

@@ -1,6 +1,6 @@
-//! The program as users run it: real processes over folders of their own, served, asked, stopped and killed.
+//! The binary as users run it: real processes in temporary directories, which are called, stopped and killed.
 
-#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test that cannot go on has failed, and nobody reaches in")]
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a panic fails the test, and tests export nothing")]
 
 mod cli;
 mod config;
@@ -9,16 +9,16 @@ mod failing;
 mod grpc;
 mod imports;
 mod load;
-#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
-mod moving;
 mod nginx;
 mod otel;
 mod rpc_compression;
 mod rpc_streams;
 mod stop;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
+mod store_copy;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
 mod unreachable;
 
-use support::home;
+use support::service_dir;

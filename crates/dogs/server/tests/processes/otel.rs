@@ -3,26 +3,26 @@
 use kennel_testkit::Collector;
 use kennel_testkit::otlp::{KeyValue, Telemetry};
 
-use crate::home::{Home, eventually};
+use crate::service_dir::{ServiceDir, eventually};
 
-/// A service that sends what it has at once.
-fn home(variables: &[(&str, &str)]) -> Home {
-    let home = Home::new().set("OTEL_BSP_SCHEDULE_DELAY", "20").set("OTEL_BLRP_SCHEDULE_DELAY", "20");
-    variables.iter().fold(home, |home, (name, value)| home.set(name, value))
+/// A service that exports telemetry immediately.
+fn service_dir(variables: &[(&str, &str)]) -> ServiceDir {
+    let directory = ServiceDir::new().set("OTEL_BSP_SCHEDULE_DELAY", "20").set("OTEL_BLRP_SCHEDULE_DELAY", "20");
+    variables.iter().fold(directory, |directory, (name, value)| directory.set(name, value))
 }
 
-/// Serves one request, and stops: everything is sent by then. What the service wrote.
-async fn one_request(home: &Home) -> String {
-    let mut served = home.serve().await;
+/// Serves one request and stops, so that all telemetry is exported. Returns the output of the service.
+async fn one_request(directory: &ServiceDir) -> String {
+    let mut served = directory.serve().await;
     served.get("/api/v1/dogs").await.expect(200);
     served.process.terminate();
-    let ended = served.process.wait(crate::support::PATIENCE).await;
+    let ended = served.process.wait(crate::support::TEST_TIMEOUT).await;
     assert_eq!(ended.code(), Some(0), "{}", served.process.output());
     served.process.output()
 }
 
 async fn sent(collector: &Collector, variables: &[(&str, &str)]) -> (Telemetry, String) {
-    let output = one_request(&home(variables)).await;
+    let output = one_request(&service_dir(variables)).await;
     (collector.received(), output)
 }
 
@@ -31,7 +31,7 @@ fn has_request(telemetry: &Telemetry) -> bool {
 }
 
 fn warnings(output: &str) -> Vec<&str> {
-    output.lines().filter(|line| line.contains("setting has no effect")).collect()
+    output.lines().filter(|line| line.contains("setting is ignored")).collect()
 }
 
 fn named(resources: &[Vec<KeyValue>], name: &str) -> bool {
@@ -73,7 +73,7 @@ async fn both_protocols_reach_the_collector_with_headers_and_compression() {
 }
 
 #[tokio::test]
-async fn each_signal_can_go_its_own_way_or_none() {
+async fn each_signal_has_its_own_endpoint_or_none() {
     let (spans, lines) = (Collector::start().await, Collector::start().await);
     let path = format!("{}/v1/logs", lines.http_endpoint());
     let (telemetry, output) = sent(
@@ -96,7 +96,7 @@ async fn each_signal_can_go_its_own_way_or_none() {
 }
 
 #[tokio::test]
-async fn a_disabled_sdk_sends_nothing() {
+async fn a_disabled_sdk_exports_nothing() {
     let collector = Collector::start().await;
     let endpoint = collector.endpoint();
     let variables = [
@@ -110,7 +110,7 @@ async fn a_disabled_sdk_sends_nothing() {
 }
 
 #[tokio::test]
-async fn what_means_nothing_here_is_named_once_and_the_service_runs() {
+async fn unsupported_values_are_reported_once_and_the_service_runs() {
     let collector = Collector::start().await;
     let endpoint = collector.endpoint();
     let (telemetry, output) = sent(
@@ -135,18 +135,18 @@ async fn what_means_nothing_here_is_named_once_and_the_service_runs() {
 }
 
 #[tokio::test]
-async fn the_sampler_decides_which_traces_are_sent() {
+async fn the_sampler_decides_which_traces_are_exported() {
     let collector = Collector::start().await;
     let endpoint = collector.endpoint();
-    let off = home(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER", "always_off")]);
+    let off = service_dir(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER", "always_off")]);
     one_request(&off).await;
     assert_eq!(collector.received().spans.len(), 0);
 
-    // A caller that left its trace out: `always_on` takes it all the same.
-    let on = home(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER", "always_on")]);
+    // `always_on` also samples a trace whose parent is not sampled.
+    let on = service_dir(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_TRACES_SAMPLER", "always_on")]);
     let served = on.serve().await;
-    let left_out = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-    let request = served.request("GET", "/api/v1/dogs").header("traceparent", left_out);
+    let not_sampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let request = served.request("GET", "/api/v1/dogs").header("traceparent", not_sampled);
     assert_eq!(request.send().await.unwrap().status(), 200);
     collector
         .until("the span of the request", |spans| {
@@ -159,17 +159,18 @@ async fn the_sampler_decides_which_traces_are_sent() {
 
 /// A pod of a cluster that has services called `grpc`, `prometheus` and `server`.
 #[tokio::test]
-async fn service_links_of_kubernetes_are_passed_over() {
-    let home = Home::new();
-    // Ports that a test asks for are in `.env`, the layer below.
-    home.write(".env", "GRPC_PORT=0\nPROMETHEUS_PORT=0\nSERVER_PORT=0\n");
-    let home = ["GRPC", "PROMETHEUS", "SERVER"].iter().fold(home, |home, name| {
-        home.set(&format!("{name}_PORT"), "tcp://10.0.0.1:9090")
+async fn service_links_of_kubernetes_are_ignored() {
+    let directory = ServiceDir::new();
+    // The ports of the test are in `.env`, the layer below the environment.
+    directory.write(".env", "GRPC_PORT=0\nPROMETHEUS_PORT=0\nSERVER_PORT=0\n");
+    let directory = ["GRPC", "PROMETHEUS", "SERVER"].iter().fold(directory, |directory, name| {
+        directory
+            .set(&format!("{name}_PORT"), "tcp://10.0.0.1:9090")
             .set(&format!("{name}_SERVICE_HOST"), "10.0.0.1")
             .set(&format!("{name}_SERVICE_PORT"), "9090")
             .set(&format!("{name}_PORT_9090_TCP"), "tcp://10.0.0.1:9090")
     });
-    let served = home.serve().await;
+    let served = directory.serve().await;
     served.get("/api/v1/dogs").await.expect(200);
     let output = eventually("a warning", async || {
         let output = served.process.output();
@@ -178,10 +179,10 @@ async fn service_links_of_kubernetes_are_passed_over() {
     .await;
     let warned = warnings(&output);
     assert_eq!(warned.len(), 1, "{warned:?}");
-    for part in ["GRPC_PORT (environment)", "PROMETHEUS_PORT", "SERVER_PORT", "enableServiceLinks: false"] {
-        assert!(warned[0].contains(part), "{part} in {warned:?}");
+    for text in ["GRPC_PORT (environment)", "PROMETHEUS_PORT", "SERVER_PORT", "enableServiceLinks: false"] {
+        assert!(warned[0].contains(text), "{text} in {warned:?}");
     }
     served.stop().await;
-    let checked = home.run(&["config", "check"]).await.ends(0);
+    let checked = directory.run(&["config", "check"]).await.ends(0);
     assert!(checked.stderr.starts_with("warning: ") && checked.stderr.contains("enableServiceLinks"), "{checked:?}");
 }

@@ -1,4 +1,4 @@
-//! Calls of clients that compress what they send, as `grpc.insecure_channel(.., compression=Gzip)` does in Python.
+//! Calls of clients that compress their messages, as `grpc.insecure_channel(.., compression=Gzip)` does in Python.
 
 use futures_util::stream;
 use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
@@ -12,19 +12,19 @@ use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::home::{Home, Served};
+use crate::service_dir::{RunningService, ServiceDir};
 use crate::support::next_event;
 
 const MIB: usize = 1024 * 1024;
 
-fn client(served: &Served) -> DogServiceClient<Channel> {
+fn client(served: &RunningService) -> DogServiceClient<Channel> {
     served.rpc().send_compressed(Gzip).accept_compressed(Gzip)
 }
 
 #[tokio::test]
 async fn every_call_can_be_compressed() {
-    let home = Home::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut client = client(&served);
     let mut events = client.watch_dogs(WatchDogsRequest::default()).await.unwrap().into_inner();
     let new = CreateDogRequest { breed: "husky".to_owned(), name: Some("Balto".to_owned()), ..Default::default() };
@@ -50,37 +50,37 @@ async fn every_call_can_be_compressed() {
     health.check(HealthCheckRequest { service: "dogs.v1.DogService".to_owned() }).await.unwrap();
 }
 
-/// A few kilobytes that unpack to many megabytes.
+/// A few kilobytes that decompress to many megabytes.
 #[tokio::test]
-async fn what_unpacks_beyond_the_limit_is_refused_and_never_held() {
-    let home = Home::new();
-    let served = home.serve().await;
+async fn messages_over_the_limit_are_rejected_before_they_are_decompressed() {
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let mut client = client(&served);
     let within = |bytes: usize| CreateDogRequest {
         breed: "husky".to_owned(),
         name: Some("x".repeat(bytes)),
         ..Default::default()
     };
-    // The limit is 4 MiB after unpacking: this one is looked at, and its name is too long.
+    // The limit is 4 MiB after decompression: this message is decoded, and its name is too long.
     let looked_at = client.create_dog(within(4 * MIB - 1_024)).await.unwrap_err();
     assert_eq!(looked_at.code(), Code::InvalidArgument, "{looked_at}");
     let before = peak_memory(&served);
     for _ in 0..3 {
-        let refused = client.create_dog(within(32 * MIB)).await.unwrap_err();
-        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
-        assert!(refused.message().contains(&(4 * MIB).to_string()), "{refused}");
+        let assert_error = client.create_dog(within(32 * MIB)).await.unwrap_err();
+        assert_eq!(assert_error.code(), Code::ResourceExhausted, "{assert_error}");
+        assert!(assert_error.message().contains(&(4 * MIB).to_string()), "{assert_error}");
     }
     let grown = peak_memory(&served) - before;
     assert!(grown < 16 * MIB, "{grown} bytes more, for messages of {} bytes", 32 * MIB);
     let rows = vec![ImportDogsRow { name: Some("x".repeat(32 * MIB)), ..Default::default() }];
     let message = ImportDogsRequest { import_key: String::new(), rows };
-    let refused = client.import_dogs(stream::iter([message])).await.unwrap_err();
-    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    let assert_error = client.import_dogs(stream::iter([message])).await.unwrap_err();
+    assert_eq!(assert_error.code(), Code::ResourceExhausted, "{assert_error}");
     assert!(served.dogs().await.is_empty());
 }
 
-/// The most memory that the process has had so far, in bytes.
-fn peak_memory(served: &Served) -> usize {
+/// The peak memory of the process, in bytes.
+fn peak_memory(served: &RunningService) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", served.process.id().unwrap())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches("kB").trim().parse::<usize>().unwrap() * 1_024

@@ -1,6 +1,6 @@
-"""What schemathesis has to be shown of the service, and where it may not judge by the schema alone.
+"""Custom generators of requests, and exceptions where the schema alone does not decide.
 
-main.rs starts schemathesis with it.
+main.rs starts schemathesis with this file.
 """
 
 import json
@@ -17,20 +17,20 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import EnsureResourceAvailability, RejectedPositiveData
 
-# To the schema any bytes are a picture. The service decodes what it takes, and refuses the rest with 415 or 422.
-PICTURES = {path.name: path.read_bytes() for path in Path(os.environ["PICTURES"]).iterdir()}
-for kind, file in PICTURES.items():
+# In the schema, an image is any bytes. The service decodes images and rejects invalid ones with 415 or 422.
+IMAGES = {path.name: path.read_bytes() for path in Path(os.environ["IMAGES"]).iterdir()}
+for kind, file in IMAGES.items():
     schemathesis.openapi.media_type(f"image/{kind}", st.just(file))
-schemathesis.openapi.media_type("application/octet-stream", st.sampled_from(sorted(PICTURES.values())))
+schemathesis.openapi.media_type("application/octet-stream", st.sampled_from(sorted(IMAGES.values())))
 
 
-# Without this, answers that are pictures are not held against the schema at all.
+# Without this, responses with images are not validated at all.
 @schemathesis.deserializer("image/*")
-def picture(ctx, response):
+def image(ctx, response):
     return response.content.decode("latin-1")
 
 
-# The schema is that of a line; OpenAPI 3.1 has no words for a body of lines.
+# The schema describes one line; OpenAPI 3.1 cannot describe a body of lines.
 @schemathesis.serializer("application/x-ndjson")
 def lines(ctx, value):
     return json.dumps(value).encode() + b"\n"
@@ -40,37 +40,37 @@ def lines(ctx, value):
 def before_call(context, case, kwargs):
     if is_valid(case):
         drop_false_values(case)
-        name_revisions(case)
-    find_picture(case)
+        add_revisions(case)
+    create_image(case)
     use_key_once(case)
 
 
 def drop_false_values(case):
-    """Where the pattern of a header needs more than letters and digits, the coverage phase of schemathesis 4.32.5 takes
-    its first wrong value, `0`, for a valid one: findings/schemathesis-header-pattern.sh. Other phases make good ones."""
+    """Where the pattern of a header needs more than letters and digits, the coverage phase of schemathesis 4.32.5 uses
+    its first wrong value, `0`, as a valid one: findings/schemathesis-header-pattern.sh. Other phases are correct."""
     for header in case.operation.headers:
         value, pattern = case.headers.get(header.name), header.definition["schema"].get("pattern")
         if isinstance(value, str) and pattern and not re.search(pattern, value):
             del case.headers[header.name]
 
 
-def name_revisions(case):
-    """Hardly any tag that is made up names a dog's revision, and 412 would hide what the rest of the request comes to."""
+def add_revisions(case):
+    """Generated tags rarely match a revision, and 412 would hide the validation of the rest of the request."""
     tags = case.headers.get("If-Match")
-    # 64 are the most.
+    # The maximum is 64 tags.
     if isinstance(tags, str) and tags != "*" and tags.count('"') <= 2 * 61:
         case.headers["If-Match"] = f'{tags}, "1", "2", "3"'
 
 
-def find_picture(case):
-    """Hardly any dog has a picture, and 404 would hide the rest too. In the stateful phase the id stays: there it is that
-    of a dog that was made or removed before."""
+def create_image(case):
+    """Generated dogs rarely have an image, and 404 would hide the rest, too. The stateful phase is excluded: its ids are
+    those of dogs that were created or deleted before."""
     if operation(case) != "getDogPhoto" or not is_id(case.path_parameters.get("id")):
         return
     if case.meta is not None and case.meta.phase.name != TestPhase.STATEFUL:
         dogs = f"{case.operation.base_url.rstrip('/')}/api/v1/dogs"
         case.path_parameters["id"] = dog = requests.post(dogs, json={"breed": "husky"}, timeout=20).json()["id"]
-        requests.put(f"{dogs}/{dog}/photo", data=PICTURES["png"], timeout=20).raise_for_status()
+        requests.put(f"{dogs}/{dog}/photo", data=IMAGES["png"], timeout=20).raise_for_status()
 
 
 USED = set()
@@ -78,7 +78,7 @@ NUMBERS = count(1)
 
 
 def use_key_once(case):
-    """A key names one request: with another body it is refused, as it should be."""
+    """A key identifies one request: another body with the same key is correctly rejected."""
     key = case.headers.get("Idempotency-Key")
     if isinstance(key, str) and re.fullmatch("[!-~]+", key):
         if key in USED:
@@ -86,8 +86,8 @@ def use_key_once(case):
         USED.add(key)
 
 
-# What the state of a dog decides, no schema can say: whether it is at the revision that `If-Match` names, and whether its
-# picture has the part that `Range` names.
+# A schema cannot express conditions on the state of a dog: whether its revision matches `If-Match`, and whether its image
+# has the range of `Range`.
 STATE = {412: "If-Match", 416: "Range"}
 
 
@@ -97,10 +97,10 @@ def filter_failure(context, failure, case, response):
         header = STATE.get(response.status_code)
         if header and header in case.headers:
             return False
-    # A dog may be of a breed that the source of pictures does not know.
+    # A dog may have a breed that the source of images does not have.
     if isinstance(failure, EnsureResourceAvailability) and operation(case) in ("fetchDogImage", "fetchSubBreedImage"):
         return False
-    # An import goes on after a line with faults, and its report names them: that is how it refuses a line.
+    # An import rejects an invalid line in its report and continues.
     if isinstance(failure, AcceptedNegativeData) and operation(case) == "importDogs" and response.status_code == 200:
         return response.json()["failed"] == 0
     return True
@@ -108,9 +108,9 @@ def filter_failure(context, failure, case, response):
 
 @schemathesis.check
 def valid_lines_are_imported(ctx, response, case):
-    """The same the other way round: 200 does not say yet that a valid line was taken."""
+    """The reverse: a valid line must be accepted, which the status 200 does not guarantee."""
     if operation(case) == "importDogs" and response.status_code == 200 and is_valid(case):
-        assert response.json()["failed"] == 0, "a valid line was refused"
+        assert response.json()["failed"] == 0, "a valid line was rejected"
 
 
 def operation(case):

@@ -1,8 +1,7 @@
-//! The service against its own description: schemathesis reads the OpenAPI document that the service serves, makes
-//! requests from it, valid and invalid ones, and holds every answer against it. A valid request that is refused, an
-//! invalid one that is taken, and an answer that the document does not know are failures.
+//! Tests the service against its OpenAPI document: schemathesis generates valid and invalid requests from the document and
+//! validates all responses. A rejected valid request, an accepted invalid request and an undocumented response are failures.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,70 +15,70 @@ use std::time::Duration;
 use image::{ImageFormat, RgbImage};
 use kennel_testkit::Backend;
 use serde_json::Value;
-use support::home::{Home, Served};
+use support::service_dir::{RunningService, ServiceDir};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schema");
-/// Several times what it takes on two busy cores.
-const LIMIT: Duration = Duration::from_mins(5);
-/// The operations that are passed over; `schemathesis.toml` says why.
-const PASSED_OVER: usize = 1;
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schema");
+/// Several times the duration on two busy cores.
+const RUN_TIMEOUT: Duration = Duration::from_mins(5);
+/// The number of skipped operations; `schemathesis.toml` has the reasons.
+const SKIPPED: usize = 1;
 
 #[tokio::test]
-async fn every_answer_is_as_described() {
+async fn responses_match_the_openapi_document() {
     let Some(program) = Backend::Schemathesis.address() else { return };
-    let home = Home::new();
-    let served = home.serve().await;
+    let directory = ServiceDir::new();
+    let served = directory.serve().await;
     let operations = operations(&served.get("/openapi.json").await.expect(200).json());
-    let (status, output) = run(&program, &home, &served).await;
+    let (status, output) = run(&program, &directory, &served).await;
     assert!(status.success(), "{output}");
-    let tested = format!("Tested: {}\n", operations - PASSED_OVER);
+    let tested = format!("Tested: {}\n", operations - SKIPPED);
     assert!(output.contains(&tested), "not `{}`\n{output}", tested.trim());
     println!("{output}");
     served.stop().await;
 }
 
-/// How many operations the document describes.
+/// The number of operations in the document.
 fn operations(description: &Value) -> usize {
     let paths = description["paths"].as_object().unwrap().values();
-    paths.map(|path| path.as_object().unwrap().values().filter(|part| part["operationId"].is_string()).count()).sum()
+    paths.map(|path| path.as_object().unwrap().values().filter(|value| value["operationId"].is_string()).count()).sum()
 }
 
-/// Runs schemathesis to its end; how it ended and what it wrote.
-async fn run(program: &str, home: &Home, served: &Served) -> (ExitStatus, String) {
-    let log = home.path().join("schemathesis.log");
+/// Runs schemathesis; returns its exit status and its output.
+async fn run(program: &str, directory: &ServiceDir, served: &RunningService) -> (ExitStatus, String) {
+    let log = directory.path().join("schemathesis.log");
     let file = File::create(&log).unwrap();
     let mut child = Command::new(program)
-        .args(["--config-file", &format!("{FOLDER}/schemathesis.toml")])
+        .args(["--config-file", &format!("{DIRECTORY}/schemathesis.toml")])
         .args(["run", &format!("http://{}/openapi.json", served.http)])
-        // What it leaves behind goes with the folder.
-        .current_dir(home.path())
+        // Its files are removed with the directory.
+        .current_dir(directory.path())
         .env_clear()
-        .env("SCHEMATHESIS_HOOKS", format!("{FOLDER}/hooks.py"))
+        .env("SCHEMATHESIS_HOOKS", format!("{DIRECTORY}/hooks.py"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUTF8", "1")
-        .env("PICTURES", pictures(home))
+        .env("IMAGES", images(directory))
         .stdout(file.try_clone().unwrap())
         .stderr(file)
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let ended = timeout(LIMIT, child.wait()).await;
+    let ended = timeout(RUN_TIMEOUT, child.wait()).await;
     let output = std::fs::read_to_string(log).unwrap();
-    let Ok(status) = ended else { panic!("schemathesis does not end within {LIMIT:?}\n{output}") };
+    let Ok(status) = ended else { panic!("schemathesis does not exit within {RUN_TIMEOUT:?}\n{output}") };
     (status.unwrap(), output)
 }
 
-/// A folder with a small picture of each format, under the name of its media type.
-fn pictures(home: &Home) -> PathBuf {
-    let folder = home.path().join("pictures");
-    std::fs::create_dir(&folder).unwrap();
+/// A directory with a small image of each format, named by its media type.
+fn images(directory: &ServiceDir) -> PathBuf {
+    let images = directory.path().join("images");
+    std::fs::create_dir(&images).unwrap();
     for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP] {
         let name = format.to_mime_type().strip_prefix("image/").unwrap();
-        write(&folder.join(name), format);
+        write(&images.join(name), format);
     }
-    folder
+    images
 }
 
 fn write(path: &Path, format: ImageFormat) {

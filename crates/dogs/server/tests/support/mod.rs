@@ -1,10 +1,10 @@
-//! The service in one process for tests: real routes, store, broker, objects and feed over a folder of its own.
+//! The service inside the test process: real routes, store, broker, objects and feed in a temporary directory.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "no test uses all of it")]
 
-mod answer;
-pub mod home;
+mod response;
+pub mod service_dir;
 mod source;
 mod stream;
 
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogs::grpc::DogRpc;
-use dogs::http::{ApiState, Links, Parts};
-use dogs::pictures::Pictures;
+use dogs::http::{ApiState, BackendNames, UrlBuilder};
+use dogs::images::ImageProcessor;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
 use dogs_storages::{StorageConfig, Stores};
@@ -24,7 +24,7 @@ use kennel_core::{Clock, IdSource, ObjectStore, SystemClock, UuidV7};
 use kennel_grpc::{GrpcConfig, GrpcMetrics, GrpcServer};
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer};
 use kennel_objects::ObjectsConfig;
-use kennel_outbox::{ConsumerMetrics, Feed, FeedConfig, Relay, RelayConfig, RelayMetrics};
+use kennel_outbox::{ConsumerMetrics, EventFeed, FeedConfig, Relay, RelayConfig, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
 use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
 use kennel_storage::sqlite::SqliteConfig;
@@ -33,23 +33,24 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-pub use self::answer::Answer;
-pub use self::source::{Mood, TestSource};
+pub use self::response::TestResponse;
+// The name that the tests of faults import it by.
+pub use self::source::{FaultMode, TestSource};
 pub use self::stream::{Message, Messages, next_event};
 
-/// Where answers say the service is; [`TestApp::get`] finds it there.
+/// The base URL in responses; [`TestApp::request`] replaces it with the real one.
 pub const PUBLIC_URL: &str = "http://kennel.test";
-/// Longer than anything takes that works. The longest: a member of a group that lost its partitions in an outage waits
-/// 10 s for the leases to end and 15 s more for what it had in hand.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// Longer than any successful step of a test. The longest: a member of a group that lost its partitions in an outage waits
+/// 10 s for the leases to expire and 15 s more for its unacknowledged events.
+pub const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What can differ from test to test.
+/// The configuration of a test.
 pub struct Setup {
-    /// The most bytes of a picture.
-    pub picture_limit: u64,
-    /// Limits of the server.
+    /// The maximum size of an image, in bytes.
+    pub image_limit: u64,
+    /// The configuration of the HTTP server.
     pub http: HttpConfig,
-    /// How events are shown.
+    /// The configuration of the event feed.
     pub feed: FeedConfig,
 }
 
@@ -57,46 +58,46 @@ impl Default for Setup {
     fn default() -> Self {
         let addr = ([127, 0, 0, 1], 0).into();
         let http = HttpConfig { addr, linger_ms: 0, ..HttpConfig::default() };
-        Self { picture_limit: 1024 * 1024, http, feed: FeedConfig::default() }
+        Self { image_limit: 1024 * 1024, http, feed: FeedConfig::default() }
     }
 }
 
-/// A running service. It goes away with the value.
+/// A running service. It is aborted when the value is dropped.
 pub struct TestApp {
-    /// Where it really is, such as `http://127.0.0.1:45678`.
+    /// The real base URL, such as `http://127.0.0.1:45678`.
     pub base: String,
-    /// The same dogs, past the protocol.
+    /// The domain service, without a protocol.
     pub service: DogService,
     /// The store.
     pub stores: Stores,
-    /// Where its pictures come from.
+    /// The source of its images.
     pub source: Arc<TestSource>,
-    /// What it says of itself.
+    /// Its health.
     pub health: Health,
-    /// Where gRPC really is.
+    /// The real address of gRPC.
     pub grpc: SocketAddr,
     client: reqwest::Client,
     stop: Stop,
     running: JoinSet<Result<(), RunError>>,
-    _home: TempDir,
+    _directory: TempDir,
 }
 
 impl TestApp {
-    /// A service as it is by default.
+    /// Starts a service with the default configuration.
     pub async fn start() -> Self {
         Self::with(Setup::default()).await
     }
 
-    /// A service as `setup` says.
+    /// Starts a service with this configuration.
     pub async fn with(setup: Setup) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let registry = Registry::new();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let stores = open_stores(&home, clock.as_ref()).await;
+        let stores = open_stores(&directory, clock.as_ref()).await;
         let broker = open_broker(&stores, &clock).await;
-        let objects = open_objects(&home, clock.as_ref()).await;
+        let objects = open_objects(&directory, clock.as_ref()).await;
         let source = Arc::new(TestSource::default());
-        let service = service(&stores, &source, objects, &clock, setup.picture_limit);
+        let service = service(&stores, &source, objects, &clock, setup.image_limit);
         let feed = feed(&stores, &broker, setup.feed, &registry);
         let health = Health::new();
         health.register("storage", Arc::clone(&stores.check));
@@ -112,45 +113,45 @@ impl TestApp {
             .component(rpc);
         let stop = Stop::new();
         let mut running = JoinSet::new();
-        let asked = stop.clone();
-        running.spawn(app.run(async move { asked.requested().await }));
+        let shutdown = stop.clone();
+        running.spawn(app.run(async move { shutdown.requested().await }));
         let address = address.bound().await.expect("the server is listening");
         health.ready().wait_for(|ready| *ready).await.unwrap();
         let base = format!("http://{address}");
         let grpc = grpc.wait_for(Option::is_some).await.unwrap().unwrap();
-        Self { base, service, stores, source, health, grpc, client: client(), stop, running, _home: home }
+        Self { base, service, stores, source, health, grpc, client: client(), stop, running, _directory: directory }
     }
 
-    /// Stops it as a signal would; fails when it does not stop well.
+    /// Stops it as a signal does. Panics if it does not stop cleanly.
     pub async fn stop(mut self) {
         self.stop.request();
         self.running.join_next().await.unwrap().unwrap().unwrap();
         self.stores.close().await;
     }
 
-    /// A request for `target`, a path or a URL that an answer held.
+    /// A request for `target`, a path or a URL from a response.
     pub fn request(&self, method: &str, target: &str) -> reqwest::RequestBuilder {
         let path = target.strip_prefix(PUBLIC_URL).unwrap_or(target);
         let method = method.parse().unwrap();
-        self.client.request(method, format!("{}{path}", self.base)).timeout(PATIENCE)
+        self.client.request(method, format!("{}{path}", self.base)).timeout(TEST_TIMEOUT)
     }
 
-    /// The answer to a plain GET.
-    pub async fn get(&self, target: &str) -> Answer {
-        Answer::to(self.request("GET", target)).await
+    /// The response to a GET.
+    pub async fn get(&self, target: &str) -> TestResponse {
+        TestResponse::of(self.request("GET", target)).await
     }
 
-    /// The answer to a request with a JSON body.
-    pub async fn send(&self, method: &str, target: &str, body: serde_json::Value) -> Answer {
-        Answer::to(self.request(method, target).json(&body)).await
+    /// The response to a request with a JSON body.
+    pub async fn send(&self, method: &str, target: &str, body: serde_json::Value) -> TestResponse {
+        TestResponse::of(self.request(method, target).json(&body)).await
     }
 
-    /// Makes a dog; its document.
+    /// Creates a dog; returns it as JSON.
     pub async fn dog(&self, breed: &str) -> serde_json::Value {
         self.send("POST", "/api/v1/dogs", serde_json::json!({ "breed": breed })).await.expect(201).json()
     }
 
-    /// Follows the events; the stream is open when this returns.
+    /// Opens the event stream.
     pub async fn events(&self, last: Option<&str>) -> Messages {
         let mut request = self.request("GET", "/api/v1/events");
         if let Some(id) = last {
@@ -162,18 +163,18 @@ impl TestApp {
     /// A gRPC client.
     pub fn rpc(&self) -> DogServiceClient<Channel> {
         let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap();
-        DogServiceClient::new(channel.timeout(PATIENCE).connect_lazy())
+        DogServiceClient::new(channel.timeout(TEST_TIMEOUT).connect_lazy())
     }
 }
 
 fn client() -> reqwest::Client {
-    // Another test of the process may have come first.
+    // Another test of this process may already have installed it.
     rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-async fn open_stores(home: &TempDir, clock: &dyn Clock) -> Stores {
-    let sqlite = SqliteConfig::at(home.path().join("dogs.db"));
+async fn open_stores(directory: &TempDir, clock: &dyn Clock) -> Stores {
+    let sqlite = SqliteConfig::at(directory.path().join("dogs.db"));
     let stores = dogs_storages::connect(&StorageConfig { sqlite, ..StorageConfig::default() }).await.unwrap();
     stores.migrator.up(clock.now()).await.unwrap();
     stores
@@ -184,8 +185,8 @@ async fn open_broker(stores: &Stores, clock: &Arc<dyn Clock>) -> Arc<dyn Broker>
     kennel_broker::connect(&BrokerConfig::default(), sink, Arc::clone(clock)).await.unwrap().broker
 }
 
-async fn open_objects(home: &TempDir, clock: &dyn Clock) -> Arc<dyn ObjectStore> {
-    let config = ObjectsConfig { path: home.path().join("objects"), ..ObjectsConfig::default() };
+async fn open_objects(directory: &TempDir, clock: &dyn Clock) -> Arc<dyn ObjectStore> {
+    let config = ObjectsConfig { path: directory.path().join("objects"), ..ObjectsConfig::default() };
     kennel_objects::connect(&config, clock).await.unwrap()
 }
 
@@ -194,24 +195,24 @@ fn service(
     source: &Arc<TestSource>,
     objects: Arc<dyn ObjectStore>,
     clock: &Arc<dyn Clock>,
-    picture_limit: u64,
+    image_limit: u64,
 ) -> DogService {
     let ports = Ports {
         repo: Arc::clone(&stores.dogs),
         source: Arc::<TestSource>::clone(source),
         objects,
-        pictures: Arc::new(Pictures::new(64 << 20)),
+        pictures: Arc::new(ImageProcessor::new(64 << 20)),
         clock: Arc::clone(clock),
         ids: Arc::new(UuidV7),
         trace: || None,
     };
-    DogService::new(ports, picture_limit)
+    DogService::new(ports, image_limit)
 }
 
-fn feed(stores: &Stores, broker: &Arc<dyn Broker>, config: FeedConfig, registry: &Registry) -> Feed {
+fn feed(stores: &Stores, broker: &Arc<dyn Broker>, config: FeedConfig, registry: &Registry) -> EventFeed {
     let metrics = ConsumerMetrics::register(registry).unwrap();
     let subscriber = Arc::<dyn Broker>::clone(broker);
-    Feed::new(events::TOPIC, subscriber, Arc::clone(&stores.outbox), config, metrics)
+    EventFeed::new(events::TOPIC, subscriber, Arc::clone(&stores.outbox), config, metrics)
 }
 
 fn relay(stores: &Stores, broker: &Arc<dyn Broker>, clock: &Arc<dyn Clock>, registry: &Registry) -> Relay {
@@ -221,7 +222,7 @@ fn relay(stores: &Stores, broker: &Arc<dyn Broker>, clock: &Arc<dyn Clock>, regi
     Relay::new(outbox, publisher, Arc::clone(clock), UuidV7.next(), RelayConfig::default(), metrics)
 }
 
-fn server(service: &DogService, feed: &Feed, health: &Health, setup: &Setup, registry: &Registry) -> HttpServer {
+fn server(service: &DogService, feed: &EventFeed, health: &Health, setup: &Setup, registry: &Registry) -> HttpServer {
     let state = ApiState {
         service: service.clone(),
         feed: feed.clone(),
@@ -229,17 +230,17 @@ fn server(service: &DogService, feed: &Feed, health: &Health, setup: &Setup, reg
         public_url: PUBLIC_URL.to_owned(),
         metrics_url: Some("http://kennel.test:9090/metrics".to_owned()),
         grafana_url: None,
-        parts: Parts { storage: "sqlite", broker: "memory", cache: "none", objects: "fs" },
+        backends: BackendNames { storage: "sqlite", broker: "memory", cache: "none", objects: "fs" },
         health: health.clone(),
     };
     let metrics = HttpMetrics::register(registry).unwrap();
     HttpServer::new("http", &setup.http, dogs::http::app(state, &setup.http, &metrics).unwrap())
 }
 
-fn rpc(service: &DogService, feed: &Feed, health: &Health, registry: &Registry) -> GrpcServer {
+fn rpc(service: &DogService, feed: &EventFeed, health: &Health, registry: &Registry) -> GrpcServer {
     let config = GrpcConfig { addr: ([127, 0, 0, 1], 0).into(), domain: "dogs", ..GrpcConfig::default() };
-    let (links, ids) = (Links::new(PUBLIC_URL), Arc::new(UuidV7));
-    let dogs = DogRpc::server(service.clone(), feed.clone(), links, ids, config.max_message_bytes);
+    let (urls, ids) = (UrlBuilder::new(PUBLIC_URL), Arc::new(UuidV7));
+    let dogs = DogRpc::server(service.clone(), feed.clone(), urls, ids, config.max_message_bytes);
     let metrics = GrpcMetrics::register(registry).unwrap();
     GrpcServer::new(config, health.clone(), Arc::new(UuidV7), metrics)
         .add_service(dogs)

@@ -1,4 +1,4 @@
-//! A source of dogs whose moods tests choose.
+//! A source of dogs with configurable faults.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,41 +6,41 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dogs_domain::ports::{Picture, SourceError};
 use dogs_domain::{Breed, DogSource};
-use kennel_testkit::upstream::pictures;
+use kennel_testkit::upstream::images;
 
-/// How the source is.
+/// A fault of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mood {
-    /// Well.
+pub enum FaultMode {
+    /// No fault.
     #[default]
-    Well,
-    /// Away, for a known time where given.
-    Away(Option<Duration>),
-    /// Too slow.
-    Slow,
-    /// Talking nonsense.
-    Nonsense,
-    /// Handing out pictures that break off.
-    Damaged,
+    None,
+    /// Unavailable, with a retry-after if given.
+    Unavailable(Option<Duration>),
+    /// Every call times out.
+    Timeout,
+    /// Every response is unusable.
+    Unusable,
+    /// Every image is truncated.
+    DamagedImage,
 }
 
-/// Has pictures of `husky` and `hound-afghan`.
+/// Has images of `husky` and `hound-afghan`.
 #[derive(Debug, Default)]
-pub struct TestSource(Mutex<Mood>);
+pub struct TestSource(Mutex<FaultMode>);
 
 impl TestSource {
-    /// Changes its mood.
-    pub fn feel(&self, mood: Mood) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    /// Sets the fault.
+    pub fn set_fault(&self, mode: FaultMode) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mode;
     }
 
     fn check(&self) -> Result<(), SourceError> {
         let secret = || "password=hunter2".into();
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Mood::Well | Mood::Damaged => Ok(()),
-            Mood::Away(retry_after) => Err(SourceError::Unavailable { retry_after, source: secret() }),
-            Mood::Slow => Err(SourceError::Timeout(secret())),
-            Mood::Nonsense => Err(SourceError::Unusable(secret())),
+            FaultMode::None | FaultMode::DamagedImage => Ok(()),
+            FaultMode::Unavailable(retry_after) => Err(SourceError::Unavailable { retry_after, source: secret() }),
+            FaultMode::Timeout => Err(SourceError::Timeout(secret())),
+            FaultMode::Unusable => Err(SourceError::Unusable(secret())),
         }
     }
 }
@@ -54,8 +54,8 @@ impl DogSource for TestSource {
 
     async fn picture(&self, breed: &Breed, _: u64) -> Result<Option<Picture>, SourceError> {
         let known = self.breeds().await?.contains(breed);
-        let mut bytes = pictures::jpeg(breed.as_str());
-        if *self.0.lock().unwrap_or_else(PoisonError::into_inner) == Mood::Damaged {
+        let mut bytes = images::jpeg(breed.as_str());
+        if *self.0.lock().unwrap_or_else(PoisonError::into_inner) == FaultMode::DamagedImage {
             bytes.truncate(bytes.len() / 2);
         }
         let picture = || Picture { bytes: bytes.into(), url: None };

@@ -1,4 +1,4 @@
-//! Streams of events: server-sent ones, as a browser would read them, and those of gRPC.
+//! Event streams: server-sent events, parsed as browsers do, and gRPC.
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use super::PATIENCE;
+use super::TEST_TIMEOUT;
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,27 +23,27 @@ pub struct Message {
 
 /// A stream of events.
 pub struct Messages {
-    /// Where the stream stood when it was opened.
+    /// The position of the stream when it was opened.
     pub position: String,
     chunks: BoxStream<'static, reqwest::Result<Bytes>>,
     text: String,
 }
 
 impl Messages {
-    /// Opens the stream and waits until it has begun.
+    /// Opens the stream and waits for its first message.
     pub async fn open(request: reqwest::RequestBuilder) -> Self {
         let response = request.header("accept", "text/event-stream").send().await.unwrap();
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         Self::of(response).await
     }
 
-    /// The stream that an answer is, once it has begun.
+    /// The stream of a response. Waits for its first message.
     pub async fn of(response: reqwest::Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let chunks = response.bytes_stream().boxed();
         let mut messages = Self { position: String::new(), chunks, text: String::new() };
-        // The service greets, so that callers know where they are and that nothing from here on is missed.
+        // The service sends its position first: from there on, no event is missed.
         while messages.position.is_empty() {
             messages.position = parse(&messages.block().await.unwrap()).id;
         }
@@ -61,20 +61,21 @@ impl Messages {
         }
     }
 
-    /// The next event, which has to be of this type.
+    /// The next event. Panics if it has another type.
     #[track_caller]
     pub fn expect(&mut self, event: &str) -> impl Future<Output = Message> {
         let caller = std::panic::Location::caller();
         async move {
-            let message = self.next().await.unwrap_or_else(|| panic!("no `{event}` came, asked at {caller}"));
-            assert_eq!(message.event, event, "asked at {caller}");
+            let message =
+                self.next().await.unwrap_or_else(|| panic!("the stream ended before `{event}`, expected at {caller}"));
+            assert_eq!(message.event, event, "expected at {caller}");
             message
         }
     }
 
-    /// The position that the stream repeats while nothing happens.
+    /// The position that the stream repeats while there are no events.
     pub async fn heartbeat(&mut self) -> String {
-        let message = parse(&self.block().await.expect("the stream goes on"));
+        let message = parse(&self.block().await.expect("the stream does not end"));
         assert_eq!(message.event, "", "{message:?}");
         message.id
     }
@@ -86,7 +87,7 @@ impl Messages {
                 self.text = rest;
                 return Some(block);
             }
-            let chunk = timeout(PATIENCE, self.chunks.next()).await.expect("an event, or the end");
+            let chunk = timeout(TEST_TIMEOUT, self.chunks.next()).await.expect("an event, or the end");
             self.text.push_str(std::str::from_utf8(&chunk?.unwrap()).unwrap());
         }
     }
@@ -105,7 +106,7 @@ fn parse(block: &str) -> Message {
     message
 }
 
-/// The next event of `WatchDogs`, past the responses that only hold the position; `None` at the end.
+/// The next event of `WatchDogs`, skipping the responses that only have a position; `None` at the end.
 pub async fn next_event(watched: &mut Streaming<WatchDogsResponse>) -> Result<Option<WatchDogsResponse>, Status> {
     loop {
         match watched.message().await? {

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use dogs_domain::ports::{ImportBatch, ImportEvent, ImportProgress};
 use dogs_domain::{Dog, DogId};
 use kennel_core::{Event, RepoError, Timestamp};
-use kennel_storage::clickhouse::{ClickHouse, Found, Place};
+use kennel_storage::clickhouse::{ClickHouse, Record, RecordKey};
 use serde::{Deserialize, Serialize};
 
 use super::rows::{DogRow, IMPORT, digest, digest_text, dog, put, timestamp};
 
-/// How often a batch is begun anew because others stored dogs of its ids meanwhile.
-const TRIES: usize = 16;
+/// Maximum number of attempts of a batch when concurrent calls store its ids.
+const MAX_ATTEMPTS: usize = 16;
 
 /// The columns of an import.
 #[derive(Serialize, Deserialize)]
@@ -19,7 +19,7 @@ struct ImportRow {
     started_at: i64,
     lines: u64,
     digest: String,
-    at: i64,
+    recorded_at: i64,
 }
 
 impl TryFrom<ImportRow> for ImportProgress {
@@ -31,17 +31,17 @@ impl TryFrom<ImportRow> for ImportProgress {
 }
 
 pub(super) async fn begin(database: &ClickHouse, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
-    let place = IMPORT.at(import);
+    let key = IMPORT.key(import);
     let now = now.as_millis();
     let row = database
-        .write(vec![place.clone()], move |write| {
-            let there = write.get::<ImportRow>(&place)?;
-            let used_before = there.as_ref().map(|row| row.at);
-            let fresh = || ImportRow { started_at: now, lines: 0, digest: digest_text(&[0; 32]), at: now };
-            let mut row = there.unwrap_or_else(fresh);
-            row.at = row.at.max(now);
-            if used_before != Some(row.at) {
-                write.put(&place, &row)?;
+        .write(vec![key.clone()], move |write| {
+            let stored = write.get::<ImportRow>(&key)?;
+            let used_before = stored.as_ref().map(|row| row.recorded_at);
+            let fresh = || ImportRow { started_at: now, lines: 0, digest: digest_text(&[0; 32]), recorded_at: now };
+            let mut row = stored.unwrap_or_else(fresh);
+            row.recorded_at = row.recorded_at.max(now);
+            if used_before != Some(row.recorded_at) {
+                write.put(&key, &row)?;
             }
             Ok(row)
         })
@@ -54,80 +54,80 @@ pub(super) async fn store(
     batch: &ImportBatch,
     event: ImportEvent<'_>,
 ) -> Result<Vec<DogId>, RepoError> {
-    let place = IMPORT.at(&batch.import);
-    let progress = database.find(std::slice::from_ref(&place)).await?;
-    let progress = progress.get(&place).map(Found::read::<ImportRow>).transpose()?;
+    let key = IMPORT.key(&batch.import);
+    let progress = database.find(std::slice::from_ref(&key)).await?;
+    let progress = progress.get(&key).map(Record::read::<ImportRow>).transpose()?;
     if progress.is_some_and(|row| row.lines >= batch.lines) {
         return Ok(Vec::new());
     }
-    // The event is made here, where its maker is, as if no id were taken, which is nearly always so; the commit finds
-    // out, and then the event is made again.
-    let mut taken = HashSet::new();
-    for _ in 0..TRIES {
-        let (new, old) = part(&batch.dogs, taken);
-        let told = if new.is_empty() {
+    // The event is created here, because the callback cannot move into the write. It assumes that no id exists, which
+    // is nearly always true; otherwise the commit returns `Outdated`, and the event is created again.
+    let mut existing = HashSet::new();
+    for _ in 0..MAX_ATTEMPTS {
+        let (new, old) = split_new(&batch.dogs, existing);
+        let event_of_batch = if new.is_empty() {
             None
         } else {
             Some(event(new.len() as u64).map_err(|error| RepoError::Backend(error.into()))?)
         };
         let new = new.into_iter().cloned().collect();
-        match commit(database, place.clone(), batch, new, told).await? {
+        match commit(database, key.clone(), batch, new, event_of_batch).await? {
             Committed::Stored => return Ok(old),
-            Committed::DealtWith => return Ok(Vec::new()),
-            Committed::Outdated => taken = stored_ids(database, batch).await?,
+            Committed::AlreadyProcessed => return Ok(Vec::new()),
+            Committed::Outdated => existing = stored_ids(database, batch).await?,
         }
     }
-    Err(RepoError::Unavailable("others store dogs of the same ids all the time".into()))
+    Err(RepoError::Unavailable("concurrent imports of the same ids conflicted too often".into()))
 }
 
-/// What became of a batch.
+/// The result of committing a batch.
 enum Committed {
     Stored,
-    DealtWith,
-    /// More ids are taken than was thought.
+    AlreadyProcessed,
+    /// More ids exist than assumed.
     Outdated,
 }
 
-/// Which of the dogs' ids are stored already.
+/// Which of the dogs' ids exist already.
 async fn stored_ids(database: &ClickHouse, batch: &ImportBatch) -> Result<HashSet<DogId>, RepoError> {
-    let places: Vec<_> = batch.dogs.iter().map(|row| dog(row.id)).collect();
-    let found = database.find(&places).await?;
+    let keys: Vec<_> = batch.dogs.iter().map(|row| dog(row.id)).collect();
+    let found = database.find(&keys).await?;
     Ok(batch.dogs.iter().map(|row| row.id).filter(|id| found.contains_key(&dog(*id))).collect())
 }
 
 async fn commit(
     database: &ClickHouse,
-    import: Place,
+    import: RecordKey,
     batch: &ImportBatch,
     new: Vec<Dog>,
-    told: Option<Event>,
+    event_of_batch: Option<Event>,
 ) -> Result<Committed, RepoError> {
     let reads = new.iter().map(|row| dog(row.id)).chain([import.clone()]).collect();
     let (lines, at, text) = (batch.lines, batch.at.as_millis(), digest_text(&batch.digest));
     database
         .write(reads, move |write| {
-            let there = write.get::<ImportRow>(&import)?;
-            if there.as_ref().is_some_and(|row| row.lines >= lines) {
-                return Ok(Committed::DealtWith);
+            let stored = write.get::<ImportRow>(&import)?;
+            if stored.as_ref().is_some_and(|row| row.lines >= lines) {
+                return Ok(Committed::AlreadyProcessed);
             }
             for row in &new {
                 if write.get::<DogRow>(&dog(row.id))?.is_some() {
                     return Ok(Committed::Outdated);
                 }
             }
-            let (started_at, used) = there.map_or((at, at), |row| (row.started_at, row.at));
-            write.put(&import, &ImportRow { started_at, lines, digest: text.clone(), at: used.max(at) })?;
+            let (started_at, used) = stored.map_or((at, at), |row| (row.started_at, row.recorded_at));
+            write.put(&import, &ImportRow { started_at, lines, digest: text.clone(), recorded_at: used.max(at) })?;
             for row in &new {
                 put(write, None, row)?;
             }
-            write.append(told.as_slice())?;
+            write.append(event_of_batch.as_slice())?;
             Ok(Committed::Stored)
         })
         .await
 }
 
-/// Parts the dogs into new ones and the ids of the others; of several with one id, the first counts.
-fn part(dogs: &[Dog], mut taken: HashSet<DogId>) -> (Vec<&Dog>, Vec<DogId>) {
-    let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| taken.insert(dog.id));
+/// Splits the dogs into new ones and the ids of existing ones. Of several with the same id, the first is new.
+fn split_new(dogs: &[Dog], mut known: HashSet<DogId>) -> (Vec<&Dog>, Vec<DogId>) {
+    let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| known.insert(dog.id));
     (new, old.into_iter().map(|dog| dog.id).collect())
 }

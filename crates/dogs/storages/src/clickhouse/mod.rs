@@ -10,12 +10,12 @@ use dogs_domain::ports::{
 };
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
 use kennel_core::{Event, ObjectKey, Order, Receipt, RepoError, Timestamp};
-use kennel_storage::clickhouse::{ClickHouse, EVENTS, Range, Write, receipt};
+use kennel_storage::clickhouse::{ClickHouse, EVENTS, KeyRange, Write, receipt};
 use kennel_storage::{Migration, migration};
 
 use rows::{BREED, CountRow, DOG, DogRow, KeyRow, breed, breed_end, dog, idempotency, put};
 
-/// The schema, step by step.
+/// The migrations of the schema.
 pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/clickhouse", 2, "0002_dogs"),
@@ -24,8 +24,8 @@ pub const MIGRATIONS: &[Migration] = &[
 
 /// The dogs of a ClickHouse database.
 ///
-/// Of several writes that expect one revision, one key or one id, exactly one wins, in whatever process they are made;
-/// see [`kennel_storage::clickhouse`] for what that stands on and where it ends.
+/// Of several writes that expect the same revision, key or id, exactly one succeeds, also across processes; see
+/// [`kennel_storage::clickhouse`] for how this works and its limits.
 #[derive(Debug, Clone)]
 pub struct ClickHouseDogs(ClickHouse);
 
@@ -37,47 +37,47 @@ impl ClickHouseDogs {
 
     async fn page(&self, query: &DogQuery) -> Result<Vec<Dog>, RepoError> {
         let (above, below) = bounds(query, String::new(), None, |id| id.to_string());
-        let range = Range { kind: DOG, above, below, descending: query.order == Order::Descending };
+        let range = KeyRange { kind: DOG, above, below, descending: query.order == Order::Descending };
         let found = self.0.scan(&range, query.limit as usize).await?;
         found.iter().map(|found| rows::read(&found.key, found.read()?)).collect()
     }
 
-    /// Walks the index of the breed, then reads its dogs.
+    /// Scans the index of the breed, then reads its dogs.
     async fn page_of(&self, name: &str, query: &DogQuery) -> Result<Vec<Dog>, RepoError> {
-        let place = |id: DogId| format!("{name}/{id}");
-        let (above, below) = bounds(query, format!("{name}/"), Some(breed_end(name)), place);
-        let mut range = Range { kind: BREED, above, below, descending: query.order == Order::Descending };
+        let key = |id: DogId| format!("{name}/{id}");
+        let (above, below) = bounds(query, format!("{name}/"), Some(breed_end(name)), key);
+        let mut range = KeyRange { kind: BREED, above, below, descending: query.order == Order::Descending };
         let limit = query.limit as usize;
         let mut dogs = Vec::new();
         while dogs.len() < limit {
-            let wanted = limit - dogs.len();
-            let index = self.0.scan(&range, wanted).await?;
+            let remaining = limit - dogs.len();
+            let index = self.0.scan(&range, remaining).await?;
             let ids: Vec<_> = index.iter().filter_map(|entry| entry.key.rsplit('/').next()).collect();
-            let places: Vec<_> = ids.iter().map(|id| DOG.at(*id)).collect();
-            let found = self.0.find(&places).await?;
-            for dog in places.iter().filter_map(|place| found.get(place)) {
+            let keys: Vec<_> = ids.iter().map(|id| DOG.key(*id)).collect();
+            let found = self.0.find(&keys).await?;
+            for dog in keys.iter().filter_map(|key| found.get(key)) {
                 let dog = rows::read(&dog.key, dog.read()?)?;
-                // It may have been changed since the index was read.
+                // The dog may have changed its breed since the index was read.
                 dogs.extend(Some(dog).filter(|dog| dog.breed.as_str() == name));
             }
-            let Some(last) = index.last().filter(|_| index.len() == wanted) else { break };
+            let Some(last) = index.last().filter(|_| index.len() == remaining) else { break };
             if range.descending { range.below = Some(last.key.clone()) } else { range.above.clone_from(&last.key) }
         }
         Ok(dogs)
     }
 }
 
-/// Between which keys the page lies: those given, or the place of the dog that it starts behind.
+/// The key bounds of a page: the given bounds, or the key of the dog that the page starts after.
 fn bounds(
     query: &DogQuery,
     above: String,
     below: Option<String>,
-    place: impl Fn(DogId) -> String,
+    key: impl Fn(DogId) -> String,
 ) -> (String, Option<String>) {
     match (query.after, query.order) {
         (None, _) => (above, below),
-        (Some(after), Order::Ascending) => (place(after), below),
-        (Some(after), Order::Descending) => (above, Some(place(after))),
+        (Some(after), Order::Ascending) => (key(after), below),
+        (Some(after), Order::Descending) => (above, Some(key(after))),
     }
 }
 
@@ -127,18 +127,18 @@ impl DogRepository for ClickHouseDogs {
         let (given, events) = (given.clone(), events.to_vec());
         self.0
             .write(vec![dog(given.id)], move |write| {
-                let Some(there) = at_revision(write, given.id, expected)? else {
+                let Some(stored) = at_revision(write, given.id, expected)? else {
                     return Ok(false);
                 };
                 let mut changed = given.clone();
-                // A small copy that was recorded since the caller read the dog stays with its picture.
-                if let (Some(photo), Some(old)) = (&mut changed.photo, &there.photo)
+                // Retains a thumbnail that was recorded since the caller read the dog, if the image is the same.
+                if let (Some(photo), Some(old)) = (&mut changed.photo, &stored.photo)
                     && photo.thumbnail.is_none()
                     && photo.key == old.key
                 {
                     photo.thumbnail.clone_from(&old.thumbnail);
                 }
-                put(write, Some(&there), &changed)?;
+                put(write, Some(&stored), &changed)?;
                 write.append(&events)?;
                 Ok(true)
             })
@@ -149,11 +149,11 @@ impl DogRepository for ClickHouseDogs {
         let events = events.to_vec();
         self.0
             .write(vec![dog(id)], move |write| {
-                let Some(there) = at_revision(write, id, expected)? else {
+                let Some(stored) = at_revision(write, id, expected)? else {
                     return Ok(false);
                 };
                 write.remove(&dog(id));
-                write.remove(&breed(&there));
+                write.remove(&breed(&stored));
                 write.append(&events)?;
                 Ok(true)
             })
@@ -175,14 +175,14 @@ impl DogRepository for ClickHouseDogs {
                 if !write.record(&given)? {
                     return Ok(ThumbnailSet::Seen);
                 }
-                let there = current(write, id)?;
-                let Some(mut there) = there.filter(|dog| dog.photo.as_ref().is_some_and(|it| it.key == photo)) else {
+                let stored = current(write, id)?;
+                let Some(mut stored) = stored.filter(|dog| dog.photo.as_ref().is_some_and(|it| it.key == photo)) else {
                     return Ok(ThumbnailSet::Outdated);
                 };
-                if let Some(photo) = &mut there.photo {
+                if let Some(photo) = &mut stored.photo {
                     photo.thumbnail = Some(thumbnail.clone());
                 }
-                write.put(&dog(id), &DogRow::from(&there))?;
+                write.put(&dog(id), &DogRow::from(&stored))?;
                 write.append(&events)?;
                 Ok(ThumbnailSet::Recorded)
             })
@@ -190,8 +190,9 @@ impl DogRepository for ClickHouseDogs {
     }
 
     async fn count_by_breed(&self) -> Result<Vec<BreedCount>, RepoError> {
-        // FINAL, because every dog is to be counted at its latest version.
-        let sql = "SELECT breed, count() AS dogs FROM records FINAL WHERE what = 'dog' GROUP BY breed ORDER BY breed";
+        // FINAL, because each dog must be counted at its latest version.
+        let sql = "SELECT breed, count() AS dogs FROM record_versions FINAL WHERE kind = 'dog'
+                   GROUP BY breed ORDER BY breed";
         let counts: Vec<CountRow> = self.0.rows(self.0.query(sql)).await?;
         counts.into_iter().map(BreedCount::try_from).collect()
     }
@@ -205,10 +206,9 @@ impl DogRepository for ClickHouseDogs {
     }
 
     async fn purge(&self, before: Timestamp, _: u32) -> Result<u64, RepoError> {
-        // Those that were used again since have a later version, which stays.
-        self.0
-            .purge("records FINAL", &format!("what IN ('idempotency', 'import') AND at < {}", before.as_millis()))
-            .await
+        // Keys and imports that were used again have a later version, which stays.
+        let old = format!("kind IN ('idempotency', 'import') AND recorded_at < {}", before.as_millis());
+        self.0.purge("record_versions FINAL", &old).await
     }
 }
 
@@ -221,15 +221,15 @@ fn at_revision(write: &Write<'_>, id: DogId, expected: Revision) -> Result<Optio
     Ok(current(write, id)?.filter(|dog| dog.revision == expected))
 }
 
-/// What an earlier request with the key came to; the key counts as used again now.
+/// The result of an earlier request with the key. Updates the time of the key's last use.
 fn earlier_use(write: &mut Write<'_>, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Inserted>, RepoError> {
-    let place = idempotency(&key.key);
-    let Some(mut earlier) = write.get::<KeyRow>(&place)? else {
+    let record_key = idempotency(&key.key);
+    let Some(mut earlier) = write.get::<KeyRow>(&record_key)? else {
         return Ok(None);
     };
-    if earlier.at < now.as_millis() {
-        earlier.at = now.as_millis();
-        write.put(&place, &earlier)?;
+    if earlier.recorded_at < now.as_millis() {
+        earlier.recorded_at = now.as_millis();
+        write.put(&record_key, &earlier)?;
     }
     if !earlier.is_of(key) {
         return Ok(Some(Inserted::KeyReused));

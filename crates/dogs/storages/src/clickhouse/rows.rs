@@ -1,35 +1,35 @@
-//! Dogs, and what goes with them, as records.
+//! Dogs, idempotency keys and imports as records.
 
 use dogs_domain::ports::IdempotencyKey;
 use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
 use kennel_core::{BoxError, RepoError, Timestamp};
-use kennel_storage::clickhouse::{Kind, Place, Write};
+use kennel_storage::clickhouse::{RecordKey, RecordKind, Write};
 use serde::{Deserialize, Serialize};
 
-pub(super) const DOG: Kind = Kind {
+pub(super) const DOG: RecordKind = RecordKind {
     name: "dog",
     columns: "breed, name, image_url, photo_key, photo_type, photo_size, thumbnail, revision, created_at, updated_at",
 };
-/// The index that the pages of one breed walk; all that it tells is in its keys.
-pub(super) const BREED: Kind = Kind { name: "breed", columns: "version" };
-const IDEMPOTENCY: Kind = Kind { name: "idempotency", columns: "fingerprint, snapshot, at" };
-pub(super) const IMPORT: Kind = Kind { name: "import", columns: "started_at, lines, digest, at" };
+/// The index for pages of one breed; all its information is in its keys.
+pub(super) const BREED: RecordKind = RecordKind { name: "breed", columns: "version" };
+const IDEMPOTENCY: RecordKind = RecordKind { name: "idempotency", columns: "fingerprint, snapshot, recorded_at" };
+pub(super) const IMPORT: RecordKind = RecordKind { name: "import", columns: "started_at, lines, digest, recorded_at" };
 
-pub(super) fn dog(id: DogId) -> Place {
-    DOG.at(id.to_string())
+pub(super) fn dog(id: DogId) -> RecordKey {
+    DOG.key(id.to_string())
 }
 
-pub(super) fn breed(dog: &Dog) -> Place {
-    BREED.at(format!("{}/{}", dog.breed, dog.id))
+pub(super) fn breed(dog: &Dog) -> RecordKey {
+    BREED.key(format!("{}/{}", dog.breed, dog.id))
 }
 
-/// What comes behind all dogs of a breed: behind `/` comes `0`.
+/// The upper bound of the keys of a breed: `0` is the character after `/`.
 pub(super) fn breed_end(breed: &str) -> String {
     format!("{breed}0")
 }
 
-pub(super) fn idempotency(key: &str) -> Place {
-    IDEMPOTENCY.at(key)
+pub(super) fn idempotency(key: &str) -> RecordKey {
+    IDEMPOTENCY.key(key)
 }
 
 /// The columns of a dog.
@@ -71,7 +71,7 @@ impl From<&Dog> for DogRow {
     }
 }
 
-/// The dog whose record has this key and these columns.
+/// Reads the dog from the key and the columns of its record.
 pub(super) fn read(key: &str, row: DogRow) -> Result<Dog, RepoError> {
     Ok(Dog {
         id: key.parse().map_err(corrupt)?,
@@ -99,7 +99,7 @@ fn photo(
             size,
             thumbnail: thumbnail.map(|key| key.parse().map_err(corrupt)).transpose()?,
         })),
-        _ => Err(corrupt("a picture is not whole")),
+        _ => Err(corrupt("the columns of an image are incomplete")),
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) fn corrupt(error: impl Into<BoxError>) -> RepoError {
     RepoError::Corrupt(error.into())
 }
 
-/// Stores a dog and its place in the index, in place of the dog that was there.
+/// Stores a dog and its index entry, and removes the index entry of the previous version `before`.
 pub(super) fn put(write: &mut Write<'_>, before: Option<&Dog>, after: &Dog) -> Result<(), RepoError> {
     write.put(&dog(after.id), &DogRow::from(after))?;
     if let Some(before) = before {
@@ -127,15 +127,15 @@ pub(super) fn put(write: &mut Write<'_>, before: Option<&Dog>, after: &Dog) -> R
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeyRow {
     fingerprint: String,
-    /// The dog as it was made.
+    /// The dog as it was created, as JSON.
     snapshot: String,
-    pub(super) at: i64,
+    pub(super) recorded_at: i64,
 }
 
 impl KeyRow {
     pub(super) fn new(key: &IdempotencyKey, dog: &Dog) -> Result<Self, RepoError> {
         let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
-        Ok(Self { fingerprint: digest_text(&key.fingerprint), snapshot, at: dog.created_at.as_millis() })
+        Ok(Self { fingerprint: digest_text(&key.fingerprint), snapshot, recorded_at: dog.created_at.as_millis() })
     }
 
     pub(super) fn is_of(&self, key: &IdempotencyKey) -> bool {
@@ -147,7 +147,7 @@ impl KeyRow {
     }
 }
 
-/// A digest as 64 hexadecimal digits: two UUIDs without their dashes.
+/// A digest as 64 hexadecimal digits, formatted as two UUIDs without dashes.
 pub(super) fn digest_text(digest: &[u8; 32]) -> String {
     let (high, low) = digest.split_at(16);
     [high, low]
@@ -170,7 +170,7 @@ pub(super) fn digest(text: &str) -> Result<[u8; 32], RepoError> {
     }
 }
 
-/// How many dogs of a breed there are.
+/// The number of dogs of a breed.
 #[derive(Deserialize)]
 pub(super) struct CountRow {
     breed: String,
@@ -190,8 +190,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_survives_its_text() {
-        let given: [u8; 32] = std::array::from_fn(|place| u8::try_from(place * 7).unwrap());
+    fn a_digest_round_trips_through_text() {
+        let given: [u8; 32] = std::array::from_fn(|index| u8::try_from(index * 7).unwrap());
         assert_eq!(digest(&digest_text(&given)).unwrap(), given);
         for broken in ["", "00", &"x".repeat(64), &"0".repeat(65)] {
             assert!(digest(broken).is_err(), "{broken}");

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::bulk::Bulk;
 
-/// How often a batch is tried when others take its ids meanwhile.
-const ATTEMPTS: u32 = 5;
+/// Maximum number of attempts of a batch when concurrent calls insert its ids.
+const MAX_ATTEMPTS: u32 = 5;
 
 static INSERT: LazyLock<Bulk> = LazyLock::new(|| Bulk::new(insert));
 
@@ -59,8 +59,8 @@ pub(super) async fn store(
     let mut attempt = 1;
     loop {
         match try_store(database, batch, event).await {
-            // Another call took an id after this one had found it free.
-            Err(RepoError::Conflict) if attempt < ATTEMPTS => attempt += 1,
+            // Another call inserted an id after this one had checked it.
+            Err(RepoError::Conflict) if attempt < MAX_ATTEMPTS => attempt += 1,
             result => return result,
         }
     }
@@ -71,17 +71,17 @@ async fn try_store(database: &Mysql, batch: &ImportBatch, event: ImportEvent<'_>
     if !advance(&mut write, batch).await? {
         return Ok(Vec::new());
     }
-    let (new, taken) = part(&batch.dogs, stored_ids(&mut write, &batch.dogs).await?);
+    let (new, existing) = split_new(&batch.dogs, stored_ids(&mut write, &batch.dogs).await?);
     INSERT.execute(&mut write, &new).await?;
     if !new.is_empty() {
         let event = event(new.len() as u64).map_err(|error| RepoError::Backend(error.into()))?;
         write.append(&[event]).await?;
     }
     write.commit().await?;
-    Ok(taken)
+    Ok(existing)
 }
 
-/// Records the progress. False when these lines are dealt with already.
+/// Records the progress. Returns false when these lines were already processed.
 async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoError> {
     let lines = i64::try_from(batch.lines).map_err(|error| RepoError::Backend(error.into()))?;
     // Locks the import, so that of one batch several times at once each after the first sees what that one did.
@@ -110,7 +110,7 @@ async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoErr
     Ok(advanced.rows_affected() == 1)
 }
 
-/// Which of the dogs' ids are stored already.
+/// Which of the dogs' ids exist already.
 async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, RepoError> {
     let ids: Vec<_> = dogs.iter().map(|dog| dog.id.0.simple()).collect();
     let ids = serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))?;
@@ -125,8 +125,8 @@ async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, Re
     Ok(found.into_iter().map(|(id,)| id).collect())
 }
 
-/// Parts the dogs into new ones and the ids of the others; of several with one id, the first counts.
-fn part(dogs: &[Dog], mut taken: HashSet<Uuid>) -> (Vec<&Dog>, Vec<DogId>) {
-    let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| taken.insert(dog.id.0));
+/// Splits the dogs into new ones and the ids of existing ones. Of several with the same id, the first is new.
+fn split_new(dogs: &[Dog], mut known: HashSet<Uuid>) -> (Vec<&Dog>, Vec<DogId>) {
+    let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| known.insert(dog.id.0));
     (new, old.into_iter().map(|dog| dog.id).collect())
 }

@@ -18,7 +18,7 @@ use kennel_storage::{Migration, migration};
 
 use rows::{bind_dog, read_dog};
 
-/// The schema, step by step.
+/// The migrations of the schema.
 pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/mysql", 2, "0002_dogs"),
@@ -45,7 +45,7 @@ impl MysqlDogs {
     ) -> Result<Inserted, RepoError> {
         let mut write = self.0.write().await?;
         if let Some(key) = key
-            && let Some(earlier) = keep_key(&mut write, key, dog).await?
+            && let Some(earlier) = insert_idempotency_key(&mut write, key, dog).await?
         {
             write.commit().await?;
             return Ok(earlier);
@@ -80,8 +80,8 @@ impl MysqlDogs {
 
     async fn try_update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
         let mut write = self.0.write().await?;
-        // A small copy that was recorded since the caller read the dog stays with its picture.
-        // The assignments are made one after the other, so the one that looks at the old picture comes first.
+        // Retains a thumbnail that was recorded since the caller read the dog, if the image is the same. MySQL
+        // evaluates assignments from left to right, so the one that reads the old image comes first.
         let update = sqlx::query(
             "UPDATE dogs SET thumbnail = coalesce(?, IF(photo_key = ?, thumbnail, NULL)), breed = ?, name = ?,
                  image_url = ?, photo_key = ?, photo_type = ?, photo_size = ?, revision = ?, created_at = ?,
@@ -206,9 +206,14 @@ async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<
     Ok(changed)
 }
 
-/// Keeps the key with the dog that is about to be made under it. When it is there already: what the earlier request
-/// came to; the key counts as used again now. Of several at once, all but one wait here for that one's end.
-async fn keep_key(write: &mut Write, key: &IdempotencyKey, dog: &Dog) -> Result<Option<Inserted>, RepoError> {
+/// Inserts the key with the dog that is about to be created. If the key exists, returns the result of the earlier
+/// request and updates the time of its last use. Concurrent calls with the same key wait here for the first one's
+/// transaction.
+async fn insert_idempotency_key(
+    write: &mut Write,
+    key: &IdempotencyKey,
+    dog: &Dog,
+) -> Result<Option<Inserted>, RepoError> {
     let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
     sqlx::query(
         "INSERT INTO idempotency_keys (`key`, fingerprint, snapshot, used_at, uses) VALUES (?, ?, ?, ?, 1)

@@ -1,4 +1,4 @@
-//! Every statement on the way of a request walks an index; none reads or sorts a whole table.
+//! Query plans: every statement of a request uses an index; none scans or sorts a whole table.
 
 use dogs_domain::DogId;
 use dogs_domain::ports::DogQuery;
@@ -16,7 +16,7 @@ const UUID: &str = "X'019a0000000070008000000000000000'";
 const NUMBERS: &str = "(SELECT 1 + a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n
     FROM d AS a CROSS JOIN d AS b CROSS JOIN d AS c CROSS JOIN d AS d CROSS JOIN (SELECT 0 AS n UNION SELECT 1) AS e)";
 
-/// A database with so many rows that the planner would not read them all for a few.
+/// A database with so many rows that the planner avoids full scans.
 async fn filled() -> Option<(TestDatabase, Mysql)> {
     let home = TestDatabase::mysql().await?;
     let database = Mysql::open(&MysqlConfig::at(home.dsn())).await.unwrap();
@@ -25,7 +25,7 @@ async fn filled() -> Option<(TestDatabase, Mysql)> {
          INSERT INTO d VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
          INSERT INTO dogs SELECT UNHEX(LEFT(SHA2(n, 224), 32)), CONCAT('breed', n % 100), 'x', null, null, null, null, null, 1, n, n
              FROM NUMBERS AS n;
-         INSERT INTO outbox (id, name, source, topic, `key`, time, data, position, published_at)
+         INSERT INTO outbox (id, name, source, topic, `key`, time, data, publish_seq, published_at)
              SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'e', '/s', 't', 'k', n, 'x', IF(n <= 10000, n, NULL), IF(n <= 10000, n, NULL)
              FROM NUMBERS AS n;
          INSERT INTO idempotency_keys SELECT n, REPEAT('x', 32), '{}', n, 1 FROM NUMBERS AS n;
@@ -38,7 +38,7 @@ async fn filled() -> Option<(TestDatabase, Mysql)> {
     Some((home, database))
 }
 
-/// The tables of the plan, each with how it is read, by which index, and what else is done.
+/// The tables of the plan, each with its access type, index and extra steps.
 async fn plan(database: &Mysql, sql: &str) -> String {
     let steps = sqlx::raw_sql(AssertSqlSafe(format!("EXPLAIN FORMAT=TRADITIONAL {sql}")))
         .fetch_all(database.pool())
@@ -52,7 +52,7 @@ async fn plan(database: &Mysql, sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn pages_walk_an_index_from_their_key_on() {
+async fn pages_read_an_index_range() {
     let Some((_home, database)) = filled().await else { return };
     for order in [Order::Ascending, Order::Descending] {
         for breed in [None, Some("husky".parse().unwrap())] {
@@ -78,7 +78,7 @@ async fn pages_walk_an_index_from_their_key_on() {
 }
 
 #[tokio::test]
-async fn the_other_statements_search() {
+async fn the_other_statements_use_an_index() {
     let Some((_home, database)) = filled().await else { return };
     for (sql, expected) in [
         ("SELECT * FROM dogs WHERE id = UNHEX(LEFT(SHA2(7, 224), 32))", "dogs const PRIMARY"),
@@ -94,31 +94,31 @@ async fn the_other_statements_search() {
             "idempotency_keys range idempotency_keys_used_at",
         ),
         ("DELETE FROM imports WHERE used_at < 10 ORDER BY used_at LIMIT 1000", "imports range imports_used_at"),
-        ("SELECT * FROM outbox WHERE position IS NULL ORDER BY seq LIMIT 100", "outbox_position"),
-        ("SELECT count(*), min(time) FROM outbox WHERE position IS NULL", "outbox_position Using where; Using index"),
+        ("SELECT * FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq LIMIT 100", "outbox_publish_seq"),
+        ("SELECT count(*), min(time) FROM outbox WHERE publish_seq IS NULL", "outbox_publish_seq Using where; Using index"),
         (
-            "SELECT * FROM outbox WHERE position >= (SELECT min(position) FROM outbox WHERE id = UNHEX(LEFT(SHA2(9990, 224), 32)))
-             ORDER BY position LIMIT 100",
-            "outbox range outbox_position",
+            "SELECT * FROM outbox WHERE publish_seq >= (SELECT min(publish_seq) FROM outbox WHERE id = UNHEX(LEFT(SHA2(9990, 224), 32)))
+             ORDER BY publish_seq LIMIT 100",
+            "outbox range outbox_publish_seq",
         ),
         (
-            "SELECT * FROM outbox WHERE position IS NOT NULL ORDER BY position DESC LIMIT 9",
-            "outbox range outbox_position",
+            "SELECT * FROM outbox WHERE publish_seq IS NOT NULL ORDER BY publish_seq DESC LIMIT 9",
+            "outbox range outbox_publish_seq",
         ),
         (
             "UPDATE JSON_TABLE('[\"00\"]', '$[*]' COLUMNS (ordinal FOR ORDINALITY, id CHAR(32) PATH '$')) AS given
-             STRAIGHT_JOIN outbox FORCE INDEX (outbox_waiting_id) ON outbox.waiting_id = UNHEX(given.id)
-             SET outbox.position = 7 + given.ordinal, outbox.published_at = 1",
-            "outbox eq_ref outbox_waiting_id",
+             STRAIGHT_JOIN outbox FORCE INDEX (outbox_pending_id) ON outbox.pending_id = UNHEX(given.id)
+             SET outbox.publish_seq = 7 + given.ordinal, outbox.published_at = 1",
+            "outbox eq_ref outbox_pending_id",
         ),
         (
             "DELETE FROM outbox WHERE published_at < 10 ORDER BY published_at LIMIT 1000",
             "outbox range outbox_published_at",
         ),
-        ("DELETE FROM inbox WHERE at < 10 ORDER BY at LIMIT 1000", "inbox range inbox_at"),
+        ("DELETE FROM inbox WHERE created_at < 10 ORDER BY created_at LIMIT 1000", "inbox range inbox_created_at"),
         ("SELECT 1 FROM inbox WHERE group_name = 'g' AND event = UNHEX(LEFT(SHA2(7, 224), 32))", "inbox const PRIMARY"),
         ("SELECT * FROM dead_letters WHERE id > UUID ORDER BY id, group_name LIMIT 20", "dead_letters range PRIMARY"),
-        ("SELECT max(seq) FROM outbox", "Select tables optimized away"),
+        ("SELECT max(commit_seq) FROM outbox", "Select tables optimized away"),
     ] {
         let sql = sql.replace("UUID", UUID);
         let plan = plan(&database, &sql).await;

@@ -1,9 +1,9 @@
-//! A copy of another store: many dogs with few statements.
+//! The target of a copy: many dogs with few statements.
 
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use dogs_domain::replica::{Bookmark, CopyStep};
+use dogs_domain::replica::{Checkpoint, CopyStep};
 use dogs_domain::{Dog, DogId, DogReplica};
 use kennel_core::RepoError;
 use kennel_storage::mysql::{Mysql, classify};
@@ -14,7 +14,7 @@ use super::{MysqlDogs, read_dog};
 
 static PUT: LazyLock<Bulk> = LazyLock::new(|| Bulk::new(put));
 
-/// The assignments are made one after the other, so the one that the others look at comes last.
+/// MySQL evaluates assignments from left to right, so `revision`, which the others read, comes last.
 fn put(rows: usize) -> String {
     let columns = [
         "breed",
@@ -39,16 +39,16 @@ impl DogReplica for MysqlDogs {
         self.0.run(|| find_all(&self.0, ids)).await
     }
 
-    async fn carry(&self, step: &CopyStep) -> Result<(), RepoError> {
-        self.0.run(|| carry(&self.0, step)).await
+    async fn apply(&self, step: &CopyStep) -> Result<(), RepoError> {
+        self.0.run(|| apply(&self.0, step)).await
     }
 
-    async fn bookmark(&self, source: &str) -> Result<Option<Bookmark>, RepoError> {
-        self.0.run(|| bookmark(&self.0, source)).await
+    async fn checkpoint(&self, source: &str) -> Result<Option<Checkpoint>, RepoError> {
+        self.0.run(|| checkpoint(&self.0, source)).await
     }
 }
 
-/// Ids as an array of JSON.
+/// Ids as a JSON array.
 fn array(ids: &[DogId]) -> Result<String, RepoError> {
     let ids: Vec<_> = ids.iter().map(|id| id.0.simple()).collect();
     serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))
@@ -66,16 +66,16 @@ async fn find_all(database: &Mysql, ids: &[DogId]) -> Result<Vec<Dog>, RepoError
     rows.iter().map(read_dog).collect()
 }
 
-async fn carry(database: &Mysql, step: &CopyStep) -> Result<(), RepoError> {
+async fn apply(database: &Mysql, step: &CopyStep) -> Result<(), RepoError> {
     let mut write = database.write().await?;
     for id in &step.removed {
         let delete = sqlx::query("DELETE FROM dogs WHERE id = ?").bind(id.0);
         delete.execute(write.connection()).await.map_err(classify)?;
     }
     PUT.execute(&mut write, &step.dogs).await?;
-    let text = serde_json::to_string(&step.bookmark).map_err(|error| RepoError::Backend(error.into()))?;
+    let text = serde_json::to_string(&step.checkpoint).map_err(|error| RepoError::Backend(error.into()))?;
     sqlx::query(
-        "INSERT INTO copies (source, bookmark) VALUES (?, ?) ON DUPLICATE KEY UPDATE bookmark = VALUES(bookmark)",
+        "INSERT INTO copies (source, checkpoint) VALUES (?, ?) ON DUPLICATE KEY UPDATE checkpoint = VALUES(checkpoint)",
     )
     .bind(step.source.as_bytes())
     .bind(text)
@@ -85,8 +85,8 @@ async fn carry(database: &Mysql, step: &CopyStep) -> Result<(), RepoError> {
     write.commit().await
 }
 
-async fn bookmark(database: &Mysql, source: &str) -> Result<Option<Bookmark>, RepoError> {
-    let found: Option<(String,)> = sqlx::query_as("SELECT bookmark FROM copies WHERE source = ?")
+async fn checkpoint(database: &Mysql, source: &str) -> Result<Option<Checkpoint>, RepoError> {
+    let found: Option<(String,)> = sqlx::query_as("SELECT checkpoint FROM copies WHERE source = ?")
         .bind(source.as_bytes())
         .fetch_optional(database.pool())
         .await

@@ -11,7 +11,7 @@ use sqlx::{MySql, Row as _};
 use crate::rows;
 pub(super) use crate::rows::breed_count;
 
-/// The dog in a row of `dogs`.
+/// Reads the dog in a row of `dogs`.
 pub(super) fn read_dog(row: &MySqlRow) -> Result<Dog, RepoError> {
     rows::dog(row, row.try_get("revision").map_err(classify)?)
 }
@@ -37,7 +37,7 @@ pub(super) fn bind_dog<'q>(
         .bind(dog.updated_at.as_millis()))
 }
 
-/// Binds the columns of a dog in the order of its update, which ends with the id.
+/// Binds the columns of a dog in the order of the update statement, which ends with the id.
 pub(super) fn bind_change<'q>(
     query: Query<'q, MySql, MySqlArguments>,
     dog: &Dog,
@@ -60,9 +60,9 @@ pub(super) fn bind_change<'q>(
         .bind(dog.id.0))
 }
 
-/// The statement for a page; it takes the breed and the last id where the query has them, then the limit.
+/// The statement for a page. Its parameters are the breed and the last id, if the query has them, and the limit.
 ///
-/// One statement for each shape, so that the planner can walk an index from the key on, whatever the shape.
+/// One statement for each shape, so that the planner can read an index range for every shape.
 pub(super) const fn page(query: &DogQuery) -> &'static str {
     match (query.order, query.breed.is_some(), query.after.is_some()) {
         (Order::Ascending, false, false) => "SELECT * FROM dogs ORDER BY id LIMIT ?",

@@ -48,10 +48,10 @@ pub(super) async fn store(
         write.append(&[event]).await?;
     }
     write.commit().await?;
-    Ok(taken(&batch.dogs, new))
+    Ok(existing_ids(&batch.dogs, new))
 }
 
-/// Records the progress. False when these lines are dealt with already.
+/// Records the progress. Returns false when these lines were already processed.
 async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoError> {
     let lines = i64::try_from(batch.lines).map_err(|error| RepoError::Backend(error.into()))?;
     let advanced = sqlx::query(
@@ -70,7 +70,7 @@ async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoErr
     Ok(advanced.rows_affected() == 1)
 }
 
-/// Stores the dogs whose ids are free, and answers their ids; of several with one id, the first counts.
+/// Stores the dogs whose ids do not exist, and returns their ids. Of several with the same id, the first is stored.
 async fn insert_all(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, RepoError> {
     let insert = sqlx::query(
         "INSERT INTO dogs
@@ -82,7 +82,7 @@ async fn insert_all(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, Re
     stored.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>().map_err(classify)
 }
 
-/// The ids that were not free when their turn came.
-fn taken(dogs: &[Dog], mut new: HashSet<Uuid>) -> Vec<DogId> {
+/// The ids that existed already, including repetitions within the batch.
+fn existing_ids(dogs: &[Dog], mut new: HashSet<Uuid>) -> Vec<DogId> {
     dogs.iter().map(|dog| dog.id).filter(|id| !new.remove(&id.0)).collect()
 }

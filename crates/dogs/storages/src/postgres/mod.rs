@@ -17,7 +17,7 @@ use kennel_storage::{Migration, migration};
 
 use rows::{bind_dog, read_dog};
 
-/// The schema, step by step.
+/// The migrations of the schema.
 pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/postgres", 2, "0002_dogs"),
@@ -44,7 +44,7 @@ impl PostgresDogs {
     ) -> Result<Inserted, RepoError> {
         let mut write = self.0.write().await?;
         if let Some(key) = key
-            && let Some(earlier) = keep_key(&mut write, key, dog).await?
+            && let Some(earlier) = insert_idempotency_key(&mut write, key, dog).await?
         {
             write.commit().await?;
             return Ok(earlier);
@@ -79,7 +79,7 @@ impl PostgresDogs {
 
     async fn try_update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
         let mut write = self.0.write().await?;
-        // A small copy that was recorded since the caller read the dog stays with its picture.
+        // Retains a thumbnail that was recorded since the caller read the dog, if the image is the same.
         let update = sqlx::query(
             "UPDATE dogs SET breed = $2, name = $3, image_url = $4, photo_key = $5, photo_type = $6, photo_size = $7,
                  thumbnail = coalesce($8, CASE WHEN photo_key = $5 THEN thumbnail END),
@@ -208,13 +208,18 @@ async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<
     Ok(changed)
 }
 
-/// Keeps the key with the dog that is about to be made under it. When it is there already: what the earlier request
-/// came to; the key counts as used again now. Of several at once, all but one wait here for that one's end.
-async fn keep_key(write: &mut Write, key: &IdempotencyKey, dog: &Dog) -> Result<Option<Inserted>, RepoError> {
+/// Inserts the key with the dog that is about to be created. If the key exists, returns the result of the earlier
+/// request and updates the time of its last use. Concurrent calls with the same key wait here for the first one's
+/// transaction.
+async fn insert_idempotency_key(
+    write: &mut Write,
+    key: &IdempotencyKey,
+    dog: &Dog,
+) -> Result<Option<Inserted>, RepoError> {
     let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
-    let (kept, fingerprint, snapshot): (bool, Vec<u8>, String) = sqlx::query_as(
-        "INSERT INTO idempotency_keys AS kept (key, fingerprint, snapshot, used_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (key) DO UPDATE SET used_at = greatest(kept.used_at, excluded.used_at)
+    let (inserted, fingerprint, snapshot): (bool, Vec<u8>, String) = sqlx::query_as(
+        "INSERT INTO idempotency_keys AS stored (key, fingerprint, snapshot, used_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (key) DO UPDATE SET used_at = greatest(stored.used_at, excluded.used_at)
          RETURNING xmax = 0, fingerprint, snapshot",
     )
     .bind(&key.key)
@@ -224,8 +229,8 @@ async fn keep_key(write: &mut Write, key: &IdempotencyKey, dog: &Dog) -> Result<
     .fetch_one(write.connection())
     .await
     .map_err(classify)?;
-    // No transaction has changed or locked a row that was inserted just now.
-    if kept {
+    // `xmax` is 0 only for a row that this statement inserted.
+    if inserted {
         return Ok(None);
     }
     if fingerprint != key.fingerprint {

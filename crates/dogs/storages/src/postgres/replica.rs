@@ -1,7 +1,7 @@
-//! A copy of another store: many dogs with one statement.
+//! The target of a copy: many dogs with one statement.
 
 use async_trait::async_trait;
-use dogs_domain::replica::{Bookmark, CopyStep};
+use dogs_domain::replica::{Checkpoint, CopyStep};
 use dogs_domain::{Dog, DogId, DogReplica};
 use kennel_core::RepoError;
 use kennel_storage::postgres::{Postgres, classify};
@@ -16,12 +16,12 @@ impl DogReplica for PostgresDogs {
         self.0.run(|| find_all(&self.0, ids)).await
     }
 
-    async fn carry(&self, step: &CopyStep) -> Result<(), RepoError> {
-        self.0.run(|| carry(&self.0, step)).await
+    async fn apply(&self, step: &CopyStep) -> Result<(), RepoError> {
+        self.0.run(|| apply(&self.0, step)).await
     }
 
-    async fn bookmark(&self, source: &str) -> Result<Option<Bookmark>, RepoError> {
-        self.0.run(|| bookmark(&self.0, source)).await
+    async fn checkpoint(&self, source: &str) -> Result<Option<Checkpoint>, RepoError> {
+        self.0.run(|| checkpoint(&self.0, source)).await
     }
 }
 
@@ -38,7 +38,7 @@ async fn find_all(database: &Postgres, ids: &[DogId]) -> Result<Vec<Dog>, RepoEr
     rows.iter().map(read_dog).collect()
 }
 
-async fn carry(database: &Postgres, step: &CopyStep) -> Result<(), RepoError> {
+async fn apply(database: &Postgres, step: &CopyStep) -> Result<(), RepoError> {
     let mut write = database.write().await?;
     if !step.removed.is_empty() {
         let delete = sqlx::query("DELETE FROM dogs WHERE id = ANY ($1)").bind(uuids(&step.removed));
@@ -46,7 +46,7 @@ async fn carry(database: &Postgres, step: &CopyStep) -> Result<(), RepoError> {
     }
     if !step.dogs.is_empty() {
         let insert = sqlx::query(
-            "INSERT INTO dogs AS there
+            "INSERT INTO dogs AS stored
              SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
                                   $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])
              ON CONFLICT (id) DO UPDATE SET
@@ -54,14 +54,14 @@ async fn carry(database: &Postgres, step: &CopyStep) -> Result<(), RepoError> {
                  photo_key = excluded.photo_key, photo_type = excluded.photo_type, photo_size = excluded.photo_size,
                  thumbnail = excluded.thumbnail, revision = excluded.revision, created_at = excluded.created_at,
                  updated_at = excluded.updated_at
-             WHERE there.revision <= excluded.revision",
+             WHERE stored.revision <= excluded.revision",
         );
         bind_dogs(insert, &step.dogs)?.execute(write.connection()).await.map_err(classify)?;
     }
-    let text = serde_json::to_string(&step.bookmark).map_err(|error| RepoError::Backend(error.into()))?;
+    let text = serde_json::to_string(&step.checkpoint).map_err(|error| RepoError::Backend(error.into()))?;
     sqlx::query(
-        "INSERT INTO copies (source, bookmark) VALUES ($1, $2)
-         ON CONFLICT (source) DO UPDATE SET bookmark = excluded.bookmark",
+        "INSERT INTO copies (source, checkpoint) VALUES ($1, $2)
+         ON CONFLICT (source) DO UPDATE SET checkpoint = excluded.checkpoint",
     )
     .bind(&step.source)
     .bind(text)
@@ -71,8 +71,8 @@ async fn carry(database: &Postgres, step: &CopyStep) -> Result<(), RepoError> {
     write.commit().await
 }
 
-async fn bookmark(database: &Postgres, source: &str) -> Result<Option<Bookmark>, RepoError> {
-    let found: Option<(String,)> = sqlx::query_as("SELECT bookmark FROM copies WHERE source = $1")
+async fn checkpoint(database: &Postgres, source: &str) -> Result<Option<Checkpoint>, RepoError> {
+    let found: Option<(String,)> = sqlx::query_as("SELECT checkpoint FROM copies WHERE source = $1")
         .bind(source)
         .fetch_optional(database.single())
         .await

@@ -11,7 +11,7 @@ use sqlx::{Postgres, Row as _};
 pub(super) use crate::rows::breed_count;
 use crate::rows::{self, corrupt};
 
-/// The dog in a row of `dogs`.
+/// Reads the dog in a row of `dogs`.
 pub(super) fn read_dog(row: &PgRow) -> Result<Dog, RepoError> {
     let revision: i64 = row.try_get("revision").map_err(classify)?;
     rows::dog(row, revision.try_into().map_err(corrupt)?)
@@ -64,9 +64,9 @@ pub(super) fn bind_dogs<'q>(
         .bind(number(|dog| dog.updated_at.as_millis())))
 }
 
-/// The statement for a page; it takes the breed and the last id where the query has them, then the limit.
+/// The statement for a page. Its parameters are the breed and the last id, if the query has them, and the limit.
 ///
-/// One statement for each shape, so that the planner can walk an index from the key on, whatever the shape.
+/// One statement for each shape, so that the planner can read an index range for every shape.
 pub(super) const fn page(query: &DogQuery) -> &'static str {
     match (query.order, query.breed.is_some(), query.after.is_some()) {
         (Order::Ascending, false, false) => "SELECT * FROM dogs ORDER BY id LIMIT $1",

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::rows::bind_dog;
 
-/// Rows of one statement. Two sizes, so that both stay prepared whatever the length of a batch.
-pub(super) const MANY: usize = 128;
-pub(super) const FEW: usize = 8;
+/// Numbers of rows per statement. Only two sizes, so that the statements stay prepared for every batch length.
+pub(super) const LARGE_STATEMENT_ROWS: usize = 128;
+pub(super) const SMALL_STATEMENT_ROWS: usize = 8;
 
-static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert(MANY));
-static INSERT_FEW: LazyLock<String> = LazyLock::new(|| insert(FEW));
+static INSERT_LARGE: LazyLock<String> = LazyLock::new(|| insert(LARGE_STATEMENT_ROWS));
+static INSERT_SMALL: LazyLock<String> = LazyLock::new(|| insert(SMALL_STATEMENT_ROWS));
 static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert(1));
 
 pub(super) fn insert(rows: usize) -> String {
@@ -58,17 +58,17 @@ pub(super) async fn store(
     if !advance(&mut write, batch).await? {
         return Ok(Vec::new());
     }
-    let (new, taken) = part(&batch.dogs, stored_ids(&mut write, &batch.dogs).await?);
+    let (new, existing) = split_new(&batch.dogs, stored_ids(&mut write, &batch.dogs).await?);
     insert_all(&mut write, &new).await?;
     if !new.is_empty() {
         let event = event(new.len() as u64).map_err(|error| RepoError::Backend(error.into()))?;
         write.append(&[event]).await?;
     }
     write.commit().await?;
-    Ok(taken)
+    Ok(existing)
 }
 
-/// Records the progress. False when these lines are dealt with already.
+/// Records the progress. Returns false when these lines were already processed.
 async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoError> {
     let lines = i64::try_from(batch.lines).map_err(|error| RepoError::Backend(error.into()))?;
     let advanced = sqlx::query(
@@ -87,7 +87,7 @@ async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoErr
     Ok(advanced.rows_affected() == 1)
 }
 
-/// Which of the dogs' ids are stored already.
+/// Which of the dogs' ids exist already.
 async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, RepoError> {
     let ids: Vec<_> = dogs.iter().map(|dog| dog.id.0.simple()).collect();
     let ids = serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))?;
@@ -100,17 +100,17 @@ async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, Re
     Ok(found.into_iter().map(|(id,)| id).collect())
 }
 
-/// Parts the dogs into new ones and the ids of the others; of several with one id, the first counts.
-fn part(dogs: &[Dog], mut taken: HashSet<Uuid>) -> (Vec<&Dog>, Vec<DogId>) {
-    let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| taken.insert(dog.id.0));
+/// Splits the dogs into new ones and the ids of existing ones. Of several with the same id, the first is new.
+fn split_new(dogs: &[Dog], mut known: HashSet<Uuid>) -> (Vec<&Dog>, Vec<DogId>) {
+    let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| known.insert(dog.id.0));
     (new, old.into_iter().map(|dog| dog.id).collect())
 }
 
 async fn insert_all(write: &mut Write, dogs: &[&Dog]) -> Result<(), RepoError> {
-    let many = dogs.chunks_exact(MANY);
-    let few = many.remainder().chunks_exact(FEW);
-    let ones = few.remainder().chunks_exact(1);
-    for (chunks, sql) in [(many, &INSERT_MANY), (few, &INSERT_FEW), (ones, &INSERT_ONE)] {
+    let large = dogs.chunks_exact(LARGE_STATEMENT_ROWS);
+    let small = large.remainder().chunks_exact(SMALL_STATEMENT_ROWS);
+    let ones = small.remainder().chunks_exact(1);
+    for (chunks, sql) in [(large, &INSERT_LARGE), (small, &INSERT_SMALL), (ones, &INSERT_ONE)] {
         for chunk in chunks {
             let mut insert = sqlx::query(sql.as_str());
             for dog in chunk {

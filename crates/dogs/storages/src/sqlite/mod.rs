@@ -17,7 +17,7 @@ use kennel_storage::{Migration, migration};
 
 use rows::{bind_dog, read_dog};
 
-/// The schema, step by step.
+/// The migrations of the schema.
 pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/sqlite", 2, "0002_dogs"),
@@ -54,7 +54,7 @@ impl DogRepository for SqliteDogs {
         let insert = sqlx::query("INSERT INTO dogs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
         bind_dog(insert, dog)?.execute(write.connection()).await.map_err(classify)?;
         if let Some(key) = key {
-            keep_key(&mut write, key, dog).await?;
+            insert_idempotency_key(&mut write, key, dog).await?;
         }
         write.append(events).await?;
         write.commit().await?;
@@ -84,7 +84,7 @@ impl DogRepository for SqliteDogs {
 
     async fn update(&self, dog: &Dog, expected: Revision, events: &[Event]) -> Result<bool, RepoError> {
         let mut write = self.0.write().await?;
-        // A small copy that was recorded since the caller read the dog stays with its picture.
+        // Retains a thumbnail that was recorded since the caller read the dog, if the image is the same.
         let update = sqlx::query(
             "UPDATE dogs SET breed = ?2, name = ?3, image_url = ?4, photo_key = ?5, photo_type = ?6, photo_size = ?7,
                  thumbnail = coalesce(?8, iif(photo_key = ?5, thumbnail, NULL)),
@@ -168,7 +168,7 @@ async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<
     Ok(changed)
 }
 
-/// What an earlier request with the key came to; the key counts as used again now.
+/// The result of an earlier request with the key. Updates the time of the key's last use.
 async fn earlier_use(write: &mut Write, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Inserted>, RepoError> {
     let earlier: Option<(Vec<u8>, String)> = sqlx::query_as(
         "UPDATE idempotency_keys SET used_at = max(used_at, ?) WHERE key = ? RETURNING fingerprint, snapshot",
@@ -188,7 +188,7 @@ async fn earlier_use(write: &mut Write, key: &IdempotencyKey, now: Timestamp) ->
     Ok(Some(Inserted::Replayed(dog)))
 }
 
-async fn keep_key(write: &mut Write, key: &IdempotencyKey, dog: &Dog) -> Result<(), RepoError> {
+async fn insert_idempotency_key(write: &mut Write, key: &IdempotencyKey, dog: &Dog) -> Result<(), RepoError> {
     let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
     sqlx::query("INSERT INTO idempotency_keys (key, fingerprint, snapshot, used_at) VALUES (?, ?, ?, ?)")
         .bind(&key.key)

@@ -1,19 +1,19 @@
-//! A copy of another store: many dogs in one transaction, with few statements.
+//! The target of a copy: many dogs in one transaction, with few statements.
 
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use dogs_domain::replica::{Bookmark, CopyStep};
+use dogs_domain::replica::{Checkpoint, CopyStep};
 use dogs_domain::{Dog, DogId, DogReplica};
 use kennel_core::RepoError;
 use kennel_storage::sqlite::{Write, classify};
 
-use super::import::{FEW, MANY, insert};
+use super::import::{LARGE_STATEMENT_ROWS, SMALL_STATEMENT_ROWS, insert};
 use super::rows::bind_dog;
 use super::{SqliteDogs, read_dog};
 
-static PUT_MANY: LazyLock<String> = LazyLock::new(|| put(MANY));
-static PUT_FEW: LazyLock<String> = LazyLock::new(|| put(FEW));
+static PUT_LARGE: LazyLock<String> = LazyLock::new(|| put(LARGE_STATEMENT_ROWS));
+static PUT_SMALL: LazyLock<String> = LazyLock::new(|| put(SMALL_STATEMENT_ROWS));
 static PUT_ONE: LazyLock<String> = LazyLock::new(|| put(1));
 
 fn put(rows: usize) -> String {
@@ -38,7 +38,7 @@ impl DogReplica for SqliteDogs {
         rows.iter().map(read_dog).collect()
     }
 
-    async fn carry(&self, step: &CopyStep) -> Result<(), RepoError> {
+    async fn apply(&self, step: &CopyStep) -> Result<(), RepoError> {
         let mut write = self.0.write().await?;
         if !step.removed.is_empty() {
             let delete = "DELETE FROM dogs WHERE id IN (SELECT unhex(value) FROM json_each(?))";
@@ -46,10 +46,10 @@ impl DogReplica for SqliteDogs {
             delete.execute(write.connection()).await.map_err(classify)?;
         }
         put_all(&mut write, &step.dogs).await?;
-        let text = serde_json::to_string(&step.bookmark).map_err(|error| RepoError::Backend(error.into()))?;
+        let text = serde_json::to_string(&step.checkpoint).map_err(|error| RepoError::Backend(error.into()))?;
         sqlx::query(
-            "INSERT INTO copies (source, bookmark) VALUES (?, ?)
-             ON CONFLICT (source) DO UPDATE SET bookmark = excluded.bookmark",
+            "INSERT INTO copies (source, checkpoint) VALUES (?, ?)
+             ON CONFLICT (source) DO UPDATE SET checkpoint = excluded.checkpoint",
         )
         .bind(&step.source)
         .bind(text)
@@ -59,8 +59,8 @@ impl DogReplica for SqliteDogs {
         write.commit().await
     }
 
-    async fn bookmark(&self, source: &str) -> Result<Option<Bookmark>, RepoError> {
-        let found: Option<(String,)> = sqlx::query_as("SELECT bookmark FROM copies WHERE source = ?")
+    async fn checkpoint(&self, source: &str) -> Result<Option<Checkpoint>, RepoError> {
+        let found: Option<(String,)> = sqlx::query_as("SELECT checkpoint FROM copies WHERE source = ?")
             .bind(source)
             .fetch_optional(self.0.readers())
             .await
@@ -70,17 +70,17 @@ impl DogReplica for SqliteDogs {
     }
 }
 
-/// Ids as an array of JSON.
+/// Ids as a JSON array.
 fn array(ids: &[DogId]) -> Result<String, RepoError> {
     let ids: Vec<_> = ids.iter().map(|id| id.0.simple()).collect();
     serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))
 }
 
 async fn put_all(write: &mut Write, dogs: &[Dog]) -> Result<(), RepoError> {
-    let many = dogs.chunks_exact(MANY);
-    let few = many.remainder().chunks_exact(FEW);
-    let ones = few.remainder().chunks_exact(1);
-    for (chunks, sql) in [(many, &PUT_MANY), (few, &PUT_FEW), (ones, &PUT_ONE)] {
+    let large = dogs.chunks_exact(LARGE_STATEMENT_ROWS);
+    let small = large.remainder().chunks_exact(SMALL_STATEMENT_ROWS);
+    let ones = small.remainder().chunks_exact(1);
+    for (chunks, sql) in [(large, &PUT_LARGE), (small, &PUT_SMALL), (ones, &PUT_ONE)] {
         for chunk in chunks {
             let mut put = sqlx::query(sql.as_str());
             for dog in chunk {

@@ -9,12 +9,12 @@ use kennel_core::{RepoError, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::fixtures::{
-    MANY, all, assert_batches, at, dog, event, events, id, key, pending, photo, plain_dog, put, receipt, renamed,
+    NO_LIMIT, all, assert_batches, at, dog, event, events, id, key, pending, photo, plain_dog, put, receipt, renamed,
 };
 
-const AT_ONCE: usize = 12;
+const CONCURRENT_CALLS: usize = 12;
 
-async fn comes_back(stores: &Stores, dog: &Dog) {
+async fn is_read_as_written(stores: &Stores, dog: &Dog) {
     put(stores, dog).await;
     assert_eq!(stores.dogs.find(dog.id).await.unwrap().as_ref(), Some(dog));
     assert!(all(stores).await.contains(dog));
@@ -27,28 +27,28 @@ pub(crate) async fn returns_every_field_as_written(stores: &Stores) {
     written.photo.as_mut().unwrap().size = u64::from(u32::MAX) + 1;
     written.revision = Revision(u32::MAX);
     written.updated_at = at(1);
-    comes_back(stores, &written).await;
+    is_read_as_written(stores, &written).await;
 }
 
 pub(crate) async fn returns_absent_fields_as_absent(stores: &Stores) {
-    comes_back(stores, &plain_dog("husky")).await;
-    comes_back(stores, &Dog { name: Some(String::new()), ..plain_dog("husky") }).await;
-    comes_back(stores, &Dog { photo: Some(photo("a")), ..plain_dog("husky") }).await;
+    is_read_as_written(stores, &plain_dog("husky")).await;
+    is_read_as_written(stores, &Dog { name: Some(String::new()), ..plain_dog("husky") }).await;
+    is_read_as_written(stores, &Dog { photo: Some(photo("a")), ..plain_dog("husky") }).await;
 }
 
-pub(crate) async fn keeps_far_times_to_the_millisecond(stores: &Stores) {
+pub(crate) async fn stores_far_times_to_the_millisecond(stores: &Stores) {
     for text in
         ["1970-01-01T00:00:00.000Z", "1969-12-31T23:59:59.999Z", "2026-02-28T23:59:59.001Z", "2199-12-31T23:59:59.999Z"]
     {
         let time: Timestamp = text.parse().unwrap();
-        comes_back(stores, &Dog { created_at: time, updated_at: time, ..dog("husky") }).await;
+        is_read_as_written(stores, &Dog { created_at: time, updated_at: time, ..dog("husky") }).await;
     }
 }
 
-pub(crate) async fn keeps_long_and_odd_text(stores: &Stores) {
+pub(crate) async fn stores_long_and_unusual_text(stores: &Stores) {
     let url = format!("https://example.org/{}", "ä".repeat(1_000));
-    comes_back(stores, &Dog { name: Some("🐕".repeat(100)), image_url: Some(url), ..dog("husky") }).await;
-    comes_back(stores, &Dog { name: Some(" \t\r\n ".to_owned()), ..dog(&"a".repeat(64)) }).await;
+    is_read_as_written(stores, &Dog { name: Some("🐕".repeat(100)), image_url: Some(url), ..dog("husky") }).await;
+    is_read_as_written(stores, &Dog { name: Some(" \t\r\n ".to_owned()), ..dog(&"a".repeat(64)) }).await;
 }
 
 pub(crate) async fn an_unknown_id_is_none(stores: &Stores) {
@@ -56,7 +56,7 @@ pub(crate) async fn an_unknown_id_is_none(stores: &Stores) {
     assert_eq!(stores.dogs.find(DogId(id())).await.unwrap(), None);
 }
 
-pub(crate) async fn refuses_a_taken_id(stores: &Stores) {
+pub(crate) async fn rejects_an_existing_id(stores: &Stores) {
     if !stores.dogs.capabilities().unique_ids {
         return;
     }
@@ -70,18 +70,18 @@ pub(crate) async fn refuses_a_taken_id(stores: &Stores) {
 }
 
 pub(crate) async fn an_insert_commits_its_events_in_order(stores: &Stores) {
-    let told = events::<3>();
-    stores.dogs.insert(&dog("husky"), &told, None).await.unwrap();
-    assert_eq!(pending(stores).await, told);
+    let written_events = events::<3>();
+    stores.dogs.insert(&dog("husky"), &written_events, None).await.unwrap();
+    assert_eq!(pending(stores).await, written_events);
 }
 
 pub(crate) async fn a_failed_insert_leaves_neither_event_nor_key(stores: &Stores) {
     if !stores.dogs.capabilities().unique_ids {
         return;
     }
-    let taken = dog("husky");
-    put(stores, &taken).await;
-    let failed = stores.dogs.insert(&taken, &[event()], Some(&key("k", 1))).await;
+    let existing = dog("husky");
+    put(stores, &existing).await;
+    let failed = stores.dogs.insert(&existing, &[event()], Some(&key("k", 1))).await;
     assert!(matches!(failed, Err(RepoError::Conflict)), "{failed:?}");
     assert_eq!(pending(stores).await, []);
     let other = dog("husky");
@@ -89,62 +89,65 @@ pub(crate) async fn a_failed_insert_leaves_neither_event_nor_key(stores: &Stores
 }
 
 pub(crate) async fn the_same_request_twice_is_replayed(stores: &Stores) {
-    let (made, told) = (dog("husky"), [event()]);
-    assert_eq!(stores.dogs.insert(&made, &told, Some(&key("k", 1))).await.unwrap(), Inserted::New);
-    let changed = renamed(&made, "Later");
-    assert!(stores.dogs.update(&changed, made.revision, &[]).await.unwrap());
+    let (created, written_events) = (dog("husky"), [event()]);
+    assert_eq!(stores.dogs.insert(&created, &written_events, Some(&key("k", 1))).await.unwrap(), Inserted::New);
+    let changed = renamed(&created, "Later");
+    assert!(stores.dogs.update(&changed, created.revision, &[]).await.unwrap());
     let again = stores.dogs.insert(&dog("husky"), &[event()], Some(&key("k", 1))).await.unwrap();
-    assert_eq!(again, Inserted::Replayed(Box::new(made)));
+    assert_eq!(again, Inserted::Replayed(Box::new(created)));
     assert_eq!(all(stores).await, [changed]);
-    assert_eq!(pending(stores).await, told);
+    assert_eq!(pending(stores).await, written_events);
 }
 
 pub(crate) async fn a_replay_outlives_its_dog(stores: &Stores) {
-    let made = dog("husky");
-    stores.dogs.insert(&made, &[], Some(&key("k", 1))).await.unwrap();
-    assert!(stores.dogs.delete(made.id, made.revision, &[]).await.unwrap());
+    let created = dog("husky");
+    stores.dogs.insert(&created, &[], Some(&key("k", 1))).await.unwrap();
+    assert!(stores.dogs.delete(created.id, created.revision, &[]).await.unwrap());
     let again = stores.dogs.insert(&dog("husky"), &[], Some(&key("k", 1))).await.unwrap();
-    assert_eq!(again, Inserted::Replayed(Box::new(made)));
+    assert_eq!(again, Inserted::Replayed(Box::new(created)));
     assert_eq!(all(stores).await, []);
 }
 
-pub(crate) async fn another_request_under_a_key_is_refused(stores: &Stores) {
-    let made = dog("husky");
-    stores.dogs.insert(&made, &[], Some(&key("k", 1))).await.unwrap();
+pub(crate) async fn a_different_request_with_a_key_is_rejected(stores: &Stores) {
+    let created = dog("husky");
+    stores.dogs.insert(&created, &[], Some(&key("k", 1))).await.unwrap();
     let again = stores.dogs.insert(&dog("pug"), &[event()], Some(&key("k", 2))).await.unwrap();
     assert_eq!(again, Inserted::KeyReused);
-    assert_eq!(all(stores).await, [made]);
+    assert_eq!(all(stores).await, [created]);
     assert_eq!(pending(stores).await, []);
     assert_eq!(stores.dogs.insert(&dog("pug"), &[], Some(&key("K", 2))).await.unwrap(), Inserted::New);
 }
 
-pub(crate) async fn of_inserts_with_one_key_at_once_one_is_new(stores: &Stores) {
+pub(crate) async fn of_concurrent_inserts_with_one_key_one_is_new(stores: &Stores) {
     let mut tasks = JoinSet::new();
-    for _ in 0..AT_ONCE {
+    for _ in 0..CONCURRENT_CALLS {
         let dogs = Arc::clone(&stores.dogs);
         tasks.spawn(async move { dogs.insert(&dog("husky"), &[event()], Some(&key("k", 1))).await.unwrap() });
     }
     let results = tasks.join_all().await;
-    let [there] = &all(stores).await[..] else { panic!("not one dog") };
-    let replayed = Inserted::Replayed(Box::new(there.clone()));
+    let [saved] = &all(stores).await[..] else { panic!("not one dog") };
+    let replayed = Inserted::Replayed(Box::new(saved.clone()));
     assert_eq!(results.iter().filter(|result| **result == Inserted::New).count(), 1);
-    assert_eq!(results.iter().filter(|result| **result == replayed).count(), AT_ONCE - 1);
+    assert_eq!(results.iter().filter(|result| **result == replayed).count(), CONCURRENT_CALLS - 1);
     assert_eq!(pending(stores).await.len(), 1);
 }
 
-pub(crate) async fn of_inserts_with_one_id_at_once_one_is_new(stores: &Stores) {
+pub(crate) async fn of_concurrent_inserts_with_one_id_one_is_new(stores: &Stores) {
     if !stores.dogs.capabilities().unique_ids {
         return;
     }
     let same = dog("husky");
     let mut tasks = JoinSet::new();
-    for _ in 0..AT_ONCE {
+    for _ in 0..CONCURRENT_CALLS {
         let (dogs, same) = (Arc::clone(&stores.dogs), same.clone());
         tasks.spawn(async move { dogs.insert(&same, &[event()], None).await });
     }
     let results = tasks.join_all().await;
     assert_eq!(results.iter().filter(|result| matches!(result, Ok(Inserted::New))).count(), 1);
-    assert_eq!(results.iter().filter(|result| matches!(result, Err(RepoError::Conflict))).count(), AT_ONCE - 1);
+    assert_eq!(
+        results.iter().filter(|result| matches!(result, Err(RepoError::Conflict))).count(),
+        CONCURRENT_CALLS - 1
+    );
     assert_eq!(pending(stores).await.len(), 1);
 }
 
@@ -162,11 +165,11 @@ pub(crate) async fn an_update_replaces_every_field(stores: &Stores) {
         created_at: at(-5),
         updated_at: at(5),
     };
-    let told = events::<2>();
-    assert!(stores.dogs.update(&after, Revision(1), &told).await.unwrap());
+    let written_events = events::<2>();
+    assert!(stores.dogs.update(&after, Revision(1), &written_events).await.unwrap());
     assert_eq!(stores.dogs.find(before.id).await.unwrap(), Some(after));
     assert_eq!(stores.dogs.find(bystander.id).await.unwrap(), Some(bystander));
-    assert_eq!(pending(stores).await, told);
+    assert_eq!(pending(stores).await, written_events);
 }
 
 pub(crate) async fn an_update_can_clear_fields(stores: &Stores) {
@@ -194,14 +197,14 @@ pub(crate) async fn an_update_of_a_missing_dog_is_false(stores: &Stores) {
     assert_eq!(pending(stores).await, []);
 }
 
-pub(crate) async fn of_updates_at_once_one_is_true(stores: &Stores) {
-    let mut there = dog("husky");
-    put(stores, &there).await;
+pub(crate) async fn of_concurrent_updates_one_is_true(stores: &Stores) {
+    let mut saved = dog("husky");
+    put(stores, &saved).await;
     for round in 1..=3 {
         let mut tasks = JoinSet::new();
-        for number in 0..AT_ONCE {
-            let (dogs, changed) = (Arc::clone(&stores.dogs), renamed(&there, &format!("{number}")));
-            let expected = there.revision;
+        for number in 0..CONCURRENT_CALLS {
+            let (dogs, changed) = (Arc::clone(&stores.dogs), renamed(&saved, &format!("{number}")));
+            let expected = saved.revision;
             tasks.spawn(async move {
                 let won = dogs.update(&changed, expected, &[event()]).await.unwrap();
                 won.then_some(changed)
@@ -209,52 +212,52 @@ pub(crate) async fn of_updates_at_once_one_is_true(stores: &Stores) {
         }
         let winners: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
         assert_eq!(winners.len(), 1);
-        there = winners.into_iter().next().unwrap();
-        assert_eq!(stores.dogs.find(there.id).await.unwrap().as_ref(), Some(&there));
+        saved = winners.into_iter().next().unwrap();
+        assert_eq!(stores.dogs.find(saved.id).await.unwrap().as_ref(), Some(&saved));
         assert_eq!(pending(stores).await.len(), round);
     }
 }
 
-pub(crate) async fn an_update_keeps_the_thumbnail_of_its_picture(stores: &Stores) {
+pub(crate) async fn an_update_retains_the_thumbnail_of_its_image(stores: &Stores) {
     let read = dog("husky");
     put(stores, &read).await;
-    let (picture, small) = (photo("rex").key, "photos/rex_320.webp".parse().unwrap());
-    stores.dogs.set_thumbnail(read.id, &picture, &small, &receipt("g"), &[]).await.unwrap();
+    let (image, thumbnail) = (photo("rex").key, "photos/rex_320.webp".parse().unwrap());
+    stores.dogs.set_thumbnail(read.id, &image, &thumbnail, &receipt("g"), &[]).await.unwrap();
     let changed = renamed(&read, "Ada");
     assert!(stores.dogs.update(&changed, read.revision, &[]).await.unwrap());
-    let kept = stores.dogs.find(read.id).await.unwrap().unwrap();
-    assert_eq!(kept.photo.unwrap().thumbnail, Some(small));
+    let retained = stores.dogs.find(read.id).await.unwrap().unwrap();
+    assert_eq!(retained.photo.unwrap().thumbnail, Some(thumbnail));
 
     let other = Dog { photo: Some(photo("other")), ..renamed(&changed, "Ada") };
     assert!(stores.dogs.update(&other, changed.revision, &[]).await.unwrap());
     assert_eq!(stores.dogs.find(read.id).await.unwrap(), Some(other));
 }
 
-pub(crate) async fn a_delete_removes_the_dog_and_tells(stores: &Stores) {
-    let (gone, stays, told) = (dog("husky"), dog("husky"), events::<2>());
-    put(stores, &gone).await;
-    put(stores, &stays).await;
-    assert!(stores.dogs.find(gone.id).await.unwrap().is_some());
-    assert!(stores.dogs.delete(gone.id, gone.revision, &told).await.unwrap());
-    assert_eq!(stores.dogs.find(gone.id).await.unwrap(), None);
-    assert_eq!(all(stores).await, [stays]);
-    assert_eq!(pending(stores).await, told);
-    assert!(!stores.dogs.delete(gone.id, gone.revision, &[event()]).await.unwrap());
-    assert_eq!(pending(stores).await, told);
-    put(stores, &gone).await;
-    assert_eq!(stores.dogs.find(gone.id).await.unwrap(), Some(gone));
+pub(crate) async fn a_delete_removes_the_dog_and_appends_its_events(stores: &Stores) {
+    let (deleted, other, written_events) = (dog("husky"), dog("husky"), events::<2>());
+    put(stores, &deleted).await;
+    put(stores, &other).await;
+    assert!(stores.dogs.find(deleted.id).await.unwrap().is_some());
+    assert!(stores.dogs.delete(deleted.id, deleted.revision, &written_events).await.unwrap());
+    assert_eq!(stores.dogs.find(deleted.id).await.unwrap(), None);
+    assert_eq!(all(stores).await, [other]);
+    assert_eq!(pending(stores).await, written_events);
+    assert!(!stores.dogs.delete(deleted.id, deleted.revision, &[event()]).await.unwrap());
+    assert_eq!(pending(stores).await, written_events);
+    put(stores, &deleted).await;
+    assert_eq!(stores.dogs.find(deleted.id).await.unwrap(), Some(deleted));
 }
 
 pub(crate) async fn a_delete_at_another_revision_stores_nothing(stores: &Stores) {
-    let stays = dog("husky");
-    put(stores, &stays).await;
-    assert!(!stores.dogs.delete(stays.id, Revision(2), &[event()]).await.unwrap());
-    assert_eq!(all(stores).await, [stays]);
+    let other = dog("husky");
+    put(stores, &other).await;
+    assert!(!stores.dogs.delete(other.id, Revision(2), &[event()]).await.unwrap());
+    assert_eq!(all(stores).await, [other]);
     assert_eq!(pending(stores).await, []);
 }
 
-pub(crate) async fn of_update_and_delete_at_once_one_is_true(stores: &Stores) {
-    for _ in 0..AT_ONCE {
+pub(crate) async fn of_a_concurrent_update_and_delete_one_is_true(stores: &Stores) {
+    for _ in 0..CONCURRENT_CALLS {
         let before = dog("husky");
         put(stores, &before).await;
         let changed = renamed(&before, "Ada");
@@ -268,55 +271,59 @@ pub(crate) async fn of_update_and_delete_at_once_one_is_true(stores: &Stores) {
     }
 }
 
-pub(crate) async fn a_thumbnail_leaves_the_revision(stores: &Stores) {
-    let mut there = dog("husky");
-    put(stores, &there).await;
-    assert!(stores.dogs.find(there.id).await.unwrap().is_some());
-    let (small, told) = ("photos/rex_320.webp".parse().unwrap(), [event()]);
-    let set = stores.dogs.set_thumbnail(there.id, &photo("rex").key, &small, &receipt("g"), &told).await.unwrap();
+pub(crate) async fn a_thumbnail_does_not_change_the_revision(stores: &Stores) {
+    let mut saved = dog("husky");
+    put(stores, &saved).await;
+    assert!(stores.dogs.find(saved.id).await.unwrap().is_some());
+    let (thumbnail, written_events) = ("photos/rex_320.webp".parse().unwrap(), [event()]);
+    let set = stores
+        .dogs
+        .set_thumbnail(saved.id, &photo("rex").key, &thumbnail, &receipt("g"), &written_events)
+        .await
+        .unwrap();
     assert_eq!(set, ThumbnailSet::Recorded);
-    there.photo.as_mut().unwrap().thumbnail = Some(small);
-    assert_eq!(stores.dogs.find(there.id).await.unwrap(), Some(there));
-    assert_eq!(pending(stores).await, told);
+    saved.photo.as_mut().unwrap().thumbnail = Some(thumbnail);
+    assert_eq!(stores.dogs.find(saved.id).await.unwrap(), Some(saved));
+    assert_eq!(pending(stores).await, written_events);
 }
 
 pub(crate) async fn a_thumbnail_is_recorded_once_for_a_receipt(stores: &Stores) {
-    let there = dog("husky");
-    put(stores, &there).await;
-    let (picture, once) = (photo("rex").key, receipt("g"));
+    let saved = dog("husky");
+    put(stores, &saved).await;
+    let (image, once) = (photo("rex").key, receipt("g"));
     let (first, second) = ("photos/a.webp".parse().unwrap(), "photos/b.webp".parse().unwrap());
-    stores.dogs.set_thumbnail(there.id, &picture, &first, &once, &[]).await.unwrap();
+    stores.dogs.set_thumbnail(saved.id, &image, &first, &once, &[]).await.unwrap();
     assert!(stores.inbox.seen("g", once.event).await.unwrap());
-    let again = stores.dogs.set_thumbnail(there.id, &picture, &second, &once, &[event()]).await.unwrap();
+    let again = stores.dogs.set_thumbnail(saved.id, &image, &second, &once, &[event()]).await.unwrap();
     assert_eq!(again, ThumbnailSet::Seen);
-    let found = stores.dogs.find(there.id).await.unwrap().unwrap();
+    let found = stores.dogs.find(saved.id).await.unwrap().unwrap();
     assert_eq!(found.photo.unwrap().thumbnail, Some(first));
     assert_eq!(pending(stores).await, []);
 }
 
-pub(crate) async fn of_thumbnails_with_one_receipt_at_once_one_is_recorded(stores: &Stores) {
-    let there = dog("husky");
-    put(stores, &there).await;
+pub(crate) async fn of_concurrent_thumbnails_with_one_receipt_one_is_recorded(stores: &Stores) {
+    let saved = dog("husky");
+    put(stores, &saved).await;
     let once = receipt("g");
     let mut tasks = JoinSet::new();
-    for _ in 0..AT_ONCE {
-        let (dogs, once, id) = (Arc::clone(&stores.dogs), once.clone(), there.id);
+    for _ in 0..CONCURRENT_CALLS {
+        let (dogs, once, id) = (Arc::clone(&stores.dogs), once.clone(), saved.id);
         tasks.spawn(async move {
-            let small = "photos/a.webp".parse().unwrap();
-            dogs.set_thumbnail(id, &photo("rex").key, &small, &once, &[event()]).await.unwrap()
+            let thumbnail = "photos/a.webp".parse().unwrap();
+            dogs.set_thumbnail(id, &photo("rex").key, &thumbnail, &once, &[event()]).await.unwrap()
         });
     }
     let results = tasks.join_all().await;
     assert_eq!(results.iter().filter(|set| **set == ThumbnailSet::Recorded).count(), 1);
-    assert_eq!(results.iter().filter(|set| **set == ThumbnailSet::Seen).count(), AT_ONCE - 1);
+    assert_eq!(results.iter().filter(|set| **set == ThumbnailSet::Seen).count(), CONCURRENT_CALLS - 1);
     assert_eq!(pending(stores).await.len(), 1);
 }
 
-pub(crate) async fn a_thumbnail_of_another_picture_is_outdated(stores: &Stores) {
-    let there = dog("husky");
-    put(stores, &there).await;
-    is_outdated(stores, there.id).await;
-    assert_eq!(stores.dogs.find(there.id).await.unwrap(), Some(there));
+pub(crate) async fn a_thumbnail_of_another_image_is_outdated(stores: &Stores) {
+    let saved = dog("husky");
+    put(stores, &saved).await;
+    is_outdated(stores, saved.id).await;
+    assert_eq!(stores.dogs.find(saved.id).await.unwrap(), Some(saved));
 }
 
 pub(crate) async fn a_thumbnail_of_a_missing_dog_is_outdated(stores: &Stores) {
@@ -324,44 +331,44 @@ pub(crate) async fn a_thumbnail_of_a_missing_dog_is_outdated(stores: &Stores) {
 }
 
 async fn is_outdated(stores: &Stores, id: DogId) {
-    let (picture, small, once) = (photo("other").key, "photos/o.webp".parse().unwrap(), receipt("g"));
-    let set = stores.dogs.set_thumbnail(id, &picture, &small, &once, &[event()]).await.unwrap();
+    let (image, thumbnail, once) = (photo("other").key, "photos/o.webp".parse().unwrap(), receipt("g"));
+    let set = stores.dogs.set_thumbnail(id, &image, &thumbnail, &once, &[event()]).await.unwrap();
     assert_eq!(set, ThumbnailSet::Outdated);
     assert!(stores.inbox.seen("g", once.event).await.unwrap());
     assert_eq!(pending(stores).await, []);
-    let again = stores.dogs.set_thumbnail(id, &picture, &small, &once, &[event()]).await.unwrap();
+    let again = stores.dogs.set_thumbnail(id, &image, &thumbnail, &once, &[event()]).await.unwrap();
     assert_eq!(again, ThumbnailSet::Seen);
 }
 
 pub(crate) async fn counts_by_breed(stores: &Stores) {
     assert_eq!(stores.dogs.count_by_breed().await.unwrap(), []);
-    let gone = dog("akita");
-    put(stores, &gone).await;
+    let deleted = dog("akita");
+    put(stores, &deleted).await;
     for breed in ["pug", "hound-afghan", "hound", "pug", "hound", "pug"] {
         put(stores, &dog(breed)).await;
     }
-    stores.dogs.delete(gone.id, gone.revision, &[]).await.unwrap();
+    stores.dogs.delete(deleted.id, deleted.revision, &[]).await.unwrap();
     let expected = [("hound", 2), ("hound-afghan", 1), ("pug", 3)];
     let expected = expected.map(|(breed, dogs)| BreedCount { breed: breed.parse().unwrap(), dogs });
     assert_eq!(stores.dogs.count_by_breed().await.unwrap(), expected);
 }
 
-pub(crate) async fn a_purge_forgets_keys_last_used_before(stores: &Stores) {
-    let made_at = |millis| Dog { created_at: at(millis), updated_at: at(millis), ..dog("husky") };
+pub(crate) async fn a_purge_removes_keys_last_used_before(stores: &Stores) {
+    let dog_created_at = |millis| Dog { created_at: at(millis), updated_at: at(millis), ..dog("husky") };
     for (name, millis) in [("old", 0), ("used again", 0), ("new", 10)] {
-        stores.dogs.insert(&made_at(millis), &[], Some(&key(name, 1))).await.unwrap();
+        stores.dogs.insert(&dog_created_at(millis), &[], Some(&key(name, 1))).await.unwrap();
     }
-    stores.dogs.insert(&made_at(10), &[], Some(&key("used again", 1))).await.unwrap();
-    assert_eq!(stores.dogs.purge(at(10), MANY).await.unwrap(), 1);
-    assert_eq!(stores.dogs.purge(at(10), MANY).await.unwrap(), 0);
-    for (name, forgotten) in [("old", true), ("used again", false), ("new", false)] {
-        let again = stores.dogs.insert(&made_at(20), &[], Some(&key(name, 1))).await.unwrap();
-        assert_eq!(again == Inserted::New, forgotten, "{name}");
+    stores.dogs.insert(&dog_created_at(10), &[], Some(&key("used again", 1))).await.unwrap();
+    assert_eq!(stores.dogs.purge(at(10), NO_LIMIT).await.unwrap(), 1);
+    assert_eq!(stores.dogs.purge(at(10), NO_LIMIT).await.unwrap(), 0);
+    for (name, removed) in [("old", true), ("used again", false), ("new", false)] {
+        let again = stores.dogs.insert(&dog_created_at(20), &[], Some(&key(name, 1))).await.unwrap();
+        assert_eq!(again == Inserted::New, removed, "{name}");
     }
     assert_eq!(all(stores).await.len(), 4);
 }
 
-pub(crate) async fn old_keys_are_forgotten_in_batches(stores: &Stores) {
+pub(crate) async fn old_keys_are_removed_in_batches(stores: &Stores) {
     let insert = async |name: &str, millis| {
         let dog = Dog { created_at: at(millis), updated_at: at(millis), ..dog("husky") };
         stores.dogs.insert(&dog, &[], Some(&key(name, 1))).await.unwrap()

@@ -1,4 +1,4 @@
-//! Fresh stores, and the things that are put into them.
+//! Fresh stores and test data.
 
 use std::any::Any;
 #[cfg(feature = "sqlite")]
@@ -10,24 +10,24 @@ use std::time::Duration;
 use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, Inserted};
 use dogs_domain::{Dog, DogId, Photo, Revision};
 #[cfg(feature = "sqlite")]
-use dogs_storages::Cached;
+use dogs_storages::CachedDogRepository;
 use dogs_storages::{Storage, StorageConfig, Stores, connect};
 #[cfg(feature = "sqlite")]
-use kennel_cache::{CacheMetrics, Connected, Policy, Typed};
+use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::{Event, IdSource as _, Order, Receipt, Timestamp, TraceContext, UuidV7};
 use uuid::Uuid;
 
-/// Open stores with their schema up, and what they are in, which goes away with the value.
+/// Open, migrated stores, with the database or folder that is removed when the value is dropped.
 pub(crate) struct Fresh {
     pub(crate) stores: Stores,
-    _home: Box<dyn Any + Send>,
+    _database: Box<dyn Any + Send>,
 }
 
 impl Fresh {
-    async fn open(config: &StorageConfig, home: impl Any + Send) -> Self {
+    async fn open(config: &StorageConfig, database: impl Any + Send) -> Self {
         let stores = connect(config).await.unwrap();
         stores.migrator.up(at(0)).await.unwrap();
-        Self { stores, _home: Box::new(home) }
+        Self { stores, _database: Box::new(database) }
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn sqlite() -> Option<Fresh> {
     let folder = tempfile::tempdir().unwrap();
     let mut config = StorageConfig { storage: Storage::Sqlite, ..StorageConfig::default() };
     config.sqlite.path = folder.path().join("dogs.db");
-    // The cases run by the hundred; what a loss of power leaves is not what they look at.
+    // There are hundreds of cases, and none of them tests durability after a power loss.
     config.sqlite.synchronous = kennel_storage::sqlite::Synchronous::Normal;
     config.sqlite.busy_timeout_ms = 60_000;
     Some(Fresh::open(&config, folder).await)
@@ -72,7 +72,7 @@ pub(crate) async fn mysql() -> Option<Fresh> {
 
 #[cfg(feature = "clickhouse")]
 pub(crate) async fn clickhouse() -> Option<Fresh> {
-    let database = kennel_testkit::TestClickHouse::make()?;
+    let database = kennel_testkit::TestClickHouse::create()?;
     let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
     config.clickhouse = kennel_storage::clickhouse::ClickHouseConfig::at(database.dsn());
     Some(Fresh::open(&config, database).await)
@@ -82,15 +82,15 @@ pub(crate) async fn clickhouse() -> Option<Fresh> {
 pub(crate) async fn decorated() -> Option<Fresh> {
     let fresh = sqlite().await?;
     let registry = prometheus::Registry::new();
-    let stores = fresh.stores.clone().observed(&registry).unwrap();
+    let stores = fresh.stores.clone().instrumented(&registry).unwrap();
     let connected = Connected::memory(1 << 20);
     let metrics = CacheMetrics::register(&registry).unwrap();
-    let dogs = Typed::new(&connected, Policy::new("dogs.by_id", Duration::from_mins(10)), &metrics);
-    let dogs = Arc::new(Cached::new(Arc::clone(&stores.dogs), dogs));
+    let dogs = TypedCache::new(&connected, Policy::new("dogs.by_id", Duration::from_mins(10)), &metrics);
+    let dogs = Arc::new(CachedDogRepository::new(Arc::clone(&stores.dogs), dogs));
     Some(Fresh { stores: Stores { dogs, ..stores }, ..fresh })
 }
 
-/// A point in time, `millis` after some odd one.
+/// A point in time, `millis` after a fixed one.
 pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_007 + millis).unwrap()
 }
@@ -122,12 +122,12 @@ pub(crate) fn photo(name: &str) -> Photo {
     }
 }
 
-/// A dog without the fields that may be missing.
+/// A dog without its optional fields.
 pub(crate) fn plain_dog(breed: &str) -> Dog {
     Dog { name: None, image_url: None, photo: None, ..dog(breed) }
 }
 
-/// The dog after a change of its user's.
+/// The dog after a change by a user.
 pub(crate) fn renamed(dog: &Dog, name: &str) -> Dog {
     Dog { name: Some(name.to_owned()), revision: dog.revision.next(), updated_at: at(1), ..dog.clone() }
 }
@@ -181,7 +181,7 @@ pub(crate) async fn put(stores: &Stores, dog: &Dog) {
 }
 
 /// Commits events, in this order.
-pub(crate) async fn tell(stores: &Stores, events: &[Event]) {
+pub(crate) async fn commit_events(stores: &Stores, events: &[Event]) {
     assert_eq!(stores.dogs.insert(&plain_dog("husky"), events, None).await.unwrap(), Inserted::New);
 }
 
@@ -189,11 +189,11 @@ pub(crate) async fn all(stores: &Stores) -> Vec<Dog> {
     stores.dogs.list(&query()).await.unwrap()
 }
 
-/// A limit that no case comes to.
-pub(crate) const MANY: u32 = 100_000;
+/// A limit that no case reaches.
+pub(crate) const NO_LIMIT: u32 = 100_000;
 
-/// Purges until nothing is left, and sees that each call removed one of these batches; a store that removes whole files
-/// may take them together.
+/// Purges until nothing is old, and asserts that each call removed one of these batches; a store that deletes whole
+/// files may remove several at once.
 pub(crate) async fn assert_batches(stores: &Stores, expected: &[u64], purge: impl AsyncFn() -> u64) {
     let mut batches = Vec::new();
     loop {
@@ -208,7 +208,7 @@ pub(crate) async fn assert_batches(stores: &Stores, expected: &[u64], purge: imp
     assert_eq!(batches.iter().sum::<u64>(), expected.iter().sum::<u64>());
 }
 
-/// What waits to be published.
+/// The pending events.
 pub(crate) async fn pending(stores: &Stores) -> Vec<Event> {
     stores.outbox.pending(100_000).await.unwrap()
 }

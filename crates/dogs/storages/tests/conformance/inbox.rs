@@ -17,7 +17,7 @@ pub(crate) async fn a_receipt_is_recorded_once(stores: &Stores) {
     assert!(!stores.inbox.seen("g", id()).await.unwrap());
 }
 
-pub(crate) async fn receipts_are_kept_for_each_group(stores: &Stores) {
+pub(crate) async fn receipts_are_stored_per_group(stores: &Stores) {
     let of_a = receipt("a");
     assert!(stores.inbox.record(&of_a).await.unwrap());
     assert!(!stores.inbox.seen("b", of_a.event).await.unwrap());
@@ -25,7 +25,7 @@ pub(crate) async fn receipts_are_kept_for_each_group(stores: &Stores) {
     assert!(stores.inbox.record(&Receipt { group: "A".to_owned(), ..of_a }).await.unwrap());
 }
 
-pub(crate) async fn of_receipts_at_once_one_is_recorded(stores: &Stores) {
+pub(crate) async fn of_concurrent_receipts_one_is_recorded(stores: &Stores) {
     let once = receipt("g");
     let mut tasks = JoinSet::new();
     for _ in 0..8 {
@@ -35,45 +35,45 @@ pub(crate) async fn of_receipts_at_once_one_is_recorded(stores: &Stores) {
     assert_eq!(tasks.join_all().await.into_iter().filter(|recorded| *recorded).count(), 1);
 }
 
-pub(crate) async fn attempts_are_counted_for_each_group_and_event(stores: &Stores) {
+pub(crate) async fn attempts_are_counted_per_group_and_event(stores: &Stores) {
     let (event, inbox) = (id(), &stores.inbox);
-    assert_eq!(inbox.begun("g", event).await.unwrap(), 0);
+    assert_eq!(inbox.attempts("g", event).await.unwrap(), 0);
     for attempt in 1..=3 {
-        assert_eq!(inbox.begin("g", event, at(attempt.into())).await.unwrap(), attempt);
-        assert_eq!(inbox.begun("g", event).await.unwrap(), attempt);
+        assert_eq!(inbox.count_attempt("g", event, at(attempt.into())).await.unwrap(), attempt);
+        assert_eq!(inbox.attempts("g", event).await.unwrap(), attempt);
     }
     for (group, event) in [("G", event), ("h", event), ("g", id())] {
-        assert_eq!(inbox.begun(group, event).await.unwrap(), 0, "{group}");
-        assert_eq!(inbox.begin(group, event, at(0)).await.unwrap(), 1, "{group}");
+        assert_eq!(inbox.attempts(group, event).await.unwrap(), 0, "{group}");
+        assert_eq!(inbox.count_attempt(group, event, at(0)).await.unwrap(), 1, "{group}");
     }
-    assert!(!inbox.seen("g", event).await.unwrap(), "an attempt is no receipt");
+    assert!(!inbox.seen("g", event).await.unwrap(), "an attempt is not a receipt");
 }
 
-pub(crate) async fn of_attempts_at_once_each_is_counted(stores: &Stores) {
+pub(crate) async fn of_concurrent_attempts_each_is_counted(stores: &Stores) {
     let event = id();
     let mut tasks = JoinSet::new();
     for _ in 0..8 {
         let inbox = Arc::clone(&stores.inbox);
-        tasks.spawn(async move { inbox.begin("g", event, at(0)).await.unwrap() });
+        tasks.spawn(async move { inbox.count_attempt("g", event, at(0)).await.unwrap() });
     }
     let mut counts = tasks.join_all().await;
     counts.sort_unstable();
     assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7, 8]);
 }
 
-pub(crate) async fn what_is_forgotten_begins_anew(stores: &Stores) {
+pub(crate) async fn a_forgotten_event_starts_again(stores: &Stores) {
     let (event, other, inbox) = (id(), id(), &stores.inbox);
     inbox.forget("g", event).await.unwrap();
     for event in [event, event, other] {
-        inbox.begin("g", event, at(5)).await.unwrap();
+        inbox.count_attempt("g", event, at(5)).await.unwrap();
         inbox.record(&Receipt { group: "g".to_owned(), event, at: at(5) }).await.unwrap();
     }
     inbox.forget("g", event).await.unwrap();
-    // What says so is no older than what is forgotten: neither is a record of its own that a purge could remove first.
+    // A tombstone must not be purged before the record that it deletes.
     stores.outbox.purge(at(5), 10).await.unwrap();
-    assert_eq!((inbox.begun("g", event).await.unwrap(), inbox.begun("g", other).await.unwrap()), (0, 1));
+    assert_eq!((inbox.attempts("g", event).await.unwrap(), inbox.attempts("g", other).await.unwrap()), (0, 1));
     assert!(!inbox.seen("g", event).await.unwrap());
     assert!(inbox.seen("g", other).await.unwrap());
-    assert_eq!(inbox.begin("g", event, at(6)).await.unwrap(), 1);
+    assert_eq!(inbox.count_attempt("g", event, at(6)).await.unwrap(), 1);
     assert!(inbox.record(&Receipt { group: "g".to_owned(), event, at: at(6) }).await.unwrap());
 }

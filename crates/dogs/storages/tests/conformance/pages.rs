@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::fixtures::{dog, ids, plain_dog, put, query};
 
-/// A dog whose place among the others is known.
+/// A dog whose id has a known order.
 fn numbered(number: u128, breed: &str) -> Dog {
     Dog { id: DogId(Uuid::from_u128(number << 64)), ..plain_dog(breed) }
 }
@@ -39,8 +39,8 @@ pub(crate) async fn lists_one_breed_exactly(stores: &Stores) {
     let expected = |numbers: &[u128]| -> Vec<_> { numbers.iter().map(|n| DogId(Uuid::from_u128(n << 64))).collect() };
     assert_eq!(ids(&stores.dogs.list(&hounds).await.unwrap()), expected(&[1, 3, 5]));
     let middle = Some(DogId(Uuid::from_u128(3 << 64)));
-    let behind = DogQuery { after: middle, ..hounds.clone() };
-    assert_eq!(ids(&stores.dogs.list(&behind).await.unwrap()), expected(&[5]));
+    let after = DogQuery { after: middle, ..hounds.clone() };
+    assert_eq!(ids(&stores.dogs.list(&after).await.unwrap()), expected(&[5]));
     let before = DogQuery { after: middle, order: Order::Descending, ..hounds.clone() };
     assert_eq!(ids(&stores.dogs.list(&before).await.unwrap()), expected(&[1]));
     let down = DogQuery { order: Order::Descending, ..hounds };
@@ -49,7 +49,7 @@ pub(crate) async fn lists_one_breed_exactly(stores: &Stores) {
     assert_eq!(stores.dogs.list(&pugs).await.unwrap(), []);
 }
 
-pub(crate) async fn a_page_holds_the_limit_at_most(stores: &Stores) {
+pub(crate) async fn a_page_has_at_most_the_limit(stores: &Stores) {
     for number in 1..=5 {
         put(stores, &numbered(number, "husky")).await;
     }
@@ -61,8 +61,8 @@ pub(crate) async fn a_page_holds_the_limit_at_most(stores: &Stores) {
 
 pub(crate) async fn an_empty_store_has_an_empty_page(stores: &Stores) {
     assert_eq!(stores.dogs.list(&query()).await.unwrap(), []);
-    let behind = DogQuery { after: Some(dog("husky").id), order: Order::Descending, ..query() };
-    assert_eq!(stores.dogs.list(&behind).await.unwrap(), []);
+    let after = DogQuery { after: Some(dog("husky").id), order: Order::Descending, ..query() };
+    assert_eq!(stores.dogs.list(&after).await.unwrap(), []);
 }
 
 pub(crate) async fn pages_up_miss_and_repeat_nothing_among_inserts(stores: &Stores) {
@@ -73,10 +73,10 @@ pub(crate) async fn pages_down_miss_and_repeat_nothing_among_inserts(stores: &St
     pages_miss_and_repeat_nothing(stores, Order::Descending, Some("husky")).await;
 }
 
-/// Walks the dogs page by page while others are put before, behind and between them.
+/// Lists the dogs page by page while others are inserted before, after and between them.
 async fn pages_miss_and_repeat_nothing(stores: &Stores, order: Order, breed: Option<&str>) {
-    let there: Vec<_> = (1..=23).map(|number| numbered(number * 1_000, "husky")).collect();
-    for dog in &there {
+    let existing: Vec<_> = (1..=23).map(|number| numbered(number * 1_000, "husky")).collect();
+    for dog in &existing {
         put(stores, dog).await;
     }
     let mut query = DogQuery { breed: breed.map(|breed| breed.parse().unwrap()), after: None, order, limit: 5 };
@@ -87,28 +87,28 @@ async fn pages_miss_and_repeat_nothing(stores: &Stores, order: Order, breed: Opt
         query.after = Some(*last);
         seen.extend(page);
         if round <= 10 {
-            for place in [0, 11_000, 24_000] {
-                put(stores, &numbered(place + round, "husky")).await;
+            for base in [0, 11_000, 24_000] {
+                put(stores, &numbered(base + round, "husky")).await;
             }
         }
     }
     let once: HashSet<_> = seen.iter().collect();
     assert_eq!(once.len(), seen.len(), "repeated");
-    assert!(there.iter().all(|dog| once.contains(&dog.id)), "missed");
+    assert!(existing.iter().all(|dog| once.contains(&dog.id)), "missed");
     assert!(seen.is_sorted_by(|a, b| if order == Order::Ascending { a < b } else { a > b }));
 }
 
-pub(crate) async fn pages_go_on_behind_a_deleted_dog(stores: &Stores) {
+pub(crate) async fn pages_continue_after_a_deleted_dog(stores: &Stores) {
     let dogs: Vec<_> = (1..=4).map(|number| numbered(number, "husky")).collect();
     for dog in &dogs {
         put(stores, dog).await;
     }
     stores.dogs.delete(dogs[1].id, dogs[1].revision, &[]).await.unwrap();
-    let behind = DogQuery { after: Some(dogs[1].id), ..query() };
-    assert_eq!(stores.dogs.list(&behind).await.unwrap(), dogs[2..]);
+    let after = DogQuery { after: Some(dogs[1].id), ..query() };
+    assert_eq!(stores.dogs.list(&after).await.unwrap(), dogs[2..]);
 }
 
-pub(crate) async fn a_dog_is_listed_under_the_breed_it_has_now(stores: &Stores) {
+pub(crate) async fn a_dog_is_listed_under_its_current_breed(stores: &Stores) {
     let dogs: Vec<_> = (1..=3).map(|number| numbered(number, "husky")).collect();
     for dog in &dogs {
         put(stores, dog).await;

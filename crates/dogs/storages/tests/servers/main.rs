@@ -1,5 +1,5 @@
-//! What databases on a server have in common beside the cases of every store: damaged rows, a missing schema, the way
-//! back, and a measurement.
+//! Shared cases of databases on a server, in addition to the conformance suite: damaged rows, a missing schema,
+//! reverted migrations, and a measurement.
 
 #![cfg(any(feature = "postgres", feature = "mysql"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use dogs_domain::{DogId, DogRepository};
 use dogs_storages::{Storage, StorageConfig, connect};
-use kennel_core::{Outbox, Part as _, RepoError};
+use kennel_core::{BackendKind as _, Outbox, RepoError};
 use kennel_storage::{Migration, Migrator};
 use kennel_testkit::TestDatabase;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 use import::import;
 use support::{at, dog, event};
 
-/// One test for each case.
+/// One test per case.
 macro_rules! server_cases {
     ($server:ty; $($case:ident)+) => {
         $(#[tokio::test]
@@ -46,46 +46,46 @@ macro_rules! server_cases {
     };
     ($server:ty) => {
         crate::server_cases! { $server;
-            a_damaged_dog_is_corrupt_and_harms_no_other
-            the_schema_refuses_what_no_dog_can_have
+            a_damaged_dog_is_corrupt_and_affects_no_other
+            the_schema_rejects_invalid_dogs
             damaged_events_are_corrupt
-            without_its_schema_a_store_fails_and_says_why
-            down_undoes_all_of_up
+            without_its_schema_a_store_fails_with_a_reason
+            down_reverts_all_of_up
         }
     };
 }
 
 use server_cases;
 
-/// A database on a server, as these cases need it.
+/// The interface that these cases need.
 trait Server: Sized {
     const STORAGE: Storage;
     const STEPS: &'static [Migration];
-    /// What the server says of a table `dogs` that is not there.
+    /// The error text of the server for a missing table `dogs`.
     const NO_DOGS: &'static str;
 
     async fn home() -> Option<TestDatabase>;
-    /// Settings of a service that keeps its dogs there.
+    /// Settings of a service that stores its dogs there.
     fn config(home: &TestDatabase) -> StorageConfig;
     async fn open(home: &TestDatabase) -> Self;
     fn dogs(&self) -> Arc<dyn DogRepository>;
     fn outbox(&self) -> Arc<dyn Outbox>;
     fn migrator(&self) -> Arc<dyn Migrator>;
     async fn execute(&self, sql: &'static str) -> Result<(), sqlx::Error>;
-    /// What a schema can leave behind.
+    /// The tables, sequences and views of the database.
     async fn tables(&self) -> Vec<String>;
 }
 
-/// A database with the newest schema, and its dogs.
-async fn filled<S: Server>(home: &TestDatabase) -> (S, Arc<dyn DogRepository>) {
+/// A migrated database, and its dog repository.
+async fn migrated<S: Server>(home: &TestDatabase) -> (S, Arc<dyn DogRepository>) {
     let database = S::open(home).await;
     database.migrator().up(at()).await.unwrap();
     let dogs = database.dogs();
     (database, dogs)
 }
 
-async fn a_damaged_dog_is_corrupt_and_harms_no_other<S: Server>(home: &TestDatabase) {
-    let (database, dogs) = filled::<S>(home).await;
+async fn a_damaged_dog_is_corrupt_and_affects_no_other<S: Server>(home: &TestDatabase) {
+    let (database, dogs) = migrated::<S>(home).await;
     for (number, damage) in (1_u128..).zip([
         "UPDATE dogs SET breed = 'No Breed!'",
         "UPDATE dogs SET photo_key = '../etc/passwd'",
@@ -105,8 +105,8 @@ async fn a_damaged_dog_is_corrupt_and_harms_no_other<S: Server>(home: &TestDatab
     }
 }
 
-async fn the_schema_refuses_what_no_dog_can_have<S: Server>(home: &TestDatabase) {
-    let (database, dogs) = filled::<S>(home).await;
+async fn the_schema_rejects_invalid_dogs<S: Server>(home: &TestDatabase) {
+    let (database, dogs) = migrated::<S>(home).await;
     let dog = dog(1);
     dogs.insert(&dog, &[], None).await.unwrap();
     for damage in [
@@ -123,7 +123,7 @@ async fn the_schema_refuses_what_no_dog_can_have<S: Server>(home: &TestDatabase)
 }
 
 async fn damaged_events_are_corrupt<S: Server>(home: &TestDatabase) {
-    let (database, dogs) = filled::<S>(home).await;
+    let (database, dogs) = migrated::<S>(home).await;
     dogs.insert(&dog(1), &[event(9)], None).await.unwrap();
     database.execute("UPDATE outbox SET time = 9223372036854775807").await.unwrap();
     let outbox = database.outbox();
@@ -131,7 +131,7 @@ async fn damaged_events_are_corrupt<S: Server>(home: &TestDatabase) {
     assert!(matches!(outbox.backlog().await, Err(RepoError::Corrupt(_))));
 }
 
-async fn without_its_schema_a_store_fails_and_says_why<S: Server>(home: &TestDatabase) {
+async fn without_its_schema_a_store_fails_with_a_reason<S: Server>(home: &TestDatabase) {
     let stores = connect(&S::config(home)).await.unwrap();
     stores.check.check().await.unwrap();
     let error = stores.dogs.find(DogId(Uuid::nil())).await.unwrap_err();
@@ -139,15 +139,15 @@ async fn without_its_schema_a_store_fails_and_says_why<S: Server>(home: &TestDat
     assert!(source.contains(S::NO_DOGS), "{source}");
 }
 
-async fn down_undoes_all_of_up<S: Server>(home: &TestDatabase) {
-    let (database, _) = filled::<S>(home).await;
+async fn down_reverts_all_of_up<S: Server>(home: &TestDatabase) {
+    let (database, _) = migrated::<S>(home).await;
     assert_eq!(database.migrator().down(u32::MAX).await.unwrap().len(), S::STEPS.len());
     assert_eq!(database.tables().await, ["schema_migrations"]);
     database.migrator().up(at()).await.unwrap();
 }
 
-/// Says what is missing, and opens nothing.
-async fn an_address_must_be_given(storage: Storage) {
+/// A missing DSN is reported, and nothing is opened.
+async fn a_dsn_is_required(storage: Storage) {
     let config = StorageConfig { storage, ..StorageConfig::default() };
     let mut problems = Vec::new();
     config.check("dogs", &mut problems);
@@ -157,6 +157,6 @@ async fn an_address_must_be_given(storage: Storage) {
 }
 
 async fn import_speed<S: Server>(home: &TestDatabase) {
-    let (_, dogs) = filled::<S>(home).await;
+    let (_, dogs) = migrated::<S>(home).await;
     println!("400000 rows in {:?} into {}", import(&*dogs, 400_000).await, S::STORAGE.name());
 }

@@ -56,6 +56,6 @@ impl Server for Mysql {
 crate::server_cases!(Mysql);
 
 #[tokio::test]
-async fn an_address_must_be_given() {
-    crate::an_address_must_be_given(Storage::Mysql).await;
+async fn a_dsn_is_required() {
+    crate::a_dsn_is_required(Storage::Mysql).await;
 }

@@ -58,19 +58,19 @@ impl Server for Postgres {
 crate::server_cases!(Postgres);
 
 #[tokio::test]
-async fn an_address_must_be_given() {
-    crate::an_address_must_be_given(Storage::Postgres).await;
+async fn a_dsn_is_required() {
+    crate::a_dsn_is_required(Storage::Postgres).await;
 }
 
-/// What one statement cannot remove within its limit, batches do, each in its own transaction.
+/// Batches, each in its own transaction, remove what one statement cannot remove within its timeout.
 #[tokio::test]
-async fn old_keys_go_however_short_a_statement_may_be() {
+async fn old_keys_are_purged_with_a_short_statement_timeout() {
     let Some(home) = TestDatabase::postgres().await else { return };
     let mut config = PostgresConfig::at(home.dsn());
     config.pool.statement_timeout_ms = 500;
     let database = Postgres::open(&config).await.unwrap();
     database.migrator().up(at()).await.unwrap();
-    // Each row takes a millisecond, as on a slow disk: all of them twice as long as a statement may.
+    // Each row takes a millisecond, as on a slow disk: all of them take twice the statement timeout.
     let fill = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.001); RETURN OLD; END $$;
         CREATE TRIGGER slow BEFORE DELETE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION slow();
         INSERT INTO idempotency_keys SELECT n, decode(repeat('00', 32), 'hex'), '{}', n FROM generate_series(1, 1000) AS n";
@@ -82,11 +82,11 @@ async fn old_keys_go_however_short_a_statement_may_be() {
     assert_eq!(removed, 1_000);
 }
 
-/// A key that is used again is not waited for, and stays.
+/// A purge does not wait for a key that is in use, and does not remove it.
 #[tokio::test]
-async fn a_key_in_use_is_passed_over() {
+async fn a_key_in_use_is_skipped() {
     let Some(home) = TestDatabase::postgres().await else { return };
-    let (database, dogs) = crate::filled::<Postgres>(&home).await;
+    let (database, dogs) = crate::migrated::<Postgres>(&home).await;
     let fill = "INSERT INTO idempotency_keys SELECT n, decode(repeat('00', 32), 'hex'), '{}', n FROM generate_series(1, 3) AS n";
     database.execute(fill).await.unwrap();
     let mut using = database.pool().begin().await.unwrap();

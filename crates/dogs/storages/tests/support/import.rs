@@ -1,4 +1,4 @@
-//! How fast a store takes dogs in.
+//! Measures the import speed of a store.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use crate::support::{at, dog, event};
 
 const BATCH: u128 = 4_000;
 
-/// Imports so many dogs; answers how long it took.
+/// Imports this number of dogs; returns the elapsed time.
 pub(crate) async fn import(dogs: &dyn DogRepository, rows: u128) -> Duration {
-    let mut taken = Duration::ZERO;
+    let mut elapsed = Duration::ZERO;
     for first in (0..rows).step_by(usize::try_from(BATCH).unwrap()) {
         let row = |number| Dog {
             breed: format!("breed{}", number * 7_919 % 180).parse().unwrap(),
@@ -30,7 +30,7 @@ pub(crate) async fn import(dogs: &dyn DogRepository, rows: u128) -> Duration {
         };
         let started = Instant::now();
         dogs.import(&batch, &|_| Ok(event(first))).await.unwrap();
-        taken += started.elapsed();
+        elapsed += started.elapsed();
     }
-    taken
+    elapsed
 }

@@ -1,16 +1,16 @@
-//! A dog and an event, told apart by their numbers.
+//! A dog and an event, identified by their numbers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use dogs_domain::{Dog, DogId, Photo, Revision};
 use kennel_core::{Event, Timestamp};
 use uuid::Uuid;
 
-/// When everything happens.
+/// The time of all test data.
 pub(crate) fn at() -> Timestamp {
     Timestamp::from_millis(1_700_000_000_007).unwrap()
 }
 
-/// A husky with a picture.
+/// A husky with an image.
 pub(crate) fn dog(number: u128) -> Dog {
     let photo =
         Photo { key: "photos/a.jpg".parse().unwrap(), content_type: "image/jpeg".to_owned(), size: 1, thumbnail: None };

@@ -126,7 +126,7 @@ impl Settle for Held {
             reason: reason.to_owned(),
             at: self.core.clock.now(),
         };
-        if let Err(error) = self.core.sink.bury(&letter).await {
+        if let Err(error) = self.core.sink.store(&letter).await {
             self.release(BURIAL_RETRY)?;
             return Err(match error {
                 RepoError::Unavailable(_) => BrokerError::Unavailable(error.into()),

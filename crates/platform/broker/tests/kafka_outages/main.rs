@@ -20,7 +20,7 @@ use kennel_broker::kafka::{KafkaBroker, KafkaConfig};
 use kennel_core::broker::BrokerError;
 use kennel_core::{Group, Publisher as _, Subscriber as _, SystemClock};
 use kennel_testkit::Mode;
-use kennel_testkit::conformance::broker::Letters as _;
+use kennel_testkit::conformance::broker::DeadLetterReader as _;
 use kennel_testkit::fault::kafka::KafkaProxy;
 
 use self::kafka::{Cluster, IN_FLIGHT, Shown};

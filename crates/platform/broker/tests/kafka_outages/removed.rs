@@ -6,7 +6,7 @@ use std::time::Duration;
 use kennel_broker::kafka::KafkaConfig;
 use kennel_broker::{Broker as _, Lag};
 use kennel_core::{Group, Subscriber as _};
-use kennel_testkit::conformance::broker::Letters as _;
+use kennel_testkit::conformance::broker::DeadLetterReader as _;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;

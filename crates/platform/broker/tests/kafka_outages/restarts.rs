@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kennel_broker::Broker as _;
 use kennel_core::Group;
-use kennel_testkit::conformance::broker::Letters as _;
+use kennel_testkit::conformance::broker::DeadLetterReader as _;
 use kennel_testkit::{PrivateServer, Server};
 use tokio::time::{Instant, sleep};
 

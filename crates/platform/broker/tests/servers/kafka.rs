@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use kennel_broker::Broker as _;
 use kennel_broker::kafka::{KafkaBroker, KafkaConfig, KafkaDeadLetters};
 use kennel_core::{DeadLetter, DeadLetters as _, SystemClock};
-use kennel_testkit::conformance::broker::Letters;
-use kennel_testkit::corner::Kafka;
+use kennel_testkit::broker_namespace::Kafka;
+use kennel_testkit::conformance::broker::DeadLetterReader;
 
 /// How many events a subscription holds in these tests.
 pub(crate) const IN_FLIGHT: usize = 16;
@@ -79,7 +79,7 @@ impl Drop for Cluster {
 pub(crate) struct Shown(pub(crate) KafkaDeadLetters);
 
 #[async_trait]
-impl Letters for Shown {
+impl DeadLetterReader for Shown {
     async fn all(&self) -> Vec<DeadLetter> {
         self.0.list(None, 1_000).await.unwrap()
     }

@@ -1,4 +1,5 @@
-//! The brokers that are servers, over real ones: the cases of every broker, and those of servers. Each test has a corner
+//! The brokers that are servers, over real ones: the cases of every broker, and those of servers. Each test has a
+//! corner
 //! of its own.
 #![cfg(any(feature = "nats", feature = "rabbitmq"))]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -17,8 +18,8 @@ use async_trait::async_trait;
 use kennel_broker::Broker;
 use kennel_core::{DeadLetter, DeadLetters};
 use kennel_testkit::Server;
-use kennel_testkit::conformance::Fresh;
-use kennel_testkit::conformance::broker::{Letters, Stage};
+use kennel_testkit::conformance::Fixture;
+use kennel_testkit::conformance::broker::{BrokerUnderTest, DeadLetterReader};
 
 /// How many events a subscription may hold.
 const IN_FLIGHT: usize = 16;
@@ -70,22 +71,22 @@ fn place(url: &str, port: u16) -> SocketAddr {
 struct Shown(Arc<dyn DeadLetters>);
 
 #[async_trait]
-impl Letters for Shown {
+impl DeadLetterReader for Shown {
     async fn all(&self) -> Vec<DeadLetter> {
         self.0.list(None, 100).await.unwrap()
     }
 }
 
 /// A stage for the cases of every broker.
-async fn stage<H: Home>() -> Option<Fresh<Stage>> {
+async fn stage<H: Home>() -> Option<Fixture<BrokerUnderTest>> {
     let home = H::new()?;
     let (broker, letters) = home.open(None).await;
-    let stage = Stage {
+    let stage = BrokerUnderTest {
         publisher: Arc::clone(&broker) as Arc<_>,
         subscriber: broker,
-        letters: Arc::new(Shown(letters)),
+        dead_letters: Arc::new(Shown(letters)),
         topic: TOPIC.to_owned(),
         in_flight: IN_FLIGHT,
     };
-    Some(Fresh::within(home, stage))
+    Some(Fixture::with_resources(home, stage))
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kennel_broker::Broker;
 use kennel_broker::nats::{NatsBroker, NatsConfig};
 use kennel_core::{DeadLetters, Group, SystemClock};
-use kennel_testkit::corner::Nats;
+use kennel_testkit::broker_namespace::Nats;
 use kennel_testkit::{Backend, FaultProxy, Mode, Server};
 use tokio::time::{sleep, timeout};
 

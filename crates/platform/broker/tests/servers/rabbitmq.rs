@@ -9,7 +9,7 @@ use kennel_broker::Broker;
 use kennel_broker::rabbitmq::{RabbitBroker, RabbitConfig};
 use kennel_core::{DeadLetters, SystemClock};
 use kennel_testkit::Server;
-use kennel_testkit::corner::Rabbit;
+use kennel_testkit::broker_namespace::Rabbit;
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, ExchangeUnbindOptions, QueueDeleteOptions,
 };

@@ -1,4 +1,4 @@
-//! A part of the tests' Redis for one test.
+//! A key prefix in the tests' Redis for one test.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file needs a part of it")]
 
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use kennel_cache::RedisConfig;
 use kennel_testkit::Backend;
 
-/// Keys that begin with a prefix of their own; removed when dropped.
+/// Keys with a prefix of their own, removed when dropped.
 pub(crate) struct Space {
     addr: String,
     prefix: String,
 }
 
 impl Space {
-    /// None where there is no Redis.
+    /// `None` without a Redis for tests.
     pub(crate) fn new() -> Option<Self> {
         let addr = Backend::Redis.address()?;
         Some(Self { addr, prefix: format!("test-{:032x}", rand::random::<u128>()) })
@@ -27,8 +27,8 @@ impl Space {
         &self.prefix
     }
 
-    /// Settings for a machine with other things to do.
-    pub(crate) fn patient(&self) -> RedisConfig {
+    /// Settings with timeouts for a busy machine.
+    pub(crate) fn config(&self) -> RedisConfig {
         RedisConfig {
             addr: Some(self.addr.clone()),
             prefix: self.prefix.clone(),
@@ -60,7 +60,7 @@ impl Drop for Space {
             }
         };
         if let Err(error) = sweep() {
-            eprintln!("keys of {} are left behind: {error}", self.prefix);
+            eprintln!("keys of {} were not removed: {error}", self.prefix);
         }
     }
 }

@@ -1,52 +1,56 @@
-//! Caches and object stores.
+//! Dashboard of caches and object stores.
 
 use kennel_telemetry::metrics::names;
 
 use crate::{Dashboard, Panel, Series, Unit, quantile, series, sum};
 
 pub(super) fn dashboard() -> Dashboard {
-    Dashboard::new("cache-and-objects", "Cache and Objects", "What caches save, and how the object store does.")
-        .row("Cache", cache())
-        .row("Objects", objects())
+    Dashboard::new(
+        "cache-and-objects",
+        "Cache and Objects",
+        "Hit ratios of caches, and operations of the object store.",
+    )
+    .row("Cache", cache())
+    .row("Objects", objects())
 }
 
-fn picked(name: &'static str) -> Series {
-    series(name).picked()
+fn selected(name: &'static str) -> Series {
+    series(name).selected()
 }
 
 fn cache() -> Vec<Panel> {
-    let requests = picked(names::CACHE_REQUESTS);
+    let requests = selected(names::CACHE_REQUESTS);
     let by = ["cache", "tier"];
     let total = sum(&by, &requests.rate());
     let hits = sum(&by, &requests.clone().matches("outcome", "hit|negative_hit").rate());
-    let write_errors = sum(&["cache", "tier", "operation"], &picked(names::CACHE_WRITE_ERRORS).rate());
+    let write_errors = sum(&["cache", "tier", "operation"], &selected(names::CACHE_WRITE_ERRORS).rate());
     vec![
-        Panel::lines("Hit ratio", Unit::Share).metric(&hits.over(&total), "{{cache}} {{tier}}"),
+        Panel::lines("Hit ratio", Unit::Ratio).metric(&hits.over(&total), "{{cache}} {{tier}}"),
         Panel::lines("Requests by outcome", Unit::PerSecond)
-            .describe("`error`: the tier did not answer, and the request went on without it.")
+            .describe("`error`: the tier did not respond, and the request continued without it.")
             .metric(&sum(&["cache", "tier", "outcome"], &requests.rate()), "{{cache}} {{tier}} {{outcome}}"),
-        Panel::lines("p95 of loads", Unit::Seconds)
-            .describe("Time to load what the cache did not have.")
-            .metric(&quantile(0.95, picked(names::CACHE_LOAD_DURATION), &["cache"]), "{{cache}}"),
-        Panel::lines("Loads saved", Unit::PerSecond)
-            .describe("Requests answered by the load of another that ran already.")
-            .metric(&sum(&["cache"], &picked(names::CACHE_LOADS_SHARED).rate()), "{{cache}}"),
-        Panel::lines("Writes that failed", Unit::PerSecond)
+        Panel::lines("Load p95", Unit::Seconds)
+            .describe("Time to load a value after a cache miss.")
+            .metric(&quantile(0.95, selected(names::CACHE_LOAD_DURATION), &["cache"]), "{{cache}}"),
+        Panel::lines("Coalesced loads", Unit::PerSecond)
+            .describe("Requests that waited for the load of another request instead of starting their own.")
+            .metric(&sum(&["cache"], &selected(names::CACHE_LOADS_SHARED).rate()), "{{cache}}"),
+        Panel::lines("Failed writes", Unit::PerSecond)
             .wide(24)
             .metric(&write_errors, "{{cache}} {{tier}} {{operation}}"),
     ]
 }
 
 fn objects() -> Vec<Panel> {
-    let operations = picked(names::OBJECTS_DURATION);
-    let failed = operations.clone().count().differs("outcome", "ok");
+    let operations = selected(names::OBJECTS_DURATION);
+    let failed = operations.clone().count().not_matches("outcome", "ok");
     vec![
         Panel::lines("Operations", Unit::PerSecond)
             .metric(&sum(&["operation"], &operations.clone().count().rate()), "{{operation}}"),
-        Panel::lines("p95 of operations", Unit::Seconds)
+        Panel::lines("Operation p95", Unit::Seconds)
             .metric(&quantile(0.95, operations, &["operation"]), "{{operation}}"),
-        Panel::lines("Operations refused or failed", Unit::PerSecond)
-            .describe("`refused`: too large, or a body that broke off. `error`: the store's own trouble.")
+        Panel::lines("Refused and failed operations", Unit::PerSecond)
+            .describe("`refused`: the body is too large or ended early. `error`: the store failed.")
             .wide(24)
             .metric(&sum(&["operation", "outcome"], &failed.rate()), "{{operation}} {{outcome}}"),
     ]

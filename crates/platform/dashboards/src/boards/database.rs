@@ -1,4 +1,4 @@
-//! Calls to the databases, and connections.
+//! Dashboard of database calls and connections.
 
 use kennel_telemetry::metrics::names;
 
@@ -6,17 +6,17 @@ use super::quantiles;
 use crate::{Dashboard, Panel, Series, Unit, quantile, series, sum};
 
 pub(super) fn dashboard() -> Dashboard {
-    Dashboard::new("database", "Database", "The same numbers for every store.")
+    Dashboard::new("database", "Database", "The same metrics for every store.")
         .row("Calls", calls())
-        .row("Trouble", trouble())
+        .row("Errors and connections", errors())
 }
 
-fn picked(name: &'static str) -> Series {
-    series(name).picked()
+fn selected(name: &'static str) -> Series {
+    series(name).selected()
 }
 
 fn calls() -> Vec<Panel> {
-    let calls = picked(names::DATABASE_DURATION);
+    let calls = selected(names::DATABASE_DURATION);
     let by = ["backend", "operation"];
     let mut durations = Panel::lines("Duration", Unit::Seconds);
     for (expr, legend) in quantiles(&calls) {
@@ -28,28 +28,28 @@ fn calls() -> Vec<Panel> {
         durations,
         Panel::lines("p95 by operation", Unit::Seconds)
             .metric(&quantile(0.95, calls.clone(), &by), "{{backend}} {{operation}}"),
-        Panel::lines("Calls at once, by operation", Unit::Number)
-            .describe("Seconds spent in calls in each second: how many run at once, on average.")
+        Panel::lines("Concurrent calls by operation", Unit::Number)
+            .describe("Seconds spent in calls per second: the average number of concurrent calls.")
             .metric(&sum(&by, &calls.sum().rate()), "{{backend}} {{operation}}"),
     ]
 }
 
-fn trouble() -> Vec<Panel> {
-    let connections = picked(names::DATABASE_CONNECTIONS);
+fn errors() -> Vec<Panel> {
+    let connections = selected(names::DATABASE_CONNECTIONS);
     let all = sum(&["backend"], &connections.now());
     let used = sum(&["backend"], &connections.clone().is("state", "used").now());
-    let calls = picked(names::DATABASE_DURATION).count();
+    let calls = selected(names::DATABASE_DURATION).count();
     let total = sum(&["backend"], &calls.rate());
     let failed = sum(&["backend"], &calls.is("outcome", "error").rate());
     vec![
         Panel::lines("Errors by kind", Unit::PerSecond)
-            .describe("Conflicts are what callers asked for; `unavailable` is the database's own trouble.")
-            .metric(&sum(&["backend", "kind"], &picked(names::DATABASE_ERRORS).rate()), "{{backend}} {{kind}}"),
-        Panel::lines("Share that failed", Unit::Share).metric(&failed.or_nought_of(&total).over(&total), "{{backend}}"),
+            .describe("Callers cause conflicts; `unavailable` is a failure of the database.")
+            .metric(&sum(&["backend", "kind"], &selected(names::DATABASE_ERRORS).rate()), "{{backend}} {{kind}}"),
+        Panel::lines("Error ratio", Unit::Ratio).metric(&failed.or_zero_of(&total).over(&total), "{{backend}}"),
         Panel::lines("Connections", Unit::Number)
             .metric(&sum(&["backend", "state"], &connections.now()), "{{backend}} {{state}}"),
-        Panel::lines("Share of connections in use", Unit::Share)
-            .describe("At 1 for long, calls wait for a connection.")
+        Panel::lines("Pool utilization", Unit::Ratio)
+            .describe("While it is 1, calls wait for a connection.")
             .metric(&used.over(&all), "{{backend}}"),
     ]
 }

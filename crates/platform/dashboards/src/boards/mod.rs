@@ -1,4 +1,4 @@
-//! The dashboards.
+//! All dashboards.
 
 mod brokers;
 mod cache;
@@ -21,7 +21,7 @@ pub fn all() -> Vec<Dashboard> {
     ]
 }
 
-/// The median, and what one in twenty and one in a hundred are slower than.
+/// The 50th, 95th and 99th percentiles.
 fn quantiles(of: &Series) -> [(Expr, &'static str); 3] {
     [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")].map(|(q, legend)| (quantile(q, of.clone(), &[]), legend))
 }

@@ -1,44 +1,44 @@
-//! What is promised, and how much of each budget is left.
+//! Dashboard of service-level objectives and their error budgets.
 
 use crate::recorded::{ALERTS, ERROR_BUDGET, ERROR_RATIO_1H, ERROR_RATIO_3D, ERROR_RATIO_5M, ERROR_RATIO_6H};
 use crate::{Dashboard, Expr, Panel, Series, Unit, series, sum};
 
 pub(super) fn dashboard() -> Dashboard {
-    Dashboard::new("slo", "SLO", "Objectives over 30 days. A budget that burns at 1 lasts exactly so long.")
+    Dashboard::new("slo", "SLO", "Objectives over 30 days. At a burn rate of 1, a budget lasts exactly 30 days.")
         .row("Budgets", budgets())
         .row("Burning", burning())
         .row("Alerts", alerts())
 }
 
-fn picked(name: &'static str) -> Series {
-    series(name).picked()
+fn selected(name: &'static str) -> Series {
+    series(name).selected()
 }
 
-/// `ratio` as a multiple of what may miss the objective.
+/// `ratio` as a multiple of the error budget.
 fn of_budget(ratio: &Expr) -> Expr {
     Expr::raw(format!("{ratio} / on (slo) group_left () {}", series(ERROR_BUDGET)))
 }
 
 fn budgets() -> Vec<Panel> {
-    let spent = of_budget(&picked(ERROR_RATIO_5M).mean("30d"));
+    let spent = of_budget(&selected(ERROR_RATIO_5M).mean("30d"));
     vec![
-        Panel::stat("Budget left", Unit::Share)
-            .describe("Of the last 30 days, or of as long as Prometheus remembers.")
+        Panel::stat("Budget left", Unit::Ratio)
+            .describe("Over the last 30 days, or over Prometheus' retention if it is shorter.")
             .wide(24)
             .metric(&Expr::raw(format!("1 - {spent}")), "{{job}} {{slo}}"),
-        Panel::lines("Misses the objective", Unit::Share)
-            .describe("Share of requests, or of time, over five minutes.")
-            .metric(&picked(ERROR_RATIO_5M).now(), "{{job}} {{slo}}"),
-        Panel::lines("May miss it", Unit::Share).metric(&series(ERROR_BUDGET).now(), "{{slo}}"),
+        Panel::lines("Error ratio by objective", Unit::Ratio)
+            .describe("Ratio of requests, or of time, over five minutes.")
+            .metric(&selected(ERROR_RATIO_5M).now(), "{{job}} {{slo}}"),
+        Panel::lines("Error budget", Unit::Ratio).metric(&series(ERROR_BUDGET).now(), "{{slo}}"),
     ]
 }
 
 fn burning() -> Vec<Panel> {
     let burn = |title, ratio, page: f64| {
         Panel::lines(title, Unit::Number)
-            .describe("How many times too fast the budget goes.")
+            .describe("How many times faster the budget is spent than allowed.")
             .wide(8)
-            .metric(&of_budget(&picked(ratio).now()), "{{job}} {{slo}}")
+            .metric(&of_budget(&selected(ratio).now()), "{{job}} {{slo}}")
             .metric(&Expr::raw(format!("vector({page})")), "limit")
     };
     vec![
@@ -52,7 +52,7 @@ fn alerts() -> Vec<Panel> {
     let by = ["alertname", "alertstate", "severity", "job", "slo"];
     vec![
         Panel::table("Alerts", Unit::Number)
-            .describe("Empty while all is well. docs/runbooks has a page for each.")
+            .describe("Empty while no alert is pending or firing. docs/runbooks has a page for each.")
             .metric(&sum(&by, &series(ALERTS).now()), ""),
     ]
 }

@@ -1,4 +1,4 @@
-//! Spans, the traces behind them, and the logs that belong to them.
+//! Dashboard of spans, traces and logs.
 
 use crate::recorded::{SPAN_DURATION, SPANS};
 use crate::{Dashboard, Panel, Series, Source, Unit, quantile, series, sum};
@@ -9,27 +9,28 @@ pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "platform-tracing",
         "Platform Tracing",
-        "Spans counted by the collector, the traces they are from, and the logs of the same requests.",
+        "Span metrics from the collector, traces, and the logs of the same requests.",
     )
     .row("Spans", spans())
     .row("Traces", traces())
     .row("Logs", logs())
 }
 
-fn of(name: &'static str) -> Series {
+fn selected(name: &'static str) -> Series {
     series(name).matches("service_name", "$job")
 }
 
 fn spans() -> Vec<Panel> {
     let by = ["span_kind", "span_name"];
-    let failed = of(SPANS).is("status_code", FAILED);
+    let failed = selected(SPANS).is("status_code", FAILED);
     vec![
-        Panel::lines("Spans", Unit::PerSecond).metric(&sum(&by, &of(SPANS).rate()), "{{span_kind}} {{span_name}}"),
+        Panel::lines("Spans", Unit::PerSecond)
+            .metric(&sum(&by, &selected(SPANS).rate()), "{{span_kind}} {{span_name}}"),
         Panel::lines("Failed spans", Unit::PerSecond).metric(&sum(&by, &failed.rate()), "{{span_kind}} {{span_name}}"),
-        Panel::lines("p95 of spans", Unit::Seconds)
-            .describe("Each dot is an exemplar: it opens the trace.")
+        Panel::lines("Span p95", Unit::Seconds)
+            .describe("Each dot is an exemplar that links to a trace.")
             .wide(24)
-            .metric(&quantile(0.95, of(SPAN_DURATION), &by), "{{span_kind}} {{span_name}}"),
+            .metric(&quantile(0.95, selected(SPAN_DURATION), &by), "{{span_kind}} {{span_name}}"),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! What every call gets: a request id, a deadline, a place, an answer to a panic, details, metrics.
+//! What the server does for every call: request id, deadline, limit on calls in flight, panics, error details, metrics.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ fn handled(method: &str, code: &str, fault: &str, count: u32) -> String {
 }
 
 #[tokio::test]
-async fn request_ids_are_kept_or_made_and_sent_back() {
+async fn request_ids_are_accepted_or_generated_and_sent_back() {
     let server = start(config()).await;
-    let kept = raw_call(server.addr, DO, &[("x-request-id", "mine-1")], "id").await;
-    assert_eq!((kept.code(), kept.headers["x-request-id"].to_str().unwrap()), (0, "mine-1"));
+    let accepted = raw_call(server.addr, DO, &[("x-request-id", "mine-1")], "id").await;
+    assert_eq!((accepted.code(), accepted.headers["x-request-id"].to_str().unwrap()), (0, "mine-1"));
 
-    let made = server.client().await.call("id").await.unwrap();
-    let id = made.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
-    assert_eq!(made.into_inner(), id, "the handler sees the id that the caller gets");
+    let generated = server.client().await.call("id").await.unwrap();
+    let id = generated.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
+    assert_eq!(generated.into_inner(), id, "the handler sees the id that the caller gets");
     assert_eq!(id.len(), 36);
 }
 
 #[tokio::test]
-async fn refusals_carry_details() {
+async fn errors_have_details() {
     let server = start(config()).await;
     let refused = server.client().await.call("invalid").await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "word: must be another"));
@@ -52,7 +52,7 @@ async fn faults_hide_their_cause() {
 }
 
 #[tokio::test]
-async fn messages_that_cannot_be_decoded_are_the_callers_fault() {
+async fn undecodable_messages_are_the_callers_fault() {
     let server = start(config()).await;
     let gzip = ("grpc-encoding", "gzip");
     let bad = [(vec![], frame(0, &[0xff, 0xff])), (vec![gzip], frame(1, b"no gzip")), (vec![], Bytes::new())];
@@ -69,17 +69,17 @@ async fn messages_that_cannot_be_decoded_are_the_callers_fault() {
 }
 
 #[tokio::test]
-async fn callers_deadlines_are_kept_and_the_work_is_dropped() {
+async fn callers_deadlines_are_enforced_and_the_handler_is_dropped() {
     let server = start(config()).await;
     let headers = [("grpc-timeout", "1S")];
     let late = raw_call(server.addr, DO, &headers, "wait");
-    let cut = raw_call(server.addr, WATCH, &headers, "wait");
-    let (late, cut) = tokio::join!(late, cut);
-    for answer in [&late, &cut] {
+    let aborted = raw_call(server.addr, WATCH, &headers, "wait");
+    let (late, aborted) = tokio::join!(late, aborted);
+    for answer in [&late, &aborted] {
         assert_eq!(answer.code(), i32::from(Code::DeadlineExceeded));
     }
     assert!(late.headers.contains_key("grpc-status"));
-    assert!(!cut.headers.contains_key("grpc-status"), "the stream had begun");
+    assert!(!aborted.headers.contains_key("grpc-status"), "the stream had started");
     server.probe.dropped().await;
     server.probe.dropped().await;
     server.metric(&handled("Do", "DEADLINE_EXCEEDED", "caller", 1)).await;
@@ -87,7 +87,7 @@ async fn callers_deadlines_are_kept_and_the_work_is_dropped() {
 }
 
 #[tokio::test]
-async fn the_servers_own_timeout_caps_calls_and_leaves_streams_alone() {
+async fn the_servers_timeout_applies_to_calls_but_not_to_streams() {
     let server = start(GrpcConfig { timeout: Duration::from_secs(1), ..config() }).await;
     let client = server.client().await;
     let mut stream = client.watch("wait").await.unwrap();
@@ -104,7 +104,7 @@ async fn the_servers_own_timeout_caps_calls_and_leaves_streams_alone() {
 }
 
 #[tokio::test]
-async fn more_calls_than_places_are_shed() {
+async fn excess_calls_are_shed() {
     let server = start(GrpcConfig { max_in_flight: 1, ..config() }).await;
     let client = server.client().await;
     let mut calls = JoinSet::new();
@@ -117,7 +117,7 @@ async fn more_calls_than_places_are_shed() {
     assert!(shed.get_details_retry_info().unwrap().retry_delay.is_some());
     server.metric(&handled("Do", "RESOURCE_EXHAUSTED", "server", 1)).await;
     let health = raw_call(server.addr, "/grpc.health.v1.Health/Check", &[], "").await;
-    assert_eq!(health.code(), 0, "health is answered all the same");
+    assert_eq!(health.code(), 0, "health checks are never shed");
 
     server.probe.release();
     assert_eq!(calls.join_next().await.unwrap().unwrap().unwrap().into_inner(), "waited");
@@ -126,7 +126,7 @@ async fn more_calls_than_places_are_shed() {
 }
 
 #[tokio::test]
-async fn a_stream_keeps_its_place_until_its_caller_leaves() {
+async fn a_stream_occupies_its_permit_until_the_caller_disconnects() {
     let server = start(GrpcConfig { max_in_flight: 1, ..config() }).await;
     let client = server.client().await;
     let stream = client.watch("wait").await.unwrap();
@@ -140,7 +140,7 @@ async fn a_stream_keeps_its_place_until_its_caller_leaves() {
 }
 
 #[tokio::test]
-async fn panics_are_answered_and_the_server_lives() {
+async fn panics_are_internal_errors_and_the_server_survives() {
     let server = start(config()).await;
     let client = server.client().await;
     let failed = client.call("panic").await.unwrap_err();

@@ -1,6 +1,6 @@
-//! A real server, called over real connections.
+//! Tests of a real server over real connections.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
 
 mod calls;
 mod compression;

@@ -1,4 +1,4 @@
-//! The server as a component: health, reflection, stopping, starting.
+//! The server component: health, reflection, startup and shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn health_watches_follow_readiness() {
     assert_eq!(statuses.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
 }
 
-/// Asks one version of reflection for the names of the services.
+/// Lists the names of the services with one version of reflection.
 macro_rules! services {
     ($version:ident, $channel:expr) => {{
         use tonic_reflection::pb::$version as pb;
@@ -90,7 +90,7 @@ async fn reflection_lists_every_service() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_calls_end_and_ends_streams() {
+async fn a_graceful_shutdown_waits_for_calls_and_ends_streams() {
     let mut server = start(config()).await;
     let client = server.client().await;
     let mut calls = JoinSet::new();
@@ -102,11 +102,11 @@ async fn a_stop_lets_calls_end_and_ends_streams() {
     server.probe.entered().await;
 
     server.stop.request();
-    let cut = stream.message().await.unwrap_err();
-    assert_eq!(cut.code(), Code::Unavailable);
+    let aborted = stream.message().await.unwrap_err();
+    assert_eq!(aborted.code(), Code::Unavailable);
     server.metric(r#"grpc_server_handled_total{code="UNAVAILABLE",fault="none",method="Watch""#).await;
     server.probe.dropped().await;
-    assert!(TcpStream::connect(server.addr).await.is_err(), "nothing new is taken");
+    assert!(TcpStream::connect(server.addr).await.is_err(), "new connections are refused");
 
     server.probe.release();
     assert_eq!(calls.join_next().await.unwrap().unwrap().unwrap().into_inner(), "waited");
@@ -114,7 +114,7 @@ async fn a_stop_lets_calls_end_and_ends_streams() {
 }
 
 #[tokio::test]
-async fn a_hard_stop_drops_calls() {
+async fn an_abort_drops_calls() {
     let mut server = start(config()).await;
     let client = server.client().await;
     let mut calls = JoinSet::new();
@@ -131,11 +131,11 @@ async fn a_hard_stop_drops_calls() {
 }
 
 #[tokio::test]
-async fn silent_connections_do_not_hold_up_a_stop() {
+async fn silent_connections_do_not_delay_a_shutdown() {
     let mut server = start(config()).await;
     let _silent = TcpStream::connect(server.addr).await.unwrap();
-    let mut broken_off = TcpStream::connect(server.addr).await.unwrap();
-    broken_off.write_all(b"PRI * HTTP/2").await.unwrap();
+    let mut partial = TcpStream::connect(server.addr).await.unwrap();
+    partial.write_all(b"PRI * HTTP/2").await.unwrap();
     server.metric("grpc_server_connections 2").await;
     server.stop.request();
     server.ended().await.unwrap();
@@ -164,14 +164,14 @@ async fn connections_beyond_the_limit_wait() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_start_says_why() {
+async fn a_server_that_cannot_start_reports_why() {
     let server = start(config()).await;
     let again = |config| {
         let metrics = GrpcMetrics::register(&Registry::new()).unwrap();
         GrpcServer::new(config, Health::new(), Arc::new(UuidV7), metrics)
     };
-    let taken = again(GrpcConfig { addr: server.addr, ..config() }).init().await.unwrap_err();
-    assert_eq!(taken.to_string(), format!("cannot listen on {}", server.addr));
-    let unreadable = again(config()).descriptors(b"nonsense").init().await.unwrap_err();
-    assert_eq!(unreadable.to_string(), "descriptors are not readable");
+    let in_use = again(GrpcConfig { addr: server.addr, ..config() }).init().await.unwrap_err();
+    assert_eq!(in_use.to_string(), format!("cannot listen on {}", server.addr));
+    let invalid = again(config()).descriptors(b"nonsense").init().await.unwrap_err();
+    assert_eq!(invalid.to_string(), "cannot decode descriptors");
 }

@@ -25,7 +25,7 @@ async fn calls_are_children_of_their_caller() {
     let mut calls: Vec<_> = spans.iter().filter(|span| span.span_kind == SpanKind::Server).collect();
     calls.sort_by_key(|span| span.name.clone());
     let names: Vec<_> = calls.iter().map(|span| &*span.name).collect();
-    assert_eq!(names, ["test.v1.Probe/Do", "test.v1.Probe/Watch"], "health leaves no span");
+    assert_eq!(names, ["test.v1.Probe/Do", "test.v1.Probe/Watch"], "health checks create no span");
     for span in &calls {
         assert_eq!(span.span_context.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");

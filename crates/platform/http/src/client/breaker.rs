@@ -1,7 +1,7 @@
-//! Stops calls to an upstream that keeps failing, so that callers fail at once and it can recover.
+//! Circuit breaker: stops calls to an upstream that fails repeatedly, so that callers fail at once and it can recover.
 //!
-//! Closed, it counts failures in a row. Too many open it: no call for a while. Then one call is let through; its
-//! success closes the circuit, its failure opens it again.
+//! A closed circuit counts failures in a row. Too many failures open it, and calls fail at once for a while. Then the
+//! circuit is half-open and allows one call; its success closes the circuit, its failure opens it again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,55 +20,55 @@ pub struct Breaker {
 enum Circuit {
     Closed { failures: u32 },
     Open { until: Instant },
-    Probing,
+    HalfOpen,
 }
 
-/// Leave for one call. Dropped unsettled, because the call was given up, it says nothing about the upstream.
+/// Permission for one call. If it is dropped without a result, because the call was cancelled, it does not count.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
     breaker: Breaker,
     probe: bool,
-    settled: bool,
+    recorded: bool,
 }
 
 impl Breaker {
-    /// A closed circuit that opens for `pause` after `threshold` failures in a row; 0 never opens it.
+    /// Creates a closed circuit that opens for `pause` after `threshold` failures in a row; 0 never opens it.
     pub fn new(threshold: u32, pause: Duration) -> Self {
         let circuit = Arc::new(Mutex::new(Circuit::Closed { failures: 0 }));
         Self { circuit, threshold, pause }
     }
 
-    /// Leave for a call, or how long to wait until there may be some.
+    /// Permits a call. While the circuit is open, fails with the time until the next call may be permitted.
     pub fn permit(&self) -> Result<Permit, Duration> {
         let mut circuit = self.lock();
         let probe = match *circuit {
             Circuit::Closed { .. } => false,
-            Circuit::Probing => return Err(self.pause),
+            Circuit::HalfOpen => return Err(self.pause),
             Circuit::Open { until } => {
                 let left = until.saturating_duration_since(Instant::now());
                 if !left.is_zero() {
                     return Err(left);
                 }
-                *circuit = Circuit::Probing;
+                *circuit = Circuit::HalfOpen;
                 true
             }
         };
-        Ok(Permit { breaker: self.clone(), probe, settled: false })
+        Ok(Permit { breaker: self.clone(), probe, recorded: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, well: bool, probe: bool) {
+    fn record(&self, success: bool, probe: bool) {
         let mut circuit = self.lock();
-        let failures = match (&*circuit, well) {
-            // The answer to a call from before the circuit opened; only the probe decides now.
-            (Circuit::Open { .. } | Circuit::Probing, _) if !probe => return,
+        let failures = match (&*circuit, success) {
+            // This call started before the circuit opened; only the probe decides now.
+            (Circuit::Open { .. } | Circuit::HalfOpen, _) if !probe => return,
             (_, true) => 0,
             (Circuit::Closed { failures }, false) => failures.saturating_add(1),
-            (Circuit::Open { .. } | Circuit::Probing, false) => self.threshold,
+            (Circuit::Open { .. } | Circuit::HalfOpen, false) => self.threshold,
         };
         *circuit = if self.threshold > 0 && failures >= self.threshold {
             Circuit::Open { until: Instant::now() + self.pause }
@@ -79,16 +79,16 @@ impl Breaker {
 }
 
 impl Permit {
-    /// Tells whether the upstream is well.
-    pub fn settle(mut self, well: bool) {
-        self.settled = true;
-        self.breaker.settle(well, self.probe);
+    /// Records whether the call succeeded.
+    pub fn record(mut self, success: bool) {
+        self.recorded = true;
+        self.breaker.record(success, self.probe);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.probe && !self.settled {
+        if self.probe && !self.recorded {
             // The next call is the probe.
             *self.breaker.lock() = Circuit::Open { until: Instant::now() };
         }
@@ -105,7 +105,7 @@ mod tests {
 
     fn fail(breaker: &Breaker, times: u32) {
         for _ in 0..times {
-            breaker.permit().unwrap().settle(false);
+            breaker.permit().unwrap().record(false);
         }
     }
 
@@ -113,7 +113,7 @@ mod tests {
     async fn it_opens_after_failures_in_a_row_and_recovers() {
         let breaker = Breaker::new(3, PAUSE);
         fail(&breaker, 2);
-        breaker.permit().unwrap().settle(true);
+        breaker.permit().unwrap().record(true);
         fail(&breaker, 3);
         assert_eq!(breaker.permit().unwrap_err(), PAUSE);
         advance(Duration::from_secs(4)).await;
@@ -121,9 +121,9 @@ mod tests {
         advance(Duration::from_secs(6)).await;
         let probe = breaker.permit().unwrap();
         assert!(breaker.permit().is_err(), "one probe at a time");
-        probe.settle(true);
+        probe.record(true);
         fail(&breaker, 2);
-        assert!(breaker.permit().is_ok(), "the count starts anew");
+        assert!(breaker.permit().is_ok(), "the count starts at zero again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -136,21 +136,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_is_given_up_does_not_jam_it() {
+    async fn a_cancelled_probe_does_not_block_the_next() {
         let breaker = Breaker::new(1, PAUSE);
         fail(&breaker, 1);
         advance(PAUSE).await;
         drop(breaker.permit().unwrap());
-        breaker.permit().unwrap().settle(true);
+        breaker.permit().unwrap().record(true);
         assert!(breaker.permit().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_late_answer_does_not_close_it() {
+    async fn a_late_result_does_not_close_it() {
         let breaker = Breaker::new(1, PAUSE);
         let late = breaker.permit().unwrap();
         fail(&breaker, 1);
-        late.settle(true);
+        late.record(true);
         assert!(breaker.permit().is_err());
     }
 

@@ -9,31 +9,31 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientConfig {
-    /// What the client calls itself.
+    /// The `User-Agent` header.
     pub user_agent: String,
-    /// How long a connection may take, in milliseconds.
+    /// Timeout of connecting, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// How long one try may take, its body included, in milliseconds.
+    /// Timeout of one attempt, including its body, in milliseconds.
     pub timeout_ms: u64,
-    /// How long all tries may take together, pauses included, in milliseconds.
+    /// Deadline of all attempts and the pauses between them, in milliseconds.
     pub deadline_ms: u64,
-    /// How often a call is tried again.
+    /// Maximum number of retries of a call.
     pub max_retries: u32,
-    /// Half of the first pause at most, in milliseconds; each further one is up to twice as long.
+    /// Base of the backoff, in milliseconds: the first pause is up to twice as long, and each further one doubles.
     pub backoff_ms: u64,
-    /// The longest pause that the client chooses by itself, in milliseconds.
+    /// Maximum backoff, in milliseconds; a `Retry-After` of the upstream may be longer.
     pub max_backoff_ms: u64,
-    /// How many redirects are followed.
+    /// Maximum number of redirects to follow.
     pub max_redirects: usize,
-    /// Most bytes of a JSON answer.
+    /// Maximum size of a JSON response, in bytes.
     pub max_json_bytes: u64,
-    /// Failures in a row after which calls stop; 0 never stops them.
+    /// Failures in a row that open the circuit; 0 never opens it.
     pub breaker_failures: u32,
-    /// How long calls stop, in milliseconds.
+    /// How long the circuit stays open, in milliseconds.
     pub breaker_pause_ms: u64,
-    /// Whether addresses of the machine and of private networks may be called.
+    /// Whether to allow loopback addresses and addresses of private networks.
     pub allow_private: bool,
-    /// Addresses that may be called although they are not public.
+    /// Addresses to allow although they are not public.
     pub allowed_addresses: Vec<IpAddr>,
 }
 
@@ -58,7 +58,7 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
-    /// What is wrong, as pairs of field and reason.
+    /// Invalid settings, as pairs of field and reason.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let zeros = [
             ("connect_timeout_ms", self.connect_timeout_ms, "1ms"),
@@ -68,7 +68,7 @@ impl ClientConfig {
         ];
         let zeros = zeros.into_iter().filter(|(_, value, _)| *value == 0);
         let mut problems: Vec<_> =
-            zeros.map(|(field, _, least)| (field, format!("must be at least {least}"))).collect();
+            zeros.map(|(field, _, minimum)| (field, format!("must be at least {minimum}"))).collect();
         if http::HeaderValue::from_str(&self.user_agent).is_err() {
             problems.push(("user_agent", "must be visible ASCII".to_owned()));
         }

@@ -1,4 +1,4 @@
-//! Why a call to an upstream failed. No text holds a URL: it could carry a password or a token.
+//! Errors of calls to an upstream. No error text contains a URL, because a URL could contain a password or a token.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,51 +8,51 @@ use kennel_core::{BoxError, ErrorKind};
 
 use super::policy::Refusal;
 
-/// A client could not be built.
+/// The client could not be created.
 #[derive(Debug, thiserror::Error)]
-#[error("http client cannot be built")]
+#[error("cannot create http client")]
 pub struct BuildError(#[from] reqwest::Error);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// Policy forbids to call there.
+    /// The address policy forbids the address.
     #[error("upstream address is refused")]
     Refused(#[from] Refusal),
-    /// The body is larger than the caller takes.
+    /// The body is larger than the caller allows.
     #[error("upstream answered with more than {limit} bytes")]
     TooLarge {
-        /// Most bytes that were to be taken.
+        /// Maximum size in bytes.
         limit: u64,
     },
-    /// It answered with a status other than 200.
+    /// The upstream answered with a status other than 200.
     #[error("upstream answered with status {status}")]
     Status {
         /// The status.
         status: StatusCode,
-        /// When it wants to be asked again.
+        /// Value of `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// It did not answer in time.
+    /// The upstream did not answer in time.
     #[error("upstream did not answer in time")]
     Timeout,
-    /// It cannot be reached, broke off, or is not called for a while because it keeps failing.
+    /// The upstream is unreachable, closed the connection early, or is not called because the circuit is open.
     #[error("upstream is unavailable")]
     Unavailable {
-        /// When to try again, where that is known.
+        /// When to retry, if known.
         retry_after: Option<Duration>,
-        /// What the connection reported.
+        /// Cause.
         #[source]
         source: Option<BoxError>,
     },
-    /// It answered with something that is not what it should be.
-    #[error("upstream answer is not readable")]
+    /// The response cannot be parsed.
+    #[error("cannot parse upstream response")]
     Malformed(#[source] BoxError),
 }
 
 impl ClientError {
-    /// The kind that protocols show.
+    /// The error kind that protocols map to a status.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Timeout => ErrorKind::Timeout,
@@ -64,7 +64,7 @@ impl ClientError {
         }
     }
 
-    /// When to try again, where that is known.
+    /// When to retry, if known.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
@@ -72,7 +72,7 @@ impl ClientError {
         }
     }
 
-    /// Whether the same call may succeed later.
+    /// Whether a retry of the same call may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout | Self::Unavailable { .. } => true,
@@ -85,8 +85,8 @@ impl ClientError {
         Self::Unavailable { retry_after: Some(retry_after), source: Some("the circuit is open".into()) }
     }
 
-    /// Whether it tells that the upstream is not well; counts towards opening the circuit.
-    pub(super) fn is_of_upstream(&self) -> bool {
+    /// Whether the error is a failure of the upstream and counts towards opening the circuit.
+    pub(super) fn is_upstream_failure(&self) -> bool {
         self.is_transient()
     }
 }
@@ -100,7 +100,7 @@ impl From<reqwest::Error> for ClientError {
         if error.is_timeout() {
             return Self::Timeout;
         }
-        // Nothing is decoded on the way: a failing decoder is a body that broke off.
+        // The client decodes no content encoding, so a decoding error means that the body ended early.
         if error.is_builder() {
             return Self::Malformed(error.into());
         }
@@ -108,7 +108,7 @@ impl From<reqwest::Error> for ClientError {
     }
 }
 
-/// The policy's own error, behind those of the layers that carried it.
+/// Finds the policy's error in the chain of sources.
 fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
     let mut next = Some(error);
     while let Some(error) = next {

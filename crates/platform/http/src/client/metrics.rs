@@ -1,4 +1,4 @@
-//! How long upstreams take, and how calls to them end.
+//! Duration and outcome of calls to upstreams.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use prometheus::Registry;
 
 use super::error::ClientError;
 
-/// How one try ended.
+/// Outcome of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ok,
@@ -50,25 +50,25 @@ impl Label for Outcome {
     }
 }
 
-/// Metrics of every client of the process. Clones feed the same series.
+/// Metrics of every client of the process. Clones update the same series.
 #[derive(Debug, Clone)]
 pub struct ClientMetrics {
     duration: LatencyHistogram,
 }
 
 impl ClientMetrics {
-    /// Adds `upstream_request_duration_seconds{upstream,outcome}`, one observation for each try.
+    /// Registers `upstream_request_duration_seconds{upstream,outcome}`, with one observation per attempt.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let duration = LatencyHistogram::register(
             registry,
             names::UPSTREAM_DURATION,
-            "Time that a try to call an upstream took",
+            "Duration of one attempt to call an upstream",
             &["upstream", "outcome"],
         )?;
         Ok(Self { duration })
     }
 
-    pub(super) fn record(&self, upstream: &'static str, outcome: Outcome, took: Duration) {
-        self.duration.observe(&[upstream, outcome.as_str()], took);
+    pub(super) fn record(&self, upstream: &'static str, outcome: Outcome, elapsed: Duration) {
+        self.duration.observe(&[upstream, outcome.as_str()], elapsed);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a client may connect: by HTTP, and not into the machine's own network.
+//! SSRF policy: a client may connect by HTTP and HTTPS only, and not to private addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,18 +12,18 @@ pub enum Refusal {
     /// The scheme is neither `http` nor `https`.
     #[error("scheme is neither http nor https")]
     Scheme,
-    /// The URL names no host.
-    #[error("url names no host")]
+    /// The URL has no host.
+    #[error("url has no host")]
     Host,
-    /// The address is not one of the public internet.
+    /// The address is not globally reachable.
     #[error("address is not public")]
     Private,
-    /// It leads elsewhere too often.
+    /// The upstream redirects too often.
     #[error("too many redirects")]
     Redirects,
 }
 
-/// Which addresses may be called.
+/// Decides which addresses a client may connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AddressPolicy {
     allow_private: bool,
@@ -31,12 +31,12 @@ pub struct AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// Lets public addresses be called and those `allowed`; with `allow_private` every address.
+    /// Allows public addresses and those in `allowed`; allows every address if `allow_private` is set.
     pub fn new(allow_private: bool, allowed: &[IpAddr]) -> Self {
         Self { allow_private, allowed: allowed.into() }
     }
 
-    /// Checks what can be told without a look-up: the scheme, and a host that is an address itself.
+    /// Checks the scheme, and the host if it is an address. The resolver checks the addresses of host names.
     pub fn check(&self, url: &Url) -> Result<(), Refusal> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refusal::Scheme);
@@ -49,7 +49,7 @@ impl AddressPolicy {
         }
     }
 
-    /// Checks an address that is about to be connected to.
+    /// Checks an address before the client connects to it.
     pub fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         if self.allow_private || is_public(address) || self.allowed.contains(&address) {
             Ok(())
@@ -66,7 +66,7 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Whether the address is outside every block of RFC 6890 and its successors that is not globally reachable.
+/// Whether the address is globally reachable: outside the special-purpose blocks of RFC 6890 and its successors.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = matches!(
@@ -85,7 +85,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !special
 }
 
-/// Global unicast is `2000::/3`. Blocks inside it that stand for other addresses could lead anywhere and are refused.
+/// Global unicast is `2000::/3`. Blocks in it that embed other addresses are refused: they could map to a private one.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     let unicast = (0x2000..0x4000).contains(&segments[0]);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_are_fine() {
+    fn public_addresses_are_allowed() {
         for url in [
             "https://dog.ceo/api",
             "http://8.8.8.8/",
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_are_refused_however_written() {
+    fn other_addresses_are_refused_in_every_notation() {
         for host in [
             "127.0.0.1",
             "127.1",

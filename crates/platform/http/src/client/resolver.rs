@@ -1,7 +1,7 @@
-//! Looks names up and keeps the addresses that policy allows.
+//! Resolves names and returns only the addresses that the policy allows.
 //!
-//! The connection is made to the very addresses that were checked, so a name that answers differently the second time
-//! gains nothing.
+//! The client connects to the addresses that were checked, so DNS rebinding (a different answer to a second lookup) has
+//! no effect.
 
 use std::net::SocketAddr;
 
@@ -9,19 +9,19 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::policy::{AddressPolicy, Refusal};
 
-/// The system's resolver behind an [`AddressPolicy`].
+/// The system's resolver, filtered by an [`AddressPolicy`].
 #[derive(Debug, Clone)]
-pub(super) struct Filtered {
+pub(super) struct FilteredResolver {
     policy: AddressPolicy,
 }
 
-impl Filtered {
+impl FilteredResolver {
     pub(super) const fn new(policy: AddressPolicy) -> Self {
         Self { policy }
     }
 }
 
-impl Resolve for Filtered {
+impl Resolve for FilteredResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = self.policy.clone();
         Box::pin(async move {

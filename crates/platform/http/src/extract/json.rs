@@ -14,8 +14,10 @@ use serde::de::DeserializeOwned;
 use super::invalid;
 use crate::problem::HttpError;
 
-/// A JSON body, both ways: a request's is one object. Refuses another content type with 415, a body over the limit with
-/// 413, text that is not JSON with 400, and what is no object or has a wrong value with 422 and its name.
+/// A JSON body of a request or a response. A request's body must be one object.
+///
+/// Rejects another content type with 415, a body over the limit with 413, text that is not JSON with 400, and JSON that
+/// is not an object or has an invalid value with 422 and the name of the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Json<T>(pub T);
 
@@ -38,7 +40,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Reads JSON text that came from a client.
+/// Parses JSON text from a client.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
     read_object(bytes).map_err(|error| match &error {
         JsonError::Syntax(_) => HttpError::new(ErrorKind::Malformed).with_detail(format!("the body is {error}")),
@@ -55,9 +57,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// A body that could not be taken in whole.
+/// Maps a body that could not be read completely.
 pub(crate) fn unreadable(rejection: &BytesRejection) -> HttpError {
-    crate::body::refusal(rejection)
+    crate::body::classify(rejection)
 }
 
 #[cfg(test)]
@@ -68,7 +70,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only what is refused matters")]
+    #[expect(dead_code, reason = "only rejections are tested")]
     struct Dog {
         name: String,
         #[serde(default)]
@@ -76,7 +78,7 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "only what is refused matters")]
+    #[expect(dead_code, reason = "only rejections are tested")]
     struct Tag {
         weight: u8,
     }
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_at_fault_is_named() {
+    fn the_invalid_field_is_named() {
         for (text, field) in [
             ("{}", "name: "),
             (r#"{"name":1}"#, "name: "),
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_do_not_echo_without_end() {
+    fn reasons_are_truncated() {
         let (_, detail) = fault(&format!(r#"{{"name":"a","tags":"{}"}}"#, "x".repeat(10_000)));
         assert!(detail.len() < 300, "{}", detail.len());
     }

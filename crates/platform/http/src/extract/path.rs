@@ -1,4 +1,4 @@
-//! Parameters of the path.
+//! Path parameters.
 
 use axum::extract::path::ErrorKind as Fault;
 use axum::extract::rejection::PathRejection;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::HttpError;
 
-/// The parameters of the path. Refuses a value of the wrong form with 422 and its name, broken encoding with 400.
+/// The path parameters. Rejects an invalid value with 422 and the parameter's name, and invalid UTF-8 with 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path<T>(pub T);
 
@@ -19,19 +19,19 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(refusal(rejection, only_name(parts, state).await)),
+            Err(rejection) => Err(rejection_error(rejection, only_name(parts, state).await)),
         }
     }
 }
 
-/// The name of the route's parameter, where it has one only; a lone value does not tell its own.
+/// The name of the route's parameter if it has exactly one; axum's error for a single value does not contain the name.
 async fn only_name<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
     let mut names = params.iter().map(|(name, _)| name.to_owned());
     names.next().filter(|_| names.next().is_none())
 }
 
-fn refusal(rejection: PathRejection, only: Option<String>) -> HttpError {
+fn rejection_error(rejection: PathRejection, only: Option<String>) -> HttpError {
     let PathRejection::FailedToDeserializePathParams(failed) = rejection else {
         return HttpError::from_error(ErrorKind::Internal, rejection);
     };
@@ -44,7 +44,7 @@ fn refusal(rejection: PathRejection, only: Option<String>) -> HttpError {
         Fault::InvalidUtf8InPathParam { .. } => {
             HttpError::new(ErrorKind::Malformed).with_detail("the path is not valid UTF-8")
         }
-        // The handler's type does not fit its route.
+        // The handler's type does not match its route.
         other => HttpError::from_error(ErrorKind::Internal, other.to_string()),
     }
 }

@@ -4,11 +4,11 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::refuse;
+use super::reject;
 use crate::problem::HttpError;
 
-/// The query string. A parameter without a value (`?cursor=`) counts as absent, as forms and templates send those. Refuses
-/// a wrong value with 422 and its name; so too an unknown name, where `T` denies those.
+/// The query string. A parameter without a value (`?cursor=`) counts as absent, because forms and URL templates send
+/// those. Rejects an invalid value with 422 and the parameter's name, and an unknown name if `T` denies unknown fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Query<T>(pub T);
 
@@ -21,10 +21,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 }
 
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T, HttpError> {
-    // An own list, as the deserializer takes no filtered iterator.
+    // Collected first: the deserializer does not accept a filtered iterator.
     let given: String = query.split('&').filter(|pair| !is_empty(pair)).collect::<Vec<_>>().join("&");
     let pairs = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(given.as_bytes()));
-    serde_path_to_error::deserialize(pairs).map_err(|error| refuse(error.path(), &error.inner().to_string()))
+    serde_path_to_error::deserialize(pairs).map_err(|error| reject(error.path(), &error.inner().to_string()))
 }
 
 fn is_empty(pair: &str) -> bool {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_at_fault_is_told() {
+    fn the_invalid_parameter_is_named() {
         for (query, name) in [
             ("breed=a&limit=many", "limit: "),
             ("limit=1", "breed: "),

@@ -1,4 +1,4 @@
-//! How the input that this crate reads looks in a description: the headers of preconditions, and parameters without a value.
+//! OpenAPI parameters for the input that this crate reads: precondition headers, and query parameters without a value.
 
 use utoipa::IntoParams;
 use utoipa::openapi::extensions::Extensions;
@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi, RefOr, Required};
 
 use crate::etag::{IfMatch, IfNoneMatch, MAX_TAGS};
 
-/// Says of each optional parameter of a query that it may be without a value, as [`crate::Query`] takes it for absent then.
+/// Sets `allowEmptyValue` on each optional query parameter, because [`crate::Query`] treats an empty value as absent.
 pub fn allow_empty_queries(api: &mut OpenApi) {
     for parameter in api.paths.paths.values_mut().flat_map(parameters) {
         if parameter.parameter_in == ParameterIn::Query && parameter.required != Required::True {
@@ -30,19 +30,19 @@ fn parameters(path: &mut PathItem) -> impl Iterator<Item = &mut Parameter> {
 
 impl IntoParams for IfMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let description = "Go on only if the resource has one of these entity tags, or any for `*`. A tag that a proxy made \
-            weak (`W/\"1\"`) counts as the one it was.";
+        let description = "Proceed only if the resource has one of these entity tags, or exists in case of `*`. A tag \
+            that a proxy has turned into a weak one (`W/\"1\"`) counts as the strong tag.";
         vec![entity_tags("If-Match", description)]
     }
 }
 
 impl IntoParams for IfNoneMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![entity_tags("If-None-Match", "The entity tags that the caller has already: 304 if one is current.")]
+        vec![entity_tags("If-None-Match", "Entity tags that the caller has cached: 304 if one of them is current.")]
     }
 }
 
-/// A header that holds `*` or a list of entity tags.
+/// A header that contains `*` or a list of entity tags.
 fn entity_tags(name: &str, description: &str) -> Parameter {
     let tag = r#"(W/)?"[!#-~]*""#;
     let pattern = format!(r"^(\*|{tag}([ \t]*,[ \t]*{tag}){{0,{}}})$", MAX_TAGS - 1);

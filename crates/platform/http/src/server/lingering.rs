@@ -1,7 +1,7 @@
-//! Requests that are answered before their body was read to its end, such as uploads that are too large.
+//! Lingering close for requests whose body was not read to its end, such as uploads that are too large.
 //!
-//! A client that is still sending reads the answer only afterwards. Were the connection closed at once, the system
-//! would answer what still comes with a reset, and the client would lose the answer.
+//! A client that is still sending reads the response only afterwards. If the server closed the connection at once, the
+//! kernel would answer further data with a TCP reset, and the client would lose the response.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -16,30 +16,30 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client may be silent before it is given up.
-const IDLE: Duration = Duration::from_secs(2);
-/// How long a client may go on sending in all.
-const LONGEST: Duration = Duration::from_secs(30);
-/// What is read and thrown away at a time.
-const PIECE: usize = 8 * 1024;
-/// A rest up to this is likely there already, and the connection can be used again.
-const SMALL: u64 = 16 * 1024;
+/// How long a draining connection may receive nothing before it is closed.
+const DRAIN_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection is drained at most.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Size of the buffer that drained data is read into.
+const CHUNK_BYTES: usize = 8 * 1024;
+/// An unread remainder up to this size has probably arrived already, so the connection can be reused.
+const SMALL_REMAINDER_BYTES: u64 = 16 * 1024;
 
-/// How much of the body of a connection's request was not read, in bytes; the most there is where nobody can tell.
+/// How many bytes of the current request's body are not read yet; `u64::MAX` if the length is unknown.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Unread(Arc<AtomicU64>);
+pub(super) struct UnreadBytes(Arc<AtomicU64>);
 
-impl Unread {
-    /// Follows how much of `body` is read.
-    pub(super) fn watch<B: Body>(&self, body: B) -> Watched<B> {
-        let watched = Watched { body, unread: self.clone() };
-        watched.note();
-        watched
+impl UnreadBytes {
+    /// Wraps `body` so that its unread length is recorded here.
+    pub(super) fn track<B: Body>(&self, body: B) -> TrackedBody<B> {
+        let tracked = TrackedBody { body, unread: self.clone() };
+        tracked.update();
+        tracked
     }
 
-    /// Whether so much is left that the connection should not be used again.
+    /// Whether so much is unread that the connection should not be reused.
     pub(super) fn is_large(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > SMALL
+        self.0.load(Ordering::Relaxed) > SMALL_REMAINDER_BYTES
     }
 
     fn is_some(&self) -> bool {
@@ -47,28 +47,28 @@ impl Unread {
     }
 }
 
-/// A body whose rest is known to others.
+/// A body that records how much of it is unread.
 #[derive(Debug)]
-pub(super) struct Watched<B> {
+pub(super) struct TrackedBody<B> {
     body: B,
-    unread: Unread,
+    unread: UnreadBytes,
 }
 
-impl<B: Body> Watched<B> {
-    fn note(&self) {
+impl<B: Body> TrackedBody<B> {
+    fn update(&self) {
         let left = if self.body.is_end_stream() { 0 } else { self.body.size_hint().exact().unwrap_or(u64::MAX) };
         self.unread.0.store(left, Ordering::Relaxed);
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_some() {
-            self.note();
+            self.update();
         } else {
             self.unread.0.store(0, Ordering::Relaxed);
         }
@@ -84,13 +84,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
     }
 }
 
-/// A connection that, when a request was not read to its end, is closed in two steps: it says that nothing more
-/// comes, then reads what the client still sends and throws it away.
+/// A connection that closes in two steps when a request was not read to its end: it shuts down the write half, then
+/// reads and discards what the client still sends.
 #[derive(Debug)]
 pub(super) struct Lingering<S> {
     stream: S,
-    unread: Unread,
-    /// Set once nothing more is written.
+    unread: UnreadBytes,
+    /// Set once the write half is shut down.
     drain: Option<Drain>,
 }
 
@@ -101,23 +101,23 @@ struct Drain {
 }
 
 impl<S> Lingering<S> {
-    pub(super) const fn new(stream: S, unread: Unread) -> Self {
+    pub(super) const fn new(stream: S, unread: UnreadBytes) -> Self {
         Self { stream, unread, drain: None }
     }
 }
 
 impl Drain {
     fn new() -> Self {
-        Self { idle: Box::pin(sleep(IDLE)), end: Instant::now() + LONGEST }
+        Self { idle: Box::pin(sleep(DRAIN_IDLE_TIMEOUT)), end: Instant::now() + DRAIN_TIMEOUT }
     }
 
-    /// Ready when the client has closed its side, or is given up.
+    /// Ready when the client has closed its half of the connection, or when a timeout has passed.
     fn poll(&mut self, mut stream: Pin<&mut impl AsyncRead>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let mut space = [MaybeUninit::uninit(); PIECE];
-            let mut piece = ReadBuf::uninit(&mut space);
-            match stream.as_mut().poll_read(cx, &mut piece) {
-                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {}
+            let mut space = [MaybeUninit::uninit(); CHUNK_BYTES];
+            let mut chunk = ReadBuf::uninit(&mut space);
+            match stream.as_mut().poll_read(cx, &mut chunk) {
+                Poll::Ready(Ok(())) if !chunk.filled().is_empty() => {}
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => return self.idle.as_mut().poll(cx),
             }
@@ -125,7 +125,7 @@ impl Drain {
             if now >= self.end {
                 return Poll::Ready(());
             }
-            self.idle.as_mut().reset(self.end.min(now + IDLE));
+            self.idle.as_mut().reset(self.end.min(now + DRAIN_IDLE_TIMEOUT));
         }
     }
 }

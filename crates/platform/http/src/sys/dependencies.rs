@@ -1,4 +1,4 @@
-//! The last known state of each dependency as a metric.
+//! Exports the last known state of each dependency as a metric.
 
 use kennel_app::{Health, Status};
 use kennel_telemetry::metrics::names;
@@ -6,7 +6,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts, Registry};
 
-/// Registers a gauge for every dependency of `health`, those included that are added later.
+/// Registers a gauge for every dependency of `health`, including dependencies that are added later.
 pub fn register_dependencies(registry: &Registry, health: &Health) -> Result<(), prometheus::Error> {
     let opts = Opts::new(names::DEPENDENCY_UP, "Whether a dependency answers, or a component makes progress");
     let gauges = IntGaugeVec::new(opts, &["dependency", "kind"])?;

@@ -10,18 +10,18 @@ use tokio::sync::Semaphore;
 use crate::extract::Query;
 use crate::problem::HttpError;
 
-/// The longest profile.
+/// Maximum duration of a profile.
 const MAX_SECONDS: u64 = 60;
-/// One profile at a time: the profiler's timer is the process's.
+/// Allows one profile at a time, because the profiling timer is global to the process.
 static PROFILER: Semaphore = Semaphore::const_new(1);
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Wanted {
+struct ProfileParams {
     seconds: u64,
 }
 
-impl Default for Wanted {
+impl Default for ProfileParams {
     fn default() -> Self {
         Self { seconds: 10 }
     }
@@ -31,33 +31,33 @@ pub(super) fn routes() -> Router {
     Router::new().route("/debug/pprof/profile", get(profile))
 }
 
-async fn profile(Query(wanted): Query<Wanted>) -> Result<Response, HttpError> {
-    if !(1..=MAX_SECONDS).contains(&wanted.seconds) {
+async fn profile(Query(params): Query<ProfileParams>) -> Result<Response, HttpError> {
+    if !(1..=MAX_SECONDS).contains(&params.seconds) {
         return Err(HttpError::invalid("seconds", format!("must be 1 to {MAX_SECONDS}")));
     }
     let Ok(_permit) = PROFILER.try_acquire() else {
-        return Err(HttpError::new(ErrorKind::Conflict).with_detail("a profile is being taken already"));
+        return Err(HttpError::new(ErrorKind::Conflict).with_detail("another profile is being recorded"));
     };
-    take(wanted.seconds).await
+    record(params.seconds).await
 }
 
 #[cfg(not(feature = "pprof"))]
-fn take(_: u64) -> std::future::Ready<Result<Response, HttpError>> {
+fn record(_: u64) -> std::future::Ready<Result<Response, HttpError>> {
     std::future::ready(Err(HttpError::new(ErrorKind::Unsupported)))
 }
 
 #[cfg(feature = "pprof")]
-async fn take(seconds: u64) -> Result<Response, HttpError> {
+async fn record(seconds: u64) -> Result<Response, HttpError> {
     use axum::response::IntoResponse as _;
     use pprof::protos::Message as _;
 
-    /// Samples a second; not a divisor of common periods, so that it does not fall into step with them.
+    /// Samples per second. It divides no common period, so that sampling does not run in lockstep with periodic work.
     const FREQUENCY: i32 = 99;
 
     let internal = |error| HttpError::from_error(ErrorKind::Internal, error);
     let profiler = pprof::ProfilerGuardBuilder::default()
         .frequency(FREQUENCY)
-        // Where a lock may be held that the signal's handler takes as well.
+        // The signal handler could deadlock on a lock that the interrupted code has taken in these libraries.
         .blocklist(&["ld-linux", "libc", "libgcc", "pthread", "vdso"])
         .build()
         .map_err(|error| internal(kennel_core::BoxError::from(error)))?;

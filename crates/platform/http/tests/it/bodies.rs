@@ -1,4 +1,4 @@
-//! Bodies that arrive slowly, not at all, or compressed.
+//! Request bodies that arrive slowly, stop, or are compressed.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::harness::{self, Server, problem};
 
-/// "kennel" a thousand times, by gzip: 6,000 bytes in 50.
+/// "kennel" repeated a thousand times: 6,000 bytes that gzip compresses to 50.
 const GZIP: &[u8] = include_bytes!("kennels.gz");
 
 fn routes() -> Router {
     let length = async |body: Body| match axum::body::to_bytes(body, usize::MAX).await {
         Ok(body) => Ok(body.len().to_string()),
-        Err(error) => Err(kennel_http::body::refusal(&error)),
+        Err(error) => Err(kennel_http::body::classify(&error)),
     };
     let buffered = |body: Bytes| async move { body.len().to_string() };
     let slow = |body: Bytes| async move {
@@ -44,36 +44,36 @@ fn config() -> HttpConfig {
 }
 
 #[tokio::test]
-async fn a_slow_body_is_waited_for_while_it_comes() {
+async fn a_slow_body_is_read_while_data_arrives() {
     let server = server(config()).await;
-    // Far longer in all than a handler may take, with no silence that is too long.
-    let pieces = stream::unfold(0, |sent| async move {
+    // Much longer in total than the request timeout, with no pause longer than the idle timeout.
+    let chunks = stream::unfold(0, |sent| async move {
         sleep(Duration::from_millis(60)).await;
         (sent < 20).then(|| (Ok::<_, std::io::Error>(Bytes::from_static(b"12345")), sent + 1))
     });
-    let began = Instant::now();
-    let request = harness::client().post(server.url("/length")).body(reqwest::Body::wrap_stream(pieces));
+    let started = Instant::now();
+    let request = harness::client().post(server.url("/length")).body(reqwest::Body::wrap_stream(chunks));
     assert_eq!(harness::get_text(request).await, "100");
-    assert!(began.elapsed() > Duration::from_secs(1), "it was not slow");
+    assert!(started.elapsed() > Duration::from_secs(1), "the body was not slow");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_client_that_falls_silent_is_answered_408() {
+async fn an_idle_client_gets_408() {
     let server = server(HttpConfig { body_idle_timeout_ms: 100, ..config() }).await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     stream.write_all(b"POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n12345").await.unwrap();
     let mut answer = String::new();
     tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut answer))
         .await
-        .expect("it closes")
+        .expect("the server closes the connection")
         .unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("client_timeout"), "{answer}");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn silence_may_last_longer_than_a_handler_may_take() {
+async fn the_body_idle_timeout_may_exceed_the_request_timeout() {
     let server = server(config()).await;
     let late = stream::once(async {
         sleep(Duration::from_millis(900)).await;
@@ -85,7 +85,7 @@ async fn silence_may_last_longer_than_a_handler_may_take() {
 }
 
 #[tokio::test]
-async fn a_handler_has_its_time_from_the_last_byte_on() {
+async fn the_request_timeout_starts_at_the_last_byte_of_the_body() {
     let server = server(config()).await;
     let (parts, body) = problem(harness::client().post(server.url("/slow")).body("12345")).await;
     assert_eq!((parts.status.as_u16(), &body["code"]), (504, &json!("timeout")));
@@ -93,7 +93,7 @@ async fn a_handler_has_its_time_from_the_last_byte_on() {
 }
 
 #[tokio::test]
-async fn compressed_bodies_are_taken_within_the_limit_on_what_comes_out() {
+async fn the_body_limit_counts_decompressed_bytes() {
     let server = server(harness::config()).await;
     let send = |path: &str| {
         let request = harness::client().post(server.url(path)).header("content-encoding", "gzip");
@@ -107,7 +107,7 @@ async fn compressed_bodies_are_taken_within_the_limit_on_what_comes_out() {
 }
 
 #[tokio::test]
-async fn other_encodings_are_refused_with_those_that_are_taken() {
+async fn other_encodings_are_refused_with_the_supported_ones() {
     let server = server(harness::config()).await;
     let request = harness::client().post(server.url("/length")).header("content-encoding", "zstd").body("x");
     let (parts, body) = problem(request).await;

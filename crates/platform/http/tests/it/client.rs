@@ -1,4 +1,4 @@
-//! The client against real sockets: time, size, tries, redirects and the circuit.
+//! The client against real sockets: timeouts, size limits, retries, redirects and the circuit breaker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,7 +60,7 @@ fn flaky(failures: u32, status: StatusCode, retry_after: &'static str) -> (Route
 }
 
 #[tokio::test]
-async fn passing_failures_are_tried_again() {
+async fn transient_failures_are_retried() {
     let (router, calls) = flaky(2, StatusCode::BAD_GATEWAY, "nonsense");
     let server = serve(router).await;
     let body = client(&config()).download(&url(&server, "/"), 10).await.unwrap();
@@ -69,7 +69,7 @@ async fn passing_failures_are_tried_again() {
 }
 
 #[tokio::test]
-async fn tries_come_to_an_end() {
+async fn retries_are_limited() {
     let (router, calls) = flaky(99, StatusCode::SERVICE_UNAVAILABLE, "0");
     let server = serve(router).await;
     let error = client(&config()).download(&url(&server, "/"), 10).await.unwrap_err();
@@ -79,7 +79,7 @@ async fn tries_come_to_an_end() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_tried_again() {
+async fn a_permanent_failure_is_not_retried() {
     let (router, calls) = flaky(99, StatusCode::NOT_FOUND, "0");
     let server = serve(router).await;
     let error = client(&config()).download(&url(&server, "/"), 10).await.unwrap_err();
@@ -102,15 +102,15 @@ async fn a_pause_beyond_the_deadline_is_not_waited_for() {
 async fn the_upstream_chooses_the_pause() {
     let (router, calls) = flaky(1, StatusCode::SERVICE_UNAVAILABLE, "1");
     let server = serve(router).await;
-    let began = std::time::Instant::now();
+    let started = std::time::Instant::now();
     client(&config()).download(&url(&server, "/"), 10).await.unwrap();
-    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
     assert_eq!(calls.load(Ordering::SeqCst), 2);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn silence_ends_at_the_timeout_and_all_tries_at_the_deadline() {
+async fn the_timeout_ends_an_attempt_and_the_deadline_all() {
     let server = serve(Router::new().route("/", get(std::future::pending::<()>))).await;
     for (timeout_ms, deadline_ms) in [(20, 60_000), (60_000, 20)] {
         let config = ClientConfig { timeout_ms, deadline_ms, max_retries: 1, ..config() };
@@ -121,7 +121,7 @@ async fn silence_ends_at_the_timeout_and_all_tries_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_body_has_a_limit_announced_or_not() {
+async fn the_size_limit_applies_with_and_without_content_length() {
     let streamed = || async {
         let chunk = Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[0; 1_000]));
         Response::new(Body::from_stream(futures_util::stream::repeat_with(move || {
@@ -141,7 +141,7 @@ async fn a_body_has_a_limit_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_body_shorter_than_announced_is_no_body() {
+async fn a_body_shorter_than_its_content_length_is_an_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     let mut upstream = tokio::task::JoinSet::new();
@@ -159,7 +159,7 @@ async fn a_body_shorter_than_announced_is_no_body() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_a_few_times_and_checked() {
+async fn redirects_are_limited_and_checked() {
     let router = Router::new()
         .route("/ok", get(|| async { "ok" }))
         .route("/once", get(|| async { Redirect::temporary("/ok") }))
@@ -180,7 +180,7 @@ async fn redirects_are_followed_a_few_times_and_checked() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_home_is_refused() {
+async fn a_name_that_resolves_to_loopback_is_refused() {
     let config = ClientConfig { allowed_addresses: Vec::new(), ..config() };
     let error = client(&config).download(&"http://localhost:1/".parse().unwrap(), 10).await.unwrap_err();
     assert!(matches!(error, ClientError::Refused(Refusal::Private)), "{error:?}");
@@ -212,7 +212,7 @@ struct Breeds {
 }
 
 #[tokio::test]
-async fn json_is_read_and_nonsense_is_told() {
+async fn json_is_parsed_and_invalid_json_is_an_error() {
     let router = Router::new()
         .route("/good", get(|| async { r#"{"message":["husky"]}"# }))
         .route("/bad", get(|| async { "<html>" }));
@@ -226,10 +226,10 @@ async fn json_is_read_and_nonsense_is_told() {
 }
 
 #[tokio::test]
-async fn no_error_holds_the_url() {
+async fn no_error_contains_the_url() {
     let config = ClientConfig { max_retries: 0, connect_timeout_ms: 500, ..config() };
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let address = format!("http://user:hunter2@{gone}/hunter2?token=hunter2").parse().unwrap();
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let address = format!("http://user:hunter2@{unused}/hunter2?token=hunter2").parse().unwrap();
     let error = client(&config).download(&address, 10).await.unwrap_err();
     assert!(matches!(error, ClientError::Unavailable { .. }), "{error:?}");
     assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
@@ -252,8 +252,8 @@ async fn metric_names_and_labels_are_pinned() {
 }
 
 #[tokio::test]
-async fn the_trace_goes_on_to_the_upstream() {
-    harness::traced();
+async fn the_trace_is_propagated_to_the_upstream() {
+    harness::enable_tracing();
     let trace = |headers: HeaderMap| async move { headers["traceparent"].to_str().unwrap().to_owned() };
     let server = serve(Router::new().route("/", get(trace))).await;
     let span = tracing::info_span!("work");
@@ -267,7 +267,7 @@ async fn the_trace_goes_on_to_the_upstream() {
 }
 
 #[tokio::test]
-async fn the_agent_is_named() {
+async fn the_user_agent_is_sent() {
     let agent = |headers: HeaderMap| async move { headers["user-agent"].to_str().unwrap().to_owned() };
     let server = serve(Router::new().route("/", get(agent))).await;
     let body = client(&config()).download(&url(&server, "/"), 100).await.unwrap();

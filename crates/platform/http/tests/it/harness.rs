@@ -38,7 +38,7 @@ impl Server {
         format!("http://{}{path}", self.addr)
     }
 
-    /// Stops gracefully; fails when that takes longer than any test should.
+    /// Stops gracefully; panics if that takes more than ten seconds.
     pub(crate) async fn stop(self) {
         self.stop.request();
         let ended = tokio::time::timeout(Duration::from_secs(10), self.running.join_all()).await;
@@ -74,7 +74,7 @@ pub(crate) async fn get_text(request: RequestBuilder) -> String {
     response.text().await.unwrap()
 }
 
-/// Sends the request and expects a problem in answer.
+/// Sends the request and expects problem details in the response.
 pub(crate) async fn problem(request: RequestBuilder) -> (http::response::Parts, Value) {
     let response: http::Response<reqwest::Body> = request.send().await.unwrap().into();
     let (parts, body) = response.into_parts();
@@ -86,18 +86,18 @@ pub(crate) async fn problem(request: RequestBuilder) -> (http::response::Parts, 
     (parts, body)
 }
 
-/// Waits until it is so, for as long as a loaded machine may need.
-pub(crate) async fn until(so: impl Fn() -> bool) {
+/// Waits until `condition` is true; the timeout allows for a loaded machine.
+pub(crate) async fn wait_until(condition: impl Fn() -> bool) {
     let wait = async {
-        while !so() {
+        while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
 }
 
-/// Gives the spans of this process trace ids. Nothing is written or sent.
-pub(crate) fn traced() {
+/// Enables tracing, so that spans have trace ids. Nothing is logged or exported.
+pub(crate) fn enable_tracing() {
     static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let config = TelemetryConfig { log_level: "off".to_owned(), ..TelemetryConfig::default() };

@@ -1,5 +1,5 @@
-//! The whole crate over real sockets.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+//! Tests of the crate over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
 
 mod bodies;
 mod client;

@@ -1,4 +1,4 @@
-//! The server over real sockets: every problem, every layer, and a stop that loses nothing.
+//! The server over real sockets: every problem, every layer, and a graceful shutdown that loses no request.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ fn config() -> HttpConfig {
 }
 
 #[tokio::test]
-async fn every_refusal_is_a_problem() {
+async fn every_error_is_a_problem() {
     let server = Server::stacked(routes(), &config()).await;
     let client = harness::client();
     let json =
@@ -93,7 +93,7 @@ async fn every_refusal_is_a_problem() {
 }
 
 #[tokio::test]
-async fn problems_keep_the_headers_that_matter() {
+async fn problems_retain_relevant_headers() {
     let server = Server::stacked(routes(), &config()).await;
     let client = harness::client();
     let (parts, _) = problem(client.put(server.url("/dogs"))).await;
@@ -105,7 +105,7 @@ async fn problems_keep_the_headers_that_matter() {
 }
 
 #[tokio::test]
-async fn a_slow_handler_is_answered_for_in_time() {
+async fn a_slow_handler_times_out() {
     let config = HttpConfig { request_timeout_ms: 50, ..config() };
     let server = Server::stacked(routes(), &config).await;
     let (parts, body) = problem(harness::client().get(server.url("/hang"))).await;
@@ -113,41 +113,41 @@ async fn a_slow_handler_is_answered_for_in_time() {
     server.stop().await;
 }
 
-/// A route that says when it has begun and ends when told.
+/// A route that notifies when a request has started, and responds once it is notified.
 fn gate() -> (Router, Arc<Notify>, Arc<Notify>) {
-    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (told, wait) = (Arc::clone(&begun), Arc::clone(&go));
+    let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (on_start, wait) = (Arc::clone(&started), Arc::clone(&release));
     let handler = move || {
-        let (told, wait) = (Arc::clone(&told), Arc::clone(&wait));
+        let (on_start, wait) = (Arc::clone(&on_start), Arc::clone(&wait));
         async move {
-            told.notify_one();
+            on_start.notify_one();
             wait.notified().await;
             "done"
         }
     };
     let router = Router::new().route("/gate", get(handler)).route("/live", get(|| async { "live" }));
-    (router, begun, go)
+    (router, started, release)
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_shed_and_probes_are_not() {
-    let (router, begun, go) = gate();
+async fn excess_requests_are_shed_and_probes_are_not() {
+    let (router, started, release) = gate();
     let (config, metrics) = (HttpConfig { max_in_flight: 1, ..config() }, harness::metrics());
     let server = Server::start(Stack::new(&config, &metrics.0).exempt(["/live"]).apply(router), &config).await;
     let client = harness::client();
-    let held = tokio::task::JoinSet::from_iter([get_text(client.get(server.url("/gate")))]);
-    begun.notified().await;
+    let in_flight = tokio::task::JoinSet::from_iter([get_text(client.get(server.url("/gate")))]);
+    started.notified().await;
     let (parts, body) = problem(client.get(server.url("/gate"))).await;
     assert_eq!((parts.status.as_u16(), &body["code"]), (503, &json!("overloaded")));
     assert_eq!(parts.headers["retry-after"], "1");
     assert_eq!(get_text(client.get(server.url("/live"))).await, "live");
-    go.notify_one();
-    assert_eq!(held.join_all().await, ["done"]);
+    release.notify_one();
+    assert_eq!(in_flight.join_all().await, ["done"]);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_request_has_one_id_throughout() {
+async fn a_request_has_the_same_id_everywhere() {
     let server = Server::stacked(routes(), &config()).await;
     let client = harness::client();
     let response = client.get(server.url("/id")).header("x-request-id", "abc-1").send().await.unwrap();
@@ -160,8 +160,8 @@ async fn a_request_has_one_id_throughout() {
 }
 
 #[tokio::test]
-async fn a_request_goes_on_with_its_callers_trace() {
-    harness::traced();
+async fn a_request_continues_the_trace_of_its_caller() {
+    harness::enable_tracing();
     let trace = || async { kennel_telemetry::propagation::current().unwrap().traceparent };
     let server = Server::stacked(Router::new().route("/", get(trace)), &config()).await;
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -173,7 +173,7 @@ async fn a_request_goes_on_with_its_callers_trace() {
 }
 
 #[tokio::test]
-async fn a_response_without_end_ends_with_the_server() {
+async fn an_endless_response_ends_with_the_server() {
     let ticks = |Extension(stop): Extension<Stop>| async move {
         let ticks = futures_util::stream::once(async { Ok::<_, Infallible>("tick") });
         let end = async move { stop.requested().await };
@@ -188,7 +188,7 @@ async fn a_response_without_end_ends_with_the_server() {
 }
 
 #[tokio::test]
-async fn responses_are_compressed_and_hardened() {
+async fn responses_are_compressed_and_have_security_headers() {
     let server = Server::stacked(routes(), &config()).await;
     let client = harness::client();
     let response = client.get(server.url("/big")).header("accept-encoding", "gzip").send().await.unwrap();
@@ -202,7 +202,7 @@ async fn responses_are_compressed_and_hardened() {
 }
 
 #[tokio::test]
-async fn only_named_origins_may_call() {
+async fn only_configured_origins_may_call() {
     let config = HttpConfig { cors_origins: vec!["https://good.example".to_owned()], ..config() };
     let server = Server::stacked(routes(), &config).await;
     let client = harness::client();
@@ -240,23 +240,23 @@ async fn metric_names_and_labels_are_pinned() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_is_counted() {
+async fn a_client_that_disconnects_is_counted() {
     let (metrics, registry) = harness::metrics();
     let config = config();
-    let (router, begun, _go) = gate();
+    let (router, started, _release) = gate();
     let server = Server::start(kennel_http::stack(router, &config, &metrics), &config).await;
     let request = tokio::task::JoinSet::from_iter([get_text(harness::client().get(server.url("/gate")))]);
-    begun.notified().await;
+    started.notified().await;
     drop(request);
     let line = r#"http_requests_total{method="GET",route="/gate",status="499"} 1"#;
-    harness::until(|| kennel_telemetry::metrics::encode(&registry).contains(line)).await;
+    harness::wait_until(|| kennel_telemetry::metrics::encode(&registry).contains(line)).await;
     assert!(kennel_telemetry::metrics::encode(&registry).contains("http_requests_in_flight 0"));
     server.stop().await;
 }
 
-/// A caller that sends slowly makes nothing late; a handler that is slow does, whatever it was sent.
+/// The latency of a request includes the time of its handler, but not the time the client takes to send the body.
 #[tokio::test]
-async fn what_a_caller_takes_to_send_is_no_latency() {
+async fn sending_time_of_the_client_is_not_latency() {
     let (metrics, registry) = harness::metrics();
     let slow = |_: bytes::Bytes| tokio::time::sleep(Duration::from_millis(600));
     let router = Router::new().route("/quick", post(|_: bytes::Bytes| async {})).route("/slow", post(slow));
@@ -290,7 +290,7 @@ async fn metrics_are_registered_once() {
 }
 
 #[tokio::test]
-async fn a_silent_or_slow_client_is_cut_off() {
+async fn an_idle_or_slow_client_is_disconnected() {
     let config = HttpConfig { header_read_timeout_ms: 100, ..config() };
     let server = Server::stacked(routes(), &config).await;
     for start in ["", "P", "GET /id HTTP/1.1\r\nhost: a\r\n", "PRI * HTTP/2.0\r\n"] {
@@ -313,7 +313,7 @@ async fn http2_is_served_on_the_same_port() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_told_at_init() {
+async fn a_port_in_use_is_reported_at_init() {
     use kennel_app::Component as _;
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = HttpConfig { addr: taken.local_addr().unwrap(), ..config() };
@@ -323,33 +323,33 @@ async fn a_taken_port_is_told_at_init() {
 }
 
 #[tokio::test]
-async fn a_request_in_hand_is_finished_after_the_stop() {
-    let (router, begun, go) = gate();
+async fn a_request_in_flight_completes_after_the_stop() {
+    let (router, started, release) = gate();
     let server = Server::stacked(router, &config()).await;
-    let held = tokio::task::JoinSet::from_iter([get_text(harness::client().get(server.url("/gate")))]);
-    begun.notified().await;
+    let in_flight = tokio::task::JoinSet::from_iter([get_text(harness::client().get(server.url("/gate")))]);
+    started.notified().await;
     let stop = server.stop.clone();
     stop.request();
-    go.notify_one();
-    assert_eq!(held.join_all().await, ["done"]);
+    release.notify_one();
+    assert_eq!(in_flight.join_all().await, ["done"]);
     server.stop().await;
 }
 
 #[tokio::test]
 async fn an_abort_does_not_wait_for_a_request() {
-    let (router, begun, _go) = gate();
+    let (router, started, _release) = gate();
     let server = Server::stacked(router, &config()).await;
-    let held = tokio::task::JoinSet::from_iter([harness::client().get(server.url("/gate")).send()]);
-    begun.notified().await;
+    let in_flight = tokio::task::JoinSet::from_iter([harness::client().get(server.url("/gate")).send()]);
+    started.notified().await;
     server.stop.abort();
     server.stop().await;
-    assert!(held.join_all().await[0].is_err());
+    assert!(in_flight.join_all().await[0].is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_under_load_loses_no_request() {
-    let taken = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&taken);
+async fn a_shutdown_under_load_loses_no_request() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
     let handler = move || {
         let count = Arc::clone(&count);
         async move {
@@ -362,7 +362,7 @@ async fn a_stop_under_load_loses_no_request() {
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let (url, addr, stop) = (server.url("/"), server.addr, server.stop.clone());
-        // One client each: its connection is kept and used again until the server closes it.
+        // One client per task: it reuses its connection until the server closes it.
         let client = harness::client();
         clients.spawn(async move {
             let mut answered = 0;
@@ -371,10 +371,10 @@ async fn a_stop_under_load_loses_no_request() {
                 match client.get(&url).send().await {
                     Ok(response) => assert_eq!(response.text().await.unwrap(), "ok"),
                     Err(error) => {
-                        // Only once the listener is gone may a request fail; none is taken then, see below. One that was
-                        // refused may have begun just before the stop.
-                        let gone = tokio::net::TcpStream::connect(addr).await.is_err();
-                        assert!((stopped || error.is_connect()) && gone, "lost: {error:?}");
+                        // A request may fail only once the listener is closed; the count below proves that the server
+                        // accepted none of those. A refused one may have started just before the stop.
+                        let closed = tokio::net::TcpStream::connect(addr).await.is_err();
+                        assert!((stopped || error.is_connect()) && closed, "lost: {error:?}");
                         return answered;
                     }
                 }
@@ -382,8 +382,8 @@ async fn a_stop_under_load_loses_no_request() {
             }
         });
     }
-    harness::until(|| taken.load(Ordering::SeqCst) > 500).await;
+    harness::wait_until(|| calls.load(Ordering::SeqCst) > 500).await;
     server.stop().await;
     let answered: usize = clients.join_all().await.into_iter().sum();
-    assert_eq!(answered, taken.load(Ordering::SeqCst));
+    assert_eq!(answered, calls.load(Ordering::SeqCst));
 }

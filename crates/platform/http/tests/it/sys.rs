@@ -1,4 +1,4 @@
-//! What operators and readers of the API see.
+//! Operator routes and the OpenAPI pages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,10 @@ use kennel_telemetry::metrics::{self, BuildInfo};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-struct Switch(Arc<AtomicBool>);
+struct SwitchCheck(Arc<AtomicBool>);
 
 #[async_trait::async_trait]
-impl Check for Switch {
+impl Check for SwitchCheck {
     async fn check(&self) -> Result<(), BoxError> {
         if self.0.load(Ordering::SeqCst) { Ok(()) } else { Err("password=hunter2".into()) }
     }
@@ -35,7 +35,7 @@ async fn sys_server(health: &Health) -> Server {
 #[tokio::test]
 async fn readiness_follows_the_dependencies() {
     let (up, health) = (Arc::new(AtomicBool::new(false)), Health::new());
-    health.register("database", Arc::new(Switch(Arc::clone(&up))));
+    health.register("database", Arc::new(SwitchCheck(Arc::clone(&up))));
     health.open().await;
     let server = sys_server(&health).await;
     let response = harness::client().get(server.url("/ready")).send().await.unwrap();
@@ -49,12 +49,12 @@ async fn readiness_follows_the_dependencies() {
 }
 
 #[tokio::test]
-async fn every_dependency_is_a_metric_and_progress_no_part_of_readiness() {
+async fn every_dependency_is_a_metric_and_progress_does_not_affect_readiness() {
     let (up, health) = (Arc::new(AtomicBool::new(false)), Health::new());
     let server = sys_server(&health).await;
     let progress = Progress::new(Duration::ZERO);
-    health.register("database", Arc::new(Switch(Arc::new(AtomicBool::new(true)))));
-    health.observe("cache", Arc::new(Switch(Arc::clone(&up))));
+    health.register("database", Arc::new(SwitchCheck(Arc::new(AtomicBool::new(true)))));
+    health.observe("cache", Arc::new(SwitchCheck(Arc::clone(&up))));
     health.progress("relay", progress.clone());
     progress.stalled("no event was published");
     health.open().await;
@@ -75,7 +75,7 @@ async fn every_dependency_is_a_metric_and_progress_no_part_of_readiness() {
 }
 
 #[tokio::test]
-async fn a_ready_process_says_so() {
+async fn a_ready_process_reports_ready() {
     let health = Health::new();
     health.open().await;
     let server = sys_server(&health).await;
@@ -86,7 +86,7 @@ async fn a_ready_process_says_so() {
 }
 
 #[tokio::test]
-async fn metrics_and_version_are_told() {
+async fn metrics_and_version_are_served() {
     let server = sys_server(&Health::new()).await;
     let client = harness::client();
     let text = get_text(client.get(server.url("/metrics"))).await;
@@ -99,23 +99,23 @@ async fn metrics_and_version_are_told() {
 }
 
 #[tokio::test]
-async fn a_scraper_gets_the_form_that_it_asks_for() {
+async fn a_scraper_gets_the_format_that_it_accepts() {
     let server = sys_server(&Health::new()).await;
     let scrape = async |accept: Option<&str>| {
         let request = harness::client().get(server.url("/metrics"));
         let request = accept.into_iter().fold(request, |request, accept| request.header("accept", accept));
         let response = request.send().await.unwrap();
         assert_eq!((response.status().as_u16(), &response.headers()["vary"]), (200, &"accept".parse().unwrap()));
-        let form = response.headers()["content-type"].to_str().unwrap().to_owned();
-        (form, response.text().await.unwrap())
+        let format = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (format, response.text().await.unwrap())
     };
     let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-    let (form, text) = scrape(Some(prometheus)).await;
-    assert_eq!(form, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let (format, text) = scrape(Some(prometheus)).await;
+    assert_eq!(format, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(text.ends_with("\n# EOF\n") && text.contains("# TYPE process_cpu_seconds counter"), "{text}");
     for accept in [None, Some("*/*"), Some("text/html"), Some("\u{e9}")] {
-        let (form, text) = scrape(accept).await;
-        assert_eq!(form, "text/plain; version=0.0.4; charset=utf-8");
+        let (format, text) = scrape(accept).await;
+        assert_eq!(format, "text/plain; version=0.0.4; charset=utf-8");
         assert!(!text.contains("# EOF") && text.contains("# TYPE process_cpu_seconds_total counter"), "{text}");
     }
     server.stop().await;
@@ -134,14 +134,14 @@ async fn a_profile_has_limits() {
 
 #[cfg(not(feature = "pprof"))]
 #[tokio::test]
-async fn a_profile_that_is_not_compiled_in_is_told() {
+async fn a_profile_that_is_not_compiled_in_is_not_implemented() {
     let server = sys_server(&Health::new()).await;
     let (parts, _) = problem(harness::client().get(server.url("/debug/pprof/profile?seconds=1"))).await;
     assert_eq!(parts.status, 501);
     server.stop().await;
 }
 
-/// What keeps a processor busy.
+/// Uses CPU time until `stop` is set.
 #[cfg(feature = "pprof")]
 #[inline(never)]
 fn keep_busy(stop: &AtomicBool) -> u64 {
@@ -152,7 +152,7 @@ fn keep_busy(stop: &AtomicBool) -> u64 {
     sum
 }
 
-/// The names of the functions of each stack, the innermost first.
+/// The function names of each stack, innermost first.
 #[cfg(feature = "pprof")]
 fn stacks(profile: &[u8]) -> Vec<Vec<String>> {
     use pprof::protos::{Message as _, Profile};
@@ -168,7 +168,7 @@ fn stacks(profile: &[u8]) -> Vec<Vec<String>> {
 
 #[cfg(feature = "pprof")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn profiles_are_taken_one_at_a_time_and_have_whole_stacks() {
+async fn profiles_are_recorded_one_at_a_time_and_have_complete_stacks() {
     let server = sys_server(&Health::new()).await;
     let profile = || harness::client().get(server.url("/debug/pprof/profile?seconds=1")).send();
     let (first, second) = tokio::join!(profile(), profile());
@@ -181,21 +181,21 @@ async fn profiles_are_taken_one_at_a_time_and_have_whole_stacks() {
         let stop = Arc::clone(&stop);
         move || keep_busy(&stop)
     });
-    let is_whole = |stack: &Vec<String>| {
+    let is_complete = |stack: &Vec<String>| {
         let busy = stack.iter().position(|name| name.contains("keep_busy"));
         busy.is_some_and(|busy| stack[busy..].iter().any(|name| name.contains("spawn")))
     };
-    // A second is short: on a busy machine, the thread may get none of it, or it is spent on reading the tables.
+    // A second is short: on a busy machine, the thread may get none of it, or the profiler spends it on reading the unwind tables.
     let mut last = Vec::new();
     for _ in 0..20 {
         last = stacks(&profile().await.unwrap().bytes().await.unwrap());
-        if last.iter().any(is_whole) {
+        if last.iter().any(is_complete) {
             break;
         }
     }
     stop.store(true, Ordering::Relaxed);
     busy.join().unwrap();
-    assert!(last.iter().any(is_whole), "{last:#?}");
+    assert!(last.iter().any(is_complete), "{last:#?}");
     server.stop().await;
 }
 
@@ -223,13 +223,13 @@ async fn the_description_and_its_page_are_served() {
         let page = response.text().await.unwrap();
         assert!(page.contains("swagger-ui-bundle.js") && !page.contains("<script>"), "{page}");
     }
-    let set_up = get_text(client.get(server.url("/documentation/swagger-initializer.js"))).await;
-    assert!(set_up.contains("\"../openapi.json\""), "{set_up}");
+    let initializer = get_text(client.get(server.url("/documentation/swagger-initializer.js"))).await;
+    assert!(initializer.contains("\"../openapi.json\""), "{initializer}");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn redirects_to_the_page_stay_below_a_prefix() {
+async fn redirects_to_the_page_retain_a_prefix() {
     let server = api_server().await;
     let client = harness::client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for path in ["/documentation", "/swagger", "/swagger/"] {
@@ -243,7 +243,7 @@ async fn redirects_to_the_page_stay_below_a_prefix() {
 }
 
 #[tokio::test]
-async fn an_asset_that_is_not_there_is_a_problem() {
+async fn a_missing_asset_is_a_problem() {
     let server = api_server().await;
     for path in ["/documentation/none.js", "/documentation/../../etc/passwd", "/documentation/%2e%2e/Cargo.toml"] {
         let (parts, _) = problem(harness::client().get(server.url(path))).await;

@@ -1,4 +1,4 @@
-//! Where an object's file is, and what is in it. Blocking.
+//! Paths and file format of objects. All functions block.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -9,17 +9,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kennel_core::objects::ObjectMeta;
 use kennel_core::{ObjectKey, Timestamp};
 
-/// Ends the name of a folder, and is no part of a key.
+/// Suffix of folder names; not allowed in keys.
 pub(super) const FOLDER_MARK: char = '@';
-/// Where objects are written before they are renamed; no key begins with a dot.
+/// Folder of temporary files; no key starts with a dot.
 const INCOMING: &str = ".incoming";
-/// A file in `.incoming` that has not been written to for so long belongs to no one.
+/// A file in `.incoming` that was not modified for this long is a leftover of a crash.
 const LEFTOVER_AGE: Duration = Duration::from_hours(1);
 
 /// Paths below one root.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// Without links or dots in it.
+    /// Canonical path, without links and dots.
     root: PathBuf,
     incoming: PathBuf,
     folders: RwLock<()>,
@@ -30,7 +30,7 @@ impl Layout {
         fs::create_dir_all(root)?;
         let root = root.canonicalize()?;
         let incoming = root.join(INCOMING);
-        make_folder(&incoming)?;
+        create_folder(&incoming)?;
         Ok(Self { root, incoming, folders: RwLock::default() })
     }
 
@@ -59,7 +59,7 @@ impl Layout {
         Ok(())
     }
 
-    /// The file of `key`.
+    /// Returns the path of the file of `key`.
     pub(super) fn path(&self, key: &ObjectKey) -> PathBuf {
         let mut path = self.root.clone();
         let mut segments = key.as_str().split('/').peekable();
@@ -73,18 +73,18 @@ impl Layout {
         path
     }
 
-    /// Keeps this process from removing empty folders; another may still do it.
-    pub(super) fn keep_folders(&self) -> RwLockReadGuard<'_, ()> {
+    /// Prevents this process from removing empty folders while the guard exists; other processes still can.
+    pub(super) fn lock_folders(&self) -> RwLockReadGuard<'_, ()> {
         self.folders.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the folders of `path`, each one on the disk before the next.
-    pub(super) fn make_folders(&self, path: &Path) -> io::Result<()> {
+    /// Creates the folders of `path`, and syncs each one before it creates the next.
+    pub(super) fn create_folders(&self, path: &Path) -> io::Result<()> {
         let folders: Vec<_> = self.folders(path).collect();
-        folders.into_iter().rev().try_for_each(make_folder)
+        folders.into_iter().rev().try_for_each(create_folder)
     }
 
-    /// What is known of `key`, and its file.
+    /// Opens the file of `key` and reads the metadata.
     pub(super) fn read(&self, key: &ObjectKey) -> io::Result<Option<(ObjectMeta, File)>> {
         let path = self.path(key);
         if present(refuse_links(&path))?.is_none() {
@@ -102,23 +102,23 @@ impl Layout {
         if present(refuse_links(&path))?.is_none() || present(fs::remove_file(&path))?.is_none() {
             return Ok(false);
         }
-        let _no_one_adds = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+        let _lock = self.folders.write().unwrap_or_else(PoisonError::into_inner);
         for folder in self.folders(&path) {
             if fs::remove_dir(folder).is_err() {
-                // It is not empty, or another removed it.
+                // It is not empty, or another process removed it.
                 break;
             }
         }
         Ok(true)
     }
 
-    /// The folders from the one of `path` up to the root, without the root.
+    /// Returns the parent folders of `path`, innermost first, without the root.
     fn folders<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Path> {
         path.ancestors().skip(1).take_while(|folder| *folder != self.root)
     }
 }
 
-/// The result, or `None` when it is that there is no such file.
+/// Returns `None` when the file does not exist.
 pub(super) fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
@@ -127,7 +127,7 @@ pub(super) fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+fn create_folder(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Ok(()) => sync_parent(folder),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_links(folder),
@@ -135,20 +135,20 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Fails when there is a symbolic link on the way to `path`, which could lead out of the root.
+/// Fails when a component of `path` is a symbolic link, which could lead out of the root.
 fn refuse_links(path: &Path) -> io::Result<()> {
     if path.canonicalize()? == path {
         return Ok(());
     }
-    Err(io::Error::other("a symbolic link is on the way to the object"))
+    Err(io::Error::other("the object's path contains a symbolic link"))
 }
 
-/// Brings the folder of `path`, and so the name of `path`, to the disk.
+/// Syncs the parent folder of `path`, so that the name of `path` is durable.
 pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// What follows the bytes of an object in its file.
+/// Returns the trailer, which follows the bytes of an object in its file.
 pub(super) fn trailer(content_type: &str) -> io::Result<Vec<u8>> {
     let length = u8::try_from(content_type.len()).map_err(|_| io::Error::other("content type is too long"))?;
     let mut trailer = content_type.as_bytes().to_vec();
@@ -156,7 +156,7 @@ pub(super) fn trailer(content_type: &str) -> io::Result<Vec<u8>> {
     Ok(trailer)
 }
 
-/// What is known of the object in `file`.
+/// Reads the metadata of the object in `file`.
 pub(super) fn read_meta(key: &ObjectKey, file: &mut File) -> io::Result<ObjectMeta> {
     let metadata = file.metadata()?;
     let start = metadata.len().saturating_sub(1 + u64::from(u8::MAX));

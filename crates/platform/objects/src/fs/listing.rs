@@ -1,4 +1,4 @@
-//! Keys in order, one folder at a time. Blocking.
+//! Lists keys in order, one folder at a time. All functions block.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,9 +9,9 @@ use kennel_core::objects::ObjectMeta;
 
 use super::layout::{FOLDER_MARK, Layout, present, read_meta};
 
-/// Up to `limit` objects whose keys start with `prefix`, by key, behind `after`.
+/// Returns up to `limit` objects whose keys start with `prefix` and are greater than `after`, in key order.
 ///
-/// In memory are the names in the folders on the way to the present key, and the answer.
+/// Memory: the result, and the names in the folders on the path to the current key.
 pub(super) fn list(
     layout: &Layout,
     prefix: &str,
@@ -19,25 +19,25 @@ pub(super) fn list(
     limit: usize,
 ) -> io::Result<Vec<ObjectMeta>> {
     let after = after.map_or("", ObjectKey::as_str);
-    let mut walk = Walk { prefix, after, limit, found: Vec::new() };
-    walk.folder(layout.root(), "")?;
-    Ok(walk.found)
+    let mut scan = Scan { prefix, after, limit, found: Vec::new() };
+    scan.folder(layout.root(), "")?;
+    Ok(scan.found)
 }
 
-struct Walk<'a> {
+struct Scan<'a> {
     prefix: &'a str,
     after: &'a str,
     limit: usize,
     found: Vec<ObjectMeta>,
 }
 
-/// A file, or a folder, whose `key` then ends in `/`. By their keys they sort as the keys in them do.
-struct Entry {
+/// A file or a folder. The `key` of a folder ends in `/`, so that entries sort like the keys of their objects.
+struct FolderEntry {
     key: String,
     path: PathBuf,
 }
 
-impl Walk<'_> {
+impl Scan<'_> {
     fn folder(&mut self, path: &Path, key: &str) -> io::Result<()> {
         let Some(mut entries) = present(self.entries(path, key))? else {
             return Ok(());
@@ -56,8 +56,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What is of use in a folder, in no order.
-    fn entries(&self, folder: &Path, folder_key: &str) -> io::Result<Vec<Entry>> {
+    /// Returns the entries of a folder that may match, unordered.
+    fn entries(&self, folder: &Path, folder_key: &str) -> io::Result<Vec<FolderEntry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -68,23 +68,23 @@ impl Walk<'_> {
                 None if kind.is_file() => format!("{folder_key}{name}"),
                 _ => continue,
             };
-            if self.concerns(&key) {
-                entries.push(Entry { key, path: entry.path() });
+            if self.may_match(&key) {
+                entries.push(FolderEntry { key, path: entry.path() });
             }
         }
         Ok(entries)
     }
 
-    /// Whether `key`, or one in the folder `key`, can be part of the answer.
-    fn concerns(&self, key: &str) -> bool {
+    /// Returns whether `key`, or a key in the folder `key`, can be in the result.
+    fn may_match(&self, key: &str) -> bool {
         let is_folder = key.ends_with('/');
         let starts = key.starts_with(self.prefix) || (is_folder && self.prefix.starts_with(key));
-        let is_behind = key > self.after || (is_folder && self.after.starts_with(key));
-        starts && is_behind
+        let is_after = key > self.after || (is_folder && self.after.starts_with(key));
+        starts && is_after
     }
 
-    /// Adds the object of a file, unless the file is gone or is none of the store's.
-    fn file(&mut self, entry: &Entry) -> io::Result<()> {
+    /// Adds the object of a file, unless the file was removed or is not an object.
+    fn file(&mut self, entry: &FolderEntry) -> io::Result<()> {
         let Ok(key) = entry.key.parse::<ObjectKey>() else {
             return Ok(());
         };

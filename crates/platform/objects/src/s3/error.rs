@@ -1,10 +1,10 @@
-//! What the client reports, sorted.
+//! Classification of the client's errors.
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use kennel_core::objects::ObjectError;
 
-/// Sorts by whether waiting may help.
+/// Converts an error, by whether a retry may succeed.
 pub(super) fn classify<E>(error: SdkError<E, HttpResponse>) -> ObjectError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -20,17 +20,17 @@ where
     if unavailable { ObjectError::Unavailable(error.into()) } else { ObjectError::Backend(error.into()) }
 }
 
-/// The HTTP status of the answer, when one came.
+/// Returns the HTTP status of the response, if there is one.
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// Whether the answer is that there is no such object.
+/// Returns whether the error means that the object does not exist.
 pub(super) fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     status(error) == Some(404) && error.code() != Some("NoSuchBucket")
 }
 
-/// Whether a put that was to keep what exists found something, or met another put.
-pub(super) fn is_taken<E>(error: &SdkError<E, HttpResponse>) -> bool {
+/// Returns whether a conditional put found an existing object or a concurrent put.
+pub(super) fn is_conflict<E>(error: &SdkError<E, HttpResponse>) -> bool {
     matches!(status(error), Some(409 | 412))
 }

@@ -1,4 +1,4 @@
-//! A body on its way in: cut into parts, and sent in several requests when it is long.
+//! Splits a body into parts and sends a long one as a multipart upload.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -8,13 +8,13 @@ use kennel_core::ObjectKey;
 use kennel_core::objects::{ByteStream, ObjectError};
 use tokio_util::task::TaskTracker;
 
-use super::error::{classify, is_taken};
+use super::error::{classify, is_conflict};
 
-/// The most parts that S3 takes.
-const MOST_PARTS: u64 = 10_000;
+/// Maximum number of parts in S3.
+const MAX_PARTS: u64 = 10_000;
 
-/// A body in parts of one length, but for the last one.
-pub(super) struct Parts {
+/// A body in parts of equal length, except the last one.
+pub(super) struct BodyParts {
     body: ByteStream,
     buffer: BytesMut,
     part: usize,
@@ -23,48 +23,48 @@ pub(super) struct Parts {
     ended: bool,
 }
 
-impl Parts {
-    /// Parts of `part` bytes, or as many as a body of `limit` bytes needs to be sent at all.
+impl BodyParts {
+    /// Creates parts of `part` bytes, or of more if a body of `limit` bytes would otherwise exceed [`MAX_PARTS`].
     pub(super) fn new(body: ByteStream, limit: u64, part: u64) -> Self {
-        let part = usize::try_from(part.max(limit.div_ceil(MOST_PARTS))).unwrap_or(usize::MAX);
+        let part = usize::try_from(part.max(limit.div_ceil(MAX_PARTS))).unwrap_or(usize::MAX);
         Self { body, buffer: BytesMut::new(), part, taken: 0, limit, ended: false }
     }
 
-    /// The next part. Empty when the body is.
+    /// Returns the next part; empty if the body is empty.
     pub(super) async fn next(&mut self) -> Result<Bytes, ObjectError> {
-        // One byte more tells whether this part is the last.
+        // One byte more is read to determine whether this part is the last.
         while self.buffer.len() <= self.part && !self.ended {
-            let Some(piece) = self.body.next().await else {
+            let Some(chunk) = self.body.next().await else {
                 self.ended = true;
                 break;
             };
-            let piece = piece?;
-            self.taken = self.taken.saturating_add(piece.len() as u64);
+            let chunk = chunk?;
+            self.taken = self.taken.saturating_add(chunk.len() as u64);
             if self.taken > self.limit {
                 return Err(ObjectError::TooLarge { limit: self.limit });
             }
-            self.buffer.extend_from_slice(&piece);
+            self.buffer.extend_from_slice(&chunk);
         }
         let length = self.buffer.len().min(self.part);
         Ok(self.buffer.split_to(length).freeze())
     }
 
-    /// Whether the part that was given last is the last one.
+    /// Returns whether the last returned part is the last one of the body.
     pub(super) fn is_done(&self) -> bool {
         self.ended && self.buffer.is_empty()
     }
 }
 
-/// How an upload ended.
-pub(super) enum Ending {
+/// Outcome of a put.
+pub(super) enum UploadOutcome {
     /// The object is stored.
     Stored,
-    /// It was to keep what exists, and found something.
-    Taken,
+    /// The put was conditional, and an object exists.
+    AlreadyExists,
 }
 
-/// An upload in parts, of which readers see nothing until it is complete. Dropped before, it is called off, so that
-/// its parts take no room; what a crash leaves, a lifecycle rule of the bucket removes.
+/// A multipart upload. Readers see nothing of it until it is complete. Dropped before that, it is aborted, so that its
+/// parts use no space; after a crash, a lifecycle rule of the bucket has to remove them.
 pub(super) struct Upload {
     client: Client,
     bucket: String,
@@ -88,25 +88,25 @@ impl Upload {
         Ok(Self { client, bucket, key, id, aborting, open: true })
     }
 
-    /// Sends `first` and what follows it, one part while the next one comes in.
+    /// Sends `first` and the following parts. Each part is sent while the next one is read.
     pub(super) async fn run(
         mut self,
         first: Bytes,
-        parts: &mut Parts,
-        keep_existing: bool,
-    ) -> Result<Ending, ObjectError> {
-        let ending = match self.send(first, parts).await {
-            Ok(sent) => self.complete(sent, keep_existing).await,
+        parts: &mut BodyParts,
+        skip_existing: bool,
+    ) -> Result<UploadOutcome, ObjectError> {
+        let outcome = match self.send(first, parts).await {
+            Ok(sent) => self.complete(sent, skip_existing).await,
             Err(error) => Err(error),
         };
         self.open = false;
-        if !matches!(ending, Ok(Ending::Stored)) {
+        if !matches!(outcome, Ok(UploadOutcome::Stored)) {
             abort(&self.client, &self.bucket, &self.key, &self.id).await;
         }
-        ending
+        outcome
     }
 
-    async fn send(&self, first: Bytes, parts: &mut Parts) -> Result<Vec<CompletedPart>, ObjectError> {
+    async fn send(&self, first: Bytes, parts: &mut BodyParts) -> Result<Vec<CompletedPart>, ObjectError> {
         let (mut sent, mut part, mut number) = (Vec::new(), first, 1);
         while !parts.is_done() {
             let (done, next) = tokio::try_join!(self.send_part(number, part), parts.next())?;
@@ -124,15 +124,15 @@ impl Upload {
         Ok(CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build())
     }
 
-    async fn complete(&self, parts: Vec<CompletedPart>, keep_existing: bool) -> Result<Ending, ObjectError> {
+    async fn complete(&self, parts: Vec<CompletedPart>, skip_existing: bool) -> Result<UploadOutcome, ObjectError> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(self.key.as_str());
         let request = request.upload_id(&self.id).multipart_upload(parts);
-        let request = request.set_if_none_match(keep_existing.then(|| "*".to_owned()));
+        let request = request.set_if_none_match(skip_existing.then(|| "*".to_owned()));
         match request.send().await {
-            Ok(_) => Ok(Ending::Stored),
-            Err(error) if keep_existing && is_taken(&error) => Ok(Ending::Taken),
-            // A try whose answer was lost may have completed it, so that the next try found no upload.
+            Ok(_) => Ok(UploadOutcome::Stored),
+            Err(error) if skip_existing && is_conflict(&error) => Ok(UploadOutcome::AlreadyExists),
+            // An earlier attempt whose response was lost may have completed the upload, so that a retry finds none.
             Err(error) if error.as_service_error().and_then(|error| error.meta().code()) == Some("NoSuchUpload") => {
                 Err(ObjectError::Unavailable(error.into()))
             }
@@ -153,11 +153,11 @@ impl Drop for Upload {
     }
 }
 
-/// Calls an upload off. One that cannot be is left to the bucket's lifecycle rule, and seen by no reader.
+/// Aborts an upload. If that fails, the bucket's lifecycle rule has to remove it; readers never see it.
 async fn abort(client: &Client, bucket: &str, key: &ObjectKey, id: &str) {
     let request = client.abort_multipart_upload().bucket(bucket).key(key.as_str()).upload_id(id);
     if let Err(error) = request.send().await {
-        tracing::debug!(object.key = %key, error = &error as &dyn std::error::Error, "an upload could not be called off");
+        tracing::debug!(object.key = %key, error = &error as &dyn std::error::Error, "cannot abort multipart upload");
     }
 }
 
@@ -167,12 +167,12 @@ mod tests {
 
     use super::*;
 
-    fn parts(pieces: &[&'static [u8]], limit: u64, part: u64) -> Parts {
-        let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece))).collect();
-        Parts::new(stream::iter(pieces).boxed(), limit, part)
+    fn parts(chunks: &[&'static [u8]], limit: u64, part: u64) -> BodyParts {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect();
+        BodyParts::new(stream::iter(chunks).boxed(), limit, part)
     }
 
-    async fn all(mut parts: Parts) -> Result<Vec<Bytes>, ObjectError> {
+    async fn all(mut parts: BodyParts) -> Result<Vec<Bytes>, ObjectError> {
         let mut all = vec![parts.next().await?];
         while !parts.is_done() {
             all.push(parts.next().await?);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parts_have_one_length_whatever_the_pieces() {
+    async fn parts_have_equal_lengths_for_any_chunks() {
         assert_eq!(all(parts(&[], 9, 3)).await.unwrap(), [""]);
         assert_eq!(all(parts(&[b"", b"abc"], 9, 3)).await.unwrap(), ["abc"]);
         assert_eq!(all(parts(&[b"a", b"bcdefg", b"", b"h"], 9, 3)).await.unwrap(), ["abc", "def", "gh"]);
@@ -196,9 +196,9 @@ mod tests {
     }
 
     #[test]
-    fn parts_grow_so_that_their_number_suffices() {
+    fn parts_grow_to_stay_below_their_maximum_number() {
         let huge = 100 * 1024 * 1024 * 1024;
         let parts = parts(&[], huge, 8 * 1024 * 1024);
-        assert!(parts.part as u64 * MOST_PARTS >= huge && parts.part > 8 * 1024 * 1024);
+        assert!(parts.part as u64 * MAX_PARTS >= huge && parts.part > 8 * 1024 * 1024);
     }
 }

@@ -1,4 +1,4 @@
-//! A bucket of its own for each test.
+//! A separate bucket for each test.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file needs a part of it")]
 
 use std::ops::Deref;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use kennel_objects::{S3Config, S3Objects};
 use kennel_testkit::TestBucket;
 
-/// A bucket that goes away, with all that is in it, when dropped.
+/// A bucket that is deleted with its objects when dropped.
 pub(crate) struct Bucket(TestBucket);
 
 impl Deref for Bucket {
@@ -19,17 +19,17 @@ impl Deref for Bucket {
 }
 
 impl Bucket {
-    /// A bucket that is yet to be made, on the tests' S3; none where there is none.
+    /// A bucket that does not exist yet, on the tests' S3; `None` without one.
     pub(crate) fn new() -> Option<Self> {
         TestBucket::find().map(Self)
     }
 
-    /// A bucket that is yet to be made, on an S3 that checks signatures.
+    /// A bucket that does not exist yet, on an S3 that verifies signatures.
     pub(crate) fn signing() -> Option<Self> {
         TestBucket::signing().map(Self)
     }
 
-    /// Settings for a machine with other things to do.
+    /// Settings with timeouts for a busy machine.
     pub(crate) fn config(&self) -> S3Config {
         let (key, secret) = self.access();
         S3Config {
@@ -44,6 +44,6 @@ impl Bucket {
     }
 
     pub(crate) async fn open(&self) -> S3Objects {
-        S3Objects::open(&self.config()).await.expect("the server makes buckets")
+        S3Objects::open(&self.config()).await.expect("the server creates buckets")
     }
 }

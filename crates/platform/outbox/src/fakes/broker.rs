@@ -1,4 +1,4 @@
-//! A broker in memory that can be held, interrupted and told to refuse.
+//! An in-memory broker that can be paused, interrupted and set to fail.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::numbers;
 
-/// What was done to a delivery.
+/// How a delivery was settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Settled {
     Ack(u128),
@@ -21,12 +21,12 @@ pub(crate) enum Settled {
     Dead(u128, u32, String),
 }
 
-/// A broker with one group. It gives out everything at once, so that order is up to the consumer.
+/// A broker with one group. It delivers everything immediately, so that the consumer is responsible for the order.
 #[derive(Clone, Default)]
-pub(crate) struct Broker(Arc<Inner>);
+pub(crate) struct Broker(Arc<BrokerState>);
 
 #[derive(Default)]
-struct Inner {
+struct BrokerState {
     queue: Mutex<VecDeque<(Event, u32)>>,
     later: Mutex<Vec<(Instant, Event, u32)>>,
     errors: Mutex<VecDeque<Option<BrokerError>>>,
@@ -35,9 +35,9 @@ struct Inner {
     subscriptions: AtomicU32,
     refused: AtomicU32,
     taken: Mutex<Vec<Event>>,
-    held: watch::Sender<bool>,
-    held_key: watch::Sender<&'static str>,
-    begun: AtomicU32,
+    blocked: watch::Sender<bool>,
+    blocked_key: watch::Sender<&'static str>,
+    started: AtomicU32,
 }
 
 impl Broker {
@@ -45,13 +45,13 @@ impl Broker {
         self.send_again(event, 1);
     }
 
-    /// As the delivery of this number.
+    /// Sends an event with this attempt number.
     pub(crate) fn send_again(&self, event: Event, attempt: u32) {
         self.0.queue.lock().unwrap().push_back((event, attempt));
         self.0.changed.notify_one();
     }
 
-    /// Makes the next `count` publishings and subscriptions fail.
+    /// The next `count` calls of `publish` and `subscribe` fail.
     pub(crate) fn refuse(&self, count: u32) {
         self.0.refused.store(count, Ordering::SeqCst);
     }
@@ -60,29 +60,29 @@ impl Broker {
         self.0.refused.load(Ordering::SeqCst)
     }
 
-    /// Breaks the subscription with an error, or its end.
+    /// Ends the subscription, with an error or without.
     pub(crate) fn interrupt(&self, error: Option<BrokerError>) {
         self.0.errors.lock().unwrap().push_back(error);
         self.0.changed.notify_one();
     }
 
-    /// Makes publishings hang, or lets them go on.
-    pub(crate) fn hold(&self, held: bool) {
-        self.0.held.send_replace(held);
+    /// Blocks or unblocks calls of `publish`.
+    pub(crate) fn block(&self, blocked: bool) {
+        self.0.blocked.send_replace(blocked);
     }
 
-    /// Makes publishings with events of this key hang, in place of another.
-    pub(crate) fn hold_key(&self, key: &'static str) {
-        self.0.held_key.send_replace(key);
+    /// Blocks calls of `publish` with events of this key, and unblocks the previous key.
+    pub(crate) fn block_key(&self, key: &'static str) {
+        self.0.blocked_key.send_replace(key);
     }
 
     pub(crate) fn subscriptions(&self) -> u32 {
         self.0.subscriptions.load(Ordering::SeqCst)
     }
 
-    /// Publishings that were begun.
-    pub(crate) fn begun(&self) -> u32 {
-        self.0.begun.load(Ordering::SeqCst)
+    /// Number of calls of `publish` that have started.
+    pub(crate) fn started(&self) -> u32 {
+        self.0.started.load(Ordering::SeqCst)
     }
 
     pub(crate) fn taken(&self) -> Vec<u128> {
@@ -107,20 +107,20 @@ impl Broker {
         acks.collect()
     }
 
-    /// Deliveries that nobody has in hand.
+    /// Number of queued deliveries.
     pub(crate) fn queued(&self) -> usize {
         self.0.queue.lock().unwrap().len()
     }
 
     pub(crate) fn delivery(&self, event: Event, attempt: u32) -> Delivery {
-        let kept = Some((event.clone(), attempt));
-        Delivery::new(event, attempt, Box::new(Hand { broker: self.clone(), kept }))
+        let pending = PendingDelivery { broker: self.clone(), event: Some((event.clone(), attempt)) };
+        Delivery::new(event, attempt, Box::new(pending))
     }
 
     fn accept(&self) -> Result<(), BrokerError> {
         let refuses = |left: u32| left.checked_sub(1);
         match self.0.refused.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuses) {
-            Ok(_) => Err(away()),
+            Ok(_) => Err(unavailable()),
             Err(_) => Ok(()),
         }
     }
@@ -133,11 +133,11 @@ impl Broker {
 #[async_trait]
 impl Publisher for Broker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
-        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        self.0.started.fetch_add(1, Ordering::SeqCst);
         self.accept()?;
-        self.0.held.subscribe().wait_for(|held| !held).await.unwrap();
-        let mut held_key = self.0.held_key.subscribe();
-        held_key.wait_for(|held| batch.iter().all(|event| event.key != *held)).await.unwrap();
+        self.0.blocked.subscribe().wait_for(|blocked| !blocked).await.unwrap();
+        let mut blocked_key = self.0.blocked_key.subscribe();
+        blocked_key.wait_for(|blocked| batch.iter().all(|event| event.key != *blocked)).await.unwrap();
         self.0.taken.lock().unwrap().extend_from_slice(batch);
         Ok(())
     }
@@ -148,14 +148,14 @@ impl Subscriber for Broker {
     async fn subscribe(&self, _topic: &str, _group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
         self.accept()?;
         self.0.subscriptions.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Member(self.clone())))
+        Ok(Box::new(FakeSubscription(self.clone())))
     }
 }
 
-struct Member(Broker);
+struct FakeSubscription(Broker);
 
 #[async_trait]
-impl Subscription for Member {
+impl Subscription for FakeSubscription {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
         let inner = &self.0.0;
         loop {
@@ -185,21 +185,21 @@ impl Subscription for Member {
     }
 }
 
-/// A delivery in someone's hand; goes back to the queue when dropped.
-struct Hand {
+/// An unsettled delivery; returns to the queue when dropped.
+struct PendingDelivery {
     broker: Broker,
-    kept: Option<(Event, u32)>,
+    event: Option<(Event, u32)>,
 }
 
-impl Hand {
+impl PendingDelivery {
     fn id(&self) -> u128 {
-        self.kept.as_ref().unwrap().0.id.as_u128()
+        self.event.as_ref().unwrap().0.id.as_u128()
     }
 }
 
-impl Drop for Hand {
+impl Drop for PendingDelivery {
     fn drop(&mut self) {
-        if let Some((event, attempt)) = self.kept.take() {
+        if let Some((event, attempt)) = self.event.take() {
             self.broker.0.queue.lock().unwrap().push_back((event, attempt + 1));
             self.broker.0.changed.notify_one();
         }
@@ -207,17 +207,17 @@ impl Drop for Hand {
 }
 
 #[async_trait]
-impl Settle for Hand {
+impl Settle for PendingDelivery {
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
         let id = self.id();
-        self.kept = None;
+        self.event = None;
         self.broker.settle(Settled::Ack(id));
         Ok(())
     }
 
     async fn nack(mut self: Box<Self>, delay: Duration) -> Result<(), BrokerError> {
         let id = self.id();
-        let (event, attempt) = self.kept.take().unwrap();
+        let (event, attempt) = self.event.take().unwrap();
         self.broker.0.later.lock().unwrap().push((Instant::now() + delay, event, attempt + 1));
         self.broker.0.changed.notify_one();
         self.broker.settle(Settled::Nack(id, delay));
@@ -225,12 +225,12 @@ impl Settle for Hand {
     }
 
     async fn dead_letter(mut self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError> {
-        self.kept = None;
+        self.event = None;
         self.broker.settle(Settled::Dead(event.id.as_u128(), attempts, reason.to_owned()));
         Ok(())
     }
 }
 
-fn away() -> BrokerError {
-    BrokerError::Unavailable("the broker is away".into())
+fn unavailable() -> BrokerError {
+    BrokerError::Unavailable("the broker is unavailable".into())
 }

@@ -1,4 +1,4 @@
-//! Where a feed's listeners meet: the latest events, and a channel for the next ones.
+//! State shared by the listeners of a feed: the latest events, and a channel for the next ones.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,38 +7,38 @@ use kennel_core::Event;
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
-/// What goes to every listener.
+/// Message to every listener.
 #[derive(Debug, Clone)]
 pub(crate) enum Live {
     /// An event.
     Event(Arc<Event>),
-    /// Events before this point may be missing: they are in the history once the hub is whole.
+    /// Events before this point may be missing; they are in the history when [`Hub::wait_until_complete`] returns.
     Gap,
 }
 
-/// A listener's way in: events from now on, and the ones just before that it may need to reach back to.
-pub(crate) struct Entry {
+/// Result of [`Hub::subscribe`]: a receiver for the next events, and the latest events before them.
+pub(crate) struct FeedSubscription {
     pub(crate) live: broadcast::Receiver<Live>,
     pub(crate) latest: Vec<Arc<Event>>,
-    /// The event behind which a listener resumes that enters now and leaves without having had one.
+    /// Position of a listener that subscribes now and has received no event.
     pub(crate) position: Uuid,
-    /// False while something that was missed may not be in the history yet.
-    pub(crate) whole: bool,
+    /// False while missed events may not be in the history yet.
+    pub(crate) is_complete: bool,
 }
 
 pub(crate) struct Hub {
-    state: Mutex<State>,
-    /// False while something that was missed may not be in the history yet.
-    whole: watch::Sender<bool>,
+    state: Mutex<HubState>,
+    /// False while missed events may not be in the history yet.
+    is_complete: watch::Sender<bool>,
 }
 
-struct State {
-    /// `None` once the feed has ended.
+struct HubState {
+    /// `None` after the feed has ended.
     live: Option<broadcast::Sender<Live>>,
-    /// The latest events without a gap between them, oldest first. They bridge the time between the publishing of
-    /// an event and its appearance in the history.
+    /// The latest events without a gap, oldest first. They cover the time between the publishing of an event and its
+    /// appearance in the history.
     latest: VecDeque<Arc<Event>>,
-    /// The last event, or the last one published before there were any.
+    /// The id of the last event; before the first one, of the last event that was published before the subscription.
     position: Uuid,
     capacity: usize,
 }
@@ -46,11 +46,11 @@ struct State {
 impl Hub {
     pub(crate) fn new(capacity: usize) -> Self {
         let live = Some(broadcast::Sender::new(capacity));
-        let state = Mutex::new(State { live, latest: VecDeque::new(), position: Uuid::nil(), capacity });
-        Self { state, whole: watch::Sender::new(true) }
+        let state = Mutex::new(HubState { live, latest: VecDeque::new(), position: Uuid::nil(), capacity });
+        Self { state, is_complete: watch::Sender::new(true) }
     }
 
-    /// Sets where listeners stand before the first event: at one that was published before the subscription began.
+    /// Sets the initial position to an event that was published before the subscription started.
     pub(crate) fn begin_after(&self, event: Uuid) {
         let mut state = self.state();
         if state.latest.is_empty() {
@@ -61,7 +61,7 @@ impl Hub {
     pub(crate) fn push(&self, event: Arc<Event>) {
         let mut state = self.state();
         let state = &mut *state;
-        // Published again after a failure; every listener has had it.
+        // A duplicate, published again after a failure; every listener has received it.
         if state.latest.iter().rev().any(|known| known.id == event.id) {
             return;
         }
@@ -73,68 +73,68 @@ impl Hub {
         send(state.live.as_ref(), Live::Event(event));
     }
 
-    /// Tells that events may have been missed.
-    pub(crate) fn interrupt(&self) {
+    /// Records that events may be missing and notifies the listeners.
+    pub(crate) fn mark_gap(&self) {
         let mut state = self.state();
         state.latest.clear();
-        self.whole.send_replace(false);
+        self.is_complete.send_replace(false);
         send(state.live.as_ref(), Live::Gap);
     }
 
-    /// Tells that the history has whatever was missed.
-    pub(crate) fn mended(&self) {
-        self.whole.send_replace(true);
+    /// Records that all missed events are in the history.
+    pub(crate) fn mark_complete(&self) {
+        self.is_complete.send_replace(true);
     }
 
-    /// Waits until the history has whatever was missed, or until the feed ends.
-    pub(crate) async fn whole(&self) {
-        // The sender lives in `self`.
-        self.whole.subscribe().wait_for(|whole| *whole).await.ok();
+    /// Waits until all missed events are in the history, or until the feed ends.
+    pub(crate) async fn wait_until_complete(&self) {
+        // The sender is a field of `self`, so this cannot fail.
+        self.is_complete.subscribe().wait_for(|is_complete| *is_complete).await.ok();
     }
 
     /// Ends the streams of all listeners, present and future.
     pub(crate) fn close(&self) {
         self.state().live = None;
-        self.mended();
+        self.mark_complete();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.state().live.is_none()
     }
 
-    /// `None` once the feed has ended.
-    pub(crate) fn enter(&self) -> Option<Entry> {
+    /// `None` after the feed has ended.
+    pub(crate) fn subscribe(&self) -> Option<FeedSubscription> {
         let state = self.state();
         let live = state.live.as_ref()?.subscribe();
         let latest = state.latest.iter().cloned().collect();
-        Some(Entry { live, latest, position: state.position, whole: *self.whole.borrow() })
+        Some(FeedSubscription { live, latest, position: state.position, is_complete: *self.is_complete.borrow() })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn send(live: Option<&broadcast::Sender<Live>>, item: Live) {
     if let Some(live) = live {
-        // Without listeners nobody needs it.
+        // An error means that there are no listeners.
         live.send(item).ok();
     }
 }
 
-/// The ids that a listener was last given.
-pub(crate) struct Recent {
+/// The ids of the last events that a listener received.
+pub(crate) struct RecentIds {
     ids: HashSet<Uuid>,
     order: VecDeque<Uuid>,
     capacity: usize,
 }
 
-impl Recent {
+impl RecentIds {
     pub(crate) fn new(capacity: usize) -> Self {
         Self { ids: HashSet::new(), order: VecDeque::new(), capacity }
     }
 
-    /// Adds an id, forgetting the oldest beyond the capacity; false when it is there already.
+    /// Adds an id and removes the oldest one over the capacity. Returns false when the id is already present.
     pub(crate) fn insert(&mut self, id: Uuid) -> bool {
         if !self.ids.insert(id) {
             return false;
@@ -148,9 +148,9 @@ impl Recent {
         true
     }
 
-    /// The id that was given so many before the last, or the oldest that is known.
-    pub(crate) fn back(&self, steps: usize) -> Option<Uuid> {
-        let place = self.order.len().saturating_sub(steps.saturating_add(1));
-        self.order.get(place).copied()
+    /// Returns the id `steps` before the last one, or the oldest known one.
+    pub(crate) fn nth_last(&self, steps: usize) -> Option<Uuid> {
+        let index = self.order.len().saturating_sub(steps.saturating_add(1));
+        self.order.get(index).copied()
     }
 }

@@ -1,4 +1,5 @@
-//! One listener of a feed: reads what it missed, then follows live, and back again when it falls behind.
+//! One listener of a feed: reads missed events from the history, then receives live ones, and reads the history again
+//! after a gap.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,37 +9,37 @@ use kennel_core::{Event, Outbox};
 use tokio::sync::broadcast::{self, error::RecvError};
 use uuid::Uuid;
 
-use crate::feed::hub::{Entry, Hub, Live, Recent};
+use crate::feed::hub::{FeedSubscription, Hub, Live, RecentIds};
 use crate::feed::{FeedConfig, FeedItem};
 
-pub(crate) struct Listener {
+pub(crate) struct FeedListener {
     hub: Arc<Hub>,
     outbox: Arc<dyn Outbox>,
     topic: &'static str,
     page: u32,
-    /// How many events live ones can be away from their places in the history.
-    disorder: usize,
-    /// Where to go on in the history.
+    /// Maximum distance between the live position of an event and its position in the history.
+    max_reordering: usize,
+    /// The event id after which to continue in the history.
     last: Option<Uuid>,
-    /// Where to go on should the history not reach back to `last`.
-    otherwise: Option<Uuid>,
-    /// Behind which event the listener resumes after what it was given.
+    /// Where to continue if the history does not contain `last`.
+    fallback: Option<Uuid>,
+    /// The id of the last event that was returned, after which a new listener can resume.
     position: Uuid,
-    recent: Recent,
+    recent: RecentIds,
     ready: VecDeque<FeedItem>,
-    stage: Stage,
+    state: ListenerState,
 }
 
-enum Stage {
-    /// Waiting for the history to have what was missed.
+enum ListenerState {
+    /// Waiting until missed events are in the history.
     Waiting,
-    /// Reading the history; then come the events that were live when it began, and those since.
-    Behind(Entry),
+    /// Reading the history; the events that were live when this started, and later ones, follow it.
+    CatchingUp(FeedSubscription),
     Live(broadcast::Receiver<Live>),
     Ended,
 }
 
-impl Listener {
+impl FeedListener {
     pub(crate) fn open(
         hub: Arc<Hub>,
         outbox: Arc<dyn Outbox>,
@@ -46,12 +47,13 @@ impl Listener {
         config: FeedConfig,
         last: Option<Uuid>,
     ) -> Self {
-        // Room for what the channel holds, and for what the history repeats of that and of what was before.
-        let disorder = config.buffer.max(1);
-        let recent = Recent::new(disorder * 4 + config.page as usize);
-        let (page, ready, stage) = (config.page.max(1), VecDeque::new(), Stage::Ended);
-        let (otherwise, position) = (None, last.unwrap_or_default());
-        let mut listener = Self { hub, outbox, topic, page, disorder, last, otherwise, position, recent, ready, stage };
+        // Large enough for the channel and for what the history repeats of it and of the events before it.
+        let max_reordering = config.buffer.max(1);
+        let recent = RecentIds::new(max_reordering * 4 + config.page as usize);
+        let (page, ready, state) = (config.page.max(1), VecDeque::new(), ListenerState::Ended);
+        let (fallback, position) = (None, last.unwrap_or_default());
+        let mut listener =
+            Self { hub, outbox, topic, page, max_reordering, last, fallback, position, recent, ready, state };
         match listener.last {
             Some(last) => {
                 listener.recent.insert(last);
@@ -62,7 +64,7 @@ impl Listener {
         listener
     }
 
-    /// The next item; `None` when the feed ends.
+    /// Returns the next item; `None` after the feed has ended.
     pub(crate) async fn next(&mut self) -> Option<FeedItem> {
         loop {
             if let Some(item) = self.ready.pop_front() {
@@ -71,125 +73,128 @@ impl Listener {
                 }
                 return Some(item);
             }
-            match &mut self.stage {
-                Stage::Waiting => {
-                    self.hub.whole().await;
-                    self.go_behind();
+            match &mut self.state {
+                ListenerState::Waiting => {
+                    self.hub.wait_until_complete().await;
+                    self.start_catch_up();
                 }
-                Stage::Behind(_) => self.read_history().await,
-                Stage::Live(live) => {
+                ListenerState::CatchingUp(_) => self.read_history().await,
+                ListenerState::Live(live) => {
                     let received = live.recv().await;
                     self.receive(received);
                 }
-                Stage::Ended => return None,
+                ListenerState::Ended => return None,
             }
         }
     }
 
-    /// Behind which event to open a listener that goes on after what this one was given.
+    /// Returns the event id after which to open a listener that continues this one.
     pub(crate) fn position(&self) -> Uuid {
         self.position
     }
 
-    /// Starts at the present.
+    /// Starts with live events only.
     fn follow(&mut self) {
-        let Some(entry) = self.hub.enter() else {
-            self.stage = Stage::Ended;
+        let Some(subscription) = self.hub.subscribe() else {
+            self.state = ListenerState::Ended;
             return;
         };
-        // Where it resumes is where it goes on after a break, also before it was given anything.
-        self.last = Some(entry.position).filter(|position| !position.is_nil());
-        self.position = entry.position;
-        // What was before is not to be told, also when the history is read again.
-        for id in entry.latest.iter().map(|event| event.id).chain(self.last) {
+        // After a gap it continues from where a client would resume, also before it has returned an event.
+        self.last = Some(subscription.position).filter(|position| !position.is_nil());
+        self.position = subscription.position;
+        // Earlier events must not be returned, also when the history is read after a gap.
+        for id in subscription.latest.iter().map(|event| event.id).chain(self.last) {
             self.recent.insert(id);
         }
-        self.stage = Stage::Live(entry.live);
+        self.state = ListenerState::Live(subscription.live);
     }
 
-    /// Starts behind `last`: from memory when that reaches back so far, else from the history.
+    /// Starts after `last`: from memory if `last` is still there, else from the history.
     fn catch_up(&mut self, last: Uuid) {
-        let Some(entry) = self.hub.enter() else {
-            self.stage = Stage::Ended;
+        let Some(subscription) = self.hub.subscribe() else {
+            self.state = ListenerState::Ended;
             return;
         };
-        if !entry.whole {
-            self.stage = Stage::Waiting;
+        if !subscription.is_complete {
+            self.state = ListenerState::Waiting;
             return;
         }
-        let Some(known) = entry.latest.iter().position(|event| event.id == last) else {
-            self.stage = Stage::Behind(entry);
+        let Some(known) = subscription.latest.iter().position(|event| event.id == last) else {
+            self.state = ListenerState::CatchingUp(subscription);
             return;
         };
-        self.offer_all(entry.latest.into_iter().skip(known + 1));
-        self.stage = Stage::Live(entry.live);
+        self.enqueue_new(subscription.latest.into_iter().skip(known + 1));
+        self.state = ListenerState::Live(subscription.live);
     }
 
-    fn go_behind(&mut self) {
-        self.stage = match self.hub.enter() {
-            Some(entry) if entry.whole => Stage::Behind(entry),
-            Some(_) => Stage::Waiting,
-            None => Stage::Ended,
+    fn start_catch_up(&mut self) {
+        self.state = match self.hub.subscribe() {
+            Some(subscription) if subscription.is_complete => ListenerState::CatchingUp(subscription),
+            Some(_) => ListenerState::Waiting,
+            None => ListenerState::Ended,
         };
     }
 
     async fn read_history(&mut self) {
         if self.hub.is_closed() {
-            self.stage = Stage::Ended;
+            self.state = ListenerState::Ended;
             return;
         }
         match self.outbox.history(self.last, self.page).await {
             Ok(History::Events(events)) => {
                 let more = events.len() >= self.page as usize;
-                // Events of other topics move the place in the history as well.
+                // Events of other topics also advance the position in the history.
                 let reached = events.last().map(|event| event.id);
                 let topic = self.topic;
-                self.offer_all(events.into_iter().filter(|event| event.topic == topic).map(Arc::new));
+                self.enqueue_new(events.into_iter().filter(|event| event.topic == topic).map(Arc::new));
                 self.last = reached.or(self.last);
-                self.otherwise = None;
+                self.fallback = None;
                 if !more {
                     self.go_live(true);
                 }
             }
-            Ok(History::Gone) if self.otherwise.is_some() => self.last = self.otherwise.take(),
-            Ok(History::Gone) => {
+            Ok(History::UnknownEvent) if self.fallback.is_some() => self.last = self.fallback.take(),
+            Ok(History::UnknownEvent) => {
                 self.ready.push_back(FeedItem::Reset);
                 self.go_live(false);
             }
             Err(error) => {
                 let cause = &error as &dyn std::error::Error;
-                tracing::warn!(error = cause, topic = self.topic, "history cannot be read");
-                self.stage = Stage::Ended;
+                tracing::warn!(error = cause, topic = self.topic, "cannot read history");
+                self.state = ListenerState::Ended;
             }
         }
     }
 
-    /// Leaves the history. The events that were live when the reading began follow it, or are behind a reset.
+    /// Switches from the history to live events. The events that were live when reading started follow, or are skipped
+    /// by a reset.
     fn go_live(&mut self, offer_latest: bool) {
-        let Stage::Behind(entry) = std::mem::replace(&mut self.stage, Stage::Ended) else { return };
-        self.stage = Stage::Live(entry.live);
+        let ListenerState::CatchingUp(subscription) = std::mem::replace(&mut self.state, ListenerState::Ended) else {
+            return;
+        };
+        self.state = ListenerState::Live(subscription.live);
         if offer_latest {
-            self.offer_all(entry.latest);
+            self.enqueue_new(subscription.latest);
         } else {
-            self.last = entry.latest.last().map(|event| event.id);
-            self.position = entry.position;
+            self.last = subscription.latest.last().map(|event| event.id);
+            self.position = subscription.position;
         }
     }
 
     fn receive(&mut self, received: Result<Live, RecvError>) {
         match received {
-            Ok(Live::Event(event)) => self.offer_all([event]),
-            Ok(Live::Gap) | Err(RecvError::Lagged(_)) => self.mend_gap(),
-            Err(RecvError::Closed) => self.stage = Stage::Ended,
+            Ok(Live::Event(event)) => self.enqueue_new([event]),
+            Ok(Live::Gap) | Err(RecvError::Lagged(_)) => self.recover_gap(),
+            Err(RecvError::Closed) => self.state = ListenerState::Ended,
         }
     }
 
-    /// Fills in what was missed; when nothing was ever published before, tells that something may have been. It goes back
-    /// to before what was told last, where events of other keys may have been overtaken.
-    fn mend_gap(&mut self) {
+    /// Reads missed events from the history; returns a reset if nothing was ever published before. Reading starts some
+    /// events before the last returned one, because events of other keys may have been published in another order.
+    fn recover_gap(&mut self) {
         if let Some(last) = self.last {
-            self.otherwise = Some(last);
-            let before = self.recent.back(self.disorder).unwrap_or(last);
+            self.fallback = Some(last);
+            let before = self.recent.nth_last(self.max_reordering).unwrap_or(last);
             self.last = Some(before);
             self.catch_up(before);
         } else {
@@ -197,8 +202,8 @@ impl Listener {
         }
     }
 
-    /// Hands out what the listener has not had.
-    fn offer_all(&mut self, events: impl IntoIterator<Item = Arc<Event>>) {
+    /// Enqueues the events that the listener has not received.
+    fn enqueue_new(&mut self, events: impl IntoIterator<Item = Arc<Event>>) {
         for event in events {
             if self.recent.insert(event.id) {
                 self.last = Some(event.id);

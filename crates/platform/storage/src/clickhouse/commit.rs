@@ -1,4 +1,4 @@
-//! The committer: takes the writes that wait, lets each decide, and stores what they put in one insert.
+//! The committer: takes the queued writes, runs each of them, and stores all their rows with one insert.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,144 +12,144 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use super::errors::Shared;
+use super::errors::SharedError;
 use super::events::EventRow;
 use super::inbox::{ReceiptRow, receipt};
 use super::pool::Server;
-use super::records::{COMMIT, EVENT, Found, Kind, PUBLISHED, Place, number, parse};
+use super::records::{COMMIT, EVENT, PUBLISHED, Record, RecordKey, RecordKind, padded, parse};
 
-/// Writes in one commit at most.
-const GROUP_JOBS: usize = 1_024;
-/// Records that the writes of one commit read at most, where there is more than one write.
-const GROUP_READS: usize = 20_000;
-/// Once a commit is as long, later writes wait for the next one.
-const GROUP_BYTES: usize = 16 * 1024 * 1024;
-/// How often a commit is tried while other processes come first.
-const TRIES: u32 = 64;
-/// How long a process may take the last commit that it knows of for the last one there is. The server has to know the
-/// tokens of all commits made meanwhile, or it would take a number a second time; it knows those of 10,000.
-const FRESH: Duration = Duration::from_secs(2);
-/// How long to wait before a request is repeated.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
-/// A request that took longer to fail is not repeated: its caller has waited enough.
-const QUICK: Duration = Duration::from_secs(1);
+/// Maximum number of writes per commit.
+const MAX_GROUP_WRITES: usize = 1_024;
+/// Maximum number of records that a commit with several writes reads.
+const MAX_GROUP_READS: usize = 20_000;
+/// A commit that has reached this many bytes takes no further writes.
+const MAX_GROUP_BYTES: usize = 16 * 1024 * 1024;
+/// Maximum number of attempts of a commit that loses against other processes.
+const MAX_TRIES: u32 = 64;
+/// How long a process may use the number of the last commit it knows without reading it again. The server remembers
+/// only 10,000 tokens: after more commits of other processes in between, it would accept a number a second time.
+const LAST_COMMIT_TTL: Duration = Duration::from_secs(2);
+/// Delays before the retries of a request.
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
+/// A request that failed after longer than this is not retried, to limit the latency of its callers.
+const MAX_RETRY_ELAPSED: Duration = Duration::from_secs(1);
 
-/// A write on its way to the committer.
-pub(super) trait Task: Send {
-    fn reads(&self) -> &[Place];
-    /// Decides, and adds the rows to the group.
-    fn decide(&mut self, group: &mut Group);
-    /// Answers the caller; `failure` is why the decision is not stored.
-    fn settle(self: Box<Self>, failure: Option<RepoError>);
+/// A write in the queue of the committer.
+pub(super) trait WriteTask: Send {
+    fn reads(&self) -> &[RecordKey];
+    /// Runs the write, and adds its rows to the group.
+    fn run(&mut self, group: &mut CommitGroup);
+    /// Replies to the caller; `failure` is the reason why the commit failed.
+    fn reply_to_caller(self: Box<Self>, failure: Option<RepoError>);
 }
 
-pub(super) struct Job<T, F> {
-    reads: Vec<Place>,
+pub(super) struct WriteJob<T, F> {
+    reads: Vec<RecordKey>,
     change: F,
     outcome: Option<Result<T, RepoError>>,
     reply: oneshot::Sender<Result<T, RepoError>>,
 }
 
-impl<T, F> Job<T, F> {
-    pub(super) fn new(reads: Vec<Place>, change: F) -> (Self, oneshot::Receiver<Result<T, RepoError>>) {
-        let (reply, answer) = oneshot::channel();
-        (Self { reads, change, outcome: None, reply }, answer)
+impl<T, F> WriteJob<T, F> {
+    pub(super) fn new(reads: Vec<RecordKey>, change: F) -> (Self, oneshot::Receiver<Result<T, RepoError>>) {
+        let (reply, response) = oneshot::channel();
+        (Self { reads, change, outcome: None, reply }, response)
     }
 }
 
-impl<T, F> Task for Job<T, F>
+impl<T, F> WriteTask for WriteJob<T, F>
 where
     T: Send,
     F: FnMut(&mut Write<'_>) -> Result<T, RepoError> + Send,
 {
-    fn reads(&self) -> &[Place] {
+    fn reads(&self) -> &[RecordKey] {
         &self.reads
     }
 
-    fn decide(&mut self, group: &mut Group) {
-        let mut write = Write { group, lines: Vec::new() };
+    fn run(&mut self, group: &mut CommitGroup) {
+        let mut write = Write { group, rows: Vec::new() };
         let outcome = (self.change)(&mut write);
-        let lines = write.lines;
+        let rows = write.rows;
         if outcome.is_ok() {
-            group.add(lines);
+            group.add(rows);
         }
         self.outcome = Some(outcome);
     }
 
-    fn settle(self: Box<Self>, failure: Option<RepoError>) {
+    fn reply_to_caller(self: Box<Self>, failure: Option<RepoError>) {
         let outcome = match (failure, self.outcome) {
-            // What the write itself refused was not part of what failed.
-            (_, Some(Err(refused))) => Err(refused),
+            // The write's own error takes precedence: the write had no rows in the failed commit.
+            (_, Some(Err(own))) => Err(own),
             (Some(failure), _) => Err(failure),
             (None, Some(outcome)) => outcome,
-            (None, None) => Err(RepoError::Backend("the write was not decided".into())),
+            (None, None) => Err(RepoError::Backend("the write was not run".into())),
         };
-        // A caller that went away needs no answer.
+        // The caller may have been cancelled.
         drop(self.reply.send(outcome));
     }
 }
 
-/// A row to be stored.
-struct Line {
-    kind: Kind,
-    /// `None` for rows that are ordered by their place in the commit.
+/// A row to insert.
+struct PendingRow {
+    kind: RecordKind,
+    /// `None` for rows whose key is their position in the commit.
     key: Option<String>,
     deleted: bool,
     /// The columns as a JSON object.
-    row: String,
+    columns: String,
 }
 
-/// What the writes of one commit have read and put so far.
-pub(super) struct Group {
-    read: HashMap<Place, Option<Found>>,
-    lines: Vec<Line>,
-    places: HashMap<Place, usize>,
+/// The records that the writes of one commit read, and the rows they have put so far.
+pub(super) struct CommitGroup {
+    read: HashMap<RecordKey, Option<Record>>,
+    rows: Vec<PendingRow>,
+    row_index: HashMap<RecordKey, usize>,
     bytes: usize,
-    tells: bool,
+    has_events: bool,
 }
 
-impl Group {
-    fn new<'a>(asked: impl Iterator<Item = &'a Place>, mut found: HashMap<Place, Found>) -> Self {
+impl CommitGroup {
+    fn new<'a>(requested: impl Iterator<Item = &'a RecordKey>, mut found: HashMap<RecordKey, Record>) -> Self {
         let mut read = HashMap::new();
-        for place in asked {
-            // A place that several ask for is found for the first of them.
-            let found = found.remove(place);
-            read.entry(place.clone()).or_insert(found);
+        for key in requested {
+            // Several writes can request the same key; the first entry has the record.
+            let found = found.remove(key);
+            read.entry(key.clone()).or_insert(found);
         }
-        Self { read, lines: Vec::new(), places: HashMap::new(), bytes: 0, tells: false }
+        Self { read, rows: Vec::new(), row_index: HashMap::new(), bytes: 0, has_events: false }
     }
 
-    fn add(&mut self, lines: Vec<Line>) {
-        for line in lines {
-            self.bytes += line.row.len() + 128;
-            self.tells |= line.kind == EVENT && line.key.is_none();
-            let Some(key) = &line.key else {
-                self.lines.push(line);
+    fn add(&mut self, rows: Vec<PendingRow>) {
+        for row in rows {
+            self.bytes += row.columns.len() + 128;
+            self.has_events |= row.kind == EVENT && row.key.is_none();
+            let Some(key) = &row.key else {
+                self.rows.push(row);
                 continue;
             };
-            match self.places.entry(line.kind.at(key.clone())) {
-                Entry::Occupied(place) => self.lines[*place.get()] = line,
-                Entry::Vacant(place) => {
-                    place.insert(self.lines.len());
-                    self.lines.push(line);
+            match self.row_index.entry(row.kind.key(key.clone())) {
+                Entry::Occupied(entry) => self.rows[*entry.get()] = row,
+                Entry::Vacant(entry) => {
+                    entry.insert(self.rows.len());
+                    self.rows.push(row);
                 }
             }
         }
     }
 
-    /// The body of the insert that makes this commit.
+    /// Encodes the body of the insert.
     fn encode(&self, version: u64, holder: &str) -> Result<Bytes, RepoError> {
         let mut body = String::with_capacity(self.bytes);
-        let commit = Line {
+        let commit = PendingRow {
             kind: COMMIT,
-            key: Some(number(version)),
+            key: Some(padded(version)),
             deleted: false,
-            row: json(&CommitRow { holder: holder.to_owned() })?,
+            columns: json(&CommitRow { holder: holder.to_owned() })?,
         };
-        for (place, line) in self.lines.iter().chain([&commit]).enumerate() {
-            let key = line.key.clone().unwrap_or_else(|| format!("{}/{place:06}", number(version)));
-            let head = json(&Head { what: line.kind.name, key: &key, version, deleted: line.deleted.into() })?;
-            let (head, columns) = (head.trim_end_matches('}'), line.row.trim_start_matches('{'));
+        for (position, row) in self.rows.iter().chain([&commit]).enumerate() {
+            let key = row.key.clone().unwrap_or_else(|| format!("{}/{position:06}", padded(version)));
+            let head = json(&RecordHeader { kind: row.kind.name, key: &key, version, deleted: row.deleted.into() })?;
+            let (head, columns) = (head.trim_end_matches('}'), row.columns.trim_start_matches('{'));
             let comma = if columns == "}" { "" } else { "," };
             body.extend([head, comma, columns, "\n"]);
         }
@@ -157,10 +157,10 @@ impl Group {
     }
 }
 
-/// The columns that all records have.
+/// The columns of every record.
 #[derive(Serialize)]
-pub(super) struct Head<'a> {
-    pub(super) what: &'a str,
+pub(super) struct RecordHeader<'a> {
+    pub(super) kind: &'a str,
     pub(super) key: &'a str,
     pub(super) version: u64,
     pub(super) deleted: u8,
@@ -175,78 +175,79 @@ pub(super) fn json<T: Serialize>(row: &T) -> Result<String, RepoError> {
     serde_json::to_string(row).map_err(|error| RepoError::Backend(error.into()))
 }
 
-/// A change on its way: what it read, and the records, events and receipts that are stored with it.
+/// A running write: the records it reads, and the records, events and receipts that are committed with it.
 pub struct Write<'a> {
-    group: &'a Group,
-    lines: Vec<Line>,
+    group: &'a CommitGroup,
+    rows: Vec<PendingRow>,
 }
 
 impl Write<'_> {
-    /// The record at a place, as this write and those before it leave it. The place is one that the write asked for;
-    /// any other is an error, unless another write of the same commit names it.
-    pub fn get<T: DeserializeOwned>(&self, place: &Place) -> Result<Option<T>, RepoError> {
-        let same = |line: &&Line| line.kind == place.kind && line.key.as_ref() == Some(&place.key);
-        let put = self.lines.iter().rfind(same);
-        let put = put.or_else(|| self.group.places.get(place).map(|index| &self.group.lines[*index]));
-        if let Some(line) = put {
-            return if line.deleted { Ok(None) } else { parse(&line.row).map(Some) };
+    /// The record with a key, including the changes of this write and of the earlier writes of the commit. Fails when
+    /// the write did not list the key in `reads`, unless another write of the same commit did.
+    pub fn get<T: DeserializeOwned>(&self, key: &RecordKey) -> Result<Option<T>, RepoError> {
+        let same = |row: &&PendingRow| row.kind == key.kind && row.key.as_ref() == Some(&key.key);
+        let put = self.rows.iter().rfind(same);
+        let put = put.or_else(|| self.group.row_index.get(key).map(|index| &self.group.rows[*index]));
+        if let Some(row) = put {
+            return if row.deleted { Ok(None) } else { parse(&row.columns).map(Some) };
         }
-        match self.group.read.get(place) {
-            Some(found) => found.as_ref().map(Found::read).transpose(),
-            None => Err(RepoError::Backend(BoxError::from("a write looks at a record that it did not ask for"))),
+        match self.group.read.get(key) {
+            Some(found) => found.as_ref().map(Record::read).transpose(),
+            None => Err(RepoError::Backend(BoxError::from("a write reads a record that it did not request"))),
         }
     }
 
-    /// Stores a record, in place of the one that is there.
-    pub fn put<T: Serialize>(&mut self, place: &Place, row: &T) -> Result<(), RepoError> {
-        self.line(place.kind, Some(place.key.clone()), row)
+    /// Stores a record; replaces an existing one.
+    pub fn put<T: Serialize>(&mut self, key: &RecordKey, row: &T) -> Result<(), RepoError> {
+        self.push_row(key.kind, Some(key.key.clone()), row)
     }
 
-    /// Removes the record, if there is one.
-    pub fn remove(&mut self, place: &Place) {
-        let line = Line { kind: place.kind, key: Some(place.key.clone()), deleted: true, row: "{}".to_owned() };
-        self.lines.push(line);
+    /// Removes the record, if it exists.
+    pub fn remove(&mut self, key: &RecordKey) {
+        let row = PendingRow { kind: key.kind, key: Some(key.key.clone()), deleted: true, columns: "{}".to_owned() };
+        self.rows.push(row);
     }
 
-    /// Removes a record that a purge finds by its date. The line that says so has the same date: a purge that took it
-    /// first would bring the record back.
-    pub(super) fn remove_dated(&mut self, place: &Place, row: &ReceiptRow) -> Result<(), RepoError> {
-        let line = Line { kind: place.kind, key: Some(place.key.clone()), deleted: true, row: json(row)? };
-        self.lines.push(line);
+    /// Removes a record that purges find by `recorded_at`. The deleted row has the same `recorded_at` as the removed
+    /// one: a purge of the deleted row alone would restore the record.
+    pub(super) fn remove_dated(&mut self, key: &RecordKey, row: &ReceiptRow) -> Result<(), RepoError> {
+        let row = PendingRow { kind: key.kind, key: Some(key.key.clone()), deleted: true, columns: json(row)? };
+        self.rows.push(row);
         Ok(())
     }
 
     /// Adds events to the outbox, in this order.
     pub fn append(&mut self, events: &[Event]) -> Result<(), RepoError> {
-        events.iter().try_for_each(|event| self.line(EVENT, None, &EventRow::from(event)))
+        events.iter().try_for_each(|event| self.push_row(EVENT, None, &EventRow::from(event)))
     }
 
-    /// Adds a receipt to the inbox. False when it was there already. The write has asked for its [`receipt`].
+    /// Adds a receipt to the inbox. Returns false when it was already recorded. The write must have its [`receipt`] key
+    /// in `reads`.
     pub fn record(&mut self, given: &Receipt) -> Result<bool, RepoError> {
-        let place = receipt(&given.group, given.event);
-        if self.get::<ReceiptRow>(&place)?.is_some() {
+        let key = receipt(&given.group, given.event);
+        if self.get::<ReceiptRow>(&key)?.is_some() {
             return Ok(false);
         }
-        self.put(&place, &ReceiptRow { at: given.at.as_millis() })?;
+        self.put(&key, &ReceiptRow { recorded_at: given.at.as_millis() })?;
         Ok(true)
     }
 
-    /// Adds a row behind those that are published.
+    /// Appends a row to the published events.
     pub(super) fn publish<T: Serialize>(&mut self, row: &T) -> Result<(), RepoError> {
-        self.line(PUBLISHED, None, row)
+        self.push_row(PUBLISHED, None, row)
     }
 
-    fn line<T: Serialize>(&mut self, kind: Kind, key: Option<String>, row: &T) -> Result<(), RepoError> {
-        self.lines.push(Line { kind, key, deleted: false, row: json(row)? });
+    fn push_row<T: Serialize>(&mut self, kind: RecordKind, key: Option<String>, row: &T) -> Result<(), RepoError> {
+        self.rows.push(PendingRow { kind, key, deleted: false, columns: json(row)? });
         Ok(())
     }
 }
 
-/// Makes the commits of a process, one at a time.
+/// Runs the commits of a process, one at a time.
 pub(super) struct Committer {
     server: Arc<Server>,
     committed: Arc<Notify>,
-    /// The last commit that this process knows of, and since when.
+    /// The number of the last known commit, and when it was read.
     last: Option<(u64, Instant)>,
 }
 
@@ -255,118 +256,119 @@ impl Committer {
         Self { server, committed, last: None }
     }
 
-    /// Commits what comes, until no one is left who could send more.
-    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Task>>) {
+    /// Commits queued writes until all senders are dropped.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn WriteTask>>) {
         let mut waiting = Vec::new();
         loop {
-            let room = GROUP_JOBS - waiting.len();
-            if waiting.is_empty() && jobs.recv_many(&mut waiting, room).await == 0 {
+            let capacity = MAX_GROUP_WRITES - waiting.len();
+            if waiting.is_empty() && queue.recv_many(&mut waiting, capacity).await == 0 {
                 return;
             }
-            while waiting.len() < GROUP_JOBS
-                && let Ok(job) = jobs.try_recv()
+            while waiting.len() < MAX_GROUP_WRITES
+                && let Ok(write) = queue.try_recv()
             {
-                waiting.push(job);
+                waiting.push(write);
             }
-            let mut group = take(&mut waiting);
-            let undecided = self.settle(&mut group).await;
-            waiting.splice(0..0, undecided);
+            let mut group = take_group(&mut waiting);
+            let remaining = self.commit_and_reply(&mut group).await;
+            waiting.splice(0..0, remaining);
         }
     }
 
-    /// Commits these writes and answers them; gives back those that did not fit in.
-    async fn settle(&mut self, jobs: &mut Vec<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
-        match self.commit(jobs).await {
-            Ok(decided) => {
-                let undecided = jobs.split_off(decided);
-                jobs.drain(..).for_each(|job| job.settle(None));
-                return undecided;
+    /// Commits these writes and replies to their callers; returns the writes that did not fit.
+    async fn commit_and_reply(&mut self, writes: &mut Vec<Box<dyn WriteTask>>) -> Vec<Box<dyn WriteTask>> {
+        match self.commit(writes).await {
+            Ok(committed) => {
+                let remaining = writes.split_off(committed);
+                writes.drain(..).for_each(|write| write.reply_to_caller(None));
+                return remaining;
             }
-            // One of them may be what the server refuses; the others shall not fail for it.
-            Err(RepoError::Backend(_) | RepoError::Corrupt(_)) if jobs.len() > 1 => {
-                for mut job in jobs.drain(..) {
-                    let failure = self.commit(std::slice::from_mut(&mut job)).await.err();
-                    job.settle(failure);
+            // The server may reject the row of one write. Commit each write alone, so that the others do not fail with
+            // it.
+            Err(RepoError::Backend(_) | RepoError::Corrupt(_)) if writes.len() > 1 => {
+                for mut write in writes.drain(..) {
+                    let failure = self.commit(std::slice::from_mut(&mut write)).await.err();
+                    write.reply_to_caller(failure);
                 }
             }
             Err(error) => {
-                let error = Shared::new(error);
-                jobs.drain(..).for_each(|job| job.settle(Some(error.one())));
+                let error = SharedError::new(error);
+                writes.drain(..).for_each(|write| write.reply_to_caller(Some(error.to_error())));
             }
         }
         Vec::new()
     }
 
-    /// Lets the writes decide, and stores what comes of it; answers how many there was room for.
-    async fn commit(&mut self, jobs: &mut [Box<dyn Task>]) -> Result<usize, RepoError> {
-        for attempt in 0..TRIES {
-            let known = self.last.filter(|(_, since)| since.elapsed() < FRESH);
-            // One who lost goes on behind the winner at once, or those who win would win again and again; from time to
-            // time it looks whether others have gone further.
+    /// Runs the writes and stores their rows; returns how many writes fit.
+    async fn commit(&mut self, writes: &mut [Box<dyn WriteTask>]) -> Result<usize, RepoError> {
+        for attempt in 0..MAX_TRIES {
+            let known = self.last.filter(|(_, since)| since.elapsed() < LAST_COMMIT_TTL);
+            // After a lost attempt, try the number after the winner's without reading it: the extra round trip would
+            // let the winner win again. Read it on every fourth attempt, because other processes may be further ahead.
             let last = match known.filter(|_| attempt % 4 != 1) {
                 Some((last, _)) => last,
                 None => self.server.last_commit().await?,
             };
-            let places: Vec<_> = jobs.iter().flat_map(|job| job.reads()).cloned().collect();
-            let found = self.server.find(&places).await?;
-            let mut group = Group::new(places.iter(), found);
-            let mut decided = 0;
-            for job in &mut *jobs {
-                job.decide(&mut group);
-                decided += 1;
-                if group.bytes > GROUP_BYTES {
+            let keys: Vec<_> = writes.iter().flat_map(|write| write.reads()).cloned().collect();
+            let found = self.server.find(&keys).await?;
+            let mut group = CommitGroup::new(keys.iter(), found);
+            let mut taken = 0;
+            for write in &mut *writes {
+                write.run(&mut group);
+                taken += 1;
+                if group.bytes > MAX_GROUP_BYTES {
                     break;
                 }
             }
-            if group.lines.is_empty() || self.store(last + 1, &group).await? {
-                return Ok(decided);
+            if group.rows.is_empty() || self.store(last + 1, &group).await? {
+                return Ok(taken);
             }
         }
-        Err(RepoError::Unavailable("other processes write all the time".into()))
+        Err(RepoError::Unavailable("the commit lost against other processes too often".into()))
     }
 
-    /// Makes the commit `version`. False when another process has made it.
-    async fn store(&mut self, version: u64, group: &Group) -> Result<bool, RepoError> {
+    /// Stores the commit `version`. Returns false when another process has stored a commit with this number.
+    async fn store(&mut self, version: u64, group: &CommitGroup) -> Result<bool, RepoError> {
         let holder = UuidV7.next().to_string();
         let body = group.encode(version, &holder)?;
-        // Until the outcome is known, so is nothing of where the commits have come to.
+        // If the insert fails, its outcome is unknown, so the last number must be read again.
         self.last = None;
         let token = format!("commit {version}");
-        repeat(|| self.server.insert(&token, &body)).await?;
-        let place = [COMMIT.at(number(version))];
-        let found = repeat(|| self.server.find(&place)).await?;
-        let made = found.get(&place[0]).ok_or_else(|| RepoError::Backend("a commit is not there".into()))?;
-        let won = made.read::<CommitRow>()?.holder == holder;
+        retry(|| self.server.insert(&token, &body)).await?;
+        let key = [COMMIT.key(padded(version))];
+        let found = retry(|| self.server.find(&key)).await?;
+        let winner = found.get(&key[0]).ok_or_else(|| RepoError::Backend("the stored commit was not found".into()))?;
+        let won = winner.read::<CommitRow>()?.holder == holder;
         self.last = Some((version, Instant::now()));
-        if won && group.tells {
+        if won && group.has_events {
             self.committed.notify_waiters();
-            // Kept for one who has just looked and is about to wait.
+            // Stores a permit for a caller that has just polled and is about to wait.
             self.committed.notify_one();
         }
         Ok(won)
     }
 }
 
-/// As many of the writes as one commit takes, and one at least.
-fn take(waiting: &mut Vec<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
+/// Takes as many writes as fit into one commit, and at least one.
+fn take_group(waiting: &mut Vec<Box<dyn WriteTask>>) -> Vec<Box<dyn WriteTask>> {
     let mut reads = 0;
-    let fit = waiting.iter().take_while(|job| {
-        reads += job.reads().len();
-        reads <= GROUP_READS
+    let fit = waiting.iter().take_while(|write| {
+        reads += write.reads().len();
+        reads <= MAX_GROUP_READS
     });
     let fit = fit.count().max(1).min(waiting.len());
     waiting.drain(..fit).collect()
 }
 
-/// Makes a request that may be made again without harm, and makes it again when the server is briefly away.
-async fn repeat<T, C>(call: impl Fn() -> C) -> Result<T, RepoError>
+/// Sends an idempotent request, and retries it while the server is unavailable for a short time.
+async fn retry<T, C>(call: impl Fn() -> C) -> Result<T, RepoError>
 where
     C: Future<Output = Result<T, RepoError>>,
 {
     let started = Instant::now();
-    for pause in PAUSES {
+    for pause in RETRY_DELAYS {
         match call().await {
-            Err(RepoError::Unavailable(_)) if started.elapsed() < QUICK => sleep(pause).await,
+            Err(RepoError::Unavailable(_)) if started.elapsed() < MAX_RETRY_ELAPSED => sleep(pause).await,
             result => return result,
         }
     }

@@ -9,15 +9,15 @@ use crate::{Dsn, PoolConfig};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClickHouseConfig {
-    /// Where it is, as `http://user:password@host:8123/database`, or `https://`. No default.
+    /// The connection URL, as `http://user:password@host:8123/database`, or `https://`. No default.
     pub dsn: Option<Dsn>,
-    /// Limits of the requests, each of which has a connection for itself.
+    /// Limits of the requests; each request has its own connection.
     pub pool: PoolConfig,
 }
 
-/// A parsed address, in the parts that the driver takes.
+/// A parsed URL, split as the driver needs it.
 pub(super) struct Address {
-    /// Scheme, host and port, and nothing that is secret.
+    /// Scheme, host and port, without secrets.
     pub(super) url: String,
     pub(super) user: String,
     pub(super) password: String,
@@ -30,7 +30,7 @@ impl ClickHouseConfig {
         Self { dsn: Some(dsn.into()), ..Self::default() }
     }
 
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line per invalid setting, with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         if let Err(problem) = self.address() {
             problems.push(format!("{path}.dsn: {problem}"));
@@ -38,7 +38,7 @@ impl ClickHouseConfig {
         self.pool.check(&format!("{path}.pool"), problems);
     }
 
-    /// The address, parsed. The reason against it never quotes it, for it may hold a password.
+    /// Parses the URL. The error never quotes it, because it can contain a password.
     pub(super) fn address(&self) -> Result<Address, &'static str> {
         const SHAPE: &str = "must be like http://user:password@host:8123/database";
         let url = Url::parse(self.dsn.as_ref().ok_or("must be given")?.expose()).map_err(|_| SHAPE)?;
@@ -49,7 +49,7 @@ impl ClickHouseConfig {
             return Err(SHAPE);
         }
         let host = url.host_str().ok_or(SHAPE)?;
-        let database = plain(url.path().trim_start_matches('/')).ok_or(SHAPE)?;
+        let database = percent_decoded(url.path().trim_start_matches('/')).ok_or(SHAPE)?;
         if database.is_empty() || database.contains('/') {
             return Err("must name a database");
         }
@@ -57,15 +57,15 @@ impl ClickHouseConfig {
         let user = Some(url.username()).filter(|user| !user.is_empty()).unwrap_or("default");
         Ok(Address {
             url: format!("{}://{host}:{port}/", url.scheme()),
-            user: plain(user).ok_or(SHAPE)?,
-            password: plain(url.password().unwrap_or_default()).ok_or(SHAPE)?,
+            user: percent_decoded(user).ok_or(SHAPE)?,
+            password: percent_decoded(url.password().unwrap_or_default()).ok_or(SHAPE)?,
             database,
         })
     }
 }
 
-/// Text without its percent-encoding. `None` when what comes out is no text.
-fn plain(text: &str) -> Option<String> {
+/// Decodes percent-encoding. `None` when the result is not UTF-8.
+fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_demanded_and_never_quoted() {
+    fn a_dsn_is_required_and_never_quoted() {
         assert_eq!(problems(&ClickHouseConfig::default()), ["clickhouse.dsn: must be given"]);
         for dsn in [
             "hunter2",
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_taken_apart() {
+    fn a_dsn_is_split_into_its_components() {
         let address = ClickHouseConfig::at("https://ken%40nel:a%2Fb%25@db/dogs").address().unwrap();
         assert_eq!(address.url, "https://db:8443/");
         assert_eq!((address.user.as_str(), address.password.as_str()), ("ken@nel", "a/b%"));

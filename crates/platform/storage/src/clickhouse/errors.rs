@@ -1,4 +1,4 @@
-//! Sorts ClickHouse's error codes.
+//! Maps ClickHouse's error codes to [`RepoError`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clickhouse::error::Error;
 use kennel_core::RepoError;
 
-/// The class of an error of ClickHouse's or its driver's.
+/// Maps an error of ClickHouse or of its driver.
 pub fn classify(error: Error) -> RepoError {
     match &error {
         Error::Network(_) | Error::TimedOut => RepoError::Unavailable(error.into()),
@@ -14,8 +14,8 @@ pub fn classify(error: Error) -> RepoError {
             // TIMEOUT_EXCEEDED, READONLY, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT, NETWORK_ERROR, ABORTED,
             // MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, TOO_MANY_PARTS, ALL_CONNECTION_TRIES_FAILED,
             // TOO_FEW_LIVE_REPLICAS, UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, UNKNOWN_STATUS_OF_INSERT,
-            // SESSION_IS_LOCKED, QUERY_WAS_CANCELLED, CANNOT_SCHEDULE_TASK, KEEPER_EXCEPTION
-            // And without a code: something between here and the server answered in its place.
+            // SESSION_IS_LOCKED, QUERY_WAS_CANCELLED, CANNOT_SCHEDULE_TASK, KEEPER_EXCEPTION An error without a code
+            // comes from something between here and the server, such as a load balancer.
             Some(
                 159 | 164 | 202 | 209 | 210 | 236 | 241 | 242 | 243 | 252 | 279 | 285 | 286 | 319 | 373 | 394 | 439
                 | 999,
@@ -32,7 +32,7 @@ pub fn classify(error: Error) -> RepoError {
     }
 }
 
-/// Whether the server does not write: it, its table, or who asks is read-only. Nothing of the call is stored.
+/// Whether the server rejected a write because the server, the table or the user is read-only. Nothing was stored.
 pub(super) fn is_read_only(error: &Error) -> bool {
     // READONLY, TABLE_IS_READ_ONLY
     matches!(error, Error::BadResponse(text) if matches!(code(text), Some(164 | 242)))
@@ -45,17 +45,17 @@ fn code(text: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// An error that several calls end with.
+/// An error that several calls share.
 #[derive(Debug, Clone)]
-pub(super) struct Shared(Arc<RepoError>);
+pub(super) struct SharedError(Arc<RepoError>);
 
-impl Shared {
+impl SharedError {
     pub(super) fn new(error: RepoError) -> Self {
         Self(Arc::new(error))
     }
 
-    /// The error of one of the calls.
-    pub(super) fn one(&self) -> RepoError {
+    /// The shared error as the error of one call.
+    pub(super) fn to_error(&self) -> RepoError {
         let cause = Box::new(self.clone());
         match &*self.0 {
             RepoError::Conflict => RepoError::Conflict,
@@ -66,13 +66,13 @@ impl Shared {
     }
 }
 
-impl fmt::Display for Shared {
+impl fmt::Display for SharedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the commit that it was part of failed")
+        f.write_str("the group commit of this write failed")
     }
 }
 
-impl std::error::Error for Shared {
+impl std::error::Error for SharedError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&*self.0)
     }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_sorted_by_what_helps() {
+    fn codes_are_mapped_by_whether_a_retry_can_help() {
         let class = |text: &str| classify(Error::BadResponse(text.to_owned()));
         let full = class("Code: 243. DB::Exception: Cannot reserve 1.00 MiB. (NOT_ENOUGH_SPACE) (version 26.9)");
         assert!(matches!(full, RepoError::Unavailable(_)));
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_shared_error_keeps_its_class_and_cause() {
-        let shared = Shared::new(classify(Error::BadResponse("Code: 60. no table".to_owned())));
-        for error in [shared.one(), shared.one()] {
+        let shared = SharedError::new(classify(Error::BadResponse("Code: 60. no table".to_owned())));
+        for error in [shared.to_error(), shared.to_error()] {
             assert!(matches!(error, RepoError::Backend(_)));
             let group = std::error::Error::source(&error).unwrap();
             assert!(group.source().unwrap().to_string().contains("no table"));

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_survive_their_digits() {
+    fn bytes_round_trip_through_hex() {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(unhex(&hex(&bytes)).unwrap(), bytes);
         for broken in ["0", "0g", "é0"] {

@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ClickHouse;
-use super::records::{ATTEMPTS, Found, Place, RECEIPT};
+use super::records::{ATTEMPTS, RECEIPT, Record, RecordKey};
 
-/// The columns of a receipt; counted attempts have them as well.
+/// The columns of a receipt; an attempt count has them too.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ReceiptRow {
-    pub(super) at: i64,
+    pub(super) recorded_at: i64,
 }
 
-/// The columns of counted attempts.
+/// The columns of an attempt count.
 #[derive(Serialize, Deserialize)]
 struct AttemptsRow {
     attempts: u32,
-    at: i64,
+    recorded_at: i64,
 }
 
-fn attempts(group: &str, event: Uuid) -> Place {
-    ATTEMPTS.at(format!("{event}/{group}"))
+fn attempts(group: &str, event: Uuid) -> RecordKey {
+    ATTEMPTS.key(format!("{event}/{group}"))
 }
 
-/// Where the receipt of a group for an event is; a write that records it asks for this place.
-pub fn receipt(group: &str, event: Uuid) -> Place {
-    RECEIPT.at(format!("{event}/{group}"))
+/// The key of the receipt of a group for an event; a write that records it must have this key in `reads`.
+pub fn receipt(group: &str, event: Uuid) -> RecordKey {
+    RECEIPT.key(format!("{event}/{group}"))
 }
 
 /// The inbox of a ClickHouse database.
@@ -52,32 +52,32 @@ impl Inbox for ClickHouseInbox {
         self.0.write(vec![receipt(&given.group, given.event)], move |write| write.record(&given)).await
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
-        let (place, at) = (attempts(group, event), now.as_millis());
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+        let (key, recorded_at) = (attempts(group, event), now.as_millis());
         self.0
-            .write(vec![place.clone()], move |write| {
-                let begun = write.get::<AttemptsRow>(&place)?.map_or(0, |row| row.attempts);
-                let attempts = begun.saturating_add(1);
-                write.put(&place, &AttemptsRow { attempts, at })?;
+            .write(vec![key.clone()], move |write| {
+                let previous = write.get::<AttemptsRow>(&key)?.map_or(0, |row| row.attempts);
+                let attempts = previous.saturating_add(1);
+                write.put(&key, &AttemptsRow { attempts, recorded_at })?;
                 Ok(attempts)
             })
             .await
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
-        let place = attempts(group, event);
-        let found = self.0.find(std::slice::from_ref(&place)).await?;
-        let row: Option<AttemptsRow> = found.get(&place).map(Found::read).transpose()?;
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        let key = attempts(group, event);
+        let found = self.0.find(std::slice::from_ref(&key)).await?;
+        let row: Option<AttemptsRow> = found.get(&key).map(Record::read).transpose()?;
         Ok(row.map_or(0, |row| row.attempts))
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
-        let places = [attempts(group, event), receipt(group, event)];
+        let keys = [attempts(group, event), receipt(group, event)];
         self.0
-            .write(places.to_vec(), move |write| {
-                for place in &places {
-                    if let Some(row) = write.get::<ReceiptRow>(place)? {
-                        write.remove_dated(place, &row)?;
+            .write(keys.to_vec(), move |write| {
+                for key in &keys {
+                    if let Some(row) = write.get::<ReceiptRow>(key)? {
+                        write.remove_dated(key, &row)?;
                     }
                 }
                 Ok(())

@@ -1,12 +1,12 @@
 //! Migrations in ClickHouse, which has no transactions for them.
 //!
-//! A step is a list of statements, each ended by `;` at the end of its line, that can be repeated without harm
-//! (`IF NOT EXISTS`). It counts as applied once all are done; one that broke off is taken up from its start by the
-//! next `up`, and nothing that exists is removed to tidy up.
+//! A migration is a list of idempotent statements (`IF NOT EXISTS`), each ended by `;` at the end of its line. It
+//! counts as applied after its last statement. After a failure the next `up` runs it again from its start; nothing is
+//! removed for cleanup.
 //!
-//! The lock between processes is a chain of rows: who adds the next number has it. The number is the deduplication
-//! token of the insert, of which the server takes the first alone, so of several who add it at once one has the lock.
-//! It runs out when its holder stops renewing it.
+//! The lock between processes is a sequence of rows: the process that inserts the next number has the lock. The number
+//! is the deduplication token of the insert, and the server accepts only the first insert of a token, so only one of
+//! several concurrent processes gets the lock. It expires when its holder stops renewing it.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use tokio::time::{Instant, sleep};
 
 use super::ClickHouse;
 use super::events::{hex, timestamp, unhex};
-use crate::migration::{Applied, check, compare};
-use crate::{MigrateError, Migration, Migrator, State, Step};
+use crate::migration::{AppliedMigration, check, compare};
+use crate::{MigrateError, Migration, MigrationState, MigrationStep, Migrator};
 
 const LOCK_TTL: Duration = Duration::from_secs(30);
-const RENEW_EVERY: Duration = Duration::from_secs(10);
+const LOCK_RENEW_INTERVAL: Duration = Duration::from_secs(10);
 /// How long to wait for another process that migrates.
-const LOCK_PATIENCE: Duration = Duration::from_mins(5);
-const LOCK_POLL: Duration = Duration::from_millis(100);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(5);
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 const TABLES: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS schema_lock (number UInt64, holder String, until Int64)
+    "CREATE TABLE IF NOT EXISTS schema_lock (number UInt64, holder String, expires_at Int64)
      ENGINE = MergeTree ORDER BY number SETTINGS non_replicated_deduplication_window = 1000",
     "CREATE TABLE IF NOT EXISTS schema_migrations (
          version UInt32, name String, checksum String, applied_at Int64, change UInt64, deleted UInt8
@@ -42,7 +42,7 @@ pub struct ClickHouseMigrator {
 }
 
 impl ClickHouseMigrator {
-    /// Migrates `database` along `steps`, which are sorted by number.
+    /// Migrates `database` along `steps`, which must be sorted by number.
     pub const fn new(database: ClickHouse, steps: &'static [Migration]) -> Self {
         Self { database, steps }
     }
@@ -51,48 +51,48 @@ impl ClickHouseMigrator {
         self.steps.iter().find(|step| step.version == version)
     }
 
-    /// Does the work while no other process migrates.
+    /// Runs `work` under the lock.
     async fn locked<T>(&self, work: impl AsyncFnOnce(u64) -> Result<T, MigrateError>) -> Result<T, MigrateError> {
         for table in TABLES {
             self.database.execute(table).await?;
         }
-        let mut lock = Lock::take(&self.database).await?;
+        let mut lock = MigrationLock::acquire(&self.database).await?;
         let number = lock.number;
         let result = tokio::select! {
             result = work(number) => result,
-            lost = lock.keep() => Err(lost.into()),
+            lost = lock.keep_renewed() => Err(lost.into()),
         };
-        // One that cannot be given up runs out.
+        // A lock that cannot be released expires.
         drop(lock.release().await);
         result
     }
 
-    async fn go_up(&self, change: u64, now: Timestamp) -> Result<Vec<Step>, MigrateError> {
+    async fn go_up(&self, change: u64, now: Timestamp) -> Result<Vec<MigrationStep>, MigrateError> {
         let steps = compare(self.steps, &applied(&self.database).await?);
         check(&steps)?;
         let mut done = Vec::new();
-        for step in steps.into_iter().filter(|step| step.state == State::Pending) {
+        for step in steps.into_iter().filter(|step| step.state == MigrationState::Pending) {
             let Some(migration) = self.step(step.version) else { continue };
             self.run(migration, migration.up).await?;
-            self.remember(migration, now, change, false).await?;
-            done.push(Step { state: State::Applied { at: now }, ..step });
+            self.record_step(migration, now, change, false).await?;
+            done.push(MigrationStep { state: MigrationState::Applied { at: now }, ..step });
         }
         Ok(done)
     }
 
-    async fn go_down(&self, change: u64, steps: u32) -> Result<Vec<Step>, MigrateError> {
+    async fn go_down(&self, change: u64, steps: u32) -> Result<Vec<MigrationStep>, MigrateError> {
         let all = compare(self.steps, &applied(&self.database).await?);
         check(&all)?;
         let mut done = Vec::new();
         let applied = all.into_iter().rev().filter_map(|step| match step.state {
-            State::Applied { at } => Some((step, at)),
+            MigrationState::Applied { at } => Some((step, at)),
             _ => None,
         });
         for (step, at) in applied.take(steps as usize) {
             let Some(migration) = self.step(step.version) else { continue };
             self.run(migration, migration.down).await?;
-            self.remember(migration, at, change, true).await?;
-            done.push(Step { state: State::Pending, ..step });
+            self.record_step(migration, at, change, true).await?;
+            done.push(MigrationStep { state: MigrationState::Pending, ..step });
         }
         Ok(done)
     }
@@ -108,7 +108,7 @@ impl ClickHouseMigrator {
         Ok(())
     }
 
-    async fn remember(
+    async fn record_step(
         &self,
         migration: &Migration,
         at: Timestamp,
@@ -127,21 +127,21 @@ impl ClickHouseMigrator {
 
 #[async_trait]
 impl Migrator for ClickHouseMigrator {
-    async fn up(&self, now: Timestamp) -> Result<Vec<Step>, MigrateError> {
+    async fn up(&self, now: Timestamp) -> Result<Vec<MigrationStep>, MigrateError> {
         self.locked(async |change| self.go_up(change, now).await).await
     }
 
-    async fn down(&self, steps: u32) -> Result<Vec<Step>, MigrateError> {
+    async fn down(&self, steps: u32) -> Result<Vec<MigrationStep>, MigrateError> {
         self.locked(async |change| self.go_down(change, steps).await).await
     }
 
-    async fn status(&self) -> Result<Vec<Step>, MigrateError> {
+    async fn status(&self) -> Result<Vec<MigrationStep>, MigrateError> {
         Ok(compare(self.steps, &applied(&self.database).await?))
     }
 }
 
-/// The lock, while this process has it.
-struct Lock {
+/// The lock, as acquired by this process.
+struct MigrationLock {
     database: ClickHouse,
     holder: String,
     number: u64,
@@ -154,10 +154,10 @@ struct LockRow {
     free: u8,
 }
 
-impl Lock {
-    async fn take(database: &ClickHouse) -> Result<Self, RepoError> {
+impl MigrationLock {
+    async fn acquire(database: &ClickHouse) -> Result<Self, RepoError> {
         let mut lock = Self { database: database.clone(), holder: UuidV7.next().to_string(), number: 0 };
-        let deadline = Instant::now() + LOCK_PATIENCE;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         while Instant::now() < deadline {
             let last = lock.last().await?;
             if last.as_ref().is_none_or(|last| last.free != 0) {
@@ -167,23 +167,24 @@ impl Lock {
                     return Ok(lock);
                 }
             } else {
-                sleep(LOCK_POLL).await;
+                sleep(LOCK_POLL_INTERVAL).await;
             }
         }
-        Err(RepoError::Unavailable("another process migrates for too long".into()))
+        Err(RepoError::Unavailable("another process has migrated for too long".into()))
     }
 
     async fn last(&self) -> Result<Option<LockRow>, RepoError> {
-        let sql = "SELECT number, holder, toUInt8(holder = '' OR until <= toUnixTimestamp64Milli(now64(3))) AS free
+        let sql =
+            "SELECT number, holder, toUInt8(holder = '' OR expires_at <= toUnixTimestamp64Milli(now64(3))) AS free
                    FROM schema_lock ORDER BY number DESC LIMIT 1";
         Ok(self.database.rows(self.database.query(sql)).await?.into_iter().next())
     }
 
-    /// Adds the next number of the chain for `holder`. False when another has added it.
+    /// Inserts the next number for `holder`. Returns false when another process has inserted it.
     async fn advance(&mut self, holder: &str) -> Result<bool, RepoError> {
         let (number, ttl) = (self.number + 1, LOCK_TTL.as_millis());
         let sql = format!(
-            "INSERT INTO schema_lock (number, holder, until)
+            "INSERT INTO schema_lock (number, holder, expires_at)
              VALUES ({number}, '{holder}', toUnixTimestamp64Milli(now64(3)) + {ttl})"
         );
         self.database.execute_once(&sql, &format!("lock {number}")).await?;
@@ -196,11 +197,11 @@ impl Lock {
         Ok(added)
     }
 
-    /// Renews the lock for as long as it is polled; returns why it is lost.
-    async fn keep(&mut self) -> RepoError {
+    /// Renews the lock for as long as it is polled; returns the reason when the lock is lost.
+    async fn keep_renewed(&mut self) -> RepoError {
         let holder = self.holder.clone();
         loop {
-            sleep(RENEW_EVERY).await;
+            sleep(LOCK_RENEW_INTERVAL).await;
             match self.advance(&holder).await {
                 Ok(true) => {}
                 Ok(false) => return RepoError::Unavailable("another process has taken the lock".into()),
@@ -214,9 +215,9 @@ impl Lock {
     }
 }
 
-async fn applied(database: &ClickHouse) -> Result<Vec<Applied>, RepoError> {
+async fn applied(database: &ClickHouse) -> Result<Vec<AppliedMigration>, RepoError> {
     #[derive(Deserialize)]
-    struct Begun {}
+    struct TableName {}
     #[derive(Deserialize)]
     struct Row {
         version: u32,
@@ -225,14 +226,14 @@ async fn applied(database: &ClickHouse) -> Result<Vec<Applied>, RepoError> {
         applied_at: i64,
     }
     let sql = "SELECT name FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'";
-    let begun: Vec<Begun> = database.rows(database.query(sql)).await?;
-    if begun.is_empty() {
+    let exists: Vec<TableName> = database.rows(database.query(sql)).await?;
+    if exists.is_empty() {
         return Ok(Vec::new());
     }
     let sql = "SELECT version, name, checksum, applied_at FROM schema_migrations FINAL ORDER BY version";
     let rows: Vec<Row> = database.rows(database.query(sql)).await?;
     let applied = rows.into_iter().map(|row| {
-        Ok(Applied {
+        Ok(AppliedMigration {
             version: row.version,
             name: row.name,
             checksum: unhex(&row.checksum)?,
@@ -242,7 +243,7 @@ async fn applied(database: &ClickHouse) -> Result<Vec<Applied>, RepoError> {
     applied.collect()
 }
 
-/// The statements of a step: each ends with `;` at the end of a line. Lines that are comments are left out.
+/// The statements of a migration: each ends with `;` at the end of a line. Comment lines are removed.
 fn statements(sql: &str) -> Vec<String> {
     let code = sql.lines().filter(|line| !line.trim_start().starts_with("--"));
     let code = code.collect::<Vec<_>>().join("\n");

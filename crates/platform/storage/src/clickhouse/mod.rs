@@ -1,34 +1,34 @@
-//! ClickHouse: one table of records, written in groups by one committer for each process.
+//! ClickHouse: one table of record versions, written in groups by one committer per process.
 //!
-//! # What is guaranteed
+//! # Guarantees
 //!
-//! ClickHouse has no transactions. What stands in for them:
+//! ClickHouse has no transactions. This module replaces them as follows:
 //!
-//! - All that commits together goes into one table by one insert of one block, which the server stores whole or not
-//!   at all. The events of a change are rows of that block, and the outbox tails them; so are receipts.
-//! - Each process has one committer. It takes all writes that wait, reads what they need, lets each decide on what the
-//!   ones before it have left, and inserts the rows of all in one part (group commit). While the server is busy with
-//!   one group the next one gathers; an idle system adds no wait.
-//! - A commit has a number, the one after the last, and names it as the deduplication token of its insert. The server
-//!   takes the first insert of a token alone. After it, the committer reads who made the commit of that number; if it
-//!   was another process, it reads anew, decides anew and goes on behind. So writes are in one order across all
-//!   processes: of several that expect one revision or one key, exactly one wins, wherever they run. An insert that is
-//!   repeated because its answer was lost is stored once.
-//! - The lease of the outbox is taken in the same way, in a row of numbers of its own.
+//! - A commit is one insert of one block into one table, which the server stores completely or not at all. The events
+//!   and receipts of a change are rows of that block; the outbox reads the event rows.
+//! - Each process has one committer. It takes all queued writes, reads the records they need, runs them in order, each
+//!   on the result of the ones before it, and inserts all their rows as one data part (group commit). While the server
+//!   stores one group, the next one is collected; an idle system adds no delay.
+//! - A commit has a number, the last number plus one, and uses it as the deduplication token of its insert. The server
+//!   accepts only the first insert of a token. Afterwards the committer reads which process wrote the commit of that
+//!   number; if it was another process, it reads the records again, runs the writes again and tries the next number. So
+//!   all writes of all processes have one order: of several writes that expect the same revision or key, exactly one
+//!   succeeds. An insert that is retried because its response was lost is stored once.
+//! - The lease of the outbox works in the same way, with its own sequence of numbers.
 //!
-//! This holds for processes that write to one server. Its limits: a process that is stopped between the decision to
-//! insert and the insert for as long as 10,000 commits of others take (`non_replicated_deduplication_window`) could
-//! repeat a number. Behind a load balancer over replicated tables (`ENGINE = ReplicatedReplacingMergeTree`), the server
-//! has to be told to read and write in one order as well: `select_sequential_consistency = 1`, `insert_quorum = 'auto'`,
-//! `insert_quorum_parallel = 0` in the user's settings profile. Commits are acknowledged as durably as the server stores
-//! parts, which is with the operating system unless `fsync_after_insert` is set for the table.
+//! This is valid for processes that write to one server. Limits: a process that pauses between building an insert and
+//! sending it, for as long as other processes need for 10,000 commits (`non_replicated_deduplication_window`), could
+//! reuse a number. With a load balancer over replicated tables (`ENGINE = ReplicatedReplacingMergeTree`), reads and
+//! writes must be sequentially consistent too: set `select_sequential_consistency = 1`, `insert_quorum = 'auto'` and
+//! `insert_quorum_parallel = 0` in the user's settings profile. A commit is as durable as a stored data part: it is in
+//! the operating system's cache unless `fsync_after_insert` is set for the table.
 
 mod commit;
 mod config;
+mod dead_letters;
 mod errors;
 mod events;
 mod inbox;
-mod letters;
 mod migrate;
 mod outbox;
 mod pool;
@@ -36,15 +36,15 @@ mod records;
 
 pub use commit::Write;
 pub use config::ClickHouseConfig;
+pub use dead_letters::ClickHouseDeadLetters;
 pub use errors::classify;
 pub use inbox::{ClickHouseInbox, receipt};
-pub use letters::ClickHouseDeadLetters;
 pub use migrate::ClickHouseMigrator;
 pub use outbox::ClickHouseOutbox;
-pub use pool::{ClickHouse, Range};
-pub use records::{Found, Kind, Place};
+pub use pool::{ClickHouse, KeyRange};
+pub use records::{Record, RecordKey, RecordKind};
 
 use crate::{Migration, migration};
 
-/// The table of records, with its events, receipts and dead letters: the first step of every service's schema.
+/// The table of record versions, with events, receipts and dead letters: the first migration of every service's schema.
 pub const EVENTS: Migration = migration!("../../../../../migrations/clickhouse", 1, "0001_events");

@@ -1,9 +1,9 @@
 //! The outbox.
 //!
-//! An event waits as a record whose key is its commit and its place in that: the order of commits. When it is
-//! published, one commit removes it there and adds it to the published ones, whose keys are the order of publishing.
-//! So neither needs a join, and reading what waits begins where what is published ends. An event that is replayed
-//! waits, and then is published, a second time, so that one who read up to its first publishing misses nothing in
+//! A pending event is a record whose key is its commit and its position in it: the order of commits. Publishing removes
+//! this record and adds a published one, in one commit; the keys of published records are the order of publishing. So
+//! neither list needs a join, and reading pending events starts after the published ones. A replayed event becomes
+//! pending and then published a second time, so that a reader whose position is its first publishing misses nothing in
 //! between.
 
 use std::cmp::Reverse;
@@ -19,39 +19,40 @@ use uuid::Uuid;
 
 use super::ClickHouse;
 use super::events::{EventRow, timestamp};
-use super::pool::Range;
-use super::records::{EVENT, Found, LEASE, PUBLISHED, Place, number};
+use super::pool::KeyRange;
+use super::records::{EVENT, LEASE, PUBLISHED, Record, RecordKey, padded};
 use crate::lease::{Lease, LeaseWatch, as_millis};
 
-/// Commits whose records are kept, so that the one who made them can be told: no fewer than the server remembers.
-const KEPT_COMMITS: u64 = 10_000;
-/// The key of the lease.
+/// Number of commit records to retain, so that their writers can find out whether they won. At least as many as the
+/// server has deduplication tokens.
+const RETAINED_COMMITS: u64 = 10_000;
+/// The key of the relay's lease.
 const RELAY: &str = "relay";
-/// Events marked in one commit.
-const MARK_AT_ONCE: usize = 5_000;
+/// Maximum number of events marked per commit.
+const MAX_MARKED_PER_COMMIT: usize = 5_000;
 
 /// The outbox of a ClickHouse database.
 #[derive(Debug, Clone)]
 pub struct ClickHouseOutbox {
     database: ClickHouse,
     /// All events with keys up to this one are published.
-    done: Arc<Mutex<String>>,
+    published_up_to: Arc<Mutex<String>>,
     lease: LeaseWatch,
 }
 
-/// The columns of the lease. It stands beside the commits, in versions of its own: who renews it waits for no writes,
-/// however many there are.
+/// The columns of the lease. It has its own versions, outside of commits, so that a renewal never waits for queued
+/// writes.
 #[derive(Deserialize)]
-struct Leased {
+struct StoredLease {
     holder: Uuid,
-    at: i64,
+    expires_at: i64,
     version: u64,
 }
 
 #[derive(Serialize)]
 struct LeaseRow {
     holder: Uuid,
-    at: i64,
+    expires_at: i64,
 }
 
 /// The columns of a published event.
@@ -59,7 +60,7 @@ struct LeaseRow {
 struct PublishedRow {
     #[serde(flatten)]
     event: EventRow,
-    at: i64,
+    recorded_at: i64,
 }
 
 #[derive(Deserialize)]
@@ -70,36 +71,36 @@ struct Key {
 impl ClickHouseOutbox {
     /// The outbox in `database`, which has the tables of [`super::EVENTS`].
     pub fn new(database: ClickHouse) -> Self {
-        Self { database, done: Arc::default(), lease: LeaseWatch::default() }
+        Self { database, published_up_to: Arc::default(), lease: LeaseWatch::default() }
     }
 
-    fn done(&self) -> String {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn published_up_to(&self) -> String {
+        self.published_up_to.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Remembers that what lies before the commit of this key is published, for good: later commits have greater
-    /// numbers, and are whole from the moment that they can be seen.
-    fn remember(&self, key: &str) {
+    /// Stores that all events before the commit of this key are published. This stays true: later commits have higher
+    /// numbers, and a commit becomes visible completely.
+    fn advance_published(&self, key: &str) {
         let before = key.split_once('/').map_or("", |(commit, _)| commit);
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if before > done.as_str() {
-            before.clone_into(&mut done);
+        let mut published_up_to = self.published_up_to.lock().unwrap_or_else(PoisonError::into_inner);
+        if before > published_up_to.as_str() {
+            before.clone_into(&mut published_up_to);
         }
     }
 
-    async fn waiting(&self, limit: usize) -> Result<Vec<Found>, RepoError> {
-        let range = Range { kind: EVENT, above: self.done(), below: None, descending: false };
+    async fn pending_records(&self, limit: usize) -> Result<Vec<Record>, RepoError> {
+        let range = KeyRange { kind: EVENT, above: self.published_up_to(), below: None, descending: false };
         let (found, reached) = self.database.scan_on(&range, limit).await?;
-        // Where none waits, all that was looked at is published.
+        // When nothing is pending, everything that was read is published.
         if let Some(key) = found.first().map(|first| &first.key).or(reached.as_ref()) {
-            self.remember(key);
+            self.advance_published(key);
         }
         Ok(found)
     }
 
-    async fn leased(&self) -> Result<Option<Leased>, RepoError> {
-        let place = LEASE.at(RELAY);
-        self.database.find(std::slice::from_ref(&place)).await?.get(&place).map(Found::read).transpose()
+    async fn stored_lease(&self) -> Result<Option<StoredLease>, RepoError> {
+        let key = LEASE.key(RELAY);
+        self.database.find(std::slice::from_ref(&key)).await?.get(&key).map(Record::read).transpose()
     }
 
     /// The server's clock, in milliseconds.
@@ -110,111 +111,120 @@ impl ClickHouseOutbox {
         }
         let sql = "SELECT toUnixTimestamp64Milli(now64(3)) AS now";
         let rows: Vec<Row> = self.database.rows(self.database.query(sql)).await?;
-        rows.first().map(|row| row.now).ok_or_else(|| RepoError::Backend("the server has no time".into()))
+        rows.first().map(|row| row.now).ok_or_else(|| RepoError::Backend("the server returned no time".into()))
     }
 
-    /// Makes the lease that of `holder`, until `at`; false when another process came first.
-    async fn pass_on(&self, held: Option<&Leased>, holder: Uuid, at: i64) -> Result<bool, RepoError> {
-        let version = held.map_or(0, |held| held.version) + 1;
-        let row = LeaseRow { holder, at };
-        self.database.succeed(&LEASE.at(RELAY), version, &row).await?;
-        Ok(self.leased().await?.is_some_and(|held| held.version == version && held.holder == holder))
+    /// Gives the lease to `holder` until `expires_at`. Returns false when another process was first.
+    async fn set_lease(&self, stored: Option<&StoredLease>, holder: Uuid, expires_at: i64) -> Result<bool, RepoError> {
+        let version = stored.map_or(0, |stored| stored.version) + 1;
+        let row = LeaseRow { holder, expires_at };
+        self.database.insert_version(&LEASE.key(RELAY), version, &row).await?;
+        Ok(self.stored_lease().await?.is_some_and(|stored| stored.version == version && stored.holder == holder))
     }
 
     async fn mark(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
-        let places = waiting(&self.database, &self.done(), ids).await?;
-        let order: HashMap<_, _> = ids.iter().rev().enumerate().map(|(place, id)| (*id, Reverse(place))).collect();
+        let keys = pending_keys(&self.database, &self.published_up_to(), ids).await?;
+        let order: HashMap<_, _> =
+            ids.iter().rev().enumerate().map(|(position, id)| (*id, Reverse(position))).collect();
         self.database
-            .write(places.clone(), move |write| {
+            .write(keys.clone(), move |write| {
                 let mut rows = Vec::new();
-                for place in &places {
-                    if let Some(event) = write.get::<EventRow>(place)? {
-                        write.remove(place);
+                for key in &keys {
+                    if let Some(event) = write.get::<EventRow>(key)? {
+                        write.remove(key);
                         rows.push(event);
                     }
                 }
-                // In the order given, which is that of their publishing.
+                // In the order given, which is the order of publishing.
                 rows.sort_by_key(|row| order.get(&row.id()).copied());
-                rows.into_iter().try_for_each(|event| write.publish(&PublishedRow { event, at: now.as_millis() }))
+                rows.into_iter()
+                    .try_for_each(|event| write.publish(&PublishedRow { event, recorded_at: now.as_millis() }))
             })
             .await
     }
 
-    async fn behind(&self, after: Uuid, limit: usize) -> Result<History, RepoError> {
-        // The skip index on the id leaves few granules to look through.
-        let sql = "SELECT key FROM records WHERE what = 'published' AND event_id = ? ORDER BY key LIMIT 1";
-        let place: Vec<Key> = self.database.rows(self.database.query(sql).bind(after.to_string())).await?;
-        let Some(place) = place.into_iter().next() else {
-            return Ok(History::Gone);
+    async fn published_after(&self, after: Uuid, limit: usize) -> Result<History, RepoError> {
+        // The skip index on `event_id` leaves few granules to read.
+        let sql = "SELECT key FROM record_versions WHERE kind = 'published' AND event_id = ? ORDER BY key LIMIT 1";
+        let position: Vec<Key> = self.database.rows(self.database.query(sql).bind(after.to_string())).await?;
+        let Some(position) = position.into_iter().next() else {
+            return Ok(History::UnknownEvent);
         };
-        let range = Range { kind: PUBLISHED, above: place.key.clone(), below: None, descending: false };
+        let range = KeyRange { kind: PUBLISHED, above: position.key.clone(), below: None, descending: false };
         let events = self.published(&range, limit).await?;
-        // A purge in between may have taken some of those that follow, and the place with them.
-        if self.database.find(&[PUBLISHED.at(place.key)]).await?.is_empty() {
-            return Ok(History::Gone);
+        // A purge in between may have removed the position and some of the events after it.
+        if self.database.find(&[PUBLISHED.key(position.key)]).await?.is_empty() {
+            return Ok(History::UnknownEvent);
         }
         Ok(History::Events(events))
     }
 
-    async fn published(&self, range: &Range, limit: usize) -> Result<Vec<Event>, RepoError> {
+    async fn published(&self, range: &KeyRange, limit: usize) -> Result<Vec<Event>, RepoError> {
         self.database.scan(range, limit).await?.iter().map(event).collect()
     }
 
-    /// Removes the traces of events that wait no more, and of old commits. The versions that say that an event waits go
-    /// first, so that at no time one is left without the later version that says that it does not.
-    async fn sweep(&self) -> Result<(), RepoError> {
-        self.waiting(1).await?;
-        let done = self.done();
-        for waited in ["deleted = 0", "deleted = 1"] {
-            self.database.purge("records", &format!("what = 'event' AND {waited} AND key < '{done}'")).await?;
+    /// Removes the rows of published pending records and of old commits. The live versions are removed before the
+    /// deleted ones: a live version without its deleted version would make the event pending again.
+    async fn remove_superseded(&self) -> Result<(), RepoError> {
+        self.pending_records(1).await?;
+        let published_up_to = self.published_up_to();
+        for version in ["deleted = 0", "deleted = 1"] {
+            self.database
+                .purge("record_versions", &format!("kind = 'event' AND {version} AND key < '{published_up_to}'"))
+                .await?;
         }
         let last = self.database.last_commit().await?;
-        let commits = number(last.saturating_sub(KEPT_COMMITS));
-        self.database.purge("records", &format!("what = 'commit' AND key < '{commits}'")).await?;
+        let commits = padded(last.saturating_sub(RETAINED_COMMITS));
+        self.database.purge("record_versions", &format!("kind = 'commit' AND key < '{commits}'")).await?;
         Ok(())
     }
 }
 
-fn event(found: &Found) -> Result<Event, RepoError> {
+fn event(found: &Record) -> Result<Event, RepoError> {
     found.read::<EventRow>()?.try_into()
 }
 
-/// Where these events wait behind the key `above`, or have waited.
-pub(super) async fn waiting(database: &ClickHouse, above: &str, ids: &[Uuid]) -> Result<Vec<Place>, RepoError> {
+/// The keys above `above` under which these events are or were pending.
+pub(super) async fn pending_keys(
+    database: &ClickHouse,
+    above: &str,
+    ids: &[Uuid],
+) -> Result<Vec<RecordKey>, RepoError> {
     let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
-    let sql = "SELECT DISTINCT key FROM records WHERE what = 'event' AND key > ? AND deleted = 0 AND event_id IN ?";
+    let sql = "SELECT DISTINCT key FROM record_versions
+               WHERE kind = 'event' AND key > ? AND deleted = 0 AND event_id IN ?";
     let keys: Vec<Key> = database.rows(database.query(sql).bind(above).bind(ids)).await?;
-    Ok(keys.into_iter().map(|row| EVENT.at(row.key)).collect())
+    Ok(keys.into_iter().map(|row| EVENT.key(row.key)).collect())
 }
 
 #[async_trait]
 impl Outbox for ClickHouseOutbox {
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
-        let (held, now) = tokio::try_join!(self.leased(), self.now())?;
-        if let Some(held) = held.as_ref().filter(|held| held.holder != holder && held.at > now) {
-            let lease = Lease { holder: held.holder, until: held.at };
+        let (stored, now) = tokio::try_join!(self.stored_lease(), self.now())?;
+        if let Some(stored) = stored.as_ref().filter(|stored| stored.holder != holder && stored.expires_at > now) {
+            let lease = Lease { holder: stored.holder, expires_at: stored.expires_at };
             if self.lease.abandoned(ttl) != Some(lease) {
                 self.lease.observe(lease, now, ttl);
                 return Ok(false);
             }
         }
-        self.pass_on(held.as_ref(), holder, now.saturating_add(as_millis(ttl))).await
+        self.set_lease(stored.as_ref(), holder, now.saturating_add(as_millis(ttl))).await
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
-        let held = self.leased().await?;
-        if held.as_ref().is_some_and(|held| held.holder == holder) {
-            self.pass_on(held.as_ref(), holder, 0).await?;
+        let stored = self.stored_lease().await?;
+        if stored.as_ref().is_some_and(|stored| stored.holder == holder) {
+            self.set_lease(stored.as_ref(), holder, 0).await?;
         }
         Ok(())
     }
 
     async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
-        self.waiting(limit as usize).await?.iter().map(event).collect()
+        self.pending_records(limit as usize).await?.iter().map(event).collect()
     }
 
     async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
-        for ids in ids.chunks(MARK_AT_ONCE) {
+        for ids in ids.chunks(MAX_MARKED_PER_COMMIT) {
             self.mark(ids, now).await?;
         }
         Ok(())
@@ -226,10 +236,10 @@ impl Outbox for ClickHouseOutbox {
             pending: u64,
             oldest: i64,
         }
-        // FINAL leaves out what is published; only what lies behind that is merged for it.
-        let sql = "SELECT count() AS pending, min(event_time) AS oldest FROM records FINAL
-                   WHERE what = 'event' AND key > ?";
-        let rows: Vec<Row> = self.database.rows(self.database.query(sql).bind(self.done())).await?;
+        // FINAL excludes published events; the key condition limits the merge to the tail.
+        let sql = "SELECT count() AS pending, min(event_time) AS oldest FROM record_versions FINAL
+                   WHERE kind = 'event' AND key > ?";
+        let rows: Vec<Row> = self.database.rows(self.database.query(sql).bind(self.published_up_to())).await?;
         match rows.first() {
             Some(row) if row.pending > 0 => Ok(Backlog { pending: row.pending, oldest: Some(timestamp(row.oldest)?) }),
             _ => Ok(Backlog::default()),
@@ -239,27 +249,27 @@ impl Outbox for ClickHouseOutbox {
     async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
         let limit = limit as usize;
         if let Some(after) = after {
-            return self.behind(after, limit).await;
+            return self.published_after(after, limit).await;
         }
-        let range = Range { kind: PUBLISHED, above: String::new(), below: None, descending: true };
+        let range = KeyRange { kind: PUBLISHED, above: String::new(), below: None, descending: true };
         let mut events = self.published(&range, limit).await?;
         events.reverse();
         Ok(History::Events(events))
     }
 
     async fn purge(&self, before: Timestamp, _: u32) -> Result<u64, RepoError> {
-        // These have one version each, or later ones for later times.
-        let old = format!("what IN ('published', 'receipt', 'attempts') AND at < {}", before.as_millis());
-        let removed = self.database.purge("records", &old).await?;
-        // Once in a round of calls: what this removes is always becoming more.
+        // Each of these has one version, or later versions with later times.
+        let old = format!("kind IN ('published', 'receipt', 'attempts') AND recorded_at < {}", before.as_millis());
+        let removed = self.database.purge("record_versions", &old).await?;
+        // Only when nothing else is left, because every call would find new rows to remove.
         if removed == 0 {
-            self.sweep().await?;
+            self.remove_superseded().await?;
         }
         Ok(removed)
     }
 
     async fn wait(&self, timeout: Duration) {
-        // Both ends of the wait are good ones.
+        // A commit and a timeout both end the wait.
         drop(tokio::time::timeout(timeout, self.database.committed().notified()).await);
     }
 }

@@ -16,29 +16,29 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::commit::{Committer, Head, Job, Task, json};
+use super::commit::{Committer, RecordHeader, WriteJob, WriteTask, json};
 use super::errors::is_read_only;
-use super::records::{Found, Kind, Place, parse};
+use super::records::{Record, RecordKey, RecordKind, parse};
 use super::{ClickHouseConfig, Write, classify};
 use crate::{Connections, Database};
 
-/// Writes that may wait for the committer; more wait for room.
-const WAITING_JOBS: usize = 1_024;
-/// Keys in one statement.
-const KEYS_AT_ONCE: usize = 8_000;
-/// Records in one answer to a scan.
-const SCAN_AT_ONCE: usize = 10_000;
-/// How long a statement may take that changes the schema, or removes what is old.
-const LONG_STATEMENT: Duration = Duration::from_mins(10);
+/// Capacity of the committer's queue; further writes wait for a free slot.
+const WRITE_QUEUE_CAPACITY: usize = 1_024;
+/// Maximum number of keys per statement.
+const MAX_KEYS_PER_STATEMENT: usize = 8_000;
+/// Maximum number of records per response to a scan.
+const MAX_SCAN_PAGE: usize = 10_000;
+/// Timeout of statements that change the schema or purge old records.
+const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How often the connections are renewed at most because the server that they lead to does not write.
-const RENEWAL: Duration = Duration::from_millis(250);
+/// Minimum interval between two renewals of the connections because of a read-only server.
+const RENEW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Settings that all statements are made with, whatever the server's own defaults are.
+/// Settings of every statement, independent of the server's defaults.
 const SETTINGS: [(&str, &str); 7] = [
     ("async_insert", "0"),
     ("insert_deduplicate", "1"),
-    // One part for each insert: blocks are put together before they are stored.
+    // One data part per insert: parallel parsing would split the body into several blocks.
     ("input_format_parallel_parsing", "0"),
     ("output_format_json_quote_64bit_integers", "0"),
     ("output_format_json_escape_forward_slashes", "0"),
@@ -50,12 +50,12 @@ const SETTINGS: [(&str, &str); 7] = [
 #[derive(Clone)]
 pub struct ClickHouse {
     server: Arc<Server>,
-    committer: Arc<Committing>,
+    committer: Arc<CommitterHandle>,
 }
 
-/// The committer's task, and the way to it.
-struct Committing {
-    jobs: Mutex<Option<mpsc::Sender<Box<dyn Task>>>>,
+/// The committer's task and its queue.
+struct CommitterHandle {
+    writes: Mutex<Option<mpsc::Sender<Box<dyn WriteTask>>>>,
     task: tokio::sync::Mutex<JoinSet<()>>,
     committed: Arc<Notify>,
 }
@@ -66,127 +66,137 @@ impl fmt::Debug for ClickHouse {
     }
 }
 
-/// Which records to scan: those of a kind whose keys lie between two, neither included.
+/// A range of keys of one kind; both bounds are exclusive.
 #[derive(Debug, Clone)]
-pub struct Range {
-    /// The kind.
-    pub kind: Kind,
-    /// Keys behind this one.
+pub struct KeyRange {
+    /// The kind of records.
+    pub kind: RecordKind,
+    /// Only keys above this one.
     pub above: String,
-    /// Keys before this one; all, where there is none.
+    /// Only keys below this one, if given.
     pub below: Option<String>,
-    /// From the last one down.
+    /// Whether to scan from the highest key down.
     pub descending: bool,
 }
 
 impl ClickHouse {
-    /// Opens the database, which has to exist.
+    /// Opens the database, which must exist.
     pub async fn open(config: &ClickHouseConfig) -> Result<Self, RepoError> {
         let server = Arc::new(Server::new(config)?);
         server.execute("SELECT 1").await?;
-        let (jobs, waiting) = mpsc::channel(WAITING_JOBS);
+        let (writes, waiting) = mpsc::channel(WRITE_QUEUE_CAPACITY);
         let committed = Arc::new(Notify::new());
         let mut task = JoinSet::new();
         task.spawn(Committer::new(Arc::clone(&server), Arc::clone(&committed)).run(waiting));
-        let (jobs, task) = (Mutex::new(Some(jobs)), tokio::sync::Mutex::new(task));
-        Ok(Self { server, committer: Arc::new(Committing { jobs, task, committed }) })
+        let (writes, task) = (Mutex::new(Some(writes)), tokio::sync::Mutex::new(task));
+        Ok(Self { server, committer: Arc::new(CommitterHandle { writes, task, committed }) })
     }
 
-    /// A statement; values go to its `?` by `bind`.
+    /// A statement; bind values to its `?` with `bind`.
     pub fn query(&self, sql: &str) -> Query {
         self.server.client().query(sql)
     }
 
-    /// The rows that a statement answers, by the names of their columns.
+    /// Runs a statement and deserializes its rows by column name.
     pub async fn rows<T: DeserializeOwned>(&self, query: Query) -> Result<Vec<T>, RepoError> {
         self.server.lines(query).await?.iter().map(|line| parse(line)).collect()
     }
 
-    /// Runs a statement that answers nothing.
+    /// Runs a statement without a result.
     pub async fn execute(&self, sql: &str) -> Result<(), RepoError> {
         self.server.execute(sql).await
     }
 
-    /// The records at these places that are there.
-    pub async fn find(&self, places: &[Place]) -> Result<HashMap<Place, Found>, RepoError> {
-        self.server.find(places).await
+    /// The existing records with these keys.
+    pub async fn find(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Record>, RepoError> {
+        self.server.find(keys).await
     }
 
-    /// Up to `limit` records of a range, by key.
-    pub async fn scan(&self, range: &Range, limit: usize) -> Result<Vec<Found>, RepoError> {
+    /// Up to `limit` records of a range, ordered by key.
+    pub async fn scan(&self, range: &KeyRange, limit: usize) -> Result<Vec<Record>, RepoError> {
         Ok(self.server.scan(range, limit).await?.0)
     }
 
-    /// Up to `limit` records of a range, and the last key that was looked at for them, deleted ones included.
-    pub(super) async fn scan_on(&self, range: &Range, limit: usize) -> Result<(Vec<Found>, Option<String>), RepoError> {
+    /// Up to `limit` records of a range, and the last key that was read, including keys of deleted records.
+    pub(super) async fn scan_on(
+        &self,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<(Vec<Record>, Option<String>), RepoError> {
         self.server.scan(range, limit).await
     }
 
-    /// Runs a statement that may take longer than others, such as one that changes the schema.
+    /// Runs a statement with [`LONG_STATEMENT_TIMEOUT`], such as a schema change.
     pub(super) async fn execute_long(&self, sql: &str) -> Result<(), RepoError> {
         let query = long(self.server.client().query_raw(sql));
-        self.server.call_within(LONG_STATEMENT, query.execute()).await
+        self.server.call_within(LONG_STATEMENT_TIMEOUT, query.execute()).await
     }
 
-    /// Removes the records that `old` describes, and answers how many there were in `table`: in `records`, or in
-    /// `records FINAL`, where a record that has a later version is not counted.
+    /// Removes the rows that match the condition `old`, and returns how many of them `table` had: `record_versions`, or
+    /// `record_versions FINAL`, which does not count rows with a later version.
     ///
-    /// The server removes by writing each file anew that has any of them, so there is no cheap batch of a few: this takes
-    /// all of them, one file after another. It has the limit of a long statement, and the server goes on when no one waits
-    /// any more.
+    /// The server deletes rows by rewriting every data part that contains any, so there are no cheap small batches:
+    /// this removes all of them, one data part after another. It has the timeout of a long statement; the server
+    /// continues after the timeout.
     pub async fn purge(&self, table: &str, old: &str) -> Result<u64, RepoError> {
         #[derive(Deserialize)]
         struct Count {
             count: u64,
         }
         let count = long(self.query(&format!("SELECT count() AS count FROM {table} WHERE {old}")));
-        let lines = self.server.lines_within(LONG_STATEMENT, count).await?;
+        let lines = self.server.lines_within(LONG_STATEMENT_TIMEOUT, count).await?;
         let count = lines.first().map_or(Ok(0), |line| parse::<Count>(line).map(|row| row.count))?;
         if count > 0 {
-            self.execute_long(&format!("ALTER TABLE records DELETE WHERE {old}")).await?;
+            self.execute_long(&format!("ALTER TABLE record_versions DELETE WHERE {old}")).await?;
         }
         Ok(count)
     }
 
-    /// Runs an insert, unless one with the same token came first.
+    /// Runs an insert, unless an insert with the same token was stored before.
     pub(super) async fn execute_once(&self, sql: &str, token: &str) -> Result<(), RepoError> {
         let query = self.server.client().query_raw(sql).with_setting("insert_deduplication_token", token);
         self.server.call(query.execute()).await
     }
 
-    /// Stores a record beside all commits, unless someone else has stored this version of it.
-    pub(super) async fn succeed<T: Serialize>(&self, place: &Place, version: u64, row: &T) -> Result<(), RepoError> {
+    /// Stores a version of a record outside of commits, unless another process has stored this version before.
+    pub(super) async fn insert_version<T: Serialize>(
+        &self,
+        key: &RecordKey,
+        version: u64,
+        row: &T,
+    ) -> Result<(), RepoError> {
         #[derive(Serialize)]
-        struct Line<'a, T> {
+        struct RecordRow<'a, T> {
             #[serde(flatten)]
-            head: Head<'a>,
+            head: RecordHeader<'a>,
             #[serde(flatten)]
             row: &'a T,
         }
-        let head = Head { what: place.kind.name, key: &place.key, version, deleted: 0 };
-        let line = json(&Line { head, row })?;
-        self.server.insert(&format!("{} {} {version}", place.kind.name, place.key), &line.into()).await
+        let head = RecordHeader { kind: key.kind.name, key: &key.key, version, deleted: 0 };
+        let body = json(&RecordRow { head, row })?;
+        self.server.insert(&format!("{} {} {version}", key.kind.name, key.key), &body.into()).await
     }
 
-    /// Makes a change: what `change` puts into the [`Write`] is stored with the rest of its commit, or nothing of it.
-    /// It sees the records at `reads` as they are when it takes effect. It may be asked several times, and only its
-    /// last answer counts. When it fails, nothing of it is stored. After any other error it is open whether it is.
-    pub async fn write<T, F>(&self, reads: Vec<Place>, change: F) -> Result<T, RepoError>
+    /// Runs a write: everything that `change` puts into the [`Write`] is committed, or nothing. `change` sees the
+    /// records with the keys `reads` as they are at the commit. It can run several times, and only its last result
+    /// counts. When it returns an error, nothing is stored. After any other error it is unknown whether the write was
+    /// committed.
+    pub async fn write<T, F>(&self, reads: Vec<RecordKey>, change: F) -> Result<T, RepoError>
     where
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, RepoError> + Send + 'static,
     {
-        let jobs = self.committer.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let jobs = jobs.ok_or_else(closed)?;
-        let (job, answer) = Job::new(reads, change);
-        let sent = timeout(self.server.acquire, jobs.send(Box::new(job)));
+        let writes = self.committer.writes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let writes = writes.ok_or_else(closed)?;
+        let (write, reply) = WriteJob::new(reads, change);
+        let sent = timeout(self.server.acquire, writes.send(Box::new(write)));
         sent.await.map_err(|elapsed| RepoError::Unavailable(elapsed.into()))?.map_err(|_| closed())?;
-        // The committer ends when no one is left who could send more; waiting for an answer is not sending.
-        drop(jobs);
-        answer.await.map_err(|_| closed())?
+        // The committer ends when all senders are dropped; waiting for the reply needs no sender.
+        drop(writes);
+        reply.await.map_err(|_| closed())?
     }
 
-    /// The latest commit that was made.
+    /// The number of the latest commit.
     pub(super) async fn last_commit(&self) -> Result<u64, RepoError> {
         self.server.last_commit().await
     }
@@ -196,9 +206,9 @@ impl ClickHouse {
     }
 }
 
-/// The statement with the limit of those that may take longer than others.
+/// The statement with the execution limit of long statements.
 fn long(query: Query) -> Query {
-    query.with_setting("max_execution_time", LONG_STATEMENT.as_secs().to_string())
+    query.with_setting("max_execution_time", LONG_STATEMENT_TIMEOUT.as_secs().to_string())
 }
 
 fn closed() -> RepoError {
@@ -216,24 +226,24 @@ impl Database for ClickHouse {
     }
 
     async fn writable(&self) -> Result<(), RepoError> {
-        self.server.execute("INSERT INTO records (what) SELECT what FROM records WHERE 0").await
+        self.server.execute("INSERT INTO record_versions (kind) SELECT kind FROM record_versions WHERE 0").await
     }
 
-    /// Requests in flight; the driver does not tell how many connections it keeps for later ones.
+    /// Counts requests in flight; the driver does not report its idle connections.
     fn connections(&self) -> Connections {
         let used = self.server.size.saturating_sub(self.server.requests.available_permits());
         Connections { idle: 0, used: used as u64 }
     }
 
     async fn close(&self) {
-        drop(self.committer.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        // The committer ends with the last of its jobs.
+        drop(self.committer.writes.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // The committer ends after its last write.
         while self.committer.task.lock().await.join_next().await.is_some() {}
         self.server.requests.close();
     }
 }
 
-/// A client with connections of its own.
+/// Creates a client with its own connections.
 fn client(config: &ClickHouseConfig) -> Result<Client, RepoError> {
     let address = config.address().map_err(|problem| RepoError::Backend(problem.into()))?;
     let client = Client::default()
@@ -246,10 +256,10 @@ fn client(config: &ClickHouseConfig) -> Result<Client, RepoError> {
     Ok(SETTINGS.iter().fold(client, |client, (name, value)| client.with_setting(*name, *value)))
 }
 
-/// The server, as requests reach it.
+/// The connection to the server, with its limits.
 pub(super) struct Server {
     config: ClickHouseConfig,
-    /// With its connections, and since when it has them.
+    /// The client, and when its connections were renewed.
     client: Mutex<(Client, Instant)>,
     requests: Semaphore,
     size: usize,
@@ -275,10 +285,11 @@ impl Server {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
-    /// Goes on with new connections: those that are open lead to a server that does not write, and another may do by now.
+    /// Replaces the connections: the open ones lead to a read-only server, and new ones may reach a server that accepts
+    /// writes.
     fn renew(&self) -> Result<(), RepoError> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if client.1.elapsed() >= RENEWAL {
+        if client.1.elapsed() >= RENEW_INTERVAL {
             *client = (self::client(&self.config)?, Instant::now());
         }
         Ok(())
@@ -293,13 +304,13 @@ impl Server {
         limit: Duration,
         call: impl Future<Output = clickhouse::error::Result<T>>,
     ) -> Result<T, RepoError> {
-        let turn = timeout(self.acquire, self.requests.acquire()).await;
-        let _turn = turn.map_err(|elapsed| RepoError::Unavailable(elapsed.into()))?.map_err(|_| closed())?;
-        let answer = timeout(limit, call).await.map_err(|elapsed| RepoError::Unavailable(elapsed.into()))?;
-        if answer.as_ref().is_err_and(is_read_only) {
+        let permit = timeout(self.acquire, self.requests.acquire()).await;
+        let _permit = permit.map_err(|elapsed| RepoError::Unavailable(elapsed.into()))?.map_err(|_| closed())?;
+        let result = timeout(limit, call).await.map_err(|elapsed| RepoError::Unavailable(elapsed.into()))?;
+        if result.as_ref().is_err_and(is_read_only) {
             self.renew()?;
         }
-        answer.map_err(classify)
+        result.map_err(classify)
     }
 
     async fn execute(&self, sql: &str) -> Result<(), RepoError> {
@@ -316,12 +327,12 @@ impl Server {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// Stores rows in one part, unless an insert with the same token came first.
+    /// Stores rows as one data part, unless an insert with the same token was stored before.
     pub(super) async fn insert(&self, token: &str, rows: &bytes::Bytes) -> Result<(), RepoError> {
         self.call(async {
             let mut insert = self
                 .client()
-                .insert_formatted_with("INSERT INTO records FORMAT JSONEachRow")
+                .insert_formatted_with("INSERT INTO record_versions FORMAT JSONEachRow")
                 .with_setting("insert_deduplication_token", token);
             insert.send(rows.clone()).await?;
             insert.end().await
@@ -329,70 +340,71 @@ impl Server {
         .await
     }
 
-    /// The latest commit that was made.
+    /// The number of the latest commit.
     pub(super) async fn last_commit(&self) -> Result<u64, RepoError> {
         #[derive(serde::Deserialize)]
         struct Last {
             version: u64,
         }
-        let sql = "SELECT version FROM records WHERE what = 'commit' ORDER BY key DESC LIMIT 1";
+        let sql = "SELECT version FROM record_versions WHERE kind = 'commit' ORDER BY key DESC LIMIT 1";
         let lines = self.lines(self.client().query(sql)).await?;
         lines.first().map_or(Ok(0), |line| parse::<Last>(line).map(|last| last.version))
     }
 
-    pub(super) async fn find(&self, places: &[Place]) -> Result<HashMap<Place, Found>, RepoError> {
-        let mut kinds: HashMap<Kind, Vec<&str>> = HashMap::new();
-        for place in places {
-            kinds.entry(place.kind).or_default().push(&place.key);
+    pub(super) async fn find(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Record>, RepoError> {
+        let mut kinds: HashMap<RecordKind, Vec<&str>> = HashMap::new();
+        for key in keys {
+            kinds.entry(key.kind).or_default().push(&key.key);
         }
-        let parts = kinds.iter().flat_map(|(kind, keys)| keys.chunks(KEYS_AT_ONCE).map(move |keys| (*kind, keys)));
-        let found = try_join_all(parts.map(|(kind, keys)| self.find_kind(kind, keys))).await?;
+        let chunks =
+            kinds.iter().flat_map(|(kind, keys)| keys.chunks(MAX_KEYS_PER_STATEMENT).map(move |keys| (*kind, keys)));
+        let found = try_join_all(chunks.map(|(kind, keys)| self.find_kind(kind, keys))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn find_kind(&self, kind: Kind, keys: &[&str]) -> Result<Vec<(Place, Found)>, RepoError> {
+    async fn find_kind(&self, kind: RecordKind, keys: &[&str]) -> Result<Vec<(RecordKey, Record)>, RepoError> {
         let sql = format!(
-            "SELECT key, deleted, {} FROM records WHERE what = ? AND key IN ?
+            "SELECT key, deleted, {} FROM record_versions WHERE kind = ? AND key IN ?
              ORDER BY key, version DESC LIMIT 1 BY key",
             kind.columns
         );
         let lines = self.lines(self.client().query(&sql).bind(kind.name).bind(keys)).await?;
-        let found = lines.iter().map(|line| Found::parse(line));
-        let live = found.filter(|found| !matches!(found, Ok(found) if found.deleted));
-        live.map(|found| found.map(|found| (kind.at(found.key.clone()), found))).collect()
+        let records = lines.iter().map(|line| Record::parse(line));
+        let live = records.filter(|found| !matches!(found, Ok(found) if found.deleted));
+        live.map(|record| record.map(|record| (kind.key(record.key.clone()), record))).collect()
     }
 
-    async fn scan(&self, range: &Range, limit: usize) -> Result<(Vec<Found>, Option<String>), RepoError> {
+    async fn scan(&self, range: &KeyRange, limit: usize) -> Result<(Vec<Record>, Option<String>), RepoError> {
         let mut range = range.clone();
         let (mut all, mut reached) = (Vec::new(), None);
         let mut size = limit;
         while all.len() < limit {
-            let page = size.min(SCAN_AT_ONCE);
+            let page = size.min(MAX_SCAN_PAGE);
             let found = self.page(&range, page).await?;
-            let whole = found.len() < page;
+            let is_last_page = found.len() < page;
             if let Some(last) = found.last() {
-                let place = last.key.clone();
-                reached = Some(place.clone());
-                if range.descending { range.below = Some(place) } else { range.above = place }
+                let last_key = last.key.clone();
+                reached = Some(last_key.clone());
+                if range.descending { range.below = Some(last_key) } else { range.above = last_key }
             }
             all.extend(found.into_iter().filter(|found| !found.deleted));
-            if whole {
+            if is_last_page {
                 break;
             }
-            // Where much is deleted, larger strides come past it.
+            // Larger pages skip long runs of deleted records.
             size = size.saturating_mul(4);
         }
         all.truncate(limit);
         Ok((all, reached))
     }
 
-    /// Up to `limit` places of a range, those with deleted records included.
-    async fn page(&self, range: &Range, limit: usize) -> Result<Vec<Found>, RepoError> {
+    /// Up to `limit` records of a range, including deleted ones.
+    async fn page(&self, range: &KeyRange, limit: usize) -> Result<Vec<Record>, RepoError> {
         let order = if range.descending { "DESC" } else { "ASC" };
         let below = if range.below.is_some() { "AND key < ?" } else { "" };
-        // Read in the order of the primary key, and only as far as the limit: no FINAL, which would merge the range.
+        // Reads in primary key order and stops at the limit. No FINAL: it would merge the whole range.
         let sql = format!(
-            "SELECT key, deleted, {} FROM records WHERE what = ? AND key > ? {below}
+            "SELECT key, deleted, {} FROM record_versions WHERE kind = ? AND key > ? {below}
              ORDER BY key {order}, version DESC LIMIT 1 BY key LIMIT ?",
             range.kind.columns
         );
@@ -400,6 +412,6 @@ impl Server {
         if let Some(below) = &range.below {
             query = query.bind(below.as_str());
         }
-        self.lines(query.bind(limit)).await?.iter().map(|line| Found::parse(line)).collect()
+        self.lines(query.bind(limit)).await?.iter().map(|line| Record::parse(line)).collect()
     }
 }

@@ -1,66 +1,66 @@
-//! Records: what stands in the one table, found by kind and key.
+//! Records of the table `record_versions`, identified by kind and key.
 
 use kennel_core::RepoError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// A kind of record, and the columns that it uses beside those that all have.
+/// A kind of record, and its columns in addition to those of every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Kind {
-    /// Its name in the column `what`.
+pub struct RecordKind {
+    /// Its name in the column `kind`.
     pub name: &'static str,
     /// Its columns, as a select lists them.
     pub columns: &'static str,
 }
 
-pub(super) const COMMIT: Kind = Kind { name: "commit", columns: "holder" };
-pub(super) const EVENT: Kind = Kind {
+pub(super) const COMMIT: RecordKind = RecordKind { name: "commit", columns: "holder" };
+pub(super) const EVENT: RecordKind = RecordKind {
     name: "event",
     columns: "event_id, event_name, event_source, event_topic, event_key, event_time, event_data, event_binary, \
               event_traceparent, event_tracestate",
 };
-pub(super) const PUBLISHED: Kind = Kind { name: "published", columns: EVENT.columns };
-pub(super) const RECEIPT: Kind = Kind { name: "receipt", columns: "at" };
-pub(super) const ATTEMPTS: Kind = Kind { name: "attempts", columns: "attempts, at" };
-pub(super) const LETTER: Kind = Kind {
-    name: "letter",
+pub(super) const PUBLISHED: RecordKind = RecordKind { name: "published", columns: EVENT.columns };
+pub(super) const RECEIPT: RecordKind = RecordKind { name: "receipt", columns: "recorded_at" };
+pub(super) const ATTEMPTS: RecordKind = RecordKind { name: "attempts", columns: "attempts, recorded_at" };
+pub(super) const DEAD_LETTER: RecordKind = RecordKind {
+    name: "dead_letter",
     columns: "event_id, event_name, event_source, event_topic, event_key, event_time, event_data, event_binary, \
-              event_traceparent, event_tracestate, event_group, attempts, reason, at",
+              event_traceparent, event_tracestate, event_group, attempts, reason, recorded_at",
 };
-pub(super) const LEASE: Kind = Kind { name: "lease", columns: "holder, at, version" };
+pub(super) const LEASE: RecordKind = RecordKind { name: "lease", columns: "holder, expires_at, version" };
 
-impl Kind {
-    /// The place of the record `key` of this kind.
-    pub fn at(self, key: impl Into<String>) -> Place {
-        Place { kind: self, key: key.into() }
+impl RecordKind {
+    /// Identifies the record `key` of this kind.
+    pub fn key(self, key: impl Into<String>) -> RecordKey {
+        RecordKey { kind: self, key: key.into() }
     }
 }
 
-/// Where a record is.
+/// Identifies a record by kind and key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Place {
-    pub(super) kind: Kind,
+pub struct RecordKey {
+    pub(super) kind: RecordKind,
     pub(super) key: String,
 }
 
 /// A record as it was read.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct Record {
     /// Its key.
     pub key: String,
-    /// Whether it is deleted: it counts as absent, and its key still tells where reading has come to.
+    /// Whether it is deleted. It then counts as absent; its key is only the position up to which a scan has read.
     pub deleted: bool,
     pub(super) row: String,
 }
 
-impl Found {
+impl Record {
     pub(super) fn parse(line: &str) -> Result<Self, RepoError> {
         #[derive(Deserialize)]
-        struct Head {
+        struct RecordHeader {
             key: String,
             deleted: u8,
         }
-        let head: Head = parse(line)?;
+        let head: RecordHeader = parse(line)?;
         Ok(Self { key: head.key, deleted: head.deleted != 0, row: line.to_owned() })
     }
 
@@ -74,8 +74,8 @@ pub(super) fn parse<T: DeserializeOwned>(row: &str) -> Result<T, RepoError> {
     serde_json::from_str(row).map_err(|error| RepoError::Corrupt(error.into()))
 }
 
-/// A number as it stands in keys, so that text sorts as numbers do.
-pub(super) fn number(number: u64) -> String {
+/// Formats a number for keys, zero-padded so that it sorts as text.
+pub(super) fn padded(number: u64) -> String {
     format!("{number:020}")
 }
 
@@ -85,15 +85,15 @@ mod tests {
 
     #[test]
     fn numbers_sort_as_text() {
-        let numbers = [0, 9, 10, 99, u64::MAX].map(number);
+        let numbers = [0, 9, 10, 99, u64::MAX].map(padded);
         assert!(numbers.is_sorted());
         assert_eq!(numbers[4].len(), 20);
     }
 
     #[test]
     fn what_is_no_record_is_corrupt() {
-        assert!(matches!(Found::parse("{}"), Err(RepoError::Corrupt(_))));
-        let found = Found::parse(r#"{"key":"k","deleted":1,"revision":-1}"#).unwrap();
+        assert!(matches!(Record::parse("{}"), Err(RepoError::Corrupt(_))));
+        let found = Record::parse(r#"{"key":"k","deleted":1,"revision":-1}"#).unwrap();
         assert!(found.deleted);
         assert!(matches!(found.read::<Vec<u8>>(), Err(RepoError::Corrupt(_))));
     }

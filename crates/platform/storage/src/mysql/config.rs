@@ -9,12 +9,12 @@ use crate::{Dsn, PoolConfig};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MysqlConfig {
-    /// Where it is, as `mysql://user:password@host:3306/database`. No default. `ssl-mode=VERIFY_IDENTITY` and
-    /// `ssl-ca=FILE` in its query demand TLS; without them, TLS is used where the server offers it.
+    /// The connection URL, as `mysql://user:password@host:3306/database`. No default. `ssl-mode=VERIFY_IDENTITY` and
+    /// `ssl-ca=FILE` in its query require TLS; without them, TLS is used where the server offers it.
     pub dsn: Option<Dsn>,
     /// Limits of the connections.
     pub pool: PoolConfig,
-    /// How often one who waits for events looks for those that other processes committed, in milliseconds.
+    /// How often a waiting outbox polls for events that other processes committed, in milliseconds.
     pub poll_ms: u64,
 }
 
@@ -30,7 +30,7 @@ impl MysqlConfig {
         Self { dsn: Some(dsn.into()), ..Self::default() }
     }
 
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line per invalid setting, with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         if let Err(problem) = self.address() {
             problems.push(format!("{path}.dsn: {problem}"));
@@ -41,7 +41,7 @@ impl MysqlConfig {
         }
     }
 
-    /// The address, parsed. The reason against it never quotes it, for it may hold a password.
+    /// Parses the URL. The error never quotes it, because it can contain a password.
     pub(super) fn address(&self) -> Result<MySqlConnectOptions, &'static str> {
         let dsn = self.dsn.as_ref().ok_or("must be given")?.expose();
         if !dsn.starts_with("mysql://") && !dsn.starts_with("mariadb://") {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_demanded_and_never_quoted() {
+    fn a_dsn_is_required_and_never_quoted() {
         assert_eq!(problems(&MysqlConfig::default()), ["mysql.dsn: must be given"]);
         for dsn in [
             "hunter2",
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn good_settings_are_taken_and_all_problems_told_at_once() {
+    fn valid_settings_are_accepted_and_all_problems_are_reported_at_once() {
         let config = MysqlConfig::at("mysql://u:p@h:3306/d?ssl-mode=VERIFY_IDENTITY&ssl-ca=/ca.pem");
         assert!(problems(&config).is_empty());
         let pool = PoolConfig { acquire_timeout_ms: 0, ..PoolConfig::default() };

@@ -1,15 +1,14 @@
-//! Sorts MySQL's error numbers.
+//! Maps MySQL's error numbers to [`RepoError`].
 
 use kennel_core::RepoError;
 use sqlx::mysql::MySqlDatabaseError;
 
-/// The class of an error of MySQL's or `MariaDB`'s; see
-/// <https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html> and
-/// <https://mariadb.com/kb/en/mariadb-error-code-reference/>.
+/// Maps an error of MySQL or `MariaDB`; see <https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html>
+/// and <https://mariadb.com/kb/en/mariadb-error-code-reference/>.
 pub fn classify(error: sqlx::Error) -> RepoError {
     match number(&error) {
         // Too many connections, shutdown, a full disk or table, locks and deadlocks, a broken connection, a read-only
-        // server, statements and connections that were ended: the same call works once that is over.
+        // server, killed statements and connections: the same call can succeed later.
         Some(
             1021
             | 1040
@@ -33,7 +32,7 @@ pub fn classify(error: sqlx::Error) -> RepoError {
         ) => RepoError::Unavailable(error.into()),
         // Damaged files, tables and indexes.
         Some(1034 | 1035 | 1194 | 1195 | 1712) => RepoError::Corrupt(error.into()),
-        // What answers is no server, or no longer: a proxy that is on its own.
+        // The peer is not (or no longer) a server, such as a proxy without a backend.
         None if matches!(error, sqlx::Error::Protocol(_)) => RepoError::Unavailable(error.into()),
         _ => crate::classify(error),
     }

@@ -6,10 +6,10 @@ use sqlx::{AssertSqlSafe, MySqlConnection};
 use super::classify;
 pub(super) use crate::rows::{event, read_all, timestamp};
 
-/// Rows of one statement at most.
-const ROWS: usize = 64;
-/// Data of the events of one statement, so that it stays below the smallest packet that servers take by default.
-const BYTES: usize = 1 << 20;
+/// Maximum number of rows per statement.
+const MAX_ROWS: usize = 64;
+/// Maximum bytes of event data per statement; stays below the smallest default `max_allowed_packet` of servers.
+const MAX_BYTES: usize = 1 << 20;
 
 fn insert(rows: usize) -> String {
     format!(
@@ -18,11 +18,11 @@ fn insert(rows: usize) -> String {
     )
 }
 
-/// Adds events to the outbox, in this order, within the transaction that `connection` is in.
-/// Fails with [`RepoError::Conflict`] when one of them waits there already.
+/// Adds events to the outbox, in this order, within the transaction that `connection` is in. Fails with
+/// [`RepoError::Conflict`] when one of them is already pending there.
 ///
-/// Their place among other transactions' events is taken now. So that the events of a key keep the order of its
-/// changes, this comes after the change, which has locked the row that the key stands for.
+/// Call it after the change: the `commit_seq` is assigned now, and the order of a key's events is correct only while
+/// the transaction has locked the row that the key identifies.
 pub async fn append(connection: &mut MySqlConnection, events: &[Event]) -> Result<(), RepoError> {
     let mut rest = events;
     while !rest.is_empty() {
@@ -33,18 +33,18 @@ pub async fn append(connection: &mut MySqlConnection, events: &[Event]) -> Resul
     Ok(())
 }
 
-/// How many of the events go into one statement; one always does.
+/// How many of the events fit into one statement; at least one.
 fn fitting(events: &[Event]) -> usize {
     let mut bytes = 0;
     let fits = |event: &&Event| {
         bytes += event.data.len();
-        bytes <= BYTES
+        bytes <= MAX_BYTES
     };
-    events.iter().take(ROWS).take_while(fits).count().max(1)
+    events.iter().take(MAX_ROWS).take_while(fits).count().max(1)
 }
 
 async fn append_rows(connection: &mut MySqlConnection, events: &[Event]) -> Result<(), RepoError> {
-    // One statement takes its numbers in a row, so that the events of a change stay together.
+    // One statement takes consecutive numbers, so that the events of a change stay together.
     let mut insert = sqlx::query(AssertSqlSafe(insert(events.len())));
     for event in events {
         insert = insert

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::{Mysql, classify};
 
-/// Adds a receipt with `executor`, which may be a transaction's connection. False when it was there already.
+/// Adds a receipt with `executor`, which may be a transaction's connection. Returns false when it was already recorded.
 pub async fn record(executor: impl MySqlExecutor<'_>, receipt: &Receipt) -> Result<bool, RepoError> {
-    // Not `INSERT IGNORE`, which would store a group cut short rather than refuse it.
-    let recorded = sqlx::query("INSERT INTO inbox (group_name, event, at) VALUES (?, ?, ?)")
+    // Not `INSERT IGNORE`, which would truncate a group name that is too long instead of rejecting it.
+    let recorded = sqlx::query("INSERT INTO inbox (group_name, event, created_at) VALUES (?, ?, ?)")
         .bind(receipt.group.as_bytes())
         .bind(receipt.event)
         .bind(receipt.at.as_millis())
@@ -24,12 +24,12 @@ pub async fn record(executor: impl MySqlExecutor<'_>, receipt: &Receipt) -> Resu
     }
 }
 
-/// Counts one attempt more; answers how many there are.
+/// Adds one attempt; returns the new number of attempts.
 async fn count(database: &Mysql, group: &str, event: Uuid, now: Timestamp) -> Result<i64, RepoError> {
     let mut write = database.write().await?;
     sqlx::query(
-        "INSERT INTO inbox_attempts (group_name, event, attempts, at) VALUES (?, ?, 1, ?)
-         ON DUPLICATE KEY UPDATE attempts = attempts + 1, at = VALUES(at)",
+        "INSERT INTO inbox_attempts (group_name, event, attempts, last_attempt_at) VALUES (?, ?, 1, ?)
+         ON DUPLICATE KEY UPDATE attempts = attempts + 1, last_attempt_at = VALUES(last_attempt_at)",
     )
     .bind(group.as_bytes())
     .bind(event)
@@ -89,18 +89,18 @@ impl Inbox for MysqlInbox {
         self.0.run(|| record(self.0.pool(), receipt)).await
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
         Ok(saturating(self.0.run(|| count(&self.0, group, event, now)).await?))
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
-        let begun = || async {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        let attempts = || async {
             let sql = "SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?";
             let found = sqlx::query_scalar(sql).bind(group.as_bytes()).bind(event).fetch_optional(self.0.pool());
             let attempts: Option<i64> = found.await.map_err(classify)?;
             Ok(attempts)
         };
-        Ok(saturating(self.0.run(begun).await?.unwrap_or(0)))
+        Ok(saturating(self.0.run(attempts).await?.unwrap_or(0)))
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {

@@ -1,7 +1,7 @@
 //! Migrations in MySQL, under a lock between processes.
 //!
-//! Its statements about tables cannot be taken back: one that fails leaves those before it done, and the step pending.
-//! So a step is written to be repeatable, with `IF NOT EXISTS` and `IF EXISTS`, and the next call makes it whole.
+//! DDL cannot be rolled back: when a statement fails, the statements before it stay applied, and the migration stays
+//! pending. So migrations are idempotent, with `IF NOT EXISTS` and `IF EXISTS`, and the next call completes them.
 
 use async_trait::async_trait;
 use kennel_core::{RepoError, Timestamp};
@@ -9,12 +9,12 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{ConnectOptions as _, Connection as _, MySqlConnection, Row as _};
 
 use super::events::{read_all, timestamp};
-use super::pool::settle_modes;
+use super::pool::configure_modes;
 use super::{Mysql, classify};
-use crate::migration::{Applied, check, compare};
-use crate::{MigrateError, Migration, Migrator, State, Step};
+use crate::migration::{AppliedMigration, check, compare};
+use crate::{MigrateError, Migration, MigrationState, MigrationStep, Migrator};
 
-/// How long another process's migration is waited for, in seconds.
+/// How long to wait for the migration of another process, in seconds.
 const LOCK_WAIT: u32 = 3_600;
 
 /// Migrates a MySQL database.
@@ -25,7 +25,7 @@ pub struct MysqlMigrator {
 }
 
 impl MysqlMigrator {
-    /// Migrates `database` along `steps`, which are sorted by number.
+    /// Migrates `database` along `steps`, which must be sorted by number.
     pub const fn new(database: Mysql, steps: &'static [Migration]) -> Self {
         Self { database, steps }
     }
@@ -34,29 +34,37 @@ impl MysqlMigrator {
         self.steps.iter().find(|step| step.version == version)
     }
 
-    async fn up_locked(&self, connection: &mut MySqlConnection, now: Timestamp) -> Result<Vec<Step>, MigrateError> {
+    async fn up_locked(
+        &self,
+        connection: &mut MySqlConnection,
+        now: Timestamp,
+    ) -> Result<Vec<MigrationStep>, MigrateError> {
         let steps = compare(self.steps, &applied(connection).await?);
         check(&steps)?;
         let mut done = Vec::new();
-        for step in steps.into_iter().filter(|step| step.state == State::Pending) {
+        for step in steps.into_iter().filter(|step| step.state == MigrationState::Pending) {
             let Some(migration) = self.step(step.version) else { continue };
             run(connection, migration, migration.up).await?;
-            remember(connection, migration, now).await?;
-            done.push(Step { state: State::Applied { at: now }, ..step });
+            record_applied(connection, migration, now).await?;
+            done.push(MigrationStep { state: MigrationState::Applied { at: now }, ..step });
         }
         Ok(done)
     }
 
-    async fn down_locked(&self, connection: &mut MySqlConnection, steps: u32) -> Result<Vec<Step>, MigrateError> {
+    async fn down_locked(
+        &self,
+        connection: &mut MySqlConnection,
+        steps: u32,
+    ) -> Result<Vec<MigrationStep>, MigrateError> {
         let all = compare(self.steps, &applied(connection).await?);
         check(&all)?;
         let mut done = Vec::new();
-        let applied = all.into_iter().rev().filter(|step| step.state != State::Pending);
+        let applied = all.into_iter().rev().filter(|step| step.state != MigrationState::Pending);
         for step in applied.take(steps as usize) {
             let Some(migration) = self.step(step.version) else { continue };
             run(connection, migration, migration.down).await?;
-            forget(connection, migration).await?;
-            done.push(Step { state: State::Pending, ..step });
+            remove_applied(connection, migration).await?;
+            done.push(MigrationStep { state: MigrationState::Pending, ..step });
         }
         Ok(done)
     }
@@ -64,59 +72,60 @@ impl MysqlMigrator {
 
 #[async_trait]
 impl Migrator for MysqlMigrator {
-    async fn up(&self, now: Timestamp) -> Result<Vec<Step>, MigrateError> {
+    async fn up(&self, now: Timestamp) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut connection = locked(&self.database).await?;
         let done = self.up_locked(&mut connection, now).await;
         unlock(connection).await;
         done
     }
 
-    async fn down(&self, steps: u32) -> Result<Vec<Step>, MigrateError> {
+    async fn down(&self, steps: u32) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut connection = locked(&self.database).await?;
         let done = self.down_locked(&mut connection, steps).await;
         unlock(connection).await;
         done
     }
 
-    async fn status(&self) -> Result<Vec<Step>, MigrateError> {
+    async fn status(&self) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut reader = self.database.pool().acquire().await.map_err(classify)?;
         Ok(compare(self.steps, &applied(&mut reader).await?))
     }
 }
 
-/// A connection of its own that holds the lock, which goes with it, whatever becomes of the process.
+/// Opens a separate connection that takes the lock. The server releases the lock when the connection ends, also after a
+/// crash.
 async fn locked(database: &Mysql) -> Result<MySqlConnection, RepoError> {
     let options: MySqlConnectOptions = database.pool().connect_options().as_ref().clone();
     let mut connection = options.connect().await.map_err(classify)?;
-    settle_modes(&mut connection).await.map_err(classify)?;
-    // The lock is one of the whole server, so it is named for the database.
-    let (held,): (Option<i64>,) =
+    configure_modes(&mut connection).await.map_err(classify)?;
+    // The lock is global to the server, so its name contains the database.
+    let (locked,): (Option<i64>,) =
         sqlx::query_as("SELECT GET_LOCK(CONCAT('kennel.', LEFT(SHA2(DATABASE(), 256), 40)), ?)")
             .bind(LOCK_WAIT)
             .fetch_one(&mut connection)
             .await
             .map_err(classify)?;
-    if held == Some(1) {
+    if locked == Some(1) {
         Ok(connection)
     } else {
-        Err(RepoError::Unavailable("another process's migration does not end".into()))
+        Err(RepoError::Unavailable("another process has migrated for too long".into()))
     }
 }
 
-/// Ends the connection, and the lock with it, also where the goodbye does not get through.
+/// Closes the connection, which releases the lock. An error is ignored: the server then ends the connection by itself.
 async fn unlock(connection: MySqlConnection) {
     drop(connection.close().await);
 }
 
-async fn applied(connection: &mut MySqlConnection) -> Result<Vec<Applied>, RepoError> {
-    let (begun,): (bool,) = sqlx::query_as(
+async fn applied(connection: &mut MySqlConnection) -> Result<Vec<AppliedMigration>, RepoError> {
+    let (exists,): (bool,) = sqlx::query_as(
         "SELECT EXISTS (SELECT 1 FROM information_schema.tables
                         WHERE table_schema = DATABASE() AND table_name = 'schema_migrations')",
     )
     .fetch_one(&mut *connection)
     .await
     .map_err(classify)?;
-    if !begun {
+    if !exists {
         return Ok(Vec::new());
     }
     let rows = sqlx::query("SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version")
@@ -124,7 +133,7 @@ async fn applied(connection: &mut MySqlConnection) -> Result<Vec<Applied>, RepoE
         .await
         .map_err(classify)?;
     read_all(&rows, |row: &MySqlRow| {
-        Ok(Applied {
+        Ok(AppliedMigration {
             version: row.try_get("version")?,
             name: row.try_get("name")?,
             checksum: row.try_get("checksum")?,
@@ -144,7 +153,11 @@ async fn run(connection: &mut MySqlConnection, migration: &Migration, sql: &'sta
     }
 }
 
-async fn remember(connection: &mut MySqlConnection, migration: &Migration, now: Timestamp) -> Result<(), RepoError> {
+async fn record_applied(
+    connection: &mut MySqlConnection,
+    migration: &Migration,
+    now: Timestamp,
+) -> Result<(), RepoError> {
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS schema_migrations (
             version INT UNSIGNED NOT NULL PRIMARY KEY,
@@ -167,7 +180,7 @@ async fn remember(connection: &mut MySqlConnection, migration: &Migration, now: 
     Ok(())
 }
 
-async fn forget(connection: &mut MySqlConnection, migration: &Migration) -> Result<(), RepoError> {
+async fn remove_applied(connection: &mut MySqlConnection, migration: &Migration) -> Result<(), RepoError> {
     sqlx::query("DELETE FROM schema_migrations WHERE version = ?")
         .bind(migration.version)
         .execute(connection)

@@ -1,13 +1,14 @@
 //! The outbox.
 //!
-//! `seq` is the order of changes. Transactions end in another order than they took their `seq`, so a row may come to
-//! sight behind later ones; no one may remember how far it has read. The relay needs not: it asks for what is not
-//! published. The events of a key are in order all the same, since a change takes its `seq` while it holds the lock of
-//! the row that it changed. This takes one server that writes: several hand out numbers each for itself.
+//! `commit_seq` is the order of changes. Transactions commit in a different order than they take their `commit_seq`, so
+//! a row can become visible after rows with a higher number. A reader therefore must not store a position in it. The
+//! relay does not: it selects unpublished rows. The events of one key are still in order, because a change takes its
+//! `commit_seq` while it has locked the row that it changed. This requires a single writing server: several would
+//! assign numbers independently.
 //!
-//! `position` is the order of publishing. It is given out under the lock of one row, which is held to the commit, so the
-//! positions come to sight in their order, and who reads on from one misses nothing. An event that is replayed has a
-//! second row, so that one who read up to its first publishing misses nothing in between.
+//! `publish_seq` is the order of publishing. It is assigned under a row lock that lasts until the commit, so the
+//! numbers become visible in their order, and a reader that continues from one misses nothing. A replayed event has a
+//! second row, so that a reader whose position is its first publishing misses nothing in between.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -39,34 +40,34 @@ impl MysqlOutbox {
 
     async fn try_lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         let abandoned = self.1.abandoned(ttl);
-        let taken = sqlx::query(AssertSqlSafe(format!(
-            "UPDATE outbox_lease SET holder = ?, until = {NOW} + ?
-             WHERE holder = ? OR until <= {NOW} OR (holder = ? AND until = ?)"
+        let leased = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE outbox_lease SET holder = ?, expires_at = {NOW} + ?
+             WHERE holder = ? OR expires_at <= {NOW} OR (holder = ? AND expires_at = ?)"
         )))
         .bind(holder)
         .bind(as_millis(ttl))
         .bind(holder)
         .bind(abandoned.map(|lease| lease.holder))
-        .bind(abandoned.map(|lease| lease.until))
+        .bind(abandoned.map(|lease| lease.expires_at))
         .execute(self.0.pool())
         .await
         .map_err(classify)?;
-        if taken.rows_affected() == 1 {
+        if leased.rows_affected() == 1 {
             return Ok(true);
         }
-        let (holder, until, now) =
-            sqlx::query_as(AssertSqlSafe(format!("SELECT holder, until, {NOW} FROM outbox_lease")))
+        let (holder, expires_at, now) =
+            sqlx::query_as(AssertSqlSafe(format!("SELECT holder, expires_at, {NOW} FROM outbox_lease")))
                 .fetch_one(self.0.pool())
                 .await
                 .map_err(classify)?;
-        self.1.observe(Lease { holder, until }, now, ttl);
+        self.1.observe(Lease { holder, expires_at }, now, ttl);
         Ok(false)
     }
 
     async fn try_pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let rows = sqlx::query(
             "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
-             FROM outbox WHERE position IS NULL ORDER BY seq LIMIT ?",
+             FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq LIMIT ?",
         )
         .bind(limit)
         .fetch_all(self.0.pool())
@@ -80,20 +81,20 @@ impl MysqlOutbox {
         let given: Vec<_> = ids.iter().map(|id| id.simple()).collect();
         let given = serde_json::to_string(&given).map_err(|error| RepoError::Backend(error.into()))?;
         let mut write = self.0.write().await?;
-        sqlx::query("UPDATE outbox_place SET position = position + ?")
+        sqlx::query("UPDATE outbox_position SET publish_seq = publish_seq + ?")
             .bind(count)
             .execute(write.connection())
             .await
             .map_err(classify)?;
-        let (last,): (i64,) = sqlx::query_as("SELECT position FROM outbox_place")
+        let (last,): (i64,) = sqlx::query_as("SELECT publish_seq FROM outbox_position")
             .fetch_one(write.connection())
             .await
             .map_err(classify)?;
-        // By the index, however small the table is: a walk of all rows would wait for those not committed yet.
+        // FORCE INDEX, however small the table is: a full scan would wait for locks on uncommitted rows.
         sqlx::query(
             "UPDATE JSON_TABLE(?, '$[*]' COLUMNS (ordinal FOR ORDINALITY, id CHAR(32) PATH '$')) AS given
-             STRAIGHT_JOIN outbox FORCE INDEX (outbox_waiting_id) ON outbox.waiting_id = UNHEX(given.id)
-             SET outbox.position = ? + given.ordinal, outbox.published_at = ?",
+             STRAIGHT_JOIN outbox FORCE INDEX (outbox_pending_id) ON outbox.pending_id = UNHEX(given.id)
+             SET outbox.publish_seq = ? + given.ordinal, outbox.published_at = ?",
         )
         .bind(given)
         .bind(last - count)
@@ -106,19 +107,19 @@ impl MysqlOutbox {
 
     async fn try_backlog(&self) -> Result<Backlog, RepoError> {
         let (pending, oldest): (i64, Option<i64>) =
-            sqlx::query_as("SELECT count(*), min(time) FROM outbox WHERE position IS NULL")
+            sqlx::query_as("SELECT count(*), min(time) FROM outbox WHERE publish_seq IS NULL")
                 .fetch_one(self.0.pool())
                 .await
                 .map_err(classify)?;
         Ok(Backlog { pending: pending.unsigned_abs(), oldest: oldest.map(timestamp).transpose().map_err(classify)? })
     }
 
-    async fn behind(&self, after: Uuid, limit: u32) -> Result<History, RepoError> {
-        // One statement, so that a purge cannot come between finding the place and reading on from it.
+    async fn published_after(&self, after: Uuid, limit: u32) -> Result<History, RepoError> {
+        // One statement, so that a purge cannot run between finding the position and reading from it.
         let rows = sqlx::query(
             "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
-             FROM outbox WHERE position >= (SELECT min(position) FROM outbox WHERE id = ?)
-             ORDER BY position LIMIT ?",
+             FROM outbox WHERE publish_seq >= (SELECT min(publish_seq) FROM outbox WHERE id = ?)
+             ORDER BY publish_seq LIMIT ?",
         )
         .bind(after)
         .bind(u64::from(limit) + 1)
@@ -126,7 +127,7 @@ impl MysqlOutbox {
         .await
         .map_err(classify)?;
         match rows.split_first() {
-            None => Ok(History::Gone),
+            None => Ok(History::UnknownEvent),
             Some((_, newer)) => read_all(newer, event).map(History::Events),
         }
     }
@@ -134,7 +135,7 @@ impl MysqlOutbox {
     async fn latest(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let mut rows = sqlx::query(
             "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
-             FROM outbox WHERE position IS NOT NULL ORDER BY position DESC LIMIT ?",
+             FROM outbox WHERE publish_seq IS NOT NULL ORDER BY publish_seq DESC LIMIT ?",
         )
         .bind(limit)
         .fetch_all(self.0.pool())
@@ -144,27 +145,27 @@ impl MysqlOutbox {
         read_all(&rows, event)
     }
 
-    /// Returns when another process has committed events.
-    async fn others_commit(&self) {
+    /// Returns after another process has committed events.
+    async fn commit_elsewhere(&self) {
         loop {
-            // Looking comes after the pause, for the one who waits has looked by itself just now.
+            // Sleep first: the caller has just polled.
             sleep(self.0.poll()).await;
-            // A server that is away is noticed by whoever asks it for more than this.
-            let Ok(Ok(Some(last))) = last(self.0.clone()).await else { continue };
-            if self.0.wake().seen.fetch_max(last, Ordering::Relaxed) < last {
+            // Other calls report a server that is unavailable.
+            let Ok(Ok(Some(last))) = last_commit_seq(self.0.clone()).await else { continue };
+            if self.0.commits().last_seen_seq.fetch_max(last, Ordering::Relaxed) < last {
                 return;
             }
         }
     }
 }
 
-/// The `seq` of the last event. It is asked for to the end, though whoever waits for it turns away when this process
-/// commits: a call that is cut short costs its connection.
+/// The `commit_seq` of the last event. Runs as its own task, so that it completes although the waiting caller is
+/// cancelled when this process commits: a cancelled call costs its connection.
 #[expect(clippy::disallowed_methods, reason = "limited in time")]
-fn last(database: Mysql) -> JoinHandle<Result<Option<u64>, RepoError>> {
+fn last_commit_seq(database: Mysql) -> JoinHandle<Result<Option<u64>, RepoError>> {
     tokio::spawn(async move {
         let ask = || async {
-            let last = sqlx::query_scalar("SELECT max(seq) FROM outbox").fetch_one(database.pool());
+            let last = sqlx::query_scalar("SELECT max(commit_seq) FROM outbox").fetch_one(database.pool());
             last.await.map_err(classify)
         };
         database.run(ask).await
@@ -179,7 +180,8 @@ impl Outbox for MysqlOutbox {
 
     async fn release(&self, holder: Uuid) -> Result<(), RepoError> {
         let release = || async {
-            let end = sqlx::query("UPDATE outbox_lease SET until = ? WHERE holder = ?").bind(i64::MIN).bind(holder);
+            let end =
+                sqlx::query("UPDATE outbox_lease SET expires_at = ? WHERE holder = ?").bind(i64::MIN).bind(holder);
             end.execute(self.0.pool()).await.map_err(classify)?;
             Ok(())
         };
@@ -203,15 +205,15 @@ impl Outbox for MysqlOutbox {
 
     async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
         match after {
-            Some(after) => self.0.run(|| self.behind(after, limit)).await,
+            Some(after) => self.0.run(|| self.published_after(after, limit)).await,
             None => self.0.run(|| self.latest(limit)).await.map(History::Events),
         }
     }
 
     async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
         let events = "DELETE FROM outbox WHERE published_at < ? ORDER BY published_at LIMIT ?";
-        let receipts = "DELETE FROM inbox WHERE at < ? ORDER BY at LIMIT ?";
-        let attempts = "DELETE FROM inbox_attempts WHERE at < ? ORDER BY at LIMIT ?";
+        let receipts = "DELETE FROM inbox WHERE created_at < ? ORDER BY created_at LIMIT ?";
+        let attempts = "DELETE FROM inbox_attempts WHERE last_attempt_at < ? ORDER BY last_attempt_at LIMIT ?";
         let mut removed = 0;
         for delete in [events, receipts, attempts] {
             removed += self.0.purge(delete, before, limit).await?;
@@ -223,11 +225,11 @@ impl Outbox for MysqlOutbox {
         let commit = async {
             tokio::select! {
                 biased;
-                () = self.0.wake().committed.notified() => {}
-                () = self.others_commit() => {}
+                () = self.0.commits().committed.notified() => {}
+                () = self.commit_elsewhere() => {}
             }
         };
-        // Both ends of the wait are good ones.
+        // A commit and a timeout both end the wait.
         drop(tokio::time::timeout(timeout, commit).await);
     }
 }

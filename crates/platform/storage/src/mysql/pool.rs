@@ -12,38 +12,40 @@ use tokio::sync::Notify;
 
 use super::{MysqlConfig, append, classify, record};
 use crate::closing::close;
-use crate::error::TRY_WRITE;
-use crate::server::{Calls, Probe};
+use crate::error::WRITE_PROBE;
+use crate::server::{CallTimeout, Probe};
 use crate::{Connections, Database};
 
 /// An open MySQL database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Mysql {
     pool: MySqlPool,
-    calls: Calls,
-    wake: Arc<Wake>,
+    calls: CallTimeout,
+    commits: Arc<CommitWatch>,
     poll: Duration,
 }
 
-/// What those who wait for events know.
+/// The commits that waiting outboxes know of.
 #[derive(Debug, Default)]
-pub(super) struct Wake {
+pub(super) struct CommitWatch {
     /// This process has committed events.
     pub(super) committed: Notify,
-    /// The last `seq` of the outbox that was come upon.
-    pub(super) seen: AtomicU64,
+    /// The highest `commit_seq` of the outbox that was seen.
+    pub(super) last_seen_seq: AtomicU64,
 }
 
 impl Mysql {
     /// Connects to the database.
     pub async fn open(config: &MysqlConfig) -> Result<Self, RepoError> {
         let options = options(config)?;
-        let calls = Calls::new(&config.pool);
+        let calls = CallTimeout::new(&config.pool);
         let timeout = config.pool.statement_timeout();
-        let pool =
-            config.pool.options(&calls).after_connect(move |connection, _| Box::pin(settle(connection, timeout)));
+        let pool = config
+            .pool
+            .options(&calls)
+            .after_connect(move |connection, _| Box::pin(configure_session(connection, timeout)));
         let pool = pool.connect_with(options).await.map_err(classify)?;
-        Ok(Self { pool, calls, wake: Arc::default(), poll: Duration::from_millis(config.poll_ms) })
+        Ok(Self { pool, calls, commits: Arc::default(), poll: Duration::from_millis(config.poll_ms) })
     }
 
     /// The connections, for single statements.
@@ -51,8 +53,8 @@ impl Mysql {
         &self.pool
     }
 
-    /// Makes a call, within the limits of the settings. One that was given up to end a deadlock is made again, so it is
-    /// a whole transaction, or a single statement.
+    /// Runs a call within the configured limits. It is repeated after a deadlock, so it must be a complete transaction
+    /// or a single statement.
     pub async fn run<T, F, C>(&self, call: F) -> Result<T, RepoError>
     where
         F: Fn() -> C,
@@ -61,13 +63,14 @@ impl Mysql {
         self.calls.run(call).await
     }
 
-    /// Begins a write transaction. Dropped without a commit, it leaves no trace.
+    /// Begins a write transaction. It is rolled back when dropped without a commit.
     pub async fn write(&self) -> Result<Write, RepoError> {
         let transaction = self.pool.begin().await.map_err(classify)?;
-        Ok(Write { transaction, wake: Arc::clone(&self.wake), tells: false })
+        Ok(Write { transaction, commits: Arc::clone(&self.commits), has_events: false })
     }
 
-    /// Removes a batch of old rows by `delete`, which takes the time before which a row is old, and how many to remove.
+    /// Removes a batch of old rows with `delete`, whose parameters are the time before which a row is old and the
+    /// maximum number of rows.
     pub async fn purge(&self, delete: &'static str, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
         let purge = || async {
             let delete = sqlx::query(delete).bind(before.as_millis()).bind(limit);
@@ -76,8 +79,8 @@ impl Mysql {
         self.run(purge).await
     }
 
-    pub(super) fn wake(&self) -> &Wake {
-        &self.wake
+    pub(super) fn commits(&self) -> &CommitWatch {
+        &self.commits
     }
 
     pub(super) const fn poll(&self) -> Duration {
@@ -101,7 +104,7 @@ impl Database for Mysql {
 
     async fn writable(&self) -> Result<(), RepoError> {
         let write = || async {
-            sqlx::query(TRY_WRITE).execute(&self.pool).await.map_err(classify)?;
+            sqlx::query(WRITE_PROBE).execute(&self.pool).await.map_err(classify)?;
             Ok(())
         };
         self.run(write).await
@@ -116,11 +119,11 @@ impl Database for Mysql {
     }
 }
 
-/// A write transaction: the changes, and the events and receipts that commit with them.
+/// A write transaction: changes, and the events and receipts that are committed with them.
 pub struct Write {
     transaction: Transaction<'static, sqlx::MySql>,
-    wake: Arc<Wake>,
-    tells: bool,
+    commits: Arc<CommitWatch>,
+    has_events: bool,
 }
 
 impl Write {
@@ -132,51 +135,51 @@ impl Write {
     /// Adds events to the outbox, in this order; see [`append`].
     pub async fn append(&mut self, events: &[Event]) -> Result<(), RepoError> {
         append(&mut self.transaction, events).await?;
-        self.tells |= !events.is_empty();
+        self.has_events |= !events.is_empty();
         Ok(())
     }
 
-    /// Adds a receipt to the inbox. False when it was there already.
+    /// Adds a receipt to the inbox. Returns false when it was already recorded.
     pub async fn record(&mut self, receipt: &Receipt) -> Result<bool, RepoError> {
         record(&mut *self.transaction, receipt).await
     }
 
-    /// Makes the changes last, and wakes whoever waits for events. After an error it is open whether they do.
+    /// Commits, and wakes callers that wait for events. After an error it is unknown whether the transaction was
+    /// committed.
     pub async fn commit(self) -> Result<(), RepoError> {
         self.transaction.commit().await.map_err(classify)?;
-        if self.tells {
-            self.wake.committed.notify_waiters();
-            // Kept for one who has just looked and is about to wait.
-            self.wake.committed.notify_one();
+        if self.has_events {
+            self.commits.committed.notify_waiters();
+            // Stores a permit for a caller that has just polled and is about to wait.
+            self.commits.committed.notify_one();
         }
         Ok(())
     }
 }
 
 impl Probe for MySqlConnection {
-    /// The driver does not count the answer to a statement whose call was dropped while it was prepared: what is asked
-    /// next may get it, and so on for ever. So the question is one that nothing else is the answer to.
+    /// The driver does not track the response to a statement whose call was cancelled while it was prepared: the next
+    /// request can receive that response, and so on for every later request. So the probe selects a unique number.
     async fn probe(&mut self) -> Result<bool, sqlx::Error> {
-        static ASKED: AtomicI64 = AtomicI64::new(1 << 62);
-        let number = ASKED.fetch_add(1, Ordering::Relaxed);
-        let answer = self.fetch_one(sqlx::raw_sql(AssertSqlSafe(format!("SELECT {number}")))).await?;
-        Ok(answer.try_get::<i64, _>(0)? == number)
+        static NEXT_PROBE: AtomicI64 = AtomicI64::new(1 << 62);
+        let number = NEXT_PROBE.fetch_add(1, Ordering::Relaxed);
+        let row = self.fetch_one(sqlx::raw_sql(AssertSqlSafe(format!("SELECT {number}")))).await?;
+        Ok(row.try_get::<i64, _>(0)? == number)
     }
 }
 
 fn options(config: &MysqlConfig) -> Result<MySqlConnectOptions, RepoError> {
     let address = config.address().map_err(|problem| RepoError::Backend(format!("dsn: {problem}").into()))?;
-    // The modes are set as a whole below.
+    // The modes are set by `configure_session`.
     Ok(address.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging())
 }
 
-/// Makes a connection independent of the server's settings.
+/// Makes a session independent of the server's settings.
 ///
-/// Each statement of a transaction sees what was committed before it, as in the other databases, and locks no gaps
-/// between rows. A value that does not fit is an error. Statements have a limit: MySQL knows one for reading only, so
-/// that waiting for a lock has one too.
-async fn settle(connection: &mut MySqlConnection, statement_timeout: Duration) -> Result<(), sqlx::Error> {
-    settle_modes(connection).await?;
+/// The isolation level is READ COMMITTED, as in the other databases, without gap locks. A value that does not fit is an
+/// error. Statements have a timeout: in MySQL it only applies to reads, so lock waits have one too.
+async fn configure_session(connection: &mut MySqlConnection, statement_timeout: Duration) -> Result<(), sqlx::Error> {
+    configure_modes(connection).await?;
     let (version,): (String,) = sqlx::query_as("SELECT VERSION()").fetch_one(&mut *connection).await?;
     let limit = if version.contains("MariaDB") {
         format!("max_statement_time = {}", statement_timeout.as_secs_f64())
@@ -189,8 +192,8 @@ async fn settle(connection: &mut MySqlConnection, statement_timeout: Duration) -
     Ok(())
 }
 
-/// The part of it that holds for migrations too, which may take long.
-pub(super) async fn settle_modes(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+/// The part that also applies to migrations, which may run longer than the timeouts.
+pub(super) async fn configure_modes(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
     connection.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'").await?;
     Ok(())

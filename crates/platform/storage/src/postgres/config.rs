@@ -9,10 +9,10 @@ use crate::{Dsn, PoolConfig, Pooler};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostgresConfig {
-    /// Where it is, as `postgres://user:password@host:5432/database`. No default. `sslmode=verify-full` and
-    /// `sslrootcert=FILE` in its query demand TLS; without them, TLS is used where the server offers it.
+    /// The connection URL, as `postgres://user:password@host:5432/database`. No default. `sslmode=verify-full` and
+    /// `sslrootcert=FILE` in its query require TLS; without them, TLS is used where the server offers it.
     pub dsn: Option<Dsn>,
-    /// What is between the service and the server.
+    /// The connection pooler between the service and the server.
     pub pooler: Pooler,
     /// Limits of the connections.
     pub pool: PoolConfig,
@@ -24,7 +24,7 @@ impl PostgresConfig {
         Self { dsn: Some(dsn.into()), ..Self::default() }
     }
 
-    /// Adds one line for each setting that cannot work, led by the setting's path.
+    /// Adds one line per invalid setting, with the setting's path.
     pub fn check(&self, path: &str, problems: &mut Vec<String>) {
         if let Err(problem) = self.address() {
             problems.push(format!("{path}.dsn: {problem}"));
@@ -32,7 +32,7 @@ impl PostgresConfig {
         self.pool.check(&format!("{path}.pool"), problems);
     }
 
-    /// The address, parsed. The reason against it never quotes it, for it may hold a password.
+    /// Parses the URL. The error never quotes it, because it can contain a password.
     pub(super) fn address(&self) -> Result<PgConnectOptions, &'static str> {
         let dsn = self.dsn.as_ref().ok_or("must be given")?.expose();
         if !dsn.starts_with("postgres://") && !dsn.starts_with("postgresql://") {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_demanded_and_never_quoted() {
+    fn a_dsn_is_required_and_never_quoted() {
         assert_eq!(problems(&PostgresConfig::default()), ["postgres.dsn: must be given"]);
         for dsn in [
             "hunter2",
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_both_schemes_are_taken() {
+    fn dsns_of_both_schemes_are_accepted() {
         for dsn in ["postgres://u:p@h:5432/d", "postgresql://u@h/d?sslmode=verify-full&sslrootcert=/ca.pem"] {
             assert!(problems(&PostgresConfig::at(dsn)).is_empty(), "{dsn}");
         }

@@ -7,11 +7,11 @@ use uuid::Uuid;
 use super::classify;
 pub(super) use crate::rows::{event, read_all, timestamp};
 
-/// Adds events to the outbox, in this order, within the transaction of `executor`.
-/// Fails with [`RepoError::Conflict`] when one of them waits there already.
+/// Adds events to the outbox, in this order, within the transaction of `executor`. Fails with [`RepoError::Conflict`]
+/// when one of them is already pending there.
 ///
-/// Their place among other transactions' events is taken now. So that the events of a key keep the order of its
-/// changes, this comes after the change, which has locked the row that the key stands for.
+/// Call it after the change: the `commit_seq` is assigned now, and the order of a key's events is correct only while
+/// the transaction has locked the row that the key identifies.
 pub async fn append(executor: impl PgExecutor<'_>, events: &[Event]) -> Result<(), RepoError> {
     if events.is_empty() {
         return Ok(());
@@ -21,11 +21,11 @@ pub async fn append(executor: impl PgExecutor<'_>, events: &[Event]) -> Result<(
         events.iter().map(|event| event.trace.as_ref().and_then(read)).collect::<Vec<_>>()
     };
     sqlx::query(
-        "WITH place AS MATERIALIZED (SELECT nextval('outbox_seq') AS seq)
-         INSERT INTO outbox (seq, ordinal, id, name, source, topic, key, time, data, traceparent, tracestate)
-         SELECT place.seq, given.ordinal, given.id, given.name, given.source, given.topic, given.key, given.time,
-                given.data, given.traceparent, given.tracestate
-         FROM place, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bytea[],
+        "WITH change AS MATERIALIZED (SELECT nextval('outbox_commit_seq') AS commit_seq)
+         INSERT INTO outbox (commit_seq, ordinal, id, name, source, topic, key, time, data, traceparent, tracestate)
+         SELECT change.commit_seq, given.ordinal, given.id, given.name, given.source, given.topic, given.key,
+                given.time, given.data, given.traceparent, given.tracestate
+         FROM change, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bytea[],
                             $8::text[], $9::text[])
               WITH ORDINALITY AS given (id, name, source, topic, key, time, data, traceparent, tracestate, ordinal)",
     )

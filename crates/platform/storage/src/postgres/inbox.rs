@@ -7,15 +7,16 @@ use uuid::Uuid;
 
 use super::{Postgres, classify};
 
-/// Adds a receipt with `executor`, which may be a transaction's connection. False when it was there already.
+/// Adds a receipt with `executor`, which may be a transaction's connection. Returns false when it was already recorded.
 pub async fn record(executor: impl PgExecutor<'_>, receipt: &Receipt) -> Result<bool, RepoError> {
-    let recorded = sqlx::query("INSERT INTO inbox (group_name, event, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-        .bind(&receipt.group)
-        .bind(receipt.event)
-        .bind(receipt.at.as_millis())
-        .execute(executor)
-        .await
-        .map_err(classify)?;
+    let recorded =
+        sqlx::query("INSERT INTO inbox (group_name, event, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(&receipt.group)
+            .bind(receipt.event)
+            .bind(receipt.at.as_millis())
+            .execute(executor)
+            .await
+            .map_err(classify)?;
     Ok(recorded.rows_affected() == 1)
 }
 
@@ -49,11 +50,13 @@ impl Inbox for PostgresInbox {
         self.0.run(|| record(self.0.single(), receipt)).await
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
         let begin = || async {
             let attempts: i64 = sqlx::query_scalar(
-                "INSERT INTO inbox_attempts AS known (group_name, event, attempts, at) VALUES ($1, $2, 1, $3)
-                 ON CONFLICT (group_name, event) DO UPDATE SET attempts = known.attempts + 1, at = excluded.at
+                "INSERT INTO inbox_attempts AS known (group_name, event, attempts, last_attempt_at)
+                 VALUES ($1, $2, 1, $3)
+                 ON CONFLICT (group_name, event) DO UPDATE SET
+                     attempts = known.attempts + 1, last_attempt_at = excluded.last_attempt_at
                  RETURNING attempts",
             )
             .bind(group)
@@ -67,8 +70,8 @@ impl Inbox for PostgresInbox {
         Ok(saturating(self.0.run(begin).await?))
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
-        let begun = || async {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        let attempts = || async {
             let sql = "SELECT attempts FROM inbox_attempts WHERE group_name = $1 AND event = $2";
             let attempts: Option<i64> = sqlx::query_scalar(sql)
                 .bind(group)
@@ -78,7 +81,7 @@ impl Inbox for PostgresInbox {
                 .map_err(classify)?;
             Ok(attempts)
         };
-        Ok(saturating(self.0.run(begun).await?.unwrap_or(0)))
+        Ok(saturating(self.0.run(attempts).await?.unwrap_or(0)))
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {

@@ -1,4 +1,4 @@
-//! Migrations in `PostgreSQL`. All steps of a call are one transaction, under a lock between processes.
+//! Migrations in `PostgreSQL`. All migrations of a call run in one transaction, under a lock between processes.
 
 use async_trait::async_trait;
 use kennel_core::{RepoError, Timestamp};
@@ -7,8 +7,8 @@ use sqlx::postgres::PgRow;
 
 use super::events::{read_all, timestamp};
 use super::{Postgres, Session, Write, classify};
-use crate::migration::{Applied, check, compare};
-use crate::{MigrateError, Migration, Migrator, State, Step};
+use crate::migration::{AppliedMigration, check, compare};
+use crate::{MigrateError, Migration, MigrationState, MigrationStep, Migrator};
 
 /// The advisory lock of migrations within a database: the letters of `kennel`.
 const LOCK: i64 = 0x6b65_6e6e_656c;
@@ -21,7 +21,7 @@ pub struct PostgresMigrator {
 }
 
 impl PostgresMigrator {
-    /// Migrates `database` along `steps`, which are sorted by number.
+    /// Migrates `database` along `steps`, which must be sorted by number.
     pub const fn new(database: Postgres, steps: &'static [Migration]) -> Self {
         Self { database, steps }
     }
@@ -33,16 +33,16 @@ impl PostgresMigrator {
 
 #[async_trait]
 impl Migrator for PostgresMigrator {
-    async fn up(&self, now: Timestamp) -> Result<Vec<Step>, MigrateError> {
+    async fn up(&self, now: Timestamp) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut write = locked(&self.database).await?;
         let steps = compare(self.steps, &applied(write.connection()).await?);
         check(&steps)?;
         let mut done = Vec::new();
-        for step in steps.into_iter().filter(|step| step.state == State::Pending) {
+        for step in steps.into_iter().filter(|step| step.state == MigrationState::Pending) {
             let Some(migration) = self.step(step.version) else { continue };
             run(&mut write, migration, migration.up).await?;
-            remember(&mut write, migration, now).await?;
-            done.push(Step { state: State::Applied { at: now }, ..step });
+            record_applied(&mut write, migration, now).await?;
+            done.push(MigrationStep { state: MigrationState::Applied { at: now }, ..step });
         }
         if !done.is_empty() {
             write.commit().await?;
@@ -50,29 +50,29 @@ impl Migrator for PostgresMigrator {
         Ok(done)
     }
 
-    async fn down(&self, steps: u32) -> Result<Vec<Step>, MigrateError> {
+    async fn down(&self, steps: u32) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut write = locked(&self.database).await?;
         let all = compare(self.steps, &applied(write.connection()).await?);
         check(&all)?;
         let mut done = Vec::new();
-        let applied = all.into_iter().rev().filter(|step| step.state != State::Pending);
+        let applied = all.into_iter().rev().filter(|step| step.state != MigrationState::Pending);
         for step in applied.take(steps as usize) {
             let Some(migration) = self.step(step.version) else { continue };
             run(&mut write, migration, migration.down).await?;
-            forget(&mut write, migration).await?;
-            done.push(Step { state: State::Pending, ..step });
+            remove_applied(&mut write, migration).await?;
+            done.push(MigrationStep { state: MigrationState::Pending, ..step });
         }
         write.commit().await?;
         Ok(done)
     }
 
-    async fn status(&self) -> Result<Vec<Step>, MigrateError> {
+    async fn status(&self) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut read = self.database.write().await?;
         Ok(compare(self.steps, &applied(read.connection()).await?))
     }
 }
 
-/// A transaction that holds the lock; another process's migration, however long, is waited for.
+/// Begins a transaction and takes the lock. Waits for the migration of another process, without a limit.
 async fn locked(database: &Postgres) -> Result<Write, RepoError> {
     let mut write = database.write().await?;
     sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -83,12 +83,12 @@ async fn locked(database: &Postgres) -> Result<Write, RepoError> {
     Ok(write)
 }
 
-async fn applied(session: &mut Session) -> Result<Vec<Applied>, RepoError> {
-    let (begun,): (bool,) = sqlx::query_as("SELECT to_regclass('schema_migrations') IS NOT NULL")
+async fn applied(session: &mut Session) -> Result<Vec<AppliedMigration>, RepoError> {
+    let (exists,): (bool,) = sqlx::query_as("SELECT to_regclass('schema_migrations') IS NOT NULL")
         .fetch_one(&mut *session)
         .await
         .map_err(classify)?;
-    if !begun {
+    if !exists {
         return Ok(Vec::new());
     }
     let rows = sqlx::query("SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version")
@@ -97,7 +97,7 @@ async fn applied(session: &mut Session) -> Result<Vec<Applied>, RepoError> {
         .map_err(classify)?;
     read_all(&rows, |row: &PgRow| {
         let version: i64 = row.try_get("version")?;
-        Ok(Applied {
+        Ok(AppliedMigration {
             version: version.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
             name: row.try_get("name")?,
             checksum: row.try_get("checksum")?,
@@ -117,7 +117,7 @@ async fn run(write: &mut Write, migration: &Migration, sql: &'static str) -> Res
     }
 }
 
-async fn remember(write: &mut Write, migration: &Migration, now: Timestamp) -> Result<(), RepoError> {
+async fn record_applied(write: &mut Write, migration: &Migration, now: Timestamp) -> Result<(), RepoError> {
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS schema_migrations (
             version bigint PRIMARY KEY,
@@ -140,7 +140,7 @@ async fn remember(write: &mut Write, migration: &Migration, now: Timestamp) -> R
     Ok(())
 }
 
-async fn forget(write: &mut Write, migration: &Migration) -> Result<(), RepoError> {
+async fn remove_applied(write: &mut Write, migration: &Migration) -> Result<(), RepoError> {
     sqlx::query("DELETE FROM schema_migrations WHERE version = $1")
         .bind(i64::from(migration.version))
         .execute(write.connection())

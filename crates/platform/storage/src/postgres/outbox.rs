@@ -1,13 +1,13 @@
 //! The outbox.
 //!
-//! `(seq, ordinal)` is the order of changes. Transactions end in another order than they took their `seq`, so a row may
-//! come to sight behind later ones; no one may remember how far it has read. The relay needs not: it asks for what is
-//! not published. The events of a key are in order all the same, since a change takes its `seq` while it holds the lock
-//! of the row that it changed.
+//! `(commit_seq, ordinal)` is the order of changes. Transactions commit in a different order than they take their
+//! `commit_seq`, so a row can become visible after rows with a higher number. A reader therefore must not store a
+//! position in it. The relay does not: it selects unpublished rows. The events of one key are still in order, because a
+//! change takes its `commit_seq` while it has locked the row that it changed.
 //!
-//! `position` is the order of publishing. It is given out under the lock of one row, which is held to the commit, so the
-//! positions come to sight in their order, and who reads on from one misses nothing. An event that is replayed has a
-//! second row, so that one who read up to its first publishing misses nothing in between.
+//! `publish_seq` is the order of publishing. It is assigned under a row lock that lasts until the commit, so the
+//! numbers become visible in their order, and a reader that continues from one misses nothing. A replayed event has a
+//! second row, so that a reader whose position is its first publishing misses nothing in between.
 
 use std::time::Duration;
 
@@ -36,28 +36,28 @@ impl PostgresOutbox {
 
     async fn try_lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         let abandoned = self.1.abandoned(ttl);
-        let taken = sqlx::query(AssertSqlSafe(format!(
-            "INSERT INTO outbox_lease (one, holder, until) VALUES (1, $1, {NOW} + $2)
-             ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until
-             WHERE outbox_lease.holder = excluded.holder OR outbox_lease.until <= {NOW}
-                OR (outbox_lease.holder = $3 AND outbox_lease.until = $4)"
+        let leased = sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO outbox_lease (singleton, holder, expires_at) VALUES (1, $1, {NOW} + $2)
+             ON CONFLICT (singleton) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+             WHERE outbox_lease.holder = excluded.holder OR outbox_lease.expires_at <= {NOW}
+                OR (outbox_lease.holder = $3 AND outbox_lease.expires_at = $4)"
         )))
         .bind(holder)
         .bind(as_millis(ttl))
         .bind(abandoned.map(|lease| lease.holder))
-        .bind(abandoned.map(|lease| lease.until))
+        .bind(abandoned.map(|lease| lease.expires_at))
         .execute(self.0.single())
         .await
         .map_err(classify)?;
-        if taken.rows_affected() == 1 {
+        if leased.rows_affected() == 1 {
             return Ok(true);
         }
-        let refusing = sqlx::query_as(AssertSqlSafe(format!("SELECT holder, until, {NOW} FROM outbox_lease")))
+        let refusing = sqlx::query_as(AssertSqlSafe(format!("SELECT holder, expires_at, {NOW} FROM outbox_lease")))
             .fetch_optional(self.0.single())
             .await
             .map_err(classify)?;
-        if let Some((holder, until, now)) = refusing {
-            self.1.observe(Lease { holder, until }, now, ttl);
+        if let Some((holder, expires_at, now)) = refusing {
+            self.1.observe(Lease { holder, expires_at }, now, ttl);
         }
         Ok(false)
     }
@@ -65,7 +65,7 @@ impl PostgresOutbox {
     async fn try_pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let rows = sqlx::query(
             "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
-             FROM outbox WHERE position IS NULL ORDER BY seq, ordinal LIMIT $1",
+             FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq, ordinal LIMIT $1",
         )
         .bind(i64::from(limit))
         .fetch_all(self.0.single())
@@ -76,13 +76,13 @@ impl PostgresOutbox {
 
     async fn try_mark(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
         sqlx::query(
-            "WITH place AS (
-                 UPDATE outbox_place SET position = position + cardinality($1::uuid[])
-                 RETURNING position - cardinality($1::uuid[]) AS last
+            "WITH counter AS (
+                 UPDATE outbox_position SET publish_seq = publish_seq + cardinality($1::uuid[])
+                 RETURNING publish_seq - cardinality($1::uuid[]) AS last
              )
-             UPDATE outbox SET published_at = $2, position = place.last + given.ordinal
-             FROM place, unnest($1::uuid[]) WITH ORDINALITY AS given (id, ordinal)
-             WHERE outbox.id = given.id AND outbox.position IS NULL",
+             UPDATE outbox SET published_at = $2, publish_seq = counter.last + given.ordinal
+             FROM counter, unnest($1::uuid[]) WITH ORDINALITY AS given (id, ordinal)
+             WHERE outbox.id = given.id AND outbox.publish_seq IS NULL",
         )
         .bind(ids)
         .bind(now.as_millis())
@@ -94,19 +94,20 @@ impl PostgresOutbox {
 
     async fn try_backlog(&self) -> Result<Backlog, RepoError> {
         let (pending, oldest): (i64, Option<i64>) =
-            sqlx::query_as("SELECT count(*), min(time) FROM outbox WHERE position IS NULL")
+            sqlx::query_as("SELECT count(*), min(time) FROM outbox WHERE publish_seq IS NULL")
                 .fetch_one(self.0.single())
                 .await
                 .map_err(classify)?;
         Ok(Backlog { pending: pending.unsigned_abs(), oldest: oldest.map(timestamp).transpose().map_err(classify)? })
     }
 
-    async fn behind(&self, after: Uuid, limit: u32) -> Result<History, RepoError> {
-        // One statement, so that a purge cannot come between finding the place and reading on from it.
+    async fn published_after(&self, after: Uuid, limit: u32) -> Result<History, RepoError> {
+        // One statement, so that a purge cannot run between finding the position and reading from it.
         let rows = sqlx::query(
             "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
-             FROM outbox WHERE position >= (SELECT min(position) FROM outbox WHERE id = $1 AND position IS NOT NULL)
-             ORDER BY position LIMIT $2",
+             FROM outbox WHERE publish_seq >=
+                 (SELECT min(publish_seq) FROM outbox WHERE id = $1 AND publish_seq IS NOT NULL)
+             ORDER BY publish_seq LIMIT $2",
         )
         .bind(after)
         .bind(i64::from(limit) + 1)
@@ -114,7 +115,7 @@ impl PostgresOutbox {
         .await
         .map_err(classify)?;
         match rows.split_first() {
-            None => Ok(History::Gone),
+            None => Ok(History::UnknownEvent),
             Some((_, newer)) => read_all(newer, event).map(History::Events),
         }
     }
@@ -122,7 +123,7 @@ impl PostgresOutbox {
     async fn latest(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let mut rows = sqlx::query(
             "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
-             FROM outbox WHERE position IS NOT NULL ORDER BY position DESC LIMIT $1",
+             FROM outbox WHERE publish_seq IS NOT NULL ORDER BY publish_seq DESC LIMIT $1",
         )
         .bind(i64::from(limit))
         .fetch_all(self.0.single())
@@ -165,7 +166,7 @@ impl Outbox for PostgresOutbox {
 
     async fn history(&self, after: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
         match after {
-            Some(after) => self.0.run(|| self.behind(after, limit)).await,
+            Some(after) => self.0.run(|| self.published_after(after, limit)).await,
             None => self.0.run(|| self.latest(limit)).await.map(History::Events),
         }
     }
@@ -175,9 +176,11 @@ impl Outbox for PostgresOutbox {
                           SELECT ctid FROM outbox WHERE published_at < $1 ORDER BY published_at LIMIT $2
                           FOR UPDATE SKIP LOCKED))";
         let receipts = "DELETE FROM inbox WHERE ctid = ANY (ARRAY(
-                            SELECT ctid FROM inbox WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
+                            SELECT ctid FROM inbox WHERE created_at < $1 ORDER BY created_at LIMIT $2
+                            FOR UPDATE SKIP LOCKED))";
         let attempts = "DELETE FROM inbox_attempts WHERE ctid = ANY (ARRAY(
-                            SELECT ctid FROM inbox_attempts WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
+                            SELECT ctid FROM inbox_attempts WHERE last_attempt_at < $1 ORDER BY last_attempt_at LIMIT $2
+                            FOR UPDATE SKIP LOCKED))";
         let mut removed = 0;
         for delete in [events, receipts, attempts] {
             removed += self.0.purge(delete, before, limit).await?;
@@ -186,6 +189,6 @@ impl Outbox for PostgresOutbox {
     }
 
     async fn wait(&self, timeout: Duration) {
-        self.0.wake().wait(timeout).await;
+        self.0.notifier().wait(timeout).await;
     }
 }

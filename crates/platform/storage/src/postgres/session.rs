@@ -1,11 +1,11 @@
-//! Statements, as a pooler between the service and the server needs them.
+//! Statements that also work through a connection pooler.
 //!
-//! A pooler that hands its connections out by the transaction (`PgBouncer` with `pool_mode = transaction`) gives each
-//! transaction any of them, so nothing that outlives a transaction can be relied on: no prepared statement with a name, no
-//! setting of the session, no `LISTEN`. The driver (sqlx 0.9.0) prepares a statement in one request and runs it in the
-//! next, also one without a name, and outside a transaction these two can reach different servers, where another client's
-//! statement may stand under the same name. So with [`Pooler::Transaction`] every statement is in a transaction that begins
-//! with the limits, and no statement has a name. A single one takes four round trips instead of one.
+//! A pooler in transaction mode (`PgBouncer` with `pool_mode = transaction`) can give each transaction a different
+//! server connection, so nothing that outlives a transaction is reliable: no named prepared statement, no session
+//! setting, no `LISTEN`. The driver (sqlx 0.9.0) prepares a statement in one request and runs it in the next, also an
+//! unnamed one. Outside a transaction these requests can reach different server connections, where the name can belong
+//! to another client's statement. So with [`Pooler::Transaction`] every statement runs in a transaction that first sets
+//! the limits, and no statement is named. A single statement takes four round trips instead of one.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
@@ -16,11 +16,11 @@ use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgConnection, PgPool, SqlSa
 use super::PostgresConfig;
 use crate::Pooler;
 
-/// Transactions of one database, and single statements, each in a transaction of its own.
+/// Starts transactions, and runs single statements, each in its own transaction where a pooler needs it.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     pool: PgPool,
-    /// What a transaction begins with, where settings hold for that alone.
+    /// The statements that begin a transaction, when settings must be transaction-local.
     begin: Option<SqlStr>,
 }
 
@@ -47,21 +47,21 @@ impl Sessions {
         })
     }
 
-    async fn all<'q, E>(&self, query: E) -> Result<Vec<Result<Step, sqlx::Error>>, sqlx::Error>
+    async fn all<'q, E>(&self, query: E) -> Result<Vec<Result<StatementOutput, sqlx::Error>>, sqlx::Error>
     where
         E: Execute<'q, sqlx::Postgres> + 'q,
     {
         let mut session = self.begin().await?;
-        let steps: Vec<Step> = session.fetch_many(query).try_collect().await?;
+        let steps: Vec<StatementOutput> = session.fetch_many(query).try_collect().await?;
         session.commit().await?;
         Ok(steps.into_iter().map(Ok).collect())
     }
 }
 
-/// A row, or the end of a statement.
-type Step = Either<PgQueryResult, PgRow>;
+/// A row, or the result of a completed statement.
+type StatementOutput = Either<PgQueryResult, PgRow>;
 
-/// A transaction, as the executor of its statements. Dropped without a commit, it leaves no trace.
+/// A transaction, as the executor of its statements. It is rolled back when dropped without a commit.
 #[derive(Debug)]
 pub struct Session {
     transaction: Transaction<'static, sqlx::Postgres>,
@@ -69,7 +69,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes the changes last. After an error it is open whether they do.
+    /// Commits. After an error it is unknown whether the transaction was committed.
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         self.transaction.commit().await
     }
@@ -82,13 +82,13 @@ impl Session {
 impl<'c> Executor<'c> for &'c mut Session {
     type Database = sqlx::Postgres;
 
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, sqlx::Error>>
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<StatementOutput, sqlx::Error>>
     where
         'c: 'e,
         E: 'q + Execute<'q, sqlx::Postgres>,
     {
         let named = self.named;
-        self.connection().fetch_many(Sent { query, named })
+        self.connection().fetch_many(PreparedQuery { query, named })
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
@@ -97,7 +97,7 @@ impl<'c> Executor<'c> for &'c mut Session {
         E: 'q + Execute<'q, sqlx::Postgres>,
     {
         let named = self.named;
-        self.connection().fetch_optional(Sent { query, named })
+        self.connection().fetch_optional(PreparedQuery { query, named })
     }
 
     fn prepare_with<'e>(self, _: SqlStr, _: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
@@ -111,7 +111,7 @@ impl<'c> Executor<'c> for &'c mut Session {
 impl<'c> Executor<'c> for &'c Sessions {
     type Database = sqlx::Postgres;
 
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, sqlx::Error>>
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<StatementOutput, sqlx::Error>>
     where
         'c: 'e,
         E: 'q + Execute<'q, sqlx::Postgres>,
@@ -119,7 +119,7 @@ impl<'c> Executor<'c> for &'c Sessions {
         if self.begin.is_none() {
             return self.pool.fetch_many(query);
         }
-        // Answers are pages, so they are held in memory until the commit.
+        // Results are pages, so buffering them until the commit is cheap.
         stream::once(self.all(query)).map_ok(stream::iter).try_flatten().boxed()
     }
 
@@ -148,16 +148,16 @@ impl<'c> Executor<'c> for &'c Sessions {
 }
 
 fn not_prepared() -> sqlx::Error {
-    sqlx::Error::Configuration(BoxError::from("statements are prepared by running them"))
+    sqlx::Error::Configuration(BoxError::from("explicit preparation is not supported"))
 }
 
-/// A statement with or without a name at the server.
-struct Sent<E> {
+/// A query with a named or an unnamed prepared statement.
+struct PreparedQuery<E> {
     query: E,
     named: bool,
 }
 
-impl<'q, E: Execute<'q, sqlx::Postgres>> Execute<'q, sqlx::Postgres> for Sent<E> {
+impl<'q, E: Execute<'q, sqlx::Postgres>> Execute<'q, sqlx::Postgres> for PreparedQuery<E> {
     fn sql(self) -> SqlStr {
         self.query.sql()
     }

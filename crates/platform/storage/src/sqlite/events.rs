@@ -6,8 +6,8 @@ use sqlx::SqliteConnection;
 use super::classify;
 pub(super) use crate::rows::{event, read_all, timestamp};
 
-/// Adds events to the outbox, in this order, within the transaction that `connection` is in.
-/// Fails with [`RepoError::Conflict`] when one of them waits there already.
+/// Adds events to the outbox, in this order, within the transaction that `connection` is in. Fails with
+/// [`RepoError::Conflict`] when one of them is already pending there.
 pub async fn append(connection: &mut SqliteConnection, events: &[Event]) -> Result<(), RepoError> {
     for event in events {
         sqlx::query(

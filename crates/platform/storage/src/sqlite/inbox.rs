@@ -7,15 +7,16 @@ use uuid::Uuid;
 
 use super::{Sqlite, classify};
 
-/// Adds a receipt within the transaction that `connection` is in. False when it was there already.
+/// Adds a receipt within the transaction that `connection` is in. Returns false when it was already recorded.
 pub async fn record(connection: &mut SqliteConnection, receipt: &Receipt) -> Result<bool, RepoError> {
-    let recorded = sqlx::query("INSERT INTO inbox (group_name, event, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(&receipt.group)
-        .bind(receipt.event)
-        .bind(receipt.at.as_millis())
-        .execute(connection)
-        .await
-        .map_err(classify)?;
+    let recorded =
+        sqlx::query("INSERT INTO inbox (group_name, event, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(&receipt.group)
+            .bind(receipt.event)
+            .bind(receipt.at.as_millis())
+            .execute(connection)
+            .await
+            .map_err(classify)?;
     Ok(recorded.rows_affected() == 1)
 }
 
@@ -49,11 +50,12 @@ impl Inbox for SqliteInbox {
         Ok(recorded)
     }
 
-    async fn begin(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
         let mut write = self.0.write().await?;
         let (attempts,) = sqlx::query_as(
-            "INSERT INTO inbox_attempts (group_name, event, attempts, at) VALUES (?, ?, 1, ?)
-             ON CONFLICT DO UPDATE SET attempts = attempts + 1, at = excluded.at RETURNING attempts",
+            "INSERT INTO inbox_attempts (group_name, event, attempts, last_attempt_at) VALUES (?, ?, 1, ?)
+             ON CONFLICT DO UPDATE SET attempts = attempts + 1, last_attempt_at = excluded.last_attempt_at
+             RETURNING attempts",
         )
         .bind(group)
         .bind(event)
@@ -65,7 +67,7 @@ impl Inbox for SqliteInbox {
         Ok(attempts)
     }
 
-    async fn begun(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
         let attempts = sqlx::query_scalar("SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?")
             .bind(group)
             .bind(event)

@@ -1,4 +1,4 @@
-//! Migrations in SQLite. All steps of a call are one transaction, which is also the lock between processes.
+//! Migrations in SQLite. All migrations of a call run in one transaction, which is also the lock between processes.
 
 use async_trait::async_trait;
 use kennel_core::{RepoError, Timestamp};
@@ -7,8 +7,8 @@ use sqlx::{Row as _, SqliteConnection};
 
 use super::events::{read_all, timestamp};
 use super::{Sqlite, Write, classify};
-use crate::migration::{Applied, check, compare};
-use crate::{MigrateError, Migration, Migrator, State, Step};
+use crate::migration::{AppliedMigration, check, compare};
+use crate::{MigrateError, Migration, MigrationState, MigrationStep, Migrator};
 
 /// Migrates a SQLite database.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct SqliteMigrator {
 }
 
 impl SqliteMigrator {
-    /// Migrates `database` along `steps`, which are sorted by number.
+    /// Migrates `database` along `steps`, which must be sorted by number.
     pub const fn new(database: Sqlite, steps: &'static [Migration]) -> Self {
         Self { database, steps }
     }
@@ -30,16 +30,16 @@ impl SqliteMigrator {
 
 #[async_trait]
 impl Migrator for SqliteMigrator {
-    async fn up(&self, now: Timestamp) -> Result<Vec<Step>, MigrateError> {
+    async fn up(&self, now: Timestamp) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut write = self.database.write().await?;
         let steps = compare(self.steps, &applied(write.connection()).await?);
         check(&steps)?;
         let mut done = Vec::new();
-        for step in steps.into_iter().filter(|step| step.state == State::Pending) {
+        for step in steps.into_iter().filter(|step| step.state == MigrationState::Pending) {
             let Some(migration) = self.step(step.version) else { continue };
             run(&mut write, migration, migration.up).await?;
-            remember(&mut write, migration, now).await?;
-            done.push(Step { state: State::Applied { at: now }, ..step });
+            record_applied(&mut write, migration, now).await?;
+            done.push(MigrationStep { state: MigrationState::Applied { at: now }, ..step });
         }
         if !done.is_empty() {
             write.commit().await?;
@@ -47,35 +47,35 @@ impl Migrator for SqliteMigrator {
         Ok(done)
     }
 
-    async fn down(&self, steps: u32) -> Result<Vec<Step>, MigrateError> {
+    async fn down(&self, steps: u32) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut write = self.database.write().await?;
         let all = compare(self.steps, &applied(write.connection()).await?);
         check(&all)?;
         let mut done = Vec::new();
-        let applied = all.into_iter().rev().filter(|step| step.state != State::Pending);
+        let applied = all.into_iter().rev().filter(|step| step.state != MigrationState::Pending);
         for step in applied.take(steps as usize) {
             let Some(migration) = self.step(step.version) else { continue };
             run(&mut write, migration, migration.down).await?;
-            forget(&mut write, migration).await?;
-            done.push(Step { state: State::Pending, ..step });
+            remove_applied(&mut write, migration).await?;
+            done.push(MigrationStep { state: MigrationState::Pending, ..step });
         }
         write.commit().await?;
         Ok(done)
     }
 
-    async fn status(&self) -> Result<Vec<Step>, MigrateError> {
+    async fn status(&self) -> Result<Vec<MigrationStep>, MigrateError> {
         let mut reader = self.database.readers().acquire().await.map_err(classify)?;
         Ok(compare(self.steps, &applied(&mut reader).await?))
     }
 }
 
-async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, RepoError> {
-    let (begun,): (bool,) =
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigration>, RepoError> {
+    let (exists,): (bool,) =
         sqlx::query_as("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations')")
             .fetch_one(&mut *connection)
             .await
             .map_err(classify)?;
-    if !begun {
+    if !exists {
         return Ok(Vec::new());
     }
     let rows = sqlx::query("SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version")
@@ -83,7 +83,7 @@ async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, Repo
         .await
         .map_err(classify)?;
     read_all(&rows, |row: &SqliteRow| {
-        Ok(Applied {
+        Ok(AppliedMigration {
             version: row.try_get("version")?,
             name: row.try_get("name")?,
             checksum: row.try_get("checksum")?,
@@ -103,7 +103,7 @@ async fn run(write: &mut Write, migration: &Migration, sql: &'static str) -> Res
     }
 }
 
-async fn remember(write: &mut Write, migration: &Migration, now: Timestamp) -> Result<(), RepoError> {
+async fn record_applied(write: &mut Write, migration: &Migration, now: Timestamp) -> Result<(), RepoError> {
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS schema_migrations (
             version INTEGER PRIMARY KEY,
@@ -126,7 +126,7 @@ async fn remember(write: &mut Write, migration: &Migration, now: Timestamp) -> R
     Ok(())
 }
 
-async fn forget(write: &mut Write, migration: &Migration) -> Result<(), RepoError> {
+async fn remove_applied(write: &mut Write, migration: &Migration) -> Result<(), RepoError> {
     sqlx::query("DELETE FROM schema_migrations WHERE version = ?")
         .bind(migration.version)
         .execute(write.connection())

@@ -16,14 +16,15 @@ use super::{SqliteConfig, Synchronous, Write, classify};
 use crate::closing::close;
 use crate::{Connections, Database};
 
-/// A disk with less room than this counts as full: a write needs a page of the log for each page that it changes.
-const LEAST_SPACE: u64 = 1024 * 1024;
+/// A disk with less free space than this (bytes) counts as full: a write needs one page in the log for each page that
+/// it changes.
+const MIN_FREE_SPACE: u64 = 1024 * 1024;
 
 /// An open SQLite database. Clones share its connections.
 ///
-/// SQLite lets one connection write at a time. All writes of a process go through one connection, where they queue
-/// in order of arrival; reads go through others and never wait for them (write-ahead log). So only writes of other
-/// processes can be in the way, and for those a write waits at its start, never in its middle.
+/// SQLite lets one connection write at a time. All writes of a process go through one connection, where they queue in
+/// order of arrival; reads use other connections and never wait for writes (write-ahead log). So only writes of other
+/// processes can block a write, and only at its start, never in the middle.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     writer: Writer,
@@ -32,9 +33,9 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, and makes it, and its folder, when missing. Errors name the file.
+    /// Opens the file; creates it and its folder when missing. Errors contain the path.
     pub async fn open(config: &SqliteConfig) -> Result<Self, RepoError> {
-        Self::open_file(config).await.map_err(|error| named(&config.path, error))
+        Self::open_file(config).await.map_err(|error| with_path(&config.path, error))
     }
 
     async fn open_file(config: &SqliteConfig) -> Result<Self, RepoError> {
@@ -47,17 +48,19 @@ impl Sqlite {
         Ok(Self { writer, readers, path: config.path.as_path().into() })
     }
 
-    /// The connections for reading; a write through them fails.
+    /// The read-only connections; a write through them fails.
     pub fn readers(&self) -> &SqlitePool {
         &self.readers
     }
 
-    /// Begins a write transaction, once the writes before it are done. Writes that queue commit together; see [`Write`].
+    /// Begins a write transaction after the writes queued before it. Queued writes are committed together; see
+    /// [`Write`].
     pub async fn write(&self) -> Result<Write, RepoError> {
         self.writer.write().await
     }
 
-    /// Removes a batch of old rows by `delete`, which takes the time before which a row is old, and how many to remove.
+    /// Removes a batch of old rows with `delete`, whose parameters are the time before which a row is old and the
+    /// maximum number of rows.
     pub async fn purge(&self, delete: &'static str, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
         let mut write = self.write().await?;
         let delete = sqlx::query(delete).bind(before.as_millis()).bind(limit);
@@ -78,7 +81,7 @@ impl Database for Sqlite {
     }
 
     async fn ping(&self) -> Result<(), RepoError> {
-        // An open file that was removed still answers, and forgets all at the end of the process.
+        // A deleted file that is still open works, but is lost when the process ends; so check the path.
         tokio::fs::metadata(&*self.path).await.map_err(|error| RepoError::Unavailable(error.into()))?;
         sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&self.readers).await.map_err(classify)?;
         Ok(())
@@ -86,7 +89,7 @@ impl Database for Sqlite {
 
     async fn writable(&self) -> Result<(), RepoError> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        space_in(folder.to_owned()).await?;
+        check_free_space(folder.to_owned()).await?;
         self.writer.try_write().await
     }
 
@@ -95,38 +98,38 @@ impl Database for Sqlite {
     }
 
     async fn close(&self) {
-        // The one that writes comes last: with it SQLite tidies the file up.
+        // The writer is closed last: its close checkpoints the log and removes the `-wal` file.
         close(&self.readers).await;
         close(self.writer.pool()).await;
     }
 }
 
-/// Fails when the disk of a folder is full.
-async fn space_in(folder: PathBuf) -> Result<(), RepoError> {
-    let asked = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder)).await;
-    let disk = asked.map_err(|error| RepoError::Unavailable(error.into()))?;
+/// Fails when the disk of `folder` is full.
+async fn check_free_space(folder: PathBuf) -> Result<(), RepoError> {
+    let statvfs = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder)).await;
+    let disk = statvfs.map_err(|error| RepoError::Unavailable(error.into()))?;
     let disk = disk.map_err(|error| RepoError::Unavailable(error.into()))?;
-    // File systems of some kinds have no blocks at all, and say nothing of their room.
-    if disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_SPACE {
+    // Some file systems report zero blocks, and so no free space.
+    if disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < MIN_FREE_SPACE {
         return Err(RepoError::Unavailable("the disk is full".into()));
     }
     Ok(())
 }
 
-/// What is wrong with a file.
+/// An error with the path of the database file.
 #[derive(Debug, thiserror::Error)]
 #[error("the file {}", path.display())]
-struct InFile {
+struct FileError {
     path: PathBuf,
     source: BoxError,
 }
 
-fn named(path: &Path, error: RepoError) -> RepoError {
-    let named = |source| InFile { path: path.to_owned(), source }.into();
+fn with_path(path: &Path, error: RepoError) -> RepoError {
+    let with_path = |source| FileError { path: path.to_owned(), source }.into();
     match error {
-        RepoError::Unavailable(source) => RepoError::Unavailable(named(source)),
-        RepoError::Corrupt(source) => RepoError::Corrupt(named(source)),
-        RepoError::Backend(source) => RepoError::Backend(named(source)),
+        RepoError::Unavailable(source) => RepoError::Unavailable(with_path(source)),
+        RepoError::Corrupt(source) => RepoError::Corrupt(with_path(source)),
+        RepoError::Backend(source) => RepoError::Backend(with_path(source)),
         other => other,
     }
 }
@@ -142,7 +145,7 @@ fn options(config: &SqliteConfig) -> SqliteConnectOptions {
         .synchronous(synchronous)
         .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
         .pragma("cache_size", format!("-{}", config.cache_kib))
-        // A write that outgrew the log once does not keep the disk for ever.
+        // Truncates the log to 64 MiB after a large write.
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()
 }
@@ -157,7 +160,7 @@ fn pool(config: &SqliteConfig, size: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-/// Two processes that make one file at a time can get in each other's way in a manner that SQLite does not wait out.
+/// Retries while the file is busy: when two processes create it at once, SQLite does not apply the busy timeout.
 async fn open_writer(config: &SqliteConfig) -> Result<SqlitePool, sqlx::Error> {
     let deadline = Instant::now() + Duration::from_millis(config.busy_timeout_ms);
     let options = options(config).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);

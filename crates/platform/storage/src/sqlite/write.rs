@@ -1,9 +1,9 @@
-//! Write transactions, and the group commit that lets many of them share one trip to the disk.
+//! Write transactions, and the group commit that lets many of them share one `fsync`.
 //!
-//! SQLite writes one transaction at a time, and the dear part of it is the commit. So writes that arrive while others
-//! are under way join one transaction, each behind a savepoint of its own, and it commits once for all of them as soon
-//! as those who were waiting are through. A write that comes alone waits for no one. Each write still succeeds or
-//! leaves no trace by itself; none is told that it is done before the commit that holds it.
+//! SQLite runs one write transaction at a time, and the commit is its expensive part. So writes that arrive while
+//! others are running join one transaction, each inside its own savepoint, and it is committed once for all of them as
+//! soon as the queued writes have finished. A single write does not wait. Each write still succeeds or is rolled back
+//! on its own, and its caller gets the result only after the shared commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,39 +17,46 @@ use tokio::time::timeout;
 
 use super::errors::is_read_only;
 use super::{append, classify, record};
-use crate::error::TRY_WRITE;
+use crate::error::WRITE_PROBE;
 
-/// Hands out write transactions, in order of arrival.
+/// Starts write transactions, in order of arrival.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     pool: SqlitePool,
-    /// The mutex is fair: whoever ends a group queues behind the writes that were waiting, and those join it.
-    group: Arc<Mutex<Option<Group>>>,
+    /// The mutex is fair: the task that commits a group queues after the writes that were waiting, so those join the
+    /// group.
+    group: Arc<Mutex<Option<CommitGroup>>>,
     committed: Arc<Notify>,
-    /// A write was not committed: perhaps the connection cannot write.
-    doubted: Arc<AtomicBool>,
-    patience: Duration,
+    /// A write was not committed, so the connection may be unable to write.
+    connection_suspect: Arc<AtomicBool>,
+    acquire_timeout: Duration,
 }
 
-/// Writes that commit together.
+/// Writes that are committed together.
 #[derive(Debug)]
-struct Group {
+struct CommitGroup {
     transaction: Transaction<'static, sqlx::Sqlite>,
-    /// Told to those who wait for the commit.
-    outcome: watch::Sender<Option<Outcome>>,
-    /// Writes in it that are done; the first of them sees to the commit.
-    members: usize,
-    /// A write was given up, and its savepoint has still to be rolled back.
-    torn: bool,
-    tells: bool,
+    /// Sends the outcome to the callers that wait for the commit.
+    outcome: watch::Sender<Option<CommitOutcome>>,
+    /// Number of finished writes; the first of them starts the commit.
+    finished_writes: usize,
+    /// A write was cancelled, and its savepoint is not rolled back yet.
+    rollback_pending: bool,
+    has_events: bool,
 }
 
-type Outcome = Result<(), Arc<RepoError>>;
+type CommitOutcome = Result<(), Arc<RepoError>>;
 
 impl Writer {
-    /// Writes through the one connection of `pool`, for which a write waits at most `patience`.
-    pub(super) fn new(pool: SqlitePool, patience: Duration) -> Self {
-        Self { pool, group: Arc::default(), committed: Arc::default(), doubted: Arc::default(), patience }
+    /// Writes through the single connection of `pool`; a write waits for it at most `acquire_timeout`.
+    pub(super) fn new(pool: SqlitePool, acquire_timeout: Duration) -> Self {
+        Self {
+            pool,
+            group: Arc::default(),
+            committed: Arc::default(),
+            connection_suspect: Arc::default(),
+            acquire_timeout,
+        }
     }
 
     pub(super) fn pool(&self) -> &SqlitePool {
@@ -61,42 +68,48 @@ impl Writer {
     }
 
     pub(super) async fn write(&self) -> Result<Write, RepoError> {
-        let waiting = timeout(self.patience, Arc::clone(&self.group).lock_owned());
+        let waiting = timeout(self.acquire_timeout, Arc::clone(&self.group).lock_owned());
         self.join(waiting.await.map_err(|passed| RepoError::Unavailable(passed.into()))?).await
     }
 
-    /// Fails when writes are refused. Those that are under way find out for themselves.
+    /// Fails when the store rejects writes. Succeeds while another write is running: that write gets the error itself.
     pub(super) async fn try_write(&self) -> Result<(), RepoError> {
-        let Ok(place) = Arc::clone(&self.group).try_lock_owned() else { return Ok(()) };
-        let mut write = self.join(place).await?;
-        sqlx::query(TRY_WRITE).execute(write.connection()).await.map_err(classify)?;
+        let Ok(slot) = Arc::clone(&self.group).try_lock_owned() else { return Ok(()) };
+        let mut write = self.join(slot).await?;
+        sqlx::query(WRITE_PROBE).execute(write.connection()).await.map_err(classify)?;
         write.commit().await
     }
 
-    async fn join(&self, mut place: OwnedMutexGuard<Option<Group>>) -> Result<Write, RepoError> {
-        let nested = place.is_some();
-        match place.as_mut() {
+    async fn join(&self, mut slot: OwnedMutexGuard<Option<CommitGroup>>) -> Result<Write, RepoError> {
+        let nested = slot.is_some();
+        match slot.as_mut() {
             Some(group) => group.savepoint().await.map_err(classify)?,
-            None => *place = Some(self.begin().await.map_err(classify)?),
+            None => *slot = Some(self.begin().await.map_err(classify)?),
         }
-        Ok(Write { place, writer: self.clone(), nested, done: false })
+        Ok(Write { slot, writer: self.clone(), nested, done: false })
     }
 
-    async fn begin(&self) -> Result<Group, sqlx::Error> {
-        if self.doubted.swap(false, Ordering::Relaxed) {
+    async fn begin(&self) -> Result<CommitGroup, sqlx::Error> {
+        if self.connection_suspect.swap(false, Ordering::Relaxed) {
             self.renew().await?;
         }
-        let begun = self.pool.begin_with("BEGIN IMMEDIATE").await;
-        self.doubted.fetch_or(begun.is_err(), Ordering::Relaxed);
-        Ok(Group { transaction: begun?, outcome: watch::Sender::new(None), members: 0, torn: false, tells: false })
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await;
+        self.connection_suspect.fetch_or(transaction.is_err(), Ordering::Relaxed);
+        Ok(CommitGroup {
+            transaction: transaction?,
+            outcome: watch::Sender::new(None),
+            finished_writes: 0,
+            rollback_pending: false,
+            has_events: false,
+        })
     }
 
-    /// Gives the connection up if it cannot write, so that it is opened anew: one that was opened while its file was
-    /// read-only stays so, whatever becomes of the file.
+    /// Closes the connection if it cannot write, so that the pool opens a new one: a connection that was opened while
+    /// its file was read-only stays read-only.
     async fn renew(&self) -> Result<(), sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
-        // Other errors are those of the write that comes next.
-        if let Err(error) = sqlx::query(TRY_WRITE).execute(&mut *connection).await
+        // The next write reports other errors.
+        if let Err(error) = sqlx::query(WRITE_PROBE).execute(&mut *connection).await
             && is_read_only(&error)
         {
             connection.close().await?;
@@ -104,51 +117,51 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits the group once those who are waiting now have joined it.
-    async fn end(self) {
-        let mut place = self.group.lock_owned().await;
-        let Some(mut group) = place.take() else { return };
-        let ended = match group.mend().await {
+    /// Commits the group after the writes that are queued now have joined it.
+    async fn commit_group(self) {
+        let mut slot = self.group.lock_owned().await;
+        let Some(mut group) = slot.take() else { return };
+        let ended = match group.roll_back_abandoned().await {
             Ok(()) => group.transaction.commit().await,
             Err(error) => Err(error),
         };
-        drop(place);
-        self.doubted.fetch_or(ended.is_err(), Ordering::Relaxed);
-        if ended.is_ok() && group.tells {
+        drop(slot);
+        self.connection_suspect.fetch_or(ended.is_err(), Ordering::Relaxed);
+        if ended.is_ok() && group.has_events {
             self.committed.notify_waiters();
-            // Kept for one who has just looked and is about to wait.
+            // Stores a permit for a caller that has just polled and is about to wait.
             self.committed.notify_one();
         }
         group.outcome.send_replace(Some(ended.map_err(|error| Arc::new(classify(error)))));
     }
 }
 
-impl Group {
+impl CommitGroup {
     async fn savepoint(&mut self) -> Result<(), sqlx::Error> {
-        self.mend().await?;
-        sqlx::query("SAVEPOINT one").execute(&mut *self.transaction).await?;
+        self.roll_back_abandoned().await?;
+        sqlx::query("SAVEPOINT kennel_write").execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Takes back what a write that was given up has left. A write given up in the middle of its commit may be past
-    /// its savepoint already, and then stays.
-    async fn mend(&mut self) -> Result<(), sqlx::Error> {
-        if !std::mem::take(&mut self.torn) {
+    /// Rolls back the savepoint of a cancelled write. A write that was cancelled during its commit may have released
+    /// its savepoint already; it is then committed with the group.
+    async fn roll_back_abandoned(&mut self) -> Result<(), sqlx::Error> {
+        if !std::mem::take(&mut self.rollback_pending) {
             return Ok(());
         }
-        match sqlx::query("ROLLBACK TO one").execute(&mut *self.transaction).await {
+        match sqlx::query("ROLLBACK TO kennel_write").execute(&mut *self.transaction).await {
             Err(sqlx::Error::Database(error)) if error.message().starts_with("no such savepoint") => return Ok(()),
             ended => ended?,
         };
-        sqlx::query("RELEASE one").execute(&mut *self.transaction).await?;
+        sqlx::query("RELEASE kennel_write").execute(&mut *self.transaction).await?;
         Ok(())
     }
 }
 
-/// A write transaction: the changes, and the events and receipts that commit with them. Dropped without a commit, it
-/// leaves no trace.
+/// A write transaction: changes, and the events and receipts that are committed with them. It is rolled back when
+/// dropped without a commit.
 pub struct Write {
-    place: OwnedMutexGuard<Option<Group>>,
+    slot: OwnedMutexGuard<Option<CommitGroup>>,
     writer: Writer,
     nested: bool,
     done: bool,
@@ -169,35 +182,37 @@ impl Write {
     /// Adds events to the outbox, in this order.
     pub async fn append(&mut self, events: &[Event]) -> Result<(), RepoError> {
         append(self.connection(), events).await?;
-        self.group().tells |= !events.is_empty();
+        self.group().has_events |= !events.is_empty();
         Ok(())
     }
 
-    /// Adds a receipt to the inbox. False when it was there already.
+    /// Adds a receipt to the inbox. Returns false when it was already recorded.
     pub async fn record(&mut self, receipt: &Receipt) -> Result<bool, RepoError> {
         record(self.connection(), receipt).await
     }
 
-    /// Makes the changes last, and wakes whoever waits for events. After an error it is open whether they do.
+    /// Commits, and wakes callers that wait for events. After an error it is unknown whether the transaction was
+    /// committed.
     pub async fn commit(mut self) -> Result<(), RepoError> {
         if self.nested {
-            sqlx::query("RELEASE one").execute(self.connection()).await.map_err(classify)?;
+            sqlx::query("RELEASE kennel_write").execute(self.connection()).await.map_err(classify)?;
         }
         self.done = true;
         let group = self.group();
-        group.members += 1;
-        let (first, mut outcome) = (group.members == 1, group.outcome.subscribe());
+        group.finished_writes += 1;
+        let (first, mut outcome) = (group.finished_writes == 1, group.outcome.subscribe());
         let writer = self.writer.clone();
         drop(self);
         if first {
-            end_in_background(writer);
+            commit_in_background(writer);
         }
-        let told = outcome.wait_for(Option::is_some).await.map_err(|gone| RepoError::Unavailable(gone.into()))?;
-        told.clone().unwrap_or(Ok(())).map_err(shared)
+        let outcome =
+            outcome.wait_for(Option::is_some).await.map_err(|closed| RepoError::Unavailable(closed.into()))?;
+        outcome.clone().unwrap_or(Ok(())).map_err(shared)
     }
 
-    fn group(&mut self) -> &mut Group {
-        self.place.as_mut().expect("a group stays in place while a write of it holds the place")
+    fn group(&mut self) -> &mut CommitGroup {
+        self.slot.as_mut().expect("the slot has a group while a write has locked it")
     }
 }
 
@@ -206,21 +221,24 @@ impl Drop for Write {
         if self.done {
             return;
         }
-        self.writer.doubted.store(true, Ordering::Relaxed);
-        match self.place.as_mut() {
-            Some(group) if group.members > 0 => group.torn = true,
-            // Nobody else is in it: dropping the transaction rolls it back.
-            _ => *self.place = None,
+        self.writer.connection_suspect.store(true, Ordering::Relaxed);
+        match self.slot.as_mut() {
+            Some(group) if group.finished_writes > 0 => group.rollback_pending = true,
+            // The group has no other write: dropping the transaction rolls it back.
+            _ => *self.slot = None,
         }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "others wait for this commit: it must not end with one caller's request")]
-fn end_in_background(writer: Writer) {
-    drop(tokio::spawn(writer.end()));
+#[expect(
+    clippy::disallowed_methods,
+    reason = "other callers wait for this commit, so it must not be cancelled with one caller's request"
+)]
+fn commit_in_background(writer: Writer) {
+    drop(tokio::spawn(writer.commit_group()));
 }
 
-/// The same error for each member of a group.
+/// The shared error of a group as an error of one write.
 fn shared(error: Arc<RepoError>) -> RepoError {
     match &*error {
         RepoError::Conflict => RepoError::Conflict,

@@ -1,4 +1,4 @@
-//! ClickHouse, behind a proxy that makes connections read-only as a replaced server's are.
+//! ClickHouse through a proxy that can make connections read-only, like those to a replaced primary.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tokio::task::JoinSet;
 
 use crate::Store;
 
-/// Leads to the server; what is asked over a connection that was opened while it was read-only stays so.
-struct Primary {
+/// A proxy to the server. A connection that was opened in read-only mode stays read-only.
+struct PrimaryProxy {
     address: SocketAddr,
     read_only: Arc<AtomicBool>,
     _serving: JoinSet<()>,
 }
 
-impl Primary {
+impl PrimaryProxy {
     async fn new(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -31,8 +31,8 @@ impl Primary {
             while let Ok((client, _)) = listener.accept().await {
                 let setting = if is_read_only.load(Ordering::SeqCst) { "readonly=2&" } else { "" };
                 connections.spawn(async move {
-                    // Whoever closes first ends the connection.
-                    pass(client, server, setting).await.ok();
+                    // Either side can close the connection.
+                    forward(client, server, setting).await.ok();
                 });
             }
         });
@@ -44,8 +44,8 @@ impl Primary {
     }
 }
 
-/// Adds a setting to each request. A request is written in one piece that begins with its first line.
-async fn pass(client: TcpStream, server: SocketAddr, setting: &str) -> std::io::Result<()> {
+/// Adds a setting to each request. The client writes a request in one piece that begins with its first line.
+async fn forward(client: TcpStream, server: SocketAddr, setting: &str) -> std::io::Result<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
     let up = async {
@@ -69,13 +69,13 @@ async fn pass(client: TcpStream, server: SocketAddr, setting: &str) -> std::io::
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_work_again_right_after_a_failover() {
-    let Some(home) = TestClickHouse::make() else { return };
-    let primary = Primary::new(home.server()).await;
+    let Some(home) = TestClickHouse::create() else { return };
+    let primary = PrimaryProxy::new(home.server()).await;
     let config = ClickHouseConfig::at(home.dsn_by(primary.address).as_str());
     let clickhouse = ClickHouse::open(&config).await.unwrap();
     let migrator = ClickHouseMigrator::new(clickhouse.clone(), &[EVENTS]);
     let store = Store::new(clickhouse.clone(), ClickHouseInbox::new(clickhouse), migrator).await;
-    store.takes_writes().await;
+    store.accepts_writes().await;
 
     store.database.close().await;
 
@@ -83,9 +83,9 @@ async fn writes_work_again_right_after_a_failover() {
     let clickhouse = ClickHouse::open(&config).await.unwrap();
     let inbox = Arc::new(ClickHouseInbox::new(clickhouse.clone()));
     let store = Store { database: Arc::new(clickhouse), inbox };
-    store.takes_no_writes().await;
-    // The connections that are open now stay read-only for good.
+    store.rejects_writes().await;
+    // The connections that are open now stay read-only.
     primary.set(false);
-    store.takes_writes_soon().await;
+    store.soon_accepts_writes().await;
     store.database.close().await;
 }

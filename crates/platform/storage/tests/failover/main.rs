@@ -1,10 +1,10 @@
-//! Databases that cannot write for a while, as after a failover: reads go on, `writable` says so, and writes work again
-//! right after the database takes them, also over connections that would never have noticed.
+//! Databases that reject writes for a while, as during a failover: reads continue, `writable` fails, and writes succeed
+//! again as soon as the database accepts them, also over connections that would otherwise stay read-only.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
-    allow(dead_code, clippy::allow_attributes, reason = "fewer stores need less of what they share")
+    allow(dead_code, clippy::allow_attributes, reason = "fewer stores use fewer of the shared functions")
 )]
 
 #[cfg(feature = "clickhouse")]
@@ -23,8 +23,8 @@ use kennel_core::{IdSource as _, Inbox, Receipt, RepoError, Timestamp, UuidV7};
 use kennel_storage::{Database, Migrator};
 use tokio::time::{Instant, sleep};
 
-/// How long writes may fail once the database takes them again.
-const SOON: Duration = Duration::from_secs(1);
+/// How long writes may fail after the database accepts them again.
+const MAX_RECOVERY: Duration = Duration::from_secs(1);
 
 fn now() -> Timestamp {
     Timestamp::from_millis(1_700_000_000_007).unwrap()
@@ -47,12 +47,12 @@ impl Store {
         self.inbox.record(&receipt).await.map(|recorded| assert!(recorded))
     }
 
-    async fn takes_writes(&self) {
+    async fn accepts_writes(&self) {
         self.write().await.unwrap();
         self.database.writable().await.unwrap();
     }
 
-    async fn takes_no_writes(&self) {
+    async fn rejects_writes(&self) {
         for _ in 0..3 {
             unavailable(&self.write().await);
             unavailable(&self.database.writable().await);
@@ -61,7 +61,7 @@ impl Store {
         assert!(!self.inbox.seen("g", UuidV7.next()).await.unwrap());
     }
 
-    /// How many of so many writes fail, one after the other.
+    /// Runs writes one after the other; returns the number of failed ones.
     async fn failures(&self, writes: u32) -> u32 {
         let mut failures = 0;
         for _ in 0..writes {
@@ -74,10 +74,10 @@ impl Store {
         failures
     }
 
-    async fn takes_writes_soon(&self) {
-        let began = Instant::now();
+    async fn soon_accepts_writes(&self) {
+        let started = Instant::now();
         while let Err(error) = self.write().await {
-            assert!(began.elapsed() < SOON, "{error:?}");
+            assert!(started.elapsed() < MAX_RECOVERY, "{error:?}");
             sleep(Duration::from_millis(20)).await;
         }
         self.database.writable().await.unwrap();

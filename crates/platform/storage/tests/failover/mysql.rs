@@ -1,4 +1,4 @@
-//! `MariaDB`, a server for each test: what makes it read-only holds for all of it.
+//! `MariaDB`, a server per test: the read-only mode affects the whole server.
 
 use futures_util::future::try_join_all;
 use kennel_storage::mysql::{EVENTS, Mysql, MysqlConfig, MysqlInbox, MysqlMigrator};
@@ -14,8 +14,8 @@ async fn open(dsn: &str) -> (Store, Mysql) {
     (Store::new(mysql.clone(), MysqlInbox::new(mysql.clone()), migrator).await, mysql)
 }
 
-/// Runs a statement on all connections that a pool can have; answers how many these are.
-async fn on_all(mysql: &Mysql, sql: &'static str) -> u32 {
+/// Runs a statement on all connections that a pool can have; returns their number.
+async fn on_all_connections(mysql: &Mysql, sql: &'static str) -> u32 {
     let size = mysql.pool().options().get_max_connections();
     let mut connections = try_join_all((0..size).map(|_| mysql.pool().acquire())).await.unwrap();
     for connection in &mut connections {
@@ -24,7 +24,7 @@ async fn on_all(mysql: &Mysql, sql: &'static str) -> u32 {
     size
 }
 
-/// A server, its administrator, and the address for a user who is none.
+/// A server, a connection of its administrator, and the DSN of a user without administrator rights.
 async fn start() -> Option<(PrivateServer, MySqlConnection, String)> {
     let server = PrivateServer::start(Server::MySql).await?;
     let mut admin = MySqlConnection::connect(&server.url()).await.unwrap();
@@ -39,8 +39,8 @@ async fn start() -> Option<(PrivateServer, MySqlConnection, String)> {
     Some((server, admin, dsn))
 }
 
-/// Ends all other connections to a database.
-async fn end_all(admin: &mut MySqlConnection, database: &str) {
+/// Closes all other connections to a database.
+async fn close_all_connections(admin: &mut MySqlConnection, database: &str) {
     let others = "SELECT id FROM information_schema.processlist WHERE db = ? AND id <> CONNECTION_ID()";
     let others: Vec<i64> = sqlx::query_scalar(others).bind(database).fetch_all(&mut *admin).await.unwrap();
     assert!(!others.is_empty());
@@ -50,12 +50,12 @@ async fn end_all(admin: &mut MySqlConnection, database: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_that_are_read_only_are_replaced() {
+async fn read_only_sessions_are_replaced() {
     let Some(home) = TestDatabase::mysql().await else { return };
     let (store, mysql) = open(&home.dsn()).await;
-    store.takes_writes().await;
-    on_all(&mysql, "SET SESSION TRANSACTION READ ONLY").await;
-    store.takes_writes().await;
+    store.accepts_writes().await;
+    on_all_connections(&mysql, "SET SESSION TRANSACTION READ ONLY").await;
+    store.accepts_writes().await;
     store.database.close().await;
 }
 
@@ -63,39 +63,39 @@ async fn sessions_that_are_read_only_are_replaced() {
 async fn writes_work_again_right_after_a_failover() {
     let Some((_server, mut admin, dsn)) = start().await else { return };
     let (store, mysql) = open(&dsn).await;
-    store.takes_writes().await;
+    store.accepts_writes().await;
     admin.execute("SET GLOBAL tx_read_only = ON").await.unwrap();
-    on_all(&mysql, "SELECT 1").await;
-    end_all(&mut admin, "app").await;
-    store.takes_no_writes().await;
-    // Those that are open now stay read-only for good.
-    on_all(&mysql, "SELECT 1").await;
+    on_all_connections(&mysql, "SELECT 1").await;
+    close_all_connections(&mut admin, "app").await;
+    store.rejects_writes().await;
+    // The connections that are open now stay read-only.
+    on_all_connections(&mysql, "SELECT 1").await;
     admin.execute("SET GLOBAL tx_read_only = OFF").await.unwrap();
-    store.takes_writes_soon().await;
+    store.soon_accepts_writes().await;
     store.database.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_read_only_is_unavailable_to_writes_alone() {
+async fn a_read_only_server_is_unavailable_for_writes_only() {
     let Some((_server, mut admin, dsn)) = start().await else { return };
     let (store, _) = open(&dsn).await;
-    store.takes_writes().await;
+    store.accepts_writes().await;
     admin.execute("SET GLOBAL read_only = ON").await.unwrap();
-    store.takes_no_writes().await;
+    store.rejects_writes().await;
     admin.execute("SET GLOBAL read_only = OFF").await.unwrap();
-    store.takes_writes_soon().await;
+    store.soon_accepts_writes().await;
     store.database.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_connections_that_were_ended_one_call_finds_out() {
+async fn of_closed_connections_at_most_one_call_fails() {
     let Some(home) = TestDatabase::mysql().await else { return };
     let (store, mysql) = open(&home.dsn()).await;
-    let size = on_all(&mysql, "SELECT 1").await;
+    let size = on_all_connections(&mysql, "SELECT 1").await;
     let mut admin = MySqlConnection::connect(&home.dsn()).await.unwrap();
     let (database,): (String,) = sqlx::query_as("SELECT DATABASE()").fetch_one(&mut admin).await.unwrap();
-    end_all(&mut admin, &database).await;
+    close_all_connections(&mut admin, &database).await;
     let failures = store.failures(size * 2).await;
-    assert!(failures <= 1, "{failures}, where {size} connections were ended");
+    assert!(failures <= 1, "{failures}, where {size} connections were closed");
     store.database.close().await;
 }

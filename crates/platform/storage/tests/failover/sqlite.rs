@@ -11,25 +11,25 @@ async fn a_connection_that_cannot_write_is_replaced() {
     let sqlite = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
     let migrator = SqliteMigrator::new(sqlite.clone(), &[EVENTS]);
     let store = Store::new(sqlite.clone(), SqliteInbox::new(sqlite.clone()), migrator).await;
-    store.takes_writes().await;
+    store.accepts_writes().await;
 
-    // As one is that was opened while the file was read-only.
-    let freeze = async || {
+    // Simulates a connection that was opened while the file was read-only.
+    let make_read_only = async || {
         let mut write = sqlite.write().await.unwrap();
         write.connection().execute("PRAGMA query_only = ON").await.unwrap();
         write.commit().await.unwrap();
     };
-    freeze().await;
+    make_read_only().await;
     crate::unavailable(&store.write().await);
-    store.takes_writes().await;
-    freeze().await;
+    store.accepts_writes().await;
+    make_read_only().await;
     crate::unavailable(&store.database.writable().await);
-    store.takes_writes().await;
+    store.accepts_writes().await;
     store.database.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_whose_writer_is_busy_takes_writes() {
+async fn a_store_with_a_busy_writer_accepts_writes() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
     let migrator = SqliteMigrator::new(sqlite.clone(), &[EVENTS]);
@@ -37,5 +37,5 @@ async fn a_store_whose_writer_is_busy_takes_writes() {
     let write = sqlite.write().await.unwrap();
     store.database.writable().await.unwrap();
     write.commit().await.unwrap();
-    store.takes_writes().await;
+    store.accepts_writes().await;
 }

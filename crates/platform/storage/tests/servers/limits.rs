@@ -18,7 +18,7 @@ fn unavailable<T>(result: &Result<T, RepoError>) -> bool {
     matches!(result, Err(RepoError::Unavailable(_)))
 }
 
-/// Limits so short that a test can wait for them.
+/// Timeouts that are short enough for a test.
 fn short() -> PoolConfig {
     PoolConfig {
         acquire_timeout_ms: 2_000,
@@ -27,14 +27,14 @@ fn short() -> PoolConfig {
     }
 }
 
-/// A database with its tables, reached by way of a proxy.
-async fn behind_proxy<S: Server>(home: &TestDatabase) -> (S, FaultProxy) {
+/// A migrated database, reached through a proxy.
+async fn through_proxy<S: Server>(home: &TestDatabase) -> (S, FaultProxy) {
     opened::<S>(home).await.database().close().await;
     let proxy = FaultProxy::new(home.server()).await;
     (S::open(home.dsn_by(proxy.address()), short()).await.unwrap(), proxy)
 }
 
-async fn comes_back<S: Server>(server: &S) {
+async fn recovers<S: Server>(server: &S) {
     let answers = async {
         while server.put(1, 1).await.is_err() {
             sleep(Duration::from_millis(20)).await;
@@ -47,15 +47,15 @@ async fn comes_back<S: Server>(server: &S) {
 pub(crate) async fn connections_are_limited_and_counted<S: Server>(home: &TestDatabase) {
     opened::<S>(home).await.database().close().await;
     let server = S::open(home.dsn(), short()).await.unwrap();
-    let held = [server.begin().await.unwrap(), server.begin().await.unwrap(), server.begin().await.unwrap()];
+    let acquired = [server.begin().await.unwrap(), server.begin().await.unwrap(), server.begin().await.unwrap()];
     assert_eq!(server.database().connections(), Connections { idle: 0, used: 3 });
     assert!(unavailable(&server.begin().await));
     assert!(unavailable(&server.database().ping().await));
-    drop(held);
+    drop(acquired);
     server.database().ping().await.unwrap();
 }
 
-pub(crate) async fn a_lock_that_is_held_too_long_is_unavailable<S: Server>(home: &TestDatabase) {
+pub(crate) async fn a_lock_wait_that_is_too_long_is_unavailable<S: Server>(home: &TestDatabase) {
     let holder = opened::<S>(home).await;
     holder.put(1, 1).await.unwrap();
     let mut write = holder.begin().await.unwrap();
@@ -68,8 +68,8 @@ pub(crate) async fn a_lock_that_is_held_too_long_is_unavailable<S: Server>(home:
     assert_eq!(waiter.get(1).await.unwrap(), 3);
 }
 
-pub(crate) async fn a_server_that_goes_away_is_unavailable_until_it_is_back<S: Server>(home: &TestDatabase) {
-    let (server, proxy) = behind_proxy::<S>(home).await;
+pub(crate) async fn an_unreachable_server_is_unavailable_until_it_returns<S: Server>(home: &TestDatabase) {
+    let (server, proxy) = through_proxy::<S>(home).await;
     server.put(1, 1).await.unwrap();
     let mut write = server.begin().await.unwrap();
     S::add(&mut write, 2, 1).await.unwrap();
@@ -77,11 +77,11 @@ pub(crate) async fn a_server_that_goes_away_is_unavailable_until_it_is_back<S: S
     let results = [S::commit(write).await, server.put(1, 1).await, server.database().ping().await];
     assert!(results.iter().all(unavailable), "{results:?}");
     proxy.set(Mode::Pass);
-    comes_back(&server).await;
+    recovers(&server).await;
 }
 
-pub(crate) async fn a_server_that_falls_silent_is_unavailable_until_it_answers<S: Server>(home: &TestDatabase) {
-    let (server, proxy) = behind_proxy::<S>(home).await;
+pub(crate) async fn a_server_that_does_not_respond_is_unavailable_until_it_does<S: Server>(home: &TestDatabase) {
+    let (server, proxy) = through_proxy::<S>(home).await;
     server.put(1, 1).await.unwrap();
     proxy.set(Mode::BlackHole);
     let started = Instant::now();
@@ -92,7 +92,7 @@ pub(crate) async fn a_server_that_falls_silent_is_unavailable_until_it_answers<S
     assert!(results.iter().all(unavailable), "{results:?}");
     assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
     proxy.set(Mode::Pass);
-    comes_back(&server).await;
+    recovers(&server).await;
 }
 
 pub(crate) async fn a_closed_database_is_unavailable<S: Server>(home: &TestDatabase) {
@@ -104,7 +104,7 @@ pub(crate) async fn a_closed_database_is_unavailable<S: Server>(home: &TestDatab
     assert_eq!(server.database().connections(), Connections::default());
 }
 
-pub(crate) async fn a_server_that_is_not_there_is_unavailable<S: Server>(home: &TestDatabase) {
+pub(crate) async fn a_missing_server_is_unavailable<S: Server>(home: &TestDatabase) {
     let proxy = FaultProxy::new(home.server()).await;
     let dsn = home.dsn_by(proxy.address());
     drop(proxy);
@@ -112,27 +112,27 @@ pub(crate) async fn a_server_that_is_not_there_is_unavailable<S: Server>(home: &
     assert!(unavailable(&result.map(drop)));
 }
 
-pub(crate) async fn passwords_are_never_shown<S: Server>(home: &TestDatabase) {
+pub(crate) async fn passwords_are_never_printed<S: Server>(home: &TestDatabase) {
     let dsn = home.dsn().replace("kennel:kennel@", "kennel:hunter2@");
-    let mut shown = Vec::new();
+    let mut printed = Vec::new();
     let refused = S::open(dsn.clone(), short()).await.map(drop).unwrap_err();
     let mut cause: Option<&(dyn Error + 'static)> = Some(&refused);
     while let Some(error) = cause {
-        shown.push(format!("{error} {error:?}"));
+        printed.push(format!("{error} {error:?}"));
         cause = error.source();
     }
     let open = opened::<S>(home).await;
-    shown.push(S::show(&open));
-    for text in shown {
+    printed.push(S::debug_text(&open));
+    for text in printed {
         assert!(!text.contains("hunter2") && !text.contains("kennel:kennel"), "{text}");
     }
 }
 
-/// Lets the first two pass only together, so that both are in the middle of their transactions.
-struct Meeting(Barrier, std::sync::atomic::AtomicU32);
+/// Blocks the first two calls until both are in the middle of their transactions.
+struct Rendezvous(Barrier, std::sync::atomic::AtomicU32);
 
 #[async_trait::async_trait]
-impl Pause for Meeting {
+impl Pause for Rendezvous {
     async fn pause(&self) {
         if self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 {
             self.0.wait().await;
@@ -140,16 +140,16 @@ impl Pause for Meeting {
     }
 }
 
-pub(crate) async fn calls_in_a_deadlock_all_come_through<S: Server>(home: &TestDatabase) {
+pub(crate) async fn calls_in_a_deadlock_all_succeed<S: Server>(home: &TestDatabase) {
     let server = opened::<S>(home).await;
     server.put(1, 0).await.unwrap();
     server.put(2, 0).await.unwrap();
-    let meeting = Meeting(Barrier::new(2), 0.into());
-    let both = tokio::join!(server.add_two(1, 2, &meeting), server.add_two(2, 1, &meeting));
+    let rendezvous = Rendezvous(Barrier::new(2), 0.into());
+    let both = tokio::join!(server.add_two(1, 2, &rendezvous), server.add_two(2, 1, &rendezvous));
     both.0.unwrap();
     both.1.unwrap();
     assert_eq!((server.get(1).await.unwrap(), server.get(2).await.unwrap()), (2, 2));
-    assert!(meeting.1.into_inner() > 2, "one of the two was made again");
+    assert!(rendezvous.1.into_inner() > 2, "one of the two was retried");
 }
 
 pub(crate) async fn a_dropped_call_leaves_the_connection_usable<S: Server>(home: &TestDatabase) {

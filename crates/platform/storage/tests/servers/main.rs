@@ -1,4 +1,4 @@
-//! Databases on a server: limits, outages, migrations of many processes at once, and the order of events.
+//! Databases on a server: limits, outages, concurrent migrations, and the order of events.
 
 #![cfg(any(feature = "postgres", feature = "mysql"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,7 +12,7 @@ mod mysql;
 mod postgres;
 mod server;
 
-/// One test for each case and server.
+/// One test per case and server.
 macro_rules! expand {
     ($server:ty; $($module:ident { $($case:ident)+ })+) => {
         $(mod $module {
@@ -34,28 +34,28 @@ macro_rules! server_cases {
         crate::expand! { $server;
             limits {
                 connections_are_limited_and_counted
-                a_lock_that_is_held_too_long_is_unavailable
-                a_server_that_goes_away_is_unavailable_until_it_is_back
-                a_server_that_falls_silent_is_unavailable_until_it_answers
+                a_lock_wait_that_is_too_long_is_unavailable
+                an_unreachable_server_is_unavailable_until_it_returns
+                a_server_that_does_not_respond_is_unavailable_until_it_does
                 a_closed_database_is_unavailable
-                a_server_that_is_not_there_is_unavailable
-                passwords_are_never_shown
-                calls_in_a_deadlock_all_come_through
+                a_missing_server_is_unavailable
+                passwords_are_never_printed
+                calls_in_a_deadlock_all_succeed
                 a_dropped_call_leaves_the_connection_usable
             }
             migrations {
-                they_go_up_down_and_up
-                of_many_at_once_each_step_is_applied_once
-                a_changed_one_is_refused
-                a_newer_database_is_refused
-                a_failed_one_stays_pending_and_can_be_repeated
+                they_can_be_applied_reverted_and_applied_again
+                concurrent_processes_apply_each_migration_once
+                a_changed_one_is_rejected
+                a_newer_database_is_rejected
+                a_failed_one_stays_pending_and_can_be_retried
             }
             events {
                 a_late_commit_is_neither_missed_nor_history_lost
-                changes_of_one_row_are_told_in_their_order
+                events_of_one_row_are_in_the_order_of_its_changes
                 readers_of_history_miss_nothing_while_many_mark
-                another_processes_commits_end_a_wait
-                of_replays_at_once_one_is_true
+                commits_of_another_process_end_a_wait
+                of_concurrent_replays_one_is_true
             }
         }
     };

@@ -30,7 +30,7 @@ impl Server for Mysql {
         TABLE,
         Migration { up: "CREATE TABLE IF NOT EXISTS half (n BIGINT); CREATE TABLE t (n BIGINT)", ..HALF },
     ];
-    const MENDED: &'static [Migration] = &[EVENTS, TABLE, HALF];
+    const REPAIRED: &'static [Migration] = &[EVENTS, TABLE, HALF];
 
     async fn home() -> Option<TestDatabase> {
         TestDatabase::mysql().await
@@ -52,9 +52,9 @@ impl Server for Mysql {
         Arc::new(MysqlOutbox::new(self.clone()))
     }
 
-    fn letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>) {
-        let letters = Arc::new(MysqlDeadLetters::new(self.clone()));
-        (Arc::<MysqlDeadLetters>::clone(&letters), letters)
+    fn dead_letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>) {
+        let dead_letters = Arc::new(MysqlDeadLetters::new(self.clone()));
+        (Arc::<MysqlDeadLetters>::clone(&dead_letters), dead_letters)
     }
 
     async fn tables(&self) -> Vec<String> {
@@ -87,7 +87,7 @@ impl Server for Mysql {
         Ok(n)
     }
 
-    fn show(&self) -> String {
+    fn debug_text(&self) -> String {
         format!("{self:?}")
     }
 

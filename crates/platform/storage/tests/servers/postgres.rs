@@ -28,7 +28,7 @@ impl Server for Postgres {
     const CHANGED: &'static [Migration] = &[EVENTS, Migration { up: "SELECT 1", ..TABLE }];
     const BROKEN: &'static [Migration] =
         &[EVENTS, TABLE, Migration { up: "CREATE TABLE half (n bigint); CREATE TABLE t (n bigint)", ..HALF }];
-    const MENDED: &'static [Migration] = &[EVENTS, TABLE, HALF];
+    const REPAIRED: &'static [Migration] = &[EVENTS, TABLE, HALF];
 
     async fn home() -> Option<TestDatabase> {
         TestDatabase::postgres().await
@@ -50,9 +50,9 @@ impl Server for Postgres {
         Arc::new(PostgresOutbox::new(self.clone()))
     }
 
-    fn letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>) {
-        let letters = Arc::new(PostgresDeadLetters::new(self.clone()));
-        (Arc::<PostgresDeadLetters>::clone(&letters), letters)
+    fn dead_letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>) {
+        let dead_letters = Arc::new(PostgresDeadLetters::new(self.clone()));
+        (Arc::<PostgresDeadLetters>::clone(&dead_letters), dead_letters)
     }
 
     async fn tables(&self) -> Vec<String> {
@@ -85,7 +85,7 @@ impl Server for Postgres {
         Ok(n)
     }
 
-    fn show(&self) -> String {
+    fn debug_text(&self) -> String {
         format!("{self:?}")
     }
 

@@ -1,4 +1,4 @@
-//! What the cases need of a server.
+//! The interface that the cases need.
 
 use std::sync::Arc;
 
@@ -7,37 +7,37 @@ use kennel_storage::{Database, Migration, Migrator, PoolConfig};
 use kennel_testkit::TestDatabase;
 use uuid::Uuid;
 
-/// A database on a server, and the few statements that the cases make.
+/// A database on a server, and the statements of the cases.
 pub(crate) trait Server: Clone + Send + Sync + Sized + 'static {
     /// A transaction.
     type Write: Send;
-    /// The steps of a schema with events and a table `t` of rows `(id, n)`.
+    /// The migrations of a schema with events and a table `t` of rows `(id, n)`.
     const STEPS: &'static [Migration];
-    /// The second step with other statements.
+    /// The second migration with different statements.
     const CHANGED: &'static [Migration];
-    /// A third step that fails in its second statement.
+    /// A third migration that fails in its second statement.
     const BROKEN: &'static [Migration];
-    /// The third step as it should have been.
-    const MENDED: &'static [Migration];
+    /// The third migration, repaired.
+    const REPAIRED: &'static [Migration];
 
     async fn home() -> Option<TestDatabase>;
     async fn open(dsn: String, pool: PoolConfig) -> Result<Self, RepoError>;
     fn database(&self) -> Arc<dyn Database>;
     fn migrator(&self, steps: &'static [Migration]) -> Arc<dyn Migrator>;
     fn outbox(&self) -> Arc<dyn Outbox>;
-    fn letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>);
-    /// The tables there are.
+    fn dead_letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>);
+    /// The existing tables.
     async fn tables(&self) -> Vec<String>;
 
     async fn begin(&self) -> Result<Self::Write, RepoError>;
-    /// Adds to `n` of a row, which is made when missing.
+    /// Adds to `n` of a row, which is created when missing.
     async fn add(write: &mut Self::Write, id: i64, n: i64) -> Result<(), RepoError>;
     async fn append(write: &mut Self::Write, events: &[Event]) -> Result<(), RepoError>;
     async fn commit(write: Self::Write) -> Result<(), RepoError>;
     /// `n` of a row, as the transaction sees it.
     async fn get_in(write: &mut Self::Write, id: i64) -> Result<i64, RepoError>;
-    /// What it prints as.
-    fn show(&self) -> String;
+    /// The `Debug` text.
+    fn debug_text(&self) -> String;
     /// `n` of a row, read outside of transactions.
     async fn get(&self, id: i64) -> Result<i64, RepoError>;
     /// [`Server::add`] to two rows, within the database's limits; `pause` comes between the two.
@@ -46,7 +46,7 @@ pub(crate) trait Server: Clone + Send + Sync + Sized + 'static {
     async fn put(&self, id: i64, n: i64) -> Result<(), RepoError>;
 }
 
-/// Something to wait for in the middle of a transaction.
+/// A pause in the middle of a transaction.
 #[async_trait::async_trait]
 pub(crate) trait Pause {
     async fn pause(&self);
@@ -69,16 +69,16 @@ pub(crate) fn event(number: u128, key: &str) -> Event {
     }
 }
 
-/// Opens the database of a test and makes its tables.
+/// Opens the database of a test and creates its tables.
 pub(crate) async fn opened<S: Server>(home: &TestDatabase) -> S {
-    // What queues for a connection is not in a hurry.
+    // Calls may wait long for a connection.
     let pool = PoolConfig { acquire_timeout_ms: 60_000, ..PoolConfig::default() };
     let server = S::open(home.dsn(), pool).await.unwrap();
     server.migrator(S::STEPS).up(now()).await.unwrap();
     server
 }
 
-pub(crate) async fn tell<S: Server>(server: &S, events: &[Event]) {
+pub(crate) async fn commit_events<S: Server>(server: &S, events: &[Event]) {
     let mut write = server.begin().await.unwrap();
     S::append(&mut write, events).await.unwrap();
     S::commit(write).await.unwrap();

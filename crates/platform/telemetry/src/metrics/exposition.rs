@@ -1,25 +1,25 @@
-//! The forms in which the metrics of a registry are written, and which one a scraper gets.
+//! Exposition formats of metrics, and content negotiation.
 
 use prometheus::{Encoder as _, Registry, TextEncoder};
 
 use super::openmetrics::{self, is_exemplars};
 
-/// Media types of the forms, without parameters.
+/// Media types of the formats, without parameters.
 const TEXT: [&str; 3] = ["text/plain", "text/*", "*/*"];
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// A form in which metrics are written.
+/// Exposition format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The classic form of Prometheus, version 0.0.4.
+    /// The classic text format of Prometheus, version 0.0.4.
     Text,
     /// `OpenMetrics` 1.0.0, which has exemplars.
     OpenMetrics,
 }
 
 impl Format {
-    /// The form for a scraper that sends this header `Accept`: `OpenMetrics` where it is asked for by name, and nothing
-    /// is liked better.
+    /// Returns the format for this `Accept` header: `OpenMetrics` if it is listed by name and no other format has a
+    /// higher quality.
     pub fn accepted(accept: &str) -> Self {
         let (mut text, mut open) = (0.0_f32, 0.0_f32);
         for range in accept.split(',') {
@@ -33,7 +33,7 @@ impl Format {
         if open > 0.0 && open >= text { Self::OpenMetrics } else { Self::Text }
     }
 
-    /// The header `Content-Type` of what [`Format::encode`] writes.
+    /// Returns the `Content-Type` header of this format.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -41,7 +41,7 @@ impl Format {
         }
     }
 
-    /// Every metric of the registry.
+    /// Encodes all metrics of the registry.
     pub fn encode(self, registry: &Registry) -> String {
         let mut families = registry.gather();
         let written = match self {
@@ -54,13 +54,13 @@ impl Format {
             Self::OpenMetrics => openmetrics::encode(&families).map_err(|error| error.to_string()),
         };
         written.unwrap_or_else(|error| {
-            tracing::warn!(error, "metrics are not writable");
+            tracing::warn!(error, "cannot encode metrics");
             String::new()
         })
     }
 }
 
-/// A range of the header `Accept`: its media type, its quality and its version.
+/// Parses a range of an `Accept` header: media type, quality and version.
 fn read(range: &str) -> (&str, f32, Option<&str>) {
     let mut parts = range.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default();
@@ -79,9 +79,9 @@ fn read(range: &str) -> (&str, f32, Option<&str>) {
 mod tests {
     use super::*;
 
-    /// As Prometheus 2.42, 3.9 and others send it.
+    /// `Accept` headers of Prometheus 2.42, 3.9 and others.
     #[test]
-    fn open_metrics_go_to_who_asks_for_them() {
+    fn open_metrics_needs_to_be_requested() {
         for accept in [
             "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
              text/plain;version=0.0.4;q=0.5,*/*;q=0.1",

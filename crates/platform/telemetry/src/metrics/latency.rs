@@ -1,8 +1,8 @@
-//! Histograms of durations whose buckets each know the trace of one observation, an exemplar in the words of `OpenMetrics`:
-//! it leads from a panel to a trace.
+//! Duration histograms with exemplars: each bucket has the trace id of its last observation, which leads from a panel
+//! to a trace.
 //!
-//! Only traces that are sampled are kept, so that each one can be opened. A registry hands out families of samples and
-//! nothing else, so exemplars leave a histogram as a family of their own, which [`super::encode`] takes out again.
+//! Only sampled traces become exemplars, so that each one can be found. A registry can only collect metric families, so
+//! the exemplars are collected as a separate family, which [`super::encode`] removes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -17,17 +17,17 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
 use super::LATENCY_BUCKETS;
 use crate::propagation;
 
-/// What the family of a histogram's exemplars is called behind the histogram's own name.
+/// Suffix of the family of a histogram's exemplars.
 pub(super) const SUFFIX: &str = "_exemplars";
-/// The label of an exemplar that names its trace; Grafana's datasource knows it by this name.
+/// Label of an exemplar with its trace id; Grafana's data source expects this name.
 pub(super) const TRACE_ID: &str = "trace_id";
-/// The label of an exemplar that says which bucket it is of, by its index. A histogram has no such label of its own.
+/// Label of an exemplar with the index of its bucket. Histograms cannot have a label of this name.
 pub(super) const BUCKET: &str = "le";
 
-/// The buckets of [`LATENCY_BUCKETS`], and the one without a bound.
+/// Number of buckets: those of [`LATENCY_BUCKETS`], and `+Inf`.
 const BUCKETS: usize = LATENCY_BUCKETS.len() + 1;
 
-/// A histogram of durations. Clones feed the same series.
+/// A histogram of durations. Clones share the same series.
 #[derive(Debug, Clone)]
 pub struct LatencyHistogram {
     histogram: HistogramVec,
@@ -58,7 +58,7 @@ impl LatencyHistogram {
         Ok(registered)
     }
 
-    /// The series with these values of the labels, in the order of [`LatencyHistogram::register`].
+    /// Returns the series with these label values, in the order of [`LatencyHistogram::register`].
     pub fn series(&self, labels: &[&str]) -> LatencySeries {
         LatencySeries {
             histogram: self.histogram.with_label_values(labels),
@@ -67,7 +67,7 @@ impl LatencyHistogram {
         }
     }
 
-    /// Counts what `took` so long, in the trace of the span that is entered.
+    /// Records a duration, in the trace of the current span.
     pub fn observe(&self, labels: &[&str], took: Duration) {
         let seconds = took.as_secs_f64();
         self.histogram.with_label_values(labels).observe(seconds);
@@ -79,17 +79,17 @@ impl LatencyHistogram {
 }
 
 impl LatencySeries {
-    /// Counts what `took` so long, in the trace of the span that is entered.
+    /// Records a duration, in the trace of the current span.
     pub fn observe(&self, took: Duration) {
         self.record(took, propagation::sampled());
     }
 
-    /// Counts what `took` so long, in `trace`.
+    /// Records a duration, in `trace`.
     pub fn observe_in(&self, took: Duration, trace: Option<&TraceContext>) {
         self.record(took, trace.and_then(propagation::sampled_of));
     }
 
-    /// How many observations there were.
+    /// Returns the number of observations.
     pub fn count(&self) -> u64 {
         self.histogram.get_sample_count()
     }
@@ -115,7 +115,7 @@ impl Collector for LatencyHistogram {
     }
 }
 
-/// The last exemplar of each bucket, by the values of the labels: as many as there are buckets, and no more.
+/// The last exemplar of each bucket, by label values.
 #[derive(Debug)]
 struct Exemplars {
     name: &'static str,
@@ -133,7 +133,7 @@ struct Exemplar {
 }
 
 impl Exemplars {
-    /// Keeps the observation. It is one of many: while another is being kept, or a scrape reads, it is left out.
+    /// Stores an exemplar. Skips it while another one is stored or a scrape reads, so that observations never wait.
     fn record(&self, labels: &[String], seconds: f64, trace: TraceId) {
         let mut series = match self.series.try_lock() {
             Ok(series) => series,
@@ -156,8 +156,9 @@ impl Exemplars {
         let mut metrics = Vec::new();
         for (labels, buckets) in &*series {
             let of_series = |bucket: usize, exemplar: &Exemplar| self.metric(labels, bucket, exemplar);
-            let kept = buckets.iter().enumerate().filter_map(|(bucket, exemplar)| Some((bucket, exemplar.as_ref()?)));
-            metrics.extend(kept.map(|(bucket, exemplar)| of_series(bucket, exemplar)));
+            let present =
+                buckets.iter().enumerate().filter_map(|(bucket, exemplar)| Some((bucket, exemplar.as_ref()?)));
+            metrics.extend(present.map(|(bucket, exemplar)| of_series(bucket, exemplar)));
         }
         let mut family = MetricFamily::default();
         family.set_name(format!("{}{SUFFIX}", self.name));
@@ -205,7 +206,7 @@ mod tests {
         (registry, histogram)
     }
 
-    /// Lines that have an exemplar, up to the moment of it.
+    /// Returns the lines with an exemplar, without its timestamp.
     fn exemplars(registry: &Registry) -> Vec<String> {
         let text = Format::OpenMetrics.encode(registry);
         let lines = text.lines().filter(|line| line.contains(" # {"));
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_has_the_last_trace_that_is_sampled() {
+    fn a_bucket_has_the_last_sampled_trace() {
         let (registry, histogram) = histogram(&["kind", "about"]);
         let ids = subscribed(Sampler::AlwaysOn, || {
             let observe = |millis| {
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_observation_waits_for_nobody() {
+    fn an_observation_never_waits() {
         let (registry, histogram) = histogram(&[]);
         let series = histogram.series(&[]);
         let scrape = histogram.exemplars.series.lock().unwrap();

@@ -1,5 +1,5 @@
-//! The name of every metric of the platform. Code that registers a metric and dashboards that read it use the same
-//! constant, so that a rename breaks the build and not a panel.
+//! The names of all metrics of the platform. Code that registers a metric and dashboards that query it use the same
+//! constant, so that a rename cannot break a panel.
 
 /// Declares the constants, and the list of all of them.
 macro_rules! names {
@@ -14,24 +14,25 @@ macro_rules! names {
 names! {
     /// Counter of HTTP requests, by `method`, `route` and `status`.
     HTTP_REQUESTS = "http_requests_total";
-    /// Histogram of the time until a response began, without what the caller took to send the request, by `method` and
-    /// `route`.
+    /// Histogram of the time until a response started, without the time in which the caller sent the request, by
+    /// `method` and `route`.
     HTTP_DURATION = "http_request_duration_seconds";
-    /// Gauge of HTTP requests whose response has not begun.
+    /// Gauge of HTTP requests whose response has not started.
     HTTP_IN_FLIGHT = "http_requests_in_flight";
 
-    /// Counter of gRPC calls, by `service`, `method`, `code` and `fault`: whose failure it is, `none`, `caller` or `server`.
+    /// Counter of gRPC calls, by `service`, `method`, `code` and `fault`: who caused the failure, `none`, `caller` or
+    /// `server`.
     GRPC_HANDLED = "grpc_server_handled_total";
-    /// Histogram of the time of calls, streams included, by `service`, `method` and `type`.
+    /// Histogram of the duration of calls, including streams, by `service`, `method` and `type`.
     GRPC_DURATION = "grpc_server_handling_seconds";
-    /// Gauge of calls that run, by `service` and `method`.
+    /// Gauge of running calls, by `service` and `method`.
     GRPC_IN_FLIGHT = "grpc_server_in_flight";
     /// Gauge of open gRPC connections.
     GRPC_CONNECTIONS = "grpc_server_connections";
 
     /// Histogram of calls to a database, by `backend`, `operation` and `outcome`.
     DATABASE_DURATION = "database_query_duration_seconds";
-    /// Counter of calls to a database that failed, by `backend` and `kind`.
+    /// Counter of failed database calls, by `backend` and `kind`.
     DATABASE_ERRORS = "database_errors_total";
     /// Gauge of open connections, by `backend` and `state`.
     DATABASE_CONNECTIONS = "database_connections";
@@ -40,9 +41,9 @@ names! {
     CACHE_REQUESTS = "cache_requests_total";
     /// Counter of entries that could not be written, by `cache`, `tier` and `operation`.
     CACHE_WRITE_ERRORS = "cache_write_errors_total";
-    /// Histogram of loads of what a cache did not have, by `cache` and `outcome`.
+    /// Histogram of the duration of loads after a cache miss, by `cache` and `outcome`.
     CACHE_LOAD_DURATION = "cache_load_duration_seconds";
-    /// Counter of requests answered by the load of another, by `cache`.
+    /// Counter of requests that used the result of a concurrent load, by `cache`.
     CACHE_LOADS_SHARED = "cache_loads_shared_total";
 
     /// Counter of events published, by `topic` and `outcome`.
@@ -53,38 +54,38 @@ names! {
     BROKER_CONSUMER_LAG = "broker_consumer_lag";
     /// Counter of deliveries, by `topic`, `group` and `outcome`.
     BROKER_CONSUMED = "broker_consumed_total";
-    /// Counter of subscriptions that failed, by `topic` and `group`.
+    /// Counter of failed subscriptions, by `topic` and `group`.
     BROKER_SUBSCRIPTION_ERRORS = "broker_subscription_errors_total";
-    /// Histogram of the time a handler took for one event, by `group`.
+    /// Histogram of the duration of handler calls, by `group`.
     CONSUMER_DURATION = "consumer_handle_seconds";
 
-    /// Gauge of events that wait to be published.
+    /// Gauge of events that are not published yet.
     OUTBOX_PENDING = "outbox_pending";
-    /// Gauge of the age of the oldest event that waits.
+    /// Gauge of the age of the oldest event that is not published yet.
     OUTBOX_OLDEST = "outbox_oldest_seconds";
-    /// Histogram of the time from an event's happening until it is published.
+    /// Histogram of the time from the creation of an event until it is published.
     OUTBOX_RELAY = "outbox_relay_seconds";
     /// Counter of events that the relay published.
     OUTBOX_PUBLISHED = "outbox_published_total";
-    /// Gauge that is 1 in the process that publishes.
+    /// Gauge that is 1 in the process that publishes the outbox.
     OUTBOX_LEADER = "outbox_leader";
 
     /// Histogram of operations on an object store, by `operation` and `outcome`.
     OBJECTS_DURATION = "objects_operation_duration_seconds";
-    /// Histogram of tries to call an upstream, by `upstream` and `outcome`.
+    /// Histogram of the duration of attempts to call an upstream, by `upstream` and `outcome`.
     UPSTREAM_DURATION = "upstream_request_duration_seconds";
 
     /// Gauge that is 1 while a dependency answers or a component makes progress, by `dependency` and `kind`.
     DEPENDENCY_UP = "dependency_up";
-    /// Gauge of what is running, by `service`, `version` and `git_sha`; always 1.
+    /// Gauge with the running version, by `service`, `version` and `git_sha`; always 1.
     BUILD_INFO = "build_info";
     /// Gauge of the runtime's worker threads.
     TOKIO_WORKERS = "tokio_workers";
     /// Gauge of tasks that have not ended.
     TOKIO_ALIVE_TASKS = "tokio_alive_tasks";
-    /// Gauge of tasks that wait for a worker.
+    /// Gauge of tasks in the global queue.
     TOKIO_QUEUE_DEPTH = "tokio_global_queue_depth";
-    /// Counter of the time that workers spent on tasks.
+    /// Counter of the time that workers spent running tasks.
     TOKIO_BUSY = "tokio_busy_seconds_total";
 
     /// Counter of the CPU time of the process, in seconds.
@@ -93,11 +94,11 @@ names! {
     PROCESS_MEMORY = "process_resident_memory_bytes";
     /// Gauge of its open file descriptors.
     PROCESS_OPEN_FDS = "process_open_fds";
-    /// Gauge of how many it may have.
+    /// Gauge of the maximum number of its open file descriptors.
     PROCESS_MAX_FDS = "process_max_fds";
     /// Gauge of its threads.
     PROCESS_THREADS = "process_threads";
-    /// Gauge of when it started, in seconds since 1970.
+    /// Gauge of its start time, in seconds since 1970.
     PROCESS_START = "process_start_time_seconds";
 }
 

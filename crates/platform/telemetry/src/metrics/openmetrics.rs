@@ -1,7 +1,7 @@
-//! The `OpenMetrics` form of a registry's metrics, version 1.0.0: what the classic form says, and exemplars.
+//! The `OpenMetrics` format, version 1.0.0: the content of the classic format, and exemplars.
 //!
-//! Series have the names of the classic form, so that rules and dashboards hold for both. Only the bounds of buckets are
-//! written as the specification demands: `1.0`, where the classic form has `1`.
+//! Series have the same names as in the classic format, so that rules and dashboards work with both. Only the bounds of
+//! buckets differ, as the specification requires: `1.0` instead of `1`.
 
 use std::collections::HashMap;
 use std::fmt::{Result, Write as _};
@@ -10,20 +10,20 @@ use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use super::latency::{BUCKET, SUFFIX, TRACE_ID};
 
-/// What a family of counters is called in the classic form, behind its name here.
+/// Suffix of counters in the classic format, which is not part of the family's name in this one.
 const TOTAL: &str = "_total";
-/// Units that names end with.
+/// Units at the end of names.
 const UNITS: [&str; 2] = ["seconds", "bytes"];
 
 /// Exemplars by the labels of their series and the index of their bucket.
 type Exemplars<'a> = HashMap<(Vec<(&'a str, &'a str)>, usize), &'a Metric>;
 
-/// Whether the family is of exemplars, which go into the buckets of another one.
+/// Returns whether the family contains exemplars, which are written into the buckets of another family.
 pub(super) fn is_exemplars(family: &MetricFamily) -> bool {
     family.name().ends_with(SUFFIX)
 }
 
-/// Every family, as text.
+/// Encodes all families as text.
 pub(super) fn encode(families: &[MetricFamily]) -> std::result::Result<String, std::fmt::Error> {
     let mut text = String::new();
     for family in families.iter().filter(|family| !is_exemplars(family)) {
@@ -51,12 +51,12 @@ fn by_series(family: &MetricFamily) -> Exemplars<'_> {
 fn write_family(text: &mut String, family: &MetricFamily, exemplars: &Exemplars<'_>) -> Result {
     let (name, kind) = match (family.get_field_type(), family.name().strip_suffix(TOTAL)) {
         (MetricType::COUNTER, Some(name)) => (name, "counter"),
-        // As a counter, its series would get another name.
+        // As a counter, its series would have another name than in the classic format.
         (MetricType::COUNTER, None) => (family.name(), "unknown"),
         (MetricType::GAUGE, _) => (family.name(), "gauge"),
         (MetricType::HISTOGRAM, _) => (family.name(), "histogram"),
         (MetricType::SUMMARY, _) => (family.name(), "summary"),
-        // Nothing makes one, and the classic form has none either.
+        // Nothing creates one, and the classic format omits it too.
         (MetricType::UNTYPED, _) => return Ok(()),
     };
     writeln!(text, "# TYPE {name} {kind}")?;
@@ -123,7 +123,7 @@ fn write_exemplar(text: &mut String, exemplar: &Metric) -> Result {
     write!(text, " # {{{TRACE_ID}=\"{}\"}} {value} {seconds}.{millis:03}", escaped(trace.value()))
 }
 
-/// A sample without the end of its line.
+/// Writes a sample without the line break.
 fn write_sample(
     text: &mut String,
     name: &str,
@@ -165,7 +165,7 @@ mod tests {
 
     /// `prometheus-client` 0.26 from `PyPI`, whose parser is strict, takes it; so does a real Prometheus (crates/dogs).
     #[test]
-    fn every_kind_of_family_has_its_form() {
+    fn every_type_of_family_is_encoded() {
         let registry = Registry::new();
         let calls = CounterVec::new(Opts::new("calls_total", "Calls \"by\" name"), &["name"]).unwrap();
         calls.with_label_values(&["a\\b\n\"c\""]).inc_by(3.0);
@@ -197,7 +197,7 @@ size_bytes NaN
     }
 
     #[test]
-    fn endless_numbers_have_a_name() {
+    fn infinite_numbers_have_a_name() {
         assert_eq!([f64::INFINITY, f64::NEG_INFINITY, 1.0, 0.5].map(number), ["+Inf", "-Inf", "1", "0.5"]);
     }
 }

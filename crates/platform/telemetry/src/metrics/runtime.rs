@@ -1,4 +1,4 @@
-//! What the Tokio runtime tells of itself.
+//! Metrics of the Tokio runtime.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -22,8 +22,8 @@ impl RuntimeCollector {
             runtime: handle.metrics(),
             workers: IntGauge::new(names::TOKIO_WORKERS, "Worker threads of the runtime")?,
             alive_tasks: IntGauge::new(names::TOKIO_ALIVE_TASKS, "Tasks that have not ended")?,
-            queue_depth: IntGauge::new(names::TOKIO_QUEUE_DEPTH, "Tasks that wait for a worker to take them up")?,
-            busy: Counter::new(names::TOKIO_BUSY, "Time that workers spent running tasks, all taken together")?,
+            queue_depth: IntGauge::new(names::TOKIO_QUEUE_DEPTH, "Tasks in the global queue")?,
+            busy: Counter::new(names::TOKIO_BUSY, "Total time that workers spent running tasks")?,
         })
     }
 

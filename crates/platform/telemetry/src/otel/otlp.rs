@@ -1,4 +1,4 @@
-//! Where a signal is sent, and how.
+//! Exporter settings of a signal.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use percent_encoding::percent_decode_str;
 
 use super::{Otlp, OtlpVariables, Protocol, Resolved, Variables, set};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A variable's key and its text.
+/// Key and text of a variable.
 type Set<'a> = (String, &'a str);
 
-/// The variables of one signal, and those of all signals where it has none of its own.
+/// The variables of one signal, with those for all signals as a fallback.
 struct Signal<'a> {
     name: &'static str,
     own: &'a OtlpVariables,
@@ -27,8 +27,8 @@ impl Signal<'_> {
 }
 
 impl Variables {
-    /// Where the signal goes. Nowhere without an endpoint, unless `otlp` is asked for: a process connects to nothing that
-    /// it was not told of.
+    /// Returns the exporter settings of the signal. `None` without an endpoint, unless the exporter `otlp` is selected:
+    /// a process connects only to configured addresses.
     pub(super) fn otlp(
         &self,
         name: &'static str,
@@ -53,7 +53,7 @@ impl Variables {
     }
 }
 
-/// Whether the signal is to be sent; `None` when nothing says so.
+/// Returns whether the signal is exported; `None` if the variable does not decide it.
 fn wanted(signal: &str, exporter: Option<&String>, resolved: &mut Resolved) -> Option<bool> {
     let mut wanted = None;
     for name in set(exporter)?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -61,7 +61,7 @@ fn wanted(signal: &str, exporter: Option<&String>, resolved: &mut Resolved) -> O
             "otlp" => wanted = Some(true),
             "none" => wanted = wanted.or(Some(false)),
             other => {
-                let reason = format!("{other:?} is passed over: it must be otlp or none");
+                let reason = format!("{other:?} is ignored: it must be otlp or none");
                 resolved.warn(format!("otel_{signal}_exporter"), reason);
             }
         }
@@ -74,13 +74,13 @@ fn protocol(signal: &Signal<'_>, resolved: &mut Resolved) -> Protocol {
         None | Some((_, "grpc")) => Protocol::Grpc,
         Some((_, "http/protobuf")) => Protocol::HttpProtobuf,
         Some((key, other)) => {
-            resolved.warn(key, format!("{other:?} is passed over: it must be grpc or http/protobuf; grpc is used"));
+            resolved.warn(key, format!("{other:?} is ignored: it must be grpc or http/protobuf; grpc is used"));
             Protocol::Grpc
         }
     }
 }
 
-/// The endpoint. One for all signals is a base for HTTP, and the signal's own is taken as it is.
+/// Returns the endpoint. For HTTP, an endpoint for all signals is a base URL; the signal's own is used unchanged.
 fn address(signal: &Signal<'_>, endpoint: Option<&Set<'_>>, protocol: Protocol, resolved: &mut Resolved) -> String {
     let own = set(signal.own.endpoint.as_ref()).is_some();
     let base = match (endpoint, protocol) {
@@ -99,7 +99,7 @@ fn address(signal: &Signal<'_>, endpoint: Option<&Set<'_>>, protocol: Protocol, 
     }
 }
 
-/// It is printed, so it must not hold a password; headers are for that.
+/// The URL is printed, so it must not contain a password; use headers for that.
 fn is_address(text: &str) -> bool {
     text.parse::<Uri>().is_ok_and(|uri| {
         let bare = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
@@ -114,8 +114,8 @@ fn headers(signal: &Signal<'_>, resolved: &mut Resolved) -> HeaderMap {
     for (entry, number) in text.split(',').map(str::trim).zip(1..).filter(|(entry, _)| !entry.is_empty()) {
         match header(entry) {
             Some((name, value)) => drop(headers.insert(name, value)),
-            // It may be a password that has gone astray.
-            None => resolved.warn(key.as_str(), format!("entry {number} is passed over: it must be name=value")),
+            // Not quoted: it may be part of a password.
+            None => resolved.warn(key.as_str(), format!("entry {number} is ignored: it must be name=value")),
         }
     }
     headers
@@ -130,12 +130,14 @@ fn header(entry: &str) -> Option<(HeaderName, HeaderValue)> {
 }
 
 fn timeout(signal: &Signal<'_>, resolved: &mut Resolved) -> Duration {
-    let Some((key, text)) = signal.get("timeout", |variables| variables.timeout.as_ref()) else { return TIMEOUT };
+    let Some((key, text)) = signal.get("timeout", |variables| variables.timeout.as_ref()) else {
+        return DEFAULT_TIMEOUT;
+    };
     if let Ok(millis @ 1..) = text.parse::<u32>() {
         return Duration::from_millis(millis.into());
     }
-    resolved.warn(key, format!("{text:?} is passed over: it must be a number of milliseconds, from 1"));
-    TIMEOUT
+    resolved.warn(key, format!("{text:?} is ignored: it must be a number of milliseconds, from 1"));
+    DEFAULT_TIMEOUT
 }
 
 fn gzip(signal: &Signal<'_>, resolved: &mut Resolved) -> bool {
@@ -143,7 +145,7 @@ fn gzip(signal: &Signal<'_>, resolved: &mut Resolved) -> bool {
         None | Some((_, "none")) => false,
         Some((_, "gzip")) => true,
         Some((key, other)) => {
-            resolved.warn(key, format!("{other:?} is passed over: it must be gzip or none"));
+            resolved.warn(key, format!("{other:?} is ignored: it must be gzip or none"));
             false
         }
     }
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_unasked() {
+    fn nothing_is_exported_by_default() {
         assert_eq!(endpoints(&all("", "http/protobuf")), (None, None));
         let traces = Variables { traces_exporter: some("otlp"), ..all("", "http/protobuf") };
         assert_eq!(endpoints(&traces), (some("http://localhost:4318/v1/traces"), None));
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_passed_over_and_named_once() {
+    fn unsupported_values_are_ignored_and_named_once() {
         let otlp = OtlpVariables {
             endpoint: some("http://c:4317"),
             protocol: some("http/json"),
@@ -221,14 +223,14 @@ mod tests {
         assert_eq!(keys, expected);
         assert!(!format!("{resolved:?}").contains("hunter2"), "{resolved:?}");
         let sent = resolved.traces.unwrap();
-        assert_eq!((sent.protocol, sent.timeout, sent.gzip), (Protocol::Grpc, TIMEOUT, false));
+        assert_eq!((sent.protocol, sent.timeout, sent.gzip), (Protocol::Grpc, DEFAULT_TIMEOUT, false));
         assert_eq!((sent.headers.len(), &sent.headers["tenant"]), (2, &HeaderValue::from_static("a")));
         assert_eq!(sent.headers["authorization"], "Basic aHVudGVyMg==");
         assert!(!format!("{sent:?}").contains("aHVudGVyMg"), "{sent:?}");
     }
 
     #[test]
-    fn an_endpoint_that_cannot_be_used_is_a_problem() {
+    fn an_invalid_endpoint_is_a_problem() {
         for bad in ["collector:4317", "ftp://c", "http://user:hunter2@c:4317", "http://"] {
             let resolved = all(bad, "").resolve();
             let [(key, reason)] = &resolved.problems[..] else { panic!("{bad}: {resolved:?}") };

@@ -1,12 +1,12 @@
 //! Cases for [`Publisher`] and [`Subscriber`].
 //!
-//! Publishing may last until the events are settled, so the cases publish beside their consuming.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed case")]
+//! Publishing may last until the events are settled, so the cases publish concurrently with consuming.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the case")]
 
 mod broadcast;
+mod dead_letters;
 mod delivery;
 mod groups;
-mod letters;
 mod order;
 mod settling;
 
@@ -20,57 +20,57 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::PATIENCE;
+use super::CASE_TIMEOUT;
 
 pub use broadcast::*;
+pub use dead_letters::*;
 pub use delivery::*;
 pub use groups::*;
-pub use letters::*;
 pub use order::*;
 pub use settling::*;
 
-/// A broker and where to look for what it did.
-pub struct Stage {
-    /// Sends.
+/// A broker and its dead letters.
+pub struct BrokerUnderTest {
+    /// Publisher of the broker.
     pub publisher: Arc<dyn Publisher>,
-    /// Receives.
+    /// Subscriber of the broker.
     pub subscriber: Arc<dyn Subscriber>,
-    /// Where dead letters are found.
-    pub letters: Arc<dyn Letters>,
-    /// A topic of this stage's own; the cases use it, and it with something behind.
+    /// Reads the dead letters.
+    pub dead_letters: Arc<dyn DeadLetterReader>,
+    /// A unique topic; the cases use it, and topics with it as a prefix.
     pub topic: String,
-    /// How many events a subscription may hold.
+    /// Maximum number of unsettled deliveries of a subscription.
     pub in_flight: usize,
 }
 
-/// Shows dead letters.
+/// Reads dead letters.
 #[async_trait]
-pub trait Letters: Send + Sync + 'static {
-    /// All there are.
+pub trait DeadLetterReader: Send + Sync + 'static {
+    /// Returns all dead letters.
     async fn all(&self) -> Vec<DeadLetter>;
 }
 
-/// Keeps dead letters in memory, for brokers that need a sink.
+/// Stores dead letters in memory, for brokers that need a sink.
 #[derive(Default)]
-pub struct Graveyard(Mutex<Vec<DeadLetter>>);
+pub struct MemoryDeadLetters(Mutex<Vec<DeadLetter>>);
 
 #[async_trait]
-impl DeadLetterSink for Graveyard {
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), RepoError> {
-        self.0.lock().unwrap().push(letter.clone());
+impl DeadLetterSink for MemoryDeadLetters {
+    async fn store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError> {
+        self.0.lock().unwrap().push(dead_letter.clone());
         Ok(())
     }
 }
 
 #[async_trait]
-impl Letters for Graveyard {
+impl DeadLetterReader for MemoryDeadLetters {
     async fn all(&self) -> Vec<DeadLetter> {
         self.0.lock().unwrap().clone()
     }
 }
 
-/// Expands to one test per case. `$setup` is an `async fn() -> Option<Fresh<Stage>>`; what follows it, such as
-/// `start_paused = true`, goes to `#[tokio::test]`.
+/// Expands to one test per case. `$setup` is an `async fn() -> Option<Fixture<BrokerUnderTest>>`; arguments
+/// after it, such as `start_paused = true`, are passed to `#[tokio::test]`.
 #[macro_export]
 macro_rules! broker_conformance {
     ($setup:path $(, $attribute:ident = $value:expr)*) => {
@@ -78,35 +78,35 @@ macro_rules! broker_conformance {
             delivers_what_was_published
             delivers_every_field
             delivers_large_data
-            takes_an_empty_batch
-            keeps_the_order_of_a_key
-            keeps_the_order_of_each_of_many_keys
-            gives_every_group_every_event
-            shares_events_among_members
-            keeps_topics_apart
-            keeps_groups_of_one_name_on_two_topics_apart
-            takes_one_batch_for_several_topics
-            takes_from_many_publishers_at_once
-            gives_a_refused_event_again
+            accepts_an_empty_batch
+            preserves_the_order_of_a_key
+            preserves_the_order_of_many_keys
+            delivers_every_event_to_every_group
+            distributes_events_among_members
+            separates_topics
+            separates_groups_of_the_same_name_on_two_topics
+            accepts_a_batch_for_several_topics
+            accepts_concurrent_publishers
+            redelivers_a_nacked_event
             counts_every_attempt
-            waits_for_the_delay
-            holds_back_a_key_whose_event_is_delayed
-            holds_back_a_key_whose_event_is_out
-            does_not_hold_back_other_keys
-            gives_a_dropped_delivery_again
-            hands_a_dropped_subscription_to_the_others
-            keeps_the_place_of_a_group_without_members
-            does_not_give_a_settled_event_again
-            loses_nothing_when_waiting_is_cut_short
-            limits_what_a_member_holds
-            buries_what_is_given_up
-            goes_on_behind_a_dead_letter
-            buries_for_one_group_alone
+            waits_for_the_nack_delay
+            blocks_a_key_while_its_event_is_delayed
+            blocks_a_key_while_its_event_is_in_flight
+            does_not_block_other_keys
+            redelivers_a_dropped_delivery
+            reassigns_a_dropped_subscription
+            retains_the_position_of_a_group_without_members
+            does_not_redeliver_a_settled_event
+            loses_nothing_when_next_is_cancelled
+            limits_deliveries_in_flight
+            stores_dead_letters
+            continues_after_a_dead_letter
+            a_dead_letter_affects_only_its_group
             broadcasts_to_every_subscription
-            broadcasts_nothing_from_before
+            broadcasts_no_earlier_events
             broadcasts_each_event_once
-            broadcasts_beside_groups
-            loses_nothing_among_refusals
+            broadcasts_independently_of_groups
+            loses_nothing_among_nacks
         }
     };
     (@each { $setup:path } $attributes:tt $($case:ident)+) => {
@@ -122,24 +122,24 @@ macro_rules! broker_conformance {
     };
 }
 
-/// Publishing that goes on beside a case; it must have succeeded by the end.
+/// Publishes in the background of a case; it must have succeeded at the end.
 #[derive(Default)]
-struct Beside(JoinSet<()>);
+struct BackgroundPublisher(JoinSet<()>);
 
-impl Beside {
-    fn publish(&mut self, stage: &Stage, batch: Vec<Event>) {
-        let publisher = Arc::clone(&stage.publisher);
+impl BackgroundPublisher {
+    fn publish(&mut self, broker: &BrokerUnderTest, batch: Vec<Event>) {
+        let publisher = Arc::clone(&broker.publisher);
         self.0.spawn(async move { publisher.publish(&batch).await.unwrap() });
     }
 
     async fn done(mut self) {
-        while let Some(published) = timeout(PATIENCE, self.0.join_next()).await.expect("publishing ends") {
+        while let Some(published) = timeout(CASE_TIMEOUT, self.0.join_next()).await.expect("publishing completes") {
             published.unwrap();
         }
     }
 }
 
-impl Stage {
+impl BrokerUnderTest {
     fn event(&self, number: u128, key: &str) -> Event {
         Event {
             id: Uuid::from_u128(number),
@@ -163,7 +163,7 @@ impl Stage {
 }
 
 async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
-    let next = timeout(PATIENCE, subscription.next()).await.expect("a delivery comes");
+    let next = timeout(CASE_TIMEOUT, subscription.next()).await.expect("a delivery arrives");
     next.expect("the broker is open").unwrap()
 }
 

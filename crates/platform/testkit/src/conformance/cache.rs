@@ -1,5 +1,5 @@
 //! Cases for [`Cache`].
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed case")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the case")]
 
 use std::time::Duration;
 
@@ -9,35 +9,37 @@ use kennel_core::Cache;
 
 use super::eventually;
 
-const LONG: Duration = Duration::from_mins(10);
-const SHORT: Duration = Duration::from_millis(40);
+/// A TTL that does not expire during a case.
+const LONG_TTL: Duration = Duration::from_mins(10);
+/// A TTL that expires during a case.
+const SHORT_TTL: Duration = Duration::from_millis(40);
 
-/// Expands to one test per case. `$setup` is an `async fn() -> Option<Fresh<Arc<dyn Cache>>>` of a cache with room
+/// Expands to one test per case. `$setup` is an `async fn() -> Option<Fixture<Arc<dyn Cache>>>` of a cache with room
 /// for at least 8 MiB.
 #[macro_export]
 macro_rules! cache_conformance {
     ($setup:path) => {
         $crate::cache_conformance! { @cases $setup:
-            misses_what_was_never_set,
-            finds_what_was_set,
-            tells_an_empty_value_from_none,
-            keeps_every_byte,
-            keeps_a_large_value,
-            replaces_on_setting_again,
-            forgets_what_is_removed,
-            removing_the_unknown_is_fine,
-            removing_leaves_the_others,
-            takes_a_removed_key_again,
-            forgets_when_the_time_is_up,
-            keeps_until_the_time_is_up,
-            keeps_nothing_for_no_time,
-            no_time_replaces_an_older_value,
-            setting_again_lengthens_a_life,
-            setting_again_shortens_a_life,
-            takes_the_longest_of_times,
-            tells_similar_keys_apart,
-            takes_long_keys,
-            concurrent_writers_leave_one_whole_value,
+            misses_an_unknown_key,
+            returns_a_stored_value,
+            distinguishes_an_empty_value_from_none,
+            stores_every_byte_value,
+            stores_a_large_value,
+            replaces_a_value,
+            removes_a_value,
+            removing_an_unknown_key_succeeds,
+            removing_a_key_retains_the_others,
+            stores_a_removed_key_again,
+            expires_after_the_ttl,
+            retains_until_the_ttl,
+            a_zero_ttl_stores_nothing,
+            a_zero_ttl_removes_an_older_value,
+            setting_again_extends_the_ttl,
+            setting_again_shortens_the_ttl,
+            accepts_the_maximum_ttl,
+            distinguishes_similar_keys,
+            accepts_long_keys,
+            concurrent_writers_leave_one_complete_value,
             concurrent_callers_see_their_own_keys,
             answers_pings
         }
@@ -61,131 +63,131 @@ async fn get(cache: &dyn Cache, key: &str) -> Option<String> {
     value.map(|value| String::from_utf8(value.to_vec()).unwrap())
 }
 
-async fn until_gone(cache: &dyn Cache, key: &str) {
-    eventually("the entry goes", async || get(cache, key).await.is_none().then_some(())).await;
+async fn wait_until_expired(cache: &dyn Cache, key: &str) {
+    eventually("the entry expires", async || get(cache, key).await.is_none().then_some(())).await;
 }
 
-pub async fn misses_what_was_never_set(cache: &dyn Cache) {
+pub async fn misses_an_unknown_key(cache: &dyn Cache) {
     assert_eq!(cache.get("never").await.unwrap(), None);
 }
 
-pub async fn finds_what_was_set(cache: &dyn Cache) {
-    set(cache, "rex", "good dog", LONG).await;
+pub async fn returns_a_stored_value(cache: &dyn Cache) {
+    set(cache, "rex", "good dog", LONG_TTL).await;
     assert_eq!(get(cache, "rex").await.as_deref(), Some("good dog"));
-    assert_eq!(get(cache, "rex").await.as_deref(), Some("good dog"), "reading does not use it up");
+    assert_eq!(get(cache, "rex").await.as_deref(), Some("good dog"), "reading does not remove it");
 }
 
-pub async fn tells_an_empty_value_from_none(cache: &dyn Cache) {
-    set(cache, "empty", "", LONG).await;
+pub async fn distinguishes_an_empty_value_from_none(cache: &dyn Cache) {
+    set(cache, "empty", "", LONG_TTL).await;
     assert_eq!(cache.get("empty").await.unwrap(), Some(Bytes::new()));
 }
 
-pub async fn keeps_every_byte(cache: &dyn Cache) {
+pub async fn stores_every_byte_value(cache: &dyn Cache) {
     let bytes: Bytes = (0..=u8::MAX).cycle().take(1_024).collect::<Vec<_>>().into();
-    cache.set("bytes", bytes.clone(), LONG).await.unwrap();
+    cache.set("bytes", bytes.clone(), LONG_TTL).await.unwrap();
     assert_eq!(cache.get("bytes").await.unwrap(), Some(bytes));
 }
 
-pub async fn keeps_a_large_value(cache: &dyn Cache) {
+pub async fn stores_a_large_value(cache: &dyn Cache) {
     let large = Bytes::from(vec![7; 1024 * 1024]);
-    cache.set("large", large.clone(), LONG).await.unwrap();
+    cache.set("large", large.clone(), LONG_TTL).await.unwrap();
     assert_eq!(cache.get("large").await.unwrap(), Some(large));
 }
 
-pub async fn replaces_on_setting_again(cache: &dyn Cache) {
-    set(cache, "rex", "the first value", LONG).await;
-    set(cache, "rex", "second", LONG).await;
+pub async fn replaces_a_value(cache: &dyn Cache) {
+    set(cache, "rex", "the first value", LONG_TTL).await;
+    set(cache, "rex", "second", LONG_TTL).await;
     assert_eq!(get(cache, "rex").await.as_deref(), Some("second"));
 }
 
-pub async fn forgets_what_is_removed(cache: &dyn Cache) {
-    set(cache, "rex", "good dog", LONG).await;
+pub async fn removes_a_value(cache: &dyn Cache) {
+    set(cache, "rex", "good dog", LONG_TTL).await;
     cache.remove("rex").await.unwrap();
     assert_eq!(get(cache, "rex").await, None);
 }
 
-pub async fn removing_the_unknown_is_fine(cache: &dyn Cache) {
+pub async fn removing_an_unknown_key_succeeds(cache: &dyn Cache) {
     cache.remove("never").await.unwrap();
     cache.remove("never").await.unwrap();
 }
 
-pub async fn removing_leaves_the_others(cache: &dyn Cache) {
-    set(cache, "rex", "1", LONG).await;
-    set(cache, "rex2", "2", LONG).await;
+pub async fn removing_a_key_retains_the_others(cache: &dyn Cache) {
+    set(cache, "rex", "1", LONG_TTL).await;
+    set(cache, "rex2", "2", LONG_TTL).await;
     cache.remove("rex").await.unwrap();
     assert_eq!(get(cache, "rex2").await.as_deref(), Some("2"));
 }
 
-pub async fn takes_a_removed_key_again(cache: &dyn Cache) {
-    set(cache, "rex", "1", LONG).await;
+pub async fn stores_a_removed_key_again(cache: &dyn Cache) {
+    set(cache, "rex", "1", LONG_TTL).await;
     cache.remove("rex").await.unwrap();
-    set(cache, "rex", "2", LONG).await;
+    set(cache, "rex", "2", LONG_TTL).await;
     assert_eq!(get(cache, "rex").await.as_deref(), Some("2"));
 }
 
-pub async fn forgets_when_the_time_is_up(cache: &dyn Cache) {
-    set(cache, "rex", "good dog", SHORT).await;
-    until_gone(cache, "rex").await;
+pub async fn expires_after_the_ttl(cache: &dyn Cache) {
+    set(cache, "rex", "good dog", SHORT_TTL).await;
+    wait_until_expired(cache, "rex").await;
 }
 
-pub async fn keeps_until_the_time_is_up(cache: &dyn Cache) {
-    set(cache, "stays", "1", LONG).await;
-    set(cache, "goes", "2", SHORT).await;
-    until_gone(cache, "goes").await;
-    assert_eq!(get(cache, "stays").await.as_deref(), Some("1"));
+pub async fn retains_until_the_ttl(cache: &dyn Cache) {
+    set(cache, "retained", "1", LONG_TTL).await;
+    set(cache, "expires", "2", SHORT_TTL).await;
+    wait_until_expired(cache, "expires").await;
+    assert_eq!(get(cache, "retained").await.as_deref(), Some("1"));
 }
 
-pub async fn keeps_nothing_for_no_time(cache: &dyn Cache) {
+pub async fn a_zero_ttl_stores_nothing(cache: &dyn Cache) {
     set(cache, "rex", "good dog", Duration::ZERO).await;
     assert_eq!(get(cache, "rex").await, None);
 }
 
-pub async fn no_time_replaces_an_older_value(cache: &dyn Cache) {
-    set(cache, "rex", "old", LONG).await;
+pub async fn a_zero_ttl_removes_an_older_value(cache: &dyn Cache) {
+    set(cache, "rex", "old", LONG_TTL).await;
     set(cache, "rex", "new", Duration::ZERO).await;
     assert_eq!(get(cache, "rex").await, None);
 }
 
-pub async fn setting_again_lengthens_a_life(cache: &dyn Cache) {
-    set(cache, "rex", "1", SHORT).await;
-    set(cache, "rex", "2", LONG).await;
-    // Its time ends after the one that `rex` had first.
-    set(cache, "witness", "3", SHORT * 2).await;
-    until_gone(cache, "witness").await;
+pub async fn setting_again_extends_the_ttl(cache: &dyn Cache) {
+    set(cache, "rex", "1", SHORT_TTL).await;
+    set(cache, "rex", "2", LONG_TTL).await;
+    // It expires after the first TTL of `rex`.
+    set(cache, "witness", "3", SHORT_TTL * 2).await;
+    wait_until_expired(cache, "witness").await;
     assert_eq!(get(cache, "rex").await.as_deref(), Some("2"));
 }
 
-pub async fn setting_again_shortens_a_life(cache: &dyn Cache) {
-    set(cache, "rex", "1", LONG).await;
-    set(cache, "rex", "2", SHORT).await;
-    until_gone(cache, "rex").await;
+pub async fn setting_again_shortens_the_ttl(cache: &dyn Cache) {
+    set(cache, "rex", "1", LONG_TTL).await;
+    set(cache, "rex", "2", SHORT_TTL).await;
+    wait_until_expired(cache, "rex").await;
 }
 
-pub async fn takes_the_longest_of_times(cache: &dyn Cache) {
+pub async fn accepts_the_maximum_ttl(cache: &dyn Cache) {
     set(cache, "rex", "1", Duration::MAX).await;
     assert_eq!(get(cache, "rex").await.as_deref(), Some("1"));
 }
 
-pub async fn tells_similar_keys_apart(cache: &dyn Cache) {
+pub async fn distinguishes_similar_keys(cache: &dyn Cache) {
     let keys = ["a", "A", "a ", " a", "a:", "a:b", "a/b", "a\nb", "\u{e4}", "a\u{308}", "*", "?"];
     for key in keys {
-        cache.set(key, Bytes::from(key), LONG).await.unwrap();
+        cache.set(key, Bytes::from(key), LONG_TTL).await.unwrap();
     }
     for key in keys {
         assert_eq!(get(cache, key).await.as_deref(), Some(key));
     }
 }
 
-pub async fn takes_long_keys(cache: &dyn Cache) {
+pub async fn accepts_long_keys(cache: &dyn Cache) {
     let (one, other) = ("k".repeat(1_024) + "1", "k".repeat(1_024) + "2");
-    set(cache, &one, "1", LONG).await;
+    set(cache, &one, "1", LONG_TTL).await;
     assert_eq!(get(cache, &other).await, None);
     assert_eq!(get(cache, &one).await.as_deref(), Some("1"));
 }
 
-pub async fn concurrent_writers_leave_one_whole_value(cache: &dyn Cache) {
+pub async fn concurrent_writers_leave_one_complete_value(cache: &dyn Cache) {
     let value = |byte: u8| Bytes::from(vec![byte; 10_000]);
-    join_all((0..32).map(|byte| cache.set("rex", value(byte), LONG))).await;
+    join_all((0..32).map(|byte| cache.set("rex", value(byte), LONG_TTL))).await;
     let left = cache.get("rex").await.unwrap().unwrap();
     assert_eq!(left, value(left[0]));
 }
@@ -193,7 +195,7 @@ pub async fn concurrent_writers_leave_one_whole_value(cache: &dyn Cache) {
 pub async fn concurrent_callers_see_their_own_keys(cache: &dyn Cache) {
     let caller = async |number: usize| {
         let key = format!("dog-{number}");
-        cache.set(&key, Bytes::from(key.clone()), LONG).await.unwrap();
+        cache.set(&key, Bytes::from(key.clone()), LONG_TTL).await.unwrap();
         assert_eq!(get(cache, &key).await, Some(key));
     };
     join_all((0..100).map(caller)).await;

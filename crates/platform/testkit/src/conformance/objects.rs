@@ -1,5 +1,5 @@
 //! Cases for [`ObjectStore`].
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed case")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the case")]
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -9,42 +9,43 @@ use kennel_core::{ObjectKey, ObjectStore};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
 
-/// Expands to one test per case. `$setup` is an `async fn() -> Option<Fresh<Arc<dyn ObjectStore>>>` of an empty store.
+/// Expands to one test per case. `$setup` is an `async fn() -> Option<Fixture<Arc<dyn ObjectStore>>>` of an empty
+/// store.
 #[macro_export]
 macro_rules! objects_conformance {
     ($setup:path) => {
         $crate::objects_conformance! { @cases $setup:
-            gets_what_was_put,
-            misses_what_was_never_put,
-            keeps_an_empty_object,
-            keeps_a_large_object_that_came_in_pieces,
-            keeps_every_byte,
-            tells_what_it_knows_without_the_bytes,
-            sniffs_pictures,
-            sniffs_across_pieces,
-            calls_the_unknown_bytes,
+            returns_a_stored_object,
+            misses_an_unknown_key,
+            stores_an_empty_object,
+            stores_a_large_object_in_chunks,
+            stores_every_byte_value,
+            head_returns_the_metadata,
+            detects_image_types,
+            detects_image_types_across_chunks,
+            defaults_to_octet_stream,
             prefers_the_given_content_type,
             replaces_bytes_and_content_type_together,
-            keeps_the_existing_when_told_so,
-            of_many_keeping_puts_one_wins,
-            takes_exactly_the_limit,
-            refuses_one_byte_too_many,
-            a_refused_put_leaves_the_old_object,
+            skips_an_existing_object,
+            one_of_concurrent_puts_wins,
+            accepts_exactly_the_limit,
+            refuses_one_byte_over_the_limit,
+            a_refused_put_retains_the_old_object,
             a_broken_body_stores_nothing,
             gets_a_range,
             clips_a_range_to_what_exists,
-            deletes_and_says_so,
-            deleting_leaves_the_neighbours,
-            keeps_a_key_and_one_below_it,
-            takes_the_longest_keys,
-            lists_by_key_in_the_order_of_bytes,
+            delete_reports_whether_the_object_existed,
+            deleting_retains_other_objects,
+            stores_a_key_and_one_below_it,
+            accepts_the_longest_keys,
+            lists_in_byte_order,
             lists_by_prefix,
             lists_in_pages,
-            lists_nothing_where_nothing_is,
-            lists_what_it_knows,
-            a_reader_keeps_the_object_it_began,
-            readers_see_whole_objects_while_they_are_replaced,
-            puts_and_deletes_of_neighbours_do_not_meet,
+            lists_nothing_in_an_empty_store,
+            list_returns_the_metadata,
+            a_reader_finishes_the_object_it_started,
+            readers_see_complete_objects_during_replacement,
+            concurrent_puts_and_deletes_do_not_interfere,
             answers_pings
         }
     };
@@ -52,7 +53,7 @@ macro_rules! objects_conformance {
         #[tokio::test]
         async fn $case() {
             if let Some(fresh) = $setup().await
-                && fresh.takes(stringify!($case))
+                && fresh.includes(stringify!($case))
             {
                 $crate::conformance::objects::$case(&*fresh.port).await;
             }
@@ -64,13 +65,13 @@ fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
 }
 
-fn body(pieces: &[&[u8]]) -> ByteStream {
-    let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-    stream::iter(pieces).boxed()
+fn body(chunks: &[&[u8]]) -> ByteStream {
+    let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+    stream::iter(chunks).boxed()
 }
 
 fn options() -> PutOptions {
-    PutOptions { content_type: None, max_bytes: 64 * 1024 * 1024, keep_existing: false }
+    PutOptions { content_type: None, max_bytes: 64 * 1024 * 1024, skip_existing: false }
 }
 
 async fn put(store: &dyn ObjectStore, name: &str, bytes: &[u8]) -> ObjectMeta {
@@ -91,7 +92,7 @@ async fn names(store: &dyn ObjectStore, prefix: &str) -> Vec<String> {
     found.into_iter().map(|meta| meta.key.into()).collect()
 }
 
-pub async fn gets_what_was_put(store: &dyn ObjectStore) {
+pub async fn returns_a_stored_object(store: &dyn ObjectStore) {
     let put = put(store, "photos/rex.png", PNG).await;
     let (meta, stream) = store.get(&key("photos/rex.png"), None).await.unwrap().unwrap();
     assert_eq!(meta, put);
@@ -99,7 +100,7 @@ pub async fn gets_what_was_put(store: &dyn ObjectStore) {
     assert_eq!(collect(stream).await, PNG);
 }
 
-pub async fn misses_what_was_never_put(store: &dyn ObjectStore) {
+pub async fn misses_an_unknown_key(store: &dyn ObjectStore) {
     put(store, "photos/rex", b"1").await;
     for name in ["photos", "photos/re", "photos/rex2", "photos/rex/1", "other/rex"] {
         assert!(store.get(&key(name), None).await.unwrap().is_none(), "{name}");
@@ -107,50 +108,50 @@ pub async fn misses_what_was_never_put(store: &dyn ObjectStore) {
     }
 }
 
-pub async fn keeps_an_empty_object(store: &dyn ObjectStore) {
+pub async fn stores_an_empty_object(store: &dyn ObjectStore) {
     assert_eq!(put(store, "empty", b"").await.size, 0);
     assert_eq!(read(store, "empty", None).await, Some(Vec::new()));
-    assert_eq!(store.put(&key("no-pieces"), body(&[]), &options()).await.unwrap().size, 0);
+    assert_eq!(store.put(&key("no-chunks"), body(&[]), &options()).await.unwrap().size, 0);
 }
 
-pub async fn keeps_a_large_object_that_came_in_pieces(store: &dyn ObjectStore) {
-    let pieces: Vec<_> = (0..100_u8).map(|byte| vec![byte; 33_333]).collect();
-    let slices: Vec<_> = pieces.iter().map(Vec::as_slice).collect();
+pub async fn stores_a_large_object_in_chunks(store: &dyn ObjectStore) {
+    let chunks: Vec<_> = (0..100_u8).map(|byte| vec![byte; 33_333]).collect();
+    let slices: Vec<_> = chunks.iter().map(Vec::as_slice).collect();
     let meta = store.put(&key("large"), body(&slices), &options()).await.unwrap();
     assert_eq!(meta.size, 3_333_300);
-    assert!(read(store, "large", None).await.unwrap() == pieces.concat());
+    assert!(read(store, "large", None).await.unwrap() == chunks.concat());
 }
 
-pub async fn keeps_every_byte(store: &dyn ObjectStore) {
+pub async fn stores_every_byte_value(store: &dyn ObjectStore) {
     let bytes: Vec<_> = (0..=u8::MAX).chain((0..=u8::MAX).rev()).collect();
     put(store, "bytes", &bytes).await;
     assert_eq!(read(store, "bytes", None).await, Some(bytes));
 }
 
-pub async fn tells_what_it_knows_without_the_bytes(store: &dyn ObjectStore) {
+pub async fn head_returns_the_metadata(store: &dyn ObjectStore) {
     let put = put(store, "rex", PNG).await;
     assert_eq!(store.head(&key("rex")).await.unwrap(), Some(put));
 }
 
-pub async fn sniffs_pictures(store: &dyn ObjectStore) {
+pub async fn detects_image_types(store: &dyn ObjectStore) {
     for (bytes, content_type) in [
         (&b"\xff\xd8\xff\xe0rest"[..], "image/jpeg"),
         (PNG, "image/png"),
         (b"GIF89a rest", "image/gif"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
     ] {
-        put(store, "picture", bytes).await;
-        assert_eq!(store.head(&key("picture")).await.unwrap().unwrap().content_type, content_type);
+        put(store, "image", bytes).await;
+        assert_eq!(store.head(&key("image")).await.unwrap().unwrap().content_type, content_type);
     }
 }
 
-pub async fn sniffs_across_pieces(store: &dyn ObjectStore) {
-    let pieces: Vec<_> = PNG.chunks(1).collect();
-    let meta = store.put(&key("rex"), body(&pieces), &options()).await.unwrap();
+pub async fn detects_image_types_across_chunks(store: &dyn ObjectStore) {
+    let chunks: Vec<_> = PNG.chunks(1).collect();
+    let meta = store.put(&key("rex"), body(&chunks), &options()).await.unwrap();
     assert_eq!(meta.content_type, "image/png");
 }
 
-pub async fn calls_the_unknown_bytes(store: &dyn ObjectStore) {
+pub async fn defaults_to_octet_stream(store: &dyn ObjectStore) {
     for bytes in [&b"<script>alert(1)</script>"[..], b""] {
         assert_eq!(put(store, "rex.jpg", bytes).await.content_type, "application/octet-stream");
     }
@@ -172,29 +173,30 @@ pub async fn replaces_bytes_and_content_type_together(store: &dyn ObjectStore) {
     assert_eq!(read(store, "rex", None).await.as_deref(), Some(&b"short"[..]));
 }
 
-pub async fn keeps_the_existing_when_told_so(store: &dyn ObjectStore) {
-    let keep = PutOptions { keep_existing: true, ..options() };
-    let first = store.put(&key("rex"), body(&[b"first"]), &keep).await.unwrap();
-    let second = store.put(&key("rex"), body(&[b"second"]), &keep).await.unwrap();
+pub async fn skips_an_existing_object(store: &dyn ObjectStore) {
+    let skip_existing = PutOptions { skip_existing: true, ..options() };
+    let first = store.put(&key("rex"), body(&[b"first"]), &skip_existing).await.unwrap();
+    let second = store.put(&key("rex"), body(&[b"second"]), &skip_existing).await.unwrap();
     assert_eq!(first, second);
     assert_eq!(read(store, "rex", None).await.as_deref(), Some(&b"first"[..]));
 }
 
-pub async fn of_many_keeping_puts_one_wins(store: &dyn ObjectStore) {
-    let keep = PutOptions { keep_existing: true, ..options() };
+pub async fn one_of_concurrent_puts_wins(store: &dyn ObjectStore) {
+    let skip_existing = PutOptions { skip_existing: true, ..options() };
     let name = key("rex");
-    let put = async |byte: u8| store.put(&name, body(&[&vec![byte; usize::from(byte) + 1]]), &keep).await.unwrap();
-    let answers = join_all((0..16).map(put)).await;
-    let kept = read(store, "rex", None).await.unwrap();
-    assert!(answers.iter().all(|meta| meta.size == kept.len() as u64), "{answers:?}");
+    let put =
+        async |byte: u8| store.put(&name, body(&[&vec![byte; usize::from(byte) + 1]]), &skip_existing).await.unwrap();
+    let results = join_all((0..16).map(put)).await;
+    let stored = read(store, "rex", None).await.unwrap();
+    assert!(results.iter().all(|meta| meta.size == stored.len() as u64), "{results:?}");
 }
 
-pub async fn takes_exactly_the_limit(store: &dyn ObjectStore) {
+pub async fn accepts_exactly_the_limit(store: &dyn ObjectStore) {
     let limited = PutOptions { max_bytes: 6, ..options() };
     assert_eq!(store.put(&key("rex"), body(&[b"abc", b"def"]), &limited).await.unwrap().size, 6);
 }
 
-pub async fn refuses_one_byte_too_many(store: &dyn ObjectStore) {
+pub async fn refuses_one_byte_over_the_limit(store: &dyn ObjectStore) {
     let limited = PutOptions { max_bytes: 6, ..options() };
     let refused = store.put(&key("a/rex"), body(&[b"abc", b"defg"]), &limited).await;
     assert!(matches!(refused, Err(ObjectError::TooLarge { limit: 6 })), "{refused:?}");
@@ -202,7 +204,7 @@ pub async fn refuses_one_byte_too_many(store: &dyn ObjectStore) {
     assert!(names(store, "").await.is_empty());
 }
 
-pub async fn a_refused_put_leaves_the_old_object(store: &dyn ObjectStore) {
+pub async fn a_refused_put_retains_the_old_object(store: &dyn ObjectStore) {
     put(store, "rex", b"old").await;
     let limited = PutOptions { max_bytes: 2, ..options() };
     assert!(store.put(&key("rex"), body(&[b"new"]), &limited).await.is_err());
@@ -237,7 +239,7 @@ pub async fn clips_a_range_to_what_exists(store: &dyn ObjectStore) {
     }
 }
 
-pub async fn deletes_and_says_so(store: &dyn ObjectStore) {
+pub async fn delete_reports_whether_the_object_existed(store: &dyn ObjectStore) {
     put(store, "a/b/rex", b"1").await;
     assert!(store.delete(&key("a/b/rex")).await.unwrap());
     assert!(!store.delete(&key("a/b/rex")).await.unwrap());
@@ -247,7 +249,7 @@ pub async fn deletes_and_says_so(store: &dyn ObjectStore) {
     assert_eq!(read(store, "a/b/rex", None).await.as_deref(), Some(&b"2"[..]));
 }
 
-pub async fn deleting_leaves_the_neighbours(store: &dyn ObjectStore) {
+pub async fn deleting_retains_other_objects(store: &dyn ObjectStore) {
     for name in ["a/b/1", "a/b/2", "a/c", "a/b-2"] {
         put(store, name, b"x").await;
     }
@@ -255,7 +257,7 @@ pub async fn deleting_leaves_the_neighbours(store: &dyn ObjectStore) {
     assert_eq!(names(store, "").await, ["a/b-2", "a/b/2", "a/c"]);
 }
 
-pub async fn keeps_a_key_and_one_below_it(store: &dyn ObjectStore) {
+pub async fn stores_a_key_and_one_below_it(store: &dyn ObjectStore) {
     put(store, "a", b"1").await;
     put(store, "a/b", b"2").await;
     put(store, "a/b/c", b"3").await;
@@ -264,7 +266,7 @@ pub async fn keeps_a_key_and_one_below_it(store: &dyn ObjectStore) {
     }
 }
 
-pub async fn takes_the_longest_keys(store: &dyn ObjectStore) {
+pub async fn accepts_the_longest_keys(store: &dyn ObjectStore) {
     let (one_segment, long_folder) = ("k".repeat(255), format!("{}/k", "f".repeat(253)));
     for name in [one_segment.as_str(), long_folder.as_str(), "1/2/3/4/5/6/7/8"] {
         put(store, name, name.as_bytes()).await;
@@ -275,7 +277,7 @@ pub async fn takes_the_longest_keys(store: &dyn ObjectStore) {
 
 const ORDERED: [&str; 8] = ["a-b/x", "a.b", "a/b-c", "a/b/c", "a/c", "a0", "a_", "b/a"];
 
-pub async fn lists_by_key_in_the_order_of_bytes(store: &dyn ObjectStore) {
+pub async fn lists_in_byte_order(store: &dyn ObjectStore) {
     assert!(ORDERED.is_sorted());
     for name in ORDERED.iter().rev() {
         put(store, name, b"x").await;
@@ -308,23 +310,23 @@ pub async fn lists_in_pages(store: &dyn ObjectStore) {
         }
         assert_eq!(found, ORDERED[..7], "{limit}");
     }
-    let behind = store.list("", Some(&key("a/b.never")), 2).await.unwrap();
-    assert_eq!(behind.iter().map(|meta| meta.key.as_str()).collect::<Vec<_>>(), ["a/b/c", "a/c"]);
+    let after = store.list("", Some(&key("a/b.never")), 2).await.unwrap();
+    assert_eq!(after.iter().map(|meta| meta.key.as_str()).collect::<Vec<_>>(), ["a/b/c", "a/c"]);
 }
 
-pub async fn lists_nothing_where_nothing_is(store: &dyn ObjectStore) {
+pub async fn lists_nothing_in_an_empty_store(store: &dyn ObjectStore) {
     assert!(names(store, "").await.is_empty());
     put(store, "a", b"x").await;
     assert!(store.list("", None, 0).await.unwrap().is_empty());
     assert!(store.list("", Some(&key("a")), 9).await.unwrap().is_empty());
 }
 
-pub async fn lists_what_it_knows(store: &dyn ObjectStore) {
+pub async fn list_returns_the_metadata(store: &dyn ObjectStore) {
     let (one, two) = (put(store, "one", PNG).await, put(store, "two/2", b"").await);
     assert_eq!(store.list("", None, 9).await.unwrap(), [one, two]);
 }
 
-pub async fn a_reader_keeps_the_object_it_began(store: &dyn ObjectStore) {
+pub async fn a_reader_finishes_the_object_it_started(store: &dyn ObjectStore) {
     let old = vec![b'o'; 1_000_000];
     put(store, "rex", &old).await;
     let (_, mut stream) = store.get(&key("rex"), None).await.unwrap().unwrap();
@@ -334,7 +336,7 @@ pub async fn a_reader_keeps_the_object_it_began(store: &dyn ObjectStore) {
     assert!(found == old);
 }
 
-pub async fn readers_see_whole_objects_while_they_are_replaced(store: &dyn ObjectStore) {
+pub async fn readers_see_complete_objects_during_replacement(store: &dyn ObjectStore) {
     let content = |byte: u8| vec![byte; 50_000 + usize::from(byte)];
     put(store, "rex", &content(0)).await;
     let writing = async {
@@ -353,7 +355,7 @@ pub async fn readers_see_whole_objects_while_they_are_replaced(store: &dyn Objec
     tokio::join!(writing, reading);
 }
 
-pub async fn puts_and_deletes_of_neighbours_do_not_meet(store: &dyn ObjectStore) {
+pub async fn concurrent_puts_and_deletes_do_not_interfere(store: &dyn ObjectStore) {
     let neighbour = async |number: usize| {
         let name = format!("a/b/{number}");
         for _ in 0..10 {

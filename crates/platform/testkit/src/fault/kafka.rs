@@ -1,9 +1,9 @@
-//! A fault proxy that Kafka clients cannot get around.
+//! A fault proxy that Kafka clients cannot bypass.
 //!
-//! A cluster tells its clients where its brokers are, so that a proxy in front of it sees their first connection alone.
-//! This one puts its own port where answers name the broker's; the length of an answer stays the same.
+//! A cluster advertises the addresses of its brokers to clients, so that a plain proxy would see only their first
+//! connection. This one replaces the broker's port in responses by its own; the length of a response does not change.
 //!
-//! It reads requests as well, so that a connection can break at a commit of offsets.
+//! It parses requests as well, so that a connection can break at an offset commit.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,120 +18,125 @@ use tokio::task::JoinSet;
 
 use super::FaultProxy;
 
-/// Larger frames are none.
-const LARGEST: usize = 64 * 1024 * 1024;
-/// What a request that commits offsets begins with.
+/// Maximum size of a frame.
+const MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
+/// API key at the start of an offset commit request.
 const OFFSET_COMMIT: [u8; 2] = 8_u16.to_be_bytes();
 
 /// See the [module](self).
 pub struct KafkaProxy {
-    /// Where clients connect.
+    /// Address that clients connect to.
     pub brokers: String,
-    /// Makes the network fail.
+    /// The fault proxy.
     pub faults: FaultProxy,
-    /// How many commits are still to be cut.
-    cuts: watch::Sender<usize>,
+    /// Number of offset commits that still break their connection.
+    commits_to_break: watch::Sender<usize>,
     _serving: JoinSet<()>,
 }
 
 impl KafkaProxy {
-    /// A proxy in front of the cluster, which must have one broker.
+    /// Starts a proxy in front of the cluster, which must have one broker.
     ///
     /// # Panics
-    /// When the cluster does not answer, or has several brokers.
+    /// If the cluster does not answer, or has several brokers.
     pub async fn new(brokers: &str) -> Self {
         let (host, port) = advertised(brokers);
-        let mut found = tokio::net::lookup_host((host.as_str(), port)).await.expect("the broker's host is known");
+        let mut found = tokio::net::lookup_host((host.as_str(), port)).await.expect("the broker's host resolves");
         let faults = FaultProxy::new(found.next().expect("the broker's host has an address")).await;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a free port");
         let own = listener.local_addr().expect("a bound listener has an address").port();
-        let named = |port: u16| [host.as_bytes(), &u32::from(port).to_be_bytes()].concat();
-        let (from, to) = (named(port), named(own));
+        let encoded = |port: u16| [host.as_bytes(), &u32::from(port).to_be_bytes()].concat();
+        let (from, to) = (encoded(port), encoded(own));
         let mut serving = JoinSet::new();
         let addresses = Arc::new((from, to));
-        let (through, cuts) = (faults.address(), watch::Sender::new(0));
-        let left = cuts.clone();
+        let (through, commits_to_break) = (faults.address(), watch::Sender::new(0));
+        let left = commits_to_break.clone();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let (addresses, left) = (Arc::clone(&addresses), left.clone());
-                // Whoever closes first ends the connection.
-                connections.spawn(async move { pass(client, through, &addresses, &left).await.unwrap_or_default() });
+                // Either side may close the connection.
+                connections.spawn(async move { forward(client, through, &addresses, &left).await.unwrap_or_default() });
             }
         });
-        Self { brokers: format!("{host}:{own}"), faults, cuts, _serving: serving }
+        Self { brokers: format!("{host}:{own}"), faults, commits_to_break, _serving: serving }
     }
 
-    /// Breaks the connection at each of the next `count` commits of offsets, which do not reach the cluster.
+    /// Breaks the connection at each of the next `count` offset commits, which do not reach the cluster.
     pub fn cut_commits(&self, count: usize) {
-        self.cuts.send_replace(count);
+        self.commits_to_break.send_replace(count);
     }
 
-    /// Waits until no more than `count` commits are still to be cut.
+    /// Waits until at most `count` offset commits are left that break their connection.
     ///
     /// # Panics
-    /// Never: the proxy knows as long as it is there.
+    /// Never, because the proxy owns the sender.
     pub async fn commits_to_cut(&self, count: usize) {
-        self.cuts.subscribe().wait_for(|left| *left <= count).await.expect("the sender is here");
+        self.commits_to_break.subscribe().wait_for(|left| *left <= count).await.expect("the proxy owns the sender");
     }
 }
 
-/// Where the cluster says that its broker is.
+/// Address that the cluster advertises for its broker.
 fn advertised(brokers: &str) -> (String, u16) {
     let client: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a client is made");
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("the client is created");
     let metadata = client.fetch_metadata(Some("kennel.ping"), std::time::Duration::from_secs(10));
     let metadata = metadata.expect("the cluster answers");
     let [broker] = metadata.brokers() else { panic!("one broker, not {}", metadata.brokers().len()) };
     (broker.host().to_owned(), u16::try_from(broker.port()).expect("a port is a port"))
 }
 
-async fn pass(
+async fn forward(
     client: TcpStream,
     target: SocketAddr,
     (from, to): &(Vec<u8>, Vec<u8>),
-    cuts: &watch::Sender<usize>,
+    commits_to_break: &watch::Sender<usize>,
 ) -> std::io::Result<()> {
     let (from_client, to_client) = client.into_split();
     let (from_target, to_target) = TcpStream::connect(target).await?.into_split();
     tokio::select! {
-        up = requests(from_client, to_target, cuts) => up,
-        down = answers(from_target, to_client, from, to) => down,
+        up = requests(from_client, to_target, commits_to_break) => up,
+        down = responses(from_target, to_client, from, to) => down,
     }
 }
 
 async fn requests(
     mut client: OwnedReadHalf,
     mut target: OwnedWriteHalf,
-    cuts: &watch::Sender<usize>,
+    commits_to_break: &watch::Sender<usize>,
 ) -> std::io::Result<()> {
     loop {
         let request = frame(&mut client).await?;
-        let is_cut = |left: &mut usize| {
-            let is_cut = *left > 0 && request.starts_with(&OFFSET_COMMIT);
-            *left -= usize::from(is_cut);
-            is_cut
+        let breaks = |left: &mut usize| {
+            let breaks = *left > 0 && request.starts_with(&OFFSET_COMMIT);
+            *left -= usize::from(breaks);
+            breaks
         };
-        if cuts.send_if_modified(is_cut) {
+        if commits_to_break.send_if_modified(breaks) {
             return Ok(());
         }
         send(&mut target, &request).await?;
     }
 }
 
-async fn answers(mut target: OwnedReadHalf, mut client: OwnedWriteHalf, from: &[u8], to: &[u8]) -> std::io::Result<()> {
+async fn responses(
+    mut target: OwnedReadHalf,
+    mut client: OwnedWriteHalf,
+    from: &[u8],
+    to: &[u8],
+) -> std::io::Result<()> {
     loop {
-        let mut answer = frame(&mut target).await?;
-        while let Some(at) = answer.windows(from.len()).position(|window| window == from) {
-            answer[at..at + to.len()].copy_from_slice(to);
+        let mut response = frame(&mut target).await?;
+        while let Some(at) = response.windows(from.len()).position(|window| window == from) {
+            response[at..at + to.len()].copy_from_slice(to);
         }
-        send(&mut client, &answer).await?;
+        send(&mut client, &response).await?;
     }
 }
 
 async fn frame(from: &mut OwnedReadHalf) -> std::io::Result<Vec<u8>> {
     let length = usize::try_from(from.read_u32().await?).unwrap_or(usize::MAX);
-    if length > LARGEST {
+    if length > MAX_FRAME_BYTES {
         return Err(std::io::ErrorKind::InvalidData.into());
     }
     let mut frame = vec![0; length];

@@ -1,4 +1,4 @@
-//! Spans as trees of text, so that two runs can be compared and read.
+//! Renders spans as trees of text, so that two runs can be compared.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -9,9 +9,9 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-/// Attributes that are what they are by the contract. Of all others, only the names are shown, with `#` for a number
-/// and `*` for anything else.
-const SHOWN: [&str; 22] = [
+/// Attributes whose values are deterministic. Others are printed without their value: `#` for a number and `*` for
+/// anything else.
+const PRINTED_ATTRIBUTES: [&str; 22] = [
     "cache.name",
     "cache.outcome",
     "db.collection.name",
@@ -36,11 +36,11 @@ const SHOWN: [&str; 22] = [
     "rpc.system",
 ];
 
-/// All the traces that some spans belong to.
+/// Traces, built from spans.
 ///
-/// Shown as text, each trace is a tree, and the traces are in the order of their beginning. Children are in that order
-/// too, but for those of producers and consumers, which begin whenever they do: they come last, by their text. A link
-/// is shown by the name of the span that it leads to.
+/// `Display` prints each trace as a tree. Traces and children are ordered by start time, except the spans of producers
+/// and consumers: those start at an arbitrary time, so they come last, ordered by text. A link is printed as the name
+/// of its target span.
 pub struct Forest<'a> {
     spans: HashMap<&'a [u8], &'a Span>,
     children: HashMap<&'a [u8], Vec<&'a Span>>,
@@ -48,7 +48,7 @@ pub struct Forest<'a> {
 }
 
 impl<'a> Forest<'a> {
-    /// The traces of `spans`. A span whose parent is not among them is a root.
+    /// Builds the traces of `spans`. A span whose parent is not in `spans` is a root.
     pub fn of(spans: &'a [Span]) -> Self {
         let known: HashMap<_, _> = spans.iter().map(|span| (span.span_id.as_slice(), span)).collect();
         let mut children: HashMap<_, Vec<_>> = HashMap::new();
@@ -64,25 +64,25 @@ impl<'a> Forest<'a> {
         Self { spans: known, children, roots }
     }
 
-    /// The first span of each trace.
+    /// Root span of each trace.
     pub fn roots(&self) -> &[&'a Span] {
         &self.roots
     }
 
-    /// The tree that begins with `root`, its lines indented by `depth` steps.
+    /// Renders the tree below `root`, indented by `depth` levels.
     pub fn tree(&self, root: &Span, depth: usize) -> String {
         let mut text = format!("{:width$}{}\n", "", self.line(root), width = depth * 2);
         let mut children = self.children.get(root.span_id.as_slice()).cloned().unwrap_or_default();
         children.sort_by_key(|span| span.start_time_unix_nano);
-        let (apart, inside): (Vec<_>, Vec<_>) = children.into_iter().partition(|span| is_apart(span));
-        text.extend(inside.iter().map(|span| self.tree(span, depth + 1)));
-        let mut apart: Vec<_> = apart.iter().map(|span| self.tree(span, depth + 1)).collect();
-        apart.sort();
-        text.extend(apart);
+        let (unordered, ordered): (Vec<_>, Vec<_>) = children.into_iter().partition(|span| is_unordered(span));
+        text.extend(ordered.iter().map(|span| self.tree(span, depth + 1)));
+        let mut unordered: Vec<_> = unordered.iter().map(|span| self.tree(span, depth + 1)).collect();
+        unordered.sort();
+        text.extend(unordered);
         text
     }
 
-    /// The traces that have no span in common with the trace `id` but a link into it.
+    /// Roots of the traces that have a link to the trace `id`.
     pub fn linked_to(&self, id: &[u8]) -> Vec<&'a Span> {
         let linked =
             self.spans.values().filter(|span| span.trace_id != id && span.links.iter().any(|link| link.trace_id == id));
@@ -97,7 +97,7 @@ impl<'a> Forest<'a> {
         }
         let attributes: BTreeMap<_, _> = span.attributes.iter().map(|pair| (pair.key.as_str(), pair)).collect();
         for (key, pair) in attributes {
-            line.extend([" ", key, "=", &shown(pair)]);
+            line.extend([" ", key, "=", &printed(pair)]);
         }
         let mut links: Vec<_> = span.links.iter().map(|link| self.link(&link.span_id)).collect();
         links.sort();
@@ -120,8 +120,8 @@ impl fmt::Display for Forest<'_> {
     }
 }
 
-/// Whether it begins at a time of its own.
-fn is_apart(span: &Span) -> bool {
+/// Whether the start time of the span is arbitrary.
+fn is_unordered(span: &Span) -> bool {
     matches!(span.kind(), SpanKind::Producer | SpanKind::Consumer)
 }
 
@@ -129,10 +129,10 @@ fn kind(span: &Span) -> String {
     span.kind().as_str_name().trim_start_matches("SPAN_KIND_").to_ascii_lowercase()
 }
 
-fn shown(pair: &KeyValue) -> String {
+fn printed(pair: &KeyValue) -> String {
     let (value, is_number) = (pair.value.as_ref(), integer(pair).is_some());
-    match (SHOWN.contains(&pair.key.as_str()), is_number) {
-        // A number in a text is another value than the number.
+    match (PRINTED_ATTRIBUTES.contains(&pair.key.as_str()), is_number) {
+        // Quotes distinguish text that contains a number from a number.
         (true, false) if text(value).parse::<f64>().is_ok() => format!("\"{}\"", text(value)),
         (true, _) => text(value),
         (false, true) => "#".to_owned(),
@@ -150,7 +150,7 @@ fn text(value: Option<&AnyValue>) -> String {
     }
 }
 
-/// The value of an attribute that is a whole number.
+/// The value of an integer attribute.
 pub fn integer(pair: &KeyValue) -> Option<i64> {
     match pair.value.as_ref()?.value.as_ref()? {
         Value::IntValue(number) => Some(*number),

@@ -19,7 +19,7 @@ pub(super) const BREEDS: &[(&str, &[&str])] = &[
     ("whippet", &[]),
 ];
 
-/// The sub-breeds of a breed; `None` when there is no such breed.
+/// The sub-breeds of a breed; `None` for an unknown breed.
 pub(super) fn sub_breeds(breed: &str) -> Option<&'static [&'static str]> {
     BREEDS.iter().find(|(name, _)| *name == breed).map(|(_, subs)| *subs)
 }

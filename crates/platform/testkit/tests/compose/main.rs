@@ -1,10 +1,10 @@
-//! What can be known of the Compose files without an engine. Which rules, `rules.rs` says.
+//! Checks the Compose files without a container engine; `rules.rs` has the rules.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod against;
 mod model;
 mod rules;
+mod with_servers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -67,16 +67,16 @@ fn load(name: &str) -> File {
     yaml_serde::from_str(&text).unwrap_or_else(|error| panic!("docker/{name}: {error}"))
 }
 
-/// The base with a store and a broker.
+/// The base file merged with those of a store and a broker.
 fn stack(store: &str, broker: Option<&str>) -> File {
     let mut stack = load("compose.yml");
-    for part in [Some(store), broker].into_iter().flatten() {
-        stack.merge(load(&format!("compose.{part}.yml")));
+    for backend in [Some(store), broker].into_iter().flatten() {
+        stack.merge(load(&format!("compose.{backend}.yml")));
     }
     stack
 }
 
-/// The servers of the tests, with what they take from other files.
+/// The servers of the tests, merged with the services that they extend.
 fn test_servers() -> File {
     let mut file = load("compose.test.yml");
     for service in file.services.values_mut() {
@@ -94,7 +94,7 @@ fn memory(file: &File) -> u64 {
 }
 
 #[test]
-fn every_stack_is_sound() {
+fn every_stack_is_valid() {
     for store in STORES {
         for broker in [None].into_iter().chain(BROKERS.map(Some)) {
             let found = problems(&stack(store, broker), &folder());
@@ -104,7 +104,7 @@ fn every_stack_is_sound() {
 }
 
 #[test]
-fn the_service_waits_for_all_that_it_is_told_of() {
+fn the_service_waits_for_all_servers_of_its_configuration() {
     for (store, broker) in STORES.into_iter().flat_map(|store| BROKERS.map(|broker| (store, broker))) {
         let stack = stack(store, Some(broker));
         let dogs = &stack.services["dogs"];
@@ -126,8 +126,8 @@ fn prometheus_finds_the_service_in_both_modes() {
     }
     let stack = stack("postgres", None);
     let prometheus = &stack.services["prometheus"];
-    let chosen = format!("../infra/prometheus/targets/{}:/etc/prometheus/targets:ro,z", variables()["SCRAPE"]);
-    assert!(prometheus.volumes.contains(&chosen), "{:?}", prometheus.volumes);
+    let volume = format!("../infra/prometheus/targets/{}:/etc/prometheus/targets:ro,z", variables()["SCRAPE"]);
+    assert!(prometheus.volumes.contains(&volume), "{:?}", prometheus.volumes);
     assert_eq!(prometheus.extra_hosts, ["host.docker.internal:host-gateway"]);
     assert!(text("Makefile").contains("SCRAPE=host $(STACK) up "));
 }
@@ -138,9 +138,9 @@ fn the_default_stack_fits_into_one_and_a_half_gibibytes() {
     assert!(total <= 1536 << 20, "{} MiB", total >> 20);
 }
 
-/// What docs/operations.md says of links from panels and log lines leads to Explore, where viewers may not go.
+/// The links from panels and log lines in docs/operations.md lead to Explore, which viewers cannot open.
 #[test]
-fn whoever_reaches_grafana_may_explore() {
+fn anonymous_users_of_grafana_can_open_explore() {
     let stack = stack("postgres", None);
     let grafana = &stack.services["grafana"];
     let setting = |name: &str| grafana.environment[name].text();
@@ -150,13 +150,12 @@ fn whoever_reaches_grafana_may_explore() {
 }
 
 #[test]
-fn the_tests_have_every_server_and_are_told_where() {
+fn the_tests_have_every_server_and_its_address() {
     let servers = test_servers();
     assert_eq!(problems(&servers, &folder()), Vec::<String>::new());
-    let script = text("docker/against");
+    let script = text("docker/with-servers");
     let required = script.split("REQUIRE_BACKENDS=").nth(1).and_then(|rest| rest.lines().next()).unwrap();
-    // Some are programs that tests start themselves, and Compose has no PgBouncer, one NATS and no Kafka that asks who one
-    // is.
+    // Tests start some programs themselves, and Compose has no PgBouncer, only one NATS, and no Kafka with SASL.
     let programs = [
         Backend::Prometheus,
         Backend::Chromium,
@@ -178,20 +177,20 @@ fn the_tests_have_every_server_and_are_told_where() {
 }
 
 #[test]
-fn the_page_for_operators_has_every_port() {
+fn the_page_for_operators_lists_every_port() {
     let page = text("docs/operations.md");
     let rows =
         page.split("| port | what |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table of ports");
-    let told: BTreeSet<u16> =
+    let documented: BTreeSet<u16> =
         rows.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
     let published: BTreeSet<u16> = PORTS.iter().flat_map(|(_, ports)| *ports).map(|(host, _)| *host).collect();
-    assert_eq!(told, published);
+    assert_eq!(documented, published);
 }
 
 #[test]
 fn every_variable_is_defined_once_and_used() {
     let defined = variables();
-    let script = text("docker/against");
+    let script = text("docker/with-servers");
     let mut used = BTreeSet::new();
     for entry in fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -201,14 +200,14 @@ fn every_variable_is_defined_once_and_used() {
     }
     let missing: Vec<_> = used.iter().filter(|name| !defined.contains_key(*name)).collect();
     assert!(missing.is_empty(), "not in .env-docker: {missing:?}");
-    let idle: Vec<_> = defined.keys().filter(|name| !used.contains(*name) && !script.contains(*name)).collect();
-    assert!(idle.is_empty(), "used by nothing: {idle:?}");
+    let unused: Vec<_> = defined.keys().filter(|name| !used.contains(*name) && !script.contains(*name)).collect();
+    assert!(unused.is_empty(), "unused: {unused:?}");
     let lines = text(".env-docker").lines().filter(|line| line.contains('=') && !line.starts_with('#')).count();
     assert_eq!(lines, defined.len(), "a variable is defined twice");
 }
 
 #[test]
-fn the_image_is_built_from_pinned_ones_and_runs_without_rights() {
+fn the_image_has_pinned_bases_and_runs_unprivileged() {
     for name in ["Dockerfile", "probe.Dockerfile"] {
         let file = text(&format!("docker/{name}"));
         let stages: Vec<_> = file.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
@@ -221,42 +220,42 @@ fn the_image_is_built_from_pinned_ones_and_runs_without_rights() {
     let file = text("docker/Dockerfile");
     let (_, last) = file.rsplit_once("\nFROM ").unwrap();
     let user = last.lines().find_map(|line| line.strip_prefix("USER ")).expect("a user");
-    let id: u32 = user.split(':').next().unwrap().parse().expect("a number, which needs no look-up");
+    let id: u32 = user.split(':').next().unwrap().parse().expect("a numeric user id, which needs no lookup");
     assert_ne!(id, 0);
     assert!(last.contains("\nHEALTHCHECK ") && last.contains(r#"CMD ["/dogs", "healthcheck"]"#));
     assert!(!file.contains("--mount="), "needs BuildKit");
 }
 
 #[test]
-fn cargo_takes_what_the_image_builds_its_dependencies_from() {
+fn cargo_accepts_the_manifests_that_the_image_builds_its_dependencies_from() {
     let ignored = text(".dockerignore");
     let lines = || ignored.lines().filter(|line| !line.starts_with('#'));
-    let left_out: BTreeSet<_> = lines().filter_map(|line| line.strip_prefix("**/")).collect();
-    let place = tempfile::tempdir().unwrap();
+    let ignored_names: BTreeSet<_> = lines().filter_map(|line| line.strip_prefix("**/")).collect();
+    let dir = tempfile::tempdir().unwrap();
     for name in lines().filter_map(|line| line.strip_prefix('!')) {
-        copy(&root().join(name), &place.path().join(name), &left_out);
+        copy(&root().join(name), &dir.path().join(name), &ignored_names);
     }
 
     let file = text("docker/Dockerfile");
     let stage = file.split("FROM ").find(|stage| stage.lines().next().unwrap().ends_with(" AS manifests")).unwrap();
     let (_, script) = stage.split_once("\nRUN ").unwrap();
-    let shell = Command::new("sh").args(["-ec", script]).current_dir(&place).status().unwrap();
+    let shell = Command::new("sh").args(["-ec", script]).current_dir(&dir).status().unwrap();
     assert!(shell.success(), "{script}");
-    // A build refuses a manifest that names a target which is not there; metadata leaves it out.
-    assert_eq!(targets(place.path()), targets(&root()));
+    // A build fails if a manifest lists a missing target; `cargo metadata` omits the target.
+    assert_eq!(targets(dir.path()), targets(&root()));
 }
 
 /// The benchmarks and examples of the workspace at `root`, with their packages.
 fn targets(root: &Path) -> BTreeSet<(String, String)> {
     let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec().unwrap();
     let targets = metadata.packages.iter().flat_map(|package| {
-        let named = package.targets.iter().filter(|target| target.is_bench() || target.is_example());
-        named.map(|target| (package.name.to_string(), target.name.clone()))
+        let found = package.targets.iter().filter(|target| target.is_bench() || target.is_example());
+        found.map(|target| (package.name.to_string(), target.name.clone()))
     });
     targets.collect()
 }
 
-fn copy(from: &Path, to: &Path, left_out: &BTreeSet<&str>) {
+fn copy(from: &Path, to: &Path, ignored_names: &BTreeSet<&str>) {
     if from.is_file() {
         fs::copy(from, to).unwrap();
         return;
@@ -264,32 +263,32 @@ fn copy(from: &Path, to: &Path, left_out: &BTreeSet<&str>) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let name = entry.unwrap().file_name();
-        if !left_out.contains(name.to_str().unwrap()) {
-            copy(&from.join(&name), &to.join(&name), left_out);
+        if !ignored_names.contains(name.to_str().unwrap()) {
+            copy(&from.join(&name), &to.join(&name), ignored_names);
         }
     }
 }
 
 #[test]
-fn a_slip_is_noticed() {
-    type Slip = (&'static str, fn(&mut File));
-    let slips: [Slip; 20] = [
+fn mistakes_are_detected() {
+    type Mistake = (&'static str, fn(&mut File));
+    let mistakes: [Mistake; 20] = [
         ("is not pinned", |file| redis(file).image = Some("redis:latest".to_owned())),
         ("is not pinned", |file| redis(file).image = Some("redis".to_owned())),
         ("no image", |file| redis(file).image = None),
         ("no health check", |file| redis(file).healthcheck = None),
         ("runs nothing", |file| redis(file).healthcheck.as_mut().unwrap().test = vec!["NONE".to_owned()]),
-        ("which is not there", |file| drop(file.services.remove("tempo"))),
+        ("which does not exist", |file| drop(file.services.remove("tempo"))),
         ("to be healthy", |file| {
             let dependency = Dependency { condition: "service_started".to_owned() };
             redis(file).depends_on.insert("minio".to_owned(), dependency);
         }),
         ("which is not declared", |file| file.volumes.clear()),
         ("which does not exist", |file| redis(file).volumes.push("../nowhere:/nowhere:ro".to_owned())),
-        ("could write to", |file| prometheus(file).volumes[0] = "../infra/prometheus/rules:/rules:z".to_owned()),
+        ("can write to", |file| prometheus(file).volumes[0] = "../infra/prometheus/rules:/rules:z".to_owned()),
         ("SELinux", |file| prometheus(file).volumes[0] = "../infra/prometheus/rules:/rules:ro".to_owned()),
-        ("may take more than a quarter", |file| redis(file).tmpfs = vec!["/data:mode=1777".to_owned()]),
-        ("may take more than a quarter", |file| redis(file).tmpfs = vec!["/data:size=13m,mode=1777".to_owned()]),
+        ("may use more than a quarter", |file| redis(file).tmpfs = vec!["/data:mode=1777".to_owned()]),
+        ("may use more than a quarter", |file| redis(file).tmpfs = vec!["/data:size=13m,mode=1777".to_owned()]),
         ("not every user", |file| redis(file).tmpfs = vec!["/data:size=4m".to_owned()]),
         ("less than 30 s to stop", |file| prometheus(file).stop_grace_period = None),
         ("less than 30 s to stop", |file| prometheus(file).stop_grace_period = Some("10s".to_owned())),
@@ -298,9 +297,9 @@ fn a_slip_is_noticed() {
         ("share port 3000", |file| redis(file).ports.push("127.0.0.1:3000:6380".to_owned())),
         ("no limit on memory", |file| redis(file).mem_limit = Some("64".to_owned())),
     ];
-    for (expected, slip) in slips {
+    for (expected, mistake) in mistakes {
         let mut stack = stack("postgres", Some("nats"));
-        slip(&mut stack);
+        mistake(&mut stack);
         let found = problems(&stack, &folder());
         assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
     }
@@ -315,7 +314,7 @@ fn prometheus(file: &mut File) -> &mut model::Service {
 }
 
 #[test]
-fn a_key_that_compose_does_not_know_is_refused() {
+fn an_unknown_key_is_refused() {
     let file = "services: { redis: { image: 'redis:7.4.5', comand: [redis-server] } }";
     assert!(yaml_serde::from_str::<File>(file).unwrap_err().to_string().contains("comand"));
     let flag = "services: { redis: { image: 'redis:7.4.5', environment: { FLAG: true } } }";
@@ -323,7 +322,7 @@ fn a_key_that_compose_does_not_know_is_refused() {
 }
 
 #[test]
-fn a_version_is_pinned_when_it_is_whole() {
+fn a_complete_version_is_pinned() {
     for pinned in ["redis:7.4.5-alpine", "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z", "prom/prometheus:v3.9.1"] {
         assert!(is_pinned(pinned), "{pinned}");
     }
@@ -332,9 +331,9 @@ fn a_version_is_pinned_when_it_is_whole() {
     }
 }
 
-/// Compose cannot encode, so what may have any characters stands apart from URLs.
+/// Compose cannot percent-encode, so passwords are separate from URLs.
 #[test]
-fn no_url_of_the_compose_files_holds_a_secret() {
+fn no_url_of_the_compose_files_contains_a_secret() {
     for entry in fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if Path::new(&name).extension().is_none_or(|extension| extension != "yml") {

@@ -1,10 +1,10 @@
-//! The part of the Compose file format that the project uses. What is not listed here is refused, as a slip would be.
+//! The subset of the Compose file format that the project uses. Unknown keys are refused, because they may be mistakes.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// A Compose file, or several in one.
+/// A Compose file, or several merged.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
@@ -82,7 +82,7 @@ pub(crate) struct Healthcheck {
 }
 
 impl Scalar {
-    /// The value as the container gets it.
+    /// The value that the container receives.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -92,7 +92,7 @@ impl Scalar {
 }
 
 impl File {
-    /// Lays `other` over this file, as `-f this -f other` does.
+    /// Merges `other` into this file, like `-f this -f other`.
     pub(crate) fn merge(&mut self, other: Self) {
         for (name, service) in other.services {
             self.services.entry(name).or_default().merge(service);
@@ -102,7 +102,7 @@ impl File {
 }
 
 impl Service {
-    /// Lays `other` over this service.
+    /// Merges `other` into this service.
     pub(crate) fn merge(&mut self, other: Self) {
         self.image = other.image.or(self.image.take());
         self.build = other.build.or(self.build.take());
@@ -134,19 +134,19 @@ impl Service {
         }
     }
 
-    /// The limit on memory, in bytes.
+    /// The memory limit, in bytes.
     pub(crate) fn memory(&self) -> Option<u64> {
         bytes(self.mem_limit.as_deref()?)
     }
 
-    /// The images that this service is made of: its own, or those that it is built from.
+    /// The images of this service: its own, or those that it is built from.
     pub(crate) fn images(&self) -> Vec<&str> {
         let base = self.build.as_ref().and_then(|build| build.args.get("BASE"));
         self.image.iter().chain(base).map(String::as_str).collect()
     }
 }
 
-/// A number of mebibytes or gibibytes: `64m`, `1g`.
+/// Parses mebibytes or gibibytes: `64m`, `1g`.
 pub(crate) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let factor = match unit {

@@ -1,11 +1,11 @@
-//! What must hold of every set of containers that is run together.
+//! Rules for every set of containers that runs together.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::model::{File, Service, bytes};
 
-/// The ports that each server has on the machine and in its container, as the documentation tells them.
+/// The documented ports of each server: on the host and in its container.
 pub(crate) const PORTS: [(&str, &[(u16, u16)]); 14] = [
     ("dogs", &[(8080, 8080), (50051, 50051), (9090, 9090)]),
     ("grafana", &[(3000, 3000)]),
@@ -23,7 +23,7 @@ pub(crate) const PORTS: [(&str, &[(u16, u16)]); 14] = [
     ("minio", &[(9002, 9000), (9003, 9001)]),
 ];
 
-/// Everything that is wrong with the containers of `file`, whose paths start at `folder`.
+/// All problems of the containers of `file`, whose paths are relative to `folder`.
 pub(crate) fn problems(file: &File, folder: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, service) in &file.services {
@@ -33,7 +33,7 @@ pub(crate) fn problems(file: &File, folder: &Path) -> Vec<String> {
             dependencies(service, file),
             mounts(service, file, folder),
             memory_file_systems(service),
-            end(service),
+            stop_grace_period(service),
             ports(name, service),
             limits(service),
         ];
@@ -56,12 +56,12 @@ fn image(service: &Service) -> Vec<String> {
         .collect()
 }
 
-/// Whether the image has a tag that names one version, to the patch.
+/// Whether the image has a tag with a complete version, including the patch version.
 pub(crate) fn is_pinned(image: &str) -> bool {
     let Some((_, tag)) = image.rsplit_once(':') else { return false };
     let tag = tag.trim_start_matches("RELEASE.").trim_start_matches('v');
     let version = tag.split('-').next().unwrap_or_default();
-    let numbers = version.split('.').filter(|part| part.parse::<u32>().is_ok()).count();
+    let numbers = version.split('.').filter(|number| number.parse::<u32>().is_ok()).count();
     let is_date = tag.len() >= 10 && tag.as_bytes()[4] == b'-' && numbers == 1;
     // PostgreSQL's versions have two numbers.
     numbers >= 3 || is_date || (numbers == 2 && image.starts_with("postgres:"))
@@ -74,9 +74,11 @@ fn health(service: &Service) -> Vec<String> {
     if !is_command || check.test.len() < 2 {
         problems.push("the health check runs nothing".to_owned());
     }
-    let spans = [Some(&check.interval), Some(&check.timeout), check.start_period.as_ref()];
-    if spans.into_iter().flatten().any(|span| seconds(span).is_none_or(|span| span == 0)) || check.retries == 0 {
-        problems.push("the health check's times are not whole seconds above 0".to_owned());
+    let durations = [Some(&check.interval), Some(&check.timeout), check.start_period.as_ref()];
+    if durations.into_iter().flatten().any(|text| seconds(text).is_none_or(|seconds| seconds == 0))
+        || check.retries == 0
+    {
+        problems.push("the health check's times are not positive seconds".to_owned());
     }
     problems
 }
@@ -87,12 +89,12 @@ fn seconds(text: &str) -> Option<u32> {
 
 fn dependencies(service: &Service, file: &File) -> Vec<String> {
     let mut problems = Vec::new();
-    for (on, dependency) in &service.depends_on {
-        if !file.services.contains_key(on) {
-            problems.push(format!("depends on {on}, which is not there"));
+    for (server, dependency) in &service.depends_on {
+        if !file.services.contains_key(server) {
+            problems.push(format!("depends on {server}, which does not exist"));
         }
         if dependency.condition != "service_healthy" {
-            problems.push(format!("does not wait for {on} to be healthy"));
+            problems.push(format!("does not wait for {server} to be healthy"));
         }
     }
     problems
@@ -108,10 +110,10 @@ fn mounts(service: &Service, file: &File, folder: &Path) -> Vec<String> {
         }
         let options = mount.rsplit(':').next().unwrap_or_default();
         if is_path && !options.split(',').any(|option| option == "ro") {
-            problems.push(format!("could write to {source}"));
+            problems.push(format!("can write to {source}"));
         }
         if is_path && !options.split(',').any(|option| option == "z") {
-            problems.push(format!("could not read {source} where SELinux asks for a label"));
+            problems.push(format!("cannot read {source} if SELinux requires a label"));
         }
         if !is_path && !file.volumes.contains_key(source) {
             problems.push(format!("uses the volume {source}, which is not declared"));
@@ -126,7 +128,7 @@ fn mounts(service: &Service, file: &File, folder: &Path) -> Vec<String> {
     problems
 }
 
-/// What is written to one counts as memory of the container, and who writes may be any user.
+/// A tmpfs counts towards the memory of the container, and any user may write to it.
 fn memory_file_systems(service: &Service) -> Vec<String> {
     let mut problems = Vec::new();
     for mount in &service.tmpfs {
@@ -134,7 +136,7 @@ fn memory_file_systems(service: &Service) -> Vec<String> {
         let option = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name));
         let size = option("size=").and_then(bytes);
         if size.is_none_or(|size| service.memory().is_none_or(|memory| size > memory / 4)) {
-            problems.push(format!("the tmpfs at {path} may take more than a quarter of the memory"));
+            problems.push(format!("the tmpfs at {path} may use more than a quarter of the memory"));
         }
         if option("mode=") != Some("1777") {
             problems.push(format!("not every user may write to the tmpfs at {path}"));
@@ -143,15 +145,15 @@ fn memory_file_systems(service: &Service) -> Vec<String> {
     problems
 }
 
-/// A server that keeps data is not killed while it writes what it has in memory; ten seconds are the default.
-fn end(service: &Service) -> Vec<String> {
-    let keeps_data = service.volumes.iter().any(|mount| !mount.starts_with('.'));
+/// A server that stores data needs time to flush it to disk; the default grace period is ten seconds.
+fn stop_grace_period(service: &Service) -> Vec<String> {
+    let stores_data = service.volumes.iter().any(|mount| !mount.starts_with('.'));
     let grace = service.stop_grace_period.as_deref().and_then(seconds);
-    let is_short = keeps_data && grace.is_none_or(|grace| grace < 30);
-    is_short.then(|| "keeps data and has less than 30 s to stop".to_owned()).into_iter().collect()
+    let is_short = stores_data && grace.is_none_or(|grace| grace < 30);
+    is_short.then(|| "stores data and has less than 30 s to stop".to_owned()).into_iter().collect()
 }
 
-/// The published ports of a service, and what is wrong with how they are written.
+/// The published ports of a service, and problems of their syntax.
 fn published(service: &Service) -> (Vec<(u16, u16)>, Vec<String>) {
     let mut found = Vec::new();
     let mut problems = Vec::new();
@@ -193,16 +195,16 @@ fn limits(service: &Service) -> Vec<String> {
     if let Some(heap) = service.environment.get("GOMEMLIMIT") {
         let heap = heap.text().strip_suffix("MiB").and_then(|mebibytes| mebibytes.parse::<u64>().ok());
         let limit = service.memory().unwrap_or_default() >> 20;
-        // A Go program has memory besides what its collector counts.
+        // A Go program also uses memory that its garbage collector does not count.
         if heap.is_none_or(|heap| heap > limit * 5 / 6) {
             problems.push("GOMEMLIMIT is more than five sixths of the memory".to_owned());
         }
     }
     if service.cpus.is_none_or(|cpus| cpus <= 0.0) {
-        problems.push("no limit on the processor".to_owned());
+        problems.push("no limit on the CPU".to_owned());
     }
     if service.restart.is_none() {
-        problems.push("stays down after a crash".to_owned());
+        problems.push("does not restart after a crash".to_owned());
     }
     problems
 }

@@ -9,15 +9,15 @@ use kennel_app::{Stop, signals};
 use tokio::time::Instant;
 
 use crate::cli::args;
-use crate::cli::out::say;
-use crate::cli::progress;
-use crate::moving::{Copy, End, Options, Told, Verdict};
+use crate::cli::output::print_line;
+use crate::cli::progress_bar;
+use crate::store_copy::{CopyOptions, CopyProgress, StoreCopy, StoreHandle, Verification};
 
-/// How often it is told how far behind the copy is, where there is no terminal.
-const EVERY: Duration = Duration::from_secs(5);
+/// How often progress is printed while applying changes, when standard error is not a terminal.
+const PRINT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Copies, follows, verifies, and says what came of it.
-pub(super) async fn run(from: &End, to: &End, options: args::Copy) -> anyhow::Result<ExitCode> {
+/// Copies, applies later changes, verifies, and prints the result.
+pub(super) async fn run(from: &StoreHandle, to: &StoreHandle, options: args::Copy) -> anyhow::Result<ExitCode> {
     let stop = Stop::new();
     let signal = signals()?;
     let aborted = async {
@@ -27,105 +27,105 @@ pub(super) async fn run(from: &End, to: &End, options: args::Copy) -> anyhow::Re
     };
     tokio::select! {
         ended = copy(from, to, options, stop.clone()) => ended,
-        () = aborted => bail!("stopped at once; run it again to go on"),
+        () = aborted => bail!("aborted; run the command again to resume"),
     }
 }
 
-async fn copy(from: &End, to: &End, options: args::Copy, stop: Stop) -> anyhow::Result<ExitCode> {
+async fn copy(from: &StoreHandle, to: &StoreHandle, options: args::Copy, stop: Stop) -> anyhow::Result<ExitCode> {
     let counts = from.stores.dogs.count_by_breed().await?;
-    let teller = Teller::new(from.name, to.name, counts.iter().map(|count| count.dogs).sum());
-    let bar = teller.bar.clone();
-    let options = Options { follow: options.follow, overwrite: options.overwrite };
-    let mut copy = Copy::begin(from.clone(), to.clone(), options, stop, teller.listen()).await?;
+    let reporter = ProgressReporter::new(from.name, to.name, counts.iter().map(|count| count.dogs).sum());
+    let bar = reporter.bar.clone();
+    let options = CopyOptions { follow: options.follow, overwrite: options.overwrite };
+    let mut copy = StoreCopy::start(from.clone(), to.clone(), options, stop, reporter.into_callback()).await?;
     copy.run().await?;
     bar.set_message("verifying");
-    let verdict = copy.verify().await?;
+    let verification = copy.verify().await?;
     bar.finish_and_clear();
-    report(&verdict, from.name, to.name)
+    print_result(&verification, from.name, to.name)
 }
 
-fn report(verdict: &Verdict, from: &str, to: &str) -> anyhow::Result<ExitCode> {
-    let Verdict { from: there, to: here, in_flight, differing, examples } = verdict;
+fn print_result(verification: &Verification, from_name: &str, to_name: &str) -> anyhow::Result<ExitCode> {
+    let Verification { from, to, in_flight, differing, examples } = verification;
     if *differing > 0 {
-        let some: Vec<_> = examples.iter().map(ToString::to_string).collect();
+        let examples: Vec<_> = examples.iter().map(ToString::to_string).collect();
         bail!(
-            "{differing} dogs differ, such as {}; `dogs storage diff --from {from} --to {to}` tells how",
-            some.join(", ")
+            "{differing} dogs differ, such as {}; list the differences with `dogs storage diff --from {from_name} --to {to_name}`",
+            examples.join(", ")
         );
     }
     if *in_flight > 0 {
-        say(format_args!(
-            "verified: {} dogs, {in_flight} of them once more, for they were changed meanwhile",
-            here.dogs
+        print_line(format_args!(
+            "verified: {} dogs, {in_flight} of them twice because they were changed during the scan",
+            to.dogs
         ))?;
     } else {
-        say(format_args!("verified: {} dogs, sha256 {} in both stores", there.dogs, there.digest()))?;
+        print_line(format_args!("verified: {} dogs, sha256 {} in both stores", from.dogs, from.digest()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says how the copy goes on: on a terminal with a bar, elsewhere by a line now and then.
-struct Teller {
+/// Shows the progress of a copy: as a bar on a terminal, else as a line at intervals.
+struct ProgressReporter {
     from: &'static str,
     to: &'static str,
     bar: ProgressBar,
-    began: Instant,
-    walked: (u64, u64),
-    said: Option<(Instant, u64)>,
+    scan_started: Instant,
+    scanned: (u64, u64),
+    last_line: Option<(Instant, u64)>,
 }
 
-impl Teller {
+impl ProgressReporter {
     fn new(from: &'static str, to: &'static str, dogs: u64) -> Self {
-        let bar = progress::bar(Some(dogs), "{wide_bar} {pos}/{len} {per_sec} eta {eta}  {msg}");
-        Self { from, to, bar, began: Instant::now(), walked: (0, 0), said: None }
+        let bar = progress_bar::new(Some(dogs), "{wide_bar} {pos}/{len} {per_sec} eta {eta}  {msg}");
+        Self { from, to, bar, scan_started: Instant::now(), scanned: (0, 0), last_line: None }
     }
 
-    fn listen(mut self) -> impl FnMut(Told) + Send {
-        move |told| self.tell(told)
+    fn into_callback(mut self) -> impl FnMut(CopyProgress) + Send {
+        move |progress| self.report(progress)
     }
 
-    fn tell(&mut self, told: Told) {
+    fn report(&mut self, progress: CopyProgress) {
         let (from, to) = (self.from, self.to);
-        match told {
-            Told::Resumed => self.line("going on where an earlier run stopped"),
-            Told::Forgotten => {
-                self.line(&format!("{from} has forgotten events that were not carried over: comparing all dogs anew"));
+        match progress {
+            CopyProgress::Resumed => self.print("resuming an earlier run"),
+            CopyProgress::EventsPurged => {
+                self.print(&format!("{from} purged events that were not applied yet: comparing all dogs again"));
                 self.restart();
             }
-            Told::Unnamed => {
-                self.line("an import does not tell of its dogs one by one: comparing all dogs anew");
+            CopyProgress::DogsUnnamed => {
+                self.print("the events of an import do not name its dogs: comparing all dogs again");
                 self.restart();
             }
-            Told::Walked { dogs, carried } => {
-                self.walked = (dogs, carried);
+            CopyProgress::Scanned { dogs, copied } => {
+                self.scanned = (dogs, copied);
                 self.bar.set_position(dogs);
-                self.bar.set_message(format!("{carried} carried"));
+                self.bar.set_message(format!("{copied} copied"));
             }
-            Told::Through => {
-                let ((dogs, carried), seconds) = (self.walked, self.began.elapsed().as_secs_f64());
-                self.line(&format!("{dogs} dogs walked through, {carried} carried to {to} in {seconds:.1} s"));
+            CopyProgress::ScanFinished => {
+                let ((dogs, copied), seconds) = (self.scanned, self.scan_started.elapsed().as_secs_f64());
+                self.print(&format!("{dogs} dogs scanned, {copied} copied to {to} in {seconds:.1} s"));
             }
-            Told::Followed { changes, lag } => self.followed(changes, lag),
+            CopyProgress::ChangesApplied { changes, lag } => self.report_changes(changes, lag),
         }
     }
 
     fn restart(&mut self) {
         self.bar.reset();
-        (self.began, self.walked) = (Instant::now(), (0, 0));
+        (self.scan_started, self.scanned) = (Instant::now(), (0, 0));
     }
 
-    fn followed(&mut self, changes: u64, lag: Duration) {
-        let line = format!("following {}: {changes} changes carried, lag {:.1} s", self.from, lag.as_secs_f64());
+    fn report_changes(&mut self, changes: u64, lag: Duration) {
+        let line = format!("following {}: {changes} changes applied, lag {:.1} s", self.from, lag.as_secs_f64());
         self.bar.set_message(line.clone());
-        let due = self.said.is_none_or(|(at, before)| at.elapsed() >= EVERY && before != changes);
+        let due = self.last_line.is_none_or(|(at, before)| at.elapsed() >= PRINT_INTERVAL && before != changes);
         if due && self.bar.is_hidden() {
-            self.line(&line);
-            self.said = Some((Instant::now(), changes));
+            self.print(&line);
+            self.last_line = Some((Instant::now(), changes));
         }
     }
 
-    fn line(&self, line: &str) {
-        // Who closed standard output wants to hear no more of it; the copy goes on.
-        self.bar.suspend(|| drop(say(line)));
+    fn print(&self, line: &str) {
+        // The copy continues when standard output is closed.
+        self.bar.suspend(|| drop(print_line(line)));
     }
 }

@@ -5,18 +5,18 @@ use std::process::ExitCode;
 use dogs_domain::Dog;
 use serde_json::Value;
 
-use crate::cli::out::say;
-use crate::moving::{Comparison, Difference, End};
+use crate::cli::output::print_line;
+use crate::store_copy::{Comparison, Difference, StoreHandle};
 
-/// Tells where the stores differ, `limit` dogs at most, and how many dogs do.
-pub(super) async fn run(from: &End, to: &End, limit: u64) -> anyhow::Result<ExitCode> {
+/// Prints at most `limit` differences, and the total.
+pub(super) async fn run(from: &StoreHandle, to: &StoreHandle, limit: u64) -> anyhow::Result<ExitCode> {
     let mut comparison = Comparison::new(from, to, None);
     let (mut missing, mut extra, mut changed) = (0, 0, 0);
     comparison.fill().await?;
     while let Some(compared) = comparison.step() {
         for difference in &compared.differences {
             if missing + extra + changed < limit {
-                say(line(difference, from.name, to.name))?;
+                print_line(line(difference, from.name, to.name))?;
             }
             match difference {
                 Difference::Missing(_) => missing += 1,
@@ -26,14 +26,14 @@ pub(super) async fn run(from: &End, to: &End, limit: u64) -> anyhow::Result<Exit
         }
         comparison.fill().await?;
     }
-    let (there, here) = (&comparison.seen_from, &comparison.seen_to);
-    say(format_args!("{}: {} dogs, sha256 {}", from.name, there.dogs, there.digest()))?;
-    say(format_args!("{}: {} dogs, sha256 {}", to.name, here.dogs, here.digest()))?;
+    let (source, target) = (&comparison.from_summary, &comparison.to_summary);
+    print_line(format_args!("{}: {} dogs, sha256 {}", from.name, source.dogs, source.digest()))?;
+    print_line(format_args!("{}: {} dogs, sha256 {}", to.name, target.dogs, target.digest()))?;
     if missing + extra + changed == 0 {
-        say("no differences")?;
+        print_line("no differences")?;
         return Ok(ExitCode::SUCCESS);
     }
-    say(format_args!("{missing} missing at {}, {extra} missing at {}, {changed} differ", to.name, from.name))?;
+    print_line(format_args!("{missing} missing at {}, {extra} missing at {}, {changed} differ", to.name, from.name))?;
     Ok(ExitCode::FAILURE)
 }
 
@@ -42,15 +42,15 @@ fn line(difference: &Difference, from: &str, to: &str) -> String {
     match difference {
         Difference::Missing(_) => format!("{id}  missing at {to}"),
         Difference::Extra(_) => format!("{id}  missing at {from}"),
-        Difference::Changed { from: there, to: here } => {
-            let fields = fields(there).into_iter().zip(fields(here)).filter(|(there, here)| there != here);
-            let told = fields.map(|((name, there), (_, here))| format!("{name} {there} at {from}, {here} at {to}"));
-            format!("{id}  differs: {}", told.collect::<Vec<_>>().join("; "))
+        Difference::Changed { from: from_dog, to: to_dog } => {
+            let fields = fields(from_dog).into_iter().zip(fields(to_dog)).filter(|(one, other)| one != other);
+            let lines = fields.map(|((name, one), (_, other))| format!("{name} {one} at {from}, {other} at {to}"));
+            format!("{id}  differs: {}", lines.collect::<Vec<_>>().join("; "))
         }
     }
 }
 
-/// The fields of a dog by name, as JSON, so that no text of a user's can pass for something else.
+/// The fields of a dog by name, as JSON, so that text from users cannot imitate other output.
 fn fields(dog: &Dog) -> Vec<(String, Value)> {
     match serde_json::to_value(dog) {
         Ok(Value::Object(fields)) => fields.into_iter().collect(),

@@ -1,4 +1,4 @@
-//! Builds of dogs kept for company.
+//! Builds of companion dogs.
 
 use super::working::SPITZ;
 use super::{Build, Ears, HEAD, Hair, Head, RETRIEVER, Tail};

@@ -40,7 +40,7 @@ pub(in crate::drawing) enum Tail {
     Pompon,
 }
 
-/// Hair that a head wears beside its outline.
+/// Hair outside the outline of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::drawing) enum Hair {
     None,
@@ -75,18 +75,18 @@ pub(in crate::drawing) struct Head {
     /// Width and length of an ear, 1.0 being usual for its kind.
     pub(in crate::drawing) ear: (f32, f32),
     pub(in crate::drawing) hair: Hair,
-    /// Folds on the brow and beside the muzzle, 0 to 3.
+    /// Folds on the brow and next to the muzzle, 0 to 3.
     pub(in crate::drawing) wrinkles: u8,
     /// How far the lips hang below the jaw.
     pub(in crate::drawing) jowls: f32,
 }
 
-/// A whole dog.
+/// A complete dog.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::drawing) struct Build {
     pub(in crate::drawing) head: Head,
     pub(in crate::drawing) edge: Edge,
-    /// Size of the head beside the trunk.
+    /// Size of the head relative to the trunk.
     pub(in crate::drawing) head_scale: f32,
     pub(in crate::drawing) length: f32,
     pub(in crate::drawing) depth: f32,
@@ -94,7 +94,7 @@ pub(in crate::drawing) struct Build {
     /// Half width of a leg.
     pub(in crate::drawing) bone: f32,
     pub(in crate::drawing) neck: f32,
-    /// How far the belly is drawn up, as a share of the depth.
+    /// How far the belly is drawn up, as a fraction of the depth.
     pub(in crate::drawing) tuck: f32,
     pub(in crate::drawing) tail: Tail,
 }

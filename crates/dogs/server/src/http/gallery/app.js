@@ -4,26 +4,26 @@ import { offline } from "./api.js";
 import { breeds, load, onOpen, reload } from "./dogs.js";
 import "./forms.js";
 import { listen } from "./live.js";
-import { $, busy, complain } from "./page.js";
+import { $, busy, showMessage } from "./page.js";
 import { status } from "./status.js";
 import { view } from "./viewer.js";
 
-const STATUS_EVERY = 10_000;
+const STATUS_INTERVAL = 10_000;
 
-const ask = () => status().catch(() => {});
+const refreshStatus = () => status().catch(() => {});
 
-/** Reads all that is shown anew. */
-function renew() {
-  complain(null, "more-message");
+/** Reloads everything that is shown. */
+function reloadAll() {
+  showMessage(null, "more-message");
   return Promise.allSettled([status(), reload(), breeds()]);
 }
 
-onOpen((id) => view(id).catch((error) => complain(error, "more-message")));
+onOpen((id) => view(id).catch((error) => showMessage(error, "more-message")));
 $("more").addEventListener("click", () => busy($("more"), "more-message", () => load(false)));
-$("again").addEventListener("click", renew);
-addEventListener("online", renew);
+$("again").addEventListener("click", reloadAll);
+addEventListener("online", reloadAll);
 addEventListener("offline", () => offline(true));
 
-renew();
-listen(renew, ask);
-setInterval(ask, STATUS_EVERY);
+reloadAll();
+listen(reloadAll, refreshStatus);
+setInterval(refreshStatus, STATUS_INTERVAL);

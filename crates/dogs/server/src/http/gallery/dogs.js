@@ -1,31 +1,31 @@
-// The grid of dogs, and the breeds to pick from.
+// The grid of dogs, and the list of breeds.
 
 import { API, read } from "./api.js";
 import { family, title } from "./names.js";
-import { $, complain, make, moment, sentence } from "./page.js";
+import { $, age, make, sentence, showMessage } from "./page.js";
 
 const PAGE = 48;
 const CHIPS = 6;
-const PLACES = 8;
+const PLACEHOLDERS = 8;
 
-/** The breed that is shown, or none for all; and where the next page starts. */
+/** The selected breed, empty for all, and the cursor of the next page. */
 export const shown = { breed: new URLSearchParams(location.search).get("breed") ?? "", next: null };
 
-let turn = 0;
+let latestLoad = 0;
 let open = () => {};
 
-// Dogs that are gone: an answer that was on its way meanwhile must not bring one back.
-const REMEMBERED = 500;
-const departed = new Set();
+// Ids of deleted dogs: a response that was sent before the deletion must not show one again.
+const MAX_DELETED = 500;
+const deleted = new Set();
 
-/** Names what a card opens. */
+/** Sets the action of a click on a card. */
 export function onOpen(action) {
   open = action;
 }
 
 export const called = (dog) => dog.name ?? title(dog.breed);
 
-/** The service's own pictures are requested from where this page came from, whatever its name and prefix are there. */
+/** Requests stored images from the origin and path prefix of this page, whatever the public URL is. */
 export function local(url, { id, revision }) {
   const target = new URL(url, location.href);
   const own = `/dogs/${id}/photo`;
@@ -36,8 +36,8 @@ export function local(url, { id, revision }) {
 
 const paw = () => make("img", { src: "gallery/icon.svg", alt: "", className: "paw" });
 
-// The caption says what is in the picture.
-function picture(dog) {
+// Without alternative text: the caption describes the image.
+function dogImage(dog) {
   const url = dog.thumbnail_url ?? dog.image_url;
   if (!url) return paw();
   const image = make("img", { loading: "lazy", decoding: "async", alt: "", referrerPolicy: "no-referrer" });
@@ -56,47 +56,47 @@ function card(dog) {
   return item;
 }
 
-// In place, so that the focus stays where it is.
+// Updates in place, so that the focus is not lost.
 function fill(item, dog) {
   const state = `${dog.revision} ${dog.thumbnail_url}`;
-  // Answers can overtake each other.
+  // Responses can arrive out of order.
   if (item.dataset.state === state || dog.revision < Number(item.dataset.revision)) return;
   Object.assign(item.dataset, { state, revision: dog.revision });
-  item.querySelector(".frame").replaceChildren(picture(dog));
+  item.querySelector(".frame").replaceChildren(dogImage(dog));
   item.querySelector(".caption").replaceChildren(
     make("strong", { textContent: called(dog) }),
-    make("small", {}, dog.name ? `${title(dog.breed)} · ` : "", moment(dog.created_at)));
+    make("small", {}, dog.name ? `${title(dog.breed)} · ` : "", age(dog.created_at)));
 }
 
 const cardOf = (id) => document.querySelector(`#grid > [data-id="${CSS.escape(id)}"]`);
 const cards = () => [...$("grid").querySelectorAll("[data-id]")];
 
-/** What the grid calls a dog, if it is there. */
+/** The name of a dog in the grid, if it is shown. */
 export const nameOf = (id) => cardOf(id)?.querySelector("strong").textContent;
 
-/** Shows a dog. Newest first, as ids sort by age; one from behind the loaded pages waits for its page. */
+/** Shows a dog. Newest first, as ids sort by age; a dog after the loaded pages is shown with its page. */
 export function show(dog, fresh) {
-  if (departed.has(dog.id)) return;
+  if (deleted.has(dog.id)) return;
   const old = cardOf(dog.id);
-  const fits = !shown.breed || shown.breed === dog.breed;
-  if (!fits) {
+  const matches = !shown.breed || shown.breed === dog.breed;
+  if (!matches) {
     old?.remove();
   } else if (old) {
     fill(old, dog);
   } else {
     const item = card(dog);
-    const behind = cards().find((other) => other.dataset.id < dog.id);
+    const next = cards().find((other) => other.dataset.id < dog.id);
     if (fresh) item.classList.add("new");
-    if (behind) behind.before(item);
+    if (next) next.before(item);
     else if (!fresh || !shown.next) $("grid").append(item);
   }
   settle();
 }
 
-/** Takes a dog away; the focus goes to the next one, if it was there. */
-export function forget(id) {
-  departed.add(id);
-  if (departed.size > REMEMBERED) departed.delete(departed.values().next().value);
+/** Removes a dog; moves the focus to the next one, if the dog had it. */
+export function removeDog(id) {
+  deleted.add(id);
+  if (deleted.size > MAX_DELETED) deleted.delete(deleted.values().next().value);
   const item = cardOf(id);
   if (!item) return;
   const focused = item.contains(document.activeElement);
@@ -106,12 +106,12 @@ export function forget(id) {
   if (focused) (next?.querySelector("button") ?? $("dogs")).focus();
 }
 
-/** Lets dogs be shown again that are gone: an import can bring them back under their ids, and names none. */
-export function welcome() {
-  departed.clear();
+/** Allows deleted dogs to be shown again: an import can create them again with their ids, and its event names none. */
+export function allowDeleted() {
+  deleted.clear();
 }
 
-/** Puts the focus on a dog's card, or near where it was. */
+/** Moves the focus to the card of a dog, or to the grid. */
 export function focusOn(id) {
   (cardOf(id)?.querySelector("button") ?? $("dogs")).focus();
 }
@@ -120,28 +120,28 @@ function settle() {
   const none = cards().length === 0;
   $("empty").hidden = !none || !$("failed").hidden || $("grid").ariaBusy === "true";
   $("empty-text").textContent = shown.breed
-    ? `No ${title(shown.breed)} here yet. Fetch a picture, and the first one moves in.`
-    : "No dogs here yet. Fetch a picture, and the first one moves in.";
+    ? `No ${title(shown.breed)} here yet. Fetch an image to add the first one.`
+    : "No dogs here yet. Fetch an image to add the first one.";
 }
 
-const places = () => Array.from({ length: PLACES }, () => {
-  const item = make("li", { className: "place" }, make("span", { className: "frame" }), make("span", { className: "caption" }));
+const placeholders = () => Array.from({ length: PLACEHOLDERS }, () => {
+  const item = make("li", { className: "placeholder" }, make("span", { className: "frame" }), make("span", { className: "caption" }));
   item.setAttribute("aria-hidden", "true");
   return item;
 });
 
-/** Reads the first page, or the next one. */
+/** Loads the first page, or the next one. */
 export async function load(fresh) {
-  const mine = ++turn;
+  const current = ++latestLoad;
   const query = new URLSearchParams({ limit: PAGE });
   if (shown.breed) query.set("breed", shown.breed);
   if (!fresh && shown.next) query.set("cursor", shown.next);
   if (fresh) $("dogs-title").textContent = shown.breed ? title(shown.breed) : "All dogs";
   const page = await read(`/dogs?${query}`);
-  if (mine === turn) place(page, fresh); // else another choice was made meanwhile
+  if (current === latestLoad) showPage(page, fresh); // else a later load replaced this one
 }
 
-function place(page, fresh) {
+function showPage(page, fresh) {
   $("failed").hidden = true;
   $("grid").ariaBusy = null;
   shown.next = page.next;
@@ -154,43 +154,43 @@ function place(page, fresh) {
   settle();
 }
 
-/** Reads the first page and shows what became of it: dogs, none, or why there are none to see. */
+/** Loads the first page and shows the dogs, that there are none, or the error. */
 export async function reload() {
   if (cards().length === 0) {
     $("grid").ariaBusy = "true";
     $("failed").hidden = true;
-    $("grid").replaceChildren(...places());
+    $("grid").replaceChildren(...placeholders());
     settle();
   }
   try {
     await load(true);
   } catch (error) {
-    fail(error);
+    showError(error);
   }
 }
 
-function fail(error) {
+function showError(error) {
   if (cards().length > 0) {
-    complain(error, "more-message");
+    showMessage(error, "more-message");
     return;
   }
   $("grid").ariaBusy = null;
   $("grid").replaceChildren();
-  $("failed-text").textContent = `The dogs could not be read: ${sentence(error.message)}`;
+  $("failed-text").textContent = `The dogs could not be loaded: ${sentence(error.message)}`;
   $("failed").hidden = false;
   settle();
 }
 
-/** Reads the breeds and how many dogs there are of each. */
+/** Loads the breeds and the number of dogs of each. */
 export async function breeds() {
   const { items } = await read("/breeds");
   const total = items.reduce((sum, { dogs }) => sum + dogs, 0);
-  const inhabited = items.filter(({ dogs }) => dogs > 0);
+  const withDogs = items.filter(({ dogs }) => dogs > 0);
   options(items, total);
-  chips(inhabited, total);
+  chips(withDogs, total);
   const dogs = `${total.toLocaleString("en")} ${total === 1 ? "dog" : "dogs"}`;
-  const here = total ? `${dogs} of ${inhabited.length} ${inhabited.length === 1 ? "breed" : "breeds"}` : "No dogs yet";
-  $("count").textContent = `${here}; ${items.length} breeds to pick from.`;
+  const here = total ? `${dogs} of ${withDogs.length} ${withDogs.length === 1 ? "breed" : "breeds"}` : "No dogs yet";
+  $("count").textContent = `${here}; ${items.length} breeds to choose from.`;
 }
 
 function options(items, total) {
@@ -201,8 +201,8 @@ function options(items, total) {
     list.length > 1 ? make("optgroup", { label: family(word) }, ...list.map(option)) : option(list[0]));
   const all = make("option", { value: "", textContent: `All breeds (${total.toLocaleString("en")})` });
   const known = items.some(({ breed }) => breed === shown.breed) || !shown.breed;
-  const asked = known ? [] : [option({ breed: shown.breed, dogs: 0 })];
-  $("breed").replaceChildren(all, ...asked, ...entries);
+  const selected = known ? [] : [option({ breed: shown.breed, dogs: 0 })];
+  $("breed").replaceChildren(all, ...selected, ...entries);
   $("breed").value = shown.breed;
 }
 
@@ -214,9 +214,9 @@ function grouped(items) {
   return groups;
 }
 
-// The breeds with the most dogs, one press away. A chip keeps the focus when the counts change.
-function chips(inhabited, total) {
-  const most = inhabited.toSorted((one, other) => other.dogs - one.dogs).slice(0, CHIPS);
+// Buttons for the breeds with the most dogs. A chip retains the focus when the counts change.
+function chips(withDogs, total) {
+  const most = withDogs.toSorted((one, other) => other.dogs - one.dogs).slice(0, CHIPS);
   const wanted = most.length > 1 ? [{ breed: "", dogs: total }, ...most] : [];
   const focused = document.activeElement?.dataset.breed;
   $("chips").replaceChildren(...wanted.map(({ breed, dogs }) => {
@@ -229,7 +229,7 @@ function chips(inhabited, total) {
   if (focused !== undefined) $("chips").querySelector(`[data-breed="${CSS.escape(focused)}"]`)?.focus();
 }
 
-/** Shows one breed, or all for an empty one. */
+/** Selects one breed, or all if it is empty. */
 export async function choose(breed) {
   shown.breed = breed;
   shown.next = null;

@@ -1,14 +1,14 @@
-// Choose a breed, fetch a picture, upload one.
+// Forms: choose a breed, fetch an image, upload one.
 
 import { call, json, read } from "./api.js";
 import { called, choose, show, shown } from "./dogs.js";
 import { title } from "./names.js";
-import { $, announce, busy, complain, size } from "./page.js";
+import { $, announce, busy, showMessage, size } from "./page.js";
 
 const ANY = "mix";
 let largest = null;
 
-/** Takes the most bytes of a picture over from the service. */
+/** Sets the maximum size of an image, in bytes. */
 export function limit(bytes) {
   if (largest === bytes) return;
   largest = bytes;
@@ -22,14 +22,14 @@ function hint() {
 
 function anyBreed() {
   const all = [...$("breed").options].map((option) => option.value).filter(Boolean);
-  if (all.length === 0) throw new Error("the breeds are not known yet");
+  if (all.length === 0) throw new Error("the breeds are not loaded yet");
   return all[Math.floor(Math.random() * all.length)];
 }
 
 $("breed").addEventListener("change", () => choose($("breed").value));
 addEventListener("breedchange", hint);
 
-// Where there is little room, the form is folded.
+// On small screens, the form is collapsed.
 $("unfold").addEventListener("click", () => {
   const open = $("upload").classList.toggle("open");
   $("unfold").ariaExpanded = String(open);
@@ -46,11 +46,11 @@ $("fetch").addEventListener("submit", (event) => {
   });
 });
 
-/** What is wrong with the file, before anything is sent. */
-function fault(file) {
-  if (!file) return "choose a picture first";
+/** Why the file is invalid, checked before the upload. */
+function problem(file) {
+  if (!file) return "choose an image first";
   if (file.size === 0) return `“${file.name}” is empty`;
-  if (largest && file.size > largest) return `“${file.name}” has ${size(file.size)}; a picture may have up to ${size(largest)}`;
+  if (largest && file.size > largest) return `“${file.name}” has ${size(file.size)}; the limit is ${size(largest)}`;
   return null;
 }
 
@@ -62,7 +62,7 @@ async function store(file) {
     const headers = { "content-type": file.type || "application/octet-stream" };
     return (await call(`/dogs/${body.id}/photo`, { method: "PUT", headers, body: file })).body;
   } catch (error) {
-    // A dog whose picture was refused is not what was asked for.
+    // Without its image, the dog is not what the user wanted to create.
     await call(`/dogs/${body.id}`, { method: "DELETE" }).catch(() => {});
     throw error;
   }
@@ -70,8 +70,8 @@ async function store(file) {
 
 $("file").addEventListener("change", () => {
   const [file] = $("file").files;
-  const wrong = file && fault(file);
-  complain(wrong ? new Error(wrong) : null, "upload-message");
+  const reason = file && problem(file);
+  showMessage(reason ? new Error(reason) : null, "upload-message");
 });
 
 $("upload").addEventListener("submit", (event) => {
@@ -79,10 +79,10 @@ $("upload").addEventListener("submit", (event) => {
   const form = event.target;
   busy(form.querySelector("button"), "upload-message", async () => {
     const [file] = $("file").files;
-    const wrong = fault(file);
-    if (wrong) {
+    const reason = problem(file);
+    if (reason) {
       $("file").focus();
-      throw new Error(wrong);
+      throw new Error(reason);
     }
     const dog = await store(file);
     show(dog, true);

@@ -1,28 +1,28 @@
-// What happens, as it happens.
+// The live list of events.
 
 import { API, read } from "./api.js";
-import { breeds, forget, nameOf, show, welcome } from "./dogs.js";
+import { allowDeleted, breeds, nameOf, removeDog, show } from "./dogs.js";
 import { title } from "./names.js";
 import { $, clock, make } from "./page.js";
-import { gone } from "./viewer.js";
+import { closeDeleted } from "./viewer.js";
 
-const KEPT = 40;
-const AT_ONCE = 48;
-const PAUSE = 250;
-/** How long until a stream that was refused is asked for again. */
-const AGAIN = 3_000;
+const MAX_LINES = 40;
+const MAX_RELOADS = 48;
+const BATCH_DELAY = 250;
+/** How long before a rejected stream is opened again. */
+const RECONNECT_DELAY = 3_000;
 
-const HAPPENED = {
+const DESCRIPTIONS = {
   "dogs.created": "moved in",
   "dogs.updated": "changed",
   "dogs.deleted": "moved out",
-  "dogs.image_stored": "got a picture",
+  "dogs.image_stored": "got an image",
   "dogs.thumbnail_stored": "got a thumbnail",
   "dogs.imported": "imported",
 };
 
 const names = new Map();
-const waiting = { told: [], changed: new Set(), counts: false, timer: null };
+const pending = { events: [], changed: new Set(), counts: false, timer: null };
 let last = null;
 
 function subject({ type, subject: id, data }) {
@@ -35,37 +35,37 @@ function subject({ type, subject: id, data }) {
 
 const line = ({ time, type, who }) => make("li", {},
   make("time", { dateTime: time, textContent: clock(time) }),
-  make("span", {}, make("b", { textContent: who }), ` ${HAPPENED[type] ?? type}`));
+  make("span", {}, make("b", { textContent: who }), ` ${DESCRIPTIONS[type] ?? type}`));
 
-// Many events at once are shown together, a moment later, and their dogs are read once.
-function settle() {
-  waiting.timer = null;
-  const told = waiting.told.splice(0);
-  const ids = [...waiting.changed].slice(-AT_ONCE);
-  waiting.changed.clear();
+// Shows a batch of events, and loads each of their dogs once.
+function flush() {
+  pending.timer = null;
+  const events = pending.events.splice(0);
+  const ids = [...pending.changed].slice(-MAX_RELOADS);
+  pending.changed.clear();
   $("quiet").hidden = true;
-  $("events").prepend(...told.slice(-KEPT).reverse().map(line));
-  while ($("events").childElementCount > KEPT) $("events").lastElementChild.remove();
+  $("events").prepend(...events.slice(-MAX_LINES).reverse().map(line));
+  while ($("events").childElementCount > MAX_LINES) $("events").lastElementChild.remove();
   ids.forEach((id) => read(`/dogs/${id}`).then((dog) => show(dog, true)).catch(() => {}));
-  if (waiting.counts) breeds().catch(() => {});
-  waiting.counts = false;
+  if (pending.counts) breeds().catch(() => {});
+  pending.counts = false;
 }
 
-function happened(event) {
+function received(event) {
   last = event.lastEventId || last;
-  const told = JSON.parse(event.data);
-  waiting.told.push({ ...told, who: subject(told) });
-  if (told.type === "dogs.deleted") {
-    waiting.changed.delete(told.subject);
-    gone(told.subject);
-    forget(told.subject);
-  } else if (told.type === "dogs.imported") {
-    welcome();
+  const data = JSON.parse(event.data);
+  pending.events.push({ ...data, who: subject(data) });
+  if (data.type === "dogs.deleted") {
+    pending.changed.delete(data.subject);
+    closeDeleted(data.subject);
+    removeDog(data.subject);
+  } else if (data.type === "dogs.imported") {
+    allowDeleted();
   } else {
-    waiting.changed.add(told.subject);
+    pending.changed.add(data.subject);
   }
-  if (told.type !== "dogs.thumbnail_stored" && told.type !== "dogs.image_stored") waiting.counts = true;
-  waiting.timer ??= setTimeout(settle, PAUSE);
+  if (data.type !== "dogs.thumbnail_stored" && data.type !== "dogs.image_stored") pending.counts = true;
+  pending.timer ??= setTimeout(flush, BATCH_DELAY);
 }
 
 function connected(up) {
@@ -73,22 +73,22 @@ function connected(up) {
   $("live").querySelector(".text").textContent = up ? "connected" : "reconnecting…";
 }
 
-/** Follows the events. `renew` is called when what is shown may be old, `lost` when the stream broke off. */
-export function listen(renew, lost) {
-  // The browser sends the last id itself when it connects again, but not on a stream that is opened anew.
+/** Receives the events. Calls `reload` when the page may be stale, and `lost` when the connection fails. */
+export function listen(reload, lost) {
+  // The browser sends the last id itself when it reconnects, but not on a new stream.
   const source = new EventSource(`${API}/events${last ? `?last_event_id=${last}` : ""}`);
-  Object.keys(HAPPENED).forEach((name) => source.addEventListener(name, happened));
-  source.addEventListener("reset", renew);
+  Object.keys(DESCRIPTIONS).forEach((name) => source.addEventListener(name, received));
+  source.addEventListener("reset", reload);
   source.addEventListener("open", () => {
     connected(true);
-    if (listen.broken) renew();
+    if (listen.broken) reload();
     listen.broken = false;
   });
   source.addEventListener("error", () => {
     listen.broken = true;
     connected(false);
     lost();
-    // The browser tries again by itself, unless it was refused.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(renew, lost), AGAIN);
+    // The browser reconnects by itself, unless the request was rejected.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(reload, lost), RECONNECT_DELAY);
   });
 }

@@ -1,4 +1,4 @@
-// What people call breeds and parts. A breed that is not listed is called by its words, the last one first.
+// Display names of breeds and backends. The name of a breed that is not listed is its words in reverse order.
 
 const BREEDS = {
   "african-wild": "African Wild Dog",
@@ -32,7 +32,7 @@ const BREEDS = {
   "waterdog-spanish": "Spanish Water Dog",
 };
 
-const PARTS = {
+const BACKENDS = {
   clickhouse: "ClickHouse",
   fs: "folder",
   kafka: "Kafka",
@@ -51,11 +51,11 @@ export const ROLES = { storage: "Store", broker: "Broker", cache: "Cache", objec
 
 const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
-/** The breed as people call it. */
+/** The display name of a breed. */
 export const title = (breed) => BREEDS[breed] ?? breed.split("-").filter(Boolean).reverse().map(capital).join(" ");
 
-/** A group of breeds, by the word that they share. */
+/** The display name of a group of breeds with a common first word. */
 export const family = (word) => capital(word);
 
-/** The adapter as its makers call it. */
-export const part = (name) => PARTS[name] ?? name;
+/** The display name of a backend. */
+export const backend = (name) => BACKENDS[name] ?? name;

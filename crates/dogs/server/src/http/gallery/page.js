@@ -1,4 +1,4 @@
-// Small things for the page: elements, messages, times. Text from the API only ever becomes text.
+// Elements, messages and times. Text from the API is only inserted as text, never as markup.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -8,28 +8,28 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Shows what went wrong in the place with this id; nothing takes the message away. */
-export function complain(error, place) {
-  const element = $(place);
+/** Shows an error in the element with this id; without an error, hides the message. */
+export function showMessage(error, target) {
+  const element = $(target);
   const text = error ? sentence(error.message ?? String(error)) : "";
   if (element.textContent !== text) element.textContent = text;
   element.hidden = !error;
 }
 
-/** Tells people who cannot see the page what their doing led to. */
+/** Announces the result of an action to screen readers. */
 export function announce(text) {
-  $("told").textContent = text;
+  $("announcement").textContent = text;
 }
 
-/** Does work that a button asks for, once at a time. The button keeps the focus meanwhile. */
-export async function busy(button, place, work) {
+/** Runs the work of a button, at most once at a time. The button retains the focus. */
+export async function busy(button, target, work) {
   if (button.ariaDisabled === "true") return undefined;
   button.ariaDisabled = "true";
-  complain(null, place);
+  showMessage(null, target);
   try {
     return await work();
   } catch (error) {
-    complain(error, place);
+    showMessage(error, target);
     return undefined;
   } finally {
     button.ariaDisabled = null;
@@ -38,12 +38,12 @@ export async function busy(button, place, work) {
 
 export const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
 export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-export const whole = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+export const dateTime = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
 
 const UNITS = [["minute", 60], ["hour", 24], ["day", 7]];
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-/** How long ago it was, in words. */
+/** The age of a time as text. */
 export function ago(time) {
   let span = (Date.now() - new Date(time)) / 60_000;
   if (span < 1) return "just now";
@@ -54,15 +54,15 @@ export function ago(time) {
   return new Date(time).toLocaleDateString([], { dateStyle: "medium" });
 }
 
-/** A moment in words that stay true while the page is open. */
-export const moment = (time) => make("time", { dateTime: time, title: whole(time), textContent: ago(time), className: "ago" });
+/** An element with the age of a time, which is updated while the page is open. */
+export const age = (time) => make("time", { dateTime: time, title: dateTime(time), textContent: ago(time), className: "ago" });
 
 setInterval(() => document.querySelectorAll("time.ago").forEach((time) => {
   const text = ago(time.dateTime);
   if (time.textContent !== text) time.textContent = text;
 }), 20_000);
 
-/** A size as people write it. */
+/** A size as text. */
 export function size(bytes) {
   const mebibytes = bytes / (1024 * 1024);
   if (mebibytes < 1) return `${Math.max(1, Math.round(bytes / 1024))} kB`;

@@ -1,8 +1,8 @@
-// What the service runs on, and whether it is well.
+// The backends and the health of the service.
 
 import { read } from "./api.js";
 import { limit } from "./forms.js";
-import { ROLES, part } from "./names.js";
+import { ROLES, backend } from "./names.js";
 import { $, make } from "./page.js";
 
 function link(id, url) {
@@ -14,38 +14,38 @@ function entry(role, name, check) {
   const down = check?.status === "down";
   const dot = make("span", { className: "dot" });
   dot.setAttribute("aria-hidden", "true");
-  return make("div", { className: down ? "part down" : "part up", title: check ? `answered in ${check.latency_ms} ms` : "" },
+  return make("div", { className: down ? "backend down" : "backend up", title: check ? `checked in ${check.latency_ms} ms` : "" },
     make("dt", {}, dot, ROLES[role] ?? role),
-    make("dd", {}, part(name), make("span", { className: down ? "verdict" : "unseen", textContent: down ? " down" : ", up" })));
+    make("dd", {}, backend(name), make("span", { className: down ? "verdict" : "unseen", textContent: down ? " down" : ", up" })));
 }
 
-// What was true of a part need not be any more.
-function forget(entry) {
-  entry.className = "part";
+// The last known state of a backend may be outdated.
+function markUnknown(entry) {
+  entry.className = "backend";
   entry.title = "";
   entry.querySelector("dd > span").className = "unseen";
-  entry.querySelector("dd > span").textContent = ", not known";
+  entry.querySelector("dd > span").textContent = ", unknown";
 }
 
 function verdict({ ready, checks }) {
   if (!ready) return ["down", "Not ready"];
-  return checks.every((check) => check.status === "up") ? ["up", "Ready"] : ["limping", "Ready, not all well"];
+  return checks.every((check) => check.status === "up") ? ["up", "Ready"] : ["degraded", "Ready, degraded"];
 }
 
-/** Asks the service how it is. */
+/** Loads the status of the service. */
 export async function status() {
-  const told = await read("/status").catch((error) => {
-    health("down", "No answer");
-    [...$("parts").children].forEach(forget);
+  const report = await read("/status").catch((error) => {
+    health("down", "Unreachable");
+    [...$("backends").children].forEach(markUnknown);
     throw error;
   });
-  health(...verdict(told));
-  $("parts").replaceChildren(...Object.entries(told.parts).map(([role, name]) =>
-    entry(role, name, told.checks.find((check) => check.name === role))));
-  $("version").textContent = `version ${told.version}`;
-  link("metrics", told.metrics_url);
-  link("grafana", told.grafana_url);
-  limit(told.max_picture_bytes);
+  health(...verdict(report));
+  $("backends").replaceChildren(...Object.entries(report.backends).map(([role, name]) =>
+    entry(role, name, report.checks.find((check) => check.name === role))));
+  $("version").textContent = `version ${report.version}`;
+  link("metrics", report.metrics_url);
+  link("grafana", report.grafana_url);
+  limit(report.max_image_bytes);
 }
 
 function health(state, text) {

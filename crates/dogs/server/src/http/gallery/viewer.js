@@ -1,20 +1,20 @@
-// One dog, large: what is known of it, its name, and its removal.
+// The dialog of one dog: its image, its data, renaming and deleting it.
 
 import { call, json } from "./api.js";
-import { breeds, called, focusOn, forget, local, show } from "./dogs.js";
+import { breeds, called, focusOn, local, removeDog, show } from "./dogs.js";
 import { title } from "./names.js";
-import { $, announce, busy, complain, make, whole } from "./page.js";
+import { $, announce, busy, dateTime, make, showMessage } from "./page.js";
 
 const open = { id: null, tag: null };
 
-/** Opens a dog, or reads the open one anew. */
+/** Opens a dog, or reloads the open one. */
 export async function view(id) {
   const { body: dog, tag } = await call(`/dogs/${id}`);
   show(dog, true);
   Object.assign(open, { id, tag });
   fill(dog);
   if (!$("viewer").open) {
-    complain(null, "viewer-message");
+    showMessage(null, "viewer-message");
     $("viewer").showModal();
     $("viewer-title").focus();
   }
@@ -22,15 +22,15 @@ export async function view(id) {
 
 function fill(dog) {
   $("viewer-title").textContent = called(dog);
-  picture(dog);
-  const facts = { Breed: title(dog.breed), Since: whole(dog.created_at), Revision: dog.revision, Id: dog.id };
+  showImage(dog);
+  const facts = { Breed: title(dog.breed), Since: dateTime(dog.created_at), Revision: dog.revision, Id: dog.id };
   if (dog.source_url) facts.Source = dog.source_url;
   $("viewer-facts").replaceChildren(...Object.entries(facts).map(([name, value]) =>
     make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }))));
   $("rename-name").value = dog.name ?? "";
 }
 
-function picture(dog) {
+function showImage(dog) {
   const image = $("viewer-image");
   $("viewer-paw").hidden = Boolean(dog.image_url);
   image.hidden = !dog.image_url;
@@ -39,8 +39,8 @@ function picture(dog) {
   if (url && image.getAttribute("src") !== url) image.src = url;
 }
 
-/** Closes the viewer if it shows this dog, which is gone. */
-export function gone(id) {
+/** Closes the viewer if it shows this dog, which was deleted. */
+export function closeDeleted(id) {
   if (open.id !== id) return;
   $("viewer").close();
 }
@@ -74,7 +74,7 @@ $("remove").addEventListener("click", () => {
     await call(`/dogs/${id}`, { method: "DELETE", headers: { "if-match": open.tag } });
     const name = $("viewer-title").textContent;
     $("viewer").close();
-    forget(id);
+    removeDog(id);
     announce(`${name} moved out.`);
     await breeds();
   });

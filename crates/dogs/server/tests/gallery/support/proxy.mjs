@@ -2,7 +2,7 @@
 
 import { createServer, request } from "node:http";
 
-/** Passes what is below `prefix` on to `target`, which is set later. `strays` are the paths asked for outside the prefix. */
+/** Forwards paths below `prefix` to `target`, which is set later. `strays` are the requested paths outside the prefix. */
 export async function prefixProxy(context, prefix) {
   const proxy = { target: null, strays: [] };
   const server = createServer((from, to) => {
@@ -11,13 +11,13 @@ export async function prefixProxy(context, prefix) {
       to.writeHead(404).end();
       return;
     }
-    const passed = request(proxy.target + from.url.slice(prefix.length), { method: from.method, headers: from.headers }, (answer) => {
-      to.writeHead(answer.statusCode, answer.headers);
-      answer.pipe(to);
+    const forwarded = request(proxy.target + from.url.slice(prefix.length), { method: from.method, headers: from.headers }, (response) => {
+      to.writeHead(response.statusCode, response.headers);
+      response.pipe(to);
     });
-    passed.on("error", () => to.destroy());
-    to.on("close", () => passed.destroy());
-    from.pipe(passed);
+    forwarded.on("error", () => to.destroy());
+    to.on("close", () => forwarded.destroy());
+    from.pipe(forwarded);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   context.after(() => { server.closeAllConnections(); server.close(); });

@@ -1,4 +1,4 @@
-// The program itself, on free ports and over a folder of its own.
+// The service as a process, on free ports and in a temporary directory.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const PATIENCE = 60_000;
+const TEST_TIMEOUT = 60_000;
 
-/** A place where the service is at home: it can be started, stopped and started again there. */
+/** A service in a directory, where it can be started, stopped and started again. */
 export class Service {
   #child = null;
   #folder;
@@ -24,7 +24,7 @@ export class Service {
     };
   }
 
-  /** Starts one in an empty folder; it is gone after the test file. */
+  /** Starts a service in an empty directory; it is removed after the test file. */
   static async start(context, variables = {}) {
     const folder = await mkdtemp(join(tmpdir(), "gallery-"));
     const service = new Service(folder, variables);
@@ -36,15 +36,15 @@ export class Service {
     return service;
   }
 
-  /** Serves, where it did before if it did; ready when this returns. */
+  /** Starts the service, on the port of its last start, and waits until it is ready. */
   async start() {
     this.#child = spawn(process.env.DOGS, ["serve"], { cwd: this.#folder, env: this.#variables, stdio: ["ignore", "pipe", "inherit"] });
     const lines = createInterface({ input: this.#child.stdout });
     const bound = new Promise((resolve, reject) => {
       lines.on("line", (line) => {
         this.#log.push(line);
-        const told = line.startsWith("{") ? JSON.parse(line) : {};
-        if (told.message === "listening" && told.component === "http") resolve(told.address);
+        const entry = line.startsWith("{") ? JSON.parse(line) : {};
+        if (entry.message === "listening" && entry.component === "http") resolve(entry.address);
       });
       this.#child.once("exit", (code) => reject(new Error(`ended with ${code}:\n${this.#log.join("\n")}`)));
     });
@@ -54,7 +54,7 @@ export class Service {
     await eventually("the service is ready", async () => (await fetch(`${this.url}/ready`)).ok);
   }
 
-  /** Stops it as an operator would. */
+  /** Stops it with SIGTERM. */
   async stop() {
     const child = this.#child;
     this.#child = null;
@@ -64,28 +64,28 @@ export class Service {
     await within(ended, "the service stops");
   }
 
-  /** Runs a command over the same folder to its end. */
+  /** Runs a command in the same directory until it exits. */
   async run(...args) {
     const child = spawn(process.env.DOGS, args, { cwd: this.#folder, env: this.#variables, stdio: ["ignore", "ignore", "inherit"] });
     const [code] = await within(once(child, "exit"), `dogs ${args.join(" ")} ends`);
     if (code !== 0) throw new Error(`dogs ${args.join(" ")} ended with ${code}`);
   }
 
-  /** Calls the API; the body of its answer. */
+  /** Calls the API; returns the body of the response. */
   async call(method, path, body) {
     const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
     const headers = body === undefined ? {} : { "content-type": type };
-    const answer = await fetch(`${this.url}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-    return answer.status === 204 ? null : answer.json();
+    const response = await fetch(`${this.url}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response.status === 204 ? null : response.json();
   }
 
-  /** Names a dog. */
+  /** Renames a dog. */
   rename(id, name) {
     return this.call("PATCH", `/dogs/${id}`, { name });
   }
 
-  /** Fetches a picture of each breed, and waits for the last thumbnail. */
+  /** Fetches an image of each breed, and waits for the last thumbnail. */
   async fetchAll(breeds) {
     for (const breed of breeds) await this.call("GET", `/dogs/${breed}/image`);
     await eventually("every dog has a thumbnail", async () => {
@@ -95,7 +95,7 @@ export class Service {
   }
 }
 
-/** A dog API that knows huskies and fails at their pictures. */
+/** A dog API that has huskies and fails to return their images. */
 export async function brokenUpstream(context) {
   const server = createServer((request, response) => {
     const known = request.url === "/breeds/list/all";
@@ -109,15 +109,15 @@ export async function brokenUpstream(context) {
 
 async function within(promise, what) {
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not in time: ${what}`)), PATIENCE); });
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not in time: ${what}`)), TEST_TIMEOUT); });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Asks until it is so; fails when it is not in time. */
-export async function eventually(what, ask) {
-  const began = Date.now();
-  while (!(await ask())) {
-    if (Date.now() - began > PATIENCE) throw new Error(`not in time: ${what}`);
+/** Polls until the condition is true; fails when it is not in time. */
+export async function eventually(what, poll) {
+  const started = Date.now();
+  while (!(await poll())) {
+    if (Date.now() - started > TEST_TIMEOUT) throw new Error(`not in time: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

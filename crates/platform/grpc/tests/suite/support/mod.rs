@@ -17,7 +17,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 pub(crate) use probe::{Probe, descriptors};
-pub(crate) use raw::{Answer, frame, gzipped, raw_call, raw_send};
+pub(crate) use raw::{RawResponse, frame, gzipped, raw_call, raw_send};
 
 pub(crate) const SERVICE: &str = "test.v1.Probe";
 
@@ -56,13 +56,13 @@ impl Server {
         Client(self.channel().await)
     }
 
-    /// What `run` answered. Fails the test when it does not end.
+    /// The result of `run`. Panics if it does not end.
     pub(crate) async fn ended(&mut self) -> Result<(), BoxError> {
         let joined = tokio::time::timeout(Duration::from_secs(10), self.running.join_next()).await;
         joined.expect("the server ends").unwrap().unwrap()
     }
 
-    /// Waits until the metrics hold `line`.
+    /// Waits until the metrics contain `line`.
     pub(crate) async fn metric(&self, line: &str) {
         for _ in 0..1_000 {
             if self.metrics().contains(line) {

@@ -1,4 +1,4 @@
-//! A service that does as it is told.
+//! A service whose behaviour the request selects.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,12 +18,12 @@ use tower::{Service, service_fn};
 
 type Words = Pin<Box<dyn futures_util::Stream<Item = Result<String, Status>> + Send>>;
 
-/// Counts are permits, so that a test can wait for them.
+/// Counters are semaphores, so that a test can wait for them.
 #[derive(Clone)]
 pub(crate) struct Probe {
-    /// Calls that have begun to wait.
+    /// Calls that have started to wait.
     pub(crate) entered: Arc<Semaphore>,
-    /// Calls that may go on.
+    /// Calls that may continue.
     pub(crate) released: Arc<Semaphore>,
     /// Calls that were dropped while they waited.
     pub(crate) dropped: Arc<Semaphore>,
@@ -36,9 +36,9 @@ impl Default for Probe {
     }
 }
 
-struct Dropped(Option<Arc<Semaphore>>);
+struct DropCounter(Option<Arc<Semaphore>>);
 
-impl Drop for Dropped {
+impl Drop for DropCounter {
     fn drop(&mut self) {
         if let Some(dropped) = &self.0 {
             dropped.add_permits(1);
@@ -46,10 +46,10 @@ impl Drop for Dropped {
     }
 }
 
-/// Waits until `semaphore` has been counted up once more.
+/// Waits for the next increment of `semaphore`.
 pub(crate) async fn next(semaphore: &Semaphore) {
     let wait = tokio::time::timeout(std::time::Duration::from_secs(10), semaphore.acquire());
-    wait.await.expect("it happens").unwrap().forget();
+    wait.await.expect("the event happens").unwrap().forget();
 }
 
 impl Probe {
@@ -66,7 +66,7 @@ impl Probe {
     }
 
     async fn wait(&self) {
-        let mut dropped = Dropped(Some(Arc::clone(&self.dropped)));
+        let mut dropped = DropCounter(Some(Arc::clone(&self.dropped)));
         self.entered.add_permits(1);
         self.released.acquire().await.unwrap().forget();
         dropped.0 = None;
@@ -74,7 +74,7 @@ impl Probe {
 
     async fn act(self, request: Request<String>) -> Result<Response<String>, Status> {
         match request.get_ref().as_str() {
-            "panic" => panic!("told to"),
+            "panic" => panic!("requested by the test"),
             "wait" => {
                 self.wait().await;
                 Ok(Response::new("waited".to_owned()))
@@ -96,10 +96,10 @@ impl Probe {
         let word = word.to_owned();
         Box::pin(async_stream::stream! {
             yield Ok("one".to_owned());
-            // What is ready at once is sent in one frame; "one" is to be on its way.
+            // Messages that are ready together share one frame; yielding sends "one" first.
             tokio::task::yield_now().await;
             match word.as_str() {
-                "panic" => panic!("told to"),
+                "panic" => panic!("requested by the test"),
                 "fail" => yield Err(status(ErrorKind::NotFound, "no two", Details::default())),
                 "wait" => self.wait().await,
                 _ => {}
@@ -143,7 +143,7 @@ impl Service<http::Request<Body>> for Probe {
     }
 }
 
-/// What a generator would have written for the service.
+/// Descriptors of the service, as a code generator would produce them.
 pub(crate) fn descriptors() -> &'static [u8] {
     let method = |name: &str, server_streaming| MethodDescriptorProto {
         name: Some(name.to_owned()),

@@ -1,4 +1,4 @@
-//! A call without a gRPC client, which would enforce timeouts of its own.
+//! Calls without a gRPC client, because a client would enforce its own timeouts.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use prost::bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-pub(crate) struct Answer {
+pub(crate) struct RawResponse {
     pub(crate) headers: HeaderMap,
     pub(crate) trailers: Option<HeaderMap>,
-    /// Frames of messages.
+    /// Message frames.
     pub(crate) body: Bytes,
 }
 
-impl Answer {
-    /// `grpc-status`, wherever it is.
+impl RawResponse {
+    /// `grpc-status` of the headers or trailers.
     pub(crate) fn code(&self) -> i32 {
         let trailing = self.trailers.as_ref().and_then(|trailers| trailers.get("grpc-status"));
         let code = self.headers.get("grpc-status").or(trailing).expect("a status");
@@ -27,12 +27,12 @@ impl Answer {
     }
 }
 
-pub(crate) async fn raw_call(addr: SocketAddr, path: &str, headers: &[(&str, &str)], word: &str) -> Answer {
+pub(crate) async fn raw_call(addr: SocketAddr, path: &str, headers: &[(&str, &str)], word: &str) -> RawResponse {
     raw_send(addr, path, headers, framed(word)).await
 }
 
-/// A call whose body is `frame`.
-pub(crate) async fn raw_send(addr: SocketAddr, path: &str, headers: &[(&str, &str)], frame: Bytes) -> Answer {
+/// Sends a call whose body is `frame`.
+pub(crate) async fn raw_send(addr: SocketAddr, path: &str, headers: &[(&str, &str)], frame: Bytes) -> RawResponse {
     let stream = TokioIo::new(TcpStream::connect(addr).await.unwrap());
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     let mut connections = JoinSet::new();
@@ -45,14 +45,14 @@ pub(crate) async fn raw_send(addr: SocketAddr, path: &str, headers: &[(&str, &st
     let headers = response.headers().clone();
     let body = response.into_body().collect().await.unwrap();
     let trailers = body.trailers().cloned();
-    Answer { headers, trailers, body: body.to_bytes() }
+    RawResponse { headers, trailers, body: body.to_bytes() }
 }
 
 fn framed(word: &str) -> Bytes {
     frame(0, &word.to_owned().encode_to_vec())
 }
 
-/// A frame with the message compressed.
+/// A frame with the compressed message.
 pub(crate) fn gzipped(message: &impl prost::Message) -> Bytes {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&message.encode_to_vec()).unwrap();

@@ -1,4 +1,4 @@
-//! By way of a `PgBouncer` that hands its connections out by the transaction.
+//! `PostgreSQL` through a `PgBouncer` in transaction mode.
 
 use kennel_storage::Pooler;
 use kennel_storage::postgres::{Postgres, PostgresConfig};
@@ -6,22 +6,22 @@ use kennel_testkit::TestDatabase;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
 
-/// Settings for the database by way of `PgBouncer`; `None` when there is none.
+/// Settings for the database through `PgBouncer`; `None` when it is not installed.
 fn by_pgbouncer(home: &TestDatabase, pooler: Pooler) -> Option<PostgresConfig> {
     Some(PostgresConfig { pooler, ..PostgresConfig::at(home.dsn_by_pgbouncer()?) })
 }
 
 #[tokio::test]
-async fn a_pooler_is_noticed_and_the_error_says_what_to_set() {
+async fn a_pooler_is_detected_and_the_error_names_the_setting() {
     let Some(home) = TestDatabase::postgres().await else { return };
     let Some(config) = by_pgbouncer(&home, Pooler::None) else { return };
     let error = Postgres::open(&config).await.unwrap_err();
-    let told = std::error::Error::source(&error).unwrap().to_string();
-    assert!(told.contains("POSTGRES_POOLER=transaction"), "{told}");
+    let message = std::error::Error::source(&error).unwrap().to_string();
+    assert!(message.contains("POSTGRES_POOLER=transaction"), "{message}");
 }
 
 #[tokio::test]
-async fn statements_through_a_pooler_have_their_limit() {
+async fn statements_through_a_pooler_have_a_timeout() {
     let Some(home) = TestDatabase::postgres().await else { return };
     let Some(mut config) = by_pgbouncer(&home, Pooler::Transaction) else { return };
     config.pool.statement_timeout_ms = 300;
@@ -35,8 +35,8 @@ async fn statements_through_a_pooler_have_their_limit() {
     }
 }
 
-/// Each client has more connections than the pooler has to the server, so that statements meet on them that were prepared
-/// by others.
+/// Each client has more connections than the pooler has to the server, so that clients share server connections on
+/// which others have prepared statements.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_of_one_pooler_do_not_get_each_others_statements() {
     let Some(home) = TestDatabase::postgres().await else { return };

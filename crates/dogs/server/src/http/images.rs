@@ -1,0 +1,231 @@
+//! Stores the images of dogs, and serves them and ranges of them.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use dogs_domain::service::Variant;
+use dogs_domain::{DogError, DogId};
+use kennel_core::objects::{ByteStream, ObjectMeta};
+use kennel_http::{IfMatch, IfNoneMatch, Path, Query};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::ApiContext;
+use super::bodies::DogResponse;
+use super::conditional::{expected, image_tag, is_known};
+use super::dogs::{NO_CACHE, dog_response};
+use super::errors::{ApiError, header_text};
+use super::problems::{self, Failures};
+use super::range::{RangeRequest, parse_range};
+use super::values::ImageFile;
+
+/// The parameters of an image.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImageParams {
+    /// The stored image (`original`, the default), or its thumbnail (`thumbnail`).
+    #[serde(default)]
+    #[param(inline)]
+    variant: ImageVariant,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ImageVariant {
+    #[default]
+    Original,
+    Thumbnail,
+}
+
+impl From<ImageVariant> for Variant {
+    fn from(variant: ImageVariant) -> Self {
+        match variant {
+            ImageVariant::Original => Self::Original,
+            ImageVariant::Thumbnail => Self::Thumbnail,
+        }
+    }
+}
+
+/// The requested range of an image.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only describes what `header_text` reads")]
+struct RangeParams {
+    /// One range of bytes. Multiple ranges and other units are ignored.
+    #[param(rename = "Range", nullable = false, pattern = r"^[\t -~]*$", example = "bytes=0-1023")]
+    range: Option<String>,
+    /// The entity tag that `Range` applies to.
+    #[param(rename = "If-Range", nullable = false, pattern = r"^[\t -~]*$")]
+    if_range: Option<String>,
+}
+
+/// Store the image of a dog
+///
+/// The body is the file; its first bytes determine the format. A thumbnail is created soon after.
+#[utoipa::path(
+    put, path = "/api/v1/dogs/{id}/photo", tag = "photos", operation_id = "putDogPhoto",
+    params(
+        ("id" = Uuid, Path, description = "The dog's id."),
+        IfMatch,
+    ),
+    request_body(description = "A JPEG, PNG, GIF or WebP file.", content(
+        (ImageFile = "image/jpeg"), (ImageFile = "image/png"), (ImageFile = "image/gif"), (ImageFile = "image/webp"),
+        (ImageFile = "application/octet-stream"),
+    )),
+    responses(
+        (status = 200, description = "The dog with its image.", body = DogResponse, headers(
+            ("ETag" = String, description = "The dog's revision, for the next `If-Match`."),
+        )),
+        (status = 400, response = problems::Malformed),
+        (status = 404, response = problems::NotFound),
+        (status = 412, response = problems::PreconditionFailed),
+        (status = 413, response = problems::TooLarge),
+        (status = 408, response = problems::ClientTimeout),
+        (status = 415, response = problems::UnsupportedMediaType),
+        (status = 422, response = problems::Invalid),
+        Failures,
+    ),
+)]
+pub(super) async fn put(
+    State(context): State<Arc<ApiContext>>,
+    Path(id): Path<Uuid>,
+    precondition: IfMatch,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let is_image = |kind: &[u8]| {
+        let kind = kind.to_ascii_lowercase();
+        kind.starts_with(b"image/") || kind.starts_with(b"application/octet-stream")
+    };
+    if !headers.get(CONTENT_TYPE).is_none_or(|kind| is_image(kind.as_bytes())) {
+        return Err(DogError::NotAPicture.into());
+    }
+    let image = read(body, &headers, context.api.service.max_picture_bytes()).await?;
+    let dog = context.api.service.put_photo(DogId(id), image, &expected(precondition)).await?;
+    Ok(dog_response(&dog, &context)?.into_response())
+}
+
+/// Reads a body of at most `limit` bytes. Rejects a larger `Content-Length` without reading the body.
+async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::from(DogError::PictureTooLarge { limit });
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let max = usize::try_from(limit).unwrap_or(usize::MAX);
+    axum::body::to_bytes(body, max).await.map_err(|error| {
+        if error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>) {
+            too_large()
+        } else {
+            kennel_http::body::classify(&error).into()
+        }
+    })
+}
+
+/// Get the image of a dog
+///
+/// Supports a single range of bytes.
+#[utoipa::path(
+    get, path = "/api/v1/dogs/{id}/photo", tag = "photos", operation_id = "getDogPhoto",
+    params(
+        ("id" = Uuid, Path, description = "The dog's id."),
+        ImageParams,
+        IfNoneMatch,
+        RangeParams,
+    ),
+    responses(
+        (status = 200, description = "The image.", content(
+            (ImageFile = "image/jpeg"), (ImageFile = "image/png"), (ImageFile = "image/gif"), (ImageFile = "image/webp"),
+        ), headers(
+            ("ETag" = String, description = "Identifies the content of the image."),
+            ("Content-Length" = u64, description = "The length in bytes."),
+            ("Accept-Ranges" = String, description = "`bytes`."),
+        )),
+        (status = 206, description = "The requested range of the image.", content(
+            (ImageFile = "image/jpeg"), (ImageFile = "image/png"), (ImageFile = "image/gif"), (ImageFile = "image/webp"),
+        ), headers(
+            ("ETag" = String, description = "Identifies the content of the image."),
+            ("Content-Range" = String, description = "The range, and the length of the image."),
+        )),
+        (status = 304, description = "The client has the current version."),
+        (status = 400, response = problems::Malformed),
+        (status = 404, response = problems::NotFound),
+        (status = 416, response = problems::RangeNotSatisfiable),
+        (status = 422, response = problems::Invalid),
+        Failures,
+    ),
+)]
+pub(super) async fn get(
+    State(context): State<Arc<ApiContext>>,
+    Path(id): Path<Uuid>,
+    Query(params): Query<ImageParams>,
+    known: IfNoneMatch,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let requested = RangeHeaders::read(&method, &headers)?;
+    let (service, variant) = (&context.api.service, params.variant.into());
+    let tag = image_tag(&service.photo_key(DogId(id), variant).await?)?;
+    if is_known(&known, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, tag, [(CACHE_CONTROL, NO_CACHE)]).into_response());
+    }
+    let (meta, full) = service.photo(DogId(id), variant, None).await?;
+    match requested.resolve(&meta)? {
+        RangeRequest::Full => image_response(&meta, meta.size, full),
+        RangeRequest::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: meta.size }),
+        RangeRequest::Partial(range) => {
+            let (partial_meta, partial) = service.photo(DogId(id), variant, Some(range.clone())).await?;
+            if partial_meta.key != meta.key {
+                // Another image was stored concurrently; return the complete image that the range was resolved against.
+                return image_response(&meta, meta.size, full);
+            }
+            let shown = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
+            let response = image_response(&meta, range.end - range.start, partial)?;
+            Ok((StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, shown)], response).into_response())
+        }
+    }
+}
+
+/// The range headers of a request.
+#[derive(Default)]
+struct RangeHeaders<'a> {
+    range: Option<&'a str>,
+    if_range: Option<&'a str>,
+}
+
+impl<'a> RangeHeaders<'a> {
+    /// Reads `Range` and `If-Range`. Ignores both for HEAD: ranges are only defined for GET (RFC 9110, section 14.2).
+    fn read(method: &Method, headers: &'a HeaderMap) -> Result<Self, ApiError> {
+        if method != Method::GET {
+            return Ok(Self::default());
+        }
+        Ok(Self { range: header_text(headers, &RANGE)?, if_range: header_text(headers, &IF_RANGE)? })
+    }
+
+    /// The range to return of the object; all of it if `If-Range` names another image.
+    fn resolve(&self, meta: &ObjectMeta) -> Result<RangeRequest, ApiError> {
+        let tag = image_tag(&meta.key)?.to_string();
+        let range = self.range.filter(|_| self.if_range.is_none_or(|given| given == tag));
+        Ok(parse_range(range, meta.size))
+    }
+}
+
+fn image_response(meta: &ObjectMeta, length: u64, content: ByteStream) -> Result<Response, ApiError> {
+    let headers = [
+        (CONTENT_LENGTH, HeaderValue::from(length)),
+        (CACHE_CONTROL, NO_CACHE),
+        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    let content_type = [(CONTENT_TYPE, meta.content_type.clone())];
+    Ok((image_tag(&meta.key)?, headers, content_type, Body::from_stream(content)).into_response())
+}

@@ -1,0 +1,78 @@
+//! Decodes images within one memory budget, shared by requests that store images and the thumbnail worker.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dogs_domain::ports::{PictureCheck, PictureRefused};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+
+use super::DecodeError;
+
+/// The unit of the budget, in bytes.
+const UNIT: u64 = 64 << 10;
+/// The minimum charge for an image, so that only a few are decoded at once.
+const MIN_CHARGE: u64 = 8 << 20;
+
+/// Decodes images on blocking threads, as many at once as fit into a memory budget. Clones share the budget.
+#[derive(Debug, Clone)]
+pub struct ImageProcessor {
+    budget: Arc<Semaphore>,
+    memory: u64,
+}
+
+impl ImageProcessor {
+    /// Creates a processor with a budget of `memory` bytes; an image that alone needs more is rejected.
+    pub fn new(memory: u64) -> Self {
+        let units = usize::try_from(memory / UNIT).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { budget: Arc::new(Semaphore::new(units.clamp(1, Semaphore::MAX_PERMITS))), memory }
+    }
+
+    /// See [`super::thumbnail`].
+    pub async fn thumbnail(&self, image: Bytes) -> Result<Vec<u8>, DecodeError> {
+        self.run(image, super::thumbnail).await
+    }
+
+    /// Decodes the image as [`ImageProcessor::thumbnail`] does, and discards it. A valid image has a thumbnail.
+    pub async fn verify(&self, image: Bytes) -> Result<(), DecodeError> {
+        self.run(image, super::verify).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        image: Bytes,
+        work: impl FnOnce(&[u8], u64) -> Result<T, DecodeError> + Send + 'static,
+    ) -> Result<T, DecodeError> {
+        let memory = self.memory;
+        let head = image.clone();
+        let needed = blocking(move || super::inspect(&head, memory)).await?.memory;
+        let permit = self.permit(needed).await;
+        blocking(move || {
+            let _permit = permit;
+            work(&image, memory)
+        })
+        .await
+    }
+
+    /// Waits until the budget has room for `needed` bytes. Always `Some`, because the semaphore is never closed.
+    async fn permit(&self, needed: u64) -> Option<OwnedSemaphorePermit> {
+        let units = needed.max(MIN_CHARGE).min(self.memory).div_ceil(UNIT).min(self.memory / UNIT).max(1);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        Arc::clone(&self.budget).acquire_many_owned(units).await.ok()
+    }
+}
+
+/// Runs the work on a blocking thread. It runs to its end even if the caller is cancelled.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DecodeError> + Send + 'static,
+) -> Result<T, DecodeError> {
+    spawn_blocking(work).await.unwrap_or_else(|panic| Err(DecodeError::Decoder(panic.into())))
+}
+
+#[async_trait]
+impl PictureCheck for ImageProcessor {
+    async fn check(&self, image: Bytes) -> Result<(), PictureRefused> {
+        self.verify(image).await.map_err(|error| PictureRefused { reason: error.to_string(), source: error.into() })
+    }
+}

@@ -1,0 +1,173 @@
+//! The outermost layer: sets the request's id, span and metrics, and renders error responses as problem details.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use kennel_telemetry::metrics::NO_ROUTE;
+use kennel_telemetry::{UNTRACED, as_i64, propagation};
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+
+use super::SkipProblemDetails;
+use super::body_timing::BodyTiming;
+use crate::metrics::{HttpMetrics, method_label};
+use crate::problem::{CONTENT_TYPE_PROBLEM, Problem, render};
+use crate::request_id::{self, RequestId};
+
+/// Default security headers; a response may set its own values.
+const SECURITY: [(HeaderName, &str); 3] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (REFERRER_POLICY, "no-referrer"),
+];
+
+/// Records telemetry for every request of a router. Without metrics it records no traces either.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RequestTelemetry {
+    metrics: Option<HttpMetrics>,
+    body_idle: Option<Duration>,
+}
+
+impl RequestTelemetry {
+    pub(crate) fn with_metrics(metrics: HttpMetrics, body_idle: Duration) -> Self {
+        Self { metrics: Some(metrics), body_idle: Some(body_idle) }
+    }
+
+    pub(crate) fn apply(self, router: Router) -> Router {
+        router.layer(from_fn_with_state(Arc::new(self), record_request))
+    }
+}
+
+async fn record_request(State(telemetry): State<Arc<RequestTelemetry>>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.headers());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let span = if telemetry.metrics.is_some() {
+        span(&request, route.as_ref(), &id)
+    } else {
+        tracing::info_span!(target: UNTRACED, "request", request_id = id.as_str())
+    };
+    if let Some(trace) = propagation::extract(request.headers()) {
+        propagation::set_parent(&span, &trace);
+    }
+    request.extensions_mut().insert(id.clone());
+    let timing = BodyTiming::attach(&mut request, telemetry.body_idle);
+    let timer = RequestTimer::start(&telemetry, request.method().clone(), route, timing);
+    let response = next.run(request).instrument(span.clone()).await;
+    let response = finish(response, &id);
+    record_status(&span, response.status());
+    span.in_scope(|| timer.stop(response.status()));
+    response
+}
+
+fn span(request: &Request, route: Option<&MatchedPath>, id: &RequestId) -> Span {
+    let method = method_label(request.method());
+    let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {}", route.as_str()));
+    tracing::info_span!(
+        "request",
+        otel.name = name,
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.route = route.map(MatchedPath::as_str),
+        http.response.status_code = Empty,
+        url.path = request.uri().path(),
+        request_id = id.as_str(),
+    )
+}
+
+fn record_status(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", as_i64(status.as_u16()));
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// Counts and times one request, also one whose client disconnects before the response (status 499).
+struct RequestTimer {
+    metrics: Option<HttpMetrics>,
+    method: Method,
+    route: Option<MatchedPath>,
+    started: Instant,
+    timing: BodyTiming,
+    status: StatusCode,
+}
+
+impl RequestTimer {
+    fn start(telemetry: &RequestTelemetry, method: Method, route: Option<MatchedPath>, timing: BodyTiming) -> Self {
+        if let Some(metrics) = &telemetry.metrics {
+            metrics.start();
+        }
+        Self {
+            metrics: telemetry.metrics.clone(),
+            method,
+            route,
+            started: Instant::now(),
+            timing,
+            status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        }
+    }
+
+    fn stop(mut self, status: StatusCode) {
+        self.status = status;
+    }
+}
+
+impl Drop for RequestTimer {
+    fn drop(&mut self) {
+        let elapsed = self.started.elapsed();
+        let millis = elapsed.as_secs_f64() * 1_000.0;
+        tracing::debug!(target: "kennel_http::access", status = self.status.as_u16(), millis, "request completed");
+        if let Some(metrics) = &self.metrics {
+            let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+            metrics.stop(&self.method, route, self.status, elapsed.saturating_sub(self.timing.waited()));
+        }
+    }
+}
+
+/// Renders every error as problem details, and adds the request id and the security headers.
+fn finish(response: Response, id: &RequestId) -> Response {
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    let mut response = if failed { with_problem(response, id) } else { response };
+    let headers = response.headers_mut();
+    if let Some(value) = id.header_value() {
+        headers.insert(request_id::HEADER, value);
+    }
+    for (name, value) in SECURITY {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn with_problem(mut response: Response, id: &RequestId) -> Response {
+    let known = response.extensions_mut().remove::<Arc<Problem>>();
+    if known.is_none()
+        && (is_problem(response.headers()) || response.extensions().get::<SkipProblemDetails>().is_some())
+    {
+        return response;
+    }
+    let mut problem = known.map_or_else(|| Problem::of_status(response.status()), |known| (*known).clone());
+    problem.request_id = Some(id.as_str().to_owned());
+    let (mut parts, _) = response.into_parts();
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING] {
+        parts.headers.remove(name);
+    }
+    let (rendered, body) = render(&problem).into_parts();
+    parts.headers.extend(rendered.headers);
+    parts.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    Response::from_parts(parts, body)
+}
+
+fn is_problem(headers: &HeaderMap) -> bool {
+    let sent = headers.get(CONTENT_TYPE);
+    sent.is_some_and(|value| value.as_bytes().starts_with(CONTENT_TYPE_PROBLEM.as_bytes()))
+}
