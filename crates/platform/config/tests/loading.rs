@@ -458,7 +458,7 @@ fn the_reference_lists_every_setting() {
         "| `SERVER_PORT` | a whole number in 0..=65535 | `8080` | Port of the HTTP server; `0` picks one \\| any. |",
         "| `REQUEST_TIMEOUT` | a duration | `30s` | How long a request may take. |",
         "| `LOG_FORMAT` | one of pretty, json | `json` |  |",
-        "| `POSTGRES_DSN`, `POSTGRES_DSN_FILE` | secret text | none | Where PostgreSQL is. |",
+        "| `POSTGRES_DSN`, `POSTGRES_DSN_FILE` | secret text | none | The URL of PostgreSQL. |",
         "| `BODY_LIMIT` | a number of bytes | `1MiB` |  |",
         "| `CORS_ORIGINS` | a list, each item text | none |  |",
         "| `DOG_API_BASE_URL` | a URL | none |  |",
