@@ -60,11 +60,39 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
-    /// Parses RFC 3339 with any offset; truncates to milliseconds.
+    /// Parses RFC 3339 with any offset; truncates to milliseconds. A leap second is the second before it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The library also parses other formats of ISO 8601, and offsets of more than a day.
+        if !is_rfc3339(text.as_bytes()) {
+            return Err(InvalidTimestamp);
+        }
         let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
         Self::from_millis(time.as_millisecond())
     }
+}
+
+/// Whether this has the form of RFC 3339, section 5.6, with a valid offset. Dates and times are not validated.
+fn is_rfc3339(text: &[u8]) -> bool {
+    let is_form = |text: &[u8], form: &[u8]| {
+        text.len() == form.len()
+            && text.iter().zip(form).all(|(byte, of)| if *of == b'0' { byte.is_ascii_digit() } else { byte == of })
+    };
+    let Some((date, rest)) = text.split_at_checked(10) else { return false };
+    let Some((time, rest)) = rest.split_at_checked(9) else { return false };
+    let has_separator = matches!(time[0], b'T' | b't' | b' ');
+    let offset = match rest.strip_prefix(b".") {
+        Some(fraction) => match fraction.iter().position(|byte| !byte.is_ascii_digit()) {
+            Some(end) if end > 0 => &fraction[end..],
+            _ => return false,
+        },
+        None => rest,
+    };
+    let is_offset = match offset {
+        b"Z" | b"z" => true,
+        [b'+' | b'-', offset @ ..] => is_form(offset, b"00:00") && offset[..2] <= b"23"[..] && offset[3..] <= b"59"[..],
+        _ => false,
+    };
+    is_form(date, b"0000-00-00") && has_separator && is_form(&time[1..], b"00:00:00") && is_offset
 }
 
 impl Serialize for Timestamp {
@@ -157,6 +185,24 @@ mod tests {
     fn parses_other_offsets_and_truncates_to_milliseconds() {
         let time: Timestamp = "2023-11-15T00:13:20.0079+02:00".parse().unwrap();
         assert_eq!(time.to_string(), "2023-11-14T22:13:20.007Z");
+    }
+
+    #[test]
+    fn parses_only_rfc_3339() {
+        for text in
+            ["2026-11-29T21:00:00Z", "2026-11-29t21:00:00z", "2026-11-29 21:00:00.5-23:59", "2016-12-31T23:59:60Z"]
+        {
+            assert!(text.parse::<Timestamp>().is_ok(), "{text}");
+        }
+        for end in ["+25:00", "+24:00", "+0100", "+01", "+01:60", "Z[Europe/Berlin]", ",5Z", ".Z", "", "-00:0"] {
+            let text = format!("2026-11-29T21:00:00{end}");
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        for text in
+            ["2026-11-29T21:00Z", "20261129T210000Z", "2026-11-29", "2026-11-29T24:00:00Z", "+2026-11-29T21:00:00Z"]
+        {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]
