@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method};
 use kennel_core::ErrorKind;
+use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
@@ -73,6 +74,7 @@ impl Stack {
             .layer(CompressionLayer::new())
             // Other encodings are refused with 415. Limits count decompressed bytes, so that no body expands past them.
             .layer(RequestDecompressionLayer::new().no_br().no_deflate().no_zstd())
+            .layer(MapRequestLayer::new(normalize_encoding))
             .layer(DefaultBodyLimit::max(self.config.body_limit))
             .layer(from_fn_with_state(Arc::new(load_shed), load_shed::load_shed));
         let router = catch_panics(router);
@@ -82,6 +84,17 @@ impl Stack {
         };
         RequestTelemetry::with_metrics(self.metrics, self.config.body_idle_timeout()).apply(router)
     }
+}
+
+/// Names of content codings are case-insensitive, and `x-gzip` is gzip (RFC 9110, section 8.4.1).
+fn normalize_encoding(mut request: Request) -> Request {
+    if let Some(encoding) = request.headers_mut().get_mut(CONTENT_ENCODING) {
+        let name = encoding.as_bytes();
+        if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") {
+            *encoding = HeaderValue::from_static("gzip");
+        }
+    }
+    request
 }
 
 /// Turns a panic into a problem with status 500.

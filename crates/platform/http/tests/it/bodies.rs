@@ -100,6 +100,10 @@ async fn the_body_limit_counts_decompressed_bytes() {
         request.header("content-length", GZIP.len()).body(GZIP)
     };
     assert_eq!(harness::get_text(send("/length")).await, "6000");
+    for name in ["GZIP", "x-gzip"] {
+        let request = harness::client().post(server.url("/length")).header("content-encoding", name);
+        assert_eq!(harness::get_text(request.body(GZIP)).await, "6000", "{name}");
+    }
     assert_eq!(problem(send("/small")).await.0.status, 413);
     let (parts, body) = problem(send("/length").body("no gzip at all").header("content-length", 14)).await;
     assert_eq!((parts.status.as_u16(), &body["code"]), (400, &json!("malformed")));
