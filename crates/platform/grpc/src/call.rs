@@ -24,7 +24,7 @@ use crate::body::{ActiveCall, CallBody, StreamLimits, outcome};
 use crate::context::CallContext;
 use crate::deadline::{Deadline, Limit};
 use crate::methods::{Method, Methods};
-use crate::metrics::GrpcMetrics;
+use crate::metrics::{Fault, GrpcMetrics};
 use crate::status::{Details, status};
 use crate::trace;
 
@@ -104,10 +104,17 @@ async fn respond(mut routes: Routes, request: Request<Body>, deadline: Option<Li
         None => Ok(work.await),
     };
     match outcome {
-        Ok(Ok(Ok(response))) if is_decode_error(response.headers()) => {
-            status(ErrorKind::Malformed, "the request message cannot be decoded", Details::default()).into_http()
-        }
-        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Ok(mut response))) => match library_error(response.headers()) {
+            Some(Code::Internal) => {
+                status(ErrorKind::Malformed, "the request message cannot be decoded", Details::default()).into_http()
+            }
+            // The message is too large once it is decompressed.
+            Some(Code::ResourceExhausted) => {
+                response.extensions_mut().insert(Fault::Caller);
+                response
+            }
+            _ => response,
+        },
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(panic)) => {
             log_panic(&*panic);
@@ -121,10 +128,10 @@ async fn respond(mut routes: Routes, request: Request<Body>, deadline: Option<Li
     }
 }
 
-/// Whether this is tonic's response to a message that it cannot decode: `INTERNAL` without details. It would count as
-/// the server's failure, but the caller is at fault. Statuses of services have details.
-fn is_decode_error(headers: &HeaderMap) -> bool {
-    outcome(headers) == Some(Code::Internal) && !headers.contains_key(Status::GRPC_STATUS_DETAILS)
+/// The status, if it is tonic's own about a message that it cannot decode. It would count as the server's failure, but the
+/// caller is at fault. Statuses of services have details.
+fn library_error(headers: &HeaderMap) -> Option<Code> {
+    outcome(headers).filter(|_| !headers.contains_key(Status::GRPC_STATUS_DETAILS))
 }
 
 fn error_response(kind: ErrorKind) -> Response<Body> {

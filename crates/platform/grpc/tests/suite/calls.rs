@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{SERVICE, config, frame, raw_call, raw_send, start};
+use crate::support::{SERVICE, config, frame, gzipped, raw_call, raw_send, start};
 use bytes::Bytes;
 use kennel_grpc::GrpcConfig;
 use tokio::task::JoinSet;
@@ -64,6 +64,10 @@ async fn undecodable_messages_are_the_callers_fault() {
             assert!(refused.headers.contains_key("x-request-id"));
         }
     }
+    let bomb = "x".repeat(64 * 1_024 * 1_024);
+    let refused = raw_send(server.addr, DO, &[gzip], gzipped(&bomb)).await;
+    assert_eq!(refused.code(), i32::from(Code::ResourceExhausted));
+    server.metric(&handled("Do", "RESOURCE_EXHAUSTED", "caller", 1)).await;
     server.metric(&handled("Do", "INVALID_ARGUMENT", "caller", 3)).await;
     server.metric(&handled("Watch", "INVALID_ARGUMENT", "caller", 3)).await;
 }
