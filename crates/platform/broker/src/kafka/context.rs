@@ -65,21 +65,49 @@ pub(super) fn is_replacement(line: &str) -> bool {
 
 pub(super) fn log(level: Level, facility: &str, message: &str) {
     match level {
+        // About connections. Errors that do not pass by themselves, as of a wrong password, are given to `report` too.
+        _ if matches!(facility, "FAIL" | "REQTMOUT") => debug(facility, message),
         Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
             tracing::warn!(facility, said = message, "kafka client reports");
         }
-        Level::Notice | Level::Info => tracing::debug!(facility, said = message, "kafka client reports"),
+        Level::Notice | Level::Info => debug(facility, message),
         Level::Debug => {}
     }
 }
 
+fn debug(facility: &str, message: &str) {
+    tracing::debug!(facility, said = message, "kafka client reports");
+}
+
 pub(super) fn report(error: &KafkaError, reason: &str) {
-    tracing::warn!(error = error as &dyn std::error::Error, reason, "kafka client is in trouble");
+    let cause = error as &dyn std::error::Error;
+    if is_unreachable(error) {
+        tracing::debug!(error = cause, reason, "kafka client is disconnected");
+    } else {
+        tracing::warn!(error = cause, reason, "kafka client failed");
+    }
+}
+
+/// Whether the error reports that a broker is unreachable. Each client reports that for each broker at each attempt, up to
+/// hundreds of times a second; the dependency `broker` logs it once when it begins and once when it ends.
+fn is_unreachable(error: &KafkaError) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::OperationTimedOut | Code::Resolve))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_password_is_no_unreachable_broker() {
+        use rdkafka::types::RDKafkaErrorCode as Code;
+
+        assert!(is_unreachable(&KafkaError::Global(Code::AllBrokersDown)));
+        assert!(!is_unreachable(&KafkaError::Global(Code::Authentication)));
+    }
 
     #[test]
     fn another_id_of_a_topic_that_was_there_is_a_replacement() {
