@@ -47,7 +47,7 @@ def before_call(context, case, kwargs):
 
 def drop_false_values(case):
     """Where the pattern of a header needs more than letters and digits, the coverage phase of schemathesis 4.32.5 uses
-    its first wrong value, `0`, as a valid one: findings/schemathesis-header-pattern.sh. Other phases are correct."""
+    its first wrong value, `0`, as a valid one: findings/schemathesis_header_pattern.sh. Other phases are correct."""
     for header in case.operation.headers:
         value, pattern = case.headers.get(header.name), header.definition["schema"].get("pattern")
         if isinstance(value, str) and pattern and not re.search(pattern, value):
