@@ -69,12 +69,17 @@ async fn execute(source: &DeadLetterSource<'_>, backends: &Backends, command: Dl
 
 /// Replays a dead letter. Needs the store even when the broker stores the dead letters: a replay deletes receipts.
 async fn replay(source: &DeadLetterSource<'_>, backends: &Backends, id: Uuid) -> anyhow::Result<bool> {
-    let opened = if source.stores.is_none() { Some(backends.current_store().await?) } else { None };
-    let Some(stores) = source.stores.or(opened.as_ref()) else { bail!("no store is open") };
-    let replayed = kennel_outbox::replay(source.dead_letters, &*stores.inbox, id, backends.clock.now()).await;
-    if let Some(opened) = opened {
-        opened.close().await;
-    }
+    let replay = async |stores: &Stores| {
+        kennel_outbox::replay(source.dead_letters, &*stores.inbox, id, backends.clock.now()).await
+    };
+    let replayed = if let Some(stores) = source.stores {
+        replay(stores).await
+    } else {
+        let stores = backends.current_store().await?;
+        let replayed = replay(&stores).await;
+        stores.close().await;
+        replayed
+    };
     replayed.map_err(|error| match error {
         ReplayError::DeadLetters(error) => named(error, source.name.clone()),
         ReplayError::Inbox(error) => named(error, backends.store_name()),

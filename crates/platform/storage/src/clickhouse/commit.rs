@@ -199,7 +199,7 @@ impl Write<'_> {
 
     /// Stores a record; replaces an existing one.
     pub fn put<T: Serialize>(&mut self, key: &RecordKey, row: &T) -> Result<(), RepoError> {
-        self.push_row(key.kind, Some(key.key.clone()), row)
+        self.push_row(key.kind, Some(key.key.clone()), false, row)
     }
 
     /// Removes the record, if it exists.
@@ -211,14 +211,12 @@ impl Write<'_> {
     /// Removes a record that purges find by `recorded_at`. The deleted row has the same `recorded_at` as the removed
     /// one: a purge of the deleted row alone would restore the record.
     pub(super) fn remove_dated(&mut self, key: &RecordKey, row: &ReceiptRow) -> Result<(), RepoError> {
-        let row = PendingRow { kind: key.kind, key: Some(key.key.clone()), deleted: true, columns: json(row)? };
-        self.rows.push(row);
-        Ok(())
+        self.push_row(key.kind, Some(key.key.clone()), true, row)
     }
 
     /// Adds events to the outbox, in this order.
     pub fn append(&mut self, events: &[Event]) -> Result<(), RepoError> {
-        events.iter().try_for_each(|event| self.push_row(EVENT, None, &EventRow::from(event)))
+        events.iter().try_for_each(|event| self.push_row(EVENT, None, false, &EventRow::from(event)))
     }
 
     /// Adds a receipt to the inbox. Returns false when it was already recorded. The write must have its [`receipt`] key
@@ -234,11 +232,17 @@ impl Write<'_> {
 
     /// Appends a row to the published events.
     pub(super) fn publish<T: Serialize>(&mut self, row: &T) -> Result<(), RepoError> {
-        self.push_row(PUBLISHED, None, row)
+        self.push_row(PUBLISHED, None, false, row)
     }
 
-    fn push_row<T: Serialize>(&mut self, kind: RecordKind, key: Option<String>, row: &T) -> Result<(), RepoError> {
-        self.rows.push(PendingRow { kind, key, deleted: false, columns: json(row)? });
+    fn push_row<T: Serialize>(
+        &mut self,
+        kind: RecordKind,
+        key: Option<String>,
+        deleted: bool,
+        row: &T,
+    ) -> Result<(), RepoError> {
+        self.rows.push(PendingRow { kind, key, deleted, columns: json(row)? });
         Ok(())
     }
 }
