@@ -169,5 +169,5 @@ pub(crate) fn to_yaml(groups: &[Group]) -> Result<String, Error> {
         groups: &'a [Group],
     }
     let text = yaml_serde::to_string(&File { groups })?;
-    Ok(format!("# Generated from crates/platform/dashboards by `make generate`; do not edit.\n{text}"))
+    Ok(format!("# Generated from crates/tools/dashboards by `make generate`; do not edit.\n{text}"))
 }
