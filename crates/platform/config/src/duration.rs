@@ -26,6 +26,16 @@ impl HumanDuration {
         Self(Duration::from_secs(seconds))
     }
 
+    /// Creates a duration of this many minutes.
+    pub const fn from_mins(minutes: u64) -> Self {
+        Self(Duration::from_mins(minutes))
+    }
+
+    /// Creates a duration of this many hours.
+    pub const fn from_hours(hours: u64) -> Self {
+        Self(Duration::from_hours(hours))
+    }
+
     /// Returns the duration.
     pub const fn get(self) -> Duration {
         self.0

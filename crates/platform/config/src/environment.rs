@@ -6,8 +6,9 @@ use std::path::Path;
 
 use crate::dotenv;
 use crate::file;
-use crate::layer::{Layer, Origin, Raw, Source};
+use crate::layer::Layer;
 use crate::problem::Problems;
+use crate::raw::{Origin, Raw, Source};
 
 /// Key of the path of the TOML file.
 pub(crate) const CONFIG_FILE: &str = "config_file";

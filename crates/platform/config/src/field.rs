@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use crate::Section;
+use crate::section::Section;
 use crate::value::Kind;
 
 /// One setting.
@@ -20,6 +20,12 @@ pub(crate) struct Field {
 }
 
 impl Field {
+    /// Creates an optional text.
+    pub(crate) fn text(key: String, description: String) -> Self {
+        let variable = key.to_ascii_uppercase();
+        Self { key, variable, description, kind: Kind::Text(None), secret: false, default: None }
+    }
+
     /// Returns the key of the path of a file that contains the secret.
     pub(crate) fn file_key(&self) -> String {
         format!("{}_file", self.key)

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use toml::de::{DeTable, Error};
 
-use crate::layer::{Layer, Origin, Raw, Source};
+use crate::layer::Layer;
 use crate::problem::Problems;
+use crate::raw::{Origin, Raw, Source};
 
 /// Parses flat settings and reports syntax errors by line. `path` is the file's name in problems.
 pub(crate) fn parse(path: &str, text: &str, problems: &mut Problems) -> Layer {

@@ -1,53 +1,13 @@
 //! One layer of raw settings, before they are converted to their types.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::field::Field;
 use crate::problem::Problems;
+use crate::raw::{Raw, Source};
 
 /// Maximum size of a file that contains a secret, in bytes.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
-
-/// A raw value.
-#[derive(Clone)]
-pub(crate) enum Raw {
-    /// Text of a variable, to be parsed as the setting's type.
-    Text(String),
-    /// A variable that is not valid UTF-8.
-    NotUnicode,
-    /// A TOML value, which has its own type.
-    Toml(toml::Value),
-}
-
-/// Origin of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Environment,
-    Line { path: String, line: usize },
-}
-
-/// Name of a value in its layer, and its origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
-    pub(crate) name: String,
-    pub(crate) origin: Origin,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Environment => f.write_str("environment"),
-            Self::Line { path, line } => write!(f, "{path}:{line}"),
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.origin)
-    }
-}
 
 /// Settings by key, such as `server_port`.
 #[derive(Default, Clone)]
@@ -80,19 +40,24 @@ impl Layer {
         self.entries.iter().map(|(key, (raw, source))| (key.as_str(), raw, source))
     }
 
-    /// Returns the value of the field in this layer: by its name or, for a secret, from the file that `<NAME>_FILE`
-    /// names.
-    pub(crate) fn find(&self, field: &Field, problems: &mut Problems) -> Option<(Raw, Source)> {
-        let direct = self.get(&field.key).cloned();
+    /// Returns the value of the field in this layer: by its name in the scope, else by its name.
+    pub(crate) fn find(&self, field: &Field, scope: &str, problems: &mut Problems) -> Option<(Raw, Source)> {
+        let scoped = if scope.is_empty() { None } else { self.find_in(scope, field, problems) };
+        scoped.or_else(|| self.find_in("", field, problems))
+    }
+
+    /// Returns the value by the field's name after `scope` or, for a secret, from the file that `<NAME>_FILE` names.
+    fn find_in(&self, scope: &str, field: &Field, problems: &mut Problems) -> Option<(Raw, Source)> {
+        let direct = self.get(&format!("{scope}{}", field.key)).cloned();
         if !field.secret {
             return direct;
         }
-        let Some((raw, source)) = self.get(&field.file_key()) else { return direct };
-        if direct.is_some() {
+        let Some((raw, source)) = self.get(&format!("{scope}{}", field.file_key())) else { return direct };
+        if let Some((_, direct)) = direct {
             problems.add_for_key(
                 &field.key,
                 source,
-                format!("is set together with {}; set one of them", field.variable),
+                format!("is set together with {}; set one of them", direct.name.to_ascii_uppercase()),
             );
             return None;
         }

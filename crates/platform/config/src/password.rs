@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::Secret;
+use crate::secret::Secret;
 
 impl Secret {
     /// Returns the URL, or several separated by commas, with `password` for the user of each; unchanged without a

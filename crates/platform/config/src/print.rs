@@ -2,11 +2,10 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::Section;
 use crate::field::Field;
-use crate::loader::origin;
 use crate::problem::Problems;
 use crate::secret::REDACTED;
 
@@ -14,31 +13,43 @@ use crate::secret::REDACTED;
 #[derive(Debug, Clone)]
 pub(crate) struct PrintedSection {
     pub(crate) title: &'static str,
+    /// Prefix of the keys, such as `notes_`; may be empty.
+    scope: String,
     pub(crate) fields: Vec<Field>,
     /// One for each field: its value as TOML, if any, and its origin.
     lines: Vec<(Option<String>, String)>,
 }
 
 impl PrintedSection {
-    pub(crate) fn new<S: Section>(section: &S, fields: Vec<Field>, problems: &Problems) -> Self {
+    pub(crate) fn new(
+        title: &'static str,
+        scope: &str,
+        section: &impl Serialize,
+        fields: Vec<Field>,
+        problems: &Problems,
+    ) -> Self {
         let values = serde_json::to_value(section).unwrap_or_default();
         let line = |field: &Field| {
             let value = values.get(&field.key).filter(|value| !value.is_null());
             let shown = value.map(|value| if field.secret { literal(&REDACTED.into()) } else { literal(value) });
-            (shown, origin(problems.source(&field.key)))
+            (shown, problems.source(&field.key).map_or_else(|| "default".to_owned(), ToString::to_string))
         };
         let lines = fields.iter().map(line).collect();
-        Self { title: S::TITLE, fields, lines }
+        Self { title, scope: scope.to_owned(), fields, lines }
     }
 }
 
 impl fmt::Display for PrintedSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# {}", self.title)?;
+        let scope = &self.scope;
+        match scope.trim_end_matches('_') {
+            "" => writeln!(f, "# {}", self.title)?,
+            service => writeln!(f, "# {}, {service}", self.title)?,
+        }
         for (field, (value, origin)) in self.fields.iter().zip(&self.lines) {
             match value {
-                Some(value) => writeln!(f, "{} = {value} # {origin}", field.key)?,
-                None => writeln!(f, "# {} is not set", field.key)?,
+                Some(value) => writeln!(f, "{scope}{} = {value} # {origin}", field.key)?,
+                None => writeln!(f, "# {scope}{} is not set", field.key)?,
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::layer::Source;
+use crate::raw::Source;
 
 /// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +63,19 @@ impl Problems {
         self.add_warning(location, message);
     }
 
-    pub(crate) fn add_warning(&mut self, location: String, message: impl Into<String>) {
-        self.warnings.push(Problem { location, message: message.into() });
+    /// Adds one warning about all these values, if there are any.
+    pub(crate) fn warn_once(&mut self, sources: &[Source], message: &str) {
+        if !sources.is_empty() {
+            let locations: Vec<_> = sources.iter().map(ToString::to_string).collect();
+            self.add_warning(locations.join(", "), message);
+        }
+    }
+
+    fn add_warning(&mut self, location: String, message: impl Into<String>) {
+        let warning = Problem { location, message: message.into() };
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     fn location(&self, key: &str) -> String {
@@ -94,8 +105,18 @@ impl Problems {
         self.sources.get(key)
     }
 
+    /// Adds the errors and warnings of another service, except for those that both have.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for problem in other.found {
+            self.add_at(&problem.location, problem.message);
+        }
+        for warning in other.warnings {
+            self.add_warning(warning.location, warning.message);
+        }
+    }
+
     /// Returns the warnings, or the errors if there are any.
-    pub(crate) fn into_result(self) -> Result<Vec<Problem>, ConfigErrors> {
+    pub fn into_result(self) -> Result<Vec<Problem>, ConfigErrors> {
         if self.found.is_empty() { Ok(self.warnings) } else { Err(ConfigErrors(self.found)) }
     }
 }

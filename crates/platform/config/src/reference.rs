@@ -1,8 +1,7 @@
 //! Generates the reference of a service's settings.
 
-use crate::Settings;
 use crate::field::Field;
-use crate::loader::sections;
+use crate::loader::{Settings, sections};
 use crate::print::literal;
 
 /// Returns a Markdown table for each section: variable, type, default, description.

@@ -39,6 +39,11 @@ impl ByteSize {
         Self(count << 20)
     }
 
+    /// Creates a size of this many gibibytes.
+    pub const fn gib(count: u64) -> Self {
+        Self(count << 30)
+    }
+
     /// Returns the number of bytes.
     pub const fn bytes(self) -> u64 {
         self.0
@@ -78,7 +83,8 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match UNITS.iter().find(|&&(_, factor)| self.0 != 0 && self.0.is_multiple_of(factor)) {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
-            None => write!(f, "{}", self.0),
+            // The alternate form always has a unit.
+            None => write!(f, "{}{}", self.0, if f.alternate() { "B" } else { "" }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use figment::value::Value;
 
-use crate::layer::Raw;
+use crate::raw::Raw;
 
 /// Type of a setting, as far as it matters for parsing the text of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
