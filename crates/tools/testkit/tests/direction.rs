@@ -13,11 +13,12 @@ const TOOLS: [&str; 3] = ["kennel-testkit", "kennel-matrix", "kennel-dashboards"
 /// The crates of the workspace that `name` may depend on; `None` if no rule covers the name.
 fn allowed(name: &str) -> Option<Allowed> {
     Some(match name {
-        "kennel-core" | "kennel-proto" => Allowed::Only(&[]),
+        "kennel-core" | "kennel-proto" | "dogs-drawing" => Allowed::Only(&[]),
         "kennel-app" | "kennel-config" | "kennel-telemetry" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
-        "dogs-storages" => Allowed::Platform("dogs-domain"),
+        "dogs-storages" => Allowed::Platform(&["dogs-domain"]),
+        "dogs-store-copy" => Allowed::Platform(&["dogs-domain", "dogs-storages"]),
         "dogs" => Allowed::Anything,
         _ => return None,
     })
@@ -25,8 +26,8 @@ fn allowed(name: &str) -> Option<Allowed> {
 
 enum Allowed {
     Only(&'static [&'static str]),
-    /// Any platform crate, and this domain.
-    Platform(&'static str),
+    /// Any platform crate, and these of the service.
+    Platform(&'static [&'static str]),
     /// Any crate that is not a tool.
     Anything,
 }
@@ -36,7 +37,9 @@ impl Allowed {
         let used_in_services = !TOOLS.contains(&dependency);
         match self {
             Self::Only(names) => names.contains(&dependency),
-            Self::Platform(domain) => dependency.starts_with("kennel-") && used_in_services || dependency == *domain,
+            Self::Platform(names) => {
+                names.contains(&dependency) || dependency.starts_with("kennel-") && used_in_services
+            }
             Self::Anything => used_in_services,
         }
     }

@@ -13,7 +13,6 @@ use tokio::sync::Semaphore;
 use tokio::task;
 
 use super::{TooLarge, breeds};
-use crate::drawing;
 
 /// Draws a new dog for every call.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ impl DogSource for EmbeddedSource {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(unusable)?;
         let drawn = task::spawn_blocking(move || {
             let _permit = permit;
-            drawing::jpeg(&name, seed)
+            dogs_drawing::jpeg(&name, seed)
         });
         let bytes = drawn.await.map_err(unusable)?.map_err(unusable)?;
         if u64::try_from(bytes.len()).is_ok_and(|size| size > max_bytes) {
@@ -152,5 +151,18 @@ mod tests {
         let names: BTreeSet<_> = (0..200).map(|seed| breed_to_draw(&hound, subs, mixed(seed))).collect();
         assert_eq!(names.len(), subs.len());
         assert_eq!(breed_to_draw(&breed("husky"), &[], 9), "husky");
+    }
+
+    #[test]
+    fn every_breed_has_a_look_of_its_own_and_every_look_a_breed() {
+        let looks: BTreeSet<_> = dogs_drawing::looks().collect();
+        for breed in breeds::all() {
+            let drawn_as_sub_breed = breeds::subs(&breed).is_some_and(|subs| !subs.is_empty());
+            let named = looks.contains(breed.as_str()) || looks.contains(breed.main());
+            assert!(drawn_as_sub_breed || named, "{breed}");
+        }
+        for name in looks {
+            assert!(breeds::subs(&breed(name)).is_some(), "{name}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::service_dir::{RunningService, ServiceDir, eventually};
 use crate::support::TEST_TIMEOUT;
 
 /// Dogs per page of a scan.
-const PAGE: usize = dogs::store_copy::PAGE as usize;
+const PAGE: usize = dogs_store_copy::PAGE as usize;
 
 /// A service directory with an empty database in every store.
 struct StoreSet {

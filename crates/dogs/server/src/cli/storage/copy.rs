@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
+use dogs_store_copy::{CopyOptions, CopyProgress, StoreCopy, StoreHandle, Verification};
 use indicatif::ProgressBar;
 use kennel_app::{Stop, signals};
 use tokio::time::Instant;
@@ -11,7 +12,6 @@ use tokio::time::Instant;
 use crate::cli::args;
 use crate::cli::output::print_line;
 use crate::cli::progress_bar;
-use crate::store_copy::{CopyOptions, CopyProgress, StoreCopy, StoreHandle, Verification};
 
 /// How often progress is printed while applying changes, when standard error is not a terminal.
 const PRINT_INTERVAL: Duration = Duration::from_secs(5);

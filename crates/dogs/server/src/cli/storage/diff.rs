@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use dogs_domain::Dog;
+use dogs_store_copy::{Comparison, Difference, StoreHandle};
 use serde_json::Value;
 
 use crate::cli::output::print_line;
-use crate::store_copy::{Comparison, Difference, StoreHandle};
 
 /// Prints at most `limit` differences, and the total.
 pub(super) async fn run(from: &StoreHandle, to: &StoreHandle, limit: u64) -> anyhow::Result<ExitCode> {

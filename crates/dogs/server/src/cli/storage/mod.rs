@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use dogs_storages::Storage as Store;
+use dogs_store_copy::StoreHandle;
 use kennel_config::EX_USAGE;
 use kennel_core::{BackendKind as _, Clock as _, SystemClock};
 
 use super::args::{Storage, StorePair};
 use crate::config::StorageSettings;
-use crate::store_copy::StoreHandle;
 use crate::wiring::check_schema;
 
 /// Runs a command on two stores, each opened with its own settings; STORAGE is ignored.

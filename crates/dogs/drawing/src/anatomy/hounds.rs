@@ -2,9 +2,9 @@
 
 use super::working::SPITZ;
 use super::{Build, Ears, HEAD, Hair, Head, RETRIEVER, Tail};
-use crate::drawing::shape::Edge;
+use crate::shape::Edge;
 
-pub(in crate::drawing) const HOUND: Build = Build {
+pub(crate) const HOUND: Build = Build {
     head: Head {
         temple: 86.0,
         cheek: 82.0,
@@ -25,7 +25,7 @@ pub(in crate::drawing) const HOUND: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const BASSET: Build = Build {
+pub(crate) const BASSET: Build = Build {
     head: Head { ear: (1.12, 1.4), jowls: 22.0, wrinkles: 1, eye: 14.0, ..HOUND.head },
     length: 270.0,
     legs: 50.0,
@@ -33,7 +33,7 @@ pub(in crate::drawing) const BASSET: Build = Build {
     ..HOUND
 };
 
-pub(in crate::drawing) const BLOODHOUND: Build = Build {
+pub(crate) const BLOODHOUND: Build = Build {
     head: Head { ear: (1.1, 1.35), jowls: 26.0, wrinkles: 3, eye: 13.0, ..HOUND.head },
     length: 240.0,
     legs: 112.0,
@@ -41,7 +41,7 @@ pub(in crate::drawing) const BLOODHOUND: Build = Build {
     ..HOUND
 };
 
-pub(in crate::drawing) const DACHSHUND: Build = Build {
+pub(crate) const DACHSHUND: Build = Build {
     head: Head {
         temple: 78.0,
         cheek: 74.0,
@@ -65,7 +65,7 @@ pub(in crate::drawing) const DACHSHUND: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SIGHTHOUND: Build = Build {
+pub(crate) const SIGHTHOUND: Build = Build {
     head: Head {
         temple: 66.0,
         cheek: 62.0,
@@ -91,7 +91,7 @@ pub(in crate::drawing) const SIGHTHOUND: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SILKEN: Build = Build {
+pub(crate) const SILKEN: Build = Build {
     head: Head { ears: Ears::Feathered, ear: (0.85, 1.1), temple: 70.0, ..SIGHTHOUND.head },
     edge: Edge::Tufted(13.0),
     tail: Tail::Plumed,
@@ -100,7 +100,7 @@ pub(in crate::drawing) const SILKEN: Build = Build {
     ..SIGHTHOUND
 };
 
-pub(in crate::drawing) const WOLFHOUND: Build = Build {
+pub(crate) const WOLFHOUND: Build = Build {
     head: Head {
         temple: 74.0,
         cheek: 72.0,
@@ -116,7 +116,7 @@ pub(in crate::drawing) const WOLFHOUND: Build = Build {
     ..SIGHTHOUND
 };
 
-pub(in crate::drawing) const TERRIER: Build = Build {
+pub(crate) const TERRIER: Build = Build {
     head: Head {
         temple: 72.0,
         cheek: 72.0,
@@ -140,7 +140,7 @@ pub(in crate::drawing) const TERRIER: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const RUSSELL: Build = Build {
+pub(crate) const RUSSELL: Build = Build {
     head: Head {
         temple: 80.0,
         cheek: 80.0,
@@ -162,7 +162,7 @@ pub(in crate::drawing) const RUSSELL: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SCOTTIE: Build = Build {
+pub(crate) const SCOTTIE: Build = Build {
     head: Head {
         temple: 82.0,
         cheek: 92.0,
@@ -187,7 +187,7 @@ pub(in crate::drawing) const SCOTTIE: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SCHNAUZER: Build = Build {
+pub(crate) const SCHNAUZER: Build = Build {
     head: Head {
         temple: 78.0,
         cheek: 80.0,
@@ -202,7 +202,7 @@ pub(in crate::drawing) const SCHNAUZER: Build = Build {
     ..TERRIER
 };
 
-pub(in crate::drawing) const BULL: Build = Build {
+pub(crate) const BULL: Build = Build {
     head: Head {
         temple: 98.0,
         cheek: 110.0,
@@ -225,7 +225,7 @@ pub(in crate::drawing) const BULL: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SHIBA: Build = Build {
+pub(crate) const SHIBA: Build = Build {
     head: Head {
         cheek: 110.0,
         jaw: 64.0,

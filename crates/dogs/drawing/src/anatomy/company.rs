@@ -2,9 +2,9 @@
 
 use super::working::SPITZ;
 use super::{Build, Ears, HEAD, Hair, Head, RETRIEVER, Tail};
-use crate::drawing::shape::Edge;
+use crate::shape::Edge;
 
-pub(in crate::drawing) const POM: Build = Build {
+pub(crate) const POM: Build = Build {
     head: Head {
         temple: 96.0,
         cheek: 122.0,
@@ -29,7 +29,7 @@ pub(in crate::drawing) const POM: Build = Build {
     ..SPITZ
 };
 
-pub(in crate::drawing) const BULLDOG: Build = Build {
+pub(crate) const BULLDOG: Build = Build {
     head: Head {
         temple: 106.0,
         cheek: 118.0,
@@ -56,7 +56,7 @@ pub(in crate::drawing) const BULLDOG: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const BAT: Build = Build {
+pub(crate) const BAT: Build = Build {
     head: Head {
         temple: 96.0,
         cheek: 102.0,
@@ -82,7 +82,7 @@ pub(in crate::drawing) const BAT: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const PUG: Build = Build {
+pub(crate) const PUG: Build = Build {
     head: Head {
         temple: 102.0,
         cheek: 106.0,
@@ -109,7 +109,7 @@ pub(in crate::drawing) const PUG: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const POODLE: Build = Build {
+pub(crate) const POODLE: Build = Build {
     head: Head {
         temple: 74.0,
         cheek: 72.0,
@@ -135,7 +135,7 @@ pub(in crate::drawing) const POODLE: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const TEDDY: Build = Build {
+pub(crate) const TEDDY: Build = Build {
     head: Head {
         temple: 98.0,
         cheek: 108.0,
@@ -162,7 +162,7 @@ pub(in crate::drawing) const TEDDY: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SILKY_TOY: Build = Build {
+pub(crate) const SILKY_TOY: Build = Build {
     head: Head {
         hair: Hair::Curtain,
         temple: 94.0,
@@ -182,7 +182,7 @@ pub(in crate::drawing) const SILKY_TOY: Build = Build {
     ..TEDDY
 };
 
-pub(in crate::drawing) const YORKIE: Build = Build {
+pub(crate) const YORKIE: Build = Build {
     head: Head {
         temple: 80.0,
         cheek: 88.0,
@@ -202,7 +202,7 @@ pub(in crate::drawing) const YORKIE: Build = Build {
     ..SILKY_TOY
 };
 
-pub(in crate::drawing) const CHIHUAHUA: Build = Build {
+pub(crate) const CHIHUAHUA: Build = Build {
     head: Head {
         temple: 96.0,
         cheek: 88.0,
@@ -229,7 +229,7 @@ pub(in crate::drawing) const CHIHUAHUA: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const PAPILLON: Build = Build {
+pub(crate) const PAPILLON: Build = Build {
     head: Head {
         temple: 80.0,
         cheek: 78.0,
@@ -254,7 +254,7 @@ pub(in crate::drawing) const PAPILLON: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const PEI: Build = Build {
+pub(crate) const PEI: Build = Build {
     head: Head {
         temple: 98.0,
         cheek: 106.0,

@@ -1,16 +1,16 @@
 //! Builds of dogs that work: sledge, herd, guard and gun dogs.
 
 use super::{Build, Ears, HEAD, Hair, Head, RETRIEVER, Tail};
-use crate::drawing::shape::Edge;
+use crate::shape::Edge;
 
-pub(in crate::drawing) const SETTER: Build = Build {
+pub(crate) const SETTER: Build = Build {
     edge: Edge::Tufted(15.0),
     tail: Tail::Plumed,
     head: Head { ears: Ears::Feathered, ear: (0.95, 0.8), ..HEAD },
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const MOUNTAIN: Build = Build {
+pub(crate) const MOUNTAIN: Build = Build {
     head: Head { temple: 102.0, cheek: 106.0, jaw: 72.0, muzzle: 58.0, nose: 26.0, jowls: 8.0, ..HEAD },
     depth: 128.0,
     bone: 24.0,
@@ -19,7 +19,7 @@ pub(in crate::drawing) const MOUNTAIN: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SPITZ: Build = Build {
+pub(crate) const SPITZ: Build = Build {
     head: Head {
         temple: 92.0,
         cheek: 108.0,
@@ -38,7 +38,7 @@ pub(in crate::drawing) const SPITZ: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SHEPHERD: Build = Build {
+pub(crate) const SHEPHERD: Build = Build {
     head: Head {
         temple: 84.0,
         cheek: 86.0,
@@ -58,7 +58,7 @@ pub(in crate::drawing) const SHEPHERD: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const COLLIE: Build = Build {
+pub(crate) const COLLIE: Build = Build {
     head: Head {
         temple: 82.0,
         cheek: 92.0,
@@ -77,7 +77,7 @@ pub(in crate::drawing) const COLLIE: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const CORGI: Build = Build {
+pub(crate) const CORGI: Build = Build {
     head: Head {
         temple: 90.0,
         cheek: 106.0,
@@ -101,7 +101,7 @@ pub(in crate::drawing) const CORGI: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const MASTIFF: Build = Build {
+pub(crate) const MASTIFF: Build = Build {
     head: Head {
         temple: 106.0,
         cheek: 110.0,
@@ -122,7 +122,7 @@ pub(in crate::drawing) const MASTIFF: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const ROTTWEILER: Build = Build {
+pub(crate) const ROTTWEILER: Build = Build {
     head: Head { temple: 102.0, cheek: 104.0, jaw: 72.0, muzzle: 56.0, nose: 26.0, jowls: 8.0, eye: 14.0, ..HEAD },
     depth: 126.0,
     bone: 23.0,
@@ -130,7 +130,7 @@ pub(in crate::drawing) const ROTTWEILER: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const BOXER: Build = Build {
+pub(crate) const BOXER: Build = Build {
     head: Head {
         temple: 90.0,
         cheek: 94.0,
@@ -150,7 +150,7 @@ pub(in crate::drawing) const BOXER: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const PINSCHER: Build = Build {
+pub(crate) const PINSCHER: Build = Build {
     head: Head {
         temple: 72.0,
         cheek: 72.0,
@@ -175,7 +175,7 @@ pub(in crate::drawing) const PINSCHER: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const POINTER: Build = Build {
+pub(crate) const POINTER: Build = Build {
     head: Head {
         temple: 82.0,
         cheek: 80.0,
@@ -196,7 +196,7 @@ pub(in crate::drawing) const POINTER: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SHAGGY: Build = Build {
+pub(crate) const SHAGGY: Build = Build {
     head: Head {
         temple: 104.0,
         cheek: 116.0,
@@ -218,7 +218,7 @@ pub(in crate::drawing) const SHAGGY: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const SPANIEL: Build = Build {
+pub(crate) const SPANIEL: Build = Build {
     head: Head {
         temple: 84.0,
         cheek: 82.0,
@@ -241,7 +241,7 @@ pub(in crate::drawing) const SPANIEL: Build = Build {
     ..RETRIEVER
 };
 
-pub(in crate::drawing) const WILD: Build = Build {
+pub(crate) const WILD: Build = Build {
     head: Head {
         ears: Ears::Bat,
         ear: (1.15, 1.0),

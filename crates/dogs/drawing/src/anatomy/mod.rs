@@ -2,14 +2,14 @@
 //!
 //! Heads are measured from between the eyes, about 100 to the temple; trunks from the ground.
 
-pub(in crate::drawing) mod company;
-pub(in crate::drawing) mod hounds;
-pub(in crate::drawing) mod working;
+pub(crate) mod company;
+pub(crate) mod hounds;
+pub(crate) mod working;
 
 use super::shape::Edge;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::drawing) enum Ears {
+pub(crate) enum Ears {
     /// Upright triangles.
     Pricked,
     /// Upright and round, as of a bat.
@@ -31,7 +31,7 @@ pub(in crate::drawing) enum Ears {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::drawing) enum Tail {
+pub(crate) enum Tail {
     Curled,
     Plumed,
     Straight,
@@ -42,7 +42,7 @@ pub(in crate::drawing) enum Tail {
 
 /// Hair outside the outline of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::drawing) enum Hair {
+pub(crate) enum Hair {
     None,
     /// Beard and brows.
     Beard,
@@ -56,47 +56,47 @@ pub(in crate::drawing) enum Hair {
 
 /// A head.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::drawing) struct Head {
+pub(crate) struct Head {
     /// Half width at the temples, at the cheeks and at the jaw.
-    pub(in crate::drawing) temple: f32,
-    pub(in crate::drawing) cheek: f32,
-    pub(in crate::drawing) jaw: f32,
+    pub(crate) temple: f32,
+    pub(crate) cheek: f32,
+    pub(crate) jaw: f32,
     /// From the eyes up to the crown and down to the chin.
-    pub(in crate::drawing) crown: f32,
-    pub(in crate::drawing) chin: f32,
+    pub(crate) crown: f32,
+    pub(crate) chin: f32,
     /// Half width of the muzzle at the nose, and how far down the nose is.
-    pub(in crate::drawing) muzzle: f32,
-    pub(in crate::drawing) nose_y: f32,
-    pub(in crate::drawing) nose: f32,
+    pub(crate) muzzle: f32,
+    pub(crate) nose_y: f32,
+    pub(crate) nose: f32,
     /// From the axis to an eye, and the eye's radius.
-    pub(in crate::drawing) eye_x: f32,
-    pub(in crate::drawing) eye: f32,
-    pub(in crate::drawing) ears: Ears,
+    pub(crate) eye_x: f32,
+    pub(crate) eye: f32,
+    pub(crate) ears: Ears,
     /// Width and length of an ear, 1.0 being usual for its kind.
-    pub(in crate::drawing) ear: (f32, f32),
-    pub(in crate::drawing) hair: Hair,
+    pub(crate) ear: (f32, f32),
+    pub(crate) hair: Hair,
     /// Folds on the brow and next to the muzzle, 0 to 3.
-    pub(in crate::drawing) wrinkles: u8,
+    pub(crate) wrinkles: u8,
     /// How far the lips hang below the jaw.
-    pub(in crate::drawing) jowls: f32,
+    pub(crate) jowls: f32,
 }
 
 /// A complete dog.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::drawing) struct Build {
-    pub(in crate::drawing) head: Head,
-    pub(in crate::drawing) edge: Edge,
+pub(crate) struct Build {
+    pub(crate) head: Head,
+    pub(crate) edge: Edge,
     /// Size of the head relative to the trunk.
-    pub(in crate::drawing) head_scale: f32,
-    pub(in crate::drawing) length: f32,
-    pub(in crate::drawing) depth: f32,
-    pub(in crate::drawing) legs: f32,
+    pub(crate) head_scale: f32,
+    pub(crate) length: f32,
+    pub(crate) depth: f32,
+    pub(crate) legs: f32,
     /// Half width of a leg.
-    pub(in crate::drawing) bone: f32,
-    pub(in crate::drawing) neck: f32,
+    pub(crate) bone: f32,
+    pub(crate) neck: f32,
     /// How far the belly is drawn up, as a fraction of the depth.
-    pub(in crate::drawing) tuck: f32,
-    pub(in crate::drawing) tail: Tail,
+    pub(crate) tuck: f32,
+    pub(crate) tail: Tail,
 }
 
 const HEAD: Head = Head {
@@ -118,7 +118,7 @@ const HEAD: Head = Head {
 };
 
 /// Labradors and their like; the others differ from it.
-pub(in crate::drawing) const RETRIEVER: Build = Build {
+pub(crate) const RETRIEVER: Build = Build {
     head: HEAD,
     edge: Edge::Smooth,
     head_scale: 0.62,

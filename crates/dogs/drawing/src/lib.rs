@@ -31,8 +31,7 @@ use self::shape::{Edge, ellipse};
 
 const WIDTH: f32 = 800.0;
 const HEIGHT: f32 = 600.0;
-/// The size of an image in pixels.
-pub const SIZE: (u32, u32) = (800, 600);
+const SIZE: (u32, u32) = (800, 600);
 const QUALITY: u8 = 85;
 
 /// Why an image was not drawn.
@@ -51,6 +50,12 @@ pub fn jpeg(breed: &str, seed: u64) -> Result<Vec<u8>, DrawError> {
         ExtendedColorType::Rgb8,
     )?;
     Ok(file)
+}
+
+/// The names of the breeds with a look of their own. Any other name gets the look of its main breed (`hound` of
+/// `hound-afghan`), or that of a mixed breed.
+pub fn looks() -> impl Iterator<Item = &'static str> {
+    looks::names()
 }
 
 /// Draws a dog of the breed as rows of red, green and blue.
