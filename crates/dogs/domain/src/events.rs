@@ -1,4 +1,4 @@
-//! Events that the service publishes. Names, topics and schemas are a public contract: see `api/asyncapi.yaml`.
+//! Events that the service publishes. Names, topics and schemas are a public contract: see `api/dogs/asyncapi.yaml`.
 
 use kennel_core::{EventType, ObjectKey, Timestamp};
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! Generates the contracts that are committed under `api/` from the code that implements them.
+//! Generates the contracts that are committed under `api/dogs/` from the code that implements them.
 
 use dogs_domain::events::{self, DogCreated, DogDeleted, DogUpdated, DogsImported, ImageStored, ThumbnailStored};
 use kennel_core::EventType;
@@ -80,13 +80,13 @@ pub fn event_schemas() -> Result<Vec<(&'static str, String)>, ContractError> {
 /// Every committed file that is generated from the code: its path in the repository and its content.
 pub fn files() -> Result<Vec<(String, String)>, ContractError> {
     let mut files = vec![
-        ("api/openapi.json".to_owned(), openapi_json()?),
-        ("api/openapi.yaml".to_owned(), openapi_yaml()?),
-        ("api/asyncapi.yaml".to_owned(), asyncapi_yaml()?),
+        ("api/dogs/openapi.json".to_owned(), openapi_json()?),
+        ("api/dogs/openapi.yaml".to_owned(), openapi_yaml()?),
+        ("api/dogs/asyncapi.yaml".to_owned(), asyncapi_yaml()?),
         ("docs/configuration.md".to_owned(), crate::config::document()),
     ];
     let schemas = event_schemas()?.into_iter();
-    files.extend(schemas.map(|(name, schema)| (format!("api/events/{name}.schema.json"), schema)));
+    files.extend(schemas.map(|(name, schema)| (format!("api/dogs/events/{name}.schema.json"), schema)));
     Ok(files)
 }
 
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn no_other_files_are_committed_next_to_the_schemas() {
-        let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../api/events");
+        let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../api/dogs/events");
         let known = event_schemas().unwrap().into_iter().map(|(name, _)| format!("{name}.schema.json"));
         let known: std::collections::BTreeSet<_> = known.collect();
         let committed =

@@ -1,4 +1,4 @@
-//! The migrations of every store: the files of each folder are the embedded ones.
+//! The migrations of every store: the files of its folders, of the platform and of the service, are the embedded ones.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,9 +8,10 @@ use std::path::Path;
 use kennel_storage::Migration;
 
 fn every_file_is_embedded(store: &str, migrations: &[Migration]) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations").join(store);
-    let files: BTreeSet<_> =
-        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let migrations_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../migrations");
+    let folders = ["events", "dogs"].map(|owner| migrations_dir.join(owner).join(store));
+    let files = folders.into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let files: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     let embedded: BTreeSet<_> =
         migrations.iter().flat_map(|step| ["up", "down"].map(|way| format!("{}.{way}.sql", step.name))).collect();
     assert_eq!(files, embedded);

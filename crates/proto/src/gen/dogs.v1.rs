@@ -252,7 +252,7 @@ pub struct WatchDogsRequest {
     #[prost(string, tag = "1")]
     pub last_event_id: ::prost::alloc::string::String,
 }
-/// An event, or only a position in the stream. Names and data are the same as on the broker; see `api/asyncapi.yaml`.
+/// An event, or only a position in the stream. Names and data are the same as on the broker; see `api/dogs/asyncapi.yaml`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchDogsResponse {
     /// Id of the event; a duplicate has the same id. Without a `type`, the id to resume after: that of the

@@ -18,8 +18,8 @@ use rows::{BREED, CountRow, DOG, DogRow, KeyRow, breed, breed_end, dog, idempote
 /// The migrations of the schema.
 pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
-    migration!("../../../../../migrations/clickhouse", 2, "0002_dogs"),
-    migration!("../../../../../migrations/clickhouse", 3, "0003_copies"),
+    migration!("../../../../../migrations/dogs/clickhouse", 2, "0002_dogs"),
+    migration!("../../../../../migrations/dogs/clickhouse", 3, "0003_copies"),
 ];
 
 /// The dogs of a ClickHouse database.

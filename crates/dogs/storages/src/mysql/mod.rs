@@ -13,7 +13,7 @@ use dogs_domain::ports::{
 };
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
-use kennel_storage::mysql::{ATTEMPTS, EVENTS, Mysql, Write, classify};
+use kennel_storage::mysql::{EVENTS, Mysql, Write, classify};
 use kennel_storage::{Migration, migration};
 
 use rows::{bind_dog, read_dog};
@@ -21,10 +21,9 @@ use rows::{bind_dog, read_dog};
 /// The migrations of the schema.
 pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
-    migration!("../../../../../migrations/mysql", 2, "0002_dogs"),
-    migration!("../../../../../migrations/mysql", 3, "0003_copies"),
-    migration!("../../../../../migrations/mysql", 4, "0004_old_imports"),
-    ATTEMPTS,
+    migration!("../../../../../migrations/dogs/mysql", 2, "0002_dogs"),
+    migration!("../../../../../migrations/dogs/mysql", 3, "0003_copies"),
+    migration!("../../../../../migrations/dogs/mysql", 4, "0004_old_imports"),
 ];
 
 /// The dogs of a MySQL database.

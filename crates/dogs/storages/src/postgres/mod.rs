@@ -12,7 +12,7 @@ use dogs_domain::ports::{
 };
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
-use kennel_storage::postgres::{ATTEMPTS, EVENTS, Postgres, Write, classify};
+use kennel_storage::postgres::{EVENTS, Postgres, Write, classify};
 use kennel_storage::{Migration, migration};
 
 use rows::{bind_dog, read_dog};
@@ -20,10 +20,9 @@ use rows::{bind_dog, read_dog};
 /// The migrations of the schema.
 pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
-    migration!("../../../../../migrations/postgres", 2, "0002_dogs"),
-    migration!("../../../../../migrations/postgres", 3, "0003_copies"),
-    migration!("../../../../../migrations/postgres", 4, "0004_old_imports"),
-    ATTEMPTS,
+    migration!("../../../../../migrations/dogs/postgres", 2, "0002_dogs"),
+    migration!("../../../../../migrations/dogs/postgres", 3, "0003_copies"),
+    migration!("../../../../../migrations/dogs/postgres", 4, "0004_old_imports"),
 ];
 
 /// The dogs of a `PostgreSQL` database.

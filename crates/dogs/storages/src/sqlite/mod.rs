@@ -12,7 +12,7 @@ use dogs_domain::ports::{
 };
 use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
-use kennel_storage::sqlite::{ATTEMPTS, EVENTS, Sqlite, Write, classify};
+use kennel_storage::sqlite::{EVENTS, Sqlite, Write, classify};
 use kennel_storage::{Migration, migration};
 
 use rows::{bind_dog, read_dog};
@@ -20,10 +20,9 @@ use rows::{bind_dog, read_dog};
 /// The migrations of the schema.
 pub const MIGRATIONS: &[Migration] = &[
     EVENTS,
-    migration!("../../../../../migrations/sqlite", 2, "0002_dogs"),
-    migration!("../../../../../migrations/sqlite", 3, "0003_copies"),
-    migration!("../../../../../migrations/sqlite", 4, "0004_old_imports"),
-    ATTEMPTS,
+    migration!("../../../../../migrations/dogs/sqlite", 2, "0002_dogs"),
+    migration!("../../../../../migrations/dogs/sqlite", 3, "0003_copies"),
+    migration!("../../../../../migrations/dogs/sqlite", 4, "0004_old_imports"),
 ];
 
 /// The dogs of a SQLite database.

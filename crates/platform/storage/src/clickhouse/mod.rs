@@ -47,4 +47,4 @@ pub use records::{Record, RecordKey, RecordKind};
 use crate::{Migration, migration};
 
 /// The table of record versions, with events, receipts and dead letters: the first migration of every service's schema.
-pub const EVENTS: Migration = migration!("../../../../../migrations/clickhouse", 1, "0001_events");
+pub const EVENTS: Migration = migration!("../../../../../migrations/events/clickhouse", 1, "0001_events");

@@ -21,7 +21,4 @@ pub use pool::{Mysql, Write};
 use crate::{Migration, migration};
 
 /// The tables of the outbox, the inbox and the dead letters: the first migration of every service's schema.
-pub const EVENTS: Migration = migration!("../../../../../migrations/mysql", 1, "0001_events");
-
-/// The table of the inbox's attempt counts: a later migration of every service's schema.
-pub const ATTEMPTS: Migration = migration!("../../../../../migrations/mysql", 5, "0005_attempts");
+pub const EVENTS: Migration = migration!("../../../../../migrations/events/mysql", 1, "0001_events");

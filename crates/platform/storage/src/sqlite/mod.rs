@@ -22,7 +22,4 @@ pub use crate::sqlite_config::{SqliteConfig, Synchronous};
 use crate::{Migration, migration};
 
 /// The tables of the outbox, the inbox and the dead letters: the first migration of every service's schema.
-pub const EVENTS: Migration = migration!("../../../../../migrations/sqlite", 1, "0001_events");
-
-/// The table of the inbox's attempt counts: a later migration of every service's schema.
-pub const ATTEMPTS: Migration = migration!("../../../../../migrations/sqlite", 5, "0005_attempts");
+pub const EVENTS: Migration = migration!("../../../../../migrations/events/sqlite", 1, "0001_events");

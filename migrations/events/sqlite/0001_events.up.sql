@@ -1,5 +1,5 @@
 -- Event tables in the database of the data: pending and published events, the lease of the publishing process, receipts
--- of processed events, and dead letters.
+-- of processed events, attempts to process them, and dead letters.
 -- Times are milliseconds since 1970-01-01T00:00:00Z; ids are the 16 bytes of a UUID.
 
 CREATE TABLE outbox (
@@ -55,3 +55,14 @@ CREATE TABLE dead_letters (
     created_at  INTEGER NOT NULL,
     PRIMARY KEY (id, group_name)
 ) STRICT;
+
+-- How many times a group has started to handle an event; see Inbox::count_attempt.
+CREATE TABLE inbox_attempts (
+    group_name      TEXT    NOT NULL,
+    event           BLOB    NOT NULL CHECK (length(event) = 16),
+    attempts        INTEGER NOT NULL,
+    last_attempt_at INTEGER NOT NULL,
+    PRIMARY KEY (group_name, event)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX inbox_attempts_last_attempt_at ON inbox_attempts (last_attempt_at);

@@ -1,5 +1,5 @@
 -- Event tables in the database of the data: pending and published events, the lease of the publishing process, receipts
--- of processed events, and dead letters.
+-- of processed events, attempts to process them, and dead letters.
 -- Times are milliseconds since 1970-01-01T00:00:00Z.
 
 -- No cache: numbers must rise in the order in which they are taken, whichever connection takes them.
@@ -68,3 +68,14 @@ CREATE TABLE dead_letters (
     created_at  bigint NOT NULL,
     PRIMARY KEY (id, group_name)
 );
+
+-- How many times a group has started to handle an event; see Inbox::count_attempt.
+CREATE TABLE inbox_attempts (
+    group_name      text   NOT NULL,
+    event           uuid   NOT NULL,
+    attempts        bigint NOT NULL,
+    last_attempt_at bigint NOT NULL,
+    PRIMARY KEY (group_name, event)
+);
+
+CREATE INDEX inbox_attempts_last_attempt_at ON inbox_attempts (last_attempt_at);

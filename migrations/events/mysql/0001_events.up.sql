@@ -1,5 +1,5 @@
 -- Event tables in the database of the data: pending and published events, the lease of the publishing process, receipts
--- of processed events, and dead letters.
+-- of processed events, attempts to process them, and dead letters.
 -- Times are milliseconds since 1970-01-01T00:00:00Z; ids are the 16 bytes of a UUID. Names that
 -- callers choose are bytes, because MySQL compares text without its trailing blanks.
 
@@ -65,3 +65,13 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     created_at  BIGINT         NOT NULL,
     PRIMARY KEY (id, group_name)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
+
+-- How many times a group has started to handle an event; see Inbox::count_attempt.
+CREATE TABLE IF NOT EXISTS inbox_attempts (
+    group_name      VARBINARY(512) NOT NULL,
+    event           BINARY(16)     NOT NULL,
+    attempts        BIGINT         NOT NULL,
+    last_attempt_at BIGINT         NOT NULL,
+    PRIMARY KEY (group_name, event),
+    KEY inbox_attempts_last_attempt_at (last_attempt_at)
+) ENGINE = InnoDB;

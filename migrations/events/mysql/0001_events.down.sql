@@ -1,3 +1,4 @@
+DROP TABLE IF EXISTS inbox_attempts;
 DROP TABLE IF EXISTS dead_letters;
 DROP TABLE IF EXISTS inbox;
 DROP TABLE IF EXISTS outbox_lease;
