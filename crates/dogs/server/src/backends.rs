@@ -11,13 +11,14 @@ use dogs_storages::{CachedDogRepository, Stores};
 use kennel_broker::Connected;
 use kennel_cache::{CacheMetrics, TypedCache};
 use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, SystemClock, UuidV7};
+use kennel_images::ImageProcessor;
 use kennel_objects::ObjectMetrics;
 use kennel_telemetry::metrics;
 use kennel_telemetry::propagation;
 use prometheus::Registry;
 
 use crate::config::DogsSettings;
-use crate::images::ImageProcessor;
+use crate::picture_check::DecodedPictureCheck;
 use crate::source;
 
 /// The configured backends, each opened by its own call.
@@ -99,7 +100,7 @@ impl Backends {
             repo,
             source: self.source()?,
             objects,
-            pictures: Arc::new(self.images.clone()),
+            pictures: Arc::new(DecodedPictureCheck(self.images.clone())),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
             trace: propagation::current,

@@ -7,7 +7,7 @@ pub mod contracts;
 pub mod grpc;
 pub mod http;
 mod idle_timeout;
-pub mod images;
+pub mod picture_check;
 pub mod source;
 pub mod wiring;
 pub mod workers;

@@ -11,6 +11,7 @@ use kennel_core::objects::sniff;
 use kennel_core::{BoxError, ErrorKind};
 use kennel_http::client::BuildError;
 use kennel_http::{Client, ClientConfig, ClientError, ClientMetrics};
+use kennel_images::DecodeError;
 use prometheus::Registry;
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -18,7 +19,6 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::config::SourceSettings;
-use crate::images::DecodeError;
 
 /// How long a list of breeds is cached.
 const CACHE_TTL: Duration = Duration::from_hours(1);

@@ -33,7 +33,7 @@ async fn fetches_images_of_breeds_and_sub_breeds() {
     let source = source(&upstream, &config());
     for name in ["husky", "hound", "hound-afghan"] {
         let image = source.picture(&breed(name), MIB).await.unwrap().unwrap();
-        assert!(crate::images::inspect(&image.bytes, 64 << 20).is_ok());
+        assert!(kennel_images::inspect(&image.bytes, 64 << 20).is_ok());
         let url = image.url.unwrap();
         assert!(url.contains(&format!("/images/{name}/")), "{url}");
     }

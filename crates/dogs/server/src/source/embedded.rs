@@ -96,7 +96,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::images;
 
     const MIB: u64 = 1 << 20;
 
@@ -110,7 +109,7 @@ mod tests {
         let mut seen = BTreeSet::new();
         for _ in 0..3 {
             let image = source.picture(&breed("husky"), MIB).await.unwrap().unwrap();
-            let info = images::inspect(&image.bytes, 64 << 20).unwrap();
+            let info = kennel_images::inspect(&image.bytes, 64 << 20).unwrap();
             assert_eq!((info.content_type, info.width, info.height), ("image/jpeg", 800, 600));
             assert_eq!(image.url, None);
             seen.insert(image.bytes);

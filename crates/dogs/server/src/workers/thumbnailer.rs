@@ -7,10 +7,9 @@ use dogs_domain::{DogError, DogService};
 use futures_util::TryStreamExt as _;
 use kennel_core::objects::ObjectStore;
 use kennel_core::{Event, EventType as _, ObjectKey, Receipt};
+use kennel_images::{DecodeError, ImageProcessor};
 use kennel_outbox::{Handled, Handler, HandlerError};
 use std::sync::Arc;
-
-use crate::images::{DecodeError, ImageProcessor};
 
 /// Handles [`ImageStored`]: reads the image, creates the thumbnail and records it together with the receipt.
 pub struct Thumbnailer {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dogs::grpc::DogRpc;
 use dogs::http::{ApiState, BackendNames, UrlBuilder};
-use dogs::images::ImageProcessor;
+use dogs::picture_check::DecodedPictureCheck;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
 use dogs_storages::{StorageConfig, Stores};
@@ -23,6 +23,7 @@ use kennel_broker::{Broker, BrokerConfig};
 use kennel_core::{Clock, IdSource, ObjectStore, SystemClock, UuidV7};
 use kennel_grpc::{GrpcConfig, GrpcMetrics, GrpcServer};
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer};
+use kennel_images::ImageProcessor;
 use kennel_objects::ObjectsConfig;
 use kennel_outbox::{ConsumerMetrics, EventFeed, FeedConfig, Relay, RelayConfig, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
@@ -201,7 +202,7 @@ fn service(
         repo: Arc::clone(&stores.dogs),
         source: Arc::<TestSource>::clone(source),
         objects,
-        pictures: Arc::new(ImageProcessor::new(64 << 20)),
+        pictures: Arc::new(DecodedPictureCheck(ImageProcessor::new(64 << 20))),
         clock: Arc::clone(clock),
         ids: Arc::new(UuidV7),
         trace: || None,

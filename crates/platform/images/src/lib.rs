@@ -1,10 +1,10 @@
-//! Validates images from users and from the dog API, and creates thumbnails of them.
+//! Validates untrusted images, and creates thumbnails of them.
 //!
-//! Files are untrusted: every size in a header is checked against limits before it is used.
+//! Every size in a header is checked against limits before it is used.
 
-mod budget;
 mod jpeg;
 mod memory;
+mod processor;
 
 use std::io::Cursor;
 
@@ -14,7 +14,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use kennel_core::BoxError;
 use kennel_core::objects::sniff;
 
-pub use budget::ImageProcessor;
+pub use processor::ImageProcessor;
 
 /// The maximum number of pixels of an image, regardless of the memory that it takes.
 pub const MAX_PIXELS: u64 = 32_000_000;

@@ -1,14 +1,12 @@
-//! Decodes images within one memory budget, shared by requests that store images and the thumbnail worker.
+//! Decodes images within one memory budget, which requests and workers of a process share.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use dogs_domain::ports::{PictureCheck, PictureRefused};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-use super::DecodeError;
+use crate::DecodeError;
 
 /// The unit of the budget, in bytes.
 const UNIT: u64 = 64 << 10;
@@ -29,14 +27,14 @@ impl ImageProcessor {
         Self { budget: Arc::new(Semaphore::new(units.clamp(1, Semaphore::MAX_PERMITS))), memory }
     }
 
-    /// See [`super::thumbnail`].
+    /// See [`crate::thumbnail`].
     pub async fn thumbnail(&self, image: Bytes) -> Result<Vec<u8>, DecodeError> {
-        self.run(image, super::thumbnail).await
+        self.run(image, crate::thumbnail).await
     }
 
     /// Decodes the image as [`ImageProcessor::thumbnail`] does, and discards it. A valid image has a thumbnail.
     pub async fn verify(&self, image: Bytes) -> Result<(), DecodeError> {
-        self.run(image, super::verify).await
+        self.run(image, crate::verify).await
     }
 
     async fn run<T: Send + 'static>(
@@ -46,7 +44,7 @@ impl ImageProcessor {
     ) -> Result<T, DecodeError> {
         let memory = self.memory;
         let head = image.clone();
-        let needed = blocking(move || super::inspect(&head, memory)).await?.memory;
+        let needed = blocking(move || crate::inspect(&head, memory)).await?.memory;
         let permit = self.permit(needed).await;
         blocking(move || {
             let _permit = permit;
@@ -68,11 +66,4 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DecodeError> + Send + 'static,
 ) -> Result<T, DecodeError> {
     spawn_blocking(work).await.unwrap_or_else(|panic| Err(DecodeError::Decoder(panic.into())))
-}
-
-#[async_trait]
-impl PictureCheck for ImageProcessor {
-    async fn check(&self, image: Bytes) -> Result<(), PictureRefused> {
-        self.verify(image).await.map_err(|error| PictureRefused { reason: error.to_string(), source: error.into() })
-    }
 }

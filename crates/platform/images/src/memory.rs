@@ -2,7 +2,7 @@
 
 use image::{ColorType, ImageDecoder, ImageFormat};
 
-use super::jpeg;
+use crate::jpeg;
 
 /// The memory that decoding takes regardless of the image size: tables, lines, the thumbnail and its file.
 const FIXED: u64 = 2 << 20;

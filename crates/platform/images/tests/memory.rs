@@ -6,9 +6,9 @@ use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
 
-use dogs::images::{ImageInfo, inspect, thumbnail};
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder as _, ImageFormat, Rgb, RgbImage};
+use kennel_images::{ImageInfo, inspect, thumbnail};
 
 /// The environment variable with the file to decode, for the started process.
 const FILE: &str = "TEST_IMAGE_FILE";
