@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use dogs_domain::{DogService, events};
 use dogs_storages::{CachedDogRepository, Stores};
 use kennel_app::{App, Check, Component, ComponentFilter, Health, Options, Phase, Stop};
-use kennel_broker::{Broker, BrokerMetrics, Connected, LagWatch};
+use kennel_broker::{Broker, BrokerMetrics, Connected, InstrumentedBroker, LagWatch};
 use kennel_core::{BackendKind as _, BoxError, Cache, ObjectStore, Publisher, Subscriber};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
@@ -43,7 +43,7 @@ pub struct Wiring {
     cache: Arc<dyn Cache>,
     cached: Arc<CachedDogRepository>,
     objects: Arc<dyn ObjectStore>,
-    broker: Arc<kennel_broker::Metered>,
+    broker: Arc<InstrumentedBroker>,
 }
 
 impl Wiring {
@@ -54,7 +54,7 @@ impl Wiring {
         let objects = backends.objects().await?;
         let Connected { broker, .. } = backends.broker(&stores).await?;
         let metrics = BrokerMetrics::register(&backends.registry)?;
-        let broker = Arc::new(kennel_broker::Metered::new(broker, metrics, &[events::TOPIC]));
+        let broker = Arc::new(InstrumentedBroker::new(broker, metrics, &[events::TOPIC]));
         let service = backends.service(Arc::<CachedDogRepository>::clone(&cached), Arc::clone(&objects))?;
         Ok(Self { backends, service, stores, cache: cache.cache, cached, objects, broker })
     }
@@ -134,7 +134,7 @@ impl Wiring {
     }
 
     fn subscriber(&self) -> Arc<dyn Subscriber> {
-        Arc::<kennel_broker::Metered>::clone(&self.broker)
+        Arc::<InstrumentedBroker>::clone(&self.broker)
     }
 
     fn feed(&self, consumed: &ConsumerMetrics) -> EventFeed {
@@ -158,7 +158,7 @@ impl Wiring {
 
     fn relay(&self) -> Result<Relay, prometheus::Error> {
         let outbox = Arc::clone(&self.stores.outbox);
-        let publisher: Arc<dyn Publisher> = Arc::<kennel_broker::Metered>::clone(&self.broker);
+        let publisher: Arc<dyn Publisher> = Arc::<InstrumentedBroker>::clone(&self.broker);
         let metrics = RelayMetrics::register(&self.backends.registry)?;
         let holder = self.backends.ids.next();
         let config = self.backends.settings.outbox.relay(self.events_in_flight());
@@ -244,7 +244,7 @@ impl Check for ObjectCheck {
 }
 
 /// Checks that the broker responds. Not required for readiness: events wait in the outbox while it is unreachable.
-struct BrokerCheck(Arc<kennel_broker::Metered>);
+struct BrokerCheck(Arc<InstrumentedBroker>);
 
 #[async_trait]
 impl Check for BrokerCheck {
@@ -264,7 +264,7 @@ impl Check for CacheCheck {
 }
 
 /// Closes the broker after all components that use it have stopped.
-struct BrokerDriver(Arc<kennel_broker::Metered>);
+struct BrokerDriver(Arc<InstrumentedBroker>);
 
 #[async_trait]
 impl Component for BrokerDriver {

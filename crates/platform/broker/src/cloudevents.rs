@@ -1,7 +1,8 @@
-//! Events on a wire, as CloudEvents 1.0: binary mode (attributes in headers, data as body) and JSON (structured) mode.
+//! Encoding of events as CloudEvents 1.0: binary mode (attributes in headers, data as body) and JSON (structured) mode.
 //!
-//! The trace goes in `traceparent` and `tracestate`: headers of their own in binary mode, the Distributed Tracing
-//! extension's attributes in JSON. The topic is where a message is found, not a part of it.
+//! The trace context is in `traceparent` and `tracestate`: separate headers in binary mode, the attributes of the
+//! Distributed Tracing extension in JSON. The topic is not encoded: a message belongs to the topic in which it is
+//! found.
 
 use std::fmt::Write as _;
 
@@ -10,14 +11,14 @@ use kennel_core::{Event, TraceContext};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The content type of data.
+/// Content type of event data.
 pub const DATA_CONTENT_TYPE: &str = "application/json";
-/// The content type of an event in JSON mode.
+/// Content type of an event in JSON mode.
 pub const JSON_CONTENT_TYPE: &str = "application/cloudevents+json";
 
 const SPEC_VERSION: &str = "1.0";
 
-/// How a protocol binding of CloudEvents writes attributes as headers.
+/// How a protocol binding of CloudEvents encodes attributes as headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binding {
     prefix: &'static str,
@@ -34,7 +35,7 @@ impl Binding {
     /// AMQP: `cloudEvents:id`.
     pub const AMQP: Self = Self { prefix: "cloudEvents:", percent_encoded: false };
 
-    /// The headers of a message whose body is the event's data.
+    /// Returns the headers of a message whose body is the event's data.
     pub fn headers(self, event: &Event) -> Vec<(String, String)> {
         let mut headers = vec![("content-type".to_owned(), DATA_CONTENT_TYPE.to_owned())];
         let mut attribute = |name: &str, value: &str| {
@@ -57,7 +58,7 @@ impl Binding {
         headers
     }
 
-    /// The event of a message found in `topic`, whose header values `header` gives by their lowercase names.
+    /// Decodes the event of a message from `topic`. `header` returns the value of a header by its lowercase name.
     pub fn read<'a>(
         self,
         topic: &str,
@@ -93,12 +94,12 @@ impl Binding {
     }
 }
 
-/// A message that is no event of ours.
+/// A message is not an event in the format of this workspace.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotAnEvent {
-    /// An attribute is missing or wrong.
-    #[error("attribute `{0}` is missing or wrong")]
+    /// An attribute is missing or invalid.
+    #[error("attribute `{0}` is missing or invalid")]
     Attribute(&'static str),
     /// The message, or the data in it, is not JSON of the expected shape.
     #[error("not a JSON event")]
@@ -125,7 +126,7 @@ struct JsonEvent<'a> {
     data: &'a RawValue,
 }
 
-/// The event in JSON mode, on one line when its data is on one line. Fails when the data is not JSON.
+/// Encodes an event in JSON mode, on one line if its data is on one line. Fails when the data is not JSON.
 pub fn to_json(event: &Event) -> Result<String, serde_json::Error> {
     let trace = event.trace.clone();
     serde_json::to_string(&JsonEvent {
@@ -142,7 +143,7 @@ pub fn to_json(event: &Event) -> Result<String, serde_json::Error> {
     })
 }
 
-/// The event that `json`, found in `topic`, is in JSON mode. The data is kept as it was written.
+/// Decodes an event in JSON mode from `topic`. The bytes of the data are unchanged.
 pub fn from_json(topic: &str, json: &[u8]) -> Result<Event, NotAnEvent> {
     let event: JsonEvent<'_> = serde_json::from_slice(json)?;
     if event.specversion != SPEC_VERSION {
@@ -161,7 +162,7 @@ pub fn from_json(topic: &str, json: &[u8]) -> Result<Event, NotAnEvent> {
     })
 }
 
-/// Encodes what the HTTP binding says has to be: space, `"`, `%` and all that is not printable ASCII.
+/// Encodes the characters that the HTTP binding requires: space, `"`, `%` and everything except printable ASCII.
 fn percent_encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -177,16 +178,16 @@ fn percent_encode(value: &str) -> String {
 fn percent_decode(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
+    while let Some((&byte, remaining)) = rest.split_first() {
         if byte == b'%' {
-            let (digits, behind) = behind.split_at_checked(2)?;
+            let (digits, remaining) = remaining.split_at_checked(2)?;
             let high = char::from(digits[0]).to_digit(16)?;
             let low = char::from(digits[1]).to_digit(16)?;
             bytes.push(u8::try_from(high * 16 + low).ok()?);
-            rest = behind;
+            rest = remaining;
         } else {
             bytes.push(byte);
-            rest = behind;
+            rest = remaining;
         }
     }
     String::from_utf8(bytes).ok()

@@ -1,4 +1,4 @@
-//! Picks the broker that the configuration names, among those compiled in.
+//! Opens the broker that the configuration selects, among those compiled in.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::nats::{NatsBroker, NatsConfig};
 #[cfg(feature = "rabbitmq")]
 use crate::rabbitmq::{RabbitBroker, RabbitConfig};
 
-/// A broker by its name, as the variable `BROKER` has it.
+/// A broker, with the names that the variable `BROKER` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Backend {
-    /// Inside the process.
+    /// In-process.
     #[default]
     Memory,
     /// NATS JetStream.
@@ -40,54 +40,55 @@ impl BackendKind for Backend {
     ];
 }
 
-/// Why there is no broker to use.
+/// Why no broker could be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The build lacks it.
+    /// The broker is not compiled in.
     #[error(transparent)]
     Absent(#[from] BackendError),
-    /// A setting is missing or wrong. Its value is not told: it may be a secret.
+    /// A setting is missing or invalid. The error does not contain its value, which may be a secret.
     #[error("the setting `{setting}` of the broker {problem}")]
     Setting {
-        /// Its name, such as `nats.url`.
+        /// Name of the setting, such as `nats.url`.
         setting: &'static str,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The broker refused.
+    /// The broker could not be opened.
     #[error(transparent)]
     Broker(#[from] BrokerError),
 }
 
-/// A broker, and who keeps what its groups gave up on.
+/// An open broker and its dead-letter store.
 pub struct Connected {
     /// The broker.
     pub broker: Arc<dyn Broker>,
-    /// The dead letters, when the broker keeps them itself; `None` when they are with the sink.
+    /// The dead-letter store, if the broker stores dead letters itself; `None` if they go to the sink.
     pub dead_letters: Option<Arc<dyn DeadLetters>>,
 }
 
 impl Connected {
-    /// A broker that keeps its dead letters itself.
+    /// Creates the value for a broker that stores dead letters itself.
     #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
     fn durable(broker: impl Broker, dead_letters: impl DeadLetters) -> Self {
         Self { broker: Arc::new(broker), dead_letters: Some(Arc::new(dead_letters)) }
     }
 }
 
-/// Which broker, and its bounds.
+/// The selected broker and its limits.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BrokerConfig {
-    /// Which broker.
+    /// The selected broker.
     #[serde(with = "kennel_core::backend")]
     pub backend: Backend,
-    /// How many events a subscription may hold unsettled.
+    /// Maximum number of unsettled deliveries of a subscription.
     pub in_flight: NonZeroUsize,
-    /// How many unsettled events the broker inside the process holds for a group before publishing waits.
+    /// Maximum number of unsettled events of a group in the in-process broker; publishing waits above it.
     pub queue: NonZeroUsize,
-    /// How many events the broker inside the process holds for a slow broadcast subscription before it loses the oldest.
+    /// Maximum number of events that the in-process broker stores for a slow broadcast subscription; above it, the oldest
+    /// are lost.
     pub broadcast_buffer: NonZeroUsize,
     /// NATS.
     #[cfg(feature = "nats")]
@@ -118,10 +119,10 @@ impl Default for BrokerConfig {
     }
 }
 
-/// Opens the broker that the configuration names. The only code that knows every adapter.
+/// Opens the broker that the configuration selects. The only code that knows every adapter.
 ///
-/// Dead letters go to `sink` when the broker has no durable place of its own for them. A server that is away fails
-/// nothing here: calls to the broker do, until it is back.
+/// Dead letters go to `sink` when the broker cannot store them durably. An unreachable server is not an error here:
+/// calls to the broker fail until it responds.
 pub async fn connect(
     config: &BrokerConfig,
     sink: Arc<dyn DeadLetterSink>,
@@ -134,11 +135,11 @@ pub async fn connect(
     Ok(Connected { broker: Arc::new(MemoryBroker::new(limits, sink, clock)), dead_letters: None })
 }
 
-/// Opens the broker as [`connect`] does, if it is a server, which stores dead letters itself; `None` for the one inside
-/// the process.
+/// Opens the broker like [`connect`] if it is a server, which stores dead letters itself; `None` for the in-process
+/// broker.
 #[cfg_attr(
     not(any(feature = "nats", feature = "kafka", feature = "rabbitmq")),
-    expect(unused_variables, reason = "without a server there is nothing to open")
+    expect(unused_variables, reason = "no server is compiled in")
 )]
 pub async fn connect_server(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<Option<Connected>, ConnectError> {
     match config.backend {
@@ -146,22 +147,22 @@ pub async fn connect_server(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Res
         #[cfg(feature = "nats")]
         Backend::Nats => {
             let broker = NatsBroker::connect(&config.nats, config.in_flight, clock).await?;
-            let letters = broker.dead_letters();
-            Ok(Some(Connected::durable(broker, letters)))
+            let dead_letters = broker.dead_letters();
+            Ok(Some(Connected::durable(broker, dead_letters)))
         }
         #[cfg(feature = "kafka")]
         Backend::Kafka => {
             let broker = KafkaBroker::connect(&config.kafka, config.in_flight, clock)?;
-            let letters = broker.dead_letters();
-            Ok(Some(Connected::durable(broker, letters)))
+            let dead_letters = broker.dead_letters();
+            Ok(Some(Connected::durable(broker, dead_letters)))
         }
         #[cfg(feature = "rabbitmq")]
         Backend::RabbitMq => {
             let broker = RabbitBroker::connect(&config.rabbitmq, config.in_flight, clock)?;
-            let letters = broker.dead_letters();
-            Ok(Some(Connected::durable(broker, letters)))
+            let dead_letters = broker.dead_letters();
+            Ok(Some(Connected::durable(broker, dead_letters)))
         }
-        #[expect(clippy::allow_attributes, reason = "whether there is an absent one depends on the features")]
+        #[expect(clippy::allow_attributes, reason = "with all features, no broker is absent")]
         #[allow(unreachable_patterns)]
         absent => Err(absent.absent().into()),
     }
@@ -184,12 +185,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_compiled_in_opens_and_the_rest_says_what_to_do() {
+    async fn compiled_in_brokers_open_and_others_name_their_feature() {
         for (backend, name, built) in Backend::ALL.iter().copied() {
             let config = BrokerConfig { backend, ..BrokerConfig::default() };
             match connect(&config, Arc::new(NoSink), Arc::new(SystemClock)).await {
                 Ok(connected) => {
-                    assert_eq!(backend, Backend::Memory, "no other has a default for where it is");
+                    assert_eq!(backend, Backend::Memory, "no other broker has a default address");
                     connected.broker.ping().await.unwrap();
                     connected.broker.close().await;
                     assert!(connected.broker.ping().await.is_err());

@@ -1,23 +1,24 @@
-//! What the brokers that are servers share: how keys are spread over partitions, how partitions are shared out among
-//! the members of a group, and how a member keeps the events of each key in order.
+//! Common code of the brokers without consumer groups of their own (NATS, RabbitMQ): mapping of keys to partitions,
+//! assignment of partitions to the members of a group, and per-key order within a member.
 //!
-//! A topic has a fixed number of partitions, and all events of a key are in one of them. In a group each partition
-//! has one member at a time, so that order within a key is a matter of that one member: it hands out the next event
-//! of a key when the one before is settled. See [`lanes`] for that and [`member`] for what a subscriber sees of it.
+//! A topic has a fixed number of partitions, and all events of a key are in one partition. Each partition of a group
+//! has one member at a time, so that this member alone is responsible for the order of its keys: it delivers the next
+//! event of a key after the previous one is settled. See [`key_queues`] for the order and [`subscription`] for what a
+//! subscriber gets.
 
-mod lanes;
-pub(crate) mod letters;
-mod member;
-mod overdue;
+pub(crate) mod dead_letters;
+mod failure_timer;
+mod key_queues;
+mod subscription;
 
 use std::collections::HashMap;
 
 use kennel_core::broker::BrokerError;
 use kennel_core::{Event, IdSource as _, UuidV7};
 
-pub(crate) use self::lanes::Arrival;
-pub(crate) use self::member::{Handle, Member, Shared};
-pub(crate) use self::overdue::Overdue;
+pub(crate) use self::failure_timer::FailureTimer;
+pub(crate) use self::key_queues::Received;
+pub(crate) use self::subscription::{DeliveryBuffer, GroupSubscription, MessageHandle};
 
 /// The broker was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,8 +31,8 @@ impl From<Closed> for BrokerError {
     }
 }
 
-/// The partition of a key among `partitions`: the same in every process and version (FNV-1a of 64 bits, with the last
-/// mixing of `MurmurHash3`, without which keys that are alike would huddle).
+/// Returns the partition of a key, stable across processes and versions: FNV-1a with 64 bits, followed by the finalizer
+/// of `MurmurHash3`, because FNV alone distributes similar keys unevenly.
 pub(crate) fn partition(key: &str, partitions: u16) -> u16 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in key.bytes() {
@@ -43,46 +44,48 @@ pub(crate) fn partition(key: &str, partitions: u16) -> u16 {
     u16::try_from(hash % u64::from(partitions.max(1))).unwrap_or(0)
 }
 
-/// The events of a batch, parted so that no part has two of one topic and key. An event is sent when those of the part
-/// before are stored: a failure in the middle cannot turn the order of a key around.
-pub(crate) fn parts(batch: &[Event]) -> Vec<Vec<&Event>> {
-    let mut parts: Vec<Vec<&Event>> = Vec::new();
-    let mut before: HashMap<(&str, &str), usize> = HashMap::new();
+/// Splits a batch into rounds with at most one event per topic and key. A round is sent after the previous one is
+/// stored, so that a failure in the middle cannot reorder the events of a key.
+pub(crate) fn rounds(batch: &[Event]) -> Vec<Vec<&Event>> {
+    let mut rounds: Vec<Vec<&Event>> = Vec::new();
+    let mut next_round: HashMap<(&str, &str), usize> = HashMap::new();
     for event in batch {
-        let part = before.entry((&event.topic, &event.key)).or_default();
-        if parts.len() == *part {
-            parts.push(Vec::new());
+        let round = next_round.entry((&event.topic, &event.key)).or_default();
+        if rounds.len() == *round {
+            rounds.push(Vec::new());
         }
-        parts[*part].push(event);
-        *part += 1;
+        rounds[*round].push(event);
+        *round += 1;
     }
-    parts
+    rounds
 }
 
-/// A word that no one else has, for names on a server.
-pub(crate) fn unique() -> String {
+/// Returns a unique name for an object on a server.
+pub(crate) fn unique_name() -> String {
     UuidV7.next().simple().to_string()
 }
 
-/// How many of `partitions` each of `members` may have at most.
+/// Returns the maximum number of partitions per member, for an even distribution.
 pub(crate) fn quota(partitions: u16, members: usize) -> usize {
     usize::from(partitions).div_ceil(members.max(1))
 }
 
-/// `name` as one word of letters, digits, `-`, `_` and `~`, different for different names. A dot becomes `_`.
-pub(crate) fn word(name: &str) -> String {
-    let mut word = String::with_capacity(name.len());
+/// Encodes `name` with letters, digits, `-`, `_` and `~`. Injective: different names have different encodings. A dot
+/// becomes `_`.
+pub(crate) fn encode_name(name: &str) -> String {
+    let mut encode_name = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' => word.push(char::from(byte)),
-            b'.' => word.push('_'),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' => encode_name.push(char::from(byte)),
+            b'.' => encode_name.push('_'),
             _ => {
-                word.push('~');
-                word.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])));
+                encode_name.push('~');
+                encode_name
+                    .extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])));
             }
         }
     }
-    word
+    encode_name
 }
 
 #[cfg(test)]
@@ -92,8 +95,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_keeps_its_partition() {
-        // Pinned: another answer would part the events of a key.
+    fn a_key_always_has_the_same_partition() {
+        // Pinned: with another result, a key would have events in two partitions.
         let found = ["", "rex", "bello", "h\u{fc}tte"].map(|key| partition(key, 8));
         assert_eq!(found, [6, 1, 2, 7]);
         assert!((0..1_000).all(|key| partition(&key.to_string(), 1) == 0));
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_keep_the_order_of_each_key() {
+    fn rounds_preserve_the_order_of_each_key() {
         let event = |number: u128, topic: &str, key: &str| Event {
             id: uuid::Uuid::from_u128(number),
             name: "n".to_owned(),
@@ -123,13 +126,13 @@ mod tests {
         let batch =
             [event(1, "t", "a"), event(2, "t", "a"), event(3, "t", "b"), event(4, "u", "a"), event(5, "t", "a")];
         let found: Vec<Vec<_>> =
-            parts(&batch).iter().map(|part| part.iter().map(|event| event.id.as_u128()).collect()).collect();
+            rounds(&batch).iter().map(|round| round.iter().map(|event| event.id.as_u128()).collect()).collect();
         assert_eq!(found, [vec![1, 3, 4], vec![2], vec![5]]);
-        assert!(parts(&[]).is_empty());
+        assert!(rounds(&[]).is_empty());
     }
 
     #[test]
-    fn members_can_have_all_partitions_between_them() {
+    fn the_quotas_of_all_members_cover_all_partitions() {
         for members in 1..20 {
             assert!(quota(8, members) * members >= 8, "{members}");
         }
@@ -138,11 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn words_are_distinct() {
-        assert_eq!(word("dogs.events-1"), "dogs_events-1");
+    fn encoded_names_are_distinct() {
+        assert_eq!(encode_name("dogs.events-1"), "dogs_events-1");
         let names = ["a.b", "a_b", "a~5Fb", "a b", "a*b", "a>b", "a/b", "\u{fc}"];
-        let words: BTreeSet<_> = names.iter().map(|name| word(name)).collect();
-        assert_eq!(words.len(), names.len());
-        assert!(words.iter().flat_map(|word| word.chars()).all(|c| c.is_ascii_alphanumeric() || "-_~".contains(c)));
+        let names: BTreeSet<_> = names.iter().map(|name| encode_name(name)).collect();
+        assert_eq!(names.len(), names.len());
+        assert!(
+            names
+                .iter()
+                .flat_map(|encode_name| encode_name.chars())
+                .all(|c| c.is_ascii_alphanumeric() || "-_~".contains(c))
+        );
     }
 }

@@ -1,44 +1,44 @@
 //! Kafka.
 //!
-//! **Topics** are made by this adapter, never by the cluster on its own; an event's key is the record's key, so that a
-//! partition has all events of a key, in order. Changing the number of partitions moves keys: their order is then only
-//! kept from the change on. An event may go to a topic of its own by a [`Route`].
+//! **Topics** are created by this adapter, never by the cluster itself. The key of an event is the key of the record,
+//! so that a partition contains all events of a key, in order. Changing the number of partitions moves keys to other
+//! partitions: their order is only guaranteed after the change. A [`Route`] sends an event to a topic of its own.
 //!
 //! **Groups.** A subscription is a member of the consumer group `<topic>.<group>`. It reads its partitions ahead and
-//! hands events out in order for each key; keys do not wait for each other, be one of them delayed or out. What is
-//! committed is the offset of the oldest unsettled event, so that nothing unsettled is ever skipped; one commit at a
-//! time, so that none undoes a later one. A group that is new begins with the oldest event there is. An event that is
-//! refused stays with its member, which gives it again after the delay, and those of its key after it.
+//! delivers events in order for each key; a delayed or unsettled event does not delay other keys. The committed offset
+//! is that of the oldest unsettled event, so that no unsettled event is ever skipped. Only one commit runs at a time,
+//! so that none overwrites a later one. A new group starts with the oldest event. A rejected event remains with its
+//! member, which delivers it again after the delay, and the following events of its key after it.
 //!
-//! **When partitions change hands**, a member first waits a moment for what it holds of them and commits what is
-//! settled; what is not comes again at the other member, and what the first one says of it fails. After a crash, what
-//! was settled since the last commit comes again. Attempts are counted within a process: they go with a partition to
-//! another member of it, and begin again elsewhere.
+//! **When partitions are reassigned**, a member first waits a moment for its unsettled deliveries of them and commits
+//! what is settled. Unsettled events are delivered again by the new member, and settling them at the old one fails.
+//! After a crash, events that were settled since the last commit are delivered again. Attempts are counted per process:
+//! they move to another member of the process with the partition, and restart at one elsewhere.
 //!
-//! **Dead letters** are in `<topic>.<group>.dlq`, durably before the event counts as settled. A record that is no event
-//! is reported and skipped; it stays in the log.
+//! **Dead letters** are in `<topic>.<group>.dlq`, stored durably before the event counts as settled. A record that is
+//! not an event is reported and skipped; it remains in the log.
 //!
-//! **Broadcast** reads every partition from its end, without a group. Partitions that are added to a topic later are
-//! heard by new subscriptions only.
+//! **Broadcast** reads every partition from its end, without a group. Only new subscriptions read partitions that are
+//! added to a topic later.
 //!
-//! **What is removed** is created again, with the configured partitions: a topic or dead letters by whoever publishes to
-//! them, within some two seconds, and a topic by those who read it, whose subscriptions fail and, taken again, read it
-//! from its beginning. A member whose group has gone on without it joins with a new client, since the one it has would
-//! refuse leaders of a cluster that has lost its data. Where the cluster forbids creating a missing topic, that is
-//! logged once, and publishing and subscribing fail until the topic is there.
+//! **Deleted topics** are created again, with the configured partitions. A publisher creates a topic or dead-letter
+//! topic within about two seconds. The subscriptions of a deleted topic fail; subscribing again creates the topic and
+//! reads it from its beginning. A member that lost its whole assignment joins with a new client, because the old one
+//! rejects leaders of a cluster that has lost its data. Where the cluster does not allow creating a missing topic, that
+//! is logged once, and publishing and subscribing fail until the topic exists.
 //!
-//! Connections are mended by the driver, for ever. While there is none, publishing fails after a time, and members wait.
+//! The driver reconnects forever. While there is no connection, publishing fails after a timeout, and members wait.
 
+mod broadcast;
 mod commit;
 mod config;
 mod context;
+mod dead_letters;
+mod delivery_buffer;
 mod error;
 mod lag;
-mod letters;
-mod listener;
 mod member;
 mod offsets;
-mod post;
 mod producer;
 mod record;
 mod subscription;
@@ -60,27 +60,27 @@ use rdkafka::config::FromClientConfigAndContext as _;
 use tokio::sync::mpsc;
 
 pub use self::config::{Auth, KafkaConfig, Route, Tls, Tuning, UnknownAuth};
-pub use self::letters::KafkaDeadLetters;
+pub use self::dead_letters::KafkaDeadLetters;
 
-use self::context::{Quiet, report_replacements};
+use self::broadcast::BroadcastReader;
+use self::context::{LoggingContext, report_replacements};
+use self::delivery_buffer::{AttemptStore, DeliveryBuffer};
 use self::error::classify;
 use self::lag::Probes;
-use self::listener::Ear;
-use self::member::Member;
-use self::post::{Memory, Post};
+use self::member::GroupMember;
 use self::producer::{Producer, Record};
-use self::subscription::Place;
-use self::topics::{Kind, Router, Topics, checked};
-use self::window::Room;
+use self::subscription::GroupSubscription;
+use self::topics::{Router, TopicKind, Topics, checked};
+use self::window::WindowLimits;
 use crate::{Broker, ConnectError, Lag};
 
-/// How often members ask which topics and partitions there are. A member that joins while one of its topics is being made
-/// was seen to get nothing of it for half a minute; the driver's own interval is five minutes.
+/// Interval at which members refresh the metadata of topics. A member that joins while one of its topics is being
+/// created was seen to get nothing of it for half a minute; the driver's default interval is five minutes.
 const TOPICS_REFRESH: Duration = Duration::from_secs(5);
-/// Publishing that takes longer looks whether the topics are there.
-const SLOW: Duration = Duration::from_secs(1);
-/// How long members may take to commit and leave when the broker is closed.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+/// After this time a publisher checks whether its topics exist.
+const SLOW_PUBLISH: Duration = Duration::from_secs(1);
+/// Time limit for members to commit and leave when the broker is closed.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The broker was closed, or the subscription dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -104,35 +104,36 @@ struct Core {
     router: Router,
     producer: Producer,
     topics: Topics,
-    memory: Arc<Memory>,
+    attempt_store: Arc<AttemptStore>,
     probes: Arc<Probes>,
-    state: Mutex<State>,
+    state: Mutex<KafkaState>,
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
 }
 
-struct State {
-    members: Vec<std::sync::Weak<Post>>,
+struct KafkaState {
+    members: Vec<std::sync::Weak<DeliveryBuffer>>,
     listeners: Vec<std::sync::Weak<AtomicBool>>,
-    /// The groups that this process is or was in, by topic.
+    /// The groups in which this process is or was a member, by topic.
     groups: BTreeMap<String, BTreeSet<String>>,
-    /// Held by every thread; gone when the broker is closed.
+    /// Cloned by every thread; `None` after the broker is closed.
     alive: Option<mpsc::Sender<()>>,
 }
 
 impl KafkaBroker {
-    /// A client of the cluster. Does not connect: a cluster that is away fails what is asked of it, not this.
+    /// Creates a client of the cluster. Does not connect: with an unreachable cluster, later calls fail.
     pub fn connect(config: &KafkaConfig, in_flight: NonZeroUsize, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
         if let Some((setting, problem)) = config.problems().into_iter().next() {
             return Err(ConnectError::Setting { setting, problem });
         }
-        let admin = AdminClient::from_config_and_context(&config.client(), Quiet).map_err(classify)?;
+        let admin = AdminClient::from_config_and_context(&config.client(), LoggingContext).map_err(classify)?;
         let (alive, ended) = mpsc::channel(1);
-        let state = State { members: Vec::new(), listeners: Vec::new(), groups: BTreeMap::new(), alive: Some(alive) };
+        let state =
+            KafkaState { members: Vec::new(), listeners: Vec::new(), groups: BTreeMap::new(), alive: Some(alive) };
         Ok(Self(Arc::new(Core {
             producer: Producer::new(config)?,
             topics: Topics::new(admin, config.tuning.clone()),
             router: Router::new(config.prefix.clone(), config.routes.clone()),
-            memory: Arc::default(),
+            attempt_store: Arc::default(),
             probes: Arc::default(),
             state: Mutex::new(state),
             ended: tokio::sync::Mutex::new(ended),
@@ -142,18 +143,18 @@ impl KafkaBroker {
         })))
     }
 
-    /// The dead letters of the topics that the settings name and of those that this process is a consumer of.
+    /// Returns the dead-letter store of the topics in the configuration and of those that this process consumes.
     pub fn dead_letters(&self) -> KafkaDeadLetters {
         KafkaDeadLetters::new(Arc::clone(&self.0))
     }
 }
 
 impl Core {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, KafkaState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What keeps a thread counted as alive.
+    /// Returns a token that counts a thread as running until it is dropped.
     fn alive(&self) -> Result<mpsc::Sender<()>, Closed> {
         self.lock().alive.clone().ok_or(Closed)
     }
@@ -166,14 +167,14 @@ impl Core {
             topics.insert(checked(target.clone())?);
         }
         let records = || batch.iter().zip(&targets).map(|(event, target)| record::write(event, target)).collect();
-        self.send(&topics, Kind::Events, records).await
+        self.send(&topics, TopicKind::Events, records).await
     }
 
-    /// Sends records to these topics, which are made unless they are there, and again when they have been removed since.
+    /// Sends records to these topics, which are created if they do not exist, and again if they have been deleted.
     async fn send<'a>(
         &self,
         topics: &BTreeSet<String>,
-        kind: Kind,
+        kind: TopicKind,
         records: impl Fn() -> Vec<Record<'a>> + Send + Sync,
     ) -> Result<(), BrokerError> {
         self.ensure(topics, kind).await?;
@@ -190,35 +191,35 @@ impl Core {
         self.producer.send(records()).await
     }
 
-    async fn ensure(&self, topics: &BTreeSet<String>, kind: Kind) -> Result<(), BrokerError> {
+    async fn ensure(&self, topics: &BTreeSet<String>, kind: TopicKind) -> Result<(), BrokerError> {
         for topic in topics {
             self.topics.ensure(topic, kind).await?;
         }
         Ok(())
     }
 
-    /// Returns once one of these topics is missing, which a producer takes for an outage.
+    /// Returns when one of these topics is missing, which a producer does not distinguish from an outage.
     async fn missing(&self, topics: &BTreeSet<String>) {
         loop {
-            tokio::time::sleep(SLOW).await;
+            tokio::time::sleep(SLOW_PUBLISH).await;
             if self.topics.find_missing(topics).await {
                 return;
             }
         }
     }
 
-    /// Makes the topics where the events of `topic` are found, also those that have been removed.
+    /// Creates the topics that contain the events of `topic`, if they do not exist or were deleted, and returns them.
     async fn sources(&self, topic: &str) -> Result<Vec<String>, BrokerError> {
         let mut sources = Vec::new();
         for source in self.router.sources(topic) {
             let source = checked(source)?;
-            self.topics.create(&source, Kind::Events).await?;
+            self.topics.create(&source, TopicKind::Events).await?;
             sources.push(source);
         }
         Ok(sources)
     }
 
-    /// The settings of a client that reads. Whoever only assigns partitions to itself needs a group's name as well.
+    /// Returns the settings of a consumer. A group id is also required of clients that assign partitions themselves.
     fn reader(&self, group_id: &str) -> ClientConfig {
         let mut settings = self.config.client();
         settings.set("group.id", group_id);
@@ -230,51 +231,57 @@ impl Core {
         settings
     }
 
-    async fn join(self: &Arc<Self>, topic: &str, group: &str) -> Result<Place, BrokerError> {
+    async fn join(self: &Arc<Self>, topic: &str, group: &str) -> Result<GroupSubscription, BrokerError> {
         let alive = self.alive()?;
         let group_id = checked(self.router.group(topic, group))?;
         let sources = self.sources(topic).await?;
         let tuning = &self.config.tuning;
-        let room = Room { entries: tuning.window.get(), bytes: tuning.window_bytes.get() };
-        let post = Arc::new(Post::new((topic, group), &group_id, room, self.in_flight.get(), Arc::clone(&self.memory)));
-        // From here on the membership ends when this is dropped.
-        let place = Place { core: Arc::clone(self), post: Arc::clone(&post) };
+        let limits = WindowLimits { entries: tuning.window.get(), bytes: tuning.window_bytes.get() };
+        let buffer = Arc::new(DeliveryBuffer::new(
+            (topic, group),
+            &group_id,
+            limits,
+            self.in_flight.get(),
+            Arc::clone(&self.attempt_store),
+        ));
+        // From here on, dropping the subscription ends the membership.
+        let subscription = GroupSubscription { core: Arc::clone(self), buffer: Arc::clone(&buffer) };
         let mut settings = self.reader(&group_id);
         report_replacements(&mut settings);
         settings.set("partition.assignment.strategy", "cooperative-sticky");
         settings.set("session.timeout.ms", tuning.session_timeout_ms.to_string());
         settings.set("heartbeat.interval.ms", (tuning.session_timeout_ms / 4).to_string());
         settings.set("topic.metadata.refresh.interval.ms", TOPICS_REFRESH.as_millis().to_string());
-        self.enter(topic, group, &post);
+        self.register(topic, group, &buffer);
         let (commit_interval, revoke_grace) = (tuning.commit_interval(), tuning.revoke_grace());
-        Member { post, settings, sources, commit_interval, revoke_grace, alive }.start().await?;
-        Ok(place)
+        GroupMember { buffer, settings, sources, commit_interval, revoke_grace, alive }.start().await?;
+        Ok(subscription)
     }
 
-    fn enter(&self, topic: &str, group: &str, post: &Arc<Post>) {
+    fn register(&self, topic: &str, group: &str, buffer: &Arc<DeliveryBuffer>) {
         let mut state = self.lock();
         state.members.retain(|member| member.strong_count() > 0);
-        state.members.push(Arc::downgrade(post));
+        state.members.push(Arc::downgrade(buffer));
         state.groups.entry(topic.to_owned()).or_default().insert(group.to_owned());
     }
 
-    async fn listen(&self, topic: &str) -> Result<Box<dyn Subscription>, BrokerError> {
+    async fn subscribe_broadcast(&self, topic: &str) -> Result<Box<dyn Subscription>, BrokerError> {
         let alive = self.alive()?;
         let sources = self.sources(topic).await?;
         let ended = Arc::new(AtomicBool::new(false));
         {
             let mut state = self.lock();
-            state.listeners.retain(|listener| listener.strong_count() > 0);
+            state.listeners.retain(|broadcast| broadcast.strong_count() > 0);
             state.listeners.push(Arc::downgrade(&ended));
         }
         let mut settings = self.reader(&checked(self.router.group(topic, "broadcast"))?);
         report_replacements(&mut settings);
-        let ear = Ear { topic: topic.to_owned(), settings, sources, ended, alive };
-        Ok(Box::new(ear.start(self.in_flight.get()).await?))
+        let reader = BroadcastReader { topic: topic.to_owned(), settings, sources, ended, alive };
+        Ok(Box::new(reader.start(self.in_flight.get()).await?))
     }
 
-    /// The topics whose dead letters are shown, as they are called here.
-    fn shown_topics(&self) -> BTreeSet<String> {
+    /// Returns the topics whose dead letters are listed, without prefix.
+    fn dead_letter_topics(&self) -> BTreeSet<String> {
         let state = self.lock();
         state.groups.keys().chain(&self.config.topics).cloned().collect()
     }
@@ -288,17 +295,17 @@ impl Core {
         for member in members.iter().filter_map(std::sync::Weak::upgrade) {
             member.close();
         }
-        for listener in listeners.iter().filter_map(std::sync::Weak::upgrade) {
-            listener.store(true, Ordering::Release);
+        for broadcast in listeners.iter().filter_map(std::sync::Weak::upgrade) {
+            broadcast.store(true, Ordering::Release);
         }
         self.producer.close().await;
         let probes = Arc::clone(&self.probes);
         if let Err(error) = tokio::task::spawn_blocking(move || probes.clear()).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "kafka probes are not closed");
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot close kafka probes");
         }
         let mut ended = self.ended.lock().await;
-        if tokio::time::timeout(LEAVE_PATIENCE, ended.recv()).await.is_err() {
-            tracing::warn!("kafka members have not left in time");
+        if tokio::time::timeout(LEAVE_TIMEOUT, ended.recv()).await.is_err() {
+            tracing::warn!("kafka members did not leave in time");
         }
     }
 }
@@ -315,7 +322,7 @@ impl Subscriber for KafkaBroker {
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
         match group {
             Group::Shared(name) => Ok(Box::new(self.0.join(topic, name).await?)),
-            Group::Broadcast => self.0.listen(topic).await,
+            Group::Broadcast => self.0.subscribe_broadcast(topic).await,
         }
     }
 }

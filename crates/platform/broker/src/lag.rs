@@ -1,4 +1,4 @@
-//! How far groups are behind.
+//! Consumer lag of groups.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,29 +7,30 @@ use async_trait::async_trait;
 use kennel_app::{Component, Stop};
 use kennel_core::BoxError;
 
-use crate::{Broker, Metered};
+use crate::{Broker, InstrumentedBroker};
 
-/// What a group has still to settle.
+/// The number of events that a group has not settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lag {
     /// The topic.
     pub topic: String,
     /// The group.
     pub group: String,
-    /// Events that were published and that the group has not settled.
+    /// Published events that the group has not settled.
     pub events: u64,
 }
 
-/// Keeps the gauge `broker_consumer_lag` up to date. When the broker does not answer, the gauge stays as it is.
+/// Component that updates the gauge `broker_consumer_lag`. While the broker does not respond, the gauge retains its
+/// last value.
 pub struct LagWatch {
-    broker: Arc<Metered>,
-    every: Duration,
+    broker: Arc<InstrumentedBroker>,
+    interval: Duration,
 }
 
 impl LagWatch {
-    /// Looks at `broker` every so often.
-    pub const fn new(broker: Arc<Metered>, every: Duration) -> Self {
-        Self { broker, every }
+    /// Creates a watch that reads the lag from `broker` once per `interval`.
+    pub const fn new(broker: Arc<InstrumentedBroker>, interval: Duration) -> Self {
+        Self { broker, interval }
     }
 }
 
@@ -45,13 +46,13 @@ impl Component for LagWatch {
                 () = stop.requested() => return Ok(()),
                 lag = self.broker.lag() => {
                     if let Err(error) = lag {
-                        tracing::debug!(error = &error as &dyn std::error::Error, "broker does not tell its lag");
+                        tracing::debug!(error = &error as &dyn std::error::Error, "cannot read the consumer lag");
                     }
                 }
             }
             tokio::select! {
                 () = stop.requested() => return Ok(()),
-                () = tokio::time::sleep(self.every) => {}
+                () = tokio::time::sleep(self.interval) => {}
             }
         }
     }

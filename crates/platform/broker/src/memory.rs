@@ -1,15 +1,16 @@
-//! The broker inside the process.
+//! The in-process broker.
 //!
-//! It has no disk, so it never says that it has an event: [`Publisher::publish`] returns only once every
+//! It stores nothing on disk and so cannot acknowledge an event as durable: [`Publisher::publish`] returns after every
 //! [`Group::Shared`] group that ever joined the topic in this process has settled each event of the batch. An outbox
-//! row therefore stays pending until its event was really dealt with; after a crash the relay publishes it again, and
-//! the inbox makes its effect happen once. On a topic without such groups, publishing returns at once.
+//! row therefore stays pending until its event has been processed. After a crash the relay publishes it again, and the
+//! inbox makes the effect exactly-once. On a topic without such groups, publishing returns immediately.
 //!
-//! Within a group the events of a key come one after the other: the next one waits until the one before is settled,
-//! through its delays too. Keys do not wait for each other. An event published again while a group still has it
-//! unsettled is not queued a second time: both publishers wait for the one.
+//! Within a group the events of a key are delivered one at a time: the next one follows after the previous is settled,
+//! including its delays. Keys are independent. An event that is published again while a group has not settled it is not
+//! queued twice: both publishers wait for the same delivery.
 //!
-//! Broadcast subscriptions get events at once and hold no one up; a slow one is told by [`Lagged`] how many it lost.
+//! Broadcast subscriptions receive events immediately and delay nobody; a slow one gets [`Lagged`] with the number of
+//! events it lost.
 
 mod group;
 mod subscription;
@@ -25,15 +26,15 @@ use kennel_core::broker::BrokerError;
 use kennel_core::{Clock, DeadLetterSink, Event, Group, Publisher, Subscriber, Subscription};
 use tokio::sync::{Notify, broadcast};
 
-use self::group::{GroupState, Ticket};
-use self::subscription::{Listener, Member};
+use self::group::{GroupState, PublishTicket};
+use self::subscription::{BroadcastSubscription, GroupSubscription};
 use crate::{Broker, Lag};
 
-/// A broadcast subscription was too slow and has lost its oldest events. Source of a [`BrokerError::Backend`].
+/// A broadcast subscription was too slow and lost its oldest events. Source of a [`BrokerError::Backend`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("subscription was too slow and lost {missed} events")]
 pub struct Lagged {
-    /// How many.
+    /// Number of lost events.
     pub missed: u64,
 }
 
@@ -48,14 +49,14 @@ impl From<Closed> for BrokerError {
     }
 }
 
-/// Bounds of a [`MemoryBroker`].
+/// Limits of a [`MemoryBroker`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Events that a subscription may hold unsettled.
+    /// Maximum number of unsettled deliveries of a subscription.
     pub in_flight: NonZeroUsize,
-    /// Unsettled events of a group before publishing waits.
+    /// Maximum number of unsettled events of a group; publishing waits above it.
     pub queue: NonZeroUsize,
-    /// Events held for a slow broadcast subscription before it loses the oldest.
+    /// Maximum number of events stored for a slow broadcast subscription; above it, the oldest are lost.
     pub broadcast_buffer: NonZeroUsize,
 }
 
@@ -71,8 +72,8 @@ impl Default for Limits {
 pub struct MemoryBroker(Arc<Core>);
 
 struct Core {
-    state: Mutex<State>,
-    room: Notify,
+    state: Mutex<MemoryState>,
+    capacity: Notify,
     ids: AtomicU64,
     limits: Limits,
     sink: Arc<dyn DeadLetterSink>,
@@ -80,31 +81,31 @@ struct Core {
 }
 
 #[derive(Default)]
-struct State {
+struct MemoryState {
     closed: bool,
-    topics: HashMap<String, Topic>,
+    topics: HashMap<String, MemoryTopic>,
 }
 
 #[derive(Default)]
-struct Topic {
+struct MemoryTopic {
     groups: HashMap<String, GroupState>,
     broadcast: Option<broadcast::Sender<Arc<Event>>>,
 }
 
 impl MemoryBroker {
-    /// A broker whose dead letters go to `sink`.
+    /// Creates a broker whose dead letters go to `sink`.
     pub fn new(limits: Limits, sink: Arc<dyn DeadLetterSink>, clock: Arc<dyn Clock>) -> Self {
-        let (state, room, ids) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
-        Self(Arc::new(Core { state, room, ids, limits, sink, clock }))
+        let (state, capacity, ids) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
+        Self(Arc::new(Core { state, capacity, ids, limits, sink, clock }))
     }
 }
 
 impl Core {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, MemoryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> Result<MutexGuard<'_, State>, Closed> {
+    fn open(&self) -> Result<MutexGuard<'_, MemoryState>, Closed> {
         let state = self.lock();
         if state.closed { Err(Closed) } else { Ok(state) }
     }
@@ -113,45 +114,45 @@ impl Core {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Works on a group that someone has joined.
+    /// Calls `work` with a group that has been joined.
     fn with_group<T>(&self, topic: &str, group: &str, work: impl FnOnce(&mut GroupState) -> T) -> Result<T, Closed> {
         let mut state = self.open()?;
         let group = state.topics.get_mut(topic).and_then(|topic| topic.groups.get_mut(group));
         group.map(work).ok_or(Closed)
     }
 
-    /// Hands the event to all who have joined its topic, as soon as every group has room for it.
-    async fn offer(&self, event: &Event, ticket: &Arc<Ticket>) -> Result<(), Closed> {
+    /// Queues the event for every group and broadcast subscription of its topic, when every group has capacity for it.
+    async fn enqueue(&self, event: &Event, ticket: &Arc<PublishTicket>) -> Result<(), Closed> {
         loop {
-            let mut room = pin!(self.room.notified());
-            room.as_mut().enable();
-            if self.try_offer(event, ticket)? {
+            let mut capacity = pin!(self.capacity.notified());
+            capacity.as_mut().enable();
+            if self.try_enqueue(event, ticket)? {
                 return Ok(());
             }
-            room.await;
+            capacity.await;
         }
     }
 
-    fn try_offer(&self, event: &Event, ticket: &Arc<Ticket>) -> Result<bool, Closed> {
+    fn try_enqueue(&self, event: &Event, ticket: &Arc<PublishTicket>) -> Result<bool, Closed> {
         let mut state = self.open()?;
         let Some(topic) = state.topics.get_mut(&event.topic) else {
             return Ok(true);
         };
         let limit = self.limits.queue.get();
-        if topic.groups.values().any(|group| !group.has_room(event, limit)) {
+        if topic.groups.values().any(|group| !group.has_capacity(event, limit)) {
             return Ok(false);
         }
         for group in topic.groups.values_mut() {
-            group.offer(event, ticket);
+            group.push(event, ticket);
         }
         if let Some(broadcast) = &topic.broadcast {
-            // Fails only when no one listens.
-            let _listeners = broadcast.send(Arc::new(event.clone()));
+            // Fails only without subscriptions.
+            let _no_subscriptions = broadcast.send(Arc::new(event.clone()));
         }
         Ok(true)
     }
 
-    async fn settled(&self, ticket: &Ticket) -> Result<(), Closed> {
+    async fn settled(&self, ticket: &PublishTicket) -> Result<(), Closed> {
         while !ticket.is_settled() {
             drop(self.open()?);
             ticket.changed().await;
@@ -159,30 +160,30 @@ impl Core {
         Ok(())
     }
 
-    fn join(self: &Arc<Self>, topic: &str, group: &str) -> Result<Member, Closed> {
+    fn join(self: &Arc<Self>, topic: &str, group: &str) -> Result<GroupSubscription, Closed> {
         let mut state = self.open()?;
         let topic_state = state.topics.entry(topic.to_owned()).or_default();
         let group_state = topic_state.groups.entry(group.to_owned()).or_default();
         let id = self.next_id();
-        let arrivals = group_state.enter(id);
-        Ok(Member { core: Arc::clone(self), topic: topic.to_owned(), group: group.to_owned(), id, arrivals })
+        let changed = group_state.join(id);
+        Ok(GroupSubscription { core: Arc::clone(self), topic: topic.to_owned(), group: group.to_owned(), id, changed })
     }
 
-    fn listen(&self, topic: &str) -> Result<Listener, Closed> {
+    fn subscribe_broadcast(&self, topic: &str) -> Result<BroadcastSubscription, Closed> {
         let mut state = self.open()?;
         let topic = state.topics.entry(topic.to_owned()).or_default();
         let buffer = self.limits.broadcast_buffer.get();
         let sender = topic.broadcast.get_or_insert_with(|| broadcast::Sender::new(buffer));
-        Ok(Listener(sender.subscribe()))
+        Ok(BroadcastSubscription(sender.subscribe()))
     }
 }
 
 #[async_trait]
 impl Publisher for MemoryBroker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
-        let ticket = Arc::new(Ticket::default());
+        let ticket = Arc::new(PublishTicket::default());
         for event in batch {
-            self.0.offer(event, &ticket).await?;
+            self.0.enqueue(event, &ticket).await?;
         }
         Ok(self.0.settled(&ticket).await?)
     }
@@ -193,7 +194,7 @@ impl Subscriber for MemoryBroker {
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
         Ok(match group {
             Group::Shared(name) => Box::new(self.0.join(topic, name)?),
-            Group::Broadcast => Box::new(self.0.listen(topic)?),
+            Group::Broadcast => Box::new(self.0.subscribe_broadcast(topic)?),
         })
     }
 }
@@ -229,6 +230,6 @@ impl Broker for MemoryBroker {
         for group in topics.values().flat_map(|topic| topic.groups.values()) {
             group.wake_all();
         }
-        self.0.room.notify_waiters();
+        self.0.capacity.notify_waiters();
     }
 }

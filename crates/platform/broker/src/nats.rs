@@ -1,33 +1,33 @@
 //! NATS with JetStream, 2.9 or later.
 //!
-//! **Topics** are streams with a subject for each partition; an event goes to the partition of its key, with its id as
-//! `Nats-Msg-Id`, so that what is published again within two minutes is stored once. A key's next event is sent when
-//! the one before is stored.
+//! **Topics** are streams with one subject per partition. An event goes to the partition of its key, with its id as
+//! `Nats-Msg-Id`, so that an event that is published again within two minutes is stored once. The next event of a key
+//! is sent after the previous one is stored.
 //!
-//! **Groups** have a durable pull consumer for each partition. The members share the partitions out among themselves:
-//! a partition has one member at a time, by a lease in a stream of the prefix, and that member hands the events of a
-//! key out one after the other. A new member gets its part once the others have settled what they hold of it; the
-//! partitions of one that was killed are taken over when its leases have run out. Whoever takes a partition over waits
-//! until it has everything that the one before left unsettled, so that the order of a key holds then as well. A group
-//! that is new begins with the oldest event there is.
+//! **Groups** have one durable pull consumer per partition. The members assign the partitions among themselves: a
+//! partition has one member at a time, by a lease in a stream of the prefix, and that member delivers the events of a
+//! key one at a time. A new member gets its share after the others have settled their deliveries of it. The partitions
+//! of a killed member are taken over when its leases expire. A member that takes over a partition waits until it has
+//! received everything that the previous member left unsettled, which preserves the order of each key. A new group
+//! starts with the oldest event.
 //!
-//! **Settling.** Acks are confirmed by the server. A refused event goes back to the server, which counts the attempts
-//! and keeps the delay; those of its key that came with it wait for it here. Events that a member read ahead and had
-//! to hand back were counted as well, so an attempt can be higher than the tries that were made. A partition whose
-//! keys in trouble fill a member's buffer stands still until their delays are over.
+//! **Settling.** The server confirms acks. A rejected event is returned to the server, which counts attempts and
+//! applies the delay; events of the same key that were received already wait for it in the member. The server also
+//! counts events that a member had prefetched and returned, so an attempt number can be higher than the number of
+//! deliveries. A partition stops when delayed keys fill the buffer of its member, until their delays end.
 //!
-//! **Dead letters** are in a stream of the prefix, one subject for each event and group.
+//! **Dead letters** are in a stream of the prefix, with one subject per event and group.
 //!
-//! **Broadcast** reads the topic's stream from the present on, and goes on where it was after an outage.
+//! **Broadcast** reads the stream of the topic from its end, and resumes where it was after an outage.
 //!
-//! Connections are mended by the driver, for ever, with backoff. While there is none, publishing fails after a few
-//! seconds, and members wait.
+//! The driver reconnects forever, with backoff. While there is no connection, publishing fails after a few seconds, and
+//! members wait.
 
+mod broadcast;
 mod config;
-mod feed;
+mod dead_letters;
 mod leases;
-mod letters;
-mod listener;
+mod partition_consumer;
 mod pull;
 mod wire;
 
@@ -51,29 +51,29 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::config::NatsConfig;
-pub use self::letters::NatsDeadLetters;
+pub use self::dead_letters::NatsDeadLetters;
 
-use self::feed::Feed;
-use self::listener::Listener;
+use self::broadcast::BroadcastSubscription;
+use self::partition_consumer::PartitionConsumer;
 use self::wire::Names;
-use crate::group::{Closed, Member, Shared, parts};
+use crate::group::{Closed, DeliveryBuffer, GroupSubscription, rounds};
 use crate::{Broker, ConnectError, Lag};
 
-/// How long the server may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
-/// How long members may take to hand back what they hold when the broker is closed.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long after a stream was missing it is created again. Version 2.9 removes the files of one under way, and those of a
-/// new one of its name with them.
-const REMOVAL: Duration = Duration::from_secs(1);
-/// How long the server knows the ids of events.
-const DUPLICATES: Duration = Duration::from_mins(2);
+/// Time limit of a request to the server.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for members to return their unsettled events when the broker is closed.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Delay before a missing stream is created again. Version 2.9 deletes the files of a stream asynchronously, and those
+/// of a new stream of the same name with them.
+const RECREATE_DELAY: Duration = Duration::from_secs(1);
+/// How long the server deduplicates events by id.
+const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
 fn unavailable(error: impl Into<BoxError>) -> BrokerError {
     BrokerError::Unavailable(error.into())
 }
 
-/// The n-th wait for the server to come back.
+/// Returns the delay before reconnection attempt `attempt`.
 fn backoff(attempt: usize) -> Duration {
     let steps = u32::try_from(attempt.min(6)).unwrap_or(6);
     Duration::from_millis(50 * 2_u64.pow(steps)).min(Duration::from_secs(3))
@@ -90,24 +90,25 @@ struct Core {
     names: Names,
     in_flight: usize,
     clock: Arc<dyn Clock>,
-    /// What is known of the streams of topics.
-    topics: Mutex<HashMap<String, Known>>,
-    /// How many subscriptions of this process each group on a topic has.
+    /// The last known state of the streams of topics.
+    topics: Mutex<HashMap<String, StreamState>>,
+    /// Number of subscriptions of this process per topic and group.
     groups: Mutex<HashMap<(String, String), usize>>,
     closed: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// What is known of a stream.
+/// Last known state of a stream.
 #[derive(Clone, Copy)]
-enum Known {
-    There,
-    /// It was there, and was missing at this time.
+enum StreamState {
+    Exists,
+    /// It existed, and was missing at this time.
     Lost(Instant),
 }
 
 impl NatsBroker {
-    /// A broker whose subscriptions hold `in_flight` events at most. The server need not be there yet.
+    /// Creates a broker whose subscriptions have at most `in_flight` unsettled deliveries. The server may be
+    /// unreachable.
     pub async fn connect(
         config: &NatsConfig,
         in_flight: NonZeroUsize,
@@ -120,10 +121,12 @@ impl NatsBroker {
             .retry_on_initial_connect()
             .reconnect_delay_callback(backoff)
             .ping_interval(Duration::from_secs(5))
-            .request_timeout(Some(ANSWER));
+            .request_timeout(Some(REQUEST_TIMEOUT));
         let client = options.connect(servers).await.map_err(unavailable)?;
-        let jetstream =
-            jetstream::context::ContextBuilder::new().timeout(ANSWER).ack_timeout(ANSWER).build(client.clone());
+        let jetstream = jetstream::context::ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .ack_timeout(REQUEST_TIMEOUT)
+            .build(client.clone());
         Ok(Self(Arc::new(Core {
             client,
             jetstream,
@@ -138,13 +141,13 @@ impl NatsBroker {
         })))
     }
 
-    /// The dead letters of the groups of this prefix.
+    /// Returns the dead-letter store of the groups of this prefix.
     pub fn dead_letters(&self) -> NatsDeadLetters {
         NatsDeadLetters::new(Arc::clone(&self.0))
     }
 }
 
-/// Options with the user and the password that a URL holds, which the client itself leaves where they are.
+/// Returns options with the credentials of the URL, which the client does not apply itself.
 fn login(servers: &[ServerAddr]) -> ConnectOptions {
     let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let named = servers.iter().find_map(|server| Some((server.username()?, server.password())));
@@ -156,11 +159,11 @@ fn login(servers: &[ServerAddr]) -> ConnectOptions {
 }
 
 impl Core {
-    fn open(&self) -> Result<(), Closed> {
+    fn check_open(&self) -> Result<(), Closed> {
         if self.closed.is_cancelled() { Err(Closed) } else { Ok(()) }
     }
 
-    /// Makes a stream unless it is there.
+    /// Creates a stream if it does not exist.
     async fn stream(&self, config: StreamConfig) -> Result<(), BrokerError> {
         let config = StreamConfig { num_replicas: self.config.replicas.get(), ..config };
         self.jetstream.get_or_create_stream(config).await.map_err(unavailable)?;
@@ -170,41 +173,41 @@ impl Core {
     async fn topic(&self, topic: &str) -> Result<(), BrokerError> {
         let known = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
         match known {
-            Some(Known::There) => Ok(()),
+            Some(StreamState::Exists) => Ok(()),
             _ => self.topic_stream(topic).await,
         }
     }
 
-    /// Makes the stream of a topic unless the server has it.
+    /// Creates the stream of a topic if the server does not have it.
     async fn topic_stream(&self, topic: &str) -> Result<(), BrokerError> {
         let known = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
-        if let Some(Known::Lost(at)) = known {
-            sleep_until(at + REMOVAL).await;
+        if let Some(StreamState::Lost(at)) = known {
+            sleep_until(at + RECREATE_DELAY).await;
         }
-        let made = self.stream(StreamConfig {
+        let created = self.stream(StreamConfig {
             name: self.names.topic_stream(topic),
             subjects: vec![self.names.topic_subjects(topic)],
             max_age: self.config.retention,
-            duplicate_window: DUPLICATES.min(self.config.retention),
+            duplicate_window: DUPLICATE_WINDOW.min(self.config.retention),
             storage: StorageType::File,
             ..StreamConfig::default()
         });
-        made.await?;
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), Known::There);
+        created.await?;
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), StreamState::Exists);
         Ok(())
     }
 
-    fn forget_topic(&self, topic: &str) {
+    fn mark_topic_lost(&self, topic: &str) {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known @ Known::There) = topics.get_mut(topic) {
-            *known = Known::Lost(Instant::now());
-            tracing::warn!(topic, "stream of the topic was lost; it is created again");
+        if let Some(known @ StreamState::Exists) = topics.get_mut(topic) {
+            *known = StreamState::Lost(Instant::now());
+            tracing::warn!(topic, "stream of the topic was lost and is created again");
         }
     }
 
-    /// The stream in which members show themselves and their partitions.
+    /// The stream of the members' heartbeats and partition leases.
     async fn groups_stream(&self) -> Result<(), BrokerError> {
-        let made = self.stream(StreamConfig {
+        let created = self.stream(StreamConfig {
             name: self.names.groups_stream(),
             subjects: vec![self.names.groups_subjects()],
             max_age: self.config.lease,
@@ -212,10 +215,10 @@ impl Core {
             storage: StorageType::Memory,
             ..StreamConfig::default()
         });
-        made.await
+        created.await
     }
 
-    /// Stores an event. `name` is what the server knows it by.
+    /// Stores an event, deduplicated by `name`.
     async fn store(&self, event: &Event, name: &str) -> Result<(), BrokerError> {
         let subject = self.names.subject(event, self.config.partitions.get());
         let message = wire::message(event, &[("Nats-Msg-Id", name)])?.outbound_message(subject);
@@ -227,7 +230,7 @@ impl Core {
         };
         stored.map(|_| ()).map_err(|error| match error.kind() {
             PublishErrorKind::StreamNotFound => {
-                self.forget_topic(&event.topic);
+                self.mark_topic_lost(&event.topic);
                 unavailable(error)
             }
             PublishErrorKind::MaxPayloadExceeded => BrokerError::Backend(error.into()),
@@ -266,13 +269,13 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
 #[async_trait]
 impl Publisher for NatsBroker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
-        self.0.open()?;
+        self.0.check_open()?;
         let topics: HashSet<_> = batch.iter().map(|event| event.topic.as_str()).collect();
         for topic in topics {
             self.0.topic(topic).await?;
         }
-        for part in parts(batch) {
-            let stored = part.into_iter().map(|event| async move { self.0.store(event, &event.id.to_string()).await });
+        for round in rounds(batch) {
+            let stored = round.into_iter().map(|event| async move { self.0.store(event, &event.id.to_string()).await });
             try_join_all(stored).await?;
         }
         Ok(())
@@ -282,17 +285,17 @@ impl Publisher for NatsBroker {
 #[async_trait]
 impl Subscriber for NatsBroker {
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
-        self.0.open()?;
+        self.0.check_open()?;
         self.0.topic_stream(topic).await?;
         let Group::Shared(group) = group else {
-            return Ok(Box::new(Listener::new(Arc::clone(&self.0), topic).await?));
+            return Ok(Box::new(BroadcastSubscription::new(Arc::clone(&self.0), topic).await?));
         };
         let core = Arc::clone(&self.0);
-        let shared = Shared::new(group, core.in_flight, Arc::clone(&core.clock), core.tasks.clone());
+        let buffer = DeliveryBuffer::new(group, core.in_flight, Arc::clone(&core.clock), core.tasks.clone());
         let leaving = core.closed.child_token();
-        let feed = Feed::join(core, topic, group, Arc::clone(&shared)).await?;
-        self.0.tasks.spawn(feed.run(leaving.clone()));
-        Ok(Box::new(Member::new(shared, leaving.drop_guard())))
+        let partition_consumer = PartitionConsumer::join(core, topic, group, Arc::clone(&buffer)).await?;
+        self.0.tasks.spawn(partition_consumer.run(leaving.clone()));
+        Ok(Box::new(GroupSubscription::new(buffer, leaving.drop_guard())))
     }
 }
 
@@ -303,18 +306,18 @@ impl Broker for NatsBroker {
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
-        self.0.open()?;
+        self.0.check_open()?;
         if self.0.client.connection_state() != State::Connected {
             return Err(unavailable("not connected"));
         }
-        // What it says of the account differs between versions; that it answers is enough.
-        let answer: Result<serde_json::Value, _> = self.0.jetstream.request("INFO", &()).await;
-        answer.map_err(unavailable)?;
+        // The content of the response differs between versions; any response is enough.
+        let response: Result<serde_json::Value, _> = self.0.jetstream.request("INFO", &()).await;
+        response.map_err(unavailable)?;
         Ok(())
     }
 
     async fn lag(&self) -> Result<Vec<Lag>, BrokerError> {
-        self.0.open()?;
+        self.0.check_open()?;
         let groups: Vec<_> = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
         let mut lags = Vec::with_capacity(groups.len());
         for (topic, group) in groups {
@@ -327,8 +330,8 @@ impl Broker for NatsBroker {
     async fn close(&self) {
         self.0.closed.cancel();
         self.0.tasks.close();
-        // What was not handed back by then comes again when its time with the server is over.
-        let _late = tokio::time::timeout(LEAVE_PATIENCE, self.0.tasks.wait()).await;
-        let _gone = self.0.client.drain().await;
+        // The server redelivers unreturned events after their ack wait.
+        let _late = tokio::time::timeout(LEAVE_TIMEOUT, self.0.tasks.wait()).await;
+        let _closed = self.0.client.drain().await;
     }
 }

@@ -1,32 +1,33 @@
 //! RabbitMQ, 3.10 or later.
 //!
-//! **Topics** are exchanges. An event is sent to the partition of its key, to the disk, with a confirm; a key's next
-//! event is sent when the one before is confirmed. What a topic is told before it has a group is kept for the first.
+//! **Topics** are exchanges. An event is sent to the partition of its key, persistently and with a publisher confirm;
+//! the next event of a key is sent after the previous one is confirmed. Events that are published before a topic has a
+//! group are stored for the first group.
 //!
-//! **Groups** have a durable quorum queue for each partition. The members share the partitions out among themselves: a
-//! member has those whose exclusive queue, which serves as a lock, it holds, and hands the events of a key out one
-//! after the other. The server frees the locks of a connection that is gone. What the one before left unsettled goes
-//! back to the head of the queue, in order, before the next one gets anything (single active consumer). A new member
-//! gets its part once the others have settled what they hold of it.
+//! **Groups** have one durable quorum queue per partition. The members assign the partitions among themselves: a member
+//! has the partitions whose exclusive queue it holds as a lock, and delivers the events of a key one at a time. The
+//! server releases the locks of a closed connection. Events that the previous member left unsettled return to the head
+//! of the queue, in order, before the next member receives anything (single active consumer). A new member gets its
+//! share after the others have settled their deliveries of it.
 //!
-//! **Settling.** A refused event stays with its member, which gives it again after its delay, and those of its key
-//! after it. The server must not have it back before: what is delivered a second time, be it from a queue that delays,
-//! falls behind those of its key. So a delay ends early when its member does, and attempts are counted by the member;
-//! at another one the count goes on from the times that the server has handed the event on. A partition whose keys in
-//! trouble fill a member's buffer stands still until their delays are over.
+//! **Settling.** A rejected event remains with its member, which delivers it again after its delay, and the following
+//! events of its key after it. It must not return to the server earlier: a message that is delivered a second time,
+//! even through a delay queue, gets behind later ones of its key. So a delay ends early when its member does. The
+//! member counts attempts; another member continues from the server's count of returns. A partition stops when delayed
+//! keys fill the buffer of its member, until their delays end.
 //!
-//! **Dead letters** are in a queue behind the dead-letter exchange of the prefix. What the server itself gives up on,
-//! as by a policy, goes there as well.
+//! **Dead letters** are in a queue bound to the dead-letter exchange of the prefix. Messages that the server itself
+//! dead-letters, such as by a policy, go there too.
 //!
-//! **Broadcast** has a queue of its own, which outlives a lost connection for five minutes.
+//! **Broadcast** uses a queue per subscription, which survives a lost connection for five minutes.
 //!
-//! Each subscription has a connection of its own, mended for ever with backoff; so is that for publishing, which fails
-//! while there is none.
+//! Each subscription has its own connection, and publishing has another. All reconnect forever with backoff; without a
+//! connection, publishing fails.
 
+mod broadcast;
 mod config;
-mod feed;
-mod letters;
-mod listener;
+mod dead_letters;
+mod partition_consumer;
 mod session;
 mod topology;
 mod wire;
@@ -48,36 +49,36 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::config::RabbitConfig;
-pub use self::letters::RabbitDeadLetters;
+pub use self::dead_letters::RabbitDeadLetters;
 
-use self::feed::Feed;
-use self::listener::Listener;
+use self::broadcast::BroadcastSubscription;
+use self::partition_consumer::PartitionConsumer;
 use self::session::Session;
 use self::topology::Names;
-use crate::group::{Closed, Member, Shared, partition, parts};
+use crate::group::{Closed, DeliveryBuffer, GroupSubscription, partition, rounds};
 use crate::{Broker, ConnectError, Lag};
 
-/// How long the server may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
-/// How long a server may refuse what a subscription needs before the subscriber hears of it.
-const REFUSED: Duration = Duration::from_secs(10);
-/// How long members may take to hand back what they hold when the broker is closed.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long the connection may take to close after that: less than what is left of the time for a stop.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit of an operation on the server.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may reject the declarations of a subscription before the subscriber gets the error.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for members to return their unsettled events when the broker is closed.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for closing the connection after that; shorter than the remaining shutdown time.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn unavailable(error: impl Into<BoxError>) -> BrokerError {
     BrokerError::Unavailable(error.into())
 }
 
-/// The n-th wait for the server to come back.
+/// Returns the delay before reconnection attempt `attempt`.
 fn backoff(attempt: u32) -> Duration {
     Duration::from_millis(50 * 2_u64.pow(attempt.min(6))).min(Duration::from_secs(3))
 }
 
-/// Does some work with the server that has to end within [`ANSWER`].
-async fn answered<T>(work: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
-    tokio::time::timeout(ANSWER, work).await.map_err(unavailable)?
+/// Runs an operation with the time limit [`REQUEST_TIMEOUT`].
+async fn with_timeout<T>(work: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
+    tokio::time::timeout(REQUEST_TIMEOUT, work).await.map_err(unavailable)?
 }
 
 /// See the [module](self). Cheap to clone; clones are one broker.
@@ -90,23 +91,24 @@ struct Core {
     names: Names,
     in_flight: usize,
     clock: Arc<dyn Clock>,
-    publishing: tokio::sync::Mutex<Option<Arc<Publishing>>>,
-    /// How many subscriptions of this process each group on a topic has.
+    publisher: tokio::sync::Mutex<Option<Arc<PublishChannel>>>,
+    /// Number of subscriptions of this process per topic and group.
     groups: Mutex<HashMap<(String, String), usize>>,
     closed: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// A connection to publish by.
-struct Publishing {
+/// A connection for publishing.
+struct PublishChannel {
     session: Session,
     channel: Channel,
-    /// Topics that are known to be there.
+    /// Topics that are known to exist.
     topics: Mutex<HashSet<String>>,
 }
 
 impl RabbitBroker {
-    /// A broker whose subscriptions hold `in_flight` events at most. The server need not be there yet.
+    /// Creates a broker whose subscriptions have at most `in_flight` unsettled deliveries. The server may be
+    /// unreachable.
     pub fn connect(
         config: &RabbitConfig,
         in_flight: NonZeroUsize,
@@ -119,66 +121,69 @@ impl RabbitBroker {
             config: config.clone(),
             in_flight: in_flight.get(),
             clock,
-            publishing: tokio::sync::Mutex::default(),
+            publisher: tokio::sync::Mutex::default(),
             groups: Mutex::default(),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })))
     }
 
-    /// The dead letters of the groups of this prefix.
+    /// Returns the dead-letter store of the groups of this prefix.
     pub fn dead_letters(&self) -> RabbitDeadLetters {
         RabbitDeadLetters::new(Arc::clone(&self.0))
     }
 }
 
 impl Core {
-    fn open(&self) -> Result<(), Closed> {
+    fn check_open(&self) -> Result<(), Closed> {
         if self.closed.is_cancelled() { Err(Closed) } else { Ok(()) }
     }
 
-    /// The connection to publish by; a new one when the last one failed.
-    async fn publishing(&self) -> Result<Arc<Publishing>, BrokerError> {
-        let mut publishing = self.publishing.lock().await;
-        if let Some(open) = publishing.as_ref().filter(|open| open.channel.status().connected()) {
+    /// Returns the connection for publishing; a new one if the last one failed.
+    async fn publisher(&self) -> Result<Arc<PublishChannel>, BrokerError> {
+        let mut publisher = self.publisher.lock().await;
+        if let Some(open) = publisher.as_ref().filter(|open| open.channel.status().connected()) {
             return Ok(Arc::clone(open));
         }
-        *publishing = None;
-        let made = answered(async {
+        *publisher = None;
+        let created = with_timeout(async {
             let session = Session::open(self).await?;
             let channel = session.confirming().await?;
-            Ok(Arc::new(Publishing { session, channel, topics: Mutex::default() }))
+            Ok(Arc::new(PublishChannel { session, channel, topics: Mutex::default() }))
         });
-        let made = made.await?;
-        *publishing = Some(Arc::clone(&made));
-        Ok(made)
+        let created = created.await?;
+        *publisher = Some(Arc::clone(&created));
+        Ok(created)
     }
 
-    /// Does something with the connection to publish by, and has the next one take a new connection if that fails.
-    async fn by<T>(&self, work: impl AsyncFnOnce(&Publishing) -> Result<T, BrokerError>) -> Result<T, BrokerError> {
-        let publishing = self.publishing().await?;
-        let done = answered(work(&publishing)).await;
+    /// Runs `work` with the connection for publishing, which is replaced after a failure.
+    async fn with_publisher<T>(
+        &self,
+        work: impl AsyncFnOnce(&PublishChannel) -> Result<T, BrokerError>,
+    ) -> Result<T, BrokerError> {
+        let publisher = self.publisher().await?;
+        let done = with_timeout(work(&publisher)).await;
         if done.is_err() {
-            self.publishing.lock().await.take_if(|now| Arc::ptr_eq(now, &publishing));
+            self.publisher.lock().await.take_if(|now| Arc::ptr_eq(now, &publisher));
         }
         done
     }
 
-    /// Makes a topic on this connection unless it is known to be there.
-    async fn topic(&self, publishing: &Publishing, topic: &str) -> Result<(), BrokerError> {
-        if publishing.topics.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
+    /// Creates a topic unless this connection knows that it exists.
+    async fn topic(&self, publisher: &PublishChannel, topic: &str) -> Result<(), BrokerError> {
+        if publisher.topics.lock().unwrap_or_else(PoisonError::into_inner).contains(topic) {
             return Ok(());
         }
-        topology::topic(&publishing.session, &publishing.channel, &self.names, topic).await?;
-        publishing.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
+        topology::topic(&publisher.session, &publisher.channel, &self.names, topic).await?;
+        publisher.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
         Ok(())
     }
 
-    /// Sends an event to its topic and waits until it is stored.
-    async fn store(&self, publishing: &Publishing, event: &Event) -> Result<(), BrokerError> {
+    /// Sends an event to its topic; returns after it is stored.
+    async fn store(&self, publisher: &PublishChannel, event: &Event) -> Result<(), BrokerError> {
         let key = partition(&event.key, self.config.partitions.get()).to_string();
         let (exchange, properties) = (self.names.topic(&event.topic), wire::properties(event, None));
-        send(&publishing.channel, exchange, key.into(), &event.data, properties).await
+        send(&publisher.channel, exchange, key.into(), &event.data, properties).await
     }
 
     fn count_group(&self, topic: &str, group: &str, by: isize) {
@@ -191,7 +196,7 @@ impl Core {
         }
     }
 
-    /// What waits in the queues of a group.
+    /// Returns the number of events in the queues of a group.
     async fn lag_of(&self, channel: &Channel, topic: &str, group: &str) -> Result<u64, BrokerError> {
         let mut events = 0;
         for partition in 0..self.config.partitions.get() {
@@ -204,7 +209,7 @@ impl Core {
     }
 }
 
-/// Sends a message and waits until the server has it.
+/// Sends a message; returns after the server confirmed it.
 async fn send(
     channel: &Channel,
     exchange: ShortString,
@@ -216,27 +221,27 @@ async fn send(
     let sent = channel.basic_publish(exchange, key, options, data, properties).await.map_err(unavailable)?;
     match sent.await.map_err(unavailable)? {
         Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) => Err(unavailable("no queue takes the message")),
-        _ => Err(unavailable("the server does not take the message")),
+        Confirmation::Ack(Some(_)) => Err(unavailable("no queue accepted the message")),
+        _ => Err(unavailable("the server rejected the message")),
     }
 }
 
 #[async_trait]
 impl Publisher for RabbitBroker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
-        self.0.open()?;
+        self.0.check_open()?;
         if batch.is_empty() {
             return Ok(());
         }
-        let published = self.0.by(async |publishing| {
+        let published = self.0.with_publisher(async |publisher| {
             let topics: HashSet<_> = batch.iter().map(|event| event.topic.as_str()).collect();
             for topic in topics {
-                self.0.topic(publishing, topic).await?;
-                // Without it, the server would take the events for listeners alone.
-                topology::bind_groups(&publishing.channel, &self.0.names, topic).await?;
+                self.0.topic(publisher, topic).await?;
+                // Without this binding, the server would route the events to broadcast queues only.
+                topology::bind_groups(&publisher.channel, &self.0.names, topic).await?;
             }
-            for part in parts(batch) {
-                try_join_all(part.into_iter().map(|event| self.0.store(publishing, event))).await?;
+            for round in rounds(batch) {
+                try_join_all(round.into_iter().map(|event| self.0.store(publisher, event))).await?;
             }
             Ok(())
         });
@@ -247,16 +252,16 @@ impl Publisher for RabbitBroker {
 #[async_trait]
 impl Subscriber for RabbitBroker {
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
-        self.0.open()?;
+        self.0.check_open()?;
         let core = Arc::clone(&self.0);
         let Group::Shared(group) = group else {
-            return Ok(Box::new(Listener::new(core, topic).await?));
+            return Ok(Box::new(BroadcastSubscription::new(core, topic).await?));
         };
-        let shared = Shared::new(group, core.in_flight, Arc::clone(&core.clock), core.tasks.clone());
+        let buffer = DeliveryBuffer::new(group, core.in_flight, Arc::clone(&core.clock), core.tasks.clone());
         let leaving = core.closed.child_token();
-        let (feed, place) = Feed::join(core, topic, group, Arc::clone(&shared)).await?;
-        self.0.tasks.spawn(feed.run(place, leaving.clone()));
-        Ok(Box::new(Member::new(shared, leaving.drop_guard())))
+        let (partition_consumer, membership) = PartitionConsumer::join(core, topic, group, Arc::clone(&buffer)).await?;
+        self.0.tasks.spawn(partition_consumer.run(membership, leaving.clone()));
+        Ok(Box::new(GroupSubscription::new(buffer, leaving.drop_guard())))
     }
 }
 
@@ -267,16 +272,16 @@ impl Broker for RabbitBroker {
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
-        self.0.open()?;
-        self.0.by(async |publishing| publishing.session.channel().await.map(|_| ())).await
+        self.0.check_open()?;
+        self.0.with_publisher(async |publisher| publisher.session.channel().await.map(|_| ())).await
     }
 
-    /// What members hold is not among what is counted.
+    /// Deliveries that members have received are not counted.
     async fn lag(&self) -> Result<Vec<Lag>, BrokerError> {
-        self.0.open()?;
+        self.0.check_open()?;
         let groups: Vec<_> = self.0.groups.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
-        let lags = self.0.by(async |publishing| {
-            let channel = publishing.session.channel().await?;
+        let lags = self.0.with_publisher(async |publisher| {
+            let channel = publisher.session.channel().await?;
             let mut lags = Vec::with_capacity(groups.len());
             for (topic, group) in groups {
                 let events = self.0.lag_of(&channel, &topic, &group).await?;
@@ -291,14 +296,14 @@ impl Broker for RabbitBroker {
     async fn close(&self) {
         self.0.closed.cancel();
         self.0.tasks.close();
-        // What was not handed back by then is handed back by the server when the connection ends.
-        let _late = tokio::time::timeout(LEAVE_PATIENCE, self.0.tasks.wait()).await;
+        // The server requeues unreturned events when the connection closes.
+        let _late = tokio::time::timeout(LEAVE_TIMEOUT, self.0.tasks.wait()).await;
         let closing = async {
-            if let Some(publishing) = self.0.publishing.lock().await.take() {
-                publishing.session.close().await;
+            if let Some(publisher) = self.0.publisher.lock().await.take() {
+                publisher.session.close().await;
             }
         };
-        // A connection that has just broken may never answer; it ends with the process.
-        let _late = tokio::time::timeout(CLOSE_PATIENCE, closing).await;
+        // A broken connection may never respond; it ends with the process.
+        let _late = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     }
 }

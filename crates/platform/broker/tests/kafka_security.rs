@@ -1,8 +1,8 @@
-//! Getting into a Kafka cluster that asks who one is.
+//! Authentication and TLS with Kafka.
 //!
-//! `TEST_KAFKA_SASL_BROKERS` names a listener that speaks `SASL_SSL` with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512,
-//! `TEST_KAFKA_CA_CERT` the authority that its certificate is from; the user `TEST_KAFKA_USERNAME` has the password
-//! `TEST_KAFKA_PASSWORD` in each of the three ways. Where there is no such listener, these tests are skipped aloud.
+//! `TEST_KAFKA_SASL_BROKERS` is a `SASL_SSL` listener with PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, and
+//! `TEST_KAFKA_CA_CERT` the authority of its certificate. The user `TEST_KAFKA_USERNAME` has the password
+//! `TEST_KAFKA_PASSWORD` in each mechanism. Without such a listener these tests are skipped with a message.
 #![cfg(feature = "kafka")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -19,7 +19,7 @@ use kennel_core::broker::BrokerError;
 use kennel_core::{IdSource as _, Publisher as _, SystemClock, UuidV7};
 use kennel_testkit::Backend;
 
-use self::kafka_events::{event, eventually, join, nothing_more, settle};
+use self::kafka_events::{assert_nothing_more, event, eventually, join, settle};
 
 fn config(auth: Auth) -> Option<KafkaConfig> {
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
@@ -40,7 +40,7 @@ fn topic() -> String {
     format!("test-{}.secured", UuidV7.next().simple())
 }
 
-/// The error and its causes.
+/// Returns the texts of the error and its causes.
 fn texts(error: &BrokerError) -> String {
     let (mut texts, mut cause) = (vec![format!("{error} {error:?}")], error.source());
     while let Some(error) = cause {
@@ -51,32 +51,32 @@ fn texts(error: &BrokerError) -> String {
 }
 
 #[tokio::test]
-async fn users_are_let_in_each_way_and_what_they_say_arrives() {
+async fn each_authentication_mechanism_works() {
     for auth in [Auth::Plain, Auth::ScramSha256, Auth::ScramSha512] {
         let Some(config) = config(auth) else { return };
         let (broker, topic) = (broker(&config), topic());
         broker.publish(&[event(&topic, 1, "rex")]).await.unwrap();
         let mut member = join(&broker, &topic, "g").await;
         assert_eq!(settle(&mut member, 1).await, [1], "{auth:?}");
-        nothing_more(&mut member).await;
+        assert_nothing_more(&mut member).await;
         let is_settled = async || (broker.lag().await.unwrap()[0].events == 0).then_some(());
-        eventually("what is settled is committed", is_settled).await;
+        eventually("settled events are committed", is_settled).await;
         broker.close().await;
     }
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_refused_and_not_told() {
+async fn a_wrong_password_is_rejected_and_not_logged() {
     for auth in [Auth::Plain, Auth::ScramSha256, Auth::ScramSha512] {
         let Some(mut config) = config(auth) else { return };
         config.password = Some("not-the-password".to_owned().into());
-        let refused = broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap_err();
-        assert!(!texts(&refused).contains("not-the-password"), "{auth:?}");
+        let rejected = broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap_err();
+        assert!(!texts(&rejected).contains("not-the-password"), "{auth:?}");
     }
 }
 
 #[tokio::test]
-async fn a_cluster_without_a_known_certificate_is_believed_only_when_told_so() {
+async fn a_cluster_without_a_known_certificate_is_trusted_only_with_skip_verify() {
     let Some(mut config) = config(Auth::ScramSha512) else { return };
     config.tls.ca_cert = None;
     broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What is particular to the broker inside the process, and what is counted of it.
+//! The in-process broker and its metrics.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::num::NonZeroUsize;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::poll;
 use kennel_app::{Component as _, Stop};
 use kennel_broker::memory::Limits;
-use kennel_broker::{Broker as _, BrokerMetrics, Lag, LagWatch, Lagged, MemoryBroker, Metered};
+use kennel_broker::{Broker as _, BrokerMetrics, InstrumentedBroker, Lag, LagWatch, Lagged, MemoryBroker};
 use kennel_core::broker::BrokerError;
 use kennel_core::{
     DeadLetter, DeadLetterSink, Delivery, Event, Group, ManualClock, Publisher as _, RepoError, Subscriber as _,
@@ -24,26 +24,26 @@ use uuid::Uuid;
 const TOPIC: &str = "dogs.events";
 const NOON: i64 = 1_700_000_000_000;
 
-/// A sink that can be told to fail.
+/// A sink that fails on request.
 #[derive(Default)]
-struct Sink {
+struct FailingSink {
     down: AtomicBool,
-    letters: std::sync::Mutex<Vec<DeadLetter>>,
+    dead_letters: std::sync::Mutex<Vec<DeadLetter>>,
 }
 
 #[async_trait]
-impl DeadLetterSink for Sink {
-    async fn store(&self, letter: &DeadLetter) -> Result<(), RepoError> {
+impl DeadLetterSink for FailingSink {
+    async fn store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError> {
         if self.down.load(Ordering::SeqCst) {
             return Err(RepoError::Unavailable("down".into()));
         }
-        self.letters.lock().unwrap().push(letter.clone());
+        self.dead_letters.lock().unwrap().push(dead_letter.clone());
         Ok(())
     }
 }
 
-fn broker(limits: Limits) -> (MemoryBroker, Arc<Sink>) {
-    let sink = Arc::new(Sink::default());
+fn broker(limits: Limits) -> (MemoryBroker, Arc<FailingSink>) {
+    let sink = Arc::new(FailingSink::default());
     let clock = ManualClock::new(Timestamp::from_millis(NOON).unwrap());
     (MemoryBroker::new(limits, Arc::clone(&sink) as Arc<_>, Arc::new(clock)), sink)
 }
@@ -71,7 +71,7 @@ async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
 }
 
 #[tokio::test]
-async fn publishing_lasts_until_every_group_has_settled_every_event() {
+async fn publish_returns_after_every_group_has_settled_every_event() {
     let (broker, _) = broker(Limits::default());
     let (mut one, mut other) = (join(&broker, "one").await, join(&broker, "other").await);
     let batch = [event(1, "rex"), event(2, "bello")];
@@ -86,7 +86,7 @@ async fn publishing_lasts_until_every_group_has_settled_every_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn publishing_lasts_through_refusals_until_the_dead_letter_is_stored() {
+async fn publish_returns_after_the_dead_letter_is_stored() {
     let (broker, sink) = broker(Limits::default());
     let mut group = join(&broker, "g").await;
     let batch = [event(1, "rex")];
@@ -97,7 +97,7 @@ async fn publishing_lasts_through_refusals_until_the_dead_letter_is_stored() {
     assert!(poll!(&mut publishing).is_pending());
     second.dead_letter("bad").await.unwrap();
     publishing.await.unwrap();
-    assert_eq!(sink.letters.lock().unwrap()[0].at.as_millis(), NOON);
+    assert_eq!(sink.dead_letters.lock().unwrap()[0].at.as_millis(), NOON);
 }
 
 #[tokio::test]
@@ -126,15 +126,15 @@ async fn an_unsettled_event_is_not_queued_twice() {
     let (first, second, third) = ([event(1, "rex")], [event(1, "rex")], [event(2, "rex")]);
     assert!(poll!(broker.publish(&first)).is_pending());
     let mut again = broker.publish(&second);
-    let mut behind = broker.publish(&third);
+    let mut later = broker.publish(&third);
     assert!(poll!(&mut again).is_pending());
-    assert!(poll!(&mut behind).is_pending());
+    assert!(poll!(&mut later).is_pending());
     next(&mut group).await.ack().await.unwrap();
     again.await.unwrap();
     let delivery = next(&mut group).await;
     assert_eq!(delivery.event, event(2, "rex"));
     delivery.ack().await.unwrap();
-    behind.await.unwrap();
+    later.await.unwrap();
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_settled_event_can_be_published_again() {
 }
 
 #[tokio::test]
-async fn publishing_waits_for_room() {
+async fn publishing_waits_for_capacity() {
     let (broker, _) = broker(Limits { queue: NonZeroUsize::new(2).unwrap(), ..Limits::default() });
     let mut group = join(&broker, "g").await;
     let batch: Vec<_> = (0..5).map(|number| event(number, &format!("k{number}"))).collect();
@@ -161,7 +161,7 @@ async fn publishing_waits_for_room() {
     assert!(poll!(&mut publishing).is_pending());
     let (one, two) = (next(&mut group).await, next(&mut group).await);
     assert!(poll!(&mut publishing).is_pending());
-    assert!(poll!(group.next()).is_pending(), "no third one has been taken in");
+    assert!(poll!(group.next()).is_pending(), "the queue is full");
     one.ack().await.unwrap();
     two.ack().await.unwrap();
     let rest = async {
@@ -176,15 +176,15 @@ async fn publishing_waits_for_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_whose_dead_letter_is_not_stored_comes_again() {
+async fn an_event_whose_dead_letter_is_not_stored_is_redelivered() {
     let (broker, sink) = broker(Limits::default());
     let mut group = join(&broker, "g").await;
     let batch = [event(1, "rex")];
     let mut publishing = broker.publish(&batch);
     assert!(poll!(&mut publishing).is_pending());
     sink.down.store(true, Ordering::SeqCst);
-    let refused = next(&mut group).await.dead_letter("bad").await;
-    assert!(matches!(refused, Err(BrokerError::Unavailable(_))), "{refused:?}");
+    let rejected = next(&mut group).await.dead_letter("bad").await;
+    assert!(matches!(rejected, Err(BrokerError::Unavailable(_))), "{rejected:?}");
     assert!(poll!(&mut publishing).is_pending());
     sink.down.store(false, Ordering::SeqCst);
     let again = next(&mut group).await;
@@ -194,30 +194,30 @@ async fn an_event_whose_dead_letter_is_not_stored_comes_again() {
 }
 
 #[tokio::test]
-async fn a_delivery_outlives_its_subscription_only_as_a_copy() {
+async fn a_delivery_cannot_be_settled_after_its_subscription_is_dropped() {
     let (broker, _) = broker(Limits::default());
     let mut group = join(&broker, "g").await;
     let batch = [event(1, "rex")];
     let mut publishing = broker.publish(&batch);
     assert!(poll!(&mut publishing).is_pending());
-    let held = next(&mut group).await;
+    let unsettled = next(&mut group).await;
     drop(group);
     let mut other = join(&broker, "g").await;
-    let handed_on = next(&mut other).await;
-    assert!(held.ack().await.is_err());
-    assert!(poll!(&mut publishing).is_pending(), "the old ack settles nothing");
-    handed_on.ack().await.unwrap();
+    let delivered_elsewhere = next(&mut other).await;
+    assert!(unsettled.ack().await.is_err());
+    assert!(poll!(&mut publishing).is_pending(), "the late ack settles nothing");
+    delivered_elsewhere.ack().await.unwrap();
     publishing.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_slow_listener_loses_the_oldest_and_is_told() {
+async fn a_slow_listener_loses_the_oldest_events_and_gets_an_error() {
     let (broker, _) = broker(Limits { broadcast_buffer: NonZeroUsize::new(4).unwrap(), ..Limits::default() });
     let mut listener = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
     for number in 0..10 {
         broker.publish(&[event(number, "rex")]).await.unwrap();
     }
-    let Some(Err(BrokerError::Backend(source))) = listener.next().await else { panic!("is not told") };
+    let Some(Err(BrokerError::Backend(source))) = listener.next().await else { panic!("no error") };
     assert_eq!(source.downcast_ref(), Some(&Lagged { missed: 6 }));
     for number in 6..10 {
         assert_eq!(next(&mut listener).await.event.id.as_u128(), number);
@@ -225,7 +225,7 @@ async fn a_slow_listener_loses_the_oldest_and_is_told() {
 }
 
 #[tokio::test]
-async fn closing_ends_all_who_wait() {
+async fn close_ends_every_waiting_call() {
     let (broker, _) = broker(Limits { queue: NonZeroUsize::MIN, ..Limits::default() });
     let (mut group, mut idle) = (join(&broker, "g").await, join(&broker, "idle").await);
     let mut listener = broker.subscribe("other.topic", &Group::Broadcast).await.unwrap();
@@ -233,7 +233,7 @@ async fn closing_ends_all_who_wait() {
     let (mut publishing, mut waiting) = (broker.publish(&unsettled), broker.publish(&without_room));
     assert!(poll!(&mut publishing).is_pending());
     assert!(poll!(&mut waiting).is_pending());
-    let held = next(&mut group).await;
+    let unsettled = next(&mut group).await;
     next(&mut idle).await.ack().await.unwrap();
     let (mut idle_next, mut listener_next) = (idle.next(), listener.next());
     assert!(poll!(&mut idle_next).is_pending());
@@ -244,14 +244,14 @@ async fn closing_ends_all_who_wait() {
     }
     assert!(idle_next.await.is_none());
     assert!(listener_next.await.is_none());
-    assert!(held.ack().await.is_err());
+    assert!(unsettled.ack().await.is_err());
     assert!(group.next().await.is_none());
     assert!(broker.subscribe(TOPIC, &Group::Broadcast).await.is_err());
     assert!(broker.publish(&[event(3, "rex")]).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn threads_lose_and_double_nothing() {
+async fn threads_neither_lose_nor_duplicate_events() {
     let (broker, _) = broker(Limits { queue: NonZeroUsize::new(16).unwrap(), ..Limits::default() });
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
     let mut members = tokio::task::JoinSet::new();
@@ -288,11 +288,11 @@ async fn threads_lose_and_double_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_by_pinned_names() {
+async fn metric_names_are_pinned() {
     let (memory, _sink) = broker(Limits::default());
     let registry = Registry::new();
     let metrics = BrokerMetrics::register(&registry).unwrap();
-    let broker = Metered::new(Arc::new(memory), metrics, &[TOPIC]);
+    let broker = InstrumentedBroker::new(Arc::new(memory), metrics, &[TOPIC]);
     let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
     let batch = [event(1, "rex"), event(2, "bello"), Event { topic: "surprise".to_owned(), ..event(3, "rex") }];
     let mut publishing = broker.publish(&batch);
@@ -322,13 +322,14 @@ async fn counts_by_pinned_names() {
 async fn an_event_is_created_in_its_trace_and_published_with_others() {
     let (_subscriber, spans) = kennel_testkit::spans::record();
     let (memory, _sink) = broker(Limits::default());
-    let broker = Metered::new(Arc::new(memory), BrokerMetrics::register(&Registry::new()).unwrap(), &[TOPIC]);
+    let broker =
+        InstrumentedBroker::new(Arc::new(memory), BrokerMetrics::register(&Registry::new()).unwrap(), &[TOPIC]);
     let traces = ["0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"];
     let batch = traces.map(|trace| Event {
         trace: Some(TraceContext { traceparent: format!("00-{trace}-00f067aa0ba902b7-01"), tracestate: None }),
         ..event(1, "rex")
     });
-    let mut heard = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+    let mut received = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
     broker.publish(&batch).await.unwrap();
 
     let spans = spans.get_finished_spans().unwrap();
@@ -336,8 +337,12 @@ async fn an_event_is_created_in_its_trace_and_published_with_others() {
     for (span, trace) in created.iter().zip(traces) {
         assert_eq!((&span.span_kind, span.span_context.trace_id().to_string().as_str()), (&SpanKind::Producer, trace));
         assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
-        let carried = next(&mut heard).await.event.trace.clone().unwrap().traceparent;
-        assert_eq!(carried, format!("00-{trace}-{}-01", span.span_context.span_id()), "consumers go on from there");
+        let propagated = next(&mut received).await.event.trace.clone().unwrap().traceparent;
+        assert_eq!(
+            propagated,
+            format!("00-{trace}-{}-01", span.span_context.span_id()),
+            "it is the parent in consumers"
+        );
     }
     let publish = spans.iter().find(|span| span.name == format!("publish {TOPIC}")).unwrap();
     assert_eq!(publish.span_kind, SpanKind::Client);
@@ -346,10 +351,11 @@ async fn an_event_is_created_in_its_trace_and_published_with_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_watch_keeps_the_lag_up_to_date_until_it_is_stopped() {
+async fn the_watch_updates_the_lag_until_it_is_stopped() {
     let (memory, _sink) = broker(Limits::default());
     let registry = Registry::new();
-    let broker = Arc::new(Metered::new(Arc::new(memory), BrokerMetrics::register(&registry).unwrap(), &[TOPIC]));
+    let broker =
+        Arc::new(InstrumentedBroker::new(Arc::new(memory), BrokerMetrics::register(&registry).unwrap(), &[TOPIC]));
     let _group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
     let stop = Stop::new();
     let watch = Box::new(LagWatch::new(Arc::clone(&broker), Duration::from_secs(5)));

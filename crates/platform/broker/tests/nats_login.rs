@@ -1,4 +1,4 @@
-//! The user and the password of a NATS URL reach the server, which the shared test server does not ask for.
+//! The credentials of a NATS URL are sent to the server; the shared test server requires none.
 #![cfg(feature = "nats")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 const INFO: &str = r#"INFO {"server_id":"S","version":"2.11.0","proto":1,"max_payload":1048576,"auth_required":true}"#;
 
-/// What a client with this in its URL says of itself when it connects.
-async fn said_with(login: &str) -> Value {
+/// Returns the CONNECT message of a client with this login in its URL.
+async fn login_sent_with(login: &str) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{login}{}", listener.local_addr().unwrap());
     let config = NatsConfig { url: Some(url.into()), ..NatsConfig::default() };
@@ -33,10 +33,10 @@ async fn said_with(login: &str) -> Value {
 }
 
 #[tokio::test]
-async fn user_and_password_of_the_url_are_told() {
-    let said = said_with("kennel:p%40ss%2Fword@").await;
-    assert_eq!((said["user"].as_str(), said["pass"].as_str()), (Some("kennel"), Some("p@ss/word")));
-    assert_eq!(said_with("t0ken@").await["auth_token"], "t0ken");
-    let said = said_with("").await;
-    assert!(said["user"].is_null() && said["auth_token"].is_null(), "{said}");
+async fn user_and_password_of_the_url_are_sent() {
+    let login_sent = login_sent_with("kennel:p%40ss%2Fword@").await;
+    assert_eq!((login_sent["user"].as_str(), login_sent["pass"].as_str()), (Some("kennel"), Some("p@ss/word")));
+    assert_eq!(login_sent_with("t0ken@").await["auth_token"], "t0ken");
+    let login_sent = login_sent_with("").await;
+    assert!(login_sent["user"].is_null() && login_sent["auth_token"].is_null(), "{login_sent}");
 }

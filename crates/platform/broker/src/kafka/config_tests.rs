@@ -28,7 +28,7 @@ fn good_settings_have_no_problems() {
 }
 
 #[test]
-fn every_problem_is_told() {
+fn every_problem_is_reported() {
     for brokers in ["", "one", "one:", ":9092", "one:0", "one:9092,", "one:99999"] {
         let found = problems(|config| config.brokers = brokers.to_owned());
         assert_eq!(found, ["kafka.brokers"], "{brokers}");

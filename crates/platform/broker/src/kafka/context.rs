@@ -1,4 +1,4 @@
-//! Passes what the driver says on to the log.
+//! Forwards the driver's logs and errors.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,11 +7,11 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 
-/// A client without business of its own. The driver mends connections itself, so that nothing here is an error.
+/// A client that only logs. The driver reconnects by itself, so that nothing here is logged as an error.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Quiet;
+pub(super) struct LoggingContext;
 
-impl ClientContext for Quiet {
+impl ClientContext for LoggingContext {
     fn log(&self, level: Level, facility: &str, message: &str) {
         log(level, facility, message);
     }
@@ -21,19 +21,19 @@ impl ClientContext for Quiet {
     }
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for LoggingContext {}
 
-/// A client that notices when a topic it reads is replaced by another one of the same name.
+/// A client that detects when a topic that it reads is replaced by another one of the same name.
 #[derive(Debug, Default)]
-pub(super) struct Watching(AtomicBool);
+pub(super) struct ReplacementWatch(AtomicBool);
 
-impl Watching {
-    pub(super) fn has_noticed(&self) -> bool {
+impl ReplacementWatch {
+    pub(super) fn is_replaced(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-impl ClientContext for Watching {
+impl ClientContext for ReplacementWatch {
     fn log(&self, level: Level, facility: &str, message: &str) {
         if is_replacement(message) {
             self.0.store(true, Ordering::Release);
@@ -46,29 +46,29 @@ impl ClientContext for Watching {
     }
 }
 
-impl ConsumerContext for Watching {}
+impl ConsumerContext for ReplacementWatch {}
 
-/// Has the driver report what [`is_replacement`] is about.
+/// Enables the log lines that [`is_replacement`] recognizes.
 ///
-/// It takes in the id of the new topic and reads on at the old offset: what is there before, no one gets. It reports
-/// nothing of that but in the log of its own debugging, as of librdkafka 2.12.
+/// The driver continues with the new topic at the old offset, so that nobody would receive the events before it. As of
+/// librdkafka 2.12, it reports this only in its debug log.
 pub(super) fn report_replacements(settings: &mut ClientConfig) {
     settings.set("debug", "topic").set_log_level(Level::Debug);
 }
 
-/// Whether the line reports that a topic that was there has another id now.
+/// Returns whether a log line reports that the id of a known topic has changed.
 pub(super) fn is_replacement(line: &str) -> bool {
     let ids = line.split_once(" changed id from ").and_then(|(_, ids)| ids.split_once(" to "));
-    // All are zeros before the topic is known.
+    // The id is all zeros before the topic is known.
     ids.is_some_and(|(from, to)| from != to && from.bytes().any(|byte| byte != b'A'))
 }
 
 pub(super) fn log(level: Level, facility: &str, message: &str) {
     match level {
-        // About connections. Errors that do not pass by themselves, as of a wrong password, are given to `report` too.
+        // Connection errors. Permanent ones, such as a wrong password, are also passed to `report`.
         _ if matches!(facility, "FAIL" | "REQTMOUT") => debug(facility, message),
         Level::Emerg | Level::Alert | Level::Critical | Level::Error | Level::Warning => {
-            tracing::warn!(facility, said = message, "kafka client reports");
+            tracing::warn!(facility, text = message, "kafka client reports");
         }
         Level::Notice | Level::Info => debug(facility, message),
         Level::Debug => {}
@@ -76,7 +76,7 @@ pub(super) fn log(level: Level, facility: &str, message: &str) {
 }
 
 fn debug(facility: &str, message: &str) {
-    tracing::debug!(facility, said = message, "kafka client reports");
+    tracing::debug!(facility, text = message, "kafka client reports");
 }
 
 pub(super) fn report(error: &KafkaError, reason: &str) {
@@ -88,8 +88,8 @@ pub(super) fn report(error: &KafkaError, reason: &str) {
     }
 }
 
-/// Whether the error reports that a broker is unreachable. Each client reports that for each broker at each attempt, up to
-/// hundreds of times a second; the dependency `broker` logs it once when it begins and once when it ends.
+/// Returns whether the error means that a broker is unreachable. Each client reports that for each broker and attempt,
+/// up to hundreds of times a second; the health check `broker` logs the begin and the end once.
 fn is_unreachable(error: &KafkaError) -> bool {
     use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_password_is_no_unreachable_broker() {
+    fn a_wrong_password_is_not_an_unreachable_broker() {
         use rdkafka::types::RDKafkaErrorCode as Code;
 
         assert!(is_unreachable(&KafkaError::Global(Code::AllBrokersDown)));

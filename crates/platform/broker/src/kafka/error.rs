@@ -1,42 +1,42 @@
-//! Sorts what the driver reports.
+//! Classification of driver errors.
 
 use kennel_core::RepoError;
 use kennel_core::broker::BrokerError;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// A setting that the driver does not take. Its value may be a secret and is kept out.
+/// The driver rejects a setting. The error does not contain its value, which may be a secret.
 #[derive(Debug, thiserror::Error)]
-#[error("kafka client refuses the setting `{0}`")]
-struct Refused(String);
+#[error("kafka client rejects the setting `{0}`")]
+struct SettingRefused(String);
 
-/// A topic that is read has been removed, or replaced by another one of its name.
+/// A topic that is read was deleted, or replaced by another one of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("topic has been removed or replaced")]
-pub(super) struct Removed;
+#[error("topic was deleted or replaced")]
+pub(super) struct TopicRemoved;
 
-impl From<Removed> for BrokerError {
-    fn from(removed: Removed) -> Self {
+impl From<TopicRemoved> for BrokerError {
+    fn from(removed: TopicRemoved) -> Self {
         Self::Unavailable(removed.into())
     }
 }
 
-/// Whether a client that reads was answered that its topic does not exist.
-pub(super) fn is_removed(error: &KafkaError) -> bool {
+/// Returns whether a consumer's error means that its topic does not exist.
+pub(super) fn is_topic_removed(error: &KafkaError) -> bool {
     let missing = [Code::UnknownTopic, Code::UnknownTopicOrPartition, Code::UnknownPartition];
     error.rdkafka_error_code().is_some_and(|code| missing.contains(&code))
 }
 
-/// Sorts driver errors.
+/// Classifies driver errors.
 pub(super) fn classify(error: KafkaError) -> BrokerError {
     match error {
-        KafkaError::ClientConfig(_, _, key, _) => BrokerError::Backend(Refused(key).into()),
-        error if is_passing(&error) => BrokerError::Unavailable(error.into()),
+        KafkaError::ClientConfig(_, _, key, _) => BrokerError::Backend(SettingRefused(key).into()),
+        error if is_transient(&error) => BrokerError::Unavailable(error.into()),
         error => BrokerError::Backend(error.into()),
     }
 }
 
-/// As [`classify`], for dead letters.
-pub(super) fn classify_letters(error: BrokerError) -> RepoError {
+/// Like [`classify`], for dead letters.
+pub(super) fn classify_dead_letter(error: BrokerError) -> RepoError {
     match error {
         BrokerError::Unavailable(source) => RepoError::Unavailable(source),
         BrokerError::Corrupt(source) => RepoError::Corrupt(source),
@@ -44,16 +44,16 @@ pub(super) fn classify_letters(error: BrokerError) -> RepoError {
     }
 }
 
-/// Whether trying again later may help.
-pub(super) fn is_passing(error: &KafkaError) -> bool {
+/// Returns whether a retry may help.
+pub(super) fn is_transient(error: &KafkaError) -> bool {
     match error {
         KafkaError::Canceled => true,
-        KafkaError::AdminOp(code) => is_passing_code(*code),
-        _ => error.rdkafka_error_code().is_some_and(is_passing_code),
+        KafkaError::AdminOp(code) => is_transient_code(*code),
+        _ => error.rdkafka_error_code().is_some_and(is_transient_code),
     }
 }
 
-const fn is_passing_code(code: Code) -> bool {
+const fn is_transient_code(code: Code) -> bool {
     matches!(
         code,
         Code::AllBrokersDown
@@ -91,22 +91,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_told_from_what_stays() {
-        for passing in [
+    fn transient_and_permanent_errors_are_distinguished() {
+        for transient in [
             KafkaError::MessageProduction(Code::MessageTimedOut),
             KafkaError::AdminOp(Code::OperationTimedOut),
             KafkaError::Canceled,
         ] {
-            assert!(matches!(classify(passing), BrokerError::Unavailable(_)));
+            assert!(matches!(classify(transient), BrokerError::Unavailable(_)));
         }
-        let staying = classify(KafkaError::MessageProduction(Code::TopicAuthorizationFailed));
-        assert!(matches!(staying, BrokerError::Backend(_)));
+        let permanent = classify(KafkaError::MessageProduction(Code::TopicAuthorizationFailed));
+        assert!(matches!(permanent, BrokerError::Backend(_)));
     }
 
     #[test]
-    fn a_refused_setting_is_named_without_its_value() {
-        let refused = ClientConfig::new().set("socket.timeout.ms", "barks").create::<BaseConsumer>();
-        let BrokerError::Backend(source) = classify(refused.err().unwrap()) else { panic!("stays") };
-        assert_eq!(source.to_string(), "kafka client refuses the setting `socket.timeout.ms`");
+    fn a_rejected_setting_is_named_without_its_value() {
+        let rejected = ClientConfig::new().set("socket.timeout.ms", "barks").create::<BaseConsumer>();
+        let BrokerError::Backend(source) = classify(rejected.err().unwrap()) else { panic!("not permanent") };
+        assert_eq!(source.to_string(), "kafka client rejects the setting `socket.timeout.ms`");
     }
 }

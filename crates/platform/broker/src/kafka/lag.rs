@@ -1,4 +1,4 @@
-//! Asks the cluster how far groups are behind, and whether it is there.
+//! Reads the lag of groups, and checks that the cluster responds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,52 +9,54 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::Core;
-use super::context::{Quiet, report};
+use super::context::{LoggingContext, report};
 use super::error::classify;
-use super::offsets::{PATIENCE, ends, existing};
+use super::offsets::{REQUEST_TIMEOUT, ends, existing};
 use crate::Lag;
 
-/// A topic to ask for; that it does not exist is an answer, too.
+/// Topic of the metadata request of a ping; it does not have to exist.
 const PROBE: &str = "kennel.ping";
 
-/// Clients that only ask: one for each group, for the driver lets a client ask after its own group alone.
+/// Clients for requests only: one per group, because the driver reads committed offsets only for the client's own
+/// group.
 #[derive(Default)]
-pub(super) struct Probes(Mutex<HashMap<String, Arc<BaseConsumer<Quiet>>>>);
+pub(super) struct Probes(Mutex<HashMap<String, Arc<BaseConsumer<LoggingContext>>>>);
 
 impl Probes {
-    fn of(&self, settings: &ClientConfig, group_id: &str) -> Result<Arc<BaseConsumer<Quiet>>, BrokerError> {
+    fn of(&self, settings: &ClientConfig, group_id: &str) -> Result<Arc<BaseConsumer<LoggingContext>>, BrokerError> {
         let mut probes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(probe) = probes.get(group_id) {
             let probe = Arc::clone(probe);
             drop(probes);
-            // What the driver has to say would pile up otherwise.
+            // Events of the driver would otherwise accumulate.
             while let Some(Err(error)) = probe.poll(Duration::ZERO) {
-                report(&error, "kafka probe goes on");
+                report(&error, "kafka probe continues after an error");
             }
             return Ok(probe);
         }
-        let probe: Arc<BaseConsumer<Quiet>> = Arc::new(settings.create_with_context(Quiet).map_err(classify)?);
+        let probe: Arc<BaseConsumer<LoggingContext>> =
+            Arc::new(settings.create_with_context(LoggingContext).map_err(classify)?);
         probes.insert(group_id.to_owned(), Arc::clone(&probe));
         Ok(probe)
     }
 
-    /// Forgets the clients.
+    /// Closes the clients.
     pub(super) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// Fails unless the cluster answers.
+/// Fails unless the cluster responds.
 pub(super) async fn ping(core: &Core) -> Result<(), BrokerError> {
     let (probes, settings) = (Arc::clone(&core.probes), core.reader(PROBE));
     blocking(move || {
         let probe = probes.of(&settings, PROBE)?;
-        probe.fetch_metadata(Some(PROBE), PATIENCE).map_err(classify).map(drop)
+        probe.fetch_metadata(Some(PROBE), REQUEST_TIMEOUT).map_err(classify).map(drop)
     })
     .await
 }
 
-/// What the groups of this process have still to settle.
+/// Returns the lag of the groups of this process.
 pub(super) async fn all(core: &Core) -> Result<Vec<Lag>, BrokerError> {
     let mut groups = Vec::new();
     for (topic, names) in core.lock().groups.clone() {
@@ -68,7 +70,7 @@ pub(super) async fn all(core: &Core) -> Result<Vec<Lag>, BrokerError> {
     }
     let probes = Arc::clone(&core.probes);
     let lag = move |(lag, group_id, sources, settings): (Lag, String, Vec<String>, ClientConfig)| {
-        let events = behind(&*probes.of(&settings, &group_id)?, &sources)?;
+        let events = unsettled(&*probes.of(&settings, &group_id)?, &sources)?;
         Ok(Lag { events, ..lag })
     };
     blocking(move || groups.into_iter().map(lag).collect()).await
@@ -80,26 +82,26 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| BrokerError::Backend(error.into()))?
 }
 
-/// Events between what the group has committed and the ends of the partitions.
-fn behind(consumer: &BaseConsumer<Quiet>, sources: &[String]) -> Result<u64, BrokerError> {
-    let mut places = TopicPartitionList::new();
+/// Returns the number of events between the committed offsets and the ends of the partitions.
+fn unsettled(consumer: &BaseConsumer<LoggingContext>, sources: &[String]) -> Result<u64, BrokerError> {
+    let mut partitions = TopicPartitionList::new();
     for source in sources {
         for partition in existing(consumer, source)? {
-            places.add_partition(source, partition);
+            partitions.add_partition(source, partition);
         }
     }
-    if places.count() == 0 {
+    if partitions.count() == 0 {
         return Ok(0);
     }
-    let committed = consumer.committed_offsets(places, PATIENCE).map_err(classify)?;
-    let mut behind = 0;
-    for place in committed.elements() {
-        let (low, high) = ends(consumer, place.topic(), place.partition())?;
-        let start = match place.offset() {
+    let committed = consumer.committed_offsets(partitions, REQUEST_TIMEOUT).map_err(classify)?;
+    let mut lag = 0;
+    for partition in committed.elements() {
+        let (low, high) = ends(consumer, partition.topic(), partition.partition())?;
+        let start = match partition.offset() {
             Offset::Offset(offset) => offset.max(low),
             _ => low,
         };
-        behind += u64::try_from(high - start).unwrap_or(0);
+        lag += u64::try_from(high - start).unwrap_or(0);
     }
-    Ok(behind)
+    Ok(lag)
 }

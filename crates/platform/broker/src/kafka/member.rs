@@ -1,4 +1,4 @@
-//! The thread of a member of a group: it reads, commits and gives partitions up when the group divides them anew.
+//! The thread of a group member: it reads, commits, and handles rebalances.
 
 use std::sync::Arc;
 use std::thread;
@@ -13,21 +13,21 @@ use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
 use super::context;
-use super::error::{Removed, classify, is_removed};
-use super::post::Post;
+use super::delivery_buffer::DeliveryBuffer;
+use super::error::{TopicRemoved, classify, is_topic_removed};
 use super::record;
-use super::window::Part;
+use super::window::PartitionId;
 
-/// The longest that a member does not look at what is to be done.
-const POLL: Duration = Duration::from_millis(50);
-/// Before a member whose client has failed for good, or has lost its place in the group, gets another one.
-const RESTART: Duration = Duration::from_millis(500);
+/// Maximum time between two iterations of a member's loop.
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
+/// Delay before a member rejoins after a fatal client error or a lost assignment.
+const REJOIN_DELAY: Duration = Duration::from_millis(500);
 
-/// What a member's thread needs.
-pub(super) struct Member {
-    pub(super) post: Arc<Post>,
+/// The state of a member's thread.
+pub(super) struct GroupMember {
+    pub(super) buffer: Arc<DeliveryBuffer>,
     pub(super) settings: ClientConfig,
-    /// The topics in Kafka to read.
+    /// The Kafka topics to read.
     pub(super) sources: Vec<String>,
     pub(super) commit_interval: Duration,
     pub(super) revoke_grace: Duration,
@@ -35,128 +35,128 @@ pub(super) struct Member {
     pub(super) alive: mpsc::Sender<()>,
 }
 
-impl Member {
-    /// Starts the thread; returns once the client is set up.
+impl GroupMember {
+    /// Starts the thread; returns when the client is set up.
     pub(super) async fn start(self) -> Result<(), BrokerError> {
         let (set_up, is_set_up) = oneshot::channel();
         let thread = thread::Builder::new().name("kafka-member".to_owned());
         thread.spawn(move || self.run(set_up)).map_err(|error| BrokerError::Backend(error.into()))?;
-        is_set_up.await.map_err(|_| BrokerError::Backend("kafka member has ended".into()))?.map_err(classify)
+        is_set_up.await.map_err(|_| BrokerError::Backend("kafka member ended".into()))?.map_err(classify)
     }
 
     fn run(self, set_up: oneshot::Sender<KafkaResult<()>>) {
         let mut set_up = Some(set_up);
-        while !self.post.is_closed() {
+        while !self.buffer.is_closed() {
             let consumer = self.join();
             let failed = match consumer {
                 Ok(consumer) => {
                     if let Some(set_up) = set_up.take() {
-                        let _no_one_waits = set_up.send(Ok(()));
+                        let _receiver_dropped = set_up.send(Ok(()));
                     }
                     self.drive(&consumer).err()
                 }
                 Err(error) => match set_up.take() {
                     Some(set_up) => {
-                        let _no_one_waits = set_up.send(Err(error));
+                        let _receiver_dropped = set_up.send(Err(error));
                         return;
                     }
                     None => Some(error),
                 },
             };
-            let left = self.post.with_window(|window| window.parts());
-            self.post.revoke(left);
+            let left = self.buffer.with_window(|window| window.partition_ids());
+            self.buffer.revoke(left);
             if let Some(error) = failed {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, group = self.post.group_id, "kafka member joins its group again");
-                thread::sleep(RESTART);
+                tracing::warn!(error, group = self.buffer.group_id, "kafka member rejoins its group");
+                thread::sleep(REJOIN_DELAY);
             }
         }
         drop(self.alive);
     }
 
-    fn join(&self) -> KafkaResult<BaseConsumer<Division>> {
-        let division = Division { post: Arc::clone(&self.post), grace: self.revoke_grace };
-        let consumer: BaseConsumer<Division> = self.settings.create_with_context(division)?;
+    fn join(&self) -> KafkaResult<BaseConsumer<RebalanceHandler>> {
+        let handler = RebalanceHandler { buffer: Arc::clone(&self.buffer), grace: self.revoke_grace };
+        let consumer: BaseConsumer<RebalanceHandler> = self.settings.create_with_context(handler)?;
         let sources: Vec<_> = self.sources.iter().map(String::as_str).collect();
         consumer.subscribe(&sources)?;
         Ok(consumer)
     }
 
-    /// Works until the post is closed, or the client has failed for good; commits what is settled then.
-    fn drive(&self, consumer: &BaseConsumer<Division>) -> KafkaResult<()> {
-        let commits = &self.post.commits;
+    /// Runs until the buffer is closed or the client has failed permanently; then commits what is settled.
+    fn drive(&self, consumer: &BaseConsumer<RebalanceHandler>) -> KafkaResult<()> {
+        let commits = &self.buffer.commits;
         thread::scope(|scope| {
-            let _serving = commits.open();
+            let _guard = commits.open();
             let committer = thread::Builder::new().name("kafka-committer".to_owned());
             committer
-                .spawn_scoped(scope, || commits.serve(&self.post, consumer))
+                .spawn_scoped(scope, || commits.serve(&self.buffer, consumer))
                 .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
             let outcome = self.read(consumer);
-            commits.finish(&self.post);
+            commits.finish(&self.buffer);
             outcome
         })
     }
 
-    fn read(&self, consumer: &BaseConsumer<Division>) -> KafkaResult<()> {
+    fn read(&self, consumer: &BaseConsumer<RebalanceHandler>) -> KafkaResult<()> {
         let mut committed = Instant::now();
-        while !self.post.is_closed() {
-            match consumer.poll(POLL) {
+        while !self.buffer.is_closed() {
+            match consumer.poll(POLL_TIMEOUT) {
                 Some(Ok(message)) => {
-                    let part = Part { topic: message.topic().into(), number: message.partition() };
-                    self.post.admit(&part, message.offset(), record::read(&self.post.topic, &message));
+                    let id = PartitionId { topic: message.topic().into(), number: message.partition() };
+                    self.buffer.push(&id, message.offset(), record::read(&self.buffer.topic, &message));
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
-                Some(Err(error)) if is_removed(&error) => self.post.miss(),
-                Some(Err(error)) => context::report(&error, "kafka member goes on"),
+                Some(Err(error)) if is_topic_removed(&error) => self.buffer.topic_missing(),
+                Some(Err(error)) => context::report(&error, "kafka member continues after an error"),
                 None => {}
             }
-            if self.post.has_lost_all() {
+            if self.buffer.take_assignment_lost() {
                 return Err(KafkaError::Rebalance(RDKafkaErrorCode::AssignmentLost));
             }
-            self.steer(consumer)?;
+            self.update_paused(consumer)?;
             if committed.elapsed() >= self.commit_interval {
                 committed = Instant::now();
-                self.post.commits.want();
+                self.buffer.commits.request();
             }
         }
         Ok(())
     }
 
-    /// Reads no more of partitions that are read far ahead, until there is room again.
-    fn steer(&self, consumer: &BaseConsumer<Division>) -> KafkaResult<()> {
-        let (crowded, roomy) = self.post.with_window(|window| (window.crowded(), window.roomy()));
-        if !crowded.is_empty() {
-            consumer.pause(&list(&crowded))?;
+    /// Pauses partitions that are read far ahead, and resumes those with capacity.
+    fn update_paused(&self, consumer: &BaseConsumer<RebalanceHandler>) -> KafkaResult<()> {
+        let (to_pause, to_resume) = self.buffer.with_window(|window| (window.to_pause(), window.to_resume()));
+        if !to_pause.is_empty() {
+            consumer.pause(&list(&to_pause))?;
         }
-        if !roomy.is_empty() {
-            consumer.resume(&list(&roomy))?;
+        if !to_resume.is_empty() {
+            consumer.resume(&list(&to_resume))?;
         }
         Ok(())
     }
 }
 
-fn list(parts: &[Part]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(parts.len());
-    for part in parts {
-        list.add_partition(&part.topic, part.number);
+fn list(partition_ids: &[PartitionId]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partition_ids.len());
+    for id in partition_ids {
+        list.add_partition(&id.topic, id.number);
     }
     list
 }
 
-fn parts(list: &TopicPartitionList) -> Vec<Part> {
-    list.elements().iter().map(|part| Part { topic: part.topic().into(), number: part.partition() }).collect()
+fn partition_ids(list: &TopicPartitionList) -> Vec<PartitionId> {
+    list.elements().iter().map(|id| PartitionId { topic: id.topic().into(), number: id.partition() }).collect()
 }
 
-/// How a group's partitions are divided among its members, as one of them sees it.
-struct Division {
-    post: Arc<Post>,
+/// Handles rebalances, from the driver's callbacks.
+struct RebalanceHandler {
+    buffer: Arc<DeliveryBuffer>,
     grace: Duration,
 }
 
-impl ClientContext for Division {
+impl ClientContext for RebalanceHandler {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if context::is_replacement(message) {
-            self.post.fail(Removed);
+            self.buffer.fail(TopicRemoved);
         }
         context::log(level, facility, message);
     }
@@ -166,23 +166,27 @@ impl ClientContext for Division {
     }
 }
 
-impl ConsumerContext for Division {
+impl ConsumerContext for RebalanceHandler {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(list) => self.post.assign(parts(list)),
+            Rebalance::Assign(list) => self.buffer.assign(partition_ids(list)),
             Rebalance::Revoke(list) => {
-                let parts = parts(list);
-                tracing::debug!(group = self.post.group_id, partitions = parts.len(), "kafka takes partitions away");
-                // Once others may have them, what is settled here cannot be committed any more.
+                let partition_ids = partition_ids(list);
+                tracing::debug!(
+                    group = self.buffer.group_id,
+                    partitions = partition_ids.len(),
+                    "kafka revokes partitions"
+                );
+                // After other members may have them, settled events cannot be committed any more.
                 if consumer.assignment_lost() {
-                    self.post.lose_all();
+                    self.buffer.assignment_lost();
                 } else {
-                    self.post.drain(&parts, self.grace);
-                    self.post.commits.finish(&self.post);
+                    self.buffer.drain(&partition_ids, self.grace);
+                    self.buffer.commits.finish(&self.buffer);
                 }
-                self.post.revoke(parts);
+                self.buffer.revoke(partition_ids);
             }
-            Rebalance::Error(error) => context::report(error, "partitions are not divided"),
+            Rebalance::Error(error) => context::report(error, "rebalance failed"),
         }
     }
 }

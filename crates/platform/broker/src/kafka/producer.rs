@@ -1,4 +1,4 @@
-//! Writes records: idempotent, acknowledged by all replicas, in the order given.
+//! Sends records: idempotent, acknowledged by all replicas, in the order given.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use tokio::time::{Instant, sleep};
 
 use super::Closed;
 use super::config::KafkaConfig;
-use super::context::Quiet;
+use super::context::LoggingContext;
 use super::error::classify;
 
-/// Between two tries to get a record into a full queue.
-const QUEUE_POLL: Duration = Duration::from_millis(20);
+/// Delay before a record is added to a full queue again.
+const QUEUE_FULL_DELAY: Duration = Duration::from_millis(20);
 
-/// A record on its way. Without a value it takes back what its key had.
+/// A record to send. One without a value deletes the record of its key.
 pub(super) struct Record<'a> {
     pub(super) topic: &'a str,
     pub(super) key: &'a [u8],
@@ -42,11 +42,11 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The process's producer. A fatal error of the driver's ends only the publishing that met it: the next has a new one.
+/// The process's producer. A fatal error of the driver fails only the calls that met it: it is then replaced.
 pub(super) struct Producer {
     settings: ClientConfig,
     timeout: Duration,
-    current: Mutex<Option<FutureProducer<Quiet>>>,
+    current: Mutex<Option<FutureProducer<LoggingContext>>>,
 }
 
 impl Producer {
@@ -54,15 +54,15 @@ impl Producer {
         let mut settings = config.client();
         settings.set("acks", "all").set("enable.idempotence", "true");
         settings.set("compression.type", "zstd").set("linger.ms", "2");
-        // The Java clients' hash, so that other producers agree; an empty key has one partition, as any other.
+        // The hash of the Java clients, so that other producers agree; an empty key has one partition like any other.
         settings.set("partitioner", "murmur2");
         settings.set("message.timeout.ms", config.tuning.publish_timeout_ms.to_string());
         settings.set("queue.buffering.max.kbytes", "65536");
-        let producer = FutureProducer::from_config_and_context(&settings, Quiet).map_err(classify)?;
+        let producer = FutureProducer::from_config_and_context(&settings, LoggingContext).map_err(classify)?;
         Ok(Self { settings, timeout: config.tuning.publish_timeout(), current: Mutex::new(Some(producer)) })
     }
 
-    /// Returns once every record is there durably. After an error any part may be.
+    /// Returns after every record is stored durably. After an error any subset may be stored.
     pub(super) async fn send(&self, records: Vec<Record<'_>>) -> Result<(), BrokerError> {
         let producer = self.current()?;
         let mut sent = Vec::with_capacity(records.len());
@@ -71,7 +71,7 @@ impl Producer {
         }
         for delivery in sent {
             if let Err(error) = delivered(delivery.await) {
-                // What is queued behind would otherwise overtake this record when it is sent again.
+                // Queued records would otherwise overtake this one when it is sent again.
                 producer.purge(PurgeConfig::default().queue());
                 self.replace_if_fatal(&producer)?;
                 return Err(classify(error));
@@ -82,7 +82,7 @@ impl Producer {
 
     async fn enqueue(
         &self,
-        producer: &FutureProducer<Quiet>,
+        producer: &FutureProducer<LoggingContext>,
         record: Record<'_>,
     ) -> Result<DeliveryFuture, BrokerError> {
         let deadline = Instant::now() + self.timeout;
@@ -92,7 +92,7 @@ impl Producer {
                 Ok(delivery) => return Ok(delivery),
                 Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < deadline => {
                     record = back;
-                    sleep(QUEUE_POLL).await;
+                    sleep(QUEUE_FULL_DELAY).await;
                 }
                 Err((error, _)) => {
                     self.replace_if_fatal(producer)?;
@@ -102,55 +102,54 @@ impl Producer {
         }
     }
 
-    fn current(&self) -> Result<FutureProducer<Quiet>, Closed> {
+    fn current(&self) -> Result<FutureProducer<LoggingContext>, Closed> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Closed)
     }
 
-    fn replace_if_fatal(&self, failed: &FutureProducer<Quiet>) -> Result<(), BrokerError> {
+    fn replace_if_fatal(&self, failed: &FutureProducer<LoggingContext>) -> Result<(), BrokerError> {
         let Some((code, reason)) = failed.client().fatal_error() else {
             return Ok(());
         };
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current =
-            |current: &FutureProducer<Quiet>| current.client().native_ptr() == failed.client().native_ptr();
+            |current: &FutureProducer<LoggingContext>| current.client().native_ptr() == failed.client().native_ptr();
         if current.as_ref().is_some_and(is_current) {
-            tracing::error!(%code, reason, "kafka producer is made anew");
-            *current = Some(FutureProducer::from_config_and_context(&self.settings, Quiet).map_err(classify)?);
+            tracing::error!(%code, reason, "kafka producer is recreated after a fatal error");
+            *current = Some(FutureProducer::from_config_and_context(&self.settings, LoggingContext).map_err(classify)?);
         }
         Ok(())
     }
 
-    /// What is on its way is not sent any more and fails; what comes next is sent by another client, under another id of
-    /// a producer: in a cluster that has lost its data, the old id may be someone else's, and the cluster takes what both
-    /// send for repetitions.
+    /// Replaces the producer; pending records fail. The new producer has another producer id: in a cluster that lost
+    /// its data, the old id may belong to another producer, and the cluster would drop records of both as duplicates.
     pub(super) fn renew(&self) -> Result<(), BrokerError> {
-        let fresh = FutureProducer::from_config_and_context(&self.settings, Quiet).map_err(classify)?;
+        let fresh = FutureProducer::from_config_and_context(&self.settings, LoggingContext).map_err(classify)?;
         let old = {
             let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-            // It stays closed when it is.
+            // A closed producer remains closed.
             if current.is_some() { current.replace(fresh) } else { None }
         };
         if let Some(old) = old {
             old.purge(PurgeConfig::default().queue().inflight());
-            // Its end waits for its thread.
+            // Dropping waits for its thread.
             drop(tokio::task::spawn_blocking(move || drop(old)));
         }
         Ok(())
     }
 
-    /// Sends no more; waits for what is on its way.
+    /// Stops sending; waits for pending records.
     pub(super) async fn close(&self) {
         let producer = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(producer) = producer else { return };
         let timeout = self.timeout;
         let flushed = tokio::task::spawn_blocking(move || producer.flush(timeout)).await;
         if let Ok(Err(error)) = flushed {
-            tracing::warn!(error = &error as &dyn std::error::Error, "kafka producer is closed with records unsent");
+            tracing::warn!(error = &error as &dyn std::error::Error, "kafka producer is closed with unsent records");
         }
     }
 }
 
-/// What became of a record; the producer going away counts as a failure.
+/// Returns the outcome of a record; a dropped producer counts as a failure.
 fn delivered<C>(outcome: Result<OwnedDeliveryResult, C>) -> Result<(), KafkaError> {
     outcome.map_err(|_| KafkaError::Canceled)?.map(|_| ()).map_err(|(error, _)| error)
 }

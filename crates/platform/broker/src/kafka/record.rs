@@ -1,4 +1,4 @@
-//! Events as records.
+//! Encoding of events as Kafka records.
 
 use bytes::Bytes;
 use kennel_core::Event;
@@ -8,7 +8,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use super::producer::Record;
 use crate::cloudevents::{Binding, NotAnEvent};
 
-/// A record that is no event of ours. It stays in the log, where it can be looked at.
+/// A record is not an event in the format of this workspace. It remains in the log for inspection.
 #[derive(Debug, thiserror::Error)]
 #[error("record {offset} of partition {partition} of `{topic}` is not an event")]
 struct Unreadable {
@@ -18,13 +18,13 @@ struct Unreadable {
     source: NotAnEvent,
 }
 
-/// The event as a record for the topic `target`.
+/// Encodes an event as a record for the topic `target`.
 pub(super) fn write<'a>(event: &'a Event, target: &'a str) -> Record<'a> {
     let headers = Binding::KAFKA.headers(event);
     Record { topic: target, key: event.key.as_bytes(), headers, value: Some(&event.data) }
 }
 
-/// The event that a record is, for those who read `topic`.
+/// Decodes the event of a record, for subscribers of `topic`.
 pub(super) fn read(topic: &str, message: &BorrowedMessage<'_>) -> Result<Event, BrokerError> {
     let data = Bytes::copy_from_slice(message.payload().unwrap_or_default());
     Binding::KAFKA.read(topic, |name| header(message, name), data).map_err(|source| {
@@ -33,7 +33,7 @@ pub(super) fn read(topic: &str, message: &BorrowedMessage<'_>) -> Result<Event, 
     })
 }
 
-/// The header `name`, given in lowercase, when it is text.
+/// Returns the header `name`, given in lowercase, if it is text.
 pub(super) fn header<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a str> {
     let headers = message.headers()?;
     let found = headers.iter().find(|header| header.key.eq_ignore_ascii_case(name))?;

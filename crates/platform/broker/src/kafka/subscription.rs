@@ -1,4 +1,4 @@
-//! Places in a group, and what they hold.
+//! Subscriptions to groups, and their deliveries.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,98 +10,98 @@ use kennel_core::{DeadLetter, Delivery, Event, Settle, Subscription};
 use tokio::time::Instant;
 
 use super::Core;
-use super::post::{Found, Post};
-use super::window::{Part, Taken};
+use super::delivery_buffer::{DeliveryBuffer, NextDelivery};
+use super::window::{Claimed, PartitionId};
 
-/// How long an event waits when its dead letter could not be stored.
-const BURIAL_RETRY: Duration = Duration::from_secs(1);
-/// Longer delays are cut to this one, so that no arithmetic on times can overflow.
-const LONGEST_DELAY: Duration = Duration::from_hours(24 * 365);
+/// Delay before redelivery when the dead letter could not be stored.
+const DEAD_LETTER_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Maximum delay, so that arithmetic on times cannot overflow.
+const MAX_DELAY: Duration = Duration::from_hours(24 * 365);
 
-/// The partition has gone to another member.
+/// The partition was assigned to another member.
 #[derive(Debug, thiserror::Error)]
-#[error("delivery has been handed to another member")]
-struct HandedOn;
+#[error("event was delivered to another member")]
+struct DeliveredElsewhere;
 
-/// A place in a shared group.
-pub(super) struct Place {
+/// A subscription as a member of a group.
+pub(super) struct GroupSubscription {
     pub(super) core: Arc<Core>,
-    pub(super) post: Arc<Post>,
+    pub(super) buffer: Arc<DeliveryBuffer>,
 }
 
-impl Place {
-    fn delivery(&self, taken: Taken) -> Delivery {
-        let held = Held {
+impl GroupSubscription {
+    fn delivery(&self, claimed: Claimed) -> Delivery {
+        let pending = PendingAck {
             core: Arc::clone(&self.core),
-            post: Arc::clone(&self.post),
-            key: taken.event.key.clone(),
-            part: taken.part,
-            offset: taken.offset,
-            token: Some(taken.token),
+            buffer: Arc::clone(&self.buffer),
+            key: claimed.event.key.clone(),
+            id: claimed.id,
+            offset: claimed.offset,
+            token: Some(claimed.token),
         };
-        Delivery::new(taken.event, taken.attempt, Box::new(held))
+        Delivery::new(claimed.event, claimed.attempt, Box::new(pending))
     }
 }
 
 #[async_trait]
-impl Subscription for Place {
+impl Subscription for GroupSubscription {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
         loop {
-            let mut arrival = pin!(self.post.arrivals.notified());
-            arrival.as_mut().enable();
-            match self.post.find().ok()? {
-                Found::Event(taken) => return Some(Ok(self.delivery(*taken))),
-                Found::Error(error) => return Some(Err(error)),
-                Found::Nothing(Some(due)) => {
-                    // Either is a reason to look again.
-                    let _due = tokio::time::timeout_at(due, arrival).await;
+            let mut changed = pin!(self.buffer.changed.notified());
+            changed.as_mut().enable();
+            match self.buffer.poll().ok()? {
+                NextDelivery::Event(claimed) => return Some(Ok(self.delivery(*claimed))),
+                NextDelivery::Error(error) => return Some(Err(error)),
+                NextDelivery::WaitUntil(Some(due)) => {
+                    // Check again in both cases.
+                    let _due = tokio::time::timeout_at(due, changed).await;
                 }
-                Found::Nothing(None) => arrival.await,
+                NextDelivery::WaitUntil(None) => changed.await,
             }
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for GroupSubscription {
     fn drop(&mut self) {
-        self.post.close();
+        self.buffer.close();
     }
 }
 
-/// The group's side of a delivery.
-struct Held {
+/// Settles one delivery.
+struct PendingAck {
     core: Arc<Core>,
-    post: Arc<Post>,
-    part: Part,
+    buffer: Arc<DeliveryBuffer>,
+    id: PartitionId,
     key: String,
     offset: i64,
-    /// Gone once settled.
+    /// `None` after it is settled.
     token: Option<u64>,
 }
 
-impl Held {
-    fn finish(&mut self) -> Result<(), BrokerError> {
+impl PendingAck {
+    fn complete(&mut self) -> Result<(), BrokerError> {
         let Some(token) = self.token.take() else {
             return Ok(());
         };
-        let finished = self.post.settle(|window| window.finish(&self.part, &self.key, token))?;
-        if finished { Ok(()) } else { Err(BrokerError::Backend(HandedOn.into())) }
+        let completed = self.buffer.settle(|window| window.complete(&self.id, &self.key, token))?;
+        if completed { Ok(()) } else { Err(BrokerError::Backend(DeliveredElsewhere.into())) }
     }
 
     fn release(&mut self, delay: Duration) -> Result<(), BrokerError> {
         let Some(token) = self.token.take() else {
             return Ok(());
         };
-        let due = (!delay.is_zero()).then(|| Instant::now() + delay.min(LONGEST_DELAY));
-        let released = self.post.settle(|window| window.release(&self.part, &self.key, token, due))?;
-        if released { Ok(()) } else { Err(BrokerError::Backend(HandedOn.into())) }
+        let due = (!delay.is_zero()).then(|| Instant::now() + delay.min(MAX_DELAY));
+        let released = self.buffer.settle(|window| window.release(&self.id, &self.key, token, due))?;
+        if released { Ok(()) } else { Err(BrokerError::Backend(DeliveredElsewhere.into())) }
     }
 }
 
 #[async_trait]
-impl Settle for Held {
+impl Settle for PendingAck {
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
-        self.finish()
+        self.complete()
     }
 
     async fn nack(mut self: Box<Self>, delay: Duration) -> Result<(), BrokerError> {
@@ -109,24 +109,24 @@ impl Settle for Held {
     }
 
     async fn dead_letter(mut self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError> {
-        let letter = DeadLetter {
+        let dead_letter = DeadLetter {
             event: event.clone(),
-            group: self.post.group.clone(),
+            group: self.buffer.group.clone(),
             attempts,
             reason: reason.to_owned(),
             at: self.core.clock.now(),
         };
-        if let Err(error) = self.core.bury(&letter, &self.post.topic, &self.part, self.offset).await {
-            self.release(BURIAL_RETRY)?;
+        if let Err(error) = self.core.store_dead_letter(&dead_letter, &self.buffer.topic, &self.id, self.offset).await {
+            self.release(DEAD_LETTER_RETRY_DELAY)?;
             return Err(error);
         }
-        self.finish()
+        self.complete()
     }
 }
 
-impl Drop for Held {
+impl Drop for PendingAck {
     fn drop(&mut self) {
-        // Fails when another has the event by now, which is as good.
-        let _handed_on = self.release(Duration::ZERO);
+        // Fails when another member has the event, which is fine.
+        let _delivered_elsewhere = self.release(Duration::ZERO);
     }
 }

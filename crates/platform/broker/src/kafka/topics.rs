@@ -1,4 +1,4 @@
-//! Topics in Kafka: their names, which events go to which, and making them.
+//! Kafka topics: names, routing of events, and creation.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,29 +12,29 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::config::{Route, Tuning};
-use super::context::Quiet;
+use super::context::LoggingContext;
 use super::error::classify;
 
-/// What a name has to be like.
+/// The rule for names.
 pub(super) const NAME_RULE: &str = "must be 1 to 249 letters, digits, dots, dashes and underscores";
 
-/// A name that Kafka does not take.
+/// Kafka does not allow this name.
 #[derive(Debug, thiserror::Error)]
 #[error("name {NAME_RULE}")]
 struct BadName;
 
-/// Whether Kafka takes this as a topic's name.
+/// Returns whether Kafka allows this as a topic name.
 pub(super) fn is_name(name: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=249).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(is_legal)
 }
 
-/// Fails when Kafka does not take this as a topic's name.
+/// Fails when Kafka does not allow this as a topic name.
 pub(super) fn checked(name: String) -> Result<String, BrokerError> {
     if is_name(&name) { Ok(name) } else { Err(BrokerError::Backend(BadName.into())) }
 }
 
-/// What things are called in Kafka, and which topic there an event goes to.
+/// Maps topics and groups to their names in Kafka, and events to topics.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Router {
     prefix: String,
@@ -42,28 +42,28 @@ pub(super) struct Router {
 }
 
 impl Router {
-    /// Names that begin with `prefix` and a dot, unless it is empty; where a route leads is named as it is.
+    /// Creates a router; names begin with `prefix` and a dot, unless it is empty. The targets of routes have no prefix.
     pub(super) const fn new(prefix: String, routes: Vec<Route>) -> Self {
         Self { prefix, routes }
     }
 
-    /// The topic that the events of `topic` go to when no route leads elsewhere.
+    /// Returns the Kafka topic of events of `topic` without a route.
     pub(super) fn topic(&self, topic: &str) -> String {
         if self.prefix.is_empty() { topic.to_owned() } else { format!("{}.{topic}", self.prefix) }
     }
 
-    /// The name of a group, which in Kafka is not divided by topic.
+    /// Returns the group id, which contains the topic: in Kafka, a group is not bound to one topic.
     pub(super) fn group(&self, topic: &str, group: &str) -> String {
         format!("{}.{group}", self.topic(topic))
     }
 
-    /// Where to send the event.
+    /// Returns the Kafka topic of an event.
     pub(super) fn target(&self, event: &Event) -> String {
         let route = self.routes.iter().find(|route| route.event == event.name && route.topic == event.topic);
         route.map_or_else(|| self.topic(&event.topic), |route| route.to.clone())
     }
 
-    /// Where the events of `topic` are found.
+    /// Returns all Kafka topics that contain events of `topic`.
     pub(super) fn sources(&self, topic: &str) -> Vec<String> {
         let mut sources = vec![self.topic(topic)];
         for route in self.routes.iter().filter(|route| route.topic == topic) {
@@ -75,34 +75,34 @@ impl Router {
     }
 }
 
-/// How a topic that is not there is made.
+/// How a missing topic is created.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
-    /// Events, kept as long as the cluster keeps things.
+pub(super) enum TopicKind {
+    /// Events, with the retention of the cluster.
     Events,
-    /// The latest record of each key, kept until it is taken back.
-    Letters,
+    /// Dead letters: compacted, so that the latest record of each key is retained.
+    DeadLetters,
 }
 
-/// A topic is missing, and the cluster does not let this user create it.
+/// A topic is missing, and the cluster does not allow this user to create it.
 #[derive(Debug, thiserror::Error)]
 #[error("topic `{0}` does not exist and may not be created: {1}")]
-struct Forbidden(String, Code);
+struct CreateForbidden(String, Code);
 
-/// How long the cluster may take to answer whether it has a topic.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit of a metadata request.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes topics, each one once, and again when it has been removed since.
+/// Creates topics, each one once, and again after it was deleted.
 pub(super) struct Topics {
-    admin: Arc<AdminClient<Quiet>>,
+    admin: Arc<AdminClient<LoggingContext>>,
     known: Mutex<HashSet<String>>,
-    /// What may not be created and has been reported.
+    /// Missing topics that may not be created and have been reported.
     forbidden: Mutex<HashSet<String>>,
     tuning: Tuning,
 }
 
 impl Topics {
-    pub(super) fn new(admin: AdminClient<Quiet>, tuning: Tuning) -> Self {
+    pub(super) fn new(admin: AdminClient<LoggingContext>, tuning: Tuning) -> Self {
         Self { admin: Arc::new(admin), known: Mutex::default(), forbidden: Mutex::default(), tuning }
     }
 
@@ -110,32 +110,32 @@ impl Topics {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the topic unless it is known to be there.
-    pub(super) async fn ensure(&self, name: &str, kind: Kind) -> Result<(), BrokerError> {
+    /// Creates the topic unless it is known to exist.
+    pub(super) async fn ensure(&self, name: &str, kind: TopicKind) -> Result<(), BrokerError> {
         if self.known().contains(name) { Ok(()) } else { self.create(name, kind).await }
     }
 
-    /// Makes the topic unless it is there.
-    pub(super) async fn create(&self, name: &str, kind: Kind) -> Result<(), BrokerError> {
+    /// Creates the topic if it does not exist.
+    pub(super) async fn create(&self, name: &str, kind: TopicKind) -> Result<(), BrokerError> {
         let replication = self.tuning.replication.map_or(-1, |copies| i32::from(copies.get()));
         let partitions = match kind {
-            Kind::Events => i32::from(self.tuning.partitions.get()),
-            Kind::Letters => 1,
+            TopicKind::Events => i32::from(self.tuning.partitions.get()),
+            TopicKind::DeadLetters => 1,
         };
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
-        if matches!(kind, Kind::Letters) {
+        if matches!(kind, TopicKind::DeadLetters) {
             topic = topic.set("cleanup.policy", "compact");
         }
-        let patience = Some(self.tuning.publish_timeout());
-        let options = AdminOptions::new().operation_timeout(patience).request_timeout(patience);
+        let timeout = Some(self.tuning.publish_timeout());
+        let options = AdminOptions::new().operation_timeout(timeout).request_timeout(timeout);
         let results = self.admin.create_topics([&topic], &options).await.map_err(classify)?;
         for result in results {
             let Err((_, code)) = result else { continue };
             match code {
                 Code::TopicAlreadyExists => {}
-                // Whoever may not make topics may still use those that an operator has made.
+                // Without the right to create topics, existing ones can still be used.
                 Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::PolicyViolation => {
-                    self.look_for(name, code).await?;
+                    self.check_exists(name, code).await?;
                 }
                 _ => return Err(classify(KafkaError::AdminOp(code))),
             }
@@ -144,8 +144,8 @@ impl Topics {
         Ok(())
     }
 
-    /// Fails when the topic, which may not be created, is not there; logs that once.
-    async fn look_for(&self, name: &str, code: Code) -> Result<(), BrokerError> {
+    /// Fails when the topic, which may not be created, does not exist; logs that once.
+    async fn check_exists(&self, name: &str, code: Code) -> Result<(), BrokerError> {
         let is_missing = self.is_missing(name).await?;
         let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_missing {
@@ -155,25 +155,25 @@ impl Topics {
         if forbidden.insert(name.to_owned()) {
             tracing::error!(topic = name, %code, "cannot create topic; create it manually");
         }
-        Err(BrokerError::Unavailable(Forbidden(name.to_owned(), code).into()))
+        Err(BrokerError::Unavailable(CreateForbidden(name.to_owned(), code).into()))
     }
 
-    /// Whether the cluster answers that it does not have the topic.
+    /// Returns whether the cluster reports that the topic does not exist.
     async fn is_missing(&self, name: &str) -> Result<bool, BrokerError> {
         let (admin, name) = (Arc::clone(&self.admin), name.to_owned());
-        let asked = tokio::task::spawn_blocking(move || {
-            let metadata = admin.inner().fetch_metadata(Some(&name), PATIENCE).map_err(classify)?;
+        let request = tokio::task::spawn_blocking(move || {
+            let metadata = admin.inner().fetch_metadata(Some(&name), METADATA_TIMEOUT).map_err(classify)?;
             Ok(metadata.topics().iter().any(|topic| topic.name() == name && is_missing(topic)))
         });
-        asked.await.map_err(|error| BrokerError::Backend(error.into()))?
+        request.await.map_err(|error| BrokerError::Backend(error.into()))?
     }
 
-    /// Whether the cluster answers that it does not have one of these topics, which is then not known any more.
+    /// Returns whether the cluster reports that one of these topics does not exist. It then no longer counts as known.
     pub(super) async fn find_missing(&self, names: &BTreeSet<String>) -> bool {
         let mut found = false;
         for name in names {
             if matches!(self.is_missing(name).await, Ok(true)) && self.known().remove(name) {
-                tracing::warn!(topic = name, "topic has been removed and is created again");
+                tracing::warn!(topic = name, "topic was deleted and is created again");
                 found = true;
             }
         }
@@ -181,7 +181,7 @@ impl Topics {
     }
 }
 
-/// Whether this is the answer for a topic that does not exist.
+/// Returns whether this is the metadata of a topic that does not exist.
 pub(super) fn is_missing(topic: &MetadataTopic) -> bool {
     topic.error() == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_that_kafka_takes() {
+    fn names_follow_the_rule_of_kafka() {
         for good in ["dogs", "dogs.events", "A-b_c.9", &"x".repeat(249)] {
             assert!(is_name(good), "{good}");
         }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn events_go_where_their_route_says_and_are_found_there() {
+    fn events_are_routed_and_found_by_their_route() {
         let route = |event: &str, to: &str| Route { event: event.into(), topic: "dogs".into(), to: to.into() };
         let all = vec![route("born", "puppies"), route("left", "puppies"), route("ate", "food")];
         let router = Router::new(String::new(), all.clone());

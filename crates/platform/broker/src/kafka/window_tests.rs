@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::*;
 
-const ROOM: Room = Room { entries: 8, bytes: 100 };
+const LIMITS: WindowLimits = WindowLimits { entries: 8, bytes: 100 };
 
-fn part(number: i32) -> Part {
-    Part { topic: "t".into(), number }
+fn id(number: i32) -> PartitionId {
+    PartitionId { topic: "t".into(), number }
 }
 
 fn event(key: &str) -> Event {
@@ -25,30 +25,30 @@ fn event(key: &str) -> Event {
     }
 }
 
-/// A window with one partition, which has one event for each of these keys, at the offsets 10, 11 and so on.
+/// Returns a window with one partition that contains one event for each of these keys, at the offsets 10, 11 and so on.
 fn window(keys: &[&str]) -> Window {
-    let mut window = Window::new(ROOM);
-    window.assign(part(0), Attempts::new());
+    let mut window = Window::new(LIMITS);
+    window.assign(id(0), Attempts::new());
     for (offset, key) in (10..).zip(keys) {
-        assert!(window.admit(&part(0), offset, Some(event(key))));
+        assert!(window.push(&id(0), offset, Some(event(key))));
     }
     window
 }
 
-fn take(window: &mut Window) -> Option<Taken> {
-    window.take(usize::MAX, Instant::now())
+fn claim(window: &mut Window) -> Option<Claimed> {
+    window.claim(usize::MAX, Instant::now())
 }
 
-fn finish(window: &mut Window, taken: &Taken) -> bool {
-    window.finish(&taken.part, &taken.event.key, taken.token)
+fn complete(window: &mut Window, claimed: &Claimed) -> bool {
+    window.complete(&claimed.id, &claimed.event.key, claimed.token)
 }
 
-fn release(window: &mut Window, taken: &Taken, due: Option<Instant>) -> bool {
-    window.release(&taken.part, &taken.event.key, taken.token, due)
+fn release(window: &mut Window, claimed: &Claimed, due: Option<Instant>) -> bool {
+    window.release(&claimed.id, &claimed.event.key, claimed.token, due)
 }
 
-/// What is committed, with success.
-fn commit(window: &mut Window) -> Vec<(Part, i64)> {
+/// Commits successfully; returns what was committed.
+fn commit(window: &mut Window) -> Vec<(PartitionId, i64)> {
     let commits = window.begin_commit();
     window.end_commit(true);
     commits
@@ -57,174 +57,174 @@ fn commit(window: &mut Window) -> Vec<(Part, i64)> {
 #[test]
 fn only_what_is_settled_with_all_before_it_is_committed() {
     let mut window = window(&["a", "b", "c"]);
-    let [a, b, c] = std::array::from_fn(|_| take(&mut window).unwrap());
+    let [a, b, c] = std::array::from_fn(|_| claim(&mut window).unwrap());
     assert_eq!([a.offset, b.offset, c.offset], [10, 11, 12]);
-    assert!(finish(&mut window, &b));
+    assert!(complete(&mut window, &b));
     assert_eq!(commit(&mut window), []);
-    assert!(finish(&mut window, &a));
-    assert_eq!(commit(&mut window), [(part(0), 12)]);
+    assert!(complete(&mut window, &a));
+    assert_eq!(commit(&mut window), [(id(0), 12)]);
     assert_eq!(commit(&mut window), [], "once is enough");
-    assert!(finish(&mut window, &c));
-    assert_eq!(commit(&mut window), [(part(0), 13)]);
+    assert!(complete(&mut window, &c));
+    assert_eq!(commit(&mut window), [(id(0), 13)]);
 }
 
 #[test]
 fn a_commit_counts_once_it_has_succeeded() {
     let mut window = window(&["a", "b", "c"]);
-    let [a, b, c] = std::array::from_fn(|_| take(&mut window).unwrap());
-    finish(&mut window, &a);
-    assert_eq!(window.begin_commit(), [(part(0), 11)]);
-    finish(&mut window, &b);
+    let [a, b, c] = std::array::from_fn(|_| claim(&mut window).unwrap());
+    complete(&mut window, &a);
+    assert_eq!(window.begin_commit(), [(id(0), 11)]);
+    complete(&mut window, &b);
     window.end_commit(false);
     assert_eq!(window.uncommitted(), 1);
-    assert_eq!(window.begin_commit(), [(part(0), 12)], "what failed is due again, with what was settled since");
-    finish(&mut window, &c);
+    assert_eq!(window.begin_commit(), [(id(0), 12)], "what failed is due again, with what was settled since");
+    complete(&mut window, &c);
     window.end_commit(true);
     assert_eq!(window.uncommitted(), 1, "settled since");
-    assert_eq!(commit(&mut window), [(part(0), 13)]);
+    assert_eq!(commit(&mut window), [(id(0), 13)]);
     assert_eq!(window.uncommitted(), 0);
 }
 
 #[test]
-fn a_commit_from_before_a_partition_came_back_says_nothing_of_it() {
+fn a_commit_from_an_earlier_assignment_does_not_count() {
     let mut window = window(&["a"]);
-    let taken = take(&mut window).unwrap();
-    finish(&mut window, &taken);
-    assert_eq!(window.begin_commit(), [(part(0), 11)]);
-    window.assign(part(0), Attempts::new());
+    let claimed = claim(&mut window).unwrap();
+    complete(&mut window, &claimed);
+    assert_eq!(window.begin_commit(), [(id(0), 11)]);
+    window.assign(id(0), Attempts::new());
     window.end_commit(true);
-    // The topic has been created again, or another member had the partition: offsets may be lower.
-    window.admit(&part(0), 0, None);
-    assert_eq!(window.begin_commit(), [(part(0), 1)]);
+    // The topic was created again, or another member had the partition: offsets may be lower.
+    window.push(&id(0), 0, None);
+    assert_eq!(window.begin_commit(), [(id(0), 1)]);
 }
 
 #[test]
-fn offsets_may_have_gaps_and_records_nothing_to_deliver() {
-    let mut window = Window::new(ROOM);
-    window.assign(part(0), Attempts::new());
-    assert!(window.admit(&part(0), 7, None));
-    assert_eq!(commit(&mut window), [(part(0), 8)]);
-    window.admit(&part(0), 20, Some(event("a")));
-    window.admit(&part(0), 31, None);
+fn offsets_may_have_gaps_and_records_may_lack_events() {
+    let mut window = Window::new(LIMITS);
+    window.assign(id(0), Attempts::new());
+    assert!(window.push(&id(0), 7, None));
+    assert_eq!(commit(&mut window), [(id(0), 8)]);
+    window.push(&id(0), 20, Some(event("a")));
+    window.push(&id(0), 31, None);
     assert_eq!(commit(&mut window), []);
-    let taken = take(&mut window).unwrap();
-    finish(&mut window, &taken);
-    assert_eq!(commit(&mut window), [(part(0), 32)]);
+    let claimed = claim(&mut window).unwrap();
+    complete(&mut window, &claimed);
+    assert_eq!(commit(&mut window), [(id(0), 32)]);
 }
 
 #[test]
-fn a_key_waits_for_its_first_event_and_no_other_key_does() {
+fn only_the_same_key_waits_for_an_unsettled_event() {
     let mut window = window(&["a", "a", "b"]);
-    let (first, other) = (take(&mut window).unwrap(), take(&mut window).unwrap());
+    let (first, other) = (claim(&mut window).unwrap(), claim(&mut window).unwrap());
     assert_eq!((first.offset, other.offset), (10, 12));
-    assert!(take(&mut window).is_none());
+    assert!(claim(&mut window).is_none());
     release(&mut window, &first, None);
-    let again = take(&mut window).unwrap();
+    let again = claim(&mut window).unwrap();
     assert_eq!((again.offset, again.attempt), (10, 2));
-    assert!(!finish(&mut window, &first), "an old token settles nothing");
-    finish(&mut window, &again);
-    assert_eq!(take(&mut window).unwrap().offset, 11);
+    assert!(!complete(&mut window, &first), "an old token settles nothing");
+    complete(&mut window, &again);
+    assert_eq!(claim(&mut window).unwrap().offset, 11);
 }
 
 #[test]
-fn a_delayed_event_comes_when_it_is_due() {
+fn a_delayed_event_is_delivered_when_it_is_due() {
     let mut window = window(&["a", "a"]);
-    let (taken, due) = (take(&mut window).unwrap(), Instant::now() + Duration::from_mins(1));
-    release(&mut window, &taken, Some(due));
+    let (claimed, due) = (claim(&mut window).unwrap(), Instant::now() + Duration::from_mins(1));
+    release(&mut window, &claimed, Some(due));
     assert_eq!(window.next_due(), Some(due));
-    assert!(take(&mut window).is_none());
-    let again = window.take(usize::MAX, due).unwrap();
+    assert!(claim(&mut window).is_none());
+    let again = window.claim(usize::MAX, due).unwrap();
     assert_eq!((again.offset, again.attempt, window.next_due()), (10, 2, None));
 }
 
 #[test]
-fn no_more_is_held_than_allowed() {
+fn no_more_events_are_claimed_than_allowed() {
     let mut window = window(&["a", "b", "c"]);
-    let taken = window.take(1, Instant::now()).unwrap();
-    assert!(window.take(1, Instant::now()).is_none());
-    release(&mut window, &taken, Some(Instant::now() + Duration::from_mins(1)));
-    assert!(window.take(1, Instant::now()).is_some(), "what is delayed is not held");
+    let claimed = window.claim(1, Instant::now()).unwrap();
+    assert!(window.claim(1, Instant::now()).is_none());
+    release(&mut window, &claimed, Some(Instant::now() + Duration::from_mins(1)));
+    assert!(window.claim(1, Instant::now()).is_some(), "delayed events are not claimed");
 }
 
 #[test]
-fn a_partition_that_is_leaving_only_settles_what_is_out() {
+fn a_draining_partition_only_settles_claimed_events() {
     let mut window = window(&["a", "a", "b", "c"]);
-    let (a, b) = (take(&mut window).unwrap(), take(&mut window).unwrap());
-    window.leave(&part(0));
-    assert_eq!(window.out(&[part(0)]), 2);
-    assert!(take(&mut window).is_none());
-    assert!(!window.admit(&part(0), 14, Some(event("d"))));
-    assert!(finish(&mut window, &a) && release(&mut window, &b, None));
-    assert_eq!(window.out(&[part(0)]), 0);
-    assert!(take(&mut window).is_none(), "neither the next of the key nor what came back");
-    assert_eq!(commit(&mut window), [(part(0), 11)]);
+    let (a, b) = (claim(&mut window).unwrap(), claim(&mut window).unwrap());
+    window.drain(&id(0));
+    assert_eq!(window.claimed_count(&[id(0)]), 2);
+    assert!(claim(&mut window).is_none());
+    assert!(!window.push(&id(0), 14, Some(event("d"))));
+    assert!(complete(&mut window, &a) && release(&mut window, &b, None));
+    assert_eq!(window.claimed_count(&[id(0)]), 0);
+    assert!(claim(&mut window).is_none(), "neither the next of the key nor the released one");
+    assert_eq!(commit(&mut window), [(id(0), 11)]);
 }
 
 #[test]
-fn attempts_go_with_a_partition_and_come_back_with_it() {
+fn attempts_of_a_revoked_partition_are_restored_with_it() {
     let mut window = window(&["a", "b", "c"]);
-    let (a, b) = (take(&mut window).unwrap(), take(&mut window).unwrap());
+    let (a, b) = (claim(&mut window).unwrap(), claim(&mut window).unwrap());
     release(&mut window, &a, None);
-    finish(&mut window, &b);
-    let attempts = window.revoke(&part(0));
+    complete(&mut window, &b);
+    let attempts = window.revoke(&id(0));
     assert_eq!(attempts, Attempts::from([(10, 1)]));
     assert!(!release(&mut window, &b, None));
-    assert_eq!((window.parts(), window.held), (vec![], 0));
-    window.assign(part(0), attempts);
+    assert_eq!((window.partition_ids(), window.claimed), (vec![], 0));
+    window.assign(id(0), attempts);
     for offset in 10..13 {
-        window.admit(&part(0), offset, Some(event("a")));
+        window.push(&id(0), offset, Some(event("a")));
     }
-    let again = take(&mut window).unwrap();
+    let again = claim(&mut window).unwrap();
     assert_eq!((again.offset, again.attempt), (10, 2));
 }
 
 #[test]
-fn what_is_out_of_a_revoked_partition_is_no_longer_held() {
+fn claimed_events_of_a_revoked_partition_do_not_count() {
     let mut window = window(&["a"]);
-    window.assign(part(1), Attempts::new());
-    let taken = take(&mut window).unwrap();
-    window.revoke(&part(0));
-    assert!(!finish(&mut window, &taken));
-    window.admit(&part(1), 0, Some(event("a")));
-    assert_eq!(window.take(1, Instant::now()).unwrap().part, part(1));
+    window.assign(id(1), Attempts::new());
+    let claimed = claim(&mut window).unwrap();
+    window.revoke(&id(0));
+    assert!(!complete(&mut window, &claimed));
+    window.push(&id(1), 0, Some(event("a")));
+    assert_eq!(window.claim(1, Instant::now()).unwrap().id, id(1));
 }
 
 #[test]
-fn an_offset_that_comes_again_begins_a_new_log() {
+fn a_lower_offset_starts_a_new_log() {
     let mut window = window(&["a", "b"]);
-    assert!(!window.admit(&part(1), 12, Some(event("b"))), "not this member's");
-    let [a, b] = std::array::from_fn(|_| take(&mut window).unwrap());
-    finish(&mut window, &a);
-    assert_eq!(window.positions(), [(part(0), 12)]);
-    assert!(window.admit(&part(0), 3, Some(event("c"))));
-    assert!(!finish(&mut window, &b), "it was of the log before");
-    assert_eq!((window.positions(), window.begin_commit()), (vec![(part(0), 4)], vec![]));
-    let c = take(&mut window).unwrap();
-    assert_eq!((c.offset, c.event.key.as_str(), take(&mut window).is_none()), (3, "c", true));
-    finish(&mut window, &c);
-    assert_eq!(window.begin_commit(), [(part(0), 4)]);
+    assert!(!window.push(&id(1), 12, Some(event("b"))), "not assigned to this member");
+    let [a, b] = std::array::from_fn(|_| claim(&mut window).unwrap());
+    complete(&mut window, &a);
+    assert_eq!(window.positions(), [(id(0), 12)]);
+    assert!(window.push(&id(0), 3, Some(event("c"))));
+    assert!(!complete(&mut window, &b), "it belongs to the previous log");
+    assert_eq!((window.positions(), window.begin_commit()), (vec![(id(0), 4)], vec![]));
+    let c = claim(&mut window).unwrap();
+    assert_eq!((c.offset, c.event.key.as_str(), claim(&mut window).is_none()), (3, "c", true));
+    complete(&mut window, &c);
+    assert_eq!(window.begin_commit(), [(id(0), 4)]);
 }
 
 #[test]
-fn reading_stops_far_ahead_and_goes_on_when_there_is_room() {
+fn reading_pauses_at_the_limit_and_resumes_with_capacity() {
     let mut window = window(&["a"; 7]);
-    assert_eq!(window.crowded(), []);
-    window.admit(&part(0), 17, Some(event("a")));
-    assert_eq!(window.crowded(), [part(0)]);
-    assert_eq!((window.crowded(), window.roomy()), (vec![], vec![]));
+    assert_eq!(window.to_pause(), []);
+    window.push(&id(0), 17, Some(event("a")));
+    assert_eq!(window.to_pause(), [id(0)]);
+    assert_eq!((window.to_pause(), window.to_resume()), (vec![], vec![]));
     for _ in 0..4 {
-        let taken = take(&mut window).unwrap();
-        finish(&mut window, &taken);
+        let claimed = claim(&mut window).unwrap();
+        complete(&mut window, &claimed);
     }
-    assert_eq!(window.roomy(), [part(0)]);
+    assert_eq!(window.to_resume(), [id(0)]);
 }
 
 #[test]
-fn many_bytes_crowd_as_well() {
+fn the_limit_of_bytes_pauses_as_well() {
     let mut window = window(&[]);
-    window.admit(&part(0), 0, Some(Event { data: Bytes::from(vec![b' '; 100]), ..event("a") }));
-    assert_eq!(window.crowded(), [part(0)]);
-    let taken = take(&mut window).unwrap();
-    finish(&mut window, &taken);
-    assert_eq!(window.roomy(), [part(0)]);
+    window.push(&id(0), 0, Some(Event { data: Bytes::from(vec![b' '; 100]), ..event("a") }));
+    assert_eq!(window.to_pause(), [id(0)]);
+    let claimed = claim(&mut window).unwrap();
+    complete(&mut window, &claimed);
+    assert_eq!(window.to_resume(), [id(0)]);
 }

@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 /// A publisher's count of what has still to be settled.
 #[derive(Default)]
-pub(super) struct Ticket {
+pub(super) struct PublishTicket {
     unsettled: AtomicUsize,
     changed: Notify,
 }
 
-impl Ticket {
+impl PublishTicket {
     pub(super) fn is_settled(&self) -> bool {
         self.unsettled.load(Ordering::Acquire) == 0
     }
@@ -31,27 +31,27 @@ impl Ticket {
     }
 }
 
-struct Entry {
+struct QueuedEvent {
     event: Event,
     attempts: u32,
 }
 
 /// Who has the first event of a lane.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Out {
+struct Claim {
     token: u64,
     member: u64,
 }
 
 /// The events of one key; never empty. Its first one is out, or delayed, or else the lane's key is in `ready`.
 #[derive(Default)]
-struct Lane {
-    entries: VecDeque<Entry>,
-    out: Option<Out>,
+struct KeyQueue {
+    entries: VecDeque<QueuedEvent>,
+    claim: Option<Claim>,
 }
 
 /// An event for a member, and the token to settle it with.
-pub(super) struct Taken {
+pub(super) struct Claimed {
     pub(super) event: Event,
     pub(super) attempt: u32,
     pub(super) token: u64,
@@ -59,13 +59,13 @@ pub(super) struct Taken {
 
 #[derive(Default)]
 pub(super) struct GroupState {
-    lanes: HashMap<String, Lane>,
+    key_queues: HashMap<String, KeyQueue>,
     ready: VecDeque<String>,
     delayed: BTreeMap<(Instant, u64), String>,
-    unsettled: HashMap<Uuid, Vec<Weak<Ticket>>>,
+    unsettled: HashMap<Uuid, Vec<Weak<PublishTicket>>>,
     /// How many events each member holds.
     members: HashMap<u64, usize>,
-    arrivals: Arc<Notify>,
+    changed: Arc<Notify>,
     last_token: u64,
 }
 
@@ -75,11 +75,11 @@ impl GroupState {
         self.unsettled.len()
     }
 
-    pub(super) fn has_room(&self, event: &Event, limit: usize) -> bool {
+    pub(super) fn has_capacity(&self, event: &Event, limit: usize) -> bool {
         self.unsettled.len() < limit || self.unsettled.contains_key(&event.id)
     }
 
-    pub(super) fn offer(&mut self, event: &Event, ticket: &Arc<Ticket>) {
+    pub(super) fn push(&mut self, event: &Event, ticket: &Arc<PublishTicket>) {
         ticket.unsettled.fetch_add(1, Ordering::AcqRel);
         let publishers = self.unsettled.entry(event.id).or_default();
         let is_known = !publishers.is_empty();
@@ -88,43 +88,44 @@ impl GroupState {
         if is_known {
             return;
         }
-        let lane = self.lanes.entry(event.key.clone()).or_default();
-        lane.entries.push_back(Entry { event: event.clone(), attempts: 0 });
-        if lane.entries.len() == 1 {
+        let queue = self.key_queues.entry(event.key.clone()).or_default();
+        queue.entries.push_back(QueuedEvent { event: event.clone(), attempts: 0 });
+        if queue.entries.len() == 1 {
             self.make_ready(event.key.clone());
         }
     }
 
     /// Adds a member; what it answers is notified whenever a member may find something.
-    pub(super) fn enter(&mut self, member: u64) -> Arc<Notify> {
+    pub(super) fn join(&mut self, member: u64) -> Arc<Notify> {
         self.members.insert(member, 0);
-        Arc::clone(&self.arrivals)
+        Arc::clone(&self.changed)
     }
 
     /// Removes a member; what it holds is the others' again.
     pub(super) fn leave(&mut self, member: u64) {
         self.members.remove(&member);
-        let held = |lane: &Lane| lane.out.is_some_and(|out| out.member == member);
-        let keys: Vec<_> = self.lanes.iter().filter(|(_, lane)| held(lane)).map(|(key, _)| key.clone()).collect();
+        let claimed = |queue: &KeyQueue| queue.claim.is_some_and(|claim| claim.member == member);
+        let keys: Vec<_> =
+            self.key_queues.iter().filter(|(_, queue)| claimed(queue)).map(|(key, _)| key.clone()).collect();
         for key in keys {
-            if let Some(lane) = self.lanes.get_mut(&key) {
-                lane.out = None;
+            if let Some(queue) = self.key_queues.get_mut(&key) {
+                queue.claim = None;
             }
             self.make_ready(key);
         }
     }
 
-    pub(super) fn take(&mut self, member: u64, limit: usize, now: Instant) -> Option<Taken> {
+    pub(super) fn claim(&mut self, member: u64, limit: usize, now: Instant) -> Option<Claimed> {
         self.wake_delayed(now);
-        let held = self.members.get_mut(&member).filter(|held| **held < limit)?;
+        let claimed = self.members.get_mut(&member).filter(|claimed| **claimed < limit)?;
         let key = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&key)?;
-        let entry = lane.entries.front_mut()?;
-        *held += 1;
+        let queue = self.key_queues.get_mut(&key)?;
+        let entry = queue.entries.front_mut()?;
+        *claimed += 1;
         self.last_token += 1;
         entry.attempts = entry.attempts.saturating_add(1);
-        lane.out = Some(Out { token: self.last_token, member });
-        Some(Taken { event: entry.event.clone(), attempt: entry.attempts, token: self.last_token })
+        queue.claim = Some(Claim { token: self.last_token, member });
+        Some(Claimed { event: entry.event.clone(), attempt: entry.attempts, token: self.last_token })
     }
 
     /// When the first delay ends.
@@ -133,13 +134,13 @@ impl GroupState {
     }
 
     /// Settles what was taken with `token`. False when it has been handed to another since.
-    pub(super) fn finish(&mut self, key: &str, token: u64) -> bool {
-        let Some(lane) = self.take_back(key, token) else {
+    pub(super) fn complete(&mut self, key: &str, token: u64) -> bool {
+        let Some(queue) = self.unclaim(key, token) else {
             return false;
         };
-        let settled = lane.entries.pop_front().map(|entry| entry.event.id);
-        if lane.entries.is_empty() {
-            self.lanes.remove(key);
+        let settled = queue.entries.pop_front().map(|entry| entry.event.id);
+        if queue.entries.is_empty() {
+            self.key_queues.remove(key);
         } else {
             self.ready.push_back(key.to_owned());
         }
@@ -148,19 +149,19 @@ impl GroupState {
                 ticket.settle_one();
             }
         }
-        self.arrivals.notify_waiters();
+        self.changed.notify_waiters();
         true
     }
 
     /// Takes back what was taken with `token`, for delivery at `due`. False when it has been handed to another since.
     pub(super) fn release(&mut self, key: &str, token: u64, due: Option<Instant>) -> bool {
-        if self.take_back(key, token).is_none() {
+        if self.unclaim(key, token).is_none() {
             return false;
         }
         match due {
             Some(due) => {
                 self.delayed.insert((due, token), key.to_owned());
-                self.arrivals.notify_waiters();
+                self.changed.notify_waiters();
             }
             None => self.make_ready(key.to_owned()),
         }
@@ -169,24 +170,24 @@ impl GroupState {
 
     /// Has members and publishers look again.
     pub(super) fn wake_all(&self) {
-        self.arrivals.notify_waiters();
+        self.changed.notify_waiters();
         for ticket in self.unsettled.values().flatten().filter_map(Weak::upgrade) {
             ticket.changed.notify_one();
         }
     }
 
-    fn take_back(&mut self, key: &str, token: u64) -> Option<&mut Lane> {
-        let lane = self.lanes.get_mut(key)?;
-        let out = lane.out.take_if(|out| out.token == token)?;
-        if let Some(held) = self.members.get_mut(&out.member) {
-            *held = held.saturating_sub(1);
+    fn unclaim(&mut self, key: &str, token: u64) -> Option<&mut KeyQueue> {
+        let queue = self.key_queues.get_mut(key)?;
+        let claim = queue.claim.take_if(|claim| claim.token == token)?;
+        if let Some(claimed) = self.members.get_mut(&claim.member) {
+            *claimed = claimed.saturating_sub(1);
         }
-        Some(lane)
+        Some(queue)
     }
 
     fn make_ready(&mut self, key: String) {
         self.ready.push_back(key);
-        self.arrivals.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     fn wake_delayed(&mut self, now: Instant) {

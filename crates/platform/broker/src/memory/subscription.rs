@@ -1,4 +1,4 @@
-//! Places in a group, and what they hold.
+//! Subscriptions and their deliveries.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,107 +11,107 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use super::{Closed, Core, Lagged};
-use crate::unheld::Unheld;
+use crate::noop_ack::NoopAck;
 
-/// How long an event waits when its dead letter could not be stored.
-const BURIAL_RETRY: Duration = Duration::from_secs(1);
-/// Longer delays are cut to this one, so that no arithmetic on times can overflow.
-const LONGEST_DELAY: Duration = Duration::from_hours(24 * 365);
+/// Delay before redelivery when the dead letter could not be stored.
+const DEAD_LETTER_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Maximum delay, so that arithmetic on times cannot overflow.
+const MAX_DELAY: Duration = Duration::from_hours(24 * 365);
 
-/// The event was handed to another member, because its subscription was dropped.
+/// The event was delivered to another member, because its subscription was dropped.
 #[derive(Debug, thiserror::Error)]
-#[error("delivery has been handed to another member")]
-struct HandedOn;
+#[error("event was delivered to another member")]
+struct DeliveredElsewhere;
 
-/// A place in a shared group.
-pub(super) struct Member {
+/// A subscription as a member of a group.
+pub(super) struct GroupSubscription {
     pub(super) core: Arc<Core>,
     pub(super) topic: String,
     pub(super) group: String,
     pub(super) id: u64,
-    pub(super) arrivals: Arc<Notify>,
+    pub(super) changed: Arc<Notify>,
 }
 
-impl Member {
-    /// A delivery, or else when to look again at the latest.
+impl GroupSubscription {
+    /// Returns a delivery, or else the time of the next check.
     fn take(&self) -> Result<Result<Delivery, Option<Instant>>, Closed> {
         let limit = self.core.limits.in_flight.get();
-        let taken = self.core.with_group(&self.topic, &self.group, |group| {
-            group.take(self.id, limit, Instant::now()).ok_or_else(|| group.next_due())
+        let claimed = self.core.with_group(&self.topic, &self.group, |group| {
+            group.claim(self.id, limit, Instant::now()).ok_or_else(|| group.next_due())
         })?;
-        Ok(taken.map(|taken| {
-            let held = Held {
+        Ok(claimed.map(|claimed| {
+            let pending = PendingAck {
                 core: Arc::clone(&self.core),
                 topic: self.topic.clone(),
                 group: self.group.clone(),
-                key: taken.event.key.clone(),
-                token: Some(taken.token),
+                key: claimed.event.key.clone(),
+                token: Some(claimed.token),
             };
-            Delivery::new(taken.event, taken.attempt, Box::new(held))
+            Delivery::new(claimed.event, claimed.attempt, Box::new(pending))
         }))
     }
 }
 
 #[async_trait]
-impl Subscription for Member {
+impl Subscription for GroupSubscription {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
-        let arrivals = Arc::clone(&self.arrivals);
+        let changed = Arc::clone(&self.changed);
         loop {
-            let mut arrival = pin!(arrivals.notified());
-            arrival.as_mut().enable();
+            let mut changed = pin!(changed.notified());
+            changed.as_mut().enable();
             match self.take().ok()? {
                 Ok(delivery) => return Some(Ok(delivery)),
                 Err(Some(due)) => {
-                    // Either is a reason to look again.
-                    let _due = tokio::time::timeout_at(due, arrival).await;
+                    // Check again in both cases.
+                    let _due = tokio::time::timeout_at(due, changed).await;
                 }
-                Err(None) => arrival.await,
+                Err(None) => changed.await,
             }
         }
     }
 }
 
-impl Drop for Member {
+impl Drop for GroupSubscription {
     fn drop(&mut self) {
-        // Once the broker is closed there is nothing to hand over.
+        // Fails after the broker is closed; then there is nothing to redeliver.
         let _closed = self.core.with_group(&self.topic, &self.group, |group| group.leave(self.id));
     }
 }
 
-/// The group's side of a delivery.
-struct Held {
+/// Settles one delivery.
+struct PendingAck {
     core: Arc<Core>,
     topic: String,
     group: String,
     key: String,
-    /// Gone once settled.
+    /// `None` after it is settled.
     token: Option<u64>,
 }
 
-impl Held {
-    fn finish(&mut self) -> Result<(), BrokerError> {
+impl PendingAck {
+    fn complete(&mut self) -> Result<(), BrokerError> {
         let Some(token) = self.token.take() else {
             return Ok(());
         };
-        let finished = self.core.with_group(&self.topic, &self.group, |group| group.finish(&self.key, token))?;
-        self.core.room.notify_waiters();
-        if finished { Ok(()) } else { Err(BrokerError::Backend(HandedOn.into())) }
+        let completed = self.core.with_group(&self.topic, &self.group, |group| group.complete(&self.key, token))?;
+        self.core.capacity.notify_waiters();
+        if completed { Ok(()) } else { Err(BrokerError::Backend(DeliveredElsewhere.into())) }
     }
 
     fn release(&mut self, delay: Duration) -> Result<(), BrokerError> {
         let Some(token) = self.token.take() else {
             return Ok(());
         };
-        let due = (!delay.is_zero()).then(|| Instant::now() + delay.min(LONGEST_DELAY));
+        let due = (!delay.is_zero()).then(|| Instant::now() + delay.min(MAX_DELAY));
         let released = self.core.with_group(&self.topic, &self.group, |group| group.release(&self.key, token, due))?;
-        if released { Ok(()) } else { Err(BrokerError::Backend(HandedOn.into())) }
+        if released { Ok(()) } else { Err(BrokerError::Backend(DeliveredElsewhere.into())) }
     }
 }
 
 #[async_trait]
-impl Settle for Held {
+impl Settle for PendingAck {
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
-        self.finish()
+        self.complete()
     }
 
     async fn nack(mut self: Box<Self>, delay: Duration) -> Result<(), BrokerError> {
@@ -119,39 +119,39 @@ impl Settle for Held {
     }
 
     async fn dead_letter(mut self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError> {
-        let letter = DeadLetter {
+        let dead_letter = DeadLetter {
             event: event.clone(),
             group: self.group.clone(),
             attempts,
             reason: reason.to_owned(),
             at: self.core.clock.now(),
         };
-        if let Err(error) = self.core.sink.store(&letter).await {
-            self.release(BURIAL_RETRY)?;
+        if let Err(error) = self.core.sink.store(&dead_letter).await {
+            self.release(DEAD_LETTER_RETRY_DELAY)?;
             return Err(match error {
                 RepoError::Unavailable(_) => BrokerError::Unavailable(error.into()),
                 _ => BrokerError::Backend(error.into()),
             });
         }
-        self.finish()
+        self.complete()
     }
 }
 
-impl Drop for Held {
+impl Drop for PendingAck {
     fn drop(&mut self) {
-        // Fails when another has the event by now, which is as good.
-        let _handed_on = self.release(Duration::ZERO);
+        // Fails when another member has the event, which is fine.
+        let _delivered_elsewhere = self.release(Duration::ZERO);
     }
 }
 
 /// A broadcast subscription.
-pub(super) struct Listener(pub(super) broadcast::Receiver<Arc<Event>>);
+pub(super) struct BroadcastSubscription(pub(super) broadcast::Receiver<Arc<Event>>);
 
 #[async_trait]
-impl Subscription for Listener {
+impl Subscription for BroadcastSubscription {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
         match self.0.recv().await {
-            Ok(event) => Some(Ok(Delivery::new(Event::clone(&event), 1, Box::new(Unheld)))),
+            Ok(event) => Some(Ok(Delivery::new(Event::clone(&event), 1, Box::new(NoopAck)))),
             Err(broadcast::error::RecvError::Lagged(missed)) => {
                 Some(Err(BrokerError::Backend(Lagged { missed }.into())))
             }

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn it_points_nowhere_unless_told() {
+    fn the_server_has_no_default() {
         for config in [NatsConfig::default(), with(" ")] {
             let error = config.servers().unwrap_err();
             assert_eq!(error.to_string(), "the setting `nats.url` of the broker is not set");

@@ -1,12 +1,12 @@
-//! Who of a group has which partition.
+//! Assignment of the partitions of a group to its members.
 //!
-//! A lease is a message in a stream that forgets messages after a while: written only where there is none, and again
-//! and again by who has it. The server's clock ends it; a member counts from before it asked, and so gives a partition
-//! up before another can have it.
+//! A lease is a message in a stream with a maximum age: written only if there is none, and renewed by its holder. The
+//! server's clock expires it. A member measures from before its request, and so stops using a partition before another
+//! can take it.
 //!
-//! The stream is in memory: a server that starts again has none, and no more has one whose stream was removed. A member
-//! creates it again. Those that had leases write them anew, and no one takes another partition until all leases of the
-//! stream before have run out. A member that is new takes what it finds free, but hands nothing out of it until then.
+//! The stream is in memory: it is lost when the server restarts or somebody deletes it, and a member creates it again.
+//! Members with leases write them again, and nobody takes another partition until all leases of the previous stream
+//! have expired. A new member takes free partitions at once, but delivers nothing of them until then.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use kennel_core::broker::BrokerError;
 use tokio::time::Instant;
 
 use super::{Core, unavailable};
-use crate::group::unique;
+use crate::group::unique_name;
 
-/// A partition that is ours.
+/// The lease of a partition that this member holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lease {
     sequence: u64,
@@ -31,83 +31,84 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Whether another may have it by now.
+    /// Returns whether another member may hold it by now.
     pub(super) fn is_over(&self) -> bool {
         self.until <= Instant::now()
     }
 }
 
-/// What a member sees of its group.
+/// A member's view of its group.
 #[derive(Debug)]
-pub(super) struct View {
-    /// How many members there are.
+pub(super) struct GroupView {
+    /// Number of members.
     pub(super) members: usize,
-    /// The partitions that someone has.
+    /// Partitions with a lease.
     pub(super) taken: BTreeSet<u16>,
-    /// When all leases of the stream before this one have run out.
-    pub(super) settled: Instant,
-    /// Whether the stream took the place of another that this member knew.
+    /// When all leases of the previous stream have expired.
+    pub(super) leases_ended_at: Instant,
+    /// Whether the stream replaced another that this member knew.
     pub(super) is_new: bool,
     is_first: bool,
 }
 
-impl View {
-    /// Whether partitions that no one has may be taken.
-    pub(super) fn is_settled(&self) -> bool {
-        self.is_first || self.settled <= Instant::now()
+impl GroupView {
+    /// Returns whether partitions without a lease may be taken.
+    pub(super) fn may_take_free(&self) -> bool {
+        self.is_first || self.leases_ended_at <= Instant::now()
     }
 }
 
-/// The stream of leases as this member has found it.
+/// One incarnation of the stream of leases.
 #[derive(Debug, Clone, Copy)]
-struct Era {
+struct StreamEpoch {
     created: DateTime,
-    settled: Instant,
-    /// Whether it is the first that this member knows.
+    leases_ended_at: Instant,
+    /// Whether it is the first one that this member knows.
     is_first: bool,
 }
 
-/// A member's part in sharing out the partitions.
+/// One member's heartbeat and leases.
 pub(super) struct Leases {
     core: Arc<Core>,
-    place: String,
-    bell: String,
-    name: String,
-    era: Option<Era>,
+    subject_prefix: String,
+    rebalance_subject: String,
+    member: String,
+    epoch: Option<StreamEpoch>,
 }
 
 impl Leases {
     pub(super) fn new(core: Arc<Core>, topic: &str, group: &str) -> Self {
-        let (place, bell) = (core.names.group(topic, group), core.names.bell(topic, group));
-        Self { core, place, bell, name: unique(), era: None }
+        let (subject_prefix, rebalance_subject) =
+            (core.names.group(topic, group), core.names.rebalance_subject(topic, group));
+        Self { core, subject_prefix, rebalance_subject, member: unique_name(), epoch: None }
     }
 
     fn member_subject(&self) -> String {
-        format!("{}.member.{}", self.place, self.name)
+        format!("{}.member.{}", self.subject_prefix, self.member)
     }
 
     fn lease_subject(&self, partition: u16) -> String {
-        format!("{}.partition.{partition}", self.place)
+        format!("{}.partition.{partition}", self.subject_prefix)
     }
 
     async fn stream(&self) -> Result<Stream<()>, BrokerError> {
         self.core.jetstream.get_stream_no_info(self.core.names.groups_stream()).await.map_err(unavailable)
     }
 
-    /// Shows that this member is there; creates the stream when it is gone.
-    pub(super) async fn show(&self) -> Result<(), BrokerError> {
-        if self.shown().await? {
+    /// Publishes the heartbeat of this member; creates the stream if it does not exist.
+    pub(super) async fn heartbeat(&self) -> Result<(), BrokerError> {
+        if self.publish_heartbeat().await? {
             return Ok(());
         }
         self.core.groups_stream().await?;
-        if !self.shown().await? {
+        if !self.publish_heartbeat().await? {
             return Err(unavailable("no stream takes the leases"));
         }
-        self.ring().await
+        self.notify_members().await
     }
 
-    /// False when no stream has it.
-    async fn shown(&self) -> Result<bool, BrokerError> {
+    /// Returns false when no stream stored it.
+    async fn publish_heartbeat(&self) -> Result<bool, BrokerError> {
         let ack = self.core.jetstream.publish(self.member_subject(), "".into()).await.map_err(unavailable)?;
         match ack.await {
             Ok(_) => Ok(true),
@@ -116,16 +117,17 @@ impl Leases {
         }
     }
 
-    /// Looks who is there, once this member has shown itself.
-    pub(super) async fn look(&mut self) -> Result<View, BrokerError> {
+    /// Reads the members and leases of the group. Call after [`Self::heartbeat`].
+    pub(super) async fn observe(&mut self) -> Result<GroupView, BrokerError> {
         let stream = self.stream().await?;
-        let filter = format!("{}.>", self.place);
+        let filter = format!("{}.>", self.subject_prefix);
         let mut subjects = stream.info_with_subjects(filter).await.map_err(unavailable)?;
-        let (era, is_new) = self.era(&stream, subjects.info.created).await?;
-        let settled = era.settled;
-        let mut view = View { members: 0, taken: BTreeSet::new(), settled, is_new, is_first: era.is_first };
+        let (epoch, is_new) = self.epoch(&stream, subjects.info.created).await?;
+        let leases_ended_at = epoch.leases_ended_at;
+        let mut view =
+            GroupView { members: 0, taken: BTreeSet::new(), leases_ended_at, is_new, is_first: epoch.is_first };
         while let Some((subject, _)) = subjects.try_next().await.map_err(unavailable)? {
-            let rest = subject.strip_prefix(&self.place).unwrap_or_default();
+            let rest = subject.strip_prefix(&self.subject_prefix).unwrap_or_default();
             if let Some(partition) = rest.strip_prefix(".partition.") {
                 view.taken.extend(partition.parse::<u16>());
             } else {
@@ -135,25 +137,25 @@ impl Leases {
         Ok(view)
     }
 
-    /// The stream as it is now, and whether it is another than before. When the leases of the one before have run out is
-    /// known by the server's clock alone: how old the stream was when this member showed itself.
-    async fn era(&mut self, stream: &Stream<()>, created: DateTime) -> Result<(Era, bool), BrokerError> {
-        if let Some(era) = self.era.filter(|era| era.created == created) {
-            return Ok((era, false));
+    /// Returns the current incarnation of the stream, and whether it replaced another. The expiry of the previous
+    /// leases is known by the server's clock only: from the age of the stream when this member published its heartbeat.
+    async fn epoch(&mut self, stream: &Stream<()>, created: DateTime) -> Result<(StreamEpoch, bool), BrokerError> {
+        if let Some(epoch) = self.epoch.filter(|epoch| epoch.created == created) {
+            return Ok((epoch, false));
         }
         let now = Instant::now();
-        let shown = stream.get_last_raw_message_by_subject(&self.member_subject()).await.map_err(unavailable)?;
-        let age = Duration::try_from(shown.time - created).unwrap_or_default();
-        let settled = now + self.core.config.lease.saturating_sub(age);
-        let era = Era { created, settled, is_first: self.era.is_none() };
-        self.era = Some(era);
-        if !era.is_first {
-            tracing::warn!(group = self.place, "stream of leases was lost and created again");
+        let heartbeat = stream.get_last_raw_message_by_subject(&self.member_subject()).await.map_err(unavailable)?;
+        let age = Duration::try_from(heartbeat.time - created).unwrap_or_default();
+        let leases_ended_at = now + self.core.config.lease.saturating_sub(age);
+        let epoch = StreamEpoch { created, leases_ended_at, is_first: self.epoch.is_none() };
+        self.epoch = Some(epoch);
+        if !epoch.is_first {
+            tracing::warn!(group = self.subject_prefix, "stream of leases was lost and created again");
         }
-        Ok((era, !era.is_first))
+        Ok((epoch, !epoch.is_first))
     }
 
-    /// Takes a partition, unless someone has it.
+    /// Takes a partition; `None` if another member has it.
     pub(super) async fn take(&self, partition: u16) -> Result<Option<Lease>, BrokerError> {
         match self.write(partition, 0).await? {
             Some(lease) => Ok(Some(lease)),
@@ -161,39 +163,41 @@ impl Leases {
         }
     }
 
-    /// Keeps a partition. `None` when it is lost.
+    /// Renews a lease; `None` when it is lost.
     pub(super) async fn renew(&self, partition: u16, lease: Lease) -> Result<Option<Lease>, BrokerError> {
         match self.write(partition, lease.sequence).await? {
             Some(lease) => Ok(Some(lease)),
-            // The stream is a new one, unless our time is over.
-            None if self.last(partition).await?.is_none() && !lease.is_over() => self.write(partition, 0).await,
+            // The stream is a new one, unless the lease has expired.
+            None if self.last_lease(partition).await?.is_none() && !lease.is_over() => self.write(partition, 0).await,
             None => self.write_over_own(partition).await,
         }
     }
 
-    /// Writes the lease anew when the last one is ours: its answer was lost.
+    /// Writes the lease again if the last one is from this member: its response was lost.
     async fn write_over_own(&self, partition: u16) -> Result<Option<Lease>, BrokerError> {
-        match self.last(partition).await? {
-            Some((sequence, holder)) if holder == self.name => self.write(partition, sequence).await,
+        match self.last_lease(partition).await? {
+            Some((sequence, holder)) if holder == self.member => self.write(partition, sequence).await,
             _ => Ok(None),
         }
     }
 
-    /// The number and the holder of the last lease of a partition.
-    async fn last(&self, partition: u16) -> Result<Option<(u64, String)>, BrokerError> {
+    /// Returns the sequence number and the holder of the last lease of a partition.
+    async fn last_lease(&self, partition: u16) -> Result<Option<(u64, String)>, BrokerError> {
         let stream = self.stream().await?;
         match stream.get_last_raw_message_by_subject(&self.lease_subject(partition)).await {
-            Ok(last) => Ok(Some((last.sequence, String::from_utf8_lossy(&last.payload).into_owned()))),
+            Ok(last_lease) => {
+                Ok(Some((last_lease.sequence, String::from_utf8_lossy(&last_lease.payload).into_owned())))
+            }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(unavailable(error)),
         }
     }
 
-    /// `None` when the last lease has another number than `before`.
-    async fn write(&self, partition: u16, before: u64) -> Result<Option<Lease>, BrokerError> {
+    /// Returns `None` when the last lease has another sequence number than `expected_sequence`.
+    async fn write(&self, partition: u16, expected_sequence: u64) -> Result<Option<Lease>, BrokerError> {
         let until = Instant::now() + self.validity();
-        let message = PublishMessage::build().expected_last_subject_sequence(before);
-        let message = message.payload(self.name.clone().into());
+        let message = PublishMessage::build().expected_last_subject_sequence(expected_sequence);
+        let message = message.payload(self.member.clone().into());
         let message = message.outbound_message(self.lease_subject(partition));
         let (subject, headers) = (message.subject, message.headers.unwrap_or_default());
         let publishing = self.core.jetstream.publish_with_headers(subject, headers, message.payload);
@@ -204,34 +208,34 @@ impl Leases {
         }
     }
 
-    /// How long a lease is good here: shorter than at the server.
+    /// Returns how long this member uses a lease: shorter than the server stores it.
     fn validity(&self) -> Duration {
         self.core.config.lease.mul_f64(0.9)
     }
 
-    /// Gives partitions up, and when `leaving`, the place in the group; tells the others.
-    pub(super) async fn give_up(&self, partitions: &[u16], leaving: bool) -> Result<(), BrokerError> {
+    /// Releases partitions, and the membership when `leaving`; notifies the other members.
+    pub(super) async fn release(&self, partitions: &[u16], leaving: bool) -> Result<(), BrokerError> {
         let stream = self.stream().await?;
         for partition in partitions {
-            if let Some((sequence, holder)) = self.last(*partition).await?
-                && holder == self.name
+            if let Some((sequence, holder)) = self.last_lease(*partition).await?
+                && holder == self.member
             {
-                let _gone_before = stream.delete_message(sequence).await;
+                let _already_deleted = stream.delete_message(sequence).await;
             }
         }
         if leaving {
             stream.purge().filter(self.member_subject()).await.map_err(unavailable)?;
         }
-        self.core.client.publish(self.bell.clone(), "".into()).await.map_err(unavailable)
+        self.notify_members().await
     }
 
-    /// Rings when another member has come or given something up.
-    pub(super) async fn bell(&self) -> Result<async_nats::Subscriber, BrokerError> {
-        self.core.client.subscribe(self.bell.clone()).await.map_err(unavailable)
+    /// Receives a message when another member has joined or released something.
+    pub(super) async fn subscribe(&self) -> Result<async_nats::Subscriber, BrokerError> {
+        self.core.client.subscribe(self.rebalance_subject.clone()).await.map_err(unavailable)
     }
 
-    /// Tells the others that this member has come.
-    pub(super) async fn ring(&self) -> Result<(), BrokerError> {
-        self.core.client.publish(self.bell.clone(), "".into()).await.map_err(unavailable)
+    /// Notifies the other members to balance the partitions.
+    pub(super) async fn notify_members(&self) -> Result<(), BrokerError> {
+        self.core.client.publish(self.rebalance_subject.clone(), "".into()).await.map_err(unavailable)
     }
 }

@@ -1,4 +1,4 @@
-//! What comes from a partition, and how it is settled.
+//! Receives the messages of a partition and settles them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,47 +17,47 @@ use kennel_core::broker::BrokerError;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{ANSWER, Core, Names, backoff, unavailable, wire};
-use crate::group::{Arrival, Handle, Overdue, Shared};
+use super::{Core, Names, REQUEST_TIMEOUT, backoff, unavailable, wire};
+use crate::group::{DeliveryBuffer, FailureTimer, MessageHandle, Received};
 
-/// How long the server keeps a request for events.
-const REQUEST: Duration = Duration::from_secs(3);
-/// How long what was under way may take to come when a partition is given up.
-const REST: Duration = Duration::from_secs(1);
+/// Expiry of a pull request at the server.
+const PULL_EXPIRES: Duration = Duration::from_secs(3);
+/// Time limit to receive messages in transit when a partition is released.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Settles a message.
+/// Settles a message through its reply subject.
 #[derive(Clone)]
-pub(super) struct Reply {
+pub(super) struct NatsHandle {
     core: Arc<Core>,
     subject: Subject,
 }
 
-impl Reply {
-    /// Tells the server without waiting for its answer.
-    pub(super) async fn tell(&self, what: AckKind) -> Result<(), BrokerError> {
-        let telling = self.core.client.publish(self.subject.clone(), what.into());
-        timeout(ANSWER, telling).await.map_err(unavailable)?.map_err(unavailable)
+impl NatsHandle {
+    /// Sends an acknowledgement without waiting for a confirmation.
+    pub(super) async fn send(&self, kind: AckKind) -> Result<(), BrokerError> {
+        let sending = self.core.client.publish(self.subject.clone(), kind.into());
+        timeout(REQUEST_TIMEOUT, sending).await.map_err(unavailable)?.map_err(unavailable)
     }
 }
 
 #[async_trait]
-impl Handle for Reply {
+impl MessageHandle for NatsHandle {
     async fn ack(&self) -> Result<(), BrokerError> {
         self.core.client.request(self.subject.clone(), AckKind::Ack.into()).await.map_err(unavailable)?;
         Ok(())
     }
 
-    async fn again(&self, delay: Duration) -> Result<Option<Duration>, BrokerError> {
-        self.tell(AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()))).await?;
+    async fn nack(&self, delay: Duration) -> Result<Option<Duration>, BrokerError> {
+        self.send(AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()))).await?;
         Ok(None)
     }
 
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), BrokerError> {
-        self.core.bury(letter).await
+    async fn dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), BrokerError> {
+        self.core.store_dead_letter(dead_letter).await
     }
 }
 
-/// The durable consumer of a group's partition; created unless it is there, and so is the topic.
+/// Returns the durable consumer of a group's partition; creates it, and the topic, if they do not exist.
 pub(super) async fn consumer(
     core: &Core,
     topic: &str,
@@ -66,7 +66,7 @@ pub(super) async fn consumer(
 ) -> Result<PullConsumer, BrokerError> {
     match create_consumer(core, topic, group, partition).await? {
         Err(error) if is_without_stream(&error) => {
-            core.forget_topic(topic);
+            core.mark_topic_lost(topic);
             core.topic(topic).await?;
             create_consumer(core, topic, group, partition).await?.map_err(unavailable)
         }
@@ -78,7 +78,7 @@ fn is_without_stream(error: &ConsumerError) -> bool {
     matches!(error.kind(), ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-/// All settings are ones that version 2.9 knows; an older server passes over what it does not know.
+/// Version 2.9 knows all these settings; an older server ignores those that it does not know.
 async fn create_consumer(
     core: &Core,
     topic: &str,
@@ -99,79 +99,79 @@ async fn create_consumer(
     Ok(stream.create_consumer(config).await)
 }
 
-/// Holds a partition's events back until all that the member before left unsettled is here.
+/// Delays the events of a partition until everything that the previous member left unsettled has been received.
 #[derive(Default)]
-struct Gate {
-    /// The last place that was ever delivered before.
-    last: u64,
-    /// How much of it was unsettled.
-    left: usize,
-    old: BTreeSet<u64>,
-    new: BTreeSet<u64>,
+struct TakeoverGate {
+    /// The last sequence number that was delivered before.
+    last_delivered: u64,
+    /// Number of those events that were unsettled.
+    unsettled: usize,
+    before: BTreeSet<u64>,
+    after: BTreeSet<u64>,
 }
 
-impl Gate {
-    fn arrived(&mut self, place: u64) {
-        if place <= self.last {
-            self.old.insert(place)
+impl TakeoverGate {
+    fn add(&mut self, sequence: u64) {
+        if sequence <= self.last_delivered {
+            self.before.insert(sequence)
         } else {
-            self.new.insert(place)
+            self.after.insert(sequence)
         };
     }
 
     fn is_complete(&self) -> bool {
-        self.old.len() >= self.left
+        self.before.len() >= self.unsettled
     }
 }
 
-/// Where a member's events of a partition come from, and where they go.
-pub(super) struct Source {
+/// A member's source of the events of one partition.
+pub(super) struct PartitionSource {
     pub(super) core: Arc<Core>,
     pub(super) topic: String,
     pub(super) group: String,
     pub(super) partition: u16,
-    /// When the member before has lost it for certain.
-    pub(super) settled: Instant,
-    pub(super) shared: Arc<Shared<Reply>>,
+    /// When the lease of the previous member has certainly expired.
+    pub(super) takeover_at: Instant,
+    pub(super) buffer: Arc<DeliveryBuffer<NatsHandle>>,
 }
 
-/// Fetches the events of a partition.
-struct Pull {
-    source: Source,
+/// Receives the events of a partition.
+struct PartitionPull {
+    source: PartitionSource,
     consumer: PullConsumer,
-    /// When the consumer was created.
+    /// Creation time of the consumer.
     created: DateTime,
-    gate: Option<Gate>,
-    /// Whether the consumer may be gone, or another one have its name.
-    suspect: bool,
-    failing: Overdue,
+    gate: Option<TakeoverGate>,
+    /// Whether the consumer may have been deleted or replaced.
+    is_suspect: bool,
+    failure_timer: FailureTimer,
 }
 
-/// A consumer as it was found.
-struct Opened {
+/// A consumer and its state when it was opened.
+struct OpenedConsumer {
     consumer: PullConsumer,
     created: DateTime,
-    gate: Gate,
-    /// Whether it has ever delivered anything.
+    gate: TakeoverGate,
+    /// Whether it has delivered anything yet.
     is_used: bool,
 }
 
-impl Source {
-    /// Fetches what comes from a partition that was just taken, which is shut until it may be handed out. Goes on until
-    /// `stop` is cancelled, and then takes in what was under way.
+impl PartitionSource {
+    /// Receives from a newly taken partition, which is paused until its events may be delivered. Runs until `stop` is
+    /// cancelled, and then receives the messages in transit.
     pub(super) async fn fetch(self, stop: CancellationToken) {
-        let (mut failures, mut failing) = (0, Overdue::default());
-        let Opened { consumer, created, gate, .. } = loop {
+        let (mut failures, mut failure_timer) = (0, FailureTimer::default());
+        let OpenedConsumer { consumer, created, gate, .. } = loop {
             let opened = tokio::select! {
                 () = stop.cancelled() => return,
                 opened = self.open() => opened,
             };
             let wait = match opened {
-                Ok(opened) if opened.is_used && self.settled > Instant::now() => self.settled,
+                Ok(opened) if opened.is_used && self.takeover_at > Instant::now() => self.takeover_at,
                 Ok(opened) => break opened,
                 Err(error) => {
                     failures += 1;
-                    self.report(&mut failing, error);
+                    self.report(&mut failure_timer, error);
                     Instant::now() + backoff(failures)
                 }
             };
@@ -180,32 +180,38 @@ impl Source {
                 () = sleep_until(wait) => {}
             }
         };
-        Pull { source: self, consumer, created, gate: Some(gate), suspect: false, failing }.run(stop).await;
+        PartitionPull { source: self, consumer, created, gate: Some(gate), is_suspect: false, failure_timer }
+            .run(stop)
+            .await;
     }
 
-    async fn open(&self) -> Result<Opened, BrokerError> {
+    async fn open(&self) -> Result<OpenedConsumer, BrokerError> {
         let consumer = consumer(&self.core, &self.topic, &self.group, self.partition).await?;
         let info = consumer.get_info().await.map_err(unavailable)?;
-        let gate = Gate { last: info.delivered.stream_sequence, left: info.num_ack_pending, ..Gate::default() };
-        Ok(Opened { consumer, created: info.created, gate, is_used: info.delivered.consumer_sequence > 0 })
+        let gate = TakeoverGate {
+            last_delivered: info.delivered.stream_sequence,
+            unsettled: info.num_ack_pending,
+            ..TakeoverGate::default()
+        };
+        Ok(OpenedConsumer { consumer, created: info.created, gate, is_used: info.delivered.consumer_sequence > 0 })
     }
 
-    /// The subscriber hears of what has gone wrong for as long as a lease though there is a connection.
-    fn report(&self, failing: &mut Overdue, error: BrokerError) {
+    /// Reports failures to the subscriber after they have lasted as long as a lease while connected.
+    fn report(&self, failure_timer: &mut FailureTimer, error: BrokerError) {
         if self.core.client.connection_state() != State::Connected {
-            failing.clear();
-        } else if failing.failed(self.core.config.lease) {
-            self.shared.trouble(error);
+            failure_timer.clear();
+        } else if failure_timer.failed(self.core.config.lease) {
+            self.buffer.report_error(error);
         }
     }
 }
 
-impl Pull {
+impl PartitionPull {
     async fn run(mut self, stop: CancellationToken) {
         let inbox = Subject::from(self.source.core.client.new_inbox());
-        // Fails only once the client has ended.
+        // Fails only after the client has been closed.
         let Ok(mut events) = self.source.core.client.subscribe(inbox.clone()).await else { return };
-        self.open_if_complete();
+        self.resume_if_complete();
         let mut failures = 0;
         loop {
             let fetched = tokio::select! {
@@ -215,10 +221,10 @@ impl Pull {
             };
             if let Err(error) = fetched {
                 failures += 1;
-                self.source.report(&mut self.failing, error);
+                self.source.report(&mut self.failure_timer, error);
             } else {
                 failures = 0;
-                self.failing.clear();
+                self.failure_timer.clear();
             }
             if failures > 0 {
                 tokio::select! {
@@ -228,95 +234,95 @@ impl Pull {
             }
         }
         if events.drain().await.is_ok() {
-            while let Ok(Some(message)) = timeout(REST, events.next()).await {
-                self.arrive(message).await;
+            while let Ok(Some(message)) = timeout(DRAIN_TIMEOUT, events.next()).await {
+                self.receive(message).await;
             }
         }
     }
 
-    /// Asks for events and takes in those that come.
+    /// Requests a batch of events and receives them.
     async fn fetch(&mut self, events: &mut Subscriber, inbox: &Subject) -> Result<(), BrokerError> {
-        if self.suspect {
-            self.look_anew().await?;
+        if self.is_suspect {
+            self.reopen().await?;
         }
-        self.suspect = true;
+        self.is_suspect = true;
         let batch = self.source.core.config.buffer.get();
-        let request = pull::BatchConfig { batch, expires: Some(REQUEST), ..pull::BatchConfig::default() };
+        let request = pull::BatchConfig { batch, expires: Some(PULL_EXPIRES), ..pull::BatchConfig::default() };
         self.consumer.request_batch(request, inbox.clone()).await.map_err(unavailable)?;
-        let deadline = Instant::now() + REQUEST + REST;
+        let deadline = Instant::now() + PULL_EXPIRES + DRAIN_TIMEOUT;
         for _ in 0..batch {
-            // The server ends a request in time; one that it does not end, it no longer knows.
+            // The server ends every request that it knows within its expiry.
             let Ok(next) = tokio::time::timeout_at(deadline, events.next()).await else {
-                return self.look_anew().await;
+                return self.reopen().await;
             };
-            let message = next.ok_or_else(|| unavailable("subscription has ended"))?;
+            let message = next.ok_or_else(|| unavailable("subscription ended"))?;
             match message.status.map(|status| status.as_u16()) {
-                None => self.arrive(message).await,
-                // No events came until the request ran out.
+                None => self.receive(message).await,
+                // The request expired.
                 Some(404 | 408) => break,
                 Some(_) => return Err(unavailable(message.description.unwrap_or_default())),
             }
         }
-        self.suspect = false;
-        self.look_again().await
+        self.is_suspect = false;
+        self.refresh_gate().await
     }
 
-    /// Opens the consumer again. What is here of one that was lost is forgotten: its numbers mean other events to the new
-    /// one, which delivers again what its stream still has.
-    async fn look_anew(&mut self) -> Result<(), BrokerError> {
-        let Opened { consumer, created, gate, .. } = self.source.open().await?;
+    /// Opens the consumer again. If it was lost, all received events are dropped: the new consumer numbers events
+    /// differently, and redelivers what its stream still has.
+    async fn reopen(&mut self) -> Result<(), BrokerError> {
+        let OpenedConsumer { consumer, created, gate, .. } = self.source.open().await?;
         self.consumer = consumer;
         if created != self.created {
             self.created = created;
-            let Source { shared, partition, topic, group, .. } = &self.source;
+            let PartitionSource { buffer, partition, topic, group, .. } = &self.source;
             tracing::debug!(topic, group, partition, "consumer was lost and created again");
-            shared.forget(*partition);
-            shared.shut(*partition);
+            buffer.remove_partition(*partition);
+            buffer.pause(*partition);
             self.gate = Some(gate);
-            self.open_if_complete();
+            self.resume_if_complete();
         }
         Ok(())
     }
 
-    async fn arrive(&mut self, message: async_nats::Message) {
+    async fn receive(&mut self, message: async_nats::Message) {
         let Some(subject) = message.reply.clone() else { return };
-        let reply = Reply { core: Arc::clone(&self.source.core), subject };
+        let handle = NatsHandle { core: Arc::clone(&self.source.core), subject };
         let jetstream = self.source.core.jetstream.clone();
         let message = async_nats::jetstream::Message { message, context: jetstream };
-        let place = message.info().map(|info| (info.stream_sequence, info.delivered)).map_err(BrokerError::Corrupt);
+        let sequence = message.info().map(|info| (info.stream_sequence, info.delivered)).map_err(BrokerError::Corrupt);
         let headers = message.message.headers.clone().unwrap_or_default();
         let event = wire::event(&self.source.topic, &headers, message.message.payload.clone());
         let event = event.map_err(|error| BrokerError::Corrupt(error.into()));
-        match place.and_then(|place| Ok((place, event?))) {
-            Ok(((place, delivered), event)) => {
+        match sequence.and_then(|sequence| Ok((sequence, event?))) {
+            Ok(((sequence, delivered), event)) => {
                 let attempt = u32::try_from(delivered).unwrap_or(u32::MAX);
-                let (partition, position, handle) = (self.source.partition, Some(place), reply);
-                self.source.shared.arrive(Arrival { event, attempt, partition, position, handle });
+                let (partition, position, handle) = (self.source.partition, Some(sequence), handle);
+                self.source.buffer.push(Received { event, attempt, partition, position, handle });
                 if let Some(gate) = &mut self.gate {
-                    gate.arrived(place);
+                    gate.add(sequence);
                 }
             }
             Err(error) => {
-                // It stays in the stream, for people to look at; it would be no better the next time.
-                let _gone = reply.tell(AckKind::Term).await;
-                self.source.shared.trouble(error);
+                // It remains in the stream for inspection; a redelivery would not help.
+                let _unconfirmed = handle.send(AckKind::Term).await;
+                self.source.buffer.report_error(error);
             }
         }
-        self.open_if_complete();
+        self.resume_if_complete();
     }
 
-    fn open_if_complete(&mut self) {
+    fn resume_if_complete(&mut self) {
         if self.gate.take_if(|gate| gate.is_complete()).is_some() {
-            self.source.shared.open(self.source.partition);
+            self.source.buffer.resume(self.source.partition);
         }
     }
 
-    /// Some of what was left may have been settled since.
-    async fn look_again(&mut self) -> Result<(), BrokerError> {
+    /// Some of the previous member's events may have been settled since.
+    async fn refresh_gate(&mut self) -> Result<(), BrokerError> {
         if let Some(gate) = &mut self.gate {
             let info = self.consumer.get_info().await.map_err(unavailable)?;
-            gate.left = gate.left.min(info.num_ack_pending.saturating_sub(gate.new.len()));
-            self.open_if_complete();
+            gate.unsettled = gate.unsettled.min(info.num_ack_pending.saturating_sub(gate.after.len()));
+            self.resume_if_complete();
         }
         Ok(())
     }

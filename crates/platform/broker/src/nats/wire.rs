@@ -1,4 +1,4 @@
-//! Events as NATS messages, and the names of things.
+//! Encoding of events as NATS messages, and the names of streams, subjects and consumers.
 
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{HeaderMap, HeaderValue};
@@ -8,9 +8,9 @@ use kennel_core::{Event, TraceContext};
 use uuid::Uuid;
 
 use crate::cloudevents::{Binding, NotAnEvent};
-use crate::group::{partition, word};
+use crate::group::{encode_name, partition};
 
-/// The names of streams, subjects and consumers. Those of different topics and groups never meet.
+/// Names of streams, subjects and consumers, distinct for different topics and groups.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     prefix: String,
@@ -18,30 +18,30 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: word(prefix) }
+        Self { prefix: encode_name(prefix) }
     }
 
     pub(super) fn topic_stream(&self, topic: &str) -> String {
-        format!("{}-topic-{}", self.prefix, word(topic))
+        format!("{}-topic-{}", self.prefix, encode_name(topic))
     }
 
     pub(super) fn topic_subjects(&self, topic: &str) -> String {
-        format!("{}.topic.{}.*", self.prefix, word(topic))
+        format!("{}.topic.{}.*", self.prefix, encode_name(topic))
     }
 
     pub(super) fn partition_subject(&self, topic: &str, partition: u16) -> String {
-        format!("{}.topic.{}.{partition}", self.prefix, word(topic))
+        format!("{}.topic.{}.{partition}", self.prefix, encode_name(topic))
     }
 
     pub(super) fn consumer(group: &str, partition: u16) -> String {
-        format!("{}-{partition}", word(group))
+        format!("{}-{partition}", encode_name(group))
     }
 
     pub(super) fn dead_stream(&self) -> String {
         format!("{}-dead", self.prefix)
     }
 
-    /// The dead letters of an event, or of all.
+    /// The subjects of the dead letters of an event, or of all.
     pub(super) fn dead_subjects(&self, event: Option<Uuid>) -> String {
         match event {
             Some(event) => format!("{}.dead.{}.*", self.prefix, event.simple()),
@@ -50,10 +50,10 @@ impl Names {
     }
 
     pub(super) fn dead_subject(&self, event: Uuid, group: &str) -> String {
-        format!("{}.dead.{}.{}", self.prefix, event.simple(), word(group))
+        format!("{}.dead.{}.{}", self.prefix, event.simple(), encode_name(group))
     }
 
-    /// The event that a dead letter's subject names.
+    /// The event id in the subject of a dead letter.
     pub(super) fn event_of(subject: &str) -> Option<Uuid> {
         subject.rsplit('.').nth(1).and_then(|id| Uuid::try_parse(id).ok())
     }
@@ -66,23 +66,23 @@ impl Names {
         format!("{}.group.>", self.prefix)
     }
 
-    /// What the subjects of one group on one topic begin with.
+    /// The common prefix of the subjects of one group on one topic.
     pub(super) fn group(&self, topic: &str, group: &str) -> String {
-        format!("{}.group.{}.{}", self.prefix, word(topic), word(group))
+        format!("{}.group.{}.{}", self.prefix, encode_name(topic), encode_name(group))
     }
 
-    /// Where members of a group tell the others that something is free. Not in any stream.
-    pub(super) fn bell(&self, topic: &str, group: &str) -> String {
-        format!("{}.bell.{}.{}", self.prefix, word(topic), word(group))
+    /// The subject on which members notify each other to balance the partitions. Not part of a stream.
+    pub(super) fn rebalance_subject(&self, topic: &str, group: &str) -> String {
+        format!("{}.rebalance.{}.{}", self.prefix, encode_name(topic), encode_name(group))
     }
 
-    /// Where an event goes.
+    /// The subject of an event.
     pub(super) fn subject(&self, event: &Event, partitions: u16) -> String {
         self.partition_subject(&event.topic, partition(&event.key, partitions))
     }
 }
 
-/// The event as a message; `extra` are further headers.
+/// Encodes an event as a message; `extra` are further headers.
 pub(super) fn message(event: &Event, extra: &[(&str, &str)]) -> Result<PublishMessage, BrokerError> {
     let attributes = Binding::NATS.headers(event);
     let attributes = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -94,7 +94,7 @@ pub(super) fn message(event: &Event, extra: &[(&str, &str)]) -> Result<PublishMe
     Ok(PublishMessage::build().headers(headers).payload(event.data.clone()))
 }
 
-/// The event that a message found in `topic` is.
+/// Decodes the event of a message from `topic`.
 pub(super) fn event(topic: &str, headers: &HeaderMap, data: Bytes) -> Result<Event, NotAnEvent> {
     let header = |name: &str| headers.get(name).map(HeaderValue::as_str);
     let event = Binding::NATS.read(topic, header, data)?;
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    fn told() -> Event {
+    fn sample() -> Event {
         Event {
             id: Uuid::from_u128(7),
             name: "dogs.created".to_owned(),
@@ -124,23 +124,23 @@ mod tests {
     }
 
     #[test]
-    fn an_event_survives_the_wire() {
-        for told in [told(), Event { key: String::new(), trace: None, ..told() }] {
-            let message = message(&told, &[("kennel-x", "y")]).unwrap().outbound_message("s");
+    fn an_event_is_decoded_unchanged() {
+        for sent in [sample(), Event { key: String::new(), trace: None, ..sample() }] {
+            let message = message(&sent, &[("kennel-x", "y")]).unwrap().outbound_message("s");
             let headers = message.headers.unwrap();
             assert_eq!(headers.get("kennel-x").unwrap().as_str(), "y");
-            assert_eq!(event("dogs.events", &headers, message.payload).unwrap(), told);
+            assert_eq!(event("dogs.events", &headers, message.payload).unwrap(), sent);
         }
     }
 
     #[test]
     fn a_header_that_would_break_the_message_is_refused() {
         let trace = Some(TraceContext { traceparent: "00\r\nx: y".to_owned(), tracestate: None });
-        assert!(message(&Event { trace, ..told() }, &[]).is_err());
+        assert!(message(&Event { trace, ..sample() }, &[]).is_err());
     }
 
     #[test]
-    fn names_do_not_meet() {
+    fn names_are_distinct() {
         let names = Names::new("kennel");
         let mut found = BTreeSet::new();
         for topic in ["a", "a.b", "a_b", "a.0"] {

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn it_points_nowhere_unless_told() {
+    fn the_server_has_no_default() {
         for config in [RabbitConfig::default(), with(" ")] {
             let error = config.server().unwrap_err();
             assert_eq!(error.to_string(), "the setting `rabbitmq.url` of the broker is not set");

@@ -1,12 +1,14 @@
-//! The exchanges and queues.
+//! Declaration of exchanges and queues.
 //!
-//! A topic is a fanout exchange, to which listeners bind; behind it is a direct exchange that sends each partition to
-//! the queues of the groups. What no group is there for goes to a queue of its own, from which the first group takes it.
-//! Refused letters, and what the server itself gives up on, go to the dead-letter exchange of the prefix.
+//! A topic is a fanout exchange, to which broadcast queues are bound; a direct exchange bound to it routes each
+//! partition to the queues of the groups. Events without a group go to the queue `unclaimed`, from which the first
+//! group takes them. Rejected dead letters, and messages that the server itself dead-letters, go to the dead-letter
+//! exchange of the prefix.
 //!
-//! An operator can remove any of them. Whoever publishes, reads or listens declares them anew, when an operation fails
-//! and every [`UPKEEP`] besides. With the exchange of a topic the bindings of its listeners go, and the server does not report
-//! that; so whoever creates it again sends a message by a second exchange, which all listeners are bound to as well.
+//! An operator can delete any of them. Publishers, members and broadcast subscriptions declare them again after a
+//! failed operation and every [`DECLARE_INTERVAL`]. Deleting the exchange of a topic also removes the bindings of its
+//! broadcast queues, without a notification. So the client that creates it again publishes a message to a second
+//! exchange, to which all broadcast queues are bound too.
 
 use std::time::Duration;
 
@@ -20,24 +22,24 @@ use lapin::{BasicProperties, Channel, ExchangeKind};
 
 use super::session::Session;
 use super::unavailable;
-use crate::group::word;
+use crate::group::encode_name;
 
-/// How often what could be gone is declared anew.
-pub(super) const UPKEEP: Duration = Duration::from_secs(5);
-/// What the message has as its type that reports a topic created again.
+/// How often exchanges and queues are declared again.
+pub(super) const DECLARE_INTERVAL: Duration = Duration::from_secs(5);
+/// Message type of the notification that a topic was created again.
 pub(super) const RENEWED: &str = "kennel.renewed";
-/// The most events kept of a topic that has no group; the oldest go first.
+/// Maximum number of events stored for a topic without groups; the oldest are dropped.
 const MAX_UNCLAIMED: i64 = 100_000;
-/// The most dead letters of a prefix; when there are as many, no event is given up on.
+/// Maximum number of dead letters of a prefix; above it, storing one fails and the event is retried.
 const MAX_DEAD: i64 = 50_000;
-/// How long the queue of a listener that is away is kept, in milliseconds.
+/// Expiry of the queue of a disconnected broadcast subscription, in milliseconds.
 const LISTENER_EXPIRES: i64 = 5 * 60 * 1_000;
-/// The most events kept for a listener that is away or slow; the oldest go first.
+/// Maximum number of events stored for a slow or disconnected broadcast subscription; the oldest are dropped.
 const MAX_LISTENER: i64 = 100_000;
-/// More than an event can ever be refused: giving up on one is the group's business, not the server's.
+/// Effectively unlimited: the group decides when an event becomes a dead letter, not the server.
 const MAX_RETURNS: i64 = 1_000_000;
 
-/// The names of exchanges and queues. Those of different topics and groups never meet.
+/// Names of exchanges and queues, distinct for different topics and groups.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     prefix: String,
@@ -45,43 +47,43 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: word(prefix) }
+        Self { prefix: encode_name(prefix) }
     }
 
     pub(super) fn topic(&self, topic: &str) -> ShortString {
-        format!("{}.topic.{}", self.prefix, word(topic)).into()
+        format!("{}.topic.{}", self.prefix, encode_name(topic)).into()
     }
 
-    /// The exchange by which listeners hear that the topic was created again.
+    /// The exchange that announces to broadcast queues that the topic was created again.
     fn renewed(&self, topic: &str) -> ShortString {
-        format!("{}.renewed.{}", self.prefix, word(topic)).into()
+        format!("{}.renewed.{}", self.prefix, encode_name(topic)).into()
     }
 
     fn groups(&self, topic: &str) -> ShortString {
-        format!("{}.groups.{}", self.prefix, word(topic)).into()
+        format!("{}.groups.{}", self.prefix, encode_name(topic)).into()
     }
 
     pub(super) fn unclaimed(&self, topic: &str) -> ShortString {
-        format!("{}.unclaimed.{}", self.prefix, word(topic)).into()
+        format!("{}.unclaimed.{}", self.prefix, encode_name(topic)).into()
     }
 
     pub(super) fn queue(&self, topic: &str, group: &str, partition: u16) -> ShortString {
-        format!("{}.queue.{}.{}.{partition}", self.prefix, word(topic), word(group)).into()
+        format!("{}.queue.{}.{}.{partition}", self.prefix, encode_name(topic), encode_name(group)).into()
     }
 
     pub(super) fn lock(&self, topic: &str, group: &str, partition: u16) -> ShortString {
-        format!("{}.lock.{}.{}.{partition}", self.prefix, word(topic), word(group)).into()
+        format!("{}.lock.{}.{}.{partition}", self.prefix, encode_name(topic), encode_name(group)).into()
     }
 
     pub(super) fn members(&self, topic: &str, group: &str) -> ShortString {
-        format!("{}.members.{}.{}", self.prefix, word(topic), word(group)).into()
+        format!("{}.members.{}.{}", self.prefix, encode_name(topic), encode_name(group)).into()
     }
 
-    pub(super) fn listener(&self, topic: &str, name: &str) -> ShortString {
-        format!("{}.listener.{}.{name}", self.prefix, word(topic)).into()
+    pub(super) fn broadcast_queue(&self, topic: &str, name: &str) -> ShortString {
+        format!("{}.listener.{}.{name}", self.prefix, encode_name(topic)).into()
     }
 
-    /// The dead letters: the exchange and the queue behind it.
+    /// The dead-letter exchange, and the queue bound to it.
     pub(super) fn dead(&self) -> ShortString {
         format!("{}.dead", self.prefix).into()
     }
@@ -109,7 +111,7 @@ async fn exchange(
     channel.exchange_declare(name, kind, options, arguments).await.map_err(unavailable)
 }
 
-/// Makes a durable queue and binds it.
+/// Declares a durable queue and binds it.
 async fn queue(
     channel: &Channel,
     name: ShortString,
@@ -122,7 +124,7 @@ async fn queue(
     binding.await.map_err(unavailable)
 }
 
-/// Makes what a topic needs to be published to.
+/// Declares what is needed to publish to a topic.
 pub(super) async fn topic(session: &Session, channel: &Channel, names: &Names, topic: &str) -> Result<(), BrokerError> {
     exchange(channel, names.renewed(topic), ExchangeKind::Fanout, FieldTable::default()).await?;
     if !session.has_exchange(names.topic(topic), ExchangeKind::Fanout).await? {
@@ -133,22 +135,22 @@ pub(super) async fn topic(session: &Session, channel: &Channel, names: &Names, t
     }
     let unclaimed = names.unclaimed(topic);
     exchange(channel, unclaimed.clone(), ExchangeKind::Fanout, FieldTable::default()).await?;
-    let kept = table([("x-queue-type", text("quorum")), ("x-max-length", AMQPValue::LongLongInt(MAX_UNCLAIMED))]);
-    queue(channel, unclaimed.clone(), (unclaimed.clone(), "".into()), kept).await?;
+    let arguments = table([("x-queue-type", text("quorum")), ("x-max-length", AMQPValue::LongLongInt(MAX_UNCLAIMED))]);
+    queue(channel, unclaimed.clone(), (unclaimed.clone(), "".into()), arguments).await?;
     exchange(channel, names.topic(topic), ExchangeKind::Fanout, FieldTable::default()).await?;
-    let otherwise = table([("alternate-exchange", text(unclaimed.as_str()))]);
-    exchange(channel, names.groups(topic), ExchangeKind::Direct, otherwise).await?;
+    let alternate = table([("alternate-exchange", text(unclaimed.as_str()))]);
+    exchange(channel, names.groups(topic), ExchangeKind::Direct, alternate).await?;
     bind_groups(channel, names, topic).await
 }
 
-/// Has the groups get what is published. Fails, and closes the channel, when the exchange of either is gone.
+/// Binds the groups' exchange to the topic. Fails, and closes the channel, when either exchange does not exist.
 pub(super) async fn bind_groups(channel: &Channel, names: &Names, topic: &str) -> Result<(), BrokerError> {
     let options = ExchangeBindOptions::default();
     let (groups, topic) = (names.groups(topic), names.topic(topic));
     channel.exchange_bind(groups, topic, "".into(), options, FieldTable::default()).await.map_err(unavailable)
 }
 
-/// Makes the place of dead letters.
+/// Declares the exchange and the queue of dead letters.
 pub(super) async fn dead(channel: &Channel, names: &Names) -> Result<(), BrokerError> {
     exchange(channel, names.dead(), ExchangeKind::Fanout, FieldTable::default()).await?;
     let arguments = table([
@@ -161,7 +163,7 @@ pub(super) async fn dead(channel: &Channel, names: &Names) -> Result<(), BrokerE
     queue(channel, names.dead(), (names.dead(), "".into()), arguments).await
 }
 
-/// Makes the queues of a group, and takes over what the topic had before there was any group.
+/// Declares the queues of a group, and claims the events that were published before the topic had a group.
 pub(super) async fn group(
     channel: &Channel,
     names: &Names,
@@ -185,12 +187,12 @@ pub(super) async fn group(
     claim(channel, names, topic).await
 }
 
-/// Gives the groups what came before there was any.
+/// Moves the unclaimed events to the groups.
 async fn claim(channel: &Channel, names: &Names, topic: &str) -> Result<(), BrokerError> {
     let (unclaimed, options) = (names.unclaimed(topic), QueueDeclareOptions::durable().passive());
     let waiting =
         channel.queue_declare(unclaimed.clone(), options, FieldTable::default()).await.map_err(unavailable)?;
-    // What no group takes comes back, and is not claimed once more now.
+    // Events that no group accepts return to the queue and are not claimed again now.
     for _ in 0..waiting.message_count() {
         let got = channel.basic_get(unclaimed.clone(), BasicGetOptions::default()).await.map_err(unavailable)?;
         let Some(found) = got.map(|got| got.delivery) else {
@@ -201,15 +203,15 @@ async fn claim(channel: &Channel, names: &Names, topic: &str) -> Result<(), Brok
         let sent = channel.basic_publish(to, key, options, &found.data, found.properties.clone());
         let confirmed = sent.await.map_err(unavailable)?.await.map_err(unavailable)?;
         if !confirmed.is_ack() {
-            return Err(unavailable("event was not taken"));
+            return Err(unavailable("event was not accepted"));
         }
         found.acker.ack(BasicAckOptions::default()).await.map_err(unavailable)?;
     }
     Ok(())
 }
 
-/// Makes the queue of a listener, which outlives a lost connection for a while.
-pub(super) async fn listener(
+/// Declares the queue of a broadcast subscription, which survives a lost connection for a while.
+pub(super) async fn broadcast_queue(
     channel: &Channel,
     names: &Names,
     topic: &str,

@@ -1,4 +1,4 @@
-//! Events as AMQP messages.
+//! Encoding of events as AMQP messages.
 
 use bytes::Bytes;
 use kennel_core::{Event, TraceContext};
@@ -7,12 +7,12 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use crate::cloudevents::{Binding, DATA_CONTENT_TYPE, NotAnEvent};
 
-/// The header in which a quorum queue counts how often it took a message back.
+/// Header in which a quorum queue counts how often a message was returned.
 const RETURNS: &str = "x-delivery-count";
-/// On the disk.
+/// Stored on disk.
 const PERSISTENT: u8 = 2;
 
-/// The properties of the event's message; `extra` is a further header.
+/// Encodes an event as message properties; `extra` is a further header.
 pub(super) fn properties(event: &Event, extra: Option<(&str, &str)>) -> BasicProperties {
     let mut headers = FieldTable::default();
     let attributes = Binding::AMQP.headers(event).into_iter().filter(|(name, _)| name != "content-type");
@@ -27,7 +27,7 @@ pub(super) fn properties(event: &Event, extra: Option<(&str, &str)>) -> BasicPro
         .with_headers(headers)
 }
 
-/// A header that is text.
+/// Returns a header if it is text.
 pub(super) fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a str> {
     match properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
@@ -36,14 +36,14 @@ pub(super) fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<
     }
 }
 
-/// The event that a message found in `topic` is.
+/// Decodes the event of a message from `topic`.
 pub(super) fn event(topic: &str, properties: &BasicProperties, data: Vec<u8>) -> Result<Event, NotAnEvent> {
     let event = Binding::AMQP.read(topic, |name| header(properties, name), Bytes::from(data))?;
     let trace = event.trace.filter(|trace| *trace != TraceContext::default());
     Ok(Event { trace, ..event })
 }
 
-/// Which time this is that the message is delivered.
+/// Returns the attempt number of a delivery.
 pub(super) fn attempt(properties: &BasicProperties) -> u32 {
     let returns = properties.headers().as_ref().and_then(|headers| headers.inner().get(RETURNS));
     let returns = match returns {
@@ -67,8 +67,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_survives_the_wire() {
-        let told = Event {
+    fn an_event_is_decoded_unchanged() {
+        let sent = Event {
             id: Uuid::from_u128(7),
             name: "dogs.created".to_owned(),
             source: "/dogs".to_owned(),
@@ -78,11 +78,11 @@ mod tests {
             data: Bytes::from_static(b"{}"),
             trace: Some(TraceContext { traceparent: "00-1-2-01".to_owned(), tracestate: None }),
         };
-        for told in [told.clone(), Event { key: String::new(), trace: None, ..told }] {
-            let properties = properties(&told, Some(("kennel-x", "y")));
+        for sent in [sent.clone(), Event { key: String::new(), trace: None, ..sent }] {
+            let properties = properties(&sent, Some(("kennel-x", "y")));
             assert_eq!(header(&properties, "kennel-x"), Some("y"));
             assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
-            assert_eq!(event("dogs.events", &properties, told.data.to_vec()).unwrap(), told);
+            assert_eq!(event("dogs.events", &properties, sent.data.to_vec()).unwrap(), sent);
         }
     }
 

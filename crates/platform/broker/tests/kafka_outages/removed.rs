@@ -1,4 +1,4 @@
-//! Topics and dead letters that an operator removes while publishers and consumers run.
+//! Topics and dead-letter topics that an operator deletes while publishers and consumers run.
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use tokio::time::{Instant, sleep};
 
-use crate::kafka::{Cluster, Shown};
-use crate::kafka_events::{PATIENCE, eventually};
-use crate::lasting::{BOUND, Lasting, publish, settle};
+use crate::kafka::{Cluster, DeadLetterList};
+use crate::kafka_events::{TEST_TIMEOUT, eventually};
+use crate::resilient::{RECOVERY_LIMIT, ResilientSubscriber, publish, settle};
 
 struct Operator(AdminClient<DefaultClientContext>);
 
@@ -25,16 +25,16 @@ impl Operator {
         Self(settings.create().unwrap())
     }
 
-    /// How many partitions the topic has; none when it is not there.
+    /// Returns the number of partitions of a topic; zero if it does not exist.
     fn partitions(&self, topic: &str) -> usize {
-        let metadata = self.0.inner().fetch_metadata(Some(topic), PATIENCE).unwrap();
+        let metadata = self.0.inner().fetch_metadata(Some(topic), TEST_TIMEOUT).unwrap();
         metadata.topics()[0].partitions().len()
     }
 
-    /// Removes the topic; returns once it is gone.
+    /// Deletes a topic; returns when it no longer exists.
     async fn remove(&self, topic: &str) {
         self.0.delete_topics(&[topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
-        eventually("the topic is gone", async || (self.partitions(topic) == 0).then_some(())).await;
+        eventually("the topic is deleted", async || (self.partitions(topic) == 0).then_some(())).await;
     }
 
     async fn create(&self, topic: &str, partitions: i32) {
@@ -46,7 +46,7 @@ impl Operator {
     }
 }
 
-/// Broker settings with another number of partitions than the cluster gives to topics that it creates itself.
+/// Configuration with another number of partitions than the cluster's own default.
 fn config(cluster: &Cluster) -> KafkaConfig {
     let mut config = cluster.config();
     config.tuning.partitions = NonZeroU16::new(4).unwrap();
@@ -54,13 +54,13 @@ fn config(cluster: &Cluster) -> KafkaConfig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_removed_topic_is_created_again_and_the_waiting_events_go_out_in_order() {
+async fn a_removed_topic_is_created_again_and_pending_events_are_published_in_order() {
     let Some(mut cluster) = Cluster::find() else { return };
     let (config, topic, operator) = (config(&cluster), cluster.topic.clone(), Operator::of(&cluster.brokers));
     let publisher = cluster.broker_with(&config);
     let mut members = [
-        Lasting::member(cluster.broker_with(&config), &topic).await,
-        Lasting::member(cluster.broker_with(&config), &topic).await,
+        ResilientSubscriber::member(cluster.broker_with(&config), &topic).await,
+        ResilientSubscriber::member(cluster.broker_with(&config), &topic).await,
     ];
     publish(&publisher, &topic, 0..30).await;
     settle(&mut members, 0..30).await;
@@ -72,12 +72,12 @@ async fn a_removed_topic_is_created_again_and_the_waiting_events_go_out_in_order
         publish(&publisher, &topic, start + 6..start + 12).await;
         settle(&mut members, start..start + 12).await;
         println!("delivered after {:?}", began.elapsed());
-        assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+        assert!(began.elapsed() < RECOVERY_LIMIT, "{:?}", began.elapsed());
         assert_eq!(operator.partitions(&topic), 4, "as configured");
     }
     let none = [Lag { topic: topic.clone(), group: "g".to_owned(), events: 0 }];
     let broker = members[0].broker.clone();
-    eventually("nothing is left", async || (broker.lag().await.ok()? == none).then_some(())).await;
+    eventually("no event is unsettled", async || (broker.lag().await.ok()? == none).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,19 +86,19 @@ async fn members_and_listeners_create_a_removed_topic() {
     let (config, topic, operator) = (config(&cluster), cluster.topic.clone(), Operator::of(&cluster.brokers));
     let publisher = cluster.broker();
     for group in [Group::Shared("g".to_owned()), Group::Broadcast] {
-        let mut one = [Lasting::new(cluster.broker_with(&config), &topic, group).await];
+        let mut one = [ResilientSubscriber::new(cluster.broker_with(&config), &topic, group).await];
         publish(&publisher, &topic, 0..30).await;
         settle(&mut one, 0..30).await;
         operator.remove(&topic).await;
         let began = Instant::now();
-        let created = eventually("the topic is there", async || (operator.partitions(&topic) == 4).then_some(()));
+        let created = eventually("the topic exists", async || (operator.partitions(&topic) == 4).then_some(()));
         tokio::select! {
             () = created => {}
             delivery = one[0].next() => panic!("{delivery:?} was published before"),
         }
         println!("created after {:?}", began.elapsed());
-        assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
-        // A listener is there as soon as it has subscribed.
+        assert!(began.elapsed() < RECOVERY_LIMIT, "{:?}", began.elapsed());
+        // A broadcast subscription receives events as soon as it has subscribed.
         if one[0].current.is_none() {
             one[0].current = Some(one[0].broker.subscribe(&topic, &one[0].group).await.unwrap());
         }
@@ -113,8 +113,8 @@ async fn members_and_listeners_create_a_removed_topic() {
 async fn a_topic_that_another_replaces_at_once_is_read_from_its_beginning() {
     let Some(mut cluster) = Cluster::find() else { return };
     let (topic, operator) = (cluster.topic.clone(), Operator::of(&cluster.brokers));
-    let mut members = [Lasting::member(cluster.broker(), &topic).await];
-    let mut listeners = [Lasting::new(cluster.broker(), &topic, Group::Broadcast).await];
+    let mut members = [ResilientSubscriber::member(cluster.broker(), &topic).await];
+    let mut listeners = [ResilientSubscriber::new(cluster.broker(), &topic, Group::Broadcast).await];
     let publisher = cluster.broker();
     publish(&publisher, &topic, 0..30).await;
     settle(&mut members, 0..30).await;
@@ -125,9 +125,9 @@ async fn a_topic_that_another_replaces_at_once_is_read_from_its_beginning() {
     publish(&publisher, &topic, 30..36).await;
     settle(&mut members, 30..36).await;
     println!("delivered after {:?}", began.elapsed());
-    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
-    // It hears what is published from when it has subscribed again.
-    let heard = async {
+    assert!(began.elapsed() < RECOVERY_LIMIT, "{:?}", began.elapsed());
+    // It receives what is published after it has subscribed again.
+    let received = async {
         loop {
             publish(&publisher, &topic, 36..39).await;
             sleep(Duration::from_millis(200)).await;
@@ -135,27 +135,28 @@ async fn a_topic_that_another_replaces_at_once_is_read_from_its_beginning() {
     };
     tokio::select! {
         () = settle(&mut listeners, 36..39) => {}
-        () = heard => {}
+        () = received => {}
     }
-    println!("heard after {:?}", began.elapsed());
-    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+    println!("received after {:?}", began.elapsed());
+    assert!(began.elapsed() < RECOVERY_LIMIT, "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn removed_dead_letters_are_an_empty_list_and_new_ones_are_stored() {
     let Some(mut cluster) = Cluster::find() else { return };
     let (broker, topic, operator) = (cluster.broker(), cluster.topic.clone(), Operator::of(&cluster.brokers));
-    let mut member = Lasting::member(broker.clone(), &topic).await;
+    let mut member = ResilientSubscriber::member(broker.clone(), &topic).await;
     publish(&broker, &topic, 0..3).await;
     member.next().await.dead_letter("first").await.unwrap();
     operator.remove(&format!("{topic}.g.dlq")).await;
-    assert_eq!(Shown(broker.dead_letters()).all().await, []);
+    assert_eq!(DeadLetterList(broker.dead_letters()).all().await, []);
     let began = Instant::now();
     for _ in 0..2 {
         member.next().await.dead_letter("second").await.unwrap();
     }
     println!("stored after {:?}", began.elapsed());
-    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
-    let reasons: Vec<_> = Shown(broker.dead_letters()).all().await.into_iter().map(|letter| letter.reason).collect();
+    assert!(began.elapsed() < RECOVERY_LIMIT, "{:?}", began.elapsed());
+    let reasons: Vec<_> =
+        DeadLetterList(broker.dead_letters()).all().await.into_iter().map(|dead_letter| dead_letter.reason).collect();
     assert_eq!(reasons, ["second", "second"]);
 }

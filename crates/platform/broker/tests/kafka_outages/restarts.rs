@@ -1,4 +1,4 @@
-//! A cluster of its own that is restarted, with and without its data.
+//! A private cluster that is restarted, with and without its data.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use kennel_testkit::conformance::broker::DeadLetterReader as _;
 use kennel_testkit::{PrivateServer, Server};
 use tokio::time::{Instant, sleep};
 
-use crate::kafka::{Cluster, Shown};
-use crate::lasting::{BOUND, Lasting, publish, settle};
+use crate::kafka::{Cluster, DeadLetterList};
+use crate::resilient::{RECOVERY_LIMIT, ResilientSubscriber, publish, settle};
 
-/// Publishes what listeners hear once they are there again, until they have heard it.
-async fn heard(listeners: &mut [Lasting], numbers: std::ops::Range<u128>) {
+/// Publishes these events until the subscriptions have received them.
+async fn received(listeners: &mut [ResilientSubscriber], numbers: std::ops::Range<u128>) {
     let (publisher, topic) = (listeners[0].broker.clone(), listeners[0].topic().to_owned());
     let again = async {
         loop {
@@ -33,14 +33,14 @@ async fn recovers(members: usize, is_wiped: bool) {
     let publisher = cluster.broker();
     let mut group = Vec::new();
     for _ in 0..members {
-        group.push(Lasting::member(cluster.broker(), &topic).await);
+        group.push(ResilientSubscriber::member(cluster.broker(), &topic).await);
     }
-    let mut listeners = [Lasting::new(cluster.broker(), &topic, Group::Broadcast).await];
+    let mut listeners = [ResilientSubscriber::new(cluster.broker(), &topic, Group::Broadcast).await];
     publish(&publisher, &topic, 0..30).await;
     settle(&mut group, 0..30).await;
     settle(&mut listeners, 0..30).await;
     let mut start = 30;
-    // The second time, leaders have been elected more often than those of a new topic.
+    // The second time, leader epochs are higher than those of a new topic.
     for round in 0..2 {
         if is_wiped && round == 1 {
             server.restart_empty().await;
@@ -52,39 +52,39 @@ async fn recovers(members: usize, is_wiped: bool) {
         println!("{members} members, wiped {}: published after {:?}", is_wiped && round == 1, began.elapsed());
         settle(&mut group, start..start + 6).await;
         println!("delivered after {:?}", began.elapsed());
-        heard(&mut listeners, start + 6..start + 9).await;
-        println!("heard after {:?}", began.elapsed());
-        assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+        received(&mut listeners, start + 6..start + 9).await;
+        println!("received after {:?}", began.elapsed());
+        assert!(began.elapsed() < RECOVERY_LIMIT, "{:?}", began.elapsed());
         publish(&publisher, &topic, start + 9..start + 10).await;
         settle(&mut group, start + 6..start + 10).await;
         start += 10;
     }
     group.truncate(1);
     publish(&publisher, &topic, start..start + 1).await;
-    let given_up = loop {
+    let failed = loop {
         let delivery = group[0].next().await;
         if delivery.event.id.as_u128() == start {
             break delivery;
         }
         delivery.ack().await.ok();
     };
-    given_up.dead_letter("bad").await.unwrap();
-    assert_eq!(Shown(publisher.dead_letters()).all().await.len(), 1);
+    failed.dead_letter("bad").await.unwrap();
+    assert_eq!(DeadLetterList(publisher.dead_letters()).all().await.len(), 1);
     publisher.ping().await.unwrap();
     publisher.lag().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_goes_on_after_restarts_of_the_cluster() {
+async fn members_continue_after_restarts_of_the_cluster() {
     recovers(2, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_member_goes_on_with_a_cluster_that_has_lost_its_data() {
+async fn one_member_recovers_after_the_cluster_lost_its_data() {
     recovers(1, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_members_go_on_with_a_cluster_that_has_lost_its_data() {
+async fn two_members_recover_after_the_cluster_lost_its_data() {
     recovers(2, true).await;
 }

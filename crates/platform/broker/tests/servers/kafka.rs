@@ -1,4 +1,4 @@
-//! A Kafka broker on topics of its own, which go away with it.
+//! A Kafka namespace for tests, deleted when it is dropped.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -11,31 +11,36 @@ use kennel_core::{DeadLetter, DeadLetters as _, SystemClock};
 use kennel_testkit::broker_namespace::Kafka;
 use kennel_testkit::conformance::broker::DeadLetterReader;
 
-/// How many events a subscription holds in these tests.
+/// Maximum number of unsettled deliveries per subscription in these tests.
 pub(crate) const IN_FLIGHT: usize = 16;
 
-/// A topic in a corner of a cluster, and brokers there, which are closed before the corner goes away.
+/// A topic in a namespace of a cluster, and brokers there, which are closed before the namespace is deleted.
 pub(crate) struct Cluster {
     pub(crate) topic: String,
     pub(crate) brokers: String,
-    made: Vec<KafkaBroker>,
-    _corner: Option<Kafka>,
+    opened: Vec<KafkaBroker>,
+    _namespace: Option<Kafka>,
 }
 
 impl Cluster {
-    /// The cluster to test against; `None` when there is none.
+    /// Returns the cluster to test against; `None` when there is none.
     pub(crate) fn find() -> Option<Self> {
-        let corner = Kafka::find()?;
-        let (brokers, prefix) = (corner.brokers().to_owned(), corner.prefix().to_owned());
-        Some(Self::at(&brokers, &prefix, Some(corner)))
+        let namespace = Kafka::find()?;
+        let (brokers, prefix) = (namespace.brokers().to_owned(), namespace.prefix().to_owned());
+        Some(Self::at(&brokers, &prefix, Some(namespace)))
     }
 
-    /// A cluster where the names of topics begin with `prefix`.
-    pub(crate) fn at(brokers: &str, prefix: &str, corner: Option<Kafka>) -> Self {
-        Self { topic: format!("{prefix}.events"), brokers: brokers.to_owned(), made: Vec::new(), _corner: corner }
+    /// Creates a cluster whose topic names start with `prefix`.
+    pub(crate) fn at(brokers: &str, prefix: &str, namespace: Option<Kafka>) -> Self {
+        Self {
+            topic: format!("{prefix}.events"),
+            brokers: brokers.to_owned(),
+            opened: Vec::new(),
+            _namespace: namespace,
+        }
     }
 
-    /// Settings that let tests be quick.
+    /// Returns a configuration with short times.
     pub(crate) fn config(&self) -> KafkaConfig {
         let mut config = KafkaConfig::at(&self.brokers);
         config.topics = vec![self.topic.clone()];
@@ -45,28 +50,28 @@ impl Cluster {
         config
     }
 
-    /// A broker of this cluster, as another process would have it.
+    /// Opens a broker of this cluster, like another process.
     pub(crate) fn broker(&mut self) -> KafkaBroker {
         let config = self.config();
         self.broker_with(&config)
     }
 
-    /// A broker with settings of its own.
+    /// Opens a broker with a given configuration.
     pub(crate) fn broker_with(&mut self, config: &KafkaConfig) -> KafkaBroker {
         let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
         let broker = KafkaBroker::connect(config, in_flight, Arc::new(SystemClock)).unwrap();
-        self.made.push(broker.clone());
+        self.opened.push(broker.clone());
         broker
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let made = std::mem::take(&mut self.made);
+        let opened = std::mem::take(&mut self.opened);
         let closing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                for broker in made {
+                for broker in opened {
                     broker.close().await;
                 }
             });
@@ -75,11 +80,11 @@ impl Drop for Cluster {
     }
 }
 
-/// Shows the dead letters of a broker.
-pub(crate) struct Shown(pub(crate) KafkaDeadLetters);
+/// Lists the dead letters of a broker.
+pub(crate) struct DeadLetterList(pub(crate) KafkaDeadLetters);
 
 #[async_trait]
-impl DeadLetterReader for Shown {
+impl DeadLetterReader for DeadLetterList {
     async fn all(&self) -> Vec<DeadLetter> {
         self.0.list(None, 1_000).await.unwrap()
     }

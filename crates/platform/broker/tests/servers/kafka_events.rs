@@ -1,4 +1,4 @@
-//! Events to send through Kafka, and receiving them.
+//! Helpers to publish and receive events through Kafka.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::time::Duration;
@@ -7,10 +7,10 @@ use kennel_broker::kafka::KafkaBroker;
 use kennel_core::{Delivery, Event, Group, Subscriber as _, Subscription, Timestamp};
 use uuid::Uuid;
 
-/// Longer than anything takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Upper bound of every step on a busy machine.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An event of a topic, told apart by its number.
+/// Returns an event of a topic, identified by its number.
 pub(crate) fn event(topic: &str, number: u128, key: &str) -> Event {
     Event {
         id: Uuid::from_u128(number),
@@ -33,11 +33,11 @@ pub(crate) async fn join(broker: &KafkaBroker, topic: &str, group: &str) -> Box<
 }
 
 pub(crate) async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
-    let next = tokio::time::timeout(PATIENCE, subscription.next()).await.expect("a delivery comes");
+    let next = tokio::time::timeout(TEST_TIMEOUT, subscription.next()).await.expect("a delivery arrives");
     next.expect("the broker is open").unwrap()
 }
 
-/// Settles the next `count` events; answers their numbers.
+/// Settles the next `count` events; returns their numbers.
 pub(crate) async fn settle(subscription: &mut Box<dyn Subscription>, count: usize) -> Vec<u128> {
     let mut numbers = Vec::with_capacity(count);
     for _ in 0..count {
@@ -48,21 +48,21 @@ pub(crate) async fn settle(subscription: &mut Box<dyn Subscription>, count: usiz
     numbers
 }
 
-/// Fails when something comes within the time that something usually takes to come.
-pub(crate) async fn nothing_more(subscription: &mut Box<dyn Subscription>) {
+/// Fails when a delivery arrives within the time that one usually takes.
+pub(crate) async fn assert_nothing_more(subscription: &mut Box<dyn Subscription>) {
     let next = tokio::time::timeout(Duration::from_millis(500), subscription.next()).await;
     assert!(next.is_err(), "{next:?}");
 }
 
-/// Waits until `look` finds something.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let found = tokio::time::timeout(PATIENCE, async {
+/// Waits until `check` returns a value.
+pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = tokio::time::timeout(TEST_TIMEOUT, async {
         loop {
-            if let Some(found) = look().await {
+            if let Some(found) = check().await {
                 return found;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    found.await.unwrap_or_else(|_| panic!("in vain: {what}"))
+    found.await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }

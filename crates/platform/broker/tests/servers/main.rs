@@ -1,6 +1,4 @@
-//! The brokers that are servers, over real ones: the cases of every broker, and those of servers. Each test has a
-//! corner
-//! of its own.
+//! Broker servers: the conformance suite, and the cases of servers. Each test has its own namespace.
 #![cfg(any(feature = "nats", feature = "rabbitmq"))]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -21,72 +19,72 @@ use kennel_testkit::Server;
 use kennel_testkit::conformance::Fixture;
 use kennel_testkit::conformance::broker::{BrokerUnderTest, DeadLetterReader};
 
-/// How many events a subscription may hold.
+/// Maximum number of unsettled deliveries per subscription.
 const IN_FLIGHT: usize = 16;
-/// The topic of a stage.
+/// The topic of the tests.
 const TOPIC: &str = "tests.events";
 
-/// A corner of a server.
-trait Home: Send + Sized + 'static {
-    /// What to start for a test that restarts it.
+/// A namespace on a server.
+trait ServerNamespace: Send + Sized + 'static {
+    /// The server to start for a test that restarts it.
     const SERVER: Server;
-    /// What an operator can remove, one at a time.
+    /// The objects that an operator can delete, one at a time.
     const OBJECTS: &'static [&'static str];
 
-    /// `None`, said aloud, when there is no server.
+    /// Creates a namespace; `None`, with a message, when there is no server.
     fn new() -> Option<Self>;
 
-    /// What begins with `prefix` on a server that is the test's own.
+    /// Returns the namespace `prefix` on a private server.
     fn of(url: String, prefix: &str) -> Self;
 
-    /// Where the server is.
+    /// Returns the address of the server.
     fn server(&self) -> SocketAddr;
 
-    /// A broker of this corner, which finds the server at `address`, or where it is.
+    /// Opens a broker of this namespace, through `address` if it is given.
     async fn open(&self, address: Option<SocketAddr>) -> (Arc<dyn Broker>, Arc<dyn DeadLetters>);
 
-    /// Sends what is no event to the first partition of [`TOPIC`].
-    async fn send_rubbish(&self);
+    /// Publishes a message that is not an event to the first partition of [`TOPIC`].
+    async fn send_invalid_message(&self);
 
-    /// Removes one of [`Self::OBJECTS`] from the server.
+    /// Deletes one of [`Self::OBJECTS`] from the server.
     async fn remove(&self, object: &str);
 }
 
-/// `url` with another place to find the server.
-fn moved(url: &str, address: Option<SocketAddr>) -> String {
+/// Returns `url` with another address.
+fn with_address(url: &str, address: Option<SocketAddr>) -> String {
     let Some(address) = address else { return url.to_owned() };
     let (scheme, rest) = url.split_once("://").unwrap();
-    let (place, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-    let login = place.rsplit_once('@').map_or(String::new(), |(login, _)| format!("{login}@"));
+    let (socket_addr, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    let login = socket_addr.rsplit_once('@').map_or(String::new(), |(login, _)| format!("{login}@"));
     format!("{scheme}://{login}{address}{path}")
 }
 
-/// Where the server of `url` is.
-fn place(url: &str, port: u16) -> SocketAddr {
-    let place = url.split_once("://").unwrap().1.split('/').next().unwrap().rsplit('@').next().unwrap();
-    let place = if place.contains(':') { place.to_owned() } else { format!("{place}:{port}") };
-    std::net::ToSocketAddrs::to_socket_addrs(&place).unwrap().next().unwrap()
+/// Returns the address of the server of `url`.
+fn socket_addr(url: &str, port: u16) -> SocketAddr {
+    let socket_addr = url.split_once("://").unwrap().1.split('/').next().unwrap().rsplit('@').next().unwrap();
+    let socket_addr = if socket_addr.contains(':') { socket_addr.to_owned() } else { format!("{socket_addr}:{port}") };
+    std::net::ToSocketAddrs::to_socket_addrs(&socket_addr).unwrap().next().unwrap()
 }
 
-struct Shown(Arc<dyn DeadLetters>);
+struct DeadLetterList(Arc<dyn DeadLetters>);
 
 #[async_trait]
-impl DeadLetterReader for Shown {
+impl DeadLetterReader for DeadLetterList {
     async fn all(&self) -> Vec<DeadLetter> {
         self.0.list(None, 100).await.unwrap()
     }
 }
 
-/// A stage for the cases of every broker.
-async fn stage<H: Home>() -> Option<Fixture<BrokerUnderTest>> {
-    let home = H::new()?;
-    let (broker, letters) = home.open(None).await;
-    let stage = BrokerUnderTest {
+/// Returns a fixture for the conformance suite.
+async fn fixture<H: ServerNamespace>() -> Option<Fixture<BrokerUnderTest>> {
+    let namespace = H::new()?;
+    let (broker, dead_letters) = namespace.open(None).await;
+    let fixture = BrokerUnderTest {
         publisher: Arc::clone(&broker) as Arc<_>,
         subscriber: broker,
-        dead_letters: Arc::new(Shown(letters)),
+        dead_letters: Arc::new(DeadLetterList(dead_letters)),
         topic: TOPIC.to_owned(),
         in_flight: IN_FLIGHT,
     };
-    Some(Fixture::with_resources(home, stage))
+    Some(Fixture::with_resources(namespace, fixture))
 }

@@ -1,4 +1,4 @@
-//! A prefix of its own on a NATS server: one that is years old, and one of the newest version.
+//! A namespace on a NATS server: of the oldest supported version, and of the newest.
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -15,18 +15,18 @@ use kennel_testkit::broker_namespace::Nats;
 use kennel_testkit::{Backend, FaultProxy, Mode, Server};
 use tokio::time::{sleep, timeout};
 
-use crate::cases::{PATIENCE, event, publish};
-use crate::{Home, IN_FLIGHT, TOPIC, moved, place};
+use crate::cases::{TEST_TIMEOUT, event, publish};
+use crate::{IN_FLIGHT, ServerNamespace, TOPIC, socket_addr, with_address};
 
-/// Streams of one prefix, removed with the value.
-struct NatsHome<const CURRENT: bool> {
+/// Streams of one prefix, deleted when it is dropped.
+struct NatsNamespace<const CURRENT: bool> {
     url: String,
     config: NatsConfig,
-    _corner: Option<Nats>,
+    _namespace: Option<Nats>,
 }
 
-impl<const CURRENT: bool> NatsHome<CURRENT> {
-    fn with(url: String, prefix: &str, corner: Option<Nats>) -> Self {
+impl<const CURRENT: bool> NatsNamespace<CURRENT> {
+    fn with(url: String, prefix: &str, namespace: Option<Nats>) -> Self {
         let config = NatsConfig {
             prefix: prefix.to_owned(),
             partitions: NonZeroU16::new(4).unwrap(),
@@ -34,7 +34,7 @@ impl<const CURRENT: bool> NatsHome<CURRENT> {
             ack_wait: Duration::from_secs(3),
             ..NatsConfig::default()
         };
-        Self { url, config, _corner: corner }
+        Self { url, config, _namespace: namespace }
     }
 
     async fn jetstream(&self) -> jetstream::Context {
@@ -46,15 +46,15 @@ impl<const CURRENT: bool> NatsHome<CURRENT> {
     }
 }
 
-impl<const CURRENT: bool> Home for NatsHome<CURRENT> {
+impl<const CURRENT: bool> ServerNamespace for NatsNamespace<CURRENT> {
     const SERVER: Server = if CURRENT { Server::NatsCurrent } else { Server::Nats };
     const OBJECTS: &'static [&'static str] =
         &["topic stream", "groups stream", "dead-letter stream", "consumer", "consumer of the listener"];
 
     fn new() -> Option<Self> {
-        let corner = Nats::on(if CURRENT { Backend::NatsCurrent } else { Backend::Nats })?;
-        let (url, prefix) = (corner.url().to_owned(), corner.prefix().to_owned());
-        Some(Self::with(url, &prefix, Some(corner)))
+        let namespace = Nats::on(if CURRENT { Backend::NatsCurrent } else { Backend::Nats })?;
+        let (url, prefix) = (namespace.url().to_owned(), namespace.prefix().to_owned());
+        Some(Self::with(url, &prefix, Some(namespace)))
     }
 
     fn of(url: String, prefix: &str) -> Self {
@@ -62,18 +62,18 @@ impl<const CURRENT: bool> Home for NatsHome<CURRENT> {
     }
 
     fn server(&self) -> SocketAddr {
-        place(&self.url, 4222)
+        socket_addr(&self.url, 4222)
     }
 
     async fn open(&self, address: Option<SocketAddr>) -> (Arc<dyn Broker>, Arc<dyn DeadLetters>) {
-        let config = NatsConfig { url: Some(moved(&self.url, address).into()), ..self.config.clone() };
+        let config = NatsConfig { url: Some(with_address(&self.url, address).into()), ..self.config.clone() };
         let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
         let broker = NatsBroker::connect(&config, in_flight, Arc::new(SystemClock)).await.unwrap();
-        let letters = broker.dead_letters();
-        (Arc::new(broker), Arc::new(letters))
+        let dead_letters = broker.dead_letters();
+        (Arc::new(broker), Arc::new(dead_letters))
     }
 
-    async fn send_rubbish(&self) {
+    async fn send_invalid_message(&self) {
         let subject = format!("{}.topic.{}.0", self.config.prefix, TOPIC.replace('.', "_"));
         self.jetstream().await.publish(subject, "rubbish".into()).await.unwrap().await.unwrap();
     }
@@ -97,24 +97,25 @@ impl<const CURRENT: bool> Home for NatsHome<CURRENT> {
     }
 }
 
-impl<const CURRENT: bool> NatsHome<CURRENT> {
-    /// The last message of the group under this name: its number, and what it holds.
+impl<const CURRENT: bool> NatsNamespace<CURRENT> {
+    /// Returns the sequence number and the payload of the group's last message with this name.
     async fn last(&self, stream: &Stream, name: &str) -> Option<(u64, Bytes)> {
         let group = format!("{}.group.{}.g", self.config.prefix, TOPIC.replace('.', "_"));
         let last = stream.get_last_raw_message_by_subject(&format!("{group}.{name}")).await.ok()?;
         Some((last.sequence, last.payload))
     }
 
-    /// The lease of a partition, with the member's name, once it has another number than `before`.
+    /// Waits for a lease of a partition with another sequence number than `before`; returns it with the member's name.
     async fn renewed(&self, stream: &Stream, partition: u16, before: u64) -> (u64, Bytes) {
         let name = format!("partition.{partition}");
         soon("a lease is renewed", async || self.last(stream, &name).await.filter(|(number, _)| *number != before))
             .await
     }
 
-    /// All leases, once the only member has the answers to all: between two renewals it shows itself.
-    async fn answered(&self, stream: &Stream) -> Vec<(u64, Bytes)> {
-        soon("the leases are answered", async || {
+    /// Waits until the only member has the responses to all its leases, and returns them: its heartbeat comes between
+    /// two renewals.
+    async fn confirmed(&self, stream: &Stream) -> Vec<(u64, Bytes)> {
+        soon("the leases are confirmed", async || {
             let mut leases = Vec::new();
             for partition in 0..self.config.partitions.get() {
                 leases.push(self.last(stream, &format!("partition.{partition}")).await?);
@@ -126,16 +127,16 @@ impl<const CURRENT: bool> NatsHome<CURRENT> {
         .await
     }
 
-    /// The server has a renewal, and the member does not learn of it.
-    async fn keeps_a_lease_whose_answer_was_lost(&self) {
+    /// The server stores a renewal, and the member gets no response.
+    async fn retains_a_lease_whose_response_was_lost(&self) {
         let proxy = FaultProxy::new(self.server()).await;
         let (broker, _) = self.open(Some(proxy.address())).await;
         let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
         publish(&broker, &[event(1, "rex")]).await;
-        let held = timeout(PATIENCE, group.next()).await.unwrap().unwrap().unwrap();
+        let unsettled = timeout(TEST_TIMEOUT, group.next()).await.unwrap().unwrap().unwrap();
 
         let stream = self.jetstream().await.get_stream(format!("{}-groups", self.config.prefix)).await.unwrap();
-        let mut leases = self.answered(&stream).await;
+        let mut leases = self.confirmed(&stream).await;
         proxy.set(Mode::LoseAnswers);
         for (partition, lease) in (0..).zip(&mut leases) {
             let before = std::mem::replace(lease, self.renewed(&stream, partition, lease.0).await);
@@ -143,55 +144,57 @@ impl<const CURRENT: bool> NatsHome<CURRENT> {
         }
         proxy.set(Mode::Pass);
         for (partition, lease) in (0..).zip(&leases) {
-            let kept = self.renewed(&stream, partition, lease.0).await;
-            assert_eq!(kept.1, lease.1, "partition {partition} has another holder");
+            let renewed = self.renewed(&stream, partition, lease.0).await;
+            assert_eq!(renewed.1, lease.1, "partition {partition} has another holder");
         }
-        held.ack().await.expect("the partition was never lost");
+        unsettled.ack().await.expect("the partition was never lost");
     }
 }
 
-/// Asks until there is an answer.
-async fn soon<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let answered = timeout(PATIENCE, async {
+/// Calls `check` until it returns a value.
+async fn soon<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let answered = timeout(TEST_TIMEOUT, async {
         loop {
-            if let Some(answer) = ask().await {
-                return answer;
+            if let Some(value) = check().await {
+                return value;
             }
             sleep(Duration::from_millis(5)).await;
         }
     });
-    answered.await.unwrap_or_else(|_| panic!("not after {PATIENCE:?}: {what}"))
+    answered.await.unwrap_or_else(|_| panic!("timed out after {TEST_TIMEOUT:?}: {what}"))
 }
 
-/// The tests of one version.
+/// The tests of one server version.
 macro_rules! version {
     ($name:ident, $current:literal) => {
         pub(crate) mod $name {
             mod conformance {
-                use crate::nats::NatsHome;
-                use crate::stage;
+                use crate::fixture;
+                use crate::nats::NatsNamespace;
 
-                kennel_testkit::broker_conformance!(stage::<NatsHome<$current>>);
+                kennel_testkit::broker_conformance!(fixture::<NatsNamespace<$current>>);
             }
 
             mod server {
                 use crate::cases::server_cases;
-                use crate::nats::NatsHome;
+                use crate::nats::NatsNamespace;
 
-                server_cases!(NatsHome<$current>);
+                server_cases!(NatsNamespace<$current>);
             }
 
             #[tokio::test]
-            async fn keeps_a_lease_whose_answer_was_lost() {
-                let Some(home) = <crate::nats::NatsHome<$current> as crate::Home>::new() else { return };
-                home.keeps_a_lease_whose_answer_was_lost().await;
+            async fn retains_a_lease_whose_response_was_lost() {
+                let Some(namespace) = <crate::nats::NatsNamespace<$current> as crate::ServerNamespace>::new() else {
+                    return;
+                };
+                namespace.retains_a_lease_whose_response_was_lost().await;
             }
 
             mod losses {
                 use crate::losses::loss_cases;
-                use crate::nats::NatsHome;
+                use crate::nats::NatsNamespace;
 
-                loss_cases!(NatsHome<$current>);
+                loss_cases!(NatsNamespace<$current>);
             }
         }
     };

@@ -1,4 +1,4 @@
-//! A prefix of its own on the RabbitMQ server.
+//! A namespace on the RabbitMQ server.
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -16,26 +16,26 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
-use crate::{Home, IN_FLIGHT, TOPIC, moved, place};
+use crate::{IN_FLIGHT, ServerNamespace, TOPIC, socket_addr, with_address};
 
 const PARTITIONS: u16 = 4;
 
-/// Exchanges and queues of one prefix, removed with the value.
-struct RabbitHome {
+/// Exchanges and queues of one prefix, deleted when it is dropped.
+struct RabbitNamespace {
     url: String,
     config: RabbitConfig,
-    _corner: Option<Rabbit>,
+    _namespace: Option<Rabbit>,
 }
 
-impl RabbitHome {
-    fn with(url: String, prefix: &str, corner: Option<Rabbit>) -> Self {
+impl RabbitNamespace {
+    fn with(url: String, prefix: &str, namespace: Option<Rabbit>) -> Self {
         let config = RabbitConfig {
             prefix: prefix.to_owned(),
             partitions: NonZeroU16::new(PARTITIONS).unwrap(),
             balance: Duration::from_millis(200),
             ..RabbitConfig::default()
         };
-        Self { url, config, _corner: corner }
+        Self { url, config, _namespace: namespace }
     }
 
     async fn channel(&self) -> (Connection, Channel) {
@@ -46,7 +46,7 @@ impl RabbitHome {
     }
 }
 
-impl Home for RabbitHome {
+impl ServerNamespace for RabbitNamespace {
     const SERVER: Server = Server::RabbitMq;
     const OBJECTS: &'static [&'static str] = &[
         "exchange topic",
@@ -63,11 +63,11 @@ impl Home for RabbitHome {
     ];
 
     fn new() -> Option<Self> {
-        let topics = ["", ".other", ".0", ".1", ".2"].map(|behind| format!("{TOPIC}{behind}"));
-        let corner =
+        let topics = ["", ".other", ".0", ".1", ".2"].map(|later| format!("{TOPIC}{later}"));
+        let namespace =
             Rabbit::find()?.with(&topics.each_ref().map(String::as_str), &["g", "one", "other", "late"], PARTITIONS);
-        let (url, prefix) = (corner.url().to_owned(), corner.prefix().to_owned());
-        Some(Self::with(url, &prefix, Some(corner)))
+        let (url, prefix) = (namespace.url().to_owned(), namespace.prefix().to_owned());
+        Some(Self::with(url, &prefix, Some(namespace)))
     }
 
     fn of(url: String, prefix: &str) -> Self {
@@ -75,18 +75,18 @@ impl Home for RabbitHome {
     }
 
     fn server(&self) -> SocketAddr {
-        place(&self.url, 5672)
+        socket_addr(&self.url, 5672)
     }
 
     async fn open(&self, address: Option<SocketAddr>) -> (Arc<dyn Broker>, Arc<dyn DeadLetters>) {
-        let config = RabbitConfig { url: Some(moved(&self.url, address).into()), ..self.config.clone() };
+        let config = RabbitConfig { url: Some(with_address(&self.url, address).into()), ..self.config.clone() };
         let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
         let broker = RabbitBroker::connect(&config, in_flight, Arc::new(SystemClock)).unwrap();
-        let letters = broker.dead_letters();
-        (Arc::new(broker), Arc::new(letters))
+        let dead_letters = broker.dead_letters();
+        (Arc::new(broker), Arc::new(dead_letters))
     }
 
-    async fn send_rubbish(&self) {
+    async fn send_invalid_message(&self) {
         let (connection, channel) = self.channel().await;
         let exchange = format!("{}.topic.{}", self.config.prefix, TOPIC.replace('.', "_"));
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
@@ -131,22 +131,22 @@ impl Home for RabbitHome {
 }
 
 mod conformance {
-    use super::RabbitHome;
-    use crate::stage;
+    use super::RabbitNamespace;
+    use crate::fixture;
 
-    kennel_testkit::broker_conformance!(stage::<RabbitHome>);
+    kennel_testkit::broker_conformance!(fixture::<RabbitNamespace>);
 }
 
 mod server {
-    use super::RabbitHome;
+    use super::RabbitNamespace;
     use crate::cases::server_cases;
 
-    server_cases!(RabbitHome);
+    server_cases!(RabbitNamespace);
 }
 
 mod losses {
-    use super::RabbitHome;
+    use super::RabbitNamespace;
     use crate::losses::loss_cases;
 
-    loss_cases!(RabbitHome);
+    loss_cases!(RabbitNamespace);
 }

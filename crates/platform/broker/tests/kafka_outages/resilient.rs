@@ -1,4 +1,4 @@
-//! Publishers and consumers as the platform has them: they try again for ever.
+//! Publishers and consumers that retry forever, like those of the platform.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,25 +10,25 @@ use kennel_core::broker::BrokerError;
 use kennel_core::{Delivery, Event, Group, Publisher as _, Subscriber as _, Subscription};
 use tokio::time::{sleep, timeout};
 
-use crate::kafka_events::{PATIENCE, event, eventually, number};
+use crate::kafka_events::{TEST_TIMEOUT, event, eventually, number};
 
-/// Longer than it takes until all works again.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
+/// Upper bound of every recovery.
+pub(crate) const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 
-/// Events of three keys in turn.
+/// Returns events with three alternating keys.
 fn events(topic: &str, numbers: Range<u128>) -> Vec<Event> {
     numbers.map(|n| event(topic, n, &format!("k{}", n % 3))).collect()
 }
 
-/// A member of a group, or a listener, that subscribes again whenever its subscription fails.
-pub(crate) struct Lasting {
+/// A group member or broadcast subscription that subscribes again whenever its subscription fails.
+pub(crate) struct ResilientSubscriber {
     pub(crate) broker: KafkaBroker,
     topic: String,
     pub(crate) group: Group,
     pub(crate) current: Option<Box<dyn Subscription>>,
 }
 
-impl Lasting {
+impl ResilientSubscriber {
     pub(crate) async fn new(broker: KafkaBroker, topic: &str, group: Group) -> Self {
         let current = Some(broker.subscribe(topic, &group).await.unwrap());
         Self { broker, topic: topic.to_owned(), group, current }
@@ -58,24 +58,26 @@ impl Lasting {
     }
 }
 
-/// Publishes until that succeeds, as a relay does.
+/// Publishes until it succeeds, like the relay.
 pub(crate) async fn publish(broker: &KafkaBroker, topic: &str, numbers: Range<u128>) {
     let batch = events(topic, numbers);
     eventually("events are published", async || broker.publish(&batch).await.ok()).await;
 }
 
-/// Settles what comes until each of these has come; events of a key have to come in order, be it more than once.
-pub(crate) async fn settle(members: &mut [Lasting], numbers: Range<u128>) {
+/// Settles deliveries until each of these numbers was delivered; events of a key must be in order, apart from
+/// redeliveries.
+pub(crate) async fn settle(members: &mut [ResilientSubscriber], numbers: Range<u128>) {
     let (mut latest, mut left) = (BTreeMap::new(), numbers.clone().collect::<BTreeSet<_>>());
     while !left.is_empty() {
         let nexts = select_all(members.iter_mut().map(|member| Box::pin(member.next())));
-        let (delivery, _, others) = timeout(PATIENCE, nexts).await.unwrap_or_else(|_| panic!("{left:?} do not come"));
+        let (delivery, _, others) =
+            timeout(TEST_TIMEOUT, nexts).await.unwrap_or_else(|_| panic!("{left:?} were not delivered"));
         drop(others);
         let number = number(&delivery);
         delivery.ack().await.ok();
         if numbers.contains(&number) {
             let latest = latest.entry(number % 3).or_insert(number);
-            assert!(number <= *latest + 3, "{number} comes after {latest}");
+            assert!(number <= *latest + 3, "{number} delivered after {latest}");
             *latest = number.max(*latest);
             left.remove(&number);
         }

@@ -1,4 +1,4 @@
-//! How broadcast events are settled.
+//! Settling of broadcast events.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Event, Settle};
 
-/// Nothing is kept of a broadcast event, so there is nothing to settle.
-pub(crate) struct Unheld;
+/// Settles nothing: brokers store no state for broadcast deliveries.
+pub(crate) struct NoopAck;
 
 #[async_trait]
-impl Settle for Unheld {
+impl Settle for NoopAck {
     async fn ack(self: Box<Self>) -> Result<(), BrokerError> {
         Ok(())
     }

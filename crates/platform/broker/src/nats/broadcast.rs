@@ -18,50 +18,50 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Core, backoff, unavailable, wire};
 use crate::Missed;
-use crate::group::Overdue;
-use crate::unheld::Unheld;
+use crate::group::FailureTimer;
+use crate::noop_ack::NoopAck;
 
-/// Reads a topic from the present on.
-pub(super) struct Listener {
+/// Reads a topic from its end.
+pub(super) struct BroadcastSubscription {
     core: Arc<Core>,
     topic: String,
-    /// When the stream was created.
+    /// Creation time of the stream.
     created: DateTime,
-    /// The place in the stream behind which to go on.
+    /// Sequence number of the last message; reading resumes after it.
     last: u64,
     messages: Option<Ordered>,
-    /// A message that is handed out once the stream was looked at.
-    held: Option<Message>,
+    /// A message that is delivered after the stream has been checked.
+    fetched: Option<Message>,
     failures: usize,
-    failing: Overdue,
-    /// Whether events were missed, which the subscriber does not know yet.
-    missed: bool,
-    /// When to look whether the stream is the same. The driver opens a consumer again in whatever stream there is, and
-    /// waits there for numbers that may never come.
-    look_at: Instant,
+    failure_timer: FailureTimer,
+    /// Whether events were missed and the subscriber has not been notified yet.
+    missed_events: bool,
+    /// Time of the next check that the stream is the same. The driver opens a consumer again in any stream of that
+    /// name, and waits there for sequence numbers that may never come.
+    check_at: Instant,
 }
 
-impl Listener {
+impl BroadcastSubscription {
     pub(super) async fn new(core: Arc<Core>, topic: &str) -> Result<Self, BrokerError> {
         let stream = core.jetstream.get_stream(core.names.topic_stream(topic)).await.map_err(unavailable)?;
         let (created, last) = (stream.cached_info().created, stream.cached_info().state.last_sequence);
-        let messages = Some(behind(&core, topic, last).await?);
-        let (look_at, failing) = (Instant::now() + every(&core), Overdue::default());
+        let messages = Some(messages_after(&core, topic, last).await?);
+        let (check_at, failure_timer) = (Instant::now() + check_interval(&core), FailureTimer::default());
         Ok(Self {
             core,
             topic: topic.to_owned(),
             created,
             last,
             messages,
-            held: None,
+            fetched: None,
             failures: 0,
-            failing,
-            missed: false,
-            look_at,
+            failure_timer,
+            missed_events: false,
+            check_at,
         })
     }
 
-    /// The next event; an error ends nothing.
+    /// Returns the next event. The subscription continues after an error.
     async fn read(&mut self) -> Result<Delivery, BrokerError> {
         loop {
             if self.messages.is_none() {
@@ -69,83 +69,83 @@ impl Listener {
                     tokio::time::sleep(backoff(self.failures)).await;
                 }
                 self.failures += 1;
-                self.look().await?;
+                self.check_stream().await?;
                 continue;
             }
-            if self.held.is_none() {
+            if self.fetched.is_none() {
                 tokio::select! {
                     biased;
                     message = next_message(&mut self.messages) => match message {
-                        Some(message) => self.held = Some(message),
+                        Some(message) => self.fetched = Some(message),
                         None => self.messages = None,
                     },
-                    () = sleep_until(self.look_at) => {
-                        self.look().await?;
+                    () = sleep_until(self.check_at) => {
+                        self.check_stream().await?;
                     }
                 }
             }
-            // The first of a consumer: the driver may have opened it in another stream.
-            let is_first = |held: &Message| held.info().is_ok_and(|info| info.consumer_sequence == 1);
-            if self.held.as_ref().is_some_and(is_first) && !self.look().await? {
+            // The first message of a consumer: the driver may have opened it in another stream.
+            let is_first = |fetched: &Message| fetched.info().is_ok_and(|info| info.consumer_sequence == 1);
+            if self.fetched.as_ref().is_some_and(is_first) && !self.check_stream().await? {
                 tokio::time::sleep(backoff(1)).await;
                 continue;
             }
-            let Some(message) = self.held.take() else { continue };
+            let Some(message) = self.fetched.take() else { continue };
             self.failures = 0;
             self.last = message.info().map_err(BrokerError::Corrupt)?.stream_sequence;
             let headers = message.message.headers.clone().unwrap_or_default();
             let event = wire::event(&self.topic, &headers, message.message.payload);
             let event = event.map_err(|error| BrokerError::Corrupt(error.into()))?;
-            return Ok(Delivery::new(event, 1, Box::new(Unheld) as Box<dyn Settle>));
+            return Ok(Delivery::new(event, 1, Box::new(NoopAck) as Box<dyn Settle>));
         }
     }
 
-    /// Looks whether the stream is still the same, and reads on where it was if nothing is read. False when the server does
-    /// not answer. Fails when events were missed, and when the topic could not be read for as long as a lease though there
-    /// is a connection.
-    async fn look(&mut self) -> Result<bool, BrokerError> {
-        self.look_at = Instant::now() + every(&self.core);
-        let looked = self.go_on().await;
-        match looked {
+    /// Checks that the stream is still the same, and resumes reading if nothing is read. Returns false when the server
+    /// does not respond. Fails when events were missed, and when the topic could not be read for as long as a lease
+    /// while connected.
+    async fn check_stream(&mut self) -> Result<bool, BrokerError> {
+        self.check_at = Instant::now() + check_interval(&self.core);
+        let checked = self.resume().await;
+        match checked {
             Ok(()) => {
-                self.failing.clear();
-                if std::mem::take(&mut self.missed) { Err(unavailable(Missed)) } else { Ok(true) }
+                self.failure_timer.clear();
+                if std::mem::take(&mut self.missed_events) { Err(unavailable(Missed)) } else { Ok(true) }
             }
             Err(_) if self.core.client.connection_state() != State::Connected => {
-                self.failing.clear();
+                self.failure_timer.clear();
                 Ok(false)
             }
-            Err(error) if self.failing.failed(self.core.config.lease) => Err(error),
+            Err(error) if self.failure_timer.failed(self.core.config.lease) => Err(error),
             Err(_) => Ok(false),
         }
     }
 
-    /// Events are missed when the stream no longer has what follows: it was kept for too short a time, or the stream is a
-    /// new one, which is read from its beginning then.
-    async fn go_on(&mut self) -> Result<(), BrokerError> {
+    /// Events were missed when the stream no longer has the next message: its retention was too short, or the stream is
+    /// new. A new stream is read from its beginning.
+    async fn resume(&mut self) -> Result<(), BrokerError> {
         let stream = stream(&self.core, &self.topic).await?;
         let info = stream.cached_info();
         let is_new = info.created != self.created;
         let is_cut = !is_new && info.state.first_sequence > self.last + 1;
         if is_new || is_cut {
-            self.missed = true;
+            self.missed_events = true;
             self.created = info.created;
             self.last = if is_new { 0 } else { info.state.last_sequence };
-            (self.messages, self.held) = (None, None);
+            (self.messages, self.fetched) = (None, None);
         }
         if self.messages.is_none() {
-            self.messages = behind(&self.core, &self.topic, self.last).await.ok();
+            self.messages = messages_after(&self.core, &self.topic, self.last).await.ok();
         }
         Ok(())
     }
 }
 
-/// The stream of a topic, created again when it is gone.
+/// Returns the stream of a topic, created again if it does not exist.
 async fn stream(core: &Core, topic: &str) -> Result<Stream, BrokerError> {
     let name = core.names.topic_stream(topic);
     match core.jetstream.get_stream(&name).await {
-        Err(error) if is_gone(&error.kind()) => {
-            core.forget_topic(topic);
+        Err(error) if is_not_found(&error.kind()) => {
+            core.mark_topic_lost(topic);
             core.topic(topic).await?;
             core.jetstream.get_stream(&name).await.map_err(unavailable)
         }
@@ -153,22 +153,22 @@ async fn stream(core: &Core, topic: &str) -> Result<Stream, BrokerError> {
     }
 }
 
-fn is_gone(kind: &GetStreamErrorKind) -> bool {
+fn is_not_found(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-/// How often a listener looks at its stream.
-fn every(core: &Core) -> Duration {
+/// Returns the interval between checks of the stream.
+fn check_interval(core: &Core) -> Duration {
     core.config.lease / 3
 }
 
-/// `None` when reading has come to its end.
+/// Returns `None` when the consumer has ended.
 async fn next_message(messages: &mut Option<Ordered>) -> Option<Message> {
     messages.as_mut()?.next().await?.ok()
 }
 
-/// What a topic has behind a place in its stream.
-async fn behind(core: &Core, topic: &str, last: u64) -> Result<Ordered, BrokerError> {
+/// Reads the messages of a topic after a sequence number.
+async fn messages_after(core: &Core, topic: &str, last: u64) -> Result<Ordered, BrokerError> {
     let stream = core.jetstream.get_stream_no_info(core.names.topic_stream(topic)).await.map_err(unavailable)?;
     let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: last + 1 };
     let config = OrderedConfig { deliver_policy, ..OrderedConfig::default() };
@@ -177,7 +177,7 @@ async fn behind(core: &Core, topic: &str, last: u64) -> Result<Ordered, BrokerEr
 }
 
 #[async_trait]
-impl Subscription for Listener {
+impl Subscription for BroadcastSubscription {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
         let closed = self.core.closed.clone();
         tokio::select! {

@@ -1,4 +1,4 @@
-//! A broker whose publishing is counted, timed and traced. What is consumed is counted by who consumes it.
+//! Decorator that records metrics and spans of publishing. Consumers record their own.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use tracing::{Instrument as _, Span};
 
 use crate::{Broker, Lag};
 
-/// The label of topics that no one announced.
+/// Label of all topics that were not passed to [`InstrumentedBroker::new`].
 const OTHER: &str = "other";
 
-/// Metrics of a broker. Cheap to clone; every clone feeds the same series.
+/// Metrics of a broker. Cheap to clone; clones share their series.
 #[derive(Debug, Clone)]
 pub struct BrokerMetrics {
     published: IntCounterVec,
@@ -30,35 +30,38 @@ impl BrokerMetrics {
     /// Registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let published = Opts::new(names::BROKER_PUBLISHED, "Events published by outcome");
-        let lag = Opts::new(names::BROKER_CONSUMER_LAG, "Events that a group has not settled, as the broker last told");
+        let lag = Opts::new(
+            names::BROKER_CONSUMER_LAG,
+            "Events that a group has not settled, at the last read from the broker",
+        );
         Ok(Self {
-            published: added(registry, IntCounterVec::new(published, &["topic", "outcome"])?)?,
+            published: registered(registry, IntCounterVec::new(published, &["topic", "outcome"])?)?,
             publish_duration: LatencyHistogram::register(
                 registry,
                 names::BROKER_PUBLISH_DURATION,
-                "Time until the broker had a batch durably; inside the process, until it was dealt with",
+                "Time until the broker stored a batch durably; in-process, until every group settled it",
                 &["outcome"],
             )?,
-            consumer_lag: added(registry, IntGaugeVec::new(lag, &["topic", "group"])?)?,
+            consumer_lag: registered(registry, IntGaugeVec::new(lag, &["topic", "group"])?)?,
         })
     }
 }
 
-fn added<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
 
-/// Watches a broker.
+/// Decorator that counts, times and traces every publish.
 #[derive(Clone)]
-pub struct Metered {
+pub struct InstrumentedBroker {
     inner: Arc<dyn Broker>,
     metrics: BrokerMetrics,
     topics: &'static [&'static str],
 }
 
-impl Metered {
-    /// Watches `inner`. Events of other topics than `topics` are counted together.
+impl InstrumentedBroker {
+    /// Decorates `inner`. Events of topics that are not in `topics` share the label `other`.
     pub fn new(inner: Arc<dyn Broker>, metrics: BrokerMetrics, topics: &'static [&'static str]) -> Self {
         Self { inner, metrics, topics }
     }
@@ -67,7 +70,8 @@ impl Metered {
         self.topics.iter().find(|known| **known == topic).copied().unwrap_or(OTHER)
     }
 
-    /// Opens a span for each event in the trace that it comes from; the event carries that span on to its consumers.
+    /// Opens a span for each event, in the trace of the event. The returned events contain the context of that span, so
+    /// that it becomes the parent in consumers.
     fn create(&self, batch: &[Event]) -> (Vec<Event>, Vec<Span>) {
         let create = |event: &Event| {
             let span = tracing::info_span!(
@@ -91,7 +95,7 @@ impl Metered {
         batch.iter().map(create).unzip()
     }
 
-    /// The span of sending a batch, linked to the spans of its events.
+    /// Opens the span of sending a batch, linked to the spans of its events.
     fn send(&self, batch: &[Event]) -> Span {
         let mut topics = batch.iter().map(|event| event.topic.as_str());
         let first = topics.next().unwrap_or_default();
@@ -115,9 +119,9 @@ impl Metered {
 }
 
 #[async_trait]
-impl Publisher for Metered {
+impl Publisher for InstrumentedBroker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
-        let began = Instant::now();
+        let started = Instant::now();
         let (batch, mut spans) = self.create(batch);
         let span = self.send(&batch);
         spans.push(span.clone());
@@ -128,7 +132,7 @@ impl Publisher for Metered {
             }
         }
         let outcome = label(Outcome::of(&published));
-        span.in_scope(|| self.metrics.publish_duration.observe(&[outcome], began.elapsed()));
+        span.in_scope(|| self.metrics.publish_duration.observe(&[outcome], started.elapsed()));
         for event in &batch {
             self.metrics.published.with_label_values(&[self.label(&event.topic), outcome]).inc();
         }
@@ -144,14 +148,14 @@ const fn label(outcome: Outcome) -> &'static str {
 }
 
 #[async_trait]
-impl Subscriber for Metered {
+impl Subscriber for InstrumentedBroker {
     async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
         self.inner.subscribe(topic, group).await
     }
 }
 
 #[async_trait]
-impl Broker for Metered {
+impl Broker for InstrumentedBroker {
     fn system(&self) -> &'static str {
         self.inner.system()
     }
@@ -160,7 +164,7 @@ impl Broker for Metered {
         self.inner.ping().await
     }
 
-    /// Sets the gauge, too.
+    /// Also sets the gauge `broker_consumer_lag`.
     async fn lag(&self) -> Result<Vec<Lag>, BrokerError> {
         let lags = self.inner.lag().await?;
         for Lag { topic, group, events } in &lags {

@@ -1,0 +1,241 @@
+//! Buffer between a member's thread and its subscription.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant as WallInstant};
+
+use kennel_core::broker::BrokerError;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Closed;
+use super::commit::Commits;
+use super::error::TopicRemoved;
+use super::window::{Attempts, Claimed, PartitionId, Window, WindowLimits};
+
+/// Maximum number of stored errors of unreadable records; further ones are only logged.
+const MAX_REPORTS: usize = 64;
+
+/// Attempts of events whose partitions were revoked from members of this process.
+#[derive(Default)]
+pub(super) struct AttemptStore(Mutex<HashMap<(String, PartitionId), Attempts>>);
+
+impl AttemptStore {
+    fn store(&self, group_id: &str, id: PartitionId, attempts: Attempts) {
+        if !attempts.is_empty() {
+            let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            stored.insert((group_id.to_owned(), id), attempts);
+        }
+    }
+
+    fn take(&self, group_id: &str, id: &PartitionId) -> Attempts {
+        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.remove(&(group_id.to_owned(), id.clone())).unwrap_or_default()
+    }
+}
+
+/// What a subscription can return next.
+pub(super) enum NextDelivery {
+    Event(Box<Claimed>),
+    Error(BrokerError),
+    /// Nothing before this time, unless the buffer changes.
+    WaitUntil(Option<Instant>),
+}
+
+struct BufferState {
+    window: Window,
+    reports: VecDeque<BrokerError>,
+    is_closed: bool,
+    /// Whether the member has had a partition: then its topics have existed.
+    had_partitions: bool,
+    /// Whether the member lost its whole assignment.
+    is_assignment_lost: bool,
+    /// Why the membership has ended, for the subscription to report.
+    failure: Option<BrokerError>,
+}
+
+/// See the [module](self).
+pub(super) struct DeliveryBuffer {
+    pub(super) topic: String,
+    pub(super) group: String,
+    pub(super) group_id: String,
+    pub(super) changed: Notify,
+    pub(super) commits: Commits,
+    state: Mutex<BufferState>,
+    drained: Condvar,
+    attempt_store: Arc<AttemptStore>,
+    in_flight: usize,
+}
+
+impl DeliveryBuffer {
+    /// Creates the buffer of a member of `group` on `topic`; its id in Kafka is `group_id`.
+    pub(super) fn new(
+        (topic, group): (&str, &str),
+        group_id: &str,
+        limits: WindowLimits,
+        in_flight: usize,
+        attempt_store: Arc<AttemptStore>,
+    ) -> Self {
+        let state = BufferState {
+            window: Window::new(limits),
+            reports: VecDeque::new(),
+            is_closed: false,
+            had_partitions: false,
+            is_assignment_lost: false,
+            failure: None,
+        };
+        Self {
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            group_id: group_id.to_owned(),
+            changed: Notify::new(),
+            commits: Commits::default(),
+            state: Mutex::new(state),
+            drained: Condvar::new(),
+            attempt_store,
+            in_flight,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the membership: deliveries can no longer be settled, but settled ones are still committed.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_waiters();
+        self.drained.notify_all();
+    }
+
+    /// Ends the membership with an error: nothing of it can be settled or committed any more. A new subscription uses
+    /// the topics that exist by then.
+    pub(super) fn fail(&self, failure: impl Into<BrokerError>) {
+        {
+            let mut state = self.lock();
+            for id in state.window.partition_ids() {
+                state.window.revoke(&id);
+            }
+            // The first error wins. After [`Self::close`], there is none to report.
+            if !state.is_closed {
+                state.failure = Some(failure.into());
+            }
+            state.is_closed = true;
+        }
+        self.changed.notify_waiters();
+        self.drained.notify_all();
+    }
+
+    /// Records that the member lost its whole assignment. The cluster may have lost its data, and this client would
+    /// reject leaders and logs that are older than those it knows: another client has to join.
+    pub(super) fn assignment_lost(&self) {
+        self.lock().is_assignment_lost = true;
+    }
+
+    /// Returns and resets whether the assignment was lost.
+    pub(super) fn take_assignment_lost(&self) -> bool {
+        std::mem::take(&mut self.lock().is_assignment_lost)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    pub(super) fn with_window<T>(&self, work: impl FnOnce(&mut Window) -> T) -> T {
+        work(&mut self.lock().window)
+    }
+
+    /// Returns what the subscription has to return next.
+    pub(super) fn poll(&self) -> Result<NextDelivery, Closed> {
+        let mut state = self.lock();
+        if let Some(failure) = state.failure.take() {
+            return Ok(NextDelivery::Error(failure));
+        }
+        if state.is_closed {
+            return Err(Closed);
+        }
+        if let Some(error) = state.reports.pop_front() {
+            return Ok(NextDelivery::Error(error));
+        }
+        let claimed = state.window.claim(self.in_flight, Instant::now());
+        Ok(match claimed {
+            Some(claimed) => NextDelivery::Event(Box::new(claimed)),
+            None => NextDelivery::WaitUntil(state.window.next_due()),
+        })
+    }
+
+    /// Settles a delivery; `work` returns whether it still belonged to this member.
+    pub(super) fn settle(&self, work: impl FnOnce(&mut Window) -> bool) -> Result<bool, Closed> {
+        let settled = {
+            let mut state = self.lock();
+            if state.is_closed {
+                return Err(Closed);
+            }
+            work(&mut state.window)
+        };
+        self.changed.notify_waiters();
+        self.drained.notify_all();
+        Ok(settled)
+    }
+
+    /// Adds a record that was read.
+    pub(super) fn push(&self, id: &PartitionId, offset: i64, event: Result<kennel_core::Event, BrokerError>) {
+        let mut state = self.lock();
+        let report = match event {
+            Ok(event) => {
+                state.window.push(id, offset, Some(event));
+                None
+            }
+            Err(error) => state.window.push(id, offset, None).then_some(error),
+        };
+        if let Some(error) = report {
+            if state.reports.len() < MAX_REPORTS {
+                state.reports.push_back(error);
+            } else {
+                tracing::error!(error = &error as &dyn std::error::Error, "unreadable message is skipped");
+            }
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Handles the error that a topic does not exist. For a topic that was just created, it can occur for a moment.
+    pub(super) fn topic_missing(&self) {
+        if self.lock().had_partitions {
+            self.fail(TopicRemoved);
+        }
+    }
+
+    pub(super) fn assign(&self, partition_ids: Vec<PartitionId>) {
+        self.lock().had_partitions |= !partition_ids.is_empty();
+        for id in partition_ids {
+            let attempts = self.attempt_store.take(&self.group_id, &id);
+            self.with_window(|window| window.assign(id, attempts));
+        }
+    }
+
+    /// Stops deliveries of these partitions and waits, up to `grace`, until they have no unsettled ones.
+    pub(super) fn drain(&self, partition_ids: &[PartitionId], grace: Duration) {
+        let deadline = WallInstant::now() + grace;
+        let mut state = self.lock();
+        for id in partition_ids {
+            state.window.drain(id);
+        }
+        while !state.is_closed && state.window.claimed_count(partition_ids) > 0 {
+            let left = deadline.saturating_duration_since(WallInstant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.drained.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(super) fn revoke(&self, partition_ids: Vec<PartitionId>) {
+        for id in partition_ids {
+            let attempts = self.with_window(|window| window.revoke(&id));
+            self.attempt_store.store(&self.group_id, id, attempts);
+        }
+        self.changed.notify_waiters();
+    }
+}
