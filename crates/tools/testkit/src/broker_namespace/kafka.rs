@@ -1,4 +1,4 @@
-//! A corner of a Kafka cluster.
+//! A namespace in a Kafka cluster.
 
 use std::time::{Duration, Instant};
 
@@ -10,43 +10,43 @@ use rdkafka::metadata::MetadataTopic;
 use super::{clear, prefix};
 use crate::Backend;
 
-/// How long the cluster may take to tell what it has.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two looks whether a topic is gone.
-const POLL: Duration = Duration::from_millis(10);
+/// Timeout of requests to the cluster, and of the deletion of topics.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interval between checks whether a topic is deleted.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Topics and groups with a prefix of their own.
+/// Topics and groups with a unique prefix.
 pub struct Kafka {
     brokers: String,
     prefix: String,
 }
 
 impl Kafka {
-    /// One in the cluster of `TEST_KAFKA_BROKERS`; `None` when there is no such cluster.
+    /// Creates a namespace in the cluster of `TEST_KAFKA_BROKERS`; `None` if the variable is not set.
     pub fn find() -> Option<Self> {
         Some(Self { brokers: Backend::Kafka.address()?, prefix: prefix() })
     }
 
-    /// Where the cluster is.
+    /// Bootstrap addresses of the cluster.
     pub fn brokers(&self) -> &str {
         &self.brokers
     }
 
-    /// What names begin with.
+    /// Prefix of all names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 }
 
-/// Removes the topics that are picked from those in the cluster; their names. They are gone when this returns.
+/// Deletes the topics for which `pick` returns true; returns their names after they are deleted.
 ///
 /// # Errors
-/// When the cluster does not answer, or does not take the request.
+/// When the cluster does not respond, or rejects the request.
 pub async fn remove_topics(brokers: &str, pick: impl Fn(&str) -> bool) -> Result<Vec<String>, String> {
     let mut settings = ClientConfig::new();
     settings.set("bootstrap.servers", brokers).set("allow.auto.create.topics", "false");
     let admin: AdminClient<DefaultClientContext> = settings.create().map_err(|error| error.to_string())?;
-    let metadata = admin.inner().fetch_metadata(None, PATIENCE).map_err(|error| error.to_string())?;
+    let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| error.to_string())?;
     let names = metadata.topics().iter().map(MetadataTopic::name);
     let picked: Vec<_> = names.filter(|name| pick(name)).collect();
     if !picked.is_empty() {
@@ -54,18 +54,18 @@ pub async fn remove_topics(brokers: &str, pick: impl Fn(&str) -> bool) -> Result
     }
     let began = Instant::now();
     for name in &picked {
-        while is_there(&admin, name)? {
-            if began.elapsed() > PATIENCE {
-                return Err(format!("{name} stays"));
+        while exists(&admin, name)? {
+            if began.elapsed() > REQUEST_TIMEOUT {
+                return Err(format!("{name} still exists"));
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
     Ok(picked.into_iter().map(str::to_owned).collect())
 }
 
-fn is_there(admin: &AdminClient<DefaultClientContext>, name: &str) -> Result<bool, String> {
-    let metadata = admin.inner().fetch_metadata(Some(name), PATIENCE).map_err(|error| error.to_string())?;
+fn exists(admin: &AdminClient<DefaultClientContext>, name: &str) -> Result<bool, String> {
+    let metadata = admin.inner().fetch_metadata(Some(name), REQUEST_TIMEOUT).map_err(|error| error.to_string())?;
     Ok(metadata.topics().iter().any(|topic| !topic.partitions().is_empty()))
 }
 

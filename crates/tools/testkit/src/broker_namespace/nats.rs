@@ -34,10 +34,10 @@ impl Nats {
     }
 }
 
-/// Removes the streams that are picked from those on the server; their names.
+/// Deletes the streams for which `pick` returns true; returns their names.
 ///
 /// # Errors
-/// When the server does not answer, or does not take the request.
+/// When the server does not respond, or rejects the request.
 pub async fn remove_streams(url: &str, pick: impl Fn(&str) -> bool) -> Result<Vec<String>, String> {
     let client = async_nats::connect(url).await.map_err(|error| error.to_string())?;
     let jetstream = async_nats::jetstream::new(client);

@@ -50,10 +50,10 @@ impl Rabbit {
     }
 }
 
-/// Removes these from the server, if they are there.
+/// Deletes these queues and exchanges, if they exist.
 ///
 /// # Errors
-/// When the server does not answer, or does not take the request.
+/// When the server does not respond, or rejects the request.
 pub async fn remove_queues_and_exchanges(url: &str, queues: &[String], exchanges: &[String]) -> Result<(), String> {
     let text = |error: lapin::Error| error.to_string();
     let connection = Connection::connect(url, ConnectionProperties::default()).await.map_err(text)?;
