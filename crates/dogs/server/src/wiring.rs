@@ -189,7 +189,7 @@ impl Wiring {
 
     fn grpc(&self, feed: &EventFeed, health: &Health) -> anyhow::Result<GrpcServer> {
         let config = self.backends.settings.server.grpc();
-        let urls = crate::http::UrlBuilder::new(&self.backends.settings.server.public_url());
+        let urls = crate::http::DogUrls::new(&self.backends.settings.server.public_url());
         let dogs = DogRpc::server(
             self.service.clone(),
             feed.clone(),

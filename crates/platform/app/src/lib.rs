@@ -19,7 +19,7 @@ pub use batches::in_batches;
 pub use component::{Component, Phase};
 pub use component_filter::{ComponentFilter, UnknownComponent};
 pub use error::{Cause, RunError};
-pub use health::{Check, Health, Kind, Report, Status};
+pub use health::{Check, Dependency, Health, Kind, Report, Status};
 pub use progress::Progress;
 pub use readiness::Readiness;
 pub use runner::{App, Options};

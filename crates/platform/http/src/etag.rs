@@ -145,6 +145,28 @@ pub struct IfMatch(pub Option<EntityTags>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IfNoneMatch(pub Option<EntityTags>);
 
+impl IfMatch {
+    /// The revisions that a change is allowed of; `None` if the header allows any. `revision` reads the revision in the
+    /// text of a tag; a tag without one allows nothing.
+    ///
+    /// A weak tag counts as the strong one: proxies that compress weaken every tag (nginx does). RFC 9110, section 13.1.1,
+    /// requires the strong comparison because a weak tag can be equal before and after a change; a tag with the revision
+    /// cannot.
+    pub fn revisions<R>(&self, revision: impl Fn(&str) -> Option<R>) -> Option<Vec<R>> {
+        match &self.0 {
+            None | Some(EntityTags::Any) => None,
+            Some(EntityTags::Listed(tags)) => Some(tags.iter().filter_map(|tag| revision(tag.tag())).collect()),
+        }
+    }
+}
+
+impl IfNoneMatch {
+    /// Whether the caller has the version `current`, so that the response is 304.
+    pub fn matches(&self, current: &ETag) -> bool {
+        self.0.as_ref().is_some_and(|tags| tags.match_weakly(current))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = HttpError;
 
@@ -199,6 +221,14 @@ mod tests {
         headers.append(IF_MATCH, "\"2\"".parse().unwrap());
         let tags = EntityTags::read(&headers, &IF_MATCH).unwrap();
         assert_eq!(tags, Some(listed(&[(false, "1"), (false, "2")])));
+    }
+
+    #[test]
+    fn if_match_names_revisions() {
+        let revisions = |tags| IfMatch(tags).revisions(|text| text.parse::<u8>().ok());
+        assert_eq!((revisions(None), revisions(Some(EntityTags::Any))), (None, None));
+        assert_eq!(revisions(Some(listed(&[(false, "3"), (true, "4"), (false, "x")]))), Some(vec![3, 4]));
+        assert_eq!(revisions(Some(listed(&[(false, "999")]))), Some(Vec::new()));
     }
 
     #[test]

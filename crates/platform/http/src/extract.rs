@@ -1,9 +1,11 @@
 //! Extractors whose rejections are problem details that name the invalid value.
 
+mod header;
 mod json;
 mod path;
 mod query;
 
+pub use header::header_text;
 pub use json::Json;
 pub use path::Path;
 pub use query::Query;

@@ -1,7 +1,8 @@
 //! HTTP: a server component, the layers around its routes, problem details for every error, and a client.
 //!
 //! A service builds an [`axum::Router`], wraps it with [`stack()`] and passes it to [`HttpServer`]. Its handlers
-//! return errors as [`HttpError`] and read input through [`extract`].
+//! return errors as [`HttpError`] and read input through [`extract`]. [`etag`] has conditional requests, [`range`] ranges
+//! of bytes, and [`sse`] streams of events.
 
 pub mod body;
 pub mod client;
@@ -9,21 +10,27 @@ pub mod config;
 pub mod etag;
 pub mod extract;
 pub mod link;
+pub mod method;
 pub mod metrics;
 pub mod openapi;
 pub mod problem;
+pub mod range;
 pub mod request_id;
 pub mod server;
+pub mod sse;
 pub mod stack;
+pub mod status;
 pub mod sys;
+pub mod urls;
 
 pub use client::{Client, ClientConfig, ClientError, ClientMetrics};
 pub use config::HttpConfig;
 pub use etag::{ETag, EntityTags, IfMatch, IfNoneMatch};
-pub use extract::{Json, Path, Query};
+pub use extract::{Json, Path, Query, header_text};
 pub use link::LinkHeader;
 pub use metrics::HttpMetrics;
 pub use problem::{FieldError, HttpError, Problem};
 pub use request_id::RequestId;
 pub use server::{Address, HttpServer};
 pub use stack::{Stack, stack};
+pub use urls::UrlBuilder;

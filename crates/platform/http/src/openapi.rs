@@ -4,6 +4,7 @@
 //! description has to name [`server`], or the calls of Swagger UI go to the wrong path.
 
 mod parameters;
+pub mod problems;
 
 use std::sync::Arc;
 

@@ -16,6 +16,9 @@ use utoipa::ToSchema;
 /// The content type of a [`Problem`].
 pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
 
+/// When to retry, if the cause does not say.
+pub const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// Body of every response with a status of 400 or more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
@@ -101,6 +104,11 @@ impl HttpError {
         let error = error.into();
         let detail = kind.is_client().then(|| error.to_string());
         Self { detail, source: Some(error), ..Self::new(kind) }
+    }
+
+    /// The service is overloaded; the client should retry after [`DEFAULT_RETRY_AFTER`].
+    pub fn overloaded(cause: impl Into<BoxError>) -> Self {
+        Self::new(ErrorKind::Overloaded).with_retry_after(DEFAULT_RETRY_AFTER).with_source(cause)
     }
 
     /// An invalid value in the request.

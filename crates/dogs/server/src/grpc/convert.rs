@@ -8,10 +8,10 @@ use kennel_proto::dogs::v1 as pb;
 use tonic::Status;
 
 use super::status::invalid;
-use crate::http::UrlBuilder;
+use crate::http::DogUrls;
 
 /// A dog as its message.
-pub(super) fn dog(dog: Dog, urls: &UrlBuilder) -> pb::Dog {
+pub(super) fn dog(dog: Dog, urls: &DogUrls) -> pb::Dog {
     pb::Dog {
         id: dog.id.to_string(),
         image_url: urls.image(&dog),

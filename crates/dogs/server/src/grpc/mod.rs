@@ -20,7 +20,7 @@ use kennel_proto::dogs::v1::dog_service_server::{DogService as Rpc, DogServiceSe
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::http::UrlBuilder;
+use crate::http::DogUrls;
 use convert::{breed, dog_id, new_dog, order, patch};
 use status::{domain_error, invalid};
 
@@ -29,7 +29,7 @@ use status::{domain_error, invalid};
 pub struct DogRpc {
     service: DogService,
     feed: EventFeed,
-    urls: UrlBuilder,
+    urls: DogUrls,
     ids: Arc<dyn IdSource>,
 }
 
@@ -39,7 +39,7 @@ impl DogRpc {
     pub fn server(
         service: DogService,
         feed: EventFeed,
-        urls: UrlBuilder,
+        urls: DogUrls,
         ids: Arc<dyn IdSource>,
         max_message_bytes: usize,
     ) -> DogServiceServer<Self> {

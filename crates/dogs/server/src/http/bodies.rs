@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::urls::UrlBuilder;
+use super::urls::DogUrls;
 use super::values::{BreedName, DogName, Link};
 
 /// A dog.
@@ -54,7 +54,7 @@ pub(super) struct DogResponse {
 }
 
 impl DogResponse {
-    pub(super) fn new(dog: &Dog, urls: &UrlBuilder) -> Self {
+    pub(super) fn new(dog: &Dog, urls: &DogUrls) -> Self {
         Self {
             id: dog.id.0,
             breed: dog.breed.to_string(),
@@ -95,7 +95,7 @@ pub(super) struct DogImageResponse {
 }
 
 impl DogImageResponse {
-    pub(super) fn new(dog: &Dog, urls: &UrlBuilder) -> Self {
+    pub(super) fn new(dog: &Dog, urls: &DogUrls) -> Self {
         Self {
             id: dog.id.0,
             breed: dog.breed.to_string(),

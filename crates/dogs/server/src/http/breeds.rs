@@ -10,7 +10,7 @@ use super::ApiContext;
 use super::bodies::BreedListResponse;
 use super::dogs::NO_CACHE;
 use super::errors::ApiError;
-use super::problems::Failures;
+use kennel_http::openapi::problems::Failures;
 
 /// List the breeds
 ///

@@ -4,7 +4,7 @@ use dogs_domain::service::Expected;
 use dogs_domain::{Dog, Revision};
 use kennel_core::ObjectKey;
 use kennel_http::etag::InvalidETag;
-use kennel_http::{ETag, EntityTags, IfMatch, IfNoneMatch};
+use kennel_http::{ETag, IfMatch};
 
 /// The entity tag of a dog: its revision, followed by `t` once the thumbnail exists, which is not a new revision.
 pub(super) fn dog_tag(dog: &Dog) -> Result<ETag, InvalidETag> {
@@ -19,39 +19,28 @@ pub(super) fn image_tag(key: &ObjectKey) -> Result<ETag, InvalidETag> {
 }
 
 /// The revisions that `If-Match` allows a change of.
-///
-/// A weak tag counts as the strong one: proxies that compress weaken every tag (nginx does), and only the revision in the
-/// tag is compared, which is equal only for equal states. RFC 9110, section 13.1.1, requires the strong comparison because
-/// a weak tag can be equal before and after a change; these cannot.
-pub(super) fn expected(precondition: IfMatch) -> Expected {
-    match precondition.0 {
-        None | Some(EntityTags::Any) => Expected::Any,
-        Some(EntityTags::Listed(tags)) => Expected::OneOf(tags.iter().filter_map(revision).collect()),
-    }
+pub(super) fn expected(precondition: &IfMatch) -> Expected {
+    precondition.revisions(revision).map_or(Expected::Any, Expected::OneOf)
 }
 
-/// Whether `If-None-Match` contains `tag`, so that the response is 304.
-pub(super) fn is_known(precondition: &IfNoneMatch, tag: &ETag) -> bool {
-    precondition.0.as_ref().is_some_and(|tags| tags.match_weakly(tag))
-}
-
-fn revision(tag: &ETag) -> Option<Revision> {
-    let text = tag.tag().strip_suffix('t').unwrap_or(tag.tag());
-    text.parse().ok().map(Revision)
+fn revision(tag: &str) -> Option<Revision> {
+    tag.strip_suffix('t').unwrap_or(tag).parse().ok().map(Revision)
 }
 
 #[cfg(test)]
 mod tests {
+    use kennel_http::EntityTags;
+
     use super::*;
 
     fn revisions(tags: &[&str]) -> Expected {
-        expected(IfMatch(Some(EntityTags::Listed(tags.iter().map(|tag| ETag::strong(*tag).unwrap()).collect()))))
+        expected(&IfMatch(Some(EntityTags::Listed(tags.iter().map(|tag| ETag::strong(*tag).unwrap()).collect()))))
     }
 
     #[test]
     fn if_match_names_revisions() {
-        assert_eq!(expected(IfMatch(None)), Expected::Any);
-        assert_eq!(expected(IfMatch(Some(EntityTags::Any))), Expected::Any);
+        assert_eq!(expected(&IfMatch(None)), Expected::Any);
+        assert_eq!(expected(&IfMatch(Some(EntityTags::Any))), Expected::Any);
         assert_eq!(revisions(&["3t", "4"]), Expected::OneOf(vec![Revision(3), Revision(4)]));
     }
 
@@ -63,7 +52,7 @@ mod tests {
     #[test]
     fn a_tag_that_a_proxy_weakened_still_names_its_revision() {
         let weak = EntityTags::Listed(vec![ETag::weak("3t").unwrap()]);
-        assert_eq!(expected(IfMatch(Some(weak))), Expected::OneOf(vec![Revision(3)]));
+        assert_eq!(expected(&IfMatch(Some(weak))), Expected::OneOf(vec![Revision(3)]));
     }
 
     #[test]

@@ -10,16 +10,16 @@ use dogs_domain::ports::IdempotencyKey;
 use dogs_domain::service::{DogPatch, NewDog};
 use dogs_domain::{Breed, Dog, DogError, DogId};
 use kennel_core::{Cursor, ErrorKind, Order, PageSize};
-use kennel_http::{HttpError, IfMatch, IfNoneMatch, Json, Path, Query};
+use kennel_http::openapi::problems::{self, Failures};
+use kennel_http::{HttpError, IfMatch, IfNoneMatch, Json, Path, Query, header_text};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::ApiContext;
 use super::bodies::{CreateDogRequest, DogImageResponse, DogPageResponse, DogResponse, UpdateDogRequest, parse_breed};
-use super::conditional::{dog_tag, expected, is_known};
-use super::errors::{ApiError, header_text};
-use super::problems::{self, Failures};
+use super::conditional::{dog_tag, expected};
+use super::errors::ApiError;
 use super::values::BreedName;
 
 /// Set on the response when an earlier request with the same key created the dog.
@@ -223,7 +223,7 @@ pub(super) async fn get(
 ) -> Result<Response, ApiError> {
     let dog = context.api.service.get(DogId(id)).await?;
     let tag = dog_tag(&dog)?;
-    if is_known(&known, &tag) {
+    if known.matches(&tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag, [(CACHE_CONTROL, NO_CACHE)]).into_response());
     }
     Ok(dog_response(&dog, &context)?.into_response())
@@ -260,7 +260,7 @@ pub(super) async fn update(
     Json(request): Json<UpdateDogRequest>,
 ) -> Result<Response, ApiError> {
     let patch = DogPatch::try_from(request)?;
-    let dog = context.api.service.update(DogId(id), &patch, &expected(precondition)).await?;
+    let dog = context.api.service.update(DogId(id), &patch, &expected(&precondition)).await?;
     Ok(dog_response(&dog, &context)?.into_response())
 }
 
@@ -285,7 +285,7 @@ pub(super) async fn delete(
     Path(id): Path<Uuid>,
     precondition: IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    context.api.service.delete(DogId(id), &expected(precondition)).await?;
+    context.api.service.delete(DogId(id), &expected(&precondition)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,46 +2,27 @@
 
 use std::time::Duration;
 
-use axum::http::header::CONTENT_RANGE;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dogs_domain::DogError;
 use dogs_domain::ports::SourceError;
 use kennel_core::ErrorKind;
 use kennel_http::HttpError;
 use kennel_http::etag::InvalidETag;
-
-/// When to retry, if the cause does not say.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+use kennel_http::problem::DEFAULT_RETRY_AFTER;
 
 /// An error of a handler.
 #[derive(Debug)]
-pub(super) enum ApiError {
-    /// A problem response.
-    Http(HttpError),
-    /// The requested range does not exist in an object of `size` bytes.
-    RangeNotSatisfiable {
-        /// The size of the object, in bytes.
-        size: u64,
-    },
-}
-
-impl ApiError {
-    /// The service is overloaded; the client should retry later.
-    pub(super) fn overloaded(cause: &'static str) -> Self {
-        Self::Http(HttpError::new(ErrorKind::Overloaded).with_retry_after(RETRY_AFTER).with_source(cause))
-    }
-}
+pub(super) struct ApiError(HttpError);
 
 impl From<HttpError> for ApiError {
     fn from(error: HttpError) -> Self {
-        Self::Http(error)
+        Self(error)
     }
 }
 
 impl From<InvalidETag> for ApiError {
     fn from(error: InvalidETag) -> Self {
-        Self::Http(HttpError::from_error(ErrorKind::Internal, error))
+        Self(HttpError::from_error(ErrorKind::Internal, error))
     }
 }
 
@@ -57,33 +38,21 @@ impl From<DogError> for ApiError {
             },
         };
         let shown = if kind.is_transient() { shown.with_retry_after(retry_after(&error)) } else { shown };
-        Self::Http(shown.with_source(error))
+        Self(shown.with_source(error))
     }
 }
 
 fn retry_after(error: &DogError) -> Duration {
     match error {
         DogError::Source(SourceError::Unavailable { retry_after: Some(after), .. }) => *after,
-        _ => RETRY_AFTER,
+        _ => DEFAULT_RETRY_AFTER,
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        match self {
-            Self::Http(error) => error.into_response(),
-            Self::RangeNotSatisfiable { size } => {
-                // The outermost layer adds a problem to a bare status.
-                (StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response()
-            }
-        }
+        self.0.into_response()
     }
-}
-
-/// The value of a text header. Fails when it is not visible ASCII.
-pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
-    let text = headers.get(name).map(axum::http::HeaderValue::to_str).transpose();
-    text.map_err(|_| HttpError::invalid(name.as_str(), "must be visible ASCII characters").into())
 }
 
 #[cfg(test)]

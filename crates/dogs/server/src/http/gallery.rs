@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use kennel_http::{ETag, IfNoneMatch};
 
-use super::conditional::is_known;
 use super::errors::ApiError;
 
 /// Allows only the page's own files and images from any host that dogs link to, and no text as markup or code.
@@ -68,7 +67,7 @@ fn serve(file: File, known: &IfNoneMatch) -> Result<Response, ApiError> {
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
     ];
-    if is_known(known, &tag) {
+    if known.matches(&tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag, headers).into_response());
     }
     Ok((tag, headers, [(CONTENT_TYPE, file.content_type)], file.content).into_response())

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dogs_domain::service::Variant;
 use dogs_domain::{DogError, DogId};
 use kennel_core::objects::{ByteStream, ObjectMeta};
+use kennel_http::openapi::problems::{self, Failures};
+use kennel_http::range::{self, RangeHeaders, RangeRequest};
 use kennel_http::{IfMatch, IfNoneMatch, Path, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -21,11 +21,9 @@ use uuid::Uuid;
 
 use super::ApiContext;
 use super::bodies::DogResponse;
-use super::conditional::{expected, image_tag, is_known};
+use super::conditional::{expected, image_tag};
 use super::dogs::{NO_CACHE, dog_response};
-use super::errors::{ApiError, header_text};
-use super::problems::{self, Failures};
-use super::range::{RangeRequest, parse_range};
+use super::errors::ApiError;
 use super::values::ImageFile;
 
 /// The parameters of an image.
@@ -53,19 +51,6 @@ impl From<ImageVariant> for Variant {
             ImageVariant::Thumbnail => Self::Thumbnail,
         }
     }
-}
-
-/// The requested range of an image.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "only describes what `header_text` reads")]
-struct RangeParams {
-    /// One range of bytes. Multiple ranges and other units are ignored.
-    #[param(rename = "Range", nullable = false, pattern = r"^[\t -~]*$", example = "bytes=0-1023")]
-    range: Option<String>,
-    /// The entity tag that `Range` applies to.
-    #[param(rename = "If-Range", nullable = false, pattern = r"^[\t -~]*$")]
-    if_range: Option<String>,
 }
 
 /// Store the image of a dog
@@ -110,7 +95,7 @@ pub(super) async fn put(
         return Err(DogError::NotAPicture.into());
     }
     let image = read(body, &headers, context.api.service.max_picture_bytes()).await?;
-    let dog = context.api.service.put_photo(DogId(id), image, &expected(precondition)).await?;
+    let dog = context.api.service.put_photo(DogId(id), image, &expected(&precondition)).await?;
     Ok(dog_response(&dog, &context)?.into_response())
 }
 
@@ -140,7 +125,7 @@ async fn read(body: Body, headers: &HeaderMap, limit: u64) -> Result<Bytes, ApiE
         ("id" = Uuid, Path, description = "The dog's id."),
         ImageParams,
         IfNoneMatch,
-        RangeParams,
+        RangeHeaders,
     ),
     responses(
         (status = 200, description = "The image.", content(
@@ -169,53 +154,26 @@ pub(super) async fn get(
     Path(id): Path<Uuid>,
     Query(params): Query<ImageParams>,
     known: IfNoneMatch,
-    method: Method,
-    headers: HeaderMap,
+    requested: RangeHeaders,
 ) -> Result<Response, ApiError> {
-    let requested = RangeHeaders::read(&method, &headers)?;
     let (service, variant) = (&context.api.service, params.variant.into());
     let tag = image_tag(&service.photo_key(DogId(id), variant).await?)?;
-    if is_known(&known, &tag) {
+    if known.matches(&tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag, [(CACHE_CONTROL, NO_CACHE)]).into_response());
     }
     let (meta, full) = service.photo(DogId(id), variant, None).await?;
-    match requested.resolve(&meta)? {
+    match requested.resolve(&image_tag(&meta.key)?, meta.size) {
         RangeRequest::Full => image_response(&meta, meta.size, full),
-        RangeRequest::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size: meta.size }),
-        RangeRequest::Partial(range) => {
-            let (partial_meta, partial) = service.photo(DogId(id), variant, Some(range.clone())).await?;
+        RangeRequest::Unsatisfiable => Ok(range::unsatisfiable(meta.size)),
+        RangeRequest::Partial(bytes) => {
+            let (partial_meta, partial) = service.photo(DogId(id), variant, Some(bytes.clone())).await?;
             if partial_meta.key != meta.key {
                 // Another image was stored concurrently; return the complete image that the range was resolved against.
                 return image_response(&meta, meta.size, full);
             }
-            let shown = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
-            let response = image_response(&meta, range.end - range.start, partial)?;
-            Ok((StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, shown)], response).into_response())
+            let response = image_response(&meta, bytes.end - bytes.start, partial)?;
+            Ok(range::partial(&bytes, meta.size, response))
         }
-    }
-}
-
-/// The range headers of a request.
-#[derive(Default)]
-struct RangeHeaders<'a> {
-    range: Option<&'a str>,
-    if_range: Option<&'a str>,
-}
-
-impl<'a> RangeHeaders<'a> {
-    /// Reads `Range` and `If-Range`. Ignores both for HEAD: ranges are only defined for GET (RFC 9110, section 14.2).
-    fn read(method: &Method, headers: &'a HeaderMap) -> Result<Self, ApiError> {
-        if method != Method::GET {
-            return Ok(Self::default());
-        }
-        Ok(Self { range: header_text(headers, &RANGE)?, if_range: header_text(headers, &IF_RANGE)? })
-    }
-
-    /// The range to return of the object; all of it if `If-Range` names another image.
-    fn resolve(&self, meta: &ObjectMeta) -> Result<RangeRequest, ApiError> {
-        let tag = image_tag(&meta.key)?.to_string();
-        let range = self.range.filter(|_| self.if_range.is_none_or(|given| given == tag));
-        Ok(parse_range(range, meta.size))
     }
 }
 

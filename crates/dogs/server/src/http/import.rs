@@ -11,13 +11,13 @@ use dogs_domain::DogError;
 use dogs_domain::import::lines;
 use kennel_app::Stop;
 use kennel_core::ErrorKind;
-use kennel_http::HttpError;
+use kennel_http::openapi::problems::{self, Failures};
+use kennel_http::{HttpError, header_text};
 use utoipa::IntoParams;
 
 use super::ApiContext;
 use super::bodies::{ImportReportResponse, ImportRowRequest};
-use super::errors::{ApiError, header_text};
-use super::problems::{self, Failures};
+use super::errors::ApiError;
 use crate::idle_timeout::with_idle_timeout;
 
 /// Maximum number of running imports; further requests are rejected with 503.
@@ -88,13 +88,13 @@ async fn run(
         let error = HttpError::new(ErrorKind::UnsupportedMediaType);
         return Err(error.with_detail("the content type must be application/x-ndjson").into());
     }
-    let _permit = context.imports.try_acquire().map_err(|_| ApiError::overloaded("too many running imports"))?;
+    let _permit = context.imports.try_acquire().map_err(|_| HttpError::overloaded("too many running imports"))?;
     let rows = lines(with_idle_timeout(stop.clone(), body.into_data_stream()));
     match context.api.service.import(key, rows, |_| {}).await {
         Ok(report) => Ok(report.into()),
         // The client can resume the import at another replica.
         Err(DogError::Interrupted { .. }) if stop.is_requested() => {
-            Err(ApiError::overloaded("the process is stopping; send the import again to resume it"))
+            Err(HttpError::overloaded("the process is stopping; send the import again to resume it").into())
         }
         Err(error) => Err(idle_response(&error).unwrap_or_else(|| error.into())),
     }

@@ -10,20 +10,17 @@ mod gallery;
 mod images;
 mod import;
 mod openapi;
-mod problems;
-mod range;
 mod status;
 pub mod urls;
 mod values;
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use axum::http::header::ALLOW;
-use axum::routing::MethodRouter;
 use dogs_domain::DogService;
 use kennel_app::Health;
 use kennel_core::IdSource;
+use kennel_http::method::without_head;
+use kennel_http::sse::EventStreams;
 use kennel_http::{HttpConfig, HttpMetrics, Stack};
 use kennel_outbox::EventFeed;
 use serde::Serialize;
@@ -33,7 +30,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
-pub use self::urls::UrlBuilder;
+pub use self::urls::DogUrls;
 
 /// The dependencies of the API.
 #[derive(Clone)]
@@ -76,8 +73,8 @@ pub struct BackendNames {
 /// The state that the handlers share.
 struct ApiContext {
     api: ApiState,
-    urls: UrlBuilder,
-    streams: Arc<Semaphore>,
+    urls: DogUrls,
+    streams: EventStreams,
     imports: Semaphore,
 }
 
@@ -96,9 +93,9 @@ pub fn app(state: ApiState, config: &HttpConfig, metrics: &HttpMetrics) -> Resul
 /// The routes of the API and the gallery, without layers, and their OpenAPI description.
 pub fn router(state: ApiState) -> (axum::Router, OpenApi) {
     let context = ApiContext {
-        urls: UrlBuilder::new(&state.public_url),
+        urls: DogUrls::new(&state.public_url),
         api: state,
-        streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
+        streams: EventStreams::new(events::MAX_STREAMS),
         imports: Semaphore::new(import::MAX_IMPORTS),
     };
     let (router, description) = api().split_for_parts();
@@ -123,9 +120,4 @@ fn api() -> OpenApiRouter<Arc<ApiContext>> {
         .routes(routes!(status::status));
     kennel_http::openapi::allow_empty_queries(router.get_openapi_mut());
     router
-}
-
-/// Rejects HEAD, which would otherwise execute GET and discard the response.
-fn without_head<S: Clone + Send + Sync + 'static>(routes: MethodRouter<S>) -> MethodRouter<S> {
-    routes.head(async || (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")]))
 }

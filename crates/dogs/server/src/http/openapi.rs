@@ -3,15 +3,13 @@
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
-use super::problems;
+use kennel_http::openapi::problems;
 
 /// The document without its operations.
 pub(super) fn base() -> OpenApi {
     let mut document = BaseDocument::openapi();
     document.servers = Some(vec![kennel_http::openapi::server()]);
-    if let Some(components) = document.components.as_mut() {
-        components.responses.extend(problems::all());
-    }
+    problems::add(&mut document, problems::all());
     document
 }
 

@@ -5,24 +5,23 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
+use kennel_http::openapi::problems::Failures;
+use kennel_http::status::HealthResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problems::Failures;
 use super::{ApiContext, BackendNames};
 
 /// The backends and the health of the service.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Status)]
 pub(super) struct StatusResponse {
-    /// Whether the service is ready.
-    ready: bool,
+    #[serde(flatten)]
+    health: HealthResponse,
     /// Its version.
     #[schema(example = "0.1.0")]
     version: &'static str,
     backends: BackendNames,
-    /// Its dependencies.
-    checks: Vec<CheckResponse>,
     /// The URL of its metrics, if configured.
     #[schema(format = "uri", required = true, example = "http://localhost:9090/metrics")]
     metrics_url: Option<String>,
@@ -34,26 +33,6 @@ pub(super) struct StatusResponse {
     max_image_bytes: u64,
 }
 
-/// The state of one dependency.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Check)]
-struct CheckResponse {
-    /// Its name.
-    #[schema(example = "storage")]
-    name: String,
-    /// `up` or `down`.
-    #[schema(value_type = String, example = "up")]
-    status: kennel_app::Status,
-    /// Whether the service is not ready while it is down.
-    required: bool,
-    /// The duration of the check, in milliseconds.
-    latency_ms: u64,
-    /// Why it is down, if known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "12 events pending, none published for 34 s")]
-    detail: Option<String>,
-}
-
 /// Get the status of the service
 ///
 /// For people and dashboards: the response is 200 even when the service is not ready. Load balancers use `/ready`.
@@ -62,19 +41,10 @@ struct CheckResponse {
     responses((status = 200, description = "The status of the service.", body = StatusResponse), Failures),
 )]
 pub(super) async fn status(State(context): State<Arc<ApiContext>>) -> impl IntoResponse {
-    let report = context.api.health.report().await;
-    let checks = report.checks.into_iter().map(|check| CheckResponse {
-        name: check.name.into_owned(),
-        status: check.status,
-        required: check.required,
-        latency_ms: check.latency_ms,
-        detail: check.detail,
-    });
     let body = StatusResponse {
-        ready: report.ready,
+        health: HealthResponse::of(&context.api.health).await,
         version: env!("CARGO_PKG_VERSION"),
         backends: context.api.backends,
-        checks: checks.collect(),
         metrics_url: context.api.metrics_url.clone(),
         grafana_url: context.api.grafana_url.clone(),
         max_image_bytes: context.api.service.max_picture_bytes(),

@@ -1,23 +1,24 @@
-//! The absolute URLs in responses.
+//! The URLs of dogs in responses.
 
 use dogs_domain::{Breed, Dog, DogId};
 use kennel_core::{Cursor, Order, PageSize};
+use kennel_http::UrlBuilder;
 
-/// Builds URLs that clients can reach.
+const DOGS: &str = "/api/v1/dogs";
+
+/// Builds the URLs of dogs that clients can reach.
 #[derive(Debug, Clone)]
-pub struct UrlBuilder {
-    root: String,
-}
+pub struct DogUrls(UrlBuilder);
 
-impl UrlBuilder {
+impl DogUrls {
     /// Builds URLs below `public_url`, with or without a trailing slash.
     pub fn new(public_url: &str) -> Self {
-        Self { root: format!("{}/api/v1/dogs", public_url.trim_end_matches('/')) }
+        Self(UrlBuilder::new(public_url))
     }
 
     /// The URL of a dog.
     pub fn dog(&self, id: DogId) -> String {
-        format!("{}/{id}", self.root)
+        self.0.url(format_args!("{DOGS}/{id}"))
     }
 
     /// The URL of the stored image, else the link of the dog.
@@ -36,33 +37,6 @@ impl UrlBuilder {
 
     /// The URL of a page of dogs; of the first one without a cursor.
     pub(super) fn page(&self, breed: Option<&Breed>, order: Order, size: PageSize, cursor: Option<Cursor>) -> String {
-        let order = match order {
-            Order::Ascending => "asc",
-            Order::Descending => "desc",
-        };
-        // Breeds and cursors contain no characters that need escaping.
-        let breed = breed.map(|breed| format!("&breed={breed}")).unwrap_or_default();
-        let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-        format!("{}?order={order}&limit={}{breed}{cursor}", self.root, size.get())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn page_urls_contain_the_parameters() {
-        let urls = UrlBuilder::new("https://kennel.example/dogs/");
-        let (breed, size) = ("hound-afghan".parse().unwrap(), PageSize::new(7).unwrap());
-        let cursor = Cursor(uuid::Uuid::from_u128(1));
-        assert_eq!(
-            urls.page(Some(&breed), Order::Ascending, size, Some(cursor)),
-            format!("https://kennel.example/dogs/api/v1/dogs?order=asc&limit=7&breed=hound-afghan&cursor={cursor}")
-        );
-        assert_eq!(
-            urls.page(None, Order::Descending, PageSize::default(), None),
-            "https://kennel.example/dogs/api/v1/dogs?order=desc&limit=50"
-        );
+        self.0.page(DOGS, order, size, &[("breed", breed.map(Breed::as_str))], cursor)
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dogs::grpc::DogRpc;
-use dogs::http::{ApiState, BackendNames, UrlBuilder};
+use dogs::http::{ApiState, BackendNames, DogUrls};
 use dogs::picture_check::DecodedPictureCheck;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
@@ -240,7 +240,7 @@ fn server(service: &DogService, feed: &EventFeed, health: &Health, setup: &Setup
 
 fn rpc(service: &DogService, feed: &EventFeed, health: &Health, registry: &Registry) -> GrpcServer {
     let config = GrpcConfig { addr: ([127, 0, 0, 1], 0).into(), domain: "dogs", ..GrpcConfig::default() };
-    let (urls, ids) = (UrlBuilder::new(PUBLIC_URL), Arc::new(UuidV7));
+    let (urls, ids) = (DogUrls::new(PUBLIC_URL), Arc::new(UuidV7));
     let dogs = DogRpc::server(service.clone(), feed.clone(), urls, ids, config.max_message_bytes);
     let metrics = GrpcMetrics::register(registry).unwrap();
     GrpcServer::new(config, health.clone(), Arc::new(UuidV7), metrics)
