@@ -43,14 +43,14 @@ impl Backends {
 
     /// Opens the store, without migrating its schema.
     pub async fn store(&self) -> anyhow::Result<Stores> {
-        Ok(dogs_storages::connect(&self.settings.storage.storage()).await?.instrumented(&self.registry)?)
+        Ok(dogs_storages::open(&self.settings.storage, &self.registry).await?)
     }
 
     /// Opens the store. Migrates its schema first, if configured.
     pub async fn current_store(&self) -> anyhow::Result<Stores> {
         let stores = self.store().await?;
         if self.settings.storage.migrate_on_start {
-            stores.migrator.up(self.clock.now()).await.context("cannot migrate the schema")?;
+            stores.database.migrator.up(self.clock.now()).await.context("cannot migrate the schema")?;
         }
         Ok(stores)
     }
@@ -81,7 +81,7 @@ impl Backends {
 
     /// Opens the broker. The in-process broker stores dead letters in `stores`.
     pub async fn broker(&self, stores: &Stores) -> anyhow::Result<Connected> {
-        let sink = Arc::clone(&stores.dead_letter_sink);
+        let sink = Arc::clone(&stores.database.dead_letter_sink);
         Ok(kennel_broker::connect(&self.settings.broker(), sink, Arc::clone(&self.clock)).await?)
     }
 

@@ -14,7 +14,7 @@ use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Quarantine, Relay, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
-use kennel_storage::{MigrationState, MigrationStep, Migrator, WriteCheck};
+use kennel_storage::{Database, DatabaseCheck, MigrationState, MigrationStep, Migrator, WriteCheck};
 use kennel_telemetry::metrics::{self, BuildInfo};
 
 use crate::backends::Backends;
@@ -61,7 +61,7 @@ impl Wiring {
 
     /// Fails when the schema is older than this build, or was changed after it was applied.
     pub async fn check_schema(&self) -> anyhow::Result<()> {
-        check_schema(&*self.stores.migrator).await
+        check_schema(&*self.stores.database.migrator).await
     }
 
     /// The process that `serve` runs, with the components that `only` selects.
@@ -70,9 +70,10 @@ impl Wiring {
         metrics::register_build(&self.backends.registry, &BUILD)?;
         metrics::register_runtime(&self.backends.registry, &tokio::runtime::Handle::current())?;
         let health = Health::new();
-        health.register("storage", Arc::clone(&self.stores.check));
+        let driver = || Arc::clone(&self.stores.database.driver);
+        health.register("storage", Arc::new(DatabaseCheck(driver())));
         health.register("objects", Arc::new(ObjectCheck(Arc::clone(&self.objects))));
-        health.observe("storage_write", Arc::new(WriteCheck(Arc::clone(&self.stores.database))));
+        health.observe("storage_write", Arc::new(WriteCheck(driver())));
         health.observe("broker", Arc::new(BrokerCheck(Arc::clone(&self.broker))));
         health.observe("cache", Arc::new(CacheCheck(Arc::clone(&self.cache))));
         kennel_http::sys::register_dependencies(&self.backends.registry, &health)?;
@@ -83,7 +84,7 @@ impl Wiring {
         let options = Options { drain_delay: server.drain_delay.get(), deadline: server.shutdown_deadline.get() };
         let mut app = App::new(options)
             .health(health.clone())
-            .component(StoreDriver(self.stores.clone()))
+            .component(StoreDriver(self.stores.database.clone()))
             .component(health.readiness())
             .component(BrokerDriver(Arc::clone(&self.broker)))
             .component(LagWatch::new(Arc::clone(&self.broker), LAG_INTERVAL))
@@ -138,14 +139,14 @@ impl Wiring {
     }
 
     fn feed(&self, consumed: &ConsumerMetrics) -> EventFeed {
-        let outbox = Arc::clone(&self.stores.outbox);
+        let outbox = Arc::clone(&self.stores.database.outbox);
         EventFeed::new(events::TOPIC, self.subscriber(), outbox, FeedConfig::default(), consumed.clone())
     }
 
     fn thumbnailer(&self, consumed: &ConsumerMetrics) -> Consumer {
         let ports = ConsumerPorts {
             subscriber: self.subscriber(),
-            inbox: Arc::clone(&self.stores.inbox),
+            inbox: Arc::clone(&self.stores.database.inbox),
             clock: Arc::clone(&self.backends.clock),
             metrics: consumed.clone(),
             quarantine: Quarantine::default(),
@@ -157,7 +158,7 @@ impl Wiring {
     }
 
     fn relay(&self) -> Result<Relay, prometheus::Error> {
-        let outbox = Arc::clone(&self.stores.outbox);
+        let outbox = Arc::clone(&self.stores.database.outbox);
         let publisher: Arc<dyn Publisher> = Arc::<InstrumentedBroker>::clone(&self.broker);
         let metrics = RelayMetrics::register(&self.backends.registry)?;
         let holder = self.backends.ids.next();
@@ -214,7 +215,7 @@ pub async fn check_schema(migrator: &dyn Migrator) -> anyhow::Result<()> {
 }
 
 /// Closes the store after all components that use it have stopped.
-struct StoreDriver(Stores);
+struct StoreDriver(Database);
 
 #[async_trait]
 impl Component for StoreDriver {

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use dogs_domain::ports::{DogQuery, ImportBatch};
 use dogs_domain::{Dog, DogId, DogRepository, Revision};
-use dogs_storages::{StorageConfig, connect};
 use futures_util::future::join_all;
 use kennel_core::{Event, IdSource as _, Order, Timestamp, UuidV7};
-use kennel_storage::sqlite::SqliteConfig;
+use kennel_storage::StorageConfig;
 
 const BATCH: usize = 4_000;
 const SINGLES: usize = 500;
@@ -79,9 +78,9 @@ fn per_second(count: usize, took: Duration) -> f64 {
 async fn main() {
     let rows = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(200_000);
     let folder = tempfile::tempdir().expect("a folder");
-    let config = StorageConfig { sqlite: SqliteConfig::at(folder.path().join("bench.db")), ..StorageConfig::default() };
-    let stores = connect(&config).await.expect("a store");
-    stores.migrator.up(Timestamp::from_millis(0).expect("a time")).await.expect("a schema");
+    let config = StorageConfig::sqlite(folder.path().join("bench.db"));
+    let stores = dogs_storages::open(&config, &prometheus::Registry::new()).await.expect("a store");
+    stores.database.migrator.up(Timestamp::from_millis(0).expect("a time")).await.expect("a schema");
     let dogs = &*stores.dogs;
 
     let started = Instant::now();

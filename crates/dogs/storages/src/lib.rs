@@ -1,12 +1,12 @@
-//! Dog repositories: one folder per store, decorators of the port, and [`connect`], which selects the store.
+//! Dog repositories: one folder per store, decorators of the port, and [`open`], which selects the store.
 
 mod cached;
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
-mod connect;
 mod instrumented;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod open;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -16,12 +16,12 @@ mod sqlite;
 
 pub use cached::CachedDogRepository;
 #[cfg(feature = "clickhouse")]
-pub use clickhouse::{ClickHouseDogs, MIGRATIONS as CLICKHOUSE_MIGRATIONS};
-pub use connect::{ConnectError, Storage, StorageConfig, Stores, connect};
+pub use clickhouse::ClickHouseDogs;
 pub use instrumented::InstrumentedDogRepository;
 #[cfg(feature = "mysql")]
-pub use mysql::{MIGRATIONS as MYSQL_MIGRATIONS, MysqlDogs};
+pub use mysql::MysqlDogs;
+pub use open::{MIGRATIONS, Stores, open};
 #[cfg(feature = "postgres")]
-pub use postgres::{MIGRATIONS as POSTGRES_MIGRATIONS, PostgresDogs};
+pub use postgres::PostgresDogs;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{MIGRATIONS as SQLITE_MIGRATIONS, SqliteDogs};
+pub use sqlite::SqliteDogs;

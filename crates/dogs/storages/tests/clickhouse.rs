@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use dogs_domain::ports::{DogQuery, Inserted};
 use dogs_domain::{Dog, DogId, DogRepository as _, Revision};
-use dogs_storages::{CLICKHOUSE_MIGRATIONS, ClickHouseDogs, Storage, StorageConfig, connect};
+use dogs_storages::{ClickHouseDogs, MIGRATIONS};
 use futures_util::future::join_all;
 use kennel_core::{Order, Outbox as _, RepoError};
-use kennel_storage::clickhouse::{ClickHouse, ClickHouseConfig, ClickHouseMigrator, ClickHouseOutbox};
-use kennel_storage::{Database as _, Migrator as _};
+use kennel_storage::clickhouse::{ClickHouse, ClickHouseMigrator, ClickHouseOutbox};
+use kennel_storage::{Driver as _, Migrator as _, StorageConfig};
 use kennel_testkit::TestClickHouse;
+use prometheus::Registry;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -29,13 +30,13 @@ struct Count {
 }
 
 async fn opened(home: &TestClickHouse) -> (ClickHouse, ClickHouseDogs) {
-    let database = ClickHouse::open(&ClickHouseConfig::at(home.dsn().as_str())).await.unwrap();
+    let database = ClickHouse::open(&StorageConfig::clickhouse(home.dsn().as_str())).await.unwrap();
     (database.clone(), ClickHouseDogs::new(database))
 }
 
 async fn migrated(home: &TestClickHouse) -> (ClickHouse, ClickHouseDogs) {
     let (database, dogs) = opened(home).await;
-    ClickHouseMigrator::new(database.clone(), CLICKHOUSE_MIGRATIONS).up(at()).await.unwrap();
+    ClickHouseMigrator::new(database.clone(), MIGRATIONS.clickhouse).up(at()).await.unwrap();
     (database, dogs)
 }
 
@@ -218,10 +219,9 @@ async fn pages_read_in_the_order_of_the_key() {
 #[tokio::test]
 async fn without_its_schema_a_store_fails_with_a_reason() {
     let Some(home) = TestClickHouse::create() else { return };
-    let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
-    config.clickhouse = ClickHouseConfig::at(home.dsn().as_str());
-    let stores = connect(&config).await.unwrap();
-    stores.check.check().await.unwrap();
+    let config = StorageConfig::clickhouse(home.dsn().as_str());
+    let stores = dogs_storages::open(&config, &Registry::new()).await.unwrap();
+    stores.database.driver.ping().await.unwrap();
     let error = stores.dogs.find(DogId(Uuid::nil())).await.unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("record_versions"), "{source}");
@@ -229,9 +229,8 @@ async fn without_its_schema_a_store_fails_with_a_reason() {
 
 #[tokio::test]
 async fn a_store_that_does_not_open_is_named() {
-    let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
-    config.clickhouse = ClickHouseConfig::at("http://kennel:hunter2@127.0.0.1:1/dogs");
-    let error = connect(&config).await.err().unwrap();
+    let config = StorageConfig::clickhouse("http://kennel:hunter2@127.0.0.1:1/dogs");
+    let error = dogs_storages::open(&config, &Registry::new()).await.err().unwrap();
     assert_eq!(error.to_string(), "the store `clickhouse` does not open");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
@@ -241,13 +240,13 @@ async fn down_reverts_all_of_up_and_single_steps() {
     let Some(home) = TestClickHouse::create() else { return };
     let (database, dogs) = migrated(&home).await;
     dogs.insert(&dog(1), &[event(1)], None).await.unwrap();
-    let migrator = ClickHouseMigrator::new(database.clone(), CLICKHOUSE_MIGRATIONS);
+    let migrator = ClickHouseMigrator::new(database.clone(), MIGRATIONS.clickhouse);
     assert_eq!(migrator.down(2).await.unwrap().len(), 2);
     assert_eq!(ClickHouseOutbox::new(database.clone()).pending(9).await.unwrap(), [event(1)], "the events stay");
     migrator.up(at()).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
     assert_eq!(dogs.insert(&dog(1), &[], None).await.unwrap(), Inserted::New);
-    assert_eq!(migrator.down(u32::MAX).await.unwrap().len(), CLICKHOUSE_MIGRATIONS.len());
+    assert_eq!(migrator.down(u32::MAX).await.unwrap().len(), MIGRATIONS.clickhouse.len());
     let left = "system.tables WHERE database = currentDatabase() AND name NOT LIKE 'schema_%'";
     assert_eq!(count(&database, left).await, 0);
     migrator.up(at()).await.unwrap();

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use dogs_domain::ports::ImportBatch;
 use dogs_domain::{Dog, DogRepository, Revision};
-use dogs_storages::{CachedDogRepository, StorageConfig, Stores, connect};
+use dogs_storages::{CachedDogRepository, Stores};
 use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::RepoError;
+use kennel_storage::StorageConfig;
 use prometheus::{Registry, TextEncoder};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -20,10 +21,9 @@ use tracing::span::{Attributes, Id, Record};
 use support::{at, dog, event};
 
 async fn open(folder: &tempfile::TempDir, registry: &Registry) -> Stores {
-    let mut config = StorageConfig::default();
-    config.sqlite.path = folder.path().join("dogs.db");
-    let stores = connect(&config).await.unwrap().instrumented(registry).unwrap();
-    stores.migrator.up(at()).await.unwrap();
+    let config = StorageConfig::sqlite(folder.path().join("dogs.db"));
+    let stores = dogs_storages::open(&config, registry).await.unwrap();
+    stores.database.migrator.up(at()).await.unwrap();
     stores
 }
 
@@ -89,10 +89,10 @@ async fn failures_are_not_cached() {
     let stores = open(&folder, &registry).await;
     let dogs = cached(&stores, &registry);
     dogs.insert(&dog(1), &[], None).await.unwrap();
-    let steps = stores.migrator.status().await.unwrap().len();
-    stores.migrator.down(u32::try_from(steps).unwrap()).await.unwrap();
+    let steps = stores.database.migrator.status().await.unwrap().len();
+    stores.database.migrator.down(u32::try_from(steps).unwrap()).await.unwrap();
     assert!(dogs.find(dog(1).id).await.is_err());
-    stores.migrator.up(at()).await.unwrap();
+    stores.database.migrator.up(at()).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
 }
 

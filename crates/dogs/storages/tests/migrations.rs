@@ -24,23 +24,23 @@ fn every_file_is_embedded(store: &str, migrations: &[Migration]) {
 #[cfg(feature = "sqlite")]
 #[test]
 fn every_file_of_sqlite_is_embedded() {
-    every_file_is_embedded("sqlite", dogs_storages::SQLITE_MIGRATIONS);
+    every_file_is_embedded("sqlite", dogs_storages::MIGRATIONS.sqlite);
 }
 
 #[cfg(feature = "postgres")]
 #[test]
 fn every_file_of_postgres_is_embedded() {
-    every_file_is_embedded("postgres", dogs_storages::POSTGRES_MIGRATIONS);
+    every_file_is_embedded("postgres", dogs_storages::MIGRATIONS.postgres);
 }
 
 #[cfg(feature = "mysql")]
 #[test]
 fn every_file_of_mysql_is_embedded() {
-    every_file_is_embedded("mysql", dogs_storages::MYSQL_MIGRATIONS);
+    every_file_is_embedded("mysql", dogs_storages::MIGRATIONS.mysql);
 }
 
 #[cfg(feature = "clickhouse")]
 #[test]
 fn every_file_of_clickhouse_is_embedded() {
-    every_file_is_embedded("clickhouse", dogs_storages::CLICKHOUSE_MIGRATIONS);
+    every_file_is_embedded("clickhouse", dogs_storages::MIGRATIONS.clickhouse);
 }

@@ -10,18 +10,19 @@ mod support;
 use std::path::Path;
 
 use dogs_domain::{Dog, DogId, DogRepository as _, Revision};
-use dogs_storages::{SQLITE_MIGRATIONS, SqliteDogs, StorageConfig, connect};
+use dogs_storages::{MIGRATIONS, SqliteDogs};
 use kennel_core::{Outbox as _, RepoError};
-use kennel_storage::Migrator as _;
-use kennel_storage::sqlite::{Sqlite, SqliteConfig, SqliteMigrator, SqliteOutbox};
+use kennel_storage::sqlite::{Sqlite, SqliteMigrator, SqliteOutbox};
+use kennel_storage::{Migrator as _, StorageConfig};
+use prometheus::Registry;
 use uuid::Uuid;
 
 use import::import;
 use support::{at, dog, event};
 
 async fn open(path: &Path) -> (Sqlite, SqliteDogs) {
-    let database = Sqlite::open(&SqliteConfig::at(path)).await.unwrap();
-    SqliteMigrator::new(database.clone(), SQLITE_MIGRATIONS).up(at()).await.unwrap();
+    let database = Sqlite::open(&StorageConfig::sqlite(path), "dogs").await.unwrap();
+    SqliteMigrator::new(database.clone(), MIGRATIONS.sqlite).up(at()).await.unwrap();
     (database.clone(), SqliteDogs::new(database))
 }
 
@@ -106,10 +107,9 @@ async fn a_full_disk_is_unavailable_and_stores_nothing() {
 #[tokio::test]
 async fn without_its_schema_a_store_fails_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = StorageConfig::default();
-    config.sqlite.path = folder.path().join("dogs.db");
-    let stores = connect(&config).await.unwrap();
-    stores.check.check().await.unwrap();
+    let config = StorageConfig::sqlite(folder.path().join("dogs.db"));
+    let stores = dogs_storages::open(&config, &Registry::new()).await.unwrap();
+    stores.database.driver.ping().await.unwrap();
     let error = stores.dogs.find(DogId(Uuid::nil())).await.unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("no such table: dogs"), "{source}");
@@ -118,9 +118,8 @@ async fn without_its_schema_a_store_fails_with_a_reason() {
 #[tokio::test]
 async fn a_store_that_does_not_open_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = StorageConfig::default();
-    config.sqlite.path = folder.path().to_owned();
-    let error = connect(&config).await.err().unwrap();
+    let config = StorageConfig::sqlite(folder.path());
+    let error = dogs_storages::open(&config, &Registry::new()).await.err().unwrap();
     assert_eq!(error.to_string(), "the store `sqlite` does not open");
     assert!(std::error::Error::source(&error).is_some());
 }
@@ -143,7 +142,7 @@ async fn stored_data_survives_a_restart() {
     let path = folder.path().join("dogs.db");
     let (database, dogs) = open(&path).await;
     dogs.insert(&dog(1), &[event(9)], None).await.unwrap();
-    kennel_storage::Database::close(&database).await;
+    kennel_storage::Driver::close(&database).await;
     let (database, dogs) = open(&path).await;
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
     assert_eq!(SqliteOutbox::new(database).pending(9).await.unwrap(), [event(9)]);
@@ -153,8 +152,8 @@ async fn stored_data_survives_a_restart() {
 async fn down_reverts_all_of_up() {
     let folder = tempfile::tempdir().unwrap();
     let (database, _) = open(&folder.path().join("dogs.db")).await;
-    let migrator = SqliteMigrator::new(database.clone(), SQLITE_MIGRATIONS);
-    assert_eq!(migrator.down(u32::MAX).await.unwrap().len(), SQLITE_MIGRATIONS.len());
+    let migrator = SqliteMigrator::new(database.clone(), MIGRATIONS.sqlite);
+    assert_eq!(migrator.down(u32::MAX).await.unwrap().len(), MIGRATIONS.sqlite.len());
     let left: Vec<(String,)> =
         sqlx::query_as("SELECT name FROM sqlite_schema").fetch_all(database.readers()).await.unwrap();
     assert_eq!(left, [("schema_migrations".to_owned(),)]);

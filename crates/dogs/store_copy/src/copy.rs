@@ -127,7 +127,7 @@ impl<'t> StoreCopy<'t> {
         if self.options.overwrite {
             return Ok(());
         }
-        let pending = self.to.call(|| to.outbox.pending(1)).await?;
+        let pending = self.to.call(|| to.database.outbox.pending(1)).await?;
         if !pending.is_empty() || latest(&self.to).await?.is_some() {
             return Err(CopyError::InUse(self.to.name));
         }
@@ -150,7 +150,7 @@ impl<'t> StoreCopy<'t> {
             if last {
                 return if more_pending { self.scan_again(CopyProgress::DogsUnnamed).await } else { Ok(()) };
             }
-            let outbox = &self.from.stores.outbox;
+            let outbox = &self.from.stores.database.outbox;
             tokio::select! {
                 () = self.stop.requested() => {}
                 () = async { outbox.wait(POLL_INTERVAL).await; sleep(COALESCE_WINDOW).await } => {}
@@ -173,7 +173,7 @@ impl<'t> StoreCopy<'t> {
             }
             self.report_lag(&events);
         }
-        let pending = self.from.call(|| self.from.stores.outbox.pending(PAGE)).await?;
+        let pending = self.from.call(|| self.from.stores.database.outbox.pending(PAGE)).await?;
         self.apply_events(&pending, false).await?;
         let more_pending = pending.len() >= PAGE as usize;
         if self.checkpoint.scanning {
@@ -191,7 +191,7 @@ impl<'t> StoreCopy<'t> {
 
     /// A page of the events published after the checkpoint; `None` when some of them may be purged.
     async fn published(&self) -> Result<Option<Vec<Event>>, StoreError> {
-        let outbox = &self.from.stores.outbox;
+        let outbox = &self.from.stores.database.outbox;
         let position = self.checkpoint.event;
         match self.from.call(|| outbox.history(position, PAGE)).await? {
             History::UnknownEvent => Ok(None),
@@ -235,7 +235,7 @@ impl<'t> StoreCopy<'t> {
     async fn reset_checkpoint(&mut self) -> Result<(), StoreError> {
         self.checkpoint = Checkpoint { event: latest(&self.from).await?, scanning: true, after: None };
         // The scan reads the changes that the pending events report.
-        let pending = self.from.call(|| self.from.stores.outbox.pending(PAGE)).await?;
+        let pending = self.from.call(|| self.from.stores.database.outbox.pending(PAGE)).await?;
         self.applied_early = pending.iter().map(|event| event.id).collect();
         self.write(&self.step(Vec::new(), Vec::new())).await
     }
@@ -300,7 +300,7 @@ impl<'t> StoreCopy<'t> {
 
 /// The event that was published last.
 async fn latest(store: &StoreHandle) -> Result<Option<Uuid>, StoreError> {
-    match store.call(|| store.stores.outbox.history(None, 1)).await? {
+    match store.call(|| store.stores.database.outbox.history(None, 1)).await? {
         History::Events(events) => Ok(events.last().map(|event| event.id)),
         History::UnknownEvent => Ok(None),
     }

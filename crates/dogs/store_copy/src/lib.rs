@@ -33,7 +33,7 @@ pub struct StoreHandle {
 
 impl From<Stores> for StoreHandle {
     fn from(stores: Stores) -> Self {
-        Self { name: stores.storage.name(), stores }
+        Self { name: stores.database.storage.name(), stores }
     }
 }
 

@@ -15,7 +15,7 @@ const WEB_URL: &str = "must be an http or https URL without a user or a password
 impl Problems {
     /// Adds an error if the value of the setting `key` is not in the range: "must be 100ms to 10m", in the unit in which
     /// the setting is written.
-    pub fn check_range<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: impl RangeBounds<T>) {
+    pub fn check_range<T: PartialOrd + Copy + Display>(&mut self, key: &str, value: T, range: impl RangeBounds<T>) {
         if range.contains(&value) {
             return;
         }

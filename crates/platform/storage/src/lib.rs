@@ -7,22 +7,19 @@
 pub mod clickhouse;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod closing;
-pub mod database;
+mod config;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod dead_letters;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
-mod dsn;
+pub mod driver;
 pub mod error;
 mod instrumented;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse"))]
 mod lease;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
-mod limits;
 pub mod metrics;
 pub mod migration;
 #[cfg(feature = "mysql")]
 pub mod mysql;
-mod pooler;
+mod open;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -31,20 +28,15 @@ mod rows;
 mod server;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-mod sqlite_config;
 
-pub use database::{Connections, Database, DatabaseCheck, WriteCheck};
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
-pub use dsn::Dsn;
+pub use config::{Pooler, Storage, StorageConfig, Synchronous};
+pub use driver::{Connections, DatabaseCheck, Driver, WriteCheck};
 pub use error::classify;
 pub use instrumented::Instrumented;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
-pub use limits::PoolConfig;
 pub use metrics::DatabaseMetrics;
 pub use migration::{MigrateError, Migration, MigrationState, MigrationStep, Migrator};
-pub use pooler::Pooler;
+pub use open::{Database, Engine, Migrations, OpenError, open};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use rows::{Columns, Value};
-pub use sqlite_config::{SqliteConfig, Synchronous};
 #[doc(hidden)]
 pub use tracing;

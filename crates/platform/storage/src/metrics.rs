@@ -10,7 +10,7 @@ use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
-use crate::Database;
+use crate::Driver;
 use crate::error::label;
 
 /// Metrics of the calls to one database. Clones update the same series.
@@ -23,7 +23,7 @@ pub struct DatabaseMetrics {
 
 impl DatabaseMetrics {
     /// Registers the metrics of `database`, its connections included.
-    pub fn register(registry: &Registry, database: Arc<dyn Database>) -> Result<Self, prometheus::Error> {
+    pub fn register(registry: &Registry, database: Arc<dyn Driver>) -> Result<Self, prometheus::Error> {
         let errors = Opts::new(names::DATABASE_ERRORS, "Failed calls to the database, by kind");
         let metrics = Self {
             system: database.system(),
@@ -95,12 +95,12 @@ macro_rules! database_span {
 
 /// Reads the pool at every scrape, so that the gauges are never stale.
 struct ConnectionCollector {
-    database: Arc<dyn Database>,
+    database: Arc<dyn Driver>,
     gauges: IntGaugeVec,
 }
 
 impl ConnectionCollector {
-    fn new(database: Arc<dyn Database>) -> Result<Self, prometheus::Error> {
+    fn new(database: Arc<dyn Driver>) -> Result<Self, prometheus::Error> {
         let opts = Opts::new(names::DATABASE_CONNECTIONS, "Open connections to the database");
         let gauges = IntGaugeVec::new(opts, &["backend", "state"])?;
         Ok(Self { database, gauges })
@@ -132,7 +132,7 @@ pub(crate) mod tests {
     pub(crate) struct FixedDatabase;
 
     #[async_trait]
-    impl Database for FixedDatabase {
+    impl Driver for FixedDatabase {
         fn system(&self) -> &'static str {
             "fixed"
         }

@@ -9,7 +9,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::{Connection, Database};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::PoolConfig;
+use crate::StorageConfig;
 use crate::error::{is_deadlock, is_lost, is_read_only};
 
 /// A connection that was idle for longer is probed before it is used.
@@ -29,12 +29,12 @@ pub(crate) trait Probe: Connection {
     fn probe(&mut self) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 }
 
-impl PoolConfig {
+impl StorageConfig {
     /// The options of a pool within these limits, whose calls go through `calls`.
-    pub(crate) fn options<DB: Database<Connection: Probe>>(&self, calls: &CallTimeout) -> PoolOptions<DB> {
+    pub(crate) fn pool_options<DB: Database<Connection: Probe>>(&self, calls: &CallTimeout) -> PoolOptions<DB> {
         let (before, after) = (calls.clone(), calls.clone());
         PoolOptions::new()
-            .max_connections(self.max_connections.get())
+            .max_connections(self.database_max_connections.get())
             .acquire_timeout(self.acquire_timeout())
             .test_before_acquire(false)
             .before_acquire(move |connection, about| {
@@ -72,7 +72,7 @@ pub(crate) struct CallTimeout {
 
 impl CallTimeout {
     /// Calls within the limits of `config`, plus one second for the round trip.
-    pub(crate) fn new(config: &PoolConfig) -> Self {
+    pub(crate) fn new(config: &StorageConfig) -> Self {
         let limit = config.acquire_timeout() + config.statement_timeout() + Duration::from_secs(1);
         Self { limit, suspect_since: Arc::default(), renewed: Arc::default() }
     }
@@ -168,7 +168,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_without_a_response_ends() {
-        let calls = CallTimeout::new(&PoolConfig::default());
+        let calls = CallTimeout::new(&StorageConfig::default());
         assert!(!calls.is_suspect());
         let result: Result<(), _> = calls.run(std::future::pending).await;
         assert!(matches!(result, Err(RepoError::Unavailable(_))), "{result:?}");
@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_its_caller_cancels_marks_connections_suspect() {
-        let calls = CallTimeout::new(&PoolConfig::default());
+        let calls = CallTimeout::new(&StorageConfig::default());
         calls.run(async || Ok(())).await.unwrap();
         assert!(!calls.is_suspect());
         drop(timeout(Duration::ZERO, calls.run(std::future::pending::<Result<(), RepoError>>)).await);
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn concurrent_calls_renew_outdated_connections_once() {
-        let calls = CallTimeout::new(&PoolConfig::default());
+        let calls = CallTimeout::new(&StorageConfig::default());
         let (age, began) = (Duration::from_secs(9), Instant::now());
         assert!(!calls.is_outdated(age));
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -208,7 +208,7 @@ mod tests {
             attempts.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>(RepoError::Conflict)
         };
-        let result = CallTimeout::new(&PoolConfig::default()).run(call).await;
+        let result = CallTimeout::new(&StorageConfig::default()).run(call).await;
         assert!(matches!(result, Err(RepoError::Conflict)), "{result:?}");
         assert_eq!(attempts.into_inner(), 1);
     }

@@ -8,11 +8,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use kennel_config::HumanDuration;
 use kennel_core::{Event, Outbox as _, RepoError, Timestamp};
 use kennel_storage::clickhouse::{
-    ClickHouse, ClickHouseConfig, ClickHouseMigrator, ClickHouseOutbox, EVENTS, KeyRange, RecordKey, RecordKind,
+    ClickHouse, ClickHouseMigrator, ClickHouseOutbox, EVENTS, KeyRange, RecordKey, RecordKind,
 };
-use kennel_storage::{Connections, Database as _, MigrateError, Migration, MigrationState, Migrator as _, PoolConfig};
+use kennel_storage::{Connections, Driver as _, MigrateError, Migration, MigrationState, Migrator as _, StorageConfig};
 use kennel_testkit::{FaultProxy, Mode, TestClickHouse};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
@@ -63,7 +64,7 @@ fn event(number: u128) -> Event {
 
 /// Another process on the database.
 async fn opened(home: &TestClickHouse) -> ClickHouse {
-    ClickHouse::open(&ClickHouseConfig::at(home.dsn().as_str())).await.unwrap()
+    ClickHouse::open(&StorageConfig::clickhouse(home.dsn().as_str())).await.unwrap()
 }
 
 async fn migrated(home: &TestClickHouse) -> ClickHouse {
@@ -174,7 +175,7 @@ async fn a_write_whose_response_is_lost_is_stored_once() {
     let Some(home) = TestClickHouse::create() else { return };
     let here = migrated(&home).await;
     let proxy = FaultProxy::new(home.server()).await;
-    let config = ClickHouseConfig::at(home.dsn_by(proxy.address()).as_str());
+    let config = StorageConfig::clickhouse(home.dsn_by(proxy.address()).as_str());
     let database = ClickHouse::open(&config).await.unwrap();
     add(&database, COUNTER.key("warm")).await.unwrap();
     let outbox = ClickHouseOutbox::new(here.clone());
@@ -203,11 +204,12 @@ async fn a_write_whose_response_is_lost_is_stored_once() {
 }
 
 /// Timeouts that are short enough for a test.
-fn short() -> PoolConfig {
-    PoolConfig {
-        acquire_timeout_ms: 500,
-        statement_timeout_ms: 1_000,
-        max_connections: NonZeroU32::MIN.saturating_add(2),
+fn short() -> StorageConfig {
+    StorageConfig {
+        database_acquire_timeout: HumanDuration::from_millis(500),
+        database_statement_timeout: HumanDuration::from_millis(1_000),
+        database_max_connections: NonZeroU32::MIN.saturating_add(2),
+        ..StorageConfig::default()
     }
 }
 
@@ -216,7 +218,7 @@ async fn an_unreachable_server_is_unavailable_until_it_returns() {
     let Some(home) = TestClickHouse::create() else { return };
     migrated(&home).await.close().await;
     let proxy = FaultProxy::new(home.server()).await;
-    let config = ClickHouseConfig { pool: short(), ..ClickHouseConfig::at(home.dsn_by(proxy.address()).as_str()) };
+    let config = StorageConfig { clickhouse_dsn: Some(home.dsn_by(proxy.address()).into()), ..short() };
     let database = ClickHouse::open(&config).await.unwrap();
     for mode in [Mode::Drop, Mode::BlackHole] {
         proxy.set(mode);
@@ -239,7 +241,7 @@ async fn an_unreachable_server_is_unavailable_until_it_returns() {
 async fn requests_are_limited_and_counted() {
     let Some(home) = TestClickHouse::create() else { return };
     let proxy = FaultProxy::new(home.server()).await;
-    let config = ClickHouseConfig { pool: short(), ..ClickHouseConfig::at(home.dsn_by(proxy.address()).as_str()) };
+    let config = StorageConfig { clickhouse_dsn: Some(home.dsn_by(proxy.address()).into()), ..short() };
     let database = ClickHouse::open(&config).await.unwrap();
     assert_eq!(database.connections(), Connections::default());
     proxy.set(Mode::BlackHole);
@@ -269,7 +271,7 @@ async fn a_closed_database_is_unavailable_after_its_last_write() {
 #[tokio::test]
 async fn passwords_are_never_printed() {
     let Some(home) = TestClickHouse::create() else { return };
-    let config = ClickHouseConfig::at(format!("http://kennel:hunter2@{}/default", home.server()).as_str());
+    let config = StorageConfig::clickhouse(format!("http://kennel:hunter2@{}/default", home.server()).as_str());
     let error = ClickHouse::open(&config).await.unwrap_err();
     let mut shown = format!("{config:?} {error:?} {}", serde_json::to_string(&config).unwrap());
     let mut cause: Option<&dyn Error> = Some(&error);

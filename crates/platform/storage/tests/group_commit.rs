@@ -9,8 +9,9 @@ use futures_util::future::join_all;
 use futures_util::poll;
 use kennel_core::{RepoError, Timestamp};
 use kennel_storage::Migrator as _;
-use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteConfig, SqliteMigrator, classify};
-use kennel_storage::{Database as _, Migration};
+use kennel_storage::StorageConfig;
+use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteMigrator, classify};
+use kennel_storage::{Driver as _, Migration};
 
 const TABLE: Migration = Migration {
     version: 2,
@@ -20,7 +21,7 @@ const TABLE: Migration = Migration {
 };
 
 async fn migrated(folder: &Path) -> Sqlite {
-    let database = Sqlite::open(&SqliteConfig::at(folder.join("test.db"))).await.unwrap();
+    let database = Sqlite::open(&StorageConfig::sqlite(folder.join("test.db")), "test").await.unwrap();
     let now = Timestamp::from_millis(0).unwrap();
     SqliteMigrator::new(database.clone(), &[EVENTS, TABLE]).up(now).await.unwrap();
     database
@@ -109,7 +110,7 @@ async fn failed_and_cancelled_writes_are_rolled_back_in_their_group() {
 async fn a_cancelled_caller_blocks_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let database = migrated(folder.path()).await;
-    let elsewhere = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
+    let elsewhere = Sqlite::open(&StorageConfig::sqlite(folder.path().join("test.db")), "test").await.unwrap();
     for polls in 0..40 {
         let mut cancelled = Box::pin(put(&database, 100 + polls));
         for _ in 0..polls {
@@ -135,6 +136,6 @@ async fn closing_waits_for_the_running_commit() {
     sqlx::query("INSERT INTO t VALUES (1)").execute(write.connection()).await.unwrap();
     let (done, ()) = tokio::join!(write.commit(), database.close());
     done.unwrap();
-    let again = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
+    let again = Sqlite::open(&StorageConfig::sqlite(folder.path().join("test.db")), "test").await.unwrap();
     assert_eq!(numbers(&again).await, [1]);
 }

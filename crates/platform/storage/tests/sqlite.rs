@@ -6,9 +6,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use kennel_config::HumanDuration;
 use kennel_core::{RepoError, Timestamp};
-use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteConfig, SqliteMigrator, Synchronous, classify};
-use kennel_storage::{Connections, Database as _, MigrateError, Migration, MigrationState, Migrator as _};
+use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteMigrator, classify};
+use kennel_storage::{Connections, Driver as _, MigrateError, Migration, MigrationState, Migrator as _};
+use kennel_storage::{StorageConfig, Synchronous};
 
 const TABLE: Migration =
     Migration { version: 2, name: "0002_table", up: "CREATE TABLE t (n INTEGER) STRICT", down: "DROP TABLE t" };
@@ -24,7 +26,7 @@ fn now() -> Timestamp {
 }
 
 async fn open(folder: &Path) -> Sqlite {
-    Sqlite::open(&SqliteConfig::at(folder.join("deeper/test.db"))).await.unwrap()
+    Sqlite::open(&StorageConfig::sqlite(folder.join("deeper/test.db")), "test").await.unwrap()
 }
 
 async fn migrated(folder: &Path) -> Sqlite {
@@ -66,14 +68,15 @@ async fn pragma(database: &Sqlite, sql: &'static str) -> (String, String) {
 #[tokio::test]
 async fn every_connection_has_the_settings() {
     let folder = tempfile::tempdir().unwrap();
-    let config = SqliteConfig { cache_kib: 512, ..SqliteConfig::at(folder.path().join("test.db")) };
+    let config = StorageConfig::sqlite(folder.path().join("test.db"));
     for (synchronous, number) in [(Synchronous::Full, "2"), (Synchronous::Normal, "1")] {
-        let database = Sqlite::open(&SqliteConfig { synchronous, ..config.clone() }).await.unwrap();
+        let database =
+            Sqlite::open(&StorageConfig { sqlite_synchronous: synchronous, ..config.clone() }, "test").await.unwrap();
         for (sql, of_writer, of_reader) in [
             ("PRAGMA journal_mode", "wal", "wal"),
             ("PRAGMA synchronous", number, number),
             ("PRAGMA foreign_keys", "1", "1"),
-            ("PRAGMA cache_size", "-512", "-512"),
+            ("PRAGMA cache_size", "-2048", "-2048"),
             ("PRAGMA busy_timeout", "5000", "5000"),
             ("PRAGMA query_only", "0", "1"),
         ] {
@@ -139,8 +142,11 @@ async fn two_processes_share_a_file() {
 #[tokio::test]
 async fn a_write_that_waits_too_long_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
-    let config = SqliteConfig { busy_timeout_ms: 1_000, ..SqliteConfig::at(folder.path().join("test.db")) };
-    let (here, there) = (Sqlite::open(&config).await.unwrap(), Sqlite::open(&config).await.unwrap());
+    let config = StorageConfig {
+        database_acquire_timeout: HumanDuration::from_secs(1),
+        ..StorageConfig::sqlite(folder.path().join("test.db"))
+    };
+    let (here, there) = (Sqlite::open(&config, "test").await.unwrap(), Sqlite::open(&config, "test").await.unwrap());
     let write = here.write().await.unwrap();
     let results = tokio::join!(here.write(), there.write());
     for result in [results.0.map(drop), results.1.map(drop)] {
@@ -187,11 +193,11 @@ async fn files_that_do_not_open_have_distinct_errors() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.db");
     std::fs::write(&other, "this is no database, and long enough to be taken for one".repeat(50)).unwrap();
-    let result = Sqlite::open(&SqliteConfig::at(&other)).await.map(drop);
+    let result = Sqlite::open(&StorageConfig::sqlite(&other), "test").await.map(drop);
     assert!(matches!(result, Err(RepoError::Corrupt(_))), "{result:?}");
-    let result = Sqlite::open(&SqliteConfig::at(folder.path())).await.map(drop);
+    let result = Sqlite::open(&StorageConfig::sqlite(folder.path()), "test").await.map(drop);
     assert!(matches!(result, Err(RepoError::Unavailable(_))), "a folder: {result:?}");
-    let result = Sqlite::open(&SqliteConfig::at(other.join("below.db"))).await.map(drop);
+    let result = Sqlite::open(&StorageConfig::sqlite(other.join("below.db")), "test").await.map(drop);
     assert!(matches!(result, Err(RepoError::Unavailable(_))), "below a file: {result:?}");
 }
 
@@ -205,7 +211,7 @@ async fn a_damaged_file_is_corrupt() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[100..].fill(0xff);
     std::fs::write(&path, bytes).unwrap();
-    let result = match Sqlite::open(&SqliteConfig::at(&path)).await {
+    let result = match Sqlite::open(&StorageConfig::sqlite(&path), "test").await {
         Ok(database) => put(&database, 2).await,
         Err(error) => Err(error),
     };

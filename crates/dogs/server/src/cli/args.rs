@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dogs_domain::Breed;
-use dogs_storages::Storage as Store;
 use kennel_core::{BackendError, BackendKind, Order};
+use kennel_storage::Storage as Store;
 use uuid::Uuid;
 
 /// Dogs by breed, over HTTP, gRPC and the command line.

@@ -22,10 +22,13 @@ pub(super) async fn run(backends: &Backends, command: Dlq) -> anyhow::Result<Exi
         return result;
     }
     let stores = backends.current_store().await?;
-    let source =
-        DeadLetterSource { dead_letters: &*stores.dead_letters, name: backends.store_name(), stores: Some(&stores) };
+    let source = DeadLetterSource {
+        dead_letters: &*stores.database.dead_letters,
+        name: backends.store_name(),
+        stores: Some(&stores),
+    };
     let result = execute(&source, backends, command).await;
-    stores.close().await;
+    stores.database.close().await;
     result
 }
 
@@ -70,14 +73,14 @@ async fn execute(source: &DeadLetterSource<'_>, backends: &Backends, command: Dl
 /// Replays a dead letter. Needs the store even when the broker stores the dead letters: a replay deletes receipts.
 async fn replay(source: &DeadLetterSource<'_>, backends: &Backends, id: Uuid) -> anyhow::Result<bool> {
     let replay = async |stores: &Stores| {
-        kennel_outbox::replay(source.dead_letters, &*stores.inbox, id, backends.clock.now()).await
+        kennel_outbox::replay(source.dead_letters, &*stores.database.inbox, id, backends.clock.now()).await
     };
     let replayed = if let Some(stores) = source.stores {
         replay(stores).await
     } else {
         let stores = backends.current_store().await?;
         let replayed = replay(&stores).await;
-        stores.close().await;
+        stores.database.close().await;
         replayed
     };
     replayed.map_err(|error| match error {

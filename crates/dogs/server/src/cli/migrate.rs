@@ -14,8 +14,8 @@ use crate::backends::Backends;
 /// Runs a migration command. `status` exits with a failure when a migration is pending, for scripts.
 pub(super) async fn run(backends: &Backends, command: Migrate) -> anyhow::Result<ExitCode> {
     let stores = backends.store().await?;
-    let result = execute(&*stores.migrator, command).await.with_context(|| backends.store_name());
-    stores.close().await;
+    let result = execute(&*stores.database.migrator, command).await.with_context(|| backends.store_name());
+    stores.database.close().await;
     result
 }
 

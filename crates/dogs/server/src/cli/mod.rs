@@ -108,7 +108,7 @@ async fn with_service(command: Command, backends: &Backends) -> anyhow::Result<E
         }
     };
     let result = result.await.map_err(|error| named(backends, error));
-    stores.close().await;
+    stores.database.close().await;
     result
 }
 

@@ -8,7 +8,6 @@ mod otel;
 mod outbox;
 mod serving;
 mod source;
-mod storage;
 
 use kennel_broker::BrokerConfig;
 #[cfg(feature = "kafka")]
@@ -22,6 +21,7 @@ use kennel_config::Problems;
 ))]
 use kennel_config::Secret;
 use kennel_config::{Reader, Settings};
+use kennel_storage::StorageConfig;
 use kennel_telemetry::otel::SDK_VARIABLES;
 use kennel_telemetry::{LogTarget, TelemetryConfig};
 
@@ -33,7 +33,6 @@ pub use otel::OtelSettings;
 pub use outbox::OutboxSettings;
 pub use serving::{ServerSettings, TelemetrySettings};
 pub use source::SourceSettings;
-pub use storage::StorageSettings;
 
 /// All settings.
 #[derive(Debug, Clone)]
@@ -45,7 +44,7 @@ pub struct DogsSettings {
     /// The export of logs and traces.
     pub otel: OtelSettings,
     /// The store of dogs.
-    pub storage: StorageSettings,
+    pub storage: StorageConfig,
     /// The broker of events.
     pub broker: BrokerSettings,
     /// The Kafka cluster, if it is the broker.

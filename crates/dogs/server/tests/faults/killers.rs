@@ -60,14 +60,14 @@ fn process() {
     runtime.block_on(async {
         let settings =
             kennel_config::load::<DogsSettings>(&kennel_config::Environment::from_process()).unwrap().settings;
-        let stores = dogs_storages::connect(&settings.storage.storage()).await.unwrap();
+        let stores = dogs_storages::open(&settings.storage, &Registry::new()).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let sink = Arc::clone(&stores.dead_letter_sink);
+        let sink = Arc::clone(&stores.database.dead_letter_sink);
         let broker = kennel_broker::connect(&settings.broker(), sink, Arc::clone(&clock)).await.unwrap().broker;
         let registry = Registry::new();
         let ports = ConsumerPorts {
             subscriber: Arc::<dyn kennel_broker::Broker>::clone(&broker),
-            inbox: Arc::clone(&stores.inbox),
+            inbox: Arc::clone(&stores.database.inbox),
             clock: Arc::clone(&clock),
             metrics: ConsumerMetrics::register(&registry).unwrap(),
             quarantine: Quarantine::default(),
@@ -77,7 +77,7 @@ fn process() {
             Consumer::new(GROUP, TOPIC, Arc::new(AbortingHandler { handled }), settings.outbox.consumer(), ports);
         let metrics = RelayMetrics::register(&registry).unwrap();
         let relay = settings.outbox.relay(1_000);
-        let relay = Relay::new(Arc::clone(&stores.outbox), broker, clock, UuidV7.next(), relay, metrics);
+        let relay = Relay::new(Arc::clone(&stores.database.outbox), broker, clock, UuidV7.next(), relay, metrics);
         App::new(Options::default()).component(consumer).component(relay).run(pending::<()>()).await.unwrap();
     });
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use dogs_storages::Storage;
 use kennel_broker::Backend;
+use kennel_storage::Storage;
 
 use crate::pair::Pair;
 

@@ -25,7 +25,7 @@ macro_rules! pairs {
     ($($(#[$attribute:meta])* $name:ident($store:ident, $broker:ident);)+) => { $(
         $(#[$attribute])*
         mod $name {
-            use dogs_storages::Storage;
+            use kennel_storage::Storage;
             use kennel_broker::Backend;
 
             use crate::pair::Pair;

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use dogs_storages::Storage;
 use kennel_broker::Backend;
 use kennel_core::BackendKind as _;
+use kennel_storage::Storage;
 use kennel_testkit::{Collector, Upstream};
 
 use crate::service_dir::{RunningService, ServiceDir};

@@ -57,7 +57,7 @@ async fn unknown_backends_are_reported_with_the_available_ones() {
 
 #[tokio::test]
 async fn backends_that_are_not_built_in_are_reported_with_their_feature() {
-    check_missing::<dogs_storages::Storage>("STORAGE").await;
+    check_missing::<kennel_storage::Storage>("STORAGE").await;
     check_missing::<kennel_broker::Backend>("BROKER").await;
     check_missing::<kennel_cache::Backend>("CACHE").await;
     check_missing::<kennel_objects::Backend>("OBJECTS").await;

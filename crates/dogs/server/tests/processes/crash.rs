@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dogs_storages::{StorageConfig, Stores};
+use dogs_storages::Stores;
 use kennel_core::outbox::History;
 use kennel_core::{Clock as _, DeadLetter, SystemClock};
-use kennel_storage::sqlite::SqliteConfig;
+use kennel_storage::StorageConfig;
 use kennel_testkit::Upstream;
 use tokio::task::JoinSet;
 
@@ -17,8 +17,8 @@ const EVENTS: [&str; 3] = ["dogs.created", "dogs.image_stored", "dogs.thumbnail_
 
 /// Opens the store of a service directory, without the service.
 async fn stores(directory: &ServiceDir) -> Stores {
-    let sqlite = SqliteConfig::at(directory.path().join("data/dogs.db"));
-    dogs_storages::connect(&StorageConfig { sqlite, ..StorageConfig::default() }).await.unwrap()
+    let config = StorageConfig::sqlite(directory.path().join("data/dogs.db"));
+    dogs_storages::open(&config, &prometheus::Registry::new()).await.unwrap()
 }
 
 /// The number of events by dog and type.
@@ -44,10 +44,10 @@ async fn wait_for_thumbnails(served: &RunningService) {
 async fn events_since(directory: &ServiceDir, served: &RunningService, anchor: &str) -> Vec<(String, String)> {
     let stores = stores(directory).await;
     eventually("all events are published", async || {
-        (stores.outbox.backlog().await.unwrap().pending == 0).then_some(())
+        (stores.database.outbox.backlog().await.unwrap().pending == 0).then_some(())
     })
     .await;
-    stores.close().await;
+    stores.database.close().await;
     served.events_since(anchor).await
 }
 
@@ -63,8 +63,8 @@ async fn events_committed_before_a_kill_are_published_after_it() {
     let (created, fetched) = (without_relay.dog("Balto").await, without_relay.fetch().await);
     without_relay.kill().await;
     let store = stores(&directory).await;
-    assert_eq!(store.outbox.backlog().await.unwrap().pending, 3);
-    store.close().await;
+    assert_eq!(store.database.outbox.backlog().await.unwrap().pending, 3);
+    store.database.close().await;
 
     let served = directory.serve().await;
     let mut events = served.events(Some(&anchor)).await;
@@ -91,7 +91,7 @@ async fn an_event_that_is_published_twice_takes_effect_once() {
     // A replay has the effect of a relay that was killed before it marked the event as published.
     let store = stores(&directory).await;
     let event = eventually("the event is published", async || {
-        let History::Events(events) = store.outbox.history(None, 100).await.unwrap() else { return None };
+        let History::Events(events) = store.database.outbox.history(None, 100).await.unwrap() else { return None };
         events.into_iter().find(|event| event.name == "dogs.image_stored")
     })
     .await;
@@ -99,9 +99,9 @@ async fn an_event_that_is_published_twice_takes_effect_once() {
     let group = "dogs.other".to_owned();
     let at = SystemClock.now();
     let dead_letter = DeadLetter { event: event.clone(), group, attempts: 1, reason: "test".to_owned(), at };
-    store.dead_letter_sink.store(&dead_letter).await.unwrap();
+    store.database.dead_letter_sink.store(&dead_letter).await.unwrap();
     directory.run(&["dlq", "replay", &event.id.to_string()]).await.ends(0);
-    store.close().await;
+    store.database.close().await;
     let seen = r#"broker_consumed_total{group="dogs.thumbnailer",outcome="duplicate",topic="dogs.events"}"#;
     eventually("it was delivered again", async || (served.metric(seen).await >= 1.0).then_some(())).await;
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use dogs_domain::ports::DogQuery;
 use dogs_domain::{Dog, DogId, Revision};
-use dogs_storages::{Storage, StorageConfig, Stores};
+use dogs_storages::Stores;
 use kennel_core::{BackendKind as _, Clock as _, Order, SystemClock};
+use kennel_storage::{Storage, StorageConfig};
 use kennel_testkit::{FaultProxy, Mode, ServiceProcess, TestClickHouse, TestDatabase};
 use serde_json::json;
 
@@ -33,11 +34,10 @@ impl StoreSet {
             .set("MYSQL_DSN", &mysql.dsn())
             .set("CLICKHOUSE_DSN", &clickhouse.dsn());
         let config = StorageConfig {
-            sqlite: kennel_storage::SqliteConfig::at(directory.path().join("data/dogs.db")),
-            postgres: kennel_storage::postgres::PostgresConfig::at(postgres.dsn()),
-            mysql: kennel_storage::mysql::MysqlConfig::at(mysql.dsn()),
-            clickhouse: kennel_storage::clickhouse::ClickHouseConfig::at(clickhouse.dsn()),
-            ..StorageConfig::default()
+            postgres_dsn: Some(postgres.dsn().into()),
+            mysql_dsn: Some(mysql.dsn().into()),
+            clickhouse_dsn: Some(clickhouse.dsn().into()),
+            ..StorageConfig::sqlite(directory.path().join("data/dogs.db"))
         };
         Some(Self { directory, config, _databases: vec![Box::new(postgres), Box::new(mysql), Box::new(clickhouse)] })
     }
@@ -49,14 +49,14 @@ impl StoreSet {
 
     /// Opens the store, without the service.
     async fn open(&self, storage: Storage) -> Stores {
-        dogs_storages::connect(&StorageConfig { storage, ..self.config.clone() }).await.unwrap()
+        dogs_storages::open(&self.config.of(storage), &prometheus::Registry::new()).await.unwrap()
     }
 
     async fn all(&self, storage: Storage) -> Vec<Dog> {
         let stores = self.open(storage).await;
         let query = DogQuery { breed: None, after: None, order: Order::Ascending, limit: 1_000_000 };
         let dogs = stores.dogs.list(&query).await.unwrap();
-        stores.close().await;
+        stores.database.close().await;
         dogs
     }
 
@@ -179,7 +179,7 @@ async fn stores_are_copied_while_dogs_are_written() {
     }
     // Back to SQLite, to another file than the first one.
     stores.directory = stores.directory.set("SQLITE_PATH", "data/copy.db");
-    stores.config.sqlite = kennel_storage::SqliteConfig::at(stores.directory.path().join("data/copy.db"));
+    stores.config.sqlite_path = Some(stores.directory.path().join("data/copy.db"));
     copy_while_writing(stores, &mut writer, mysql, sqlite).await;
 }
 
@@ -223,7 +223,7 @@ async fn killed_and_resumed(to: Storage) {
     assert!(scanned <= count + 1 - PAGE, "it started again: {output}");
     assert!(output.contains(&format!("verified: {} dogs, ", count + 1 - 2)), "{output}");
     assert_eq!(stores.all(to).await, stores.all(Storage::Sqlite).await);
-    target.close().await;
+    target.database.close().await;
     served.stop().await;
 }
 
@@ -258,7 +258,7 @@ async fn differences_are_listed_by_field_and_fail_the_verification() {
     target.dogs.insert(&extra, &[], None).await.unwrap();
     assert!(target.dogs.delete(dogs[1].id, dogs[1].revision, &[]).await.unwrap());
     assert!(target.dogs.update(&changed, dogs[2].revision, &[]).await.unwrap());
-    target.close().await;
+    target.database.close().await;
 
     let diff = stores.diff(Storage::Sqlite, Storage::Postgres, &[], 1).await;
     let lines: Vec<_> = diff.lines().collect();
@@ -297,8 +297,8 @@ async fn all_dogs_are_compared_when_events_were_purged() {
     served.stop().await;
 
     let source = stores.open(Storage::Sqlite).await;
-    source.outbox.purge(SystemClock.now(), u32::MAX).await.unwrap();
-    source.close().await;
+    source.database.outbox.purge(SystemClock.now(), u32::MAX).await.unwrap();
+    source.database.close().await;
     let output = stores.copied(Storage::Sqlite, Storage::Mysql, &[], 0).await;
     assert!(output.contains("sqlite purged events that were not applied yet"), "{output}");
     assert_eq!(stores.all(Storage::Mysql).await, stores.all(Storage::Sqlite).await);
@@ -341,7 +341,7 @@ async fn changes_with_pending_events_are_applied() {
         (counts.iter().map(|count| count.dogs).sum::<u64>() == 3).then_some(())
     })
     .await;
-    target.close().await;
+    target.database.close().await;
     served.stop().await;
     assert!(stop(copy).await.contains("verified: 3 dogs"));
 }
@@ -379,12 +379,12 @@ async fn a_target_with_dogs_is_only_replaced_with_overwrite() {
 
     let output = stores.copied(Storage::Sqlite, Storage::Postgres, &[], 1).await;
     assert!(output.contains("a service writes to the store `postgres`"), "{output}");
-    let pending = target.outbox.pending(10).await.unwrap();
+    let pending = target.database.outbox.pending(10).await.unwrap();
     let ids: Vec<_> = pending.iter().map(|event| event.id).collect();
-    target.outbox.mark_published(&ids, SystemClock.now()).await.unwrap();
+    target.database.outbox.mark_published(&ids, SystemClock.now()).await.unwrap();
     let output = stores.copied(Storage::Sqlite, Storage::Postgres, &[], 1).await;
     assert!(output.contains("a service writes to the store `postgres`"), "{output}");
-    target.outbox.purge(SystemClock.now().saturating_add(TEST_TIMEOUT), u32::MAX).await.unwrap();
+    target.database.outbox.purge(SystemClock.now().saturating_add(TEST_TIMEOUT), u32::MAX).await.unwrap();
     let output = stores.copied(Storage::Sqlite, Storage::Postgres, &[], 1).await;
     assert!(output.contains("the store `postgres` already has dogs"), "{output}");
     assert_eq!(stores.all(Storage::Postgres).await[0].id.to_string(), own);
@@ -395,7 +395,7 @@ async fn a_target_with_dogs_is_only_replaced_with_overwrite() {
         "the event of the import was pending before the scan, which read its dogs: {output}"
     );
     assert_eq!(stores.all(Storage::Postgres).await, stores.all(Storage::Sqlite).await);
-    target.close().await;
+    target.database.close().await;
 }
 
 #[tokio::test]
@@ -410,7 +410,11 @@ async fn invalid_pairs_of_stores_are_reported() {
         assert!(error("sqlite", "sqlite", 64).await.contains("--from and --to name the same store, `sqlite`"));
         assert!(error("sqlite", "oracle", 64).await.contains("there is no store `oracle`; this build has sqlite"));
         let missing = error("mysql", "clickhouse", 64).await;
-        assert_eq!(missing, "MYSQL_DSN: must be given\nCLICKHOUSE_DSN: must be given\n");
+        assert_eq!(
+            missing,
+            "MYSQL_DSN (not set): must be set when the store is mysql\n\
+             CLICKHOUSE_DSN (not set): must be set when the store is clickhouse\n"
+        );
         directory.run(&["migrate", "up"]).await.ends(0);
         let unreachable = error("sqlite", "postgres", 1).await;
         assert!(unreachable.starts_with("error: the store `postgres` does not open: "), "{unreachable}");

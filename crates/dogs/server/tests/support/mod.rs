@@ -17,7 +17,7 @@ use dogs::http::{ApiState, BackendNames, DogUrls};
 use dogs::picture_check::DecodedPictureCheck;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
-use dogs_storages::{StorageConfig, Stores};
+use dogs_storages::Stores;
 use kennel_app::{App, Health, Options, RunError, Stop};
 use kennel_broker::{Broker, BrokerConfig};
 use kennel_core::{Clock, IdSource, ObjectStore, SystemClock, UuidV7};
@@ -28,7 +28,7 @@ use kennel_objects::ObjectsConfig;
 use kennel_outbox::{ConsumerMetrics, EventFeed, FeedConfig, Relay, RelayConfig, RelayMetrics};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
 use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
-use kennel_storage::sqlite::SqliteConfig;
+use kennel_storage::{DatabaseCheck, StorageConfig};
 use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -101,7 +101,7 @@ impl TestApp {
         let service = service(&stores, &source, objects, &clock, setup.image_limit);
         let feed = feed(&stores, &broker, setup.feed, &registry);
         let health = Health::new();
-        health.register("storage", Arc::clone(&stores.check));
+        health.register("storage", Arc::new(DatabaseCheck(Arc::clone(&stores.database.driver))));
         let server = server(&service, &feed, &health, &setup, &registry);
         let mut address = server.address();
         let rpc = rpc(&service, &feed, &health, &registry);
@@ -127,7 +127,7 @@ impl TestApp {
     pub async fn stop(mut self) {
         self.stop.request();
         self.running.join_next().await.unwrap().unwrap().unwrap();
-        self.stores.close().await;
+        self.stores.database.close().await;
     }
 
     /// A request for `target`, a path or a URL from a response.
@@ -175,14 +175,14 @@ fn client() -> reqwest::Client {
 }
 
 async fn open_stores(directory: &TempDir, clock: &dyn Clock) -> Stores {
-    let sqlite = SqliteConfig::at(directory.path().join("dogs.db"));
-    let stores = dogs_storages::connect(&StorageConfig { sqlite, ..StorageConfig::default() }).await.unwrap();
-    stores.migrator.up(clock.now()).await.unwrap();
+    let config = StorageConfig::sqlite(directory.path().join("dogs.db"));
+    let stores = dogs_storages::open(&config, &Registry::new()).await.unwrap();
+    stores.database.migrator.up(clock.now()).await.unwrap();
     stores
 }
 
 async fn open_broker(stores: &Stores, clock: &Arc<dyn Clock>) -> Arc<dyn Broker> {
-    let sink = Arc::clone(&stores.dead_letter_sink);
+    let sink = Arc::clone(&stores.database.dead_letter_sink);
     kennel_broker::connect(&BrokerConfig::default(), sink, Arc::clone(clock)).await.unwrap().broker
 }
 
@@ -213,13 +213,13 @@ fn service(
 fn feed(stores: &Stores, broker: &Arc<dyn Broker>, config: FeedConfig, registry: &Registry) -> EventFeed {
     let metrics = ConsumerMetrics::register(registry).unwrap();
     let subscriber = Arc::<dyn Broker>::clone(broker);
-    EventFeed::new(events::TOPIC, subscriber, Arc::clone(&stores.outbox), config, metrics)
+    EventFeed::new(events::TOPIC, subscriber, Arc::clone(&stores.database.outbox), config, metrics)
 }
 
 fn relay(stores: &Stores, broker: &Arc<dyn Broker>, clock: &Arc<dyn Clock>, registry: &Registry) -> Relay {
     let metrics = RelayMetrics::register(registry).unwrap();
     let publisher = Arc::<dyn Broker>::clone(broker);
-    let outbox = Arc::clone(&stores.outbox);
+    let outbox = Arc::clone(&stores.database.outbox);
     Relay::new(outbox, publisher, Arc::clone(clock), UuidV7.next(), RelayConfig::default(), metrics)
 }
 

@@ -16,7 +16,7 @@ use kennel_storage::{Migration, migration};
 use rows::{BREED, CountRow, DOG, DogRow, KeyRow, breed, breed_end, dog, idempotency, put};
 
 /// The migrations of the schema.
-pub const MIGRATIONS: &[Migration] = &[
+pub(crate) const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/dogs/clickhouse", 2, "0002_dogs"),
     migration!("../../../../../migrations/dogs/clickhouse", 3, "0003_copies"),

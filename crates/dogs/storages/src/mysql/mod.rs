@@ -19,7 +19,7 @@ use kennel_storage::{Migration, migration};
 use rows::{bind_dog, read_dog};
 
 /// The migrations of the schema.
-pub const MIGRATIONS: &[Migration] = &[
+pub(crate) const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/dogs/mysql", 2, "0002_dogs"),
     migration!("../../../../../migrations/dogs/mysql", 3, "0003_copies"),

@@ -4,7 +4,8 @@ use dogs_domain::DogId;
 use dogs_domain::ports::DogQuery;
 use kennel_core::{Order, Timestamp};
 use kennel_storage::Migrator as _;
-use kennel_storage::mysql::{Mysql, MysqlConfig, MysqlMigrator};
+use kennel_storage::StorageConfig;
+use kennel_storage::mysql::{Mysql, MysqlMigrator};
 use kennel_testkit::TestDatabase;
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
@@ -19,7 +20,7 @@ const NUMBERS: &str = "(SELECT 1 + a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 100
 /// A database with so many rows that the planner avoids full scans.
 async fn filled() -> Option<(TestDatabase, Mysql)> {
     let home = TestDatabase::mysql().await?;
-    let database = Mysql::open(&MysqlConfig::at(home.dsn())).await.unwrap();
+    let database = Mysql::open(&StorageConfig::mysql(home.dsn())).await.unwrap();
     MysqlMigrator::new(database.clone(), MIGRATIONS).up(Timestamp::from_millis(0).unwrap()).await.unwrap();
     let sql = "CREATE TABLE d (n INT);
          INSERT INTO d VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);

@@ -4,7 +4,8 @@ use dogs_domain::DogId;
 use dogs_domain::ports::DogQuery;
 use kennel_core::{Order, Timestamp};
 use kennel_storage::Migrator as _;
-use kennel_storage::postgres::{Postgres, PostgresConfig, PostgresMigrator};
+use kennel_storage::StorageConfig;
+use kennel_storage::postgres::{Postgres, PostgresMigrator};
 use kennel_testkit::TestDatabase;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ const UUID: &str = "'019a0000-0000-7000-8000-000000000000'::uuid";
 /// scans need; a snapshot of a concurrent autovacuum would prevent that.
 async fn filled() -> Option<(TestDatabase, Postgres)> {
     let home = TestDatabase::postgres().await?;
-    let database = Postgres::open(&PostgresConfig::at(home.dsn())).await.unwrap();
+    let database = Postgres::open(&StorageConfig::postgres(home.dsn())).await.unwrap();
     PostgresMigrator::new(database.clone(), MIGRATIONS).up(Timestamp::from_millis(0).unwrap()).await.unwrap();
     for table in ["dogs", "outbox", "idempotency_keys", "imports", "inbox", "dead_letters"] {
         let alone = AssertSqlSafe(format!("ALTER TABLE {table} SET (autovacuum_enabled = false)"));

@@ -18,7 +18,7 @@ use kennel_storage::{Migration, migration};
 use rows::{bind_dog, read_dog};
 
 /// The migrations of the schema.
-pub const MIGRATIONS: &[Migration] = &[
+pub(crate) const MIGRATIONS: &[Migration] = &[
     EVENTS,
     migration!("../../../../../migrations/dogs/sqlite", 2, "0002_dogs"),
     migration!("../../../../../migrations/dogs/sqlite", 3, "0003_copies"),

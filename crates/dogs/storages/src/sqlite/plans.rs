@@ -5,7 +5,8 @@ use dogs_domain::ports::DogQuery;
 use kennel_core::Order;
 use kennel_core::Timestamp;
 use kennel_storage::Migrator as _;
-use kennel_storage::sqlite::{Sqlite, SqliteConfig, SqliteMigrator};
+use kennel_storage::StorageConfig;
+use kennel_storage::sqlite::{Sqlite, SqliteMigrator};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ async fn plan(database: &Sqlite, sql: &str) -> String {
 }
 
 async fn open(folder: &tempfile::TempDir) -> Sqlite {
-    let database = Sqlite::open(&SqliteConfig::at(folder.path().join("dogs.db"))).await.unwrap();
+    let database = Sqlite::open(&StorageConfig::sqlite(folder.path().join("dogs.db")), "dogs").await.unwrap();
     let now = Timestamp::from_millis(0).unwrap();
     SqliteMigrator::new(database.clone(), MIGRATIONS).up(now).await.unwrap();
     database

@@ -7,7 +7,7 @@ macro_rules! expand {
             async fn $case() {
                 let Some(fresh) = $setup().await else { return };
                 crate::$module::$case(&fresh.stores).await;
-                fresh.stores.close().await;
+                fresh.stores.database.close().await;
             })+
         })+
     };

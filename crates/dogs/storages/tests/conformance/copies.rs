@@ -137,8 +137,8 @@ pub(crate) async fn a_copy_appends_no_event(stores: &Stores) {
     apply(stores, &dogs, &[]).await;
     apply(stores, &[], &ids(&dogs)).await;
     assert_eq!(pending(stores).await, []);
-    assert_eq!(stores.outbox.history(None, 10).await.unwrap(), History::Events(Vec::new()));
-    assert_eq!(stores.outbox.backlog().await.unwrap().pending, 0);
+    assert_eq!(stores.database.outbox.history(None, 10).await.unwrap(), History::Events(Vec::new()));
+    assert_eq!(stores.database.outbox.backlog().await.unwrap().pending, 0);
 }
 
 pub(crate) async fn steps_of_any_size(stores: &Stores) {

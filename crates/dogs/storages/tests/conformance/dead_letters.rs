@@ -17,11 +17,11 @@ fn dead_letter(event: &Event, group: &str) -> DeadLetter {
 }
 
 async fn store(stores: &Stores, dead_letter: &DeadLetter) {
-    stores.dead_letter_sink.store(dead_letter).await.unwrap();
+    stores.database.dead_letter_sink.store(dead_letter).await.unwrap();
 }
 
 async fn list(stores: &Stores) -> Vec<DeadLetter> {
-    stores.dead_letters.list(None, 100).await.unwrap()
+    stores.database.dead_letters.list(None, 100).await.unwrap()
 }
 
 pub(crate) async fn a_dead_letter_is_read_as_written(stores: &Stores) {
@@ -33,9 +33,9 @@ pub(crate) async fn a_dead_letter_is_read_as_written(stores: &Stores) {
         store(stores, dead_letter).await;
     }
     assert_eq!(list(stores).await, dead_letters);
-    assert_eq!(stores.dead_letters.find(of_a.id).await.unwrap(), dead_letters[..2]);
-    assert_eq!(stores.dead_letters.find(bare.id).await.unwrap(), dead_letters[2..]);
-    assert_eq!(stores.dead_letters.find(id()).await.unwrap(), []);
+    assert_eq!(stores.database.dead_letters.find(of_a.id).await.unwrap(), dead_letters[..2]);
+    assert_eq!(stores.database.dead_letters.find(bare.id).await.unwrap(), dead_letters[2..]);
+    assert_eq!(stores.database.dead_letters.find(id()).await.unwrap(), []);
 }
 
 pub(crate) async fn the_latest_attempt_wins(stores: &Stores) {
@@ -54,10 +54,10 @@ pub(crate) async fn lists_by_event_in_pages(stores: &Stores) {
         store(stores, &dead_letter(&failed[index], "g")).await;
     }
     let expected: Vec<_> = failed.iter().map(|event| dead_letter(event, "g")).collect();
-    assert_eq!(stores.dead_letters.list(None, 2).await.unwrap(), expected[..2]);
-    assert_eq!(stores.dead_letters.list(Some(failed[1].id), 2).await.unwrap(), expected[2..4]);
-    assert_eq!(stores.dead_letters.list(Some(failed[3].id), 2).await.unwrap(), expected[4..]);
-    assert_eq!(stores.dead_letters.list(Some(failed[4].id), 2).await.unwrap(), []);
+    assert_eq!(stores.database.dead_letters.list(None, 2).await.unwrap(), expected[..2]);
+    assert_eq!(stores.database.dead_letters.list(Some(failed[1].id), 2).await.unwrap(), expected[2..4]);
+    assert_eq!(stores.database.dead_letters.list(Some(failed[3].id), 2).await.unwrap(), expected[4..]);
+    assert_eq!(stores.database.dead_letters.list(Some(failed[4].id), 2).await.unwrap(), []);
 }
 
 pub(crate) async fn a_page_does_not_split_an_event(stores: &Stores) {
@@ -69,7 +69,7 @@ pub(crate) async fn a_page_does_not_split_an_event(stores: &Stores) {
     }
     let (mut after, mut seen) = (None, 0);
     loop {
-        let page = stores.dead_letters.list(after, 3).await.unwrap();
+        let page = stores.database.dead_letters.list(after, 3).await.unwrap();
         assert!(page.len() <= 3);
         let Some(last) = page.last() else { break };
         after = Some(last.event.id);
@@ -81,26 +81,26 @@ pub(crate) async fn a_page_does_not_split_an_event(stores: &Stores) {
 pub(crate) async fn a_replay_publishes_again_and_removes_the_dead_letters(stores: &Stores) {
     let failed = events::<2>();
     commit_events(stores, &failed).await;
-    stores.outbox.mark_published(&[failed[0].id, failed[1].id], at(0)).await.unwrap();
+    stores.database.outbox.mark_published(&[failed[0].id, failed[1].id], at(0)).await.unwrap();
     store(stores, &dead_letter(&failed[0], "a")).await;
     store(stores, &dead_letter(&failed[0], "b")).await;
     store(stores, &dead_letter(&failed[1], "a")).await;
-    assert!(stores.dead_letters.replay(failed[0].id, at(9)).await.unwrap());
+    assert!(stores.database.dead_letters.replay(failed[0].id, at(9)).await.unwrap());
     assert_eq!(pending(stores).await, failed[..1], "with its id, time and trace");
     assert_eq!(list(stores).await, [dead_letter(&failed[1], "a")]);
-    assert!(!stores.dead_letters.replay(failed[0].id, at(9)).await.unwrap());
+    assert!(!stores.database.dead_letters.replay(failed[0].id, at(9)).await.unwrap());
     assert_eq!(pending(stores).await.len(), 1);
 }
 
 pub(crate) async fn a_reader_at_a_replayed_event_misses_nothing(stores: &Stores) {
     let failed = events::<3>();
     commit_events(stores, &failed).await;
-    stores.outbox.mark_published(&[failed[0].id, failed[1].id, failed[2].id], at(0)).await.unwrap();
+    stores.database.outbox.mark_published(&[failed[0].id, failed[1].id, failed[2].id], at(0)).await.unwrap();
     store(stores, &dead_letter(&failed[0], "g")).await;
-    stores.dead_letters.replay(failed[0].id, at(1)).await.unwrap();
-    let history_after = |index: usize| stores.outbox.history(Some(failed[index].id), 9);
+    stores.database.dead_letters.replay(failed[0].id, at(1)).await.unwrap();
+    let history_after = |index: usize| stores.database.outbox.history(Some(failed[index].id), 9);
     assert_eq!(history_after(0).await.unwrap(), History::Events(failed[1..].into()));
-    stores.outbox.mark_published(&[failed[0].id], at(2)).await.unwrap();
+    stores.database.outbox.mark_published(&[failed[0].id], at(2)).await.unwrap();
     assert_eq!(pending(stores).await, []);
     assert_eq!(history_after(2).await.unwrap(), History::Events(failed[..1].into()));
     let again = [failed[1].clone(), failed[2].clone(), failed[0].clone()];
@@ -111,18 +111,18 @@ pub(crate) async fn a_replay_of_a_pending_event_does_not_duplicate_it(stores: &S
     let failed = [event()];
     commit_events(stores, &failed).await;
     store(stores, &dead_letter(&failed[0], "g")).await;
-    assert!(stores.dead_letters.replay(failed[0].id, at(1)).await.unwrap());
+    assert!(stores.database.dead_letters.replay(failed[0].id, at(1)).await.unwrap());
     assert_eq!(pending(stores).await, failed);
     assert_eq!(list(stores).await, []);
 }
 
 pub(crate) async fn a_replay_of_nothing_is_false(stores: &Stores) {
-    assert!(!stores.dead_letters.replay(id(), at(1)).await.unwrap());
+    assert!(!stores.database.dead_letters.replay(id(), at(1)).await.unwrap());
     assert_eq!(pending(stores).await, []);
     let unpublished = event();
     store(stores, &dead_letter(&unpublished, "g")).await;
     assert!(
-        stores.dead_letters.replay(unpublished.id, at(1)).await.unwrap(),
+        stores.database.dead_letters.replay(unpublished.id, at(1)).await.unwrap(),
         "also when its row in the outbox is gone"
     );
     assert_eq!(pending(stores).await, [unpublished]);
@@ -133,8 +133,8 @@ pub(crate) async fn a_discard_removes_for_good(stores: &Stores) {
     store(stores, &dead_letter(&failed[0], "a")).await;
     store(stores, &dead_letter(&failed[0], "b")).await;
     store(stores, &dead_letter(&failed[1], "a")).await;
-    assert!(stores.dead_letters.discard(failed[0].id).await.unwrap());
-    assert!(!stores.dead_letters.discard(failed[0].id).await.unwrap());
+    assert!(stores.database.dead_letters.discard(failed[0].id).await.unwrap());
+    assert!(!stores.database.dead_letters.discard(failed[0].id).await.unwrap());
     assert_eq!(list(stores).await, [dead_letter(&failed[1], "a")]);
     assert_eq!(pending(stores).await, []);
 }

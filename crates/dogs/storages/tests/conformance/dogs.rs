@@ -293,7 +293,7 @@ pub(crate) async fn a_thumbnail_is_recorded_once_for_a_receipt(stores: &Stores) 
     let (image, once) = (photo("rex").key, receipt("g"));
     let (first, second) = ("photos/a.webp".parse().unwrap(), "photos/b.webp".parse().unwrap());
     stores.dogs.set_thumbnail(saved.id, &image, &first, &once, &[]).await.unwrap();
-    assert!(stores.inbox.seen("g", once.event).await.unwrap());
+    assert!(stores.database.inbox.seen("g", once.event).await.unwrap());
     let again = stores.dogs.set_thumbnail(saved.id, &image, &second, &once, &[event()]).await.unwrap();
     assert_eq!(again, ThumbnailSet::Seen);
     let found = stores.dogs.find(saved.id).await.unwrap().unwrap();
@@ -334,7 +334,7 @@ async fn is_outdated(stores: &Stores, id: DogId) {
     let (image, thumbnail, once) = (photo("other").key, "photos/o.webp".parse().unwrap(), receipt("g"));
     let set = stores.dogs.set_thumbnail(id, &image, &thumbnail, &once, &[event()]).await.unwrap();
     assert_eq!(set, ThumbnailSet::Outdated);
-    assert!(stores.inbox.seen("g", once.event).await.unwrap());
+    assert!(stores.database.inbox.seen("g", once.event).await.unwrap());
     assert_eq!(pending(stores).await, []);
     let again = stores.dogs.set_thumbnail(id, &image, &thumbnail, &once, &[event()]).await.unwrap();
     assert_eq!(again, ThumbnailSet::Seen);

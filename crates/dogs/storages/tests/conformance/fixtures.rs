@@ -11,10 +11,12 @@ use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, Inserted};
 use dogs_domain::{Dog, DogId, Photo, Revision};
 #[cfg(feature = "sqlite")]
 use dogs_storages::CachedDogRepository;
-use dogs_storages::{Storage, StorageConfig, Stores, connect};
+use dogs_storages::Stores;
 #[cfg(feature = "sqlite")]
 use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::{Event, IdSource as _, Order, Receipt, Timestamp, TraceContext, UuidV7};
+use kennel_storage::StorageConfig;
+use prometheus::Registry;
 use uuid::Uuid;
 
 /// Open, migrated stores, with the database or folder that is removed when the value is dropped.
@@ -25,8 +27,8 @@ pub(crate) struct Fresh {
 
 impl Fresh {
     async fn open(config: &StorageConfig, database: impl Any + Send) -> Self {
-        let stores = connect(config).await.unwrap();
-        stores.migrator.up(at(0)).await.unwrap();
+        let stores = dogs_storages::open(config, &Registry::new()).await.unwrap();
+        stores.database.migrator.up(at(0)).await.unwrap();
         Self { stores, _database: Box::new(database) }
     }
 }
@@ -34,57 +36,49 @@ impl Fresh {
 #[cfg(feature = "sqlite")]
 pub(crate) async fn sqlite() -> Option<Fresh> {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = StorageConfig { storage: Storage::Sqlite, ..StorageConfig::default() };
-    config.sqlite.path = folder.path().join("dogs.db");
-    // There are hundreds of cases, and none of them tests durability after a power loss.
-    config.sqlite.synchronous = kennel_storage::sqlite::Synchronous::Normal;
-    config.sqlite.busy_timeout_ms = 60_000;
+    let config = StorageConfig {
+        // There are hundreds of cases, and none of them tests durability after a power loss.
+        sqlite_synchronous: kennel_storage::Synchronous::Normal,
+        database_acquire_timeout: kennel_config::HumanDuration::from_secs(60),
+        ..StorageConfig::sqlite(folder.path().join("dogs.db"))
+    };
     Some(Fresh::open(&config, folder).await)
 }
 
 #[cfg(feature = "postgres")]
 pub(crate) async fn postgres() -> Option<Fresh> {
     let database = kennel_testkit::TestDatabase::postgres().await?;
-    let mut config = StorageConfig { storage: Storage::Postgres, ..StorageConfig::default() };
-    config.postgres = kennel_storage::postgres::PostgresConfig::at(database.dsn());
-    Some(Fresh::open(&config, database).await)
+    Some(Fresh::open(&StorageConfig::postgres(database.dsn()), database).await)
 }
 
 #[cfg(feature = "postgres")]
 pub(crate) async fn pgbouncer() -> Option<Fresh> {
     use kennel_storage::Pooler;
-    use kennel_storage::postgres::PostgresConfig;
 
     let database = kennel_testkit::TestDatabase::postgres().await?;
     let dsn = database.dsn_by_pgbouncer()?;
-    let mut config = StorageConfig { storage: Storage::Postgres, ..StorageConfig::default() };
-    config.postgres = PostgresConfig { pooler: Pooler::Transaction, ..PostgresConfig::at(dsn) };
+    let config = StorageConfig { postgres_pooler: Pooler::Transaction, ..StorageConfig::postgres(dsn) };
     Some(Fresh::open(&config, database).await)
 }
 
 #[cfg(feature = "mysql")]
 pub(crate) async fn mysql() -> Option<Fresh> {
     let database = kennel_testkit::TestDatabase::mysql().await?;
-    let mut config = StorageConfig { storage: Storage::Mysql, ..StorageConfig::default() };
-    config.mysql = kennel_storage::mysql::MysqlConfig::at(database.dsn());
-    Some(Fresh::open(&config, database).await)
+    Some(Fresh::open(&StorageConfig::mysql(database.dsn()), database).await)
 }
 
 #[cfg(feature = "clickhouse")]
 pub(crate) async fn clickhouse() -> Option<Fresh> {
     let database = kennel_testkit::TestClickHouse::create()?;
-    let mut config = StorageConfig { storage: Storage::Clickhouse, ..StorageConfig::default() };
-    config.clickhouse = kennel_storage::clickhouse::ClickHouseConfig::at(database.dsn());
-    Some(Fresh::open(&config, database).await)
+    Some(Fresh::open(&StorageConfig::clickhouse(database.dsn()), database).await)
 }
 
 #[cfg(feature = "sqlite")]
 pub(crate) async fn decorated() -> Option<Fresh> {
     let fresh = sqlite().await?;
-    let registry = prometheus::Registry::new();
-    let stores = fresh.stores.clone().instrumented(&registry).unwrap();
+    let stores = fresh.stores.clone();
     let connected = Connected::memory(1 << 20);
-    let metrics = CacheMetrics::register(&registry).unwrap();
+    let metrics = CacheMetrics::register(&Registry::new()).unwrap();
     let dogs = TypedCache::new(&connected, Policy::new("dogs.by_id", Duration::from_mins(10)), &metrics);
     let dogs = Arc::new(CachedDogRepository::new(Arc::clone(&stores.dogs), dogs));
     Some(Fresh { stores: Stores { dogs, ..stores }, ..fresh })
@@ -210,5 +204,5 @@ pub(crate) async fn assert_batches(stores: &Stores, expected: &[u64], purge: imp
 
 /// The pending events.
 pub(crate) async fn pending(stores: &Stores) -> Vec<Event> {
-    stores.outbox.pending(100_000).await.unwrap()
+    stores.database.outbox.pending(100_000).await.unwrap()
 }

@@ -26,7 +26,7 @@ fn event_ids(events: &[Event]) -> Vec<Uuid> {
 const ROUNDED: Duration = Duration::from_millis(2);
 
 async fn lease(stores: &Stores, holder: Uuid, ttl: Duration) -> bool {
-    stores.outbox.lease(holder, ttl).await.unwrap()
+    stores.database.outbox.lease(holder, ttl).await.unwrap()
 }
 
 /// Retries until the lease is granted; returns the time since `started`.
@@ -39,7 +39,7 @@ async fn until_granted(stores: &Stores, holder: Uuid, ttl: Duration, started: In
 }
 
 async fn publish(stores: &Stores, events: &[Event]) {
-    stores.outbox.mark_published(&event_ids(events), at(0)).await.unwrap();
+    stores.database.outbox.mark_published(&event_ids(events), at(0)).await.unwrap();
 }
 
 pub(crate) async fn one_holder_has_the_lease(stores: &Stores) {
@@ -48,7 +48,7 @@ pub(crate) async fn one_holder_has_the_lease(stores: &Stores) {
     assert!(!lease(stores, b, LONG).await);
     assert!(lease(stores, a, LONG).await, "renewed");
     assert!(!lease(stores, b, LONG).await);
-    stores.outbox.release(a).await.unwrap();
+    stores.database.outbox.release(a).await.unwrap();
     assert!(lease(stores, b, LONG).await, "it was released");
     assert!(!lease(stores, a, LONG).await);
 }
@@ -87,20 +87,20 @@ pub(crate) async fn of_concurrent_leases_one_is_granted(stores: &Stores) {
     for _ in 0..5 {
         let mut tasks = JoinSet::new();
         for holder in std::iter::repeat_with(id).take(8) {
-            let outbox = Arc::clone(&stores.outbox);
+            let outbox = Arc::clone(&stores.database.outbox);
             tasks.spawn(async move { outbox.lease(holder, LONG).await.unwrap().then_some(holder) });
         }
         let granted: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
         assert_eq!(granted.len(), 1);
-        stores.outbox.release(granted[0]).await.unwrap();
+        stores.database.outbox.release(granted[0]).await.unwrap();
     }
 }
 
 pub(crate) async fn a_release_by_another_changes_nothing(stores: &Stores) {
     let (a, b) = (id(), id());
-    stores.outbox.release(a).await.unwrap();
+    stores.database.outbox.release(a).await.unwrap();
     assert!(lease(stores, a, LONG).await);
-    stores.outbox.release(b).await.unwrap();
+    stores.database.outbox.release(b).await.unwrap();
     assert!(!lease(stores, b, LONG).await);
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn events_are_read_as_written(stores: &Stores) {
     commit_events(stores, &written).await;
     assert_eq!(pending(stores).await, written);
     publish(stores, &written).await;
-    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(written.into()));
+    assert_eq!(stores.database.outbox.history(None, 9).await.unwrap(), History::Events(written.into()));
 }
 
 pub(crate) async fn pending_is_in_the_order_of_commits(stores: &Stores) {
@@ -123,8 +123,8 @@ pub(crate) async fn pending_is_in_the_order_of_commits(stores: &Stores) {
         commit_events(stores, std::slice::from_ref(event)).await;
     }
     assert_eq!(pending(stores).await, order);
-    assert_eq!(stores.outbox.pending(2).await.unwrap(), order[..2]);
-    assert_eq!(stores.outbox.pending(0).await.unwrap(), []);
+    assert_eq!(stores.database.outbox.pending(2).await.unwrap(), order[..2]);
+    assert_eq!(stores.database.outbox.pending(0).await.unwrap(), []);
 }
 
 pub(crate) async fn of_concurrent_commits_none_is_missed(stores: &Stores) {
@@ -158,25 +158,25 @@ pub(crate) async fn a_published_event_is_no_longer_pending(stores: &Stores) {
 pub(crate) async fn marking_unknown_or_published_events_changes_nothing(stores: &Stores) {
     let written = events::<3>();
     commit_events(stores, &written).await;
-    stores.outbox.mark_published(&[], at(0)).await.unwrap();
-    stores.outbox.mark_published(&[id(), written[0].id, id()], at(0)).await.unwrap();
+    stores.database.outbox.mark_published(&[], at(0)).await.unwrap();
+    stores.database.outbox.mark_published(&[id(), written[0].id, id()], at(0)).await.unwrap();
     publish(stores, &written[1..2]).await;
-    stores.outbox.mark_published(&[written[0].id, written[0].id], at(9)).await.unwrap();
+    stores.database.outbox.mark_published(&[written[0].id, written[0].id], at(9)).await.unwrap();
     assert_eq!(pending(stores).await, written[2..]);
-    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(written[..2].into()));
-    assert_eq!(stores.outbox.purge(at(1), NO_LIMIT).await.unwrap(), 2, "the first call counts");
+    assert_eq!(stores.database.outbox.history(None, 9).await.unwrap(), History::Events(written[..2].into()));
+    assert_eq!(stores.database.outbox.purge(at(1), NO_LIMIT).await.unwrap(), 2, "the first call counts");
 }
 
 pub(crate) async fn the_backlog_counts_and_has_the_oldest(stores: &Stores) {
-    assert_eq!(stores.outbox.backlog().await.unwrap(), Backlog::default());
+    assert_eq!(stores.database.outbox.backlog().await.unwrap(), Backlog::default());
     let written = [5, 3, 9].map(|millis| Event { time: at(millis), ..event() });
     commit_events(stores, &written).await;
     let backlog = |pending, oldest| Backlog { pending, oldest };
-    assert_eq!(stores.outbox.backlog().await.unwrap(), backlog(3, Some(at(3))));
+    assert_eq!(stores.database.outbox.backlog().await.unwrap(), backlog(3, Some(at(3))));
     publish(stores, &written[1..2]).await;
-    assert_eq!(stores.outbox.backlog().await.unwrap(), backlog(2, Some(at(5))));
+    assert_eq!(stores.database.outbox.backlog().await.unwrap(), backlog(2, Some(at(5))));
     publish(stores, &written).await;
-    assert_eq!(stores.outbox.backlog().await.unwrap(), Backlog::default());
+    assert_eq!(stores.database.outbox.backlog().await.unwrap(), Backlog::default());
 }
 
 pub(crate) async fn history_is_in_the_order_of_publishing(stores: &Stores) {
@@ -185,47 +185,55 @@ pub(crate) async fn history_is_in_the_order_of_publishing(stores: &Stores) {
     let order = [2, 0, 4, 1].map(|index: usize| written[index].clone());
     publish(stores, &order[..2]).await;
     publish(stores, &order[2..]).await;
-    let history = |after: &Event, limit| stores.outbox.history(Some(after.id), limit);
+    let history = |after: &Event, limit| stores.database.outbox.history(Some(after.id), limit);
     assert_eq!(history(&order[0], 9).await.unwrap(), History::Events(order[1..].into()));
     assert_eq!(history(&order[0], 2).await.unwrap(), History::Events(order[1..3].into()));
     assert_eq!(history(&order[3], 9).await.unwrap(), History::Events(Vec::new()));
 }
 
 pub(crate) async fn history_without_a_position_is_the_latest(stores: &Stores) {
-    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(Vec::new()));
+    assert_eq!(stores.database.outbox.history(None, 9).await.unwrap(), History::Events(Vec::new()));
     let written = events::<5>();
     commit_events(stores, &written).await;
     publish(stores, &written[..4]).await;
-    assert_eq!(stores.outbox.history(None, 3).await.unwrap(), History::Events(written[1..4].into()));
-    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(written[..4].into()));
+    assert_eq!(stores.database.outbox.history(None, 3).await.unwrap(), History::Events(written[1..4].into()));
+    assert_eq!(stores.database.outbox.history(None, 9).await.unwrap(), History::Events(written[..4].into()));
 }
 
 pub(crate) async fn history_after_an_unknown_event_is_gone(stores: &Stores) {
     let written = events::<3>();
     commit_events(stores, &written).await;
     publish(stores, &written[..2]).await;
-    assert_eq!(stores.outbox.history(Some(id()), 9).await.unwrap(), History::UnknownEvent);
-    assert_eq!(stores.outbox.history(Some(written[2].id), 9).await.unwrap(), History::UnknownEvent, "never published");
-    stores.outbox.purge(at(1), NO_LIMIT).await.unwrap();
-    assert_eq!(stores.outbox.history(Some(written[0].id), 9).await.unwrap(), History::UnknownEvent);
+    assert_eq!(stores.database.outbox.history(Some(id()), 9).await.unwrap(), History::UnknownEvent);
+    assert_eq!(
+        stores.database.outbox.history(Some(written[2].id), 9).await.unwrap(),
+        History::UnknownEvent,
+        "never published"
+    );
+    stores.database.outbox.purge(at(1), NO_LIMIT).await.unwrap();
+    assert_eq!(stores.database.outbox.history(Some(written[0].id), 9).await.unwrap(), History::UnknownEvent);
 }
 
 pub(crate) async fn a_purge_removes_published_events_receipts_and_attempts(stores: &Stores) {
     let written = events::<4>();
     commit_events(stores, &written).await;
     for (event, millis) in written.iter().zip([5, 20, 10]) {
-        stores.outbox.mark_published(&[event.id], at(millis)).await.unwrap();
+        stores.database.outbox.mark_published(&[event.id], at(millis)).await.unwrap();
         let receipt = Receipt { group: "g".to_owned(), event: event.id, at: at(millis) };
-        stores.inbox.record(&receipt).await.unwrap();
-        stores.inbox.count_attempt("g", event.id, at(millis)).await.unwrap();
+        stores.database.inbox.record(&receipt).await.unwrap();
+        stores.database.inbox.count_attempt("g", event.id, at(millis)).await.unwrap();
     }
-    assert_eq!(stores.outbox.purge(at(10), NO_LIMIT).await.unwrap(), 3, "an event, its receipt and its attempts");
-    assert_eq!(stores.outbox.purge(at(10), NO_LIMIT).await.unwrap(), 0);
-    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(written[1..3].into()));
+    assert_eq!(
+        stores.database.outbox.purge(at(10), NO_LIMIT).await.unwrap(),
+        3,
+        "an event, its receipt and its attempts"
+    );
+    assert_eq!(stores.database.outbox.purge(at(10), NO_LIMIT).await.unwrap(), 0);
+    assert_eq!(stores.database.outbox.history(None, 9).await.unwrap(), History::Events(written[1..3].into()));
     assert_eq!(pending(stores).await, written[3..]);
     for (event, retained) in written.iter().zip([false, true, true]) {
-        assert_eq!(stores.inbox.seen("g", event.id).await.unwrap(), retained);
-        assert_eq!(stores.inbox.attempts("g", event.id).await.unwrap(), u32::from(retained));
+        assert_eq!(stores.database.inbox.seen("g", event.id).await.unwrap(), retained);
+        assert_eq!(stores.database.inbox.attempts("g", event.id).await.unwrap(), u32::from(retained));
     }
 }
 
@@ -233,20 +241,20 @@ pub(crate) async fn old_events_and_receipts_are_removed_in_batches(stores: &Stor
     let written = events::<9>();
     commit_events(stores, &written).await;
     for (event, millis) in written.iter().zip([0, 1, 2, 3, 4, 5, 6, 10]) {
-        stores.outbox.mark_published(&[event.id], at(millis)).await.unwrap();
+        stores.database.outbox.mark_published(&[event.id], at(millis)).await.unwrap();
         // Two receipts per event, so that some remain when the events are removed.
         for group in ["a", "b"] {
             let receipt = Receipt { group: group.to_owned(), event: event.id, at: at(millis) };
-            stores.inbox.record(&receipt).await.unwrap();
+            stores.database.inbox.record(&receipt).await.unwrap();
         }
     }
-    let purge = async || stores.outbox.purge(at(10), 3).await.unwrap();
+    let purge = async || stores.database.outbox.purge(at(10), 3).await.unwrap();
     assert_batches(stores, &[3 + 3, 3 + 3, 1 + 3, 3, 2], purge).await;
-    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(written[7..8].into()));
+    assert_eq!(stores.database.outbox.history(None, 9).await.unwrap(), History::Events(written[7..8].into()));
     assert_eq!(pending(stores).await, written[8..]);
     for (number, event) in written.iter().enumerate() {
         for group in ["a", "b"] {
-            assert_eq!(stores.inbox.seen(group, event.id).await.unwrap(), number == 7);
+            assert_eq!(stores.database.inbox.seen(group, event.id).await.unwrap(), number == 7);
         }
     }
 }
@@ -255,28 +263,31 @@ pub(crate) async fn a_purge_of_many_is_complete(stores: &Stores) {
     let written: Vec<_> = (0..2_500).map(|_| event()).collect();
     commit_events(stores, &written).await;
     publish(stores, &written).await;
-    assert_eq!(stores.outbox.history(Some(written[0].id), 2).await.unwrap(), History::Events(written[1..3].into()));
-    assert_eq!(stores.outbox.purge(at(1), NO_LIMIT).await.unwrap(), 2_500);
-    assert_eq!(stores.outbox.history(None, 9).await.unwrap(), History::Events(Vec::new()));
+    assert_eq!(
+        stores.database.outbox.history(Some(written[0].id), 2).await.unwrap(),
+        History::Events(written[1..3].into())
+    );
+    assert_eq!(stores.database.outbox.purge(at(1), NO_LIMIT).await.unwrap(), 2_500);
+    assert_eq!(stores.database.outbox.history(None, 9).await.unwrap(), History::Events(Vec::new()));
 }
 
 pub(crate) async fn wait_ends_with_a_commit(stores: &Stores) {
     let started = Instant::now();
     // Polled in this order, so the wait has started when the event is committed.
     let written = [event()];
-    tokio::join!(stores.outbox.wait(LONG), commit_events(stores, &written));
+    tokio::join!(stores.database.outbox.wait(LONG), commit_events(stores, &written));
     assert!(started.elapsed() < LONG);
 }
 
 pub(crate) async fn a_commit_just_before_the_wait_ends_it(stores: &Stores) {
     let started = Instant::now();
     commit_events(stores, &[event()]).await;
-    stores.outbox.wait(LONG).await;
+    stores.database.outbox.wait(LONG).await;
     assert!(started.elapsed() < LONG);
 }
 
 pub(crate) async fn wait_ends_at_its_timeout(stores: &Stores) {
     let started = Instant::now();
-    stores.outbox.wait(Duration::from_millis(30)).await;
+    stores.database.outbox.wait(Duration::from_millis(30)).await;
     assert!(started.elapsed() >= Duration::from_millis(30));
 }

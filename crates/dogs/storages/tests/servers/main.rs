@@ -16,10 +16,11 @@ mod support;
 use std::sync::Arc;
 
 use dogs_domain::{DogId, DogRepository};
-use dogs_storages::{Storage, StorageConfig, connect};
+use kennel_config::{Problems, Section as _};
 use kennel_core::{BackendKind as _, Outbox, RepoError};
-use kennel_storage::{Migration, Migrator};
+use kennel_storage::{Migration, Migrator, Storage, StorageConfig};
 use kennel_testkit::TestDatabase;
+use prometheus::Registry;
 use uuid::Uuid;
 
 use import::import;
@@ -132,8 +133,8 @@ async fn damaged_events_are_corrupt<S: Server>(home: &TestDatabase) {
 }
 
 async fn without_its_schema_a_store_fails_with_a_reason<S: Server>(home: &TestDatabase) {
-    let stores = connect(&S::config(home)).await.unwrap();
-    stores.check.check().await.unwrap();
+    let stores = dogs_storages::open(&S::config(home), &Registry::new()).await.unwrap();
+    stores.database.driver.ping().await.unwrap();
     let error = stores.dogs.find(DogId(Uuid::nil())).await.unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains(S::NO_DOGS), "{source}");
@@ -148,12 +149,13 @@ async fn down_reverts_all_of_up<S: Server>(home: &TestDatabase) {
 
 /// A missing DSN is reported, and nothing is opened.
 async fn a_dsn_is_required(storage: Storage) {
-    let config = StorageConfig { storage, ..StorageConfig::default() };
-    let mut problems = Vec::new();
-    config.check("dogs", &mut problems);
-    assert_eq!(problems, [format!("dogs.{}.dsn: must be given", storage.name())]);
-    let error = connect(&config).await.err().unwrap();
-    assert_eq!(error.to_string(), format!("the store `{}` does not open", storage.name()));
+    let config = StorageConfig::default().of(storage);
+    let mut problems = Problems::default();
+    config.check(&mut problems);
+    let (name, problem) = (storage.name(), problems.into_result().unwrap_err().to_string());
+    assert_eq!(problem, format!("{}_DSN (not set): must be set when the store is {name}", name.to_uppercase()));
+    let error = dogs_storages::open(&config, &Registry::new()).await.err().unwrap();
+    assert_eq!(error.to_string(), format!("the store `{name}` does not open"));
 }
 
 async fn import_speed<S: Server>(home: &TestDatabase) {

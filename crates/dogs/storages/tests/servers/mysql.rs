@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use dogs_domain::DogRepository;
-use dogs_storages::{MYSQL_MIGRATIONS, MysqlDogs, Storage, StorageConfig};
+use dogs_storages::{MIGRATIONS, MysqlDogs};
 use kennel_core::Outbox;
-use kennel_storage::mysql::{Mysql, MysqlConfig, MysqlMigrator, MysqlOutbox};
-use kennel_storage::{Migration, Migrator};
+use kennel_storage::mysql::{Mysql, MysqlMigrator, MysqlOutbox};
+use kennel_storage::{Migration, Migrator, Storage, StorageConfig};
 use kennel_testkit::TestDatabase;
 
 use crate::Server;
 
 impl Server for Mysql {
     const STORAGE: Storage = Storage::Mysql;
-    const STEPS: &'static [Migration] = MYSQL_MIGRATIONS;
+    const STEPS: &'static [Migration] = MIGRATIONS.mysql;
     const NO_DOGS: &'static str = "dogs' doesn't exist";
 
     async fn home() -> Option<TestDatabase> {
@@ -21,13 +21,11 @@ impl Server for Mysql {
     }
 
     fn config(home: &TestDatabase) -> StorageConfig {
-        let mut config = StorageConfig { storage: Self::STORAGE, ..StorageConfig::default() };
-        config.mysql = MysqlConfig::at(home.dsn());
-        config
+        StorageConfig::mysql(home.dsn())
     }
 
     async fn open(home: &TestDatabase) -> Self {
-        Self::open(&MysqlConfig::at(home.dsn())).await.unwrap()
+        Self::open(&Self::config(home)).await.unwrap()
     }
 
     fn dogs(&self) -> Arc<dyn DogRepository> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use dogs_domain::DogRepository;
-use dogs_storages::{POSTGRES_MIGRATIONS, PostgresDogs, Storage, StorageConfig};
+use dogs_storages::{MIGRATIONS, PostgresDogs};
 use kennel_app::in_batches;
+use kennel_config::HumanDuration;
 use kennel_core::Outbox;
-use kennel_storage::postgres::{Postgres, PostgresConfig, PostgresMigrator, PostgresOutbox};
-use kennel_storage::{Migration, Migrator};
+use kennel_storage::postgres::{Postgres, PostgresMigrator, PostgresOutbox};
+use kennel_storage::{Migration, Migrator, Storage, StorageConfig};
 use kennel_testkit::TestDatabase;
 
 use crate::Server;
@@ -15,7 +16,7 @@ use crate::support::at;
 
 impl Server for Postgres {
     const STORAGE: Storage = Storage::Postgres;
-    const STEPS: &'static [Migration] = POSTGRES_MIGRATIONS;
+    const STEPS: &'static [Migration] = MIGRATIONS.postgres;
     const NO_DOGS: &'static str = "relation \"dogs\" does not exist";
 
     async fn home() -> Option<TestDatabase> {
@@ -23,13 +24,11 @@ impl Server for Postgres {
     }
 
     fn config(home: &TestDatabase) -> StorageConfig {
-        let mut config = StorageConfig { storage: Self::STORAGE, ..StorageConfig::default() };
-        config.postgres = PostgresConfig::at(home.dsn());
-        config
+        StorageConfig::postgres(home.dsn())
     }
 
     async fn open(home: &TestDatabase) -> Self {
-        Self::open(&PostgresConfig::at(home.dsn())).await.unwrap()
+        Self::open(&Self::config(home)).await.unwrap()
     }
 
     fn dogs(&self) -> Arc<dyn DogRepository> {
@@ -66,8 +65,8 @@ async fn a_dsn_is_required() {
 #[tokio::test]
 async fn old_keys_are_purged_with_a_short_statement_timeout() {
     let Some(home) = TestDatabase::postgres().await else { return };
-    let mut config = PostgresConfig::at(home.dsn());
-    config.pool.statement_timeout_ms = 500;
+    let mut config = Postgres::config(&home);
+    config.database_statement_timeout = HumanDuration::from_millis(500);
     let database = Postgres::open(&config).await.unwrap();
     database.migrator().up(at()).await.unwrap();
     // Each row takes a millisecond, as on a slow disk: all of them take twice the statement timeout.

@@ -24,8 +24,8 @@
 //! the operating system's cache unless `fsync_after_insert` is set for the table.
 
 mod commit;
-mod config;
 mod dead_letters;
+mod dsn;
 mod errors;
 mod events;
 mod inbox;
@@ -35,8 +35,8 @@ mod pool;
 mod records;
 
 pub use commit::Write;
-pub use config::ClickHouseConfig;
 pub use dead_letters::ClickHouseDeadLetters;
+pub(crate) use dsn::parse_dsn;
 pub use errors::classify;
 pub use inbox::{ClickHouseInbox, receipt};
 pub use migrate::ClickHouseMigrator;

@@ -19,8 +19,9 @@ use tokio::time::{Instant, timeout};
 use super::commit::{Committer, RecordHeader, WriteJob, WriteTask, json};
 use super::errors::is_read_only;
 use super::records::{Record, RecordKey, RecordKind, parse};
-use super::{ClickHouseConfig, Write, classify};
-use crate::{Connections, Database};
+use super::{Write, classify, parse_dsn};
+use crate::config::parsed;
+use crate::{Connections, Driver, StorageConfig};
 
 /// Capacity of the committer's queue; further writes wait for a free slot.
 const WRITE_QUEUE_CAPACITY: usize = 1_024;
@@ -81,7 +82,7 @@ pub struct KeyRange {
 
 impl ClickHouse {
     /// Opens the database, which must exist.
-    pub async fn open(config: &ClickHouseConfig) -> Result<Self, RepoError> {
+    pub async fn open(config: &StorageConfig) -> Result<Self, RepoError> {
         let server = Arc::new(Server::new(config)?);
         server.execute("SELECT 1").await?;
         let (writes, waiting) = mpsc::channel(WRITE_QUEUE_CAPACITY);
@@ -216,7 +217,7 @@ fn closed() -> RepoError {
 }
 
 #[async_trait]
-impl Database for ClickHouse {
+impl Driver for ClickHouse {
     fn system(&self) -> &'static str {
         "clickhouse"
     }
@@ -244,21 +245,21 @@ impl Database for ClickHouse {
 }
 
 /// Creates a client with its own connections.
-fn client(config: &ClickHouseConfig) -> Result<Client, RepoError> {
-    let address = config.address().map_err(|problem| RepoError::Backend(problem.into()))?;
+fn client(config: &StorageConfig) -> Result<Client, RepoError> {
+    let address = parsed(config.clickhouse_url(), parse_dsn)?;
     let client = Client::default()
         .with_url(address.url)
         .with_user(address.user)
         .with_password(address.password)
         .with_database(address.database)
         .with_compression(Compression::None)
-        .with_setting("max_execution_time", config.pool.statement_timeout().as_secs().max(1).to_string());
+        .with_setting("max_execution_time", config.statement_timeout().as_secs().max(1).to_string());
     Ok(SETTINGS.iter().fold(client, |client, (name, value)| client.with_setting(*name, *value)))
 }
 
 /// The connection to the server, with its limits.
 pub(super) struct Server {
-    config: ClickHouseConfig,
+    config: StorageConfig,
     /// The client, and when its connections were renewed.
     client: Mutex<(Client, Instant)>,
     requests: Semaphore,
@@ -268,16 +269,16 @@ pub(super) struct Server {
 }
 
 impl Server {
-    fn new(config: &ClickHouseConfig) -> Result<Self, RepoError> {
+    fn new(config: &StorageConfig) -> Result<Self, RepoError> {
         let client = Mutex::new((client(config)?, Instant::now()));
-        let size = config.pool.max_connections.get() as usize;
+        let size = config.database_max_connections.get() as usize;
         Ok(Self {
             config: config.clone(),
             client,
             requests: Semaphore::new(size),
             size,
-            acquire: config.pool.acquire_timeout(),
-            limit: config.pool.statement_timeout() + Duration::from_secs(1),
+            acquire: config.acquire_timeout(),
+            limit: config.statement_timeout() + Duration::from_secs(1),
         })
     }
 

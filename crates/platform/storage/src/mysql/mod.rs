@@ -1,7 +1,7 @@
 //! MySQL from 8 and `MariaDB` from 10.11 on: a pool of connections to one database, shared with other processes.
 
-mod config;
 mod dead_letters;
+mod dsn;
 mod errors;
 mod events;
 mod inbox;
@@ -9,8 +9,8 @@ mod migrate;
 mod outbox;
 mod pool;
 
-pub use config::MysqlConfig;
 pub use dead_letters::MysqlDeadLetters;
+pub(crate) use dsn::parse_dsn;
 pub use errors::classify;
 pub use events::append;
 pub use inbox::{MysqlInbox, record};

@@ -25,6 +25,8 @@ use super::events::{event, read_all, timestamp};
 use super::{Mysql, classify};
 use crate::lease::{Lease, LeaseWatch, as_millis};
 
+/// How often a waiting outbox polls for events that other processes committed.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The server's clock, in milliseconds.
 const NOW: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000";
 
@@ -149,7 +151,7 @@ impl MysqlOutbox {
     async fn commit_elsewhere(&self) {
         loop {
             // Sleep first: the caller has just polled.
-            sleep(self.0.poll()).await;
+            sleep(POLL_INTERVAL).await;
             // Other calls report a server that is unavailable.
             let Ok(Ok(Some(last))) = last_commit_seq(self.0.clone()).await else { continue };
             if self.0.commits().last_seen_seq.fetch_max(last, Ordering::Relaxed) < last {

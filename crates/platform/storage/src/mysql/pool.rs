@@ -10,11 +10,12 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlPool};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySqlConnection, Row as _, Transaction};
 use tokio::sync::Notify;
 
-use super::{MysqlConfig, append, classify, record};
+use super::{append, classify, parse_dsn, record};
 use crate::closing::close;
+use crate::config::parsed;
 use crate::error::WRITE_PROBE;
 use crate::server::{CallTimeout, Probe};
-use crate::{Connections, Database};
+use crate::{Connections, Driver, StorageConfig};
 
 /// An open MySQL database. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -22,7 +23,6 @@ pub struct Mysql {
     pool: MySqlPool,
     calls: CallTimeout,
     commits: Arc<CommitWatch>,
-    poll: Duration,
 }
 
 /// The commits that waiting outboxes know of.
@@ -36,16 +36,15 @@ pub(super) struct CommitWatch {
 
 impl Mysql {
     /// Connects to the database.
-    pub async fn open(config: &MysqlConfig) -> Result<Self, RepoError> {
+    pub async fn open(config: &StorageConfig) -> Result<Self, RepoError> {
         let options = options(config)?;
-        let calls = CallTimeout::new(&config.pool);
-        let timeout = config.pool.statement_timeout();
+        let calls = CallTimeout::new(config);
+        let timeout = config.statement_timeout();
         let pool = config
-            .pool
-            .options(&calls)
+            .pool_options(&calls)
             .after_connect(move |connection, _| Box::pin(configure_session(connection, timeout)));
         let pool = pool.connect_with(options).await.map_err(classify)?;
-        Ok(Self { pool, calls, commits: Arc::default(), poll: Duration::from_millis(config.poll_ms) })
+        Ok(Self { pool, calls, commits: Arc::default() })
     }
 
     /// The connections, for single statements.
@@ -82,14 +81,10 @@ impl Mysql {
     pub(super) fn commits(&self) -> &CommitWatch {
         &self.commits
     }
-
-    pub(super) const fn poll(&self) -> Duration {
-        self.poll
-    }
 }
 
 #[async_trait]
-impl Database for Mysql {
+impl Driver for Mysql {
     fn system(&self) -> &'static str {
         "mysql"
     }
@@ -168,8 +163,8 @@ impl Probe for MySqlConnection {
     }
 }
 
-fn options(config: &MysqlConfig) -> Result<MySqlConnectOptions, RepoError> {
-    let address = config.address().map_err(|problem| RepoError::Backend(format!("dsn: {problem}").into()))?;
+fn options(config: &StorageConfig) -> Result<MySqlConnectOptions, RepoError> {
+    let address = parsed(config.mysql_url(), parse_dsn)?;
     // The modes are set by `configure_session`.
     Ok(address.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging())
 }

@@ -1,7 +1,7 @@
 //! `PostgreSQL`: a pool of connections to one database, shared with other processes.
 
-mod config;
 mod dead_letters;
+mod dsn;
 mod errors;
 mod events;
 mod inbox;
@@ -11,8 +11,8 @@ mod outbox;
 mod pool;
 mod session;
 
-pub use config::PostgresConfig;
 pub use dead_letters::PostgresDeadLetters;
+pub(crate) use dsn::parse_dsn;
 pub use errors::classify;
 pub use events::append;
 pub use inbox::{PostgresInbox, record};

@@ -9,11 +9,12 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
 
 use super::notifier::CommitNotifier;
 use super::session::{Session, Sessions};
-use super::{PostgresConfig, append, classify, record};
+use super::{append, classify, parse_dsn, record};
 use crate::closing::close;
+use crate::config::parsed;
 use crate::error::WRITE_PROBE;
 use crate::server::{CallTimeout, Probe};
-use crate::{Connections, Database, Pooler};
+use crate::{Connections, Driver, Pooler, StorageConfig};
 
 /// An open `PostgreSQL` database. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -25,23 +26,23 @@ pub struct Postgres {
 
 impl Postgres {
     /// Connects to the database.
-    pub async fn open(config: &PostgresConfig) -> Result<Self, RepoError> {
+    pub async fn open(config: &StorageConfig) -> Result<Self, RepoError> {
         let options = options(config)?;
-        let calls = CallTimeout::new(&config.pool);
-        let pool = config.pool.options(&calls).connect_with(options.clone()).await;
+        let calls = CallTimeout::new(config);
+        let pool = config.pool_options(&calls).connect_with(options.clone()).await;
         let pool: PgPool = pool.map_err(|error| classify_connect_error(config, error))?;
-        if config.pooler == Pooler::None {
+        if config.postgres_pooler == Pooler::None {
             check_session(&pool, config).await?;
         }
         // A separate pool, so that listening never takes a connection from calls.
         let listening = PgPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(config.pool.acquire_timeout())
+            .acquire_timeout(config.acquire_timeout())
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(options);
         // LISTEN does not work through a pooler in transaction mode; waiting callers poll instead.
-        let listening = (config.pooler == Pooler::None).then_some(listening);
+        let listening = (config.postgres_pooler == Pooler::None).then_some(listening);
         let notifier = Arc::new(CommitNotifier::new(pool.clone(), listening));
         Ok(Self { sessions: Sessions::new(pool, config), calls, notifier })
     }
@@ -89,7 +90,7 @@ impl Postgres {
 }
 
 #[async_trait]
-impl Database for Postgres {
+impl Driver for Postgres {
     fn system(&self) -> &'static str {
         "postgresql"
     }
@@ -163,9 +164,9 @@ impl Probe for PgConnection {
     }
 }
 
-fn options(config: &PostgresConfig) -> Result<PgConnectOptions, RepoError> {
-    let address = config.address().map_err(|problem| RepoError::Backend(format!("dsn: {problem}").into()))?;
-    let milliseconds = config.pool.statement_timeout_ms.to_string();
+fn options(config: &StorageConfig) -> Result<PgConnectOptions, RepoError> {
+    let address = parsed(config.postgres_url(), parse_dsn)?;
+    let milliseconds = config.statement_timeout().as_millis().to_string();
     let settings = [
         ("statement_timeout", milliseconds.as_str()),
         ("idle_in_transaction_session_timeout", &milliseconds),
@@ -174,7 +175,7 @@ fn options(config: &PostgresConfig) -> Result<PgConnectOptions, RepoError> {
     ];
     let named = address.get_application_name().is_some();
     let address = if named { address } else { address.application_name("kennel") };
-    let address = match config.pooler {
+    let address = match config.postgres_pooler {
         Pooler::None => address.options(settings),
         // A pooler rejects most startup parameters; every transaction sets the limits above instead.
         Pooler::Transaction => address.extra_float_digits(None),
@@ -183,20 +184,20 @@ fn options(config: &PostgresConfig) -> Result<PgConnectOptions, RepoError> {
 }
 
 /// Maps an error of the first connection, and explains the setting for a pooler.
-fn classify_connect_error(config: &PostgresConfig, error: sqlx::Error) -> RepoError {
+fn classify_connect_error(config: &StorageConfig, error: sqlx::Error) -> RepoError {
     let pooler =
         error.as_database_error().is_some_and(|error| error.message().contains("unsupported startup parameter"));
-    if pooler && config.pooler == Pooler::None {
+    if pooler && config.postgres_pooler == Pooler::None {
         return RepoError::Backend(PoolerError::Refuses(error).into());
     }
     classify(error)
 }
 
 /// Fails when the session settings have not reached the server: without them statements have no timeout.
-async fn check_session(pool: &PgPool, config: &PostgresConfig) -> Result<(), RepoError> {
+async fn check_session(pool: &PgPool, config: &StorageConfig) -> Result<(), RepoError> {
     let limit = sqlx::raw_sql("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'").fetch_one(pool);
     let limit: String = limit.await.and_then(|row| row.try_get(0)).map_err(classify)?;
-    if limit == config.pool.statement_timeout_ms.to_string() {
+    if limit == config.statement_timeout().as_millis().to_string() {
         return Ok(());
     }
     Err(RepoError::Backend(PoolerError::Ignores { limit }.into()))

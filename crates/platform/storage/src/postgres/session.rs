@@ -13,8 +13,7 @@ use kennel_core::BoxError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgConnection, PgPool, SqlSafeStr as _, SqlStr, Transaction};
 
-use super::PostgresConfig;
-use crate::Pooler;
+use crate::{Pooler, StorageConfig};
 
 /// Starts transactions, and runs single statements, each in its own transaction where a pooler needs it.
 #[derive(Debug, Clone)]
@@ -25,13 +24,13 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(pool: PgPool, config: &PostgresConfig) -> Self {
-        let limit = config.pool.statement_timeout_ms;
+    pub(super) fn new(pool: PgPool, config: &StorageConfig) -> Self {
+        let limit = config.statement_timeout().as_millis();
         let begin = format!(
             "BEGIN; SET LOCAL statement_timeout = {limit}; SET LOCAL idle_in_transaction_session_timeout = {limit}; \
              SET LOCAL client_min_messages = warning"
         );
-        let begin = (config.pooler == Pooler::Transaction).then(|| AssertSqlSafe(begin).into_sql_str());
+        let begin = (config.postgres_pooler == Pooler::Transaction).then(|| AssertSqlSafe(begin).into_sql_str());
         Self { pool, begin }
     }
 

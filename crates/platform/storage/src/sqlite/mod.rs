@@ -18,7 +18,6 @@ pub use outbox::SqliteOutbox;
 pub use pool::Sqlite;
 pub use write::Write;
 
-pub use crate::sqlite_config::{SqliteConfig, Synchronous};
 use crate::{Migration, migration};
 
 /// The tables of the outbox, the inbox and the dead letters: the first migration of every service's schema.

@@ -12,13 +12,15 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::write::Writer;
-use super::{SqliteConfig, Synchronous, Write, classify};
+use super::{Write, classify};
 use crate::closing::close;
-use crate::{Connections, Database};
+use crate::{Connections, Driver, StorageConfig, Synchronous};
 
 /// A disk with less free space than this (bytes) counts as full: a write needs one page in the log for each page that
 /// it changes.
 const MIN_FREE_SPACE: u64 = 1024 * 1024;
+/// Page cache of each connection, in KiB.
+const CACHE_KIB: u32 = 2_048;
 
 /// An open SQLite database. Clones share its connections.
 ///
@@ -33,19 +35,21 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file; creates it and its folder when missing. Errors contain the path.
-    pub async fn open(config: &SqliteConfig) -> Result<Self, RepoError> {
-        Self::open_file(config).await.map_err(|error| with_path(&config.path, error))
+    /// Opens the file that is configured, by default the one of `service`; creates it and its folder when missing. Errors
+    /// contain the path.
+    pub async fn open(config: &StorageConfig, service: &str) -> Result<Self, RepoError> {
+        let path = config.sqlite_file(service);
+        Self::open_file(config, &path).await.map_err(|error| with_path(&path, error))
     }
 
-    async fn open_file(config: &SqliteConfig) -> Result<Self, RepoError> {
-        if let Some(folder) = config.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    async fn open_file(config: &StorageConfig, path: &Path) -> Result<Self, RepoError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             tokio::fs::create_dir_all(folder).await.map_err(|error| RepoError::Unavailable(error.into()))?;
         }
-        let writer = open_writer(config).await.map_err(classify)?;
-        let readers = open_readers(config).await.map_err(classify)?;
-        let writer = Writer::new(writer, Duration::from_millis(config.busy_timeout_ms));
-        Ok(Self { writer, readers, path: config.path.as_path().into() })
+        let writer = open_writer(config, path).await.map_err(classify)?;
+        let readers = open_readers(config, path).await.map_err(classify)?;
+        let writer = Writer::new(writer, config.acquire_timeout());
+        Ok(Self { writer, readers, path: path.into() })
     }
 
     /// The read-only connections; a write through them fails.
@@ -75,7 +79,7 @@ impl Sqlite {
 }
 
 #[async_trait]
-impl Database for Sqlite {
+impl Driver for Sqlite {
     fn system(&self) -> &'static str {
         "sqlite"
     }
@@ -134,36 +138,36 @@ fn with_path(path: &Path, error: RepoError) -> RepoError {
     }
 }
 
-fn options(config: &SqliteConfig) -> SqliteConnectOptions {
-    let synchronous = match config.synchronous {
+fn options(config: &StorageConfig, path: &Path) -> SqliteConnectOptions {
+    let synchronous = match config.sqlite_synchronous {
         Synchronous::Normal => SqliteSynchronous::Normal,
         Synchronous::Full => SqliteSynchronous::Full,
     };
     SqliteConnectOptions::new()
-        .filename(&config.path)
+        .filename(path)
         .foreign_keys(true)
         .synchronous(synchronous)
-        .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
-        .pragma("cache_size", format!("-{}", config.cache_kib))
+        .busy_timeout(config.acquire_timeout())
+        .pragma("cache_size", format!("-{CACHE_KIB}"))
         // Truncates the log to 64 MiB after a large write.
         .pragma("journal_size_limit", "67108864")
         .disable_statement_logging()
 }
 
-fn pool(config: &SqliteConfig, size: u32) -> SqlitePoolOptions {
+fn pool(config: &StorageConfig, size: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .min_connections(size)
         .max_connections(size)
-        .acquire_timeout(Duration::from_millis(config.busy_timeout_ms))
+        .acquire_timeout(config.acquire_timeout())
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
 }
 
 /// Retries while the file is busy: when two processes create it at once, SQLite does not apply the busy timeout.
-async fn open_writer(config: &SqliteConfig) -> Result<SqlitePool, sqlx::Error> {
-    let deadline = Instant::now() + Duration::from_millis(config.busy_timeout_ms);
-    let options = options(config).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+async fn open_writer(config: &StorageConfig, path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = Instant::now() + config.acquire_timeout();
+    let options = options(config, path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
     loop {
         match pool(config, 1).connect_with(options.clone()).await {
             Err(error) if super::errors::is_busy(&error) && Instant::now() < deadline => {
@@ -174,7 +178,7 @@ async fn open_writer(config: &SqliteConfig) -> Result<SqlitePool, sqlx::Error> {
     }
 }
 
-async fn open_readers(config: &SqliteConfig) -> Result<SqlitePool, sqlx::Error> {
-    let options = options(config).create_if_missing(false).pragma("query_only", "ON");
-    pool(config, config.readers.get()).connect_with(options).await
+async fn open_readers(config: &StorageConfig, path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    let options = options(config, path).create_if_missing(false).pragma("query_only", "ON");
+    pool(config, config.sqlite_readers.get()).connect_with(options).await
 }

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kennel_storage::clickhouse::{ClickHouse, ClickHouseConfig, ClickHouseInbox, ClickHouseMigrator, EVENTS};
+use kennel_storage::StorageConfig;
+use kennel_storage::clickhouse::{ClickHouse, ClickHouseInbox, ClickHouseMigrator, EVENTS};
 use kennel_testkit::TestClickHouse;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,7 +72,7 @@ async fn forward(client: TcpStream, server: SocketAddr, setting: &str) -> std::i
 async fn writes_work_again_right_after_a_failover() {
     let Some(home) = TestClickHouse::create() else { return };
     let primary = PrimaryProxy::new(home.server()).await;
-    let config = ClickHouseConfig::at(home.dsn_by(primary.address).as_str());
+    let config = StorageConfig::clickhouse(home.dsn_by(primary.address).as_str());
     let clickhouse = ClickHouse::open(&config).await.unwrap();
     let migrator = ClickHouseMigrator::new(clickhouse.clone(), &[EVENTS]);
     let store = Store::new(clickhouse.clone(), ClickHouseInbox::new(clickhouse), migrator).await;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kennel_core::{IdSource as _, Inbox, Receipt, RepoError, Timestamp, UuidV7};
-use kennel_storage::{Database, Migrator};
+use kennel_storage::{Driver, Migrator};
 use tokio::time::{Instant, sleep};
 
 /// How long writes may fail after the database accepts them again.
@@ -32,12 +32,12 @@ fn now() -> Timestamp {
 
 /// An open database, and something to write into it.
 struct Store {
-    database: Arc<dyn Database>,
+    database: Arc<dyn Driver>,
     inbox: Arc<dyn Inbox>,
 }
 
 impl Store {
-    async fn new(database: impl Database, inbox: impl Inbox, migrator: impl Migrator) -> Self {
+    async fn new(database: impl Driver, inbox: impl Inbox, migrator: impl Migrator) -> Self {
         migrator.up(now()).await.unwrap();
         Self { database: Arc::new(database), inbox: Arc::new(inbox) }
     }

@@ -1,7 +1,8 @@
 //! `MariaDB`, a server per test: the read-only mode affects the whole server.
 
 use futures_util::future::try_join_all;
-use kennel_storage::mysql::{EVENTS, Mysql, MysqlConfig, MysqlInbox, MysqlMigrator};
+use kennel_storage::StorageConfig;
+use kennel_storage::mysql::{EVENTS, Mysql, MysqlInbox, MysqlMigrator};
 use kennel_testkit::TestDatabase;
 use kennel_testkit::server::{PrivateServer, Server};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection};
@@ -9,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection};
 use crate::Store;
 
 async fn open(dsn: &str) -> (Store, Mysql) {
-    let mysql = Mysql::open(&MysqlConfig::at(dsn)).await.unwrap();
+    let mysql = Mysql::open(&StorageConfig::mysql(dsn)).await.unwrap();
     let migrator = MysqlMigrator::new(mysql.clone(), &[EVENTS]);
     (Store::new(mysql.clone(), MysqlInbox::new(mysql.clone()), migrator).await, mysql)
 }

@@ -1,14 +1,15 @@
 //! `PostgreSQL`.
 
 use futures_util::future::try_join_all;
-use kennel_storage::postgres::{EVENTS, Postgres, PostgresConfig, PostgresInbox, PostgresMigrator};
+use kennel_storage::StorageConfig;
+use kennel_storage::postgres::{EVENTS, Postgres, PostgresInbox, PostgresMigrator};
 use kennel_testkit::TestDatabase;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::Store;
 
 async fn open(home: &TestDatabase) -> (Store, Postgres) {
-    let postgres = Postgres::open(&PostgresConfig::at(home.dsn())).await.unwrap();
+    let postgres = Postgres::open(&StorageConfig::postgres(home.dsn())).await.unwrap();
     let migrator = PostgresMigrator::new(postgres.clone(), &[EVENTS]);
     (Store::new(postgres.clone(), PostgresInbox::new(postgres.clone()), migrator).await, postgres)
 }

@@ -1,6 +1,7 @@
 //! SQLite.
 
-use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteConfig, SqliteInbox, SqliteMigrator};
+use kennel_storage::StorageConfig;
+use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteInbox, SqliteMigrator};
 use sqlx::Executor as _;
 
 use crate::Store;
@@ -8,7 +9,7 @@ use crate::Store;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_cannot_write_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    let sqlite = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
+    let sqlite = Sqlite::open(&StorageConfig::sqlite(folder.path().join("test.db")), "test").await.unwrap();
     let migrator = SqliteMigrator::new(sqlite.clone(), &[EVENTS]);
     let store = Store::new(sqlite.clone(), SqliteInbox::new(sqlite.clone()), migrator).await;
     store.accepts_writes().await;
@@ -31,7 +32,7 @@ async fn a_connection_that_cannot_write_is_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_with_a_busy_writer_accepts_writes() {
     let folder = tempfile::tempdir().unwrap();
-    let sqlite = Sqlite::open(&SqliteConfig::at(folder.path().join("test.db"))).await.unwrap();
+    let sqlite = Sqlite::open(&StorageConfig::sqlite(folder.path().join("test.db")), "test").await.unwrap();
     let migrator = SqliteMigrator::new(sqlite.clone(), &[EVENTS]);
     let store = Store::new(sqlite.clone(), SqliteInbox::new(sqlite.clone()), migrator).await;
     let write = sqlite.write().await.unwrap();

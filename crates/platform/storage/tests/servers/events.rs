@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kennel_core::outbox::History;
 use kennel_core::{DeadLetter, Event};
-use kennel_storage::PoolConfig;
+use kennel_storage::StorageConfig;
 use kennel_testkit::TestDatabase;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -49,7 +49,7 @@ pub(crate) async fn events_of_one_row_are_in_the_order_of_its_changes<S: Server>
 
 pub(crate) async fn readers_of_history_miss_nothing_while_many_mark<S: Server>(home: &TestDatabase) {
     const EVENTS: u128 = 120;
-    let (server, other) = (opened::<S>(home).await, S::open(home.dsn(), PoolConfig::default()).await.unwrap());
+    let (server, other) = (opened::<S>(home).await, S::open(home.dsn(), StorageConfig::default()).await.unwrap());
     let events: Vec<Event> = (0..EVENTS).map(|number| event(number, "k")).collect();
     commit_events(&server, &events).await;
     server.outbox().mark_published(&[events[0].id], now()).await.unwrap();
@@ -78,7 +78,7 @@ pub(crate) async fn readers_of_history_miss_nothing_while_many_mark<S: Server>(h
 
 pub(crate) async fn commits_of_another_process_end_a_wait<S: Server>(home: &TestDatabase) {
     let here = opened::<S>(home).await;
-    let there = S::open(home.dsn(), PoolConfig::default()).await.unwrap();
+    let there = S::open(home.dsn(), StorageConfig::default()).await.unwrap();
     let outbox = here.outbox();
     let started = Instant::now();
     for number in 1..=5 {

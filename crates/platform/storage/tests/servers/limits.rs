@@ -4,8 +4,9 @@ use std::error::Error;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use kennel_config::HumanDuration;
 use kennel_core::RepoError;
-use kennel_storage::{Connections, PoolConfig};
+use kennel_storage::{Connections, StorageConfig};
 use kennel_testkit::{FaultProxy, Mode, TestDatabase};
 use tokio::sync::Barrier;
 use tokio::time::{Instant, sleep, timeout};
@@ -19,11 +20,12 @@ fn unavailable<T>(result: &Result<T, RepoError>) -> bool {
 }
 
 /// Timeouts that are short enough for a test.
-fn short() -> PoolConfig {
-    PoolConfig {
-        acquire_timeout_ms: 2_000,
-        statement_timeout_ms: 1_000,
-        max_connections: NonZeroU32::MIN.saturating_add(2),
+fn short() -> StorageConfig {
+    StorageConfig {
+        database_acquire_timeout: HumanDuration::from_millis(2_000),
+        database_statement_timeout: HumanDuration::from_millis(1_000),
+        database_max_connections: NonZeroU32::MIN.saturating_add(2),
+        ..StorageConfig::default()
     }
 }
 
@@ -154,7 +156,7 @@ pub(crate) async fn calls_in_a_deadlock_all_succeed<S: Server>(home: &TestDataba
 
 pub(crate) async fn a_dropped_call_leaves_the_connection_usable<S: Server>(home: &TestDatabase) {
     opened::<S>(home).await.put(1, 0).await.unwrap();
-    let one = PoolConfig { max_connections: NonZeroU32::MIN, ..PoolConfig::default() };
+    let one = StorageConfig { database_max_connections: NonZeroU32::MIN, ..StorageConfig::default() };
     let server = S::open(home.dsn(), one).await.unwrap();
     for polls in 0..40 {
         let mut call = Box::pin(server.put(1, 1));

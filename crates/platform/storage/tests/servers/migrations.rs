@@ -1,12 +1,12 @@
 //! Migrations.
 
-use kennel_storage::{MigrateError, MigrationState, PoolConfig};
+use kennel_storage::{MigrateError, MigrationState, StorageConfig};
 use kennel_testkit::TestDatabase;
 
 use crate::server::{Server, now, opened};
 
 pub(crate) async fn they_can_be_applied_reverted_and_applied_again<S: Server>(home: &TestDatabase) {
-    let server = S::open(home.dsn(), PoolConfig::default()).await.unwrap();
+    let server = S::open(home.dsn(), StorageConfig::default()).await.unwrap();
     let migrator = server.migrator(S::STEPS);
     let states = async || -> Vec<_> { migrator.status().await.unwrap().into_iter().map(|step| step.state).collect() };
     assert_eq!(states().await, [MigrationState::Pending; 2]);
@@ -30,7 +30,7 @@ pub(crate) async fn they_can_be_applied_reverted_and_applied_again<S: Server>(ho
 pub(crate) async fn concurrent_processes_apply_each_migration_once<S: Server>(home: &TestDatabase) {
     let mut replicas = Vec::new();
     for _ in 0..6 {
-        replicas.push(S::open(home.dsn(), PoolConfig::default()).await.unwrap());
+        replicas.push(S::open(home.dsn(), StorageConfig::default()).await.unwrap());
     }
     let calls = replicas.iter().map(|replica| async move { replica.migrator(S::STEPS).up(now()).await });
     let done: Vec<_> =

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError};
-use kennel_storage::mysql::{
-    EVENTS, Mysql, MysqlConfig, MysqlDeadLetters, MysqlMigrator, MysqlOutbox, Write, classify,
-};
-use kennel_storage::{Database, Migration, Migrator, PoolConfig};
+use kennel_storage::mysql::{EVENTS, Mysql, MysqlDeadLetters, MysqlMigrator, MysqlOutbox, Write, classify};
+use kennel_storage::{Driver, Migration, Migrator, StorageConfig};
 use kennel_testkit::TestDatabase;
 
 use crate::server::{Pause, Server};
@@ -36,11 +34,11 @@ impl Server for Mysql {
         TestDatabase::mysql().await
     }
 
-    async fn open(dsn: String, pool: PoolConfig) -> Result<Self, RepoError> {
-        Self::open(&MysqlConfig { pool, ..MysqlConfig::at(dsn) }).await
+    async fn open(dsn: String, limits: StorageConfig) -> Result<Self, RepoError> {
+        Self::open(&StorageConfig { mysql_dsn: Some(dsn.into()), ..limits }).await
     }
 
-    fn database(&self) -> Arc<dyn Database> {
+    fn database(&self) -> Arc<dyn Driver> {
         Arc::new(self.clone())
     }
 

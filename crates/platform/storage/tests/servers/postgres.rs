@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError};
 use kennel_storage::postgres::{
-    EVENTS, Postgres, PostgresConfig, PostgresDeadLetters, PostgresMigrator, PostgresOutbox, Write, classify,
+    EVENTS, Postgres, PostgresDeadLetters, PostgresMigrator, PostgresOutbox, Write, classify,
 };
-use kennel_storage::{Database, Migration, Migrator, PoolConfig};
+use kennel_storage::{Driver, Migration, Migrator, StorageConfig};
 use kennel_testkit::TestDatabase;
 
 use crate::server::{Pause, Server};
@@ -34,11 +34,11 @@ impl Server for Postgres {
         TestDatabase::postgres().await
     }
 
-    async fn open(dsn: String, pool: PoolConfig) -> Result<Self, RepoError> {
-        Self::open(&PostgresConfig { pool, ..PostgresConfig::at(dsn) }).await
+    async fn open(dsn: String, limits: StorageConfig) -> Result<Self, RepoError> {
+        Self::open(&StorageConfig { postgres_dsn: Some(dsn.into()), ..limits }).await
     }
 
-    fn database(&self) -> Arc<dyn Database> {
+    fn database(&self) -> Arc<dyn Driver> {
         Arc::new(self.clone())
     }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use kennel_config::HumanDuration;
 use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError, Timestamp};
-use kennel_storage::{Database, Migration, Migrator, PoolConfig};
+use kennel_storage::{Driver, Migration, Migrator, StorageConfig};
 use kennel_testkit::TestDatabase;
 use uuid::Uuid;
 
@@ -21,8 +22,8 @@ pub(crate) trait Server: Clone + Send + Sync + Sized + 'static {
     const REPAIRED: &'static [Migration];
 
     async fn home() -> Option<TestDatabase>;
-    async fn open(dsn: String, pool: PoolConfig) -> Result<Self, RepoError>;
-    fn database(&self) -> Arc<dyn Database>;
+    async fn open(dsn: String, limits: StorageConfig) -> Result<Self, RepoError>;
+    fn database(&self) -> Arc<dyn Driver>;
     fn migrator(&self, steps: &'static [Migration]) -> Arc<dyn Migrator>;
     fn outbox(&self) -> Arc<dyn Outbox>;
     fn dead_letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>);
@@ -72,7 +73,7 @@ pub(crate) fn event(number: u128, key: &str) -> Event {
 /// Opens the database of a test and creates its tables.
 pub(crate) async fn opened<S: Server>(home: &TestDatabase) -> S {
     // Calls may wait long for a connection.
-    let pool = PoolConfig { acquire_timeout_ms: 60_000, ..PoolConfig::default() };
+    let pool = StorageConfig { database_acquire_timeout: HumanDuration::from_secs(60), ..StorageConfig::default() };
     let server = S::open(home.dsn(), pool).await.unwrap();
     server.migrator(S::STEPS).up(now()).await.unwrap();
     server

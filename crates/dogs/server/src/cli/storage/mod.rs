@@ -6,17 +6,17 @@ mod diff;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use dogs_storages::Storage as Store;
 use dogs_store_copy::StoreHandle;
-use kennel_config::EX_USAGE;
+use kennel_config::{ConfigErrors, EX_USAGE, Problems, Section as _};
 use kennel_core::{BackendKind as _, Clock as _, SystemClock};
+use kennel_storage::{Storage as Store, StorageConfig};
+use prometheus::Registry;
 
 use super::args::{Storage, StorePair};
-use crate::config::StorageSettings;
 use crate::wiring::check_schema;
 
 /// Runs a command on two stores, each opened with its own settings; STORAGE is ignored.
-pub(super) async fn run(settings: &StorageSettings, command: Storage) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(settings: &StorageConfig, command: Storage) -> anyhow::Result<ExitCode> {
     let (Storage::Copy(super::args::Copy { pair, .. }) | Storage::Diff(super::args::Diff { pair, .. })) = command;
     if let Some(problems) = problems(settings, pair) {
         eprintln!("{problems}");
@@ -31,31 +31,32 @@ pub(super) async fn run(settings: &StorageSettings, command: Storage) -> anyhow:
         },
         Err(error) => Err(anyhow::anyhow!("{error:#}")),
     };
-    from.stores.close().await;
+    from.stores.database.close().await;
     if let Ok(to) = to {
-        to.stores.close().await;
+        to.stores.database.close().await;
     }
     result
 }
 
 /// The configuration problems of the two stores, if any. Does not open them.
-fn problems(settings: &StorageSettings, pair: StorePair) -> Option<String> {
+fn problems(settings: &StorageConfig, pair: StorePair) -> Option<String> {
     if pair.from == pair.to {
         return Some(format!("error: --from and --to name the same store, `{}`", pair.from.name()));
     }
-    let problems = [pair.from, pair.to].map(|store| settings.of(store).problems());
-    let line = |(key, reason): (String, String)| format!("{}: {reason}", key.to_ascii_uppercase());
-    let lines: Vec<_> = problems.into_iter().flatten().map(line).collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    let mut problems = Problems::default();
+    for store in [pair.from, pair.to] {
+        settings.of(store).check(&mut problems);
+    }
+    problems.into_result().err().map(|errors: ConfigErrors| errors.to_string())
 }
 
-async fn open(settings: &StorageSettings, store: Store, migrate: bool) -> anyhow::Result<StoreHandle> {
-    let stores = dogs_storages::connect(&settings.of(store).storage()).await?;
+async fn open(settings: &StorageConfig, store: Store, migrate: bool) -> anyhow::Result<StoreHandle> {
+    let stores = dogs_storages::open(&settings.of(store), &Registry::new()).await?;
     let schema = async {
         if migrate {
-            stores.migrator.up(SystemClock.now()).await.context("cannot migrate the schema")?;
+            stores.database.migrator.up(SystemClock.now()).await.context("cannot migrate the schema")?;
         }
-        check_schema(&*stores.migrator).await
+        check_schema(&*stores.database.migrator).await
     };
     schema.await.with_context(|| format!("the store `{}`", store.name()))?;
     Ok(stores.into())

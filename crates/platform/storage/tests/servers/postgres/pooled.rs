@@ -1,14 +1,15 @@
 //! `PostgreSQL` through a `PgBouncer` in transaction mode.
 
 use kennel_storage::Pooler;
-use kennel_storage::postgres::{Postgres, PostgresConfig};
+use kennel_storage::StorageConfig;
+use kennel_storage::postgres::Postgres;
 use kennel_testkit::TestDatabase;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
 
 /// Settings for the database through `PgBouncer`; `None` when it is not installed.
-fn by_pgbouncer(home: &TestDatabase, pooler: Pooler) -> Option<PostgresConfig> {
-    Some(PostgresConfig { pooler, ..PostgresConfig::at(home.dsn_by_pgbouncer()?) })
+fn by_pgbouncer(home: &TestDatabase, pooler: Pooler) -> Option<StorageConfig> {
+    Some(StorageConfig { postgres_pooler: pooler, ..StorageConfig::postgres(home.dsn_by_pgbouncer()?) })
 }
 
 #[tokio::test]
@@ -24,7 +25,7 @@ async fn a_pooler_is_detected_and_the_error_names_the_setting() {
 async fn statements_through_a_pooler_have_a_timeout() {
     let Some(home) = TestDatabase::postgres().await else { return };
     let Some(mut config) = by_pgbouncer(&home, Pooler::Transaction) else { return };
-    config.pool.statement_timeout_ms = 300;
+    config.database_statement_timeout = kennel_config::HumanDuration::from_millis(300);
     let database = Postgres::open(&config).await.unwrap();
     let slow = "SELECT pg_sleep(60)";
     let alone = sqlx::query(slow).execute(database.single()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The interface of every database: health, connections and shutdown.
+//! The interface of every database engine: health, connections and shutdown.
 
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ impl Connections {
     }
 }
 
-/// An open database.
+/// The connections to one open database.
 #[async_trait]
-pub trait Database: Send + Sync + 'static {
+pub trait Driver: Send + Sync + 'static {
     /// The database's name in metrics and spans, as in OpenTelemetry's `db.system.name`.
     fn system(&self) -> &'static str;
 
@@ -53,7 +53,7 @@ pub trait Database: Send + Sync + 'static {
 }
 
 /// The health check of a database.
-pub struct DatabaseCheck(pub Arc<dyn Database>);
+pub struct DatabaseCheck(pub Arc<dyn Driver>);
 
 #[async_trait]
 impl Check for DatabaseCheck {
@@ -63,7 +63,7 @@ impl Check for DatabaseCheck {
 }
 
 /// The health check of writing to a database.
-pub struct WriteCheck(pub Arc<dyn Database>);
+pub struct WriteCheck(pub Arc<dyn Driver>);
 
 #[async_trait]
 impl Check for WriteCheck {
