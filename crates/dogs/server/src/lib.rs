@@ -6,7 +6,6 @@ pub mod config;
 pub mod contracts;
 pub mod grpc;
 pub mod http;
-mod idle_timeout;
 pub mod picture_check;
 pub mod source;
 pub mod wiring;

@@ -12,6 +12,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use kennel_app::Stop;
 use kennel_core::{ErrorKind, IdSource};
+use kennel_net::RequestId;
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tonic::body::Body;
@@ -61,7 +62,9 @@ impl CallService {
     async fn handle(self, mut request: Request<Body>) -> Response<CallBody> {
         let server = Arc::clone(&self.server);
         let method = server.methods.find(request.uri().path());
-        let call = CallContext::assign(request.headers_mut(), &*server.ids, server.domain);
+        let request_id = RequestId::of(request.headers(), &*server.ids);
+        request_id.insert_into(request.headers_mut());
+        let call = CallContext { request_id, domain: server.domain };
         let span = trace::span(&method, request.headers(), &call);
         let timer = server.metrics.start(Arc::clone(&method));
         let deadline = Deadline::of(request.headers(), &method, server.timeout);
@@ -78,7 +81,7 @@ impl CallService {
             respond(self.routes, request, deadline.response).await
         };
         let mut response = call.clone().scope(response).instrument(span).await;
-        call.insert_request_id(response.headers_mut());
+        call.request_id.insert_into(response.headers_mut());
         track(response, active, &method, deadline, &server)
     }
 }

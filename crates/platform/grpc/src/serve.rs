@@ -1,16 +1,13 @@
 //! Accepts connections up to a limit, serves them, and drains them when the server stops.
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use kennel_app::Stop;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use kennel_net::{Acceptor, Connections};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -18,8 +15,6 @@ use crate::GrpcConfig;
 use crate::call::CallService;
 
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
-/// Pause after a failed accept, such as when no file descriptor is left.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How long a connection without calls may take to close gracefully.
 const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long calls may take to end after their connection is closed.
@@ -36,46 +31,23 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for CallTasks {
 }
 
 /// Serves until `stop` is requested, then until every call has ended or `stop` is aborted.
-pub(crate) async fn serve(listener: TcpListener, config: &GrpcConfig, calls: CallService, stop: &Stop) {
+pub(crate) async fn serve(mut acceptor: Acceptor, config: &GrpcConfig, calls: CallService, stop: &Stop) {
     let tasks = CallTasks::default();
     let http = http2(config, tasks.clone());
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
-    let permits = Arc::new(Semaphore::new(config.max_connections));
-    loop {
-        let accept = async {
-            let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>((permit, listener.accept().await?.0))
-        };
-        let (permit, stream) = tokio::select! {
-            biased;
-            () = stop.requested() => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = accept => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    back_off(&error).await;
-                    continue;
-                }
-            },
-        };
-        let guards = (permit, calls.server.metrics.connection());
+    let connection = |stream: TcpStream, _peer| {
+        let open = calls.server.metrics.connection();
         let (http, calls, watcher) = (http.clone(), calls.clone(), graceful.watcher());
         let (first_byte_timeout, stop) = (config.keepalive_timeout, stop.clone());
-        connections.spawn(async move {
-            let _guards = guards;
+        async move {
+            let _open = open;
             if receives_data(&stream, first_byte_timeout, &stop).await {
                 drive(watcher.watch(http.serve_connection(TokioIo::new(stream), calls))).await;
             }
-        });
-    }
-    drop(listener);
-    drain(connections, graceful, tasks, stop).await;
-}
-
-async fn back_off(error: &io::Error) {
-    tracing::warn!(error = error as &dyn std::error::Error, "cannot accept connections");
-    tokio::time::sleep(ACCEPT_BACKOFF).await;
+        }
+    };
+    acceptor.accept_until(stop.requested(), connection).await;
+    drain(acceptor.close(), graceful, tasks, stop).await;
 }
 
 async fn drive(connection: impl Future<Output = hyper::Result<()>>) {
@@ -96,9 +68,6 @@ fn http2(config: &GrpcConfig, tasks: CallTasks) -> hyper::server::conn::http2::B
 
 /// Whether the client sends a byte in time; a silent connection would occupy its permit forever.
 async fn receives_data(stream: &TcpStream, first_byte_timeout: Duration, stop: &Stop) -> bool {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "cannot set TCP_NODELAY");
-    }
     let mut first = [0];
     tokio::select! {
         peeked = timeout(first_byte_timeout, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
@@ -106,14 +75,14 @@ async fn receives_data(stream: &TcpStream, first_byte_timeout: Duration, stop: &
     }
 }
 
-async fn drain(mut connections: JoinSet<()>, graceful: GracefulShutdown, tasks: CallTasks, stop: &Stop) {
+async fn drain(mut connections: Connections, graceful: GracefulShutdown, tasks: CallTasks, stop: &Stop) {
     tasks.0.close();
     tokio::select! {
         () = graceful.shutdown() => {}
         () = idle(&tasks.0) => {}
         () = stop.aborted() => tracing::warn!(calls = tasks.0.len(), "calls in flight were aborted"),
     }
-    connections.shutdown().await;
+    connections.abort().await;
     if timeout(ABORT_TIMEOUT, tasks.0.wait()).await.is_err() {
         tracing::warn!(calls = tasks.0.len(), "calls are still running after their connections were closed");
     }

@@ -1,15 +1,14 @@
 //! The gRPC server component.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Request;
 use kennel_app::{Component, Health, Phase, Stop};
 use kennel_core::{BoxError, IdSource};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use kennel_net::{Acceptor, Address, Listener};
+use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -24,23 +23,13 @@ use crate::methods::Methods;
 use crate::metrics::GrpcMetrics;
 use crate::reflection;
 
-/// Errors of starting a server.
+/// The name of the component.
+const NAME: &str = "grpc";
+
+/// The bytes passed to [`GrpcServer::descriptors`] are not a descriptor set.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InitError {
-    /// The address is in use or not an address of this machine.
-    #[error("cannot listen on {addr}")]
-    Bind {
-        /// The address.
-        addr: SocketAddr,
-        /// Cause.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The bytes passed to [`GrpcServer::descriptors`] are not a descriptor set.
-    #[error("cannot decode descriptors")]
-    Descriptors(#[source] BoxError),
-}
+#[error("cannot decode descriptors")]
+pub struct InvalidDescriptors(#[source] BoxError);
 
 /// Serves gRPC over HTTP/2, with `grpc.health.v1`, which follows readiness, and reflection.
 ///
@@ -53,22 +42,22 @@ pub struct GrpcServer {
     metrics: GrpcMetrics,
     routes: Routes,
     descriptors: Vec<&'static [u8]>,
-    bound: watch::Sender<Option<SocketAddr>>,
-    ready: Option<(TcpListener, Methods)>,
+    listener: Listener,
+    methods: Option<Methods>,
 }
 
 impl GrpcServer {
     /// Creates a server with only the built-in services.
     pub fn new(config: GrpcConfig, health: Health, ids: Arc<dyn IdSource>, metrics: GrpcMetrics) -> Self {
         Self {
+            listener: Listener::new(NAME, config.addr),
             config,
             health,
             ids,
             metrics,
             routes: Routes::default(),
             descriptors: Vec::new(),
-            bound: watch::Sender::new(None),
-            ready: None,
+            methods: None,
         }
     }
 
@@ -96,36 +85,21 @@ impl GrpcServer {
         self
     }
 
-    /// The bound address, or `None` before `init`.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        *self.bound.borrow()
-    }
-
-    /// Like [`GrpcServer::local_addr`], but can be waited for.
-    pub fn bound(&self) -> watch::Receiver<Option<SocketAddr>> {
-        self.bound.subscribe()
+    /// The address to listen on, with the port that the system chose if the configured port is 0.
+    pub fn address(&self) -> Address {
+        self.listener.address()
     }
 
     fn all_descriptors(&self) -> Vec<&'static [u8]> {
         let built_in = reflection::DESCRIPTORS.into_iter().chain([tonic_health::pb::FILE_DESCRIPTOR_SET]);
         self.descriptors.iter().copied().chain(built_in).collect()
     }
-
-    async fn bind(&self) -> Result<TcpListener, InitError> {
-        let addr = self.config.addr;
-        let failed = |source| InitError::Bind { addr, source };
-        let listener = TcpListener::bind(addr).await.map_err(failed)?;
-        let addr = listener.local_addr().map_err(failed)?;
-        tracing::info!(component = "grpc", address = %addr, "listening");
-        self.bound.send_replace(Some(addr));
-        Ok(listener)
-    }
 }
 
 #[async_trait]
 impl Component for GrpcServer {
     fn name(&self) -> &'static str {
-        "grpc"
+        NAME
     }
 
     fn phase(&self) -> Phase {
@@ -133,20 +107,20 @@ impl Component for GrpcServer {
     }
 
     async fn init(&mut self) -> Result<(), BoxError> {
-        let invalid = |error: BoxError| InitError::Descriptors(error);
+        let invalid = |error: BoxError| InvalidDescriptors(error);
         let descriptors = self.all_descriptors();
         let methods = Methods::read(&descriptors).map_err(|error| invalid(error.into()))?;
         let health = HealthServer::new(ReadinessHealth::new(methods.services(), self.health.ready()))
             .accept_compressed(COMPRESSION);
         let routes = std::mem::take(&mut self.routes).add_service(health);
         self.routes = reflection::add(routes, &descriptors).map_err(|error| invalid(error.into()))?.prepare();
-        let listener = self.bind().await?;
-        self.ready = Some((listener, methods));
-        Ok(())
+        self.methods = Some(methods);
+        Ok(self.listener.bind()?)
     }
 
     async fn run(mut self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        let (listener, methods) = self.ready.take().ok_or("the server is not initialised")?;
+        let methods = self.methods.take().ok_or("the server is not initialised")?;
+        let acceptor = Acceptor::new(self.listener.into_socket()?, self.config.max_connections);
         let server = ServerContext {
             methods,
             metrics: self.metrics,
@@ -157,7 +131,7 @@ impl Component for GrpcServer {
             stop: stop.clone(),
         };
         let calls = CallService { server: Arc::new(server), routes: self.routes };
-        crate::serve::serve(listener, &self.config, calls, &stop).await;
+        crate::serve::serve(acceptor, &self.config, calls, &stop).await;
         Ok(())
     }
 }

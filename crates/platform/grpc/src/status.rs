@@ -5,6 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use kennel_core::ErrorKind;
+use kennel_net::RequestId;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -48,7 +49,7 @@ pub fn status(kind: ErrorKind, message: impl Into<String>, details: Details) -> 
     let mut google = ErrorDetails::new();
     google.set_error_info(kind.codes().code, domain, HashMap::new());
     if let Some(call) = &call {
-        google.set_request_info(&*call.request_id, "");
+        google.set_request_info(call.request_id.as_str(), "");
     }
     for (field, reason) in details.fields {
         google.add_bad_request_violation(field, reason);
@@ -64,7 +65,9 @@ pub fn status(kind: ErrorKind, message: impl Into<String>, details: Details) -> 
 /// with its sources, and nowhere else; the caller sees only its kind and the request id.
 pub fn fault(kind: ErrorKind, error: &(dyn Error + 'static), details: Details) -> Status {
     if !kind.is_client() {
-        tracing::error!(error, code = kind.codes().code, request_id = crate::request_id().as_deref(), "call failed");
+        let id = crate::request_id();
+        let id = id.as_ref().map(RequestId::as_str);
+        tracing::error!(error, code = kind.codes().code, request_id = id, "call failed");
     }
     status(kind, error.to_string(), details)
 }
@@ -83,6 +86,10 @@ const fn public_message(kind: ErrorKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use kennel_core::UuidV7;
+    use kennel_net::request_id;
+
     use super::*;
 
     #[test]
@@ -101,7 +108,8 @@ mod tests {
 
     #[test]
     fn details_are_sent() {
-        let call = CallContext { request_id: "r-1".into(), domain: "dogs" };
+        let headers = HeaderMap::from_iter([(request_id::HEADER, HeaderValue::from_static("r-1"))]);
+        let call = CallContext { request_id: RequestId::of(&headers, &UuidV7), domain: "dogs" };
         let details = Details::default().field("breed", "must be a word").retry_after(Duration::from_secs(3));
         let status = call.enter(|| status(ErrorKind::Invalid, "breed: must be a word", details));
         let sent = status.get_error_details();

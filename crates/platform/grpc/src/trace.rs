@@ -22,7 +22,7 @@ pub(crate) fn span(method: &Method, headers: &HeaderMap, call: &CallContext) -> 
         rpc.service = method.service,
         rpc.method = method.name,
         rpc.grpc.status_code = field::Empty,
-        request_id = &*call.request_id,
+        request_id = call.request_id.as_str(),
     );
     if let Some(parent) = propagation::extract(headers) {
         propagation::set_parent(&span, &parent);

@@ -1,9 +1,6 @@
 //! The server component: listens, serves HTTP/1.1 and HTTP/2 without TLS, and stops without losing a request.
 
-mod lingering;
-
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +9,6 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use futures_util::FutureExt as _;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
@@ -20,20 +16,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use kennel_app::{Component, Phase, Stop};
 use kennel_core::BoxError;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use kennel_net::{Acceptor, Address, Lingering, Listener, UnreadBytes};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::lingering::{Lingering, UnreadBytes};
 use crate::config::HttpConfig;
 
-/// Length of the kernel's queue of connections that are not accepted yet.
-const BACKLOG: u32 = 1_024;
-/// Pause after a failed accept, such as when no file descriptor is left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Limits on the memory that one client can occupy.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_STREAMS: u32 = 256;
@@ -49,52 +39,19 @@ pub struct HttpServer {
     name: &'static str,
     config: HttpConfig,
     router: Router,
-    listener: Option<TcpListener>,
-    address: watch::Sender<Option<SocketAddr>>,
-}
-
-/// The address that a server listens on, once it is bound.
-#[derive(Debug, Clone)]
-pub struct Address(watch::Receiver<Option<SocketAddr>>);
-
-impl Address {
-    /// Waits until the server is bound. Returns `None` if the server was dropped before that.
-    pub async fn bound(&mut self) -> Option<SocketAddr> {
-        *self.0.wait_for(Option::is_some).await.ok()?
-    }
-
-    /// The bound address, or `None` before the server is bound.
-    pub fn get(&self) -> Option<SocketAddr> {
-        *self.0.borrow()
-    }
+    listener: Listener,
 }
 
 impl HttpServer {
     /// Creates a server for `router`, which must have its layers already; see [`crate::stack()`].
     pub fn new(name: &'static str, config: &HttpConfig, router: Router) -> Self {
-        Self { name, config: config.clone(), router, listener: None, address: watch::Sender::new(None) }
+        Self { name, config: config.clone(), router, listener: Listener::new(name, config.addr) }
     }
 
     /// The address to listen on, with the port that the system chose if the configured port is 0.
     pub fn address(&self) -> Address {
-        Address(self.address.subscribe())
+        self.listener.address()
     }
-
-    fn bind(&self) -> io::Result<TcpListener> {
-        let addr = self.config.addr;
-        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(addr)?;
-        socket.listen(BACKLOG)
-    }
-}
-
-/// The server cannot bind or listen on its address.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr}")]
-pub struct BindError {
-    addr: SocketAddr,
-    source: io::Error,
 }
 
 #[async_trait]
@@ -108,36 +65,39 @@ impl Component for HttpServer {
     }
 
     async fn init(&mut self) -> Result<(), BoxError> {
-        let addr = self.config.addr;
-        let listener = self.bind().map_err(|source| BindError { addr, source })?;
-        let local = listener.local_addr()?;
-        tracing::info!(component = self.name, address = %local, "listening");
-        self.listener = Some(listener);
-        self.address.send_replace(Some(local));
-        Ok(())
+        Ok(self.listener.bind()?)
     }
 
-    async fn run(mut self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        let listener = match self.listener.take() {
-            Some(listener) => listener,
-            None => self.bind()?,
+    async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
+        let acceptor = Acceptor::new(self.listener.into_socket()?, self.config.max_connections);
+        let context = ConnectionContext {
+            builder: builder(&self.config),
+            router: self.router,
+            stop: stop.clone(),
+            closing: CancellationToken::new(),
+            first_request_timeout: self.config.header_read_timeout(),
         };
-        let acceptor = Acceptor::new(listener, &self.config, self.router, stop.clone());
         tokio::select! {
-            () = acceptor.run() => {}
+            () = serve(acceptor, Arc::new(context), self.config.linger()) => {}
             () = stop.aborted() => tracing::warn!(component = self.name, "requests in flight were aborted"),
         }
         Ok(())
     }
 }
 
-/// Accepts connections and owns the tasks that serve them; dropping it aborts those tasks.
-struct Acceptor {
-    listener: TcpListener,
-    limit: Arc<Semaphore>,
-    linger: Duration,
-    connections: JoinSet<()>,
-    context: Arc<ConnectionContext>,
+/// Serves until a stop is requested, then until every request has its response.
+async fn serve(mut acceptor: Acceptor, context: Arc<ConnectionContext>, linger: Duration) {
+    let connection = |stream, peer| Arc::clone(&context).serve(stream, peer);
+    acceptor.accept_until(context.stop.requested(), connection).await;
+    // From here on each response closes its connection. Accept for a while longer: a client that is about to
+    // reuse its connection or to open another gets a response instead of a reset.
+    if !acceptor.is_idle() {
+        acceptor.accept_until(sleep(linger), connection).await;
+    }
+    acceptor.accept_queued(connection);
+    let mut connections = acceptor.close();
+    context.closing.cancel();
+    connections.ended().await;
 }
 
 /// What the tasks of all connections share.
@@ -148,94 +108,6 @@ struct ConnectionContext {
     /// Cancelled once no more connections are accepted.
     closing: CancellationToken,
     first_request_timeout: Duration,
-}
-
-impl Acceptor {
-    fn new(listener: TcpListener, config: &HttpConfig, router: Router, stop: Stop) -> Self {
-        let context = ConnectionContext {
-            builder: builder(config),
-            router,
-            stop,
-            closing: CancellationToken::new(),
-            first_request_timeout: config.header_read_timeout(),
-        };
-        Self {
-            listener,
-            limit: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
-            linger: config.linger(),
-            connections: JoinSet::new(),
-            context: Arc::new(context),
-        }
-    }
-
-    async fn run(mut self) {
-        let stop = self.context.stop.clone();
-        self.accept_until(stop.requested()).await;
-        // From here on each response closes its connection. Accept for a while longer: a client that is about to
-        // reuse its connection or to open another gets a response instead of a reset.
-        if !self.connections.is_empty() {
-            self.accept_until(sleep(self.linger)).await;
-        }
-        while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
-            self.serve(stream, peer, None);
-        }
-        let Self { listener, mut connections, context, .. } = self;
-        drop(listener);
-        context.closing.cancel();
-        while let Some(ended) = connections.join_next().await {
-            log_panic(ended);
-        }
-    }
-
-    async fn accept_until(&mut self, end: impl Future<Output = ()>) {
-        tokio::pin!(end);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut end => return,
-                Some(ended) = self.connections.join_next() => log_panic(ended),
-                (permit, accepted) = accept(&self.limit, &self.listener) => match accepted {
-                    Ok((stream, peer)) => self.serve(stream, peer, permit),
-                    Err(error) => back_off(&error).await,
-                },
-            }
-        }
-    }
-
-    fn serve(&mut self, stream: TcpStream, peer: SocketAddr, permit: Option<OwnedSemaphorePermit>) {
-        let context = Arc::clone(&self.context);
-        self.connections.spawn(async move {
-            let _permit = permit;
-            context.serve(stream, peer).await;
-        });
-    }
-}
-
-async fn accept(
-    limit: &Arc<Semaphore>,
-    listener: &TcpListener,
-) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
-    let permit = Arc::clone(limit).acquire_owned().await.ok();
-    (permit, listener.accept().await)
-}
-
-/// Pauses after a failed accept, unless only that connection failed. Without file descriptors each retry would fail
-/// at once and the loop would spin.
-async fn back_off(error: &io::Error) {
-    let of_one_connection = matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
-    );
-    if !of_one_connection {
-        tracing::warn!(error = error as &dyn std::error::Error, "cannot accept connections");
-        sleep(ACCEPT_PAUSE).await;
-    }
-}
-
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(error = &error as &dyn std::error::Error, "connection task panicked");
-    }
 }
 
 fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
@@ -257,8 +129,6 @@ fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
 impl ConnectionContext {
     /// Serves one connection until the client closes it, or shuts it down gracefully once the server closes.
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        // Nagle's algorithm delays small responses until the peer's acknowledgement. A failure here only costs latency.
-        stream.set_nodelay(true).ok();
         let (started, unread) = (CancellationToken::new(), UnreadBytes::default());
         let service = {
             let (context, started, unread) = (Arc::clone(&self), started.clone(), unread.clone());

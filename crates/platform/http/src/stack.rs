@@ -19,6 +19,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method};
 use kennel_core::ErrorKind;
+use kennel_net::request_id;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -29,7 +30,6 @@ pub(crate) use self::request_telemetry::RequestTelemetry;
 use crate::config::HttpConfig;
 use crate::metrics::HttpMetrics;
 use crate::problem::HttpError;
-use crate::request_id;
 
 /// How long a browser may cache a CORS preflight.
 const CORS_MAX_AGE: Duration = Duration::from_hours(1);

@@ -7,6 +7,9 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Platform crates that other platform crates may depend on.
 const SHARED: [&str; 4] = ["kennel-core", "kennel-app", "kennel-config", "kennel-telemetry"];
 
+/// Platform crates that the crates of servers may depend on.
+const SERVER: [&str; 5] = ["kennel-core", "kennel-app", "kennel-config", "kennel-telemetry", "kennel-net"];
+
 /// The crates of `crates/tools`: only tests and benchmarks use them, and each other.
 const TOOLS: [&str; 3] = ["kennel-testkit", "kennel-matrix", "kennel-dashboards"];
 
@@ -15,6 +18,7 @@ fn allowed(name: &str) -> Option<Allowed> {
     Some(match name {
         "kennel-core" | "kennel-proto" | "dogs-drawing" => Allowed::Only(&[]),
         "kennel-app" | "kennel-config" | "kennel-telemetry" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
+        "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
         "dogs-storages" => Allowed::Platform(&["dogs-domain"]),

@@ -9,12 +9,12 @@ use futures_util::{StreamExt as _, stream};
 use kennel_app::Stop;
 use kennel_core::{BoxError, ErrorKind, IdSource, Timestamp};
 use kennel_grpc::Details;
+use kennel_net::with_idle_timeout;
 use kennel_proto::convert::millis;
 use kennel_proto::dogs::v1 as pb;
 use tonic::{Request, Status, Streaming};
 
 use super::status::{import_error, invalid};
-use crate::idle_timeout::with_idle_timeout;
 
 pub(super) async fn run(
     service: &DogService,

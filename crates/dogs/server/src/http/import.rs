@@ -13,12 +13,12 @@ use kennel_app::Stop;
 use kennel_core::ErrorKind;
 use kennel_http::openapi::problems::{self, Failures};
 use kennel_http::{HttpError, header_text};
+use kennel_net::with_idle_timeout;
 use utoipa::IntoParams;
 
 use super::ApiContext;
 use super::bodies::{ImportReportResponse, ImportRowRequest};
 use super::errors::ApiError;
-use crate::idle_timeout::with_idle_timeout;
 
 /// Maximum number of running imports; further requests are rejected with 503.
 pub(super) const MAX_IMPORTS: usize = 4;

@@ -105,7 +105,7 @@ impl TestApp {
         let server = server(&service, &feed, &health, &setup, &registry);
         let mut address = server.address();
         let rpc = rpc(&service, &feed, &health, &registry);
-        let mut grpc = rpc.bound();
+        let mut grpc = rpc.address();
         let app = App::new(Options::default())
             .health(health.clone())
             .component(feed)
@@ -119,7 +119,7 @@ impl TestApp {
         let address = address.bound().await.expect("the server is listening");
         health.ready().wait_for(|ready| *ready).await.unwrap();
         let base = format!("http://{address}");
-        let grpc = grpc.wait_for(Option::is_some).await.unwrap().unwrap();
+        let grpc = grpc.bound().await.unwrap();
         Self { base, service, stores, source, health, grpc, client: client(), stop, running, _directory: directory }
     }
 

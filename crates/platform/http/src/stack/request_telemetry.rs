@@ -12,6 +12,8 @@ use http::header::{
     TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use kennel_core::UuidV7;
+use kennel_net::RequestId;
 use kennel_telemetry::metrics::NO_ROUTE;
 use kennel_telemetry::{UNTRACED, as_i64, propagation};
 use tokio::time::Instant;
@@ -22,7 +24,6 @@ use super::SkipProblemDetails;
 use super::body_timing::BodyTiming;
 use crate::metrics::{HttpMetrics, method_label};
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem, render};
-use crate::request_id::{self, RequestId};
 
 /// Default security headers; a response may set its own values.
 const SECURITY: [(HeaderName, &str); 3] = [
@@ -49,7 +50,7 @@ impl RequestTelemetry {
 }
 
 async fn record_request(State(telemetry): State<Arc<RequestTelemetry>>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::of(request.headers());
+    let id = RequestId::of(request.headers(), &UuidV7);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let span = if telemetry.metrics.is_some() {
         span(&request, route.as_ref(), &id)
@@ -139,9 +140,7 @@ fn finish(response: Response, id: &RequestId) -> Response {
     let failed = response.status().is_client_error() || response.status().is_server_error();
     let mut response = if failed { with_problem(response, id) } else { response };
     let headers = response.headers_mut();
-    if let Some(value) = id.header_value() {
-        headers.insert(request_id::HEADER, value);
-    }
+    id.insert_into(headers);
     for (name, value) in SECURITY {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

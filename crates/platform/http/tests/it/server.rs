@@ -44,7 +44,7 @@ fn routes() -> Router {
         .route("/panic", get(panics))
         .route("/hang", get(|| async { std::future::pending::<()>().await }))
         .route("/bare", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "select hunter2 from users") }))
-        .route("/id", get(|id: RequestId| async move { id.as_str().to_owned() }))
+        .route("/id", get(|Extension(id): Extension<RequestId>| async move { id.as_str().to_owned() }))
         .route("/big", get(|| async { "dogs ".repeat(1_000) }))
         .route(
             "/down",

@@ -41,7 +41,7 @@ pub(crate) async fn start(config: GrpcConfig) -> Server {
         .add_service(probe.clone())
         .descriptors(descriptors());
     server.init().await.unwrap();
-    let addr = server.local_addr().unwrap();
+    let addr = server.address().get().unwrap();
     let mut running = JoinSet::new();
     running.spawn(Box::new(server).run(stop.clone()));
     Server { addr, stop, health, registry, probe, running }

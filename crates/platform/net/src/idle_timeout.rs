@@ -14,7 +14,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Passes the items on. Ends with an error when no item arrives for [`IDLE_TIMEOUT`], or [`STOP_GRACE`] after the process
 /// was asked to stop.
-pub(crate) fn with_idle_timeout<T: Send, E: Into<BoxError>>(
+pub fn with_idle_timeout<T: Send, E: Into<BoxError>>(
     stop: Stop,
     items: impl Stream<Item = Result<T, E>> + Send,
 ) -> impl Stream<Item = Result<T, BoxError>> + Send {

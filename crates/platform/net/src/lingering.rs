@@ -27,18 +27,18 @@ const SMALL_REMAINDER_BYTES: u64 = 16 * 1024;
 
 /// How many bytes of the current request's body are not read yet; `u64::MAX` if the length is unknown.
 #[derive(Debug, Clone, Default)]
-pub(super) struct UnreadBytes(Arc<AtomicU64>);
+pub struct UnreadBytes(Arc<AtomicU64>);
 
 impl UnreadBytes {
     /// Wraps `body` so that its unread length is recorded here.
-    pub(super) fn track<B: Body>(&self, body: B) -> TrackedBody<B> {
+    pub fn track<B: Body>(&self, body: B) -> TrackedBody<B> {
         let tracked = TrackedBody { body, unread: self.clone() };
         tracked.update();
         tracked
     }
 
     /// Whether so much is unread that the connection should not be reused.
-    pub(super) fn is_large(&self) -> bool {
+    pub fn is_large(&self) -> bool {
         self.0.load(Ordering::Relaxed) > SMALL_REMAINDER_BYTES
     }
 
@@ -49,7 +49,7 @@ impl UnreadBytes {
 
 /// A body that records how much of it is unread.
 #[derive(Debug)]
-pub(super) struct TrackedBody<B> {
+pub struct TrackedBody<B> {
     body: B,
     unread: UnreadBytes,
 }
@@ -87,7 +87,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
 /// A connection that closes in two steps when a request was not read to its end: it shuts down the write half, then
 /// reads and discards what the client still sends.
 #[derive(Debug)]
-pub(super) struct Lingering<S> {
+pub struct Lingering<S> {
     stream: S,
     unread: UnreadBytes,
     /// Set once the write half is shut down.
@@ -101,7 +101,7 @@ struct Drain {
 }
 
 impl<S> Lingering<S> {
-    pub(super) const fn new(stream: S, unread: UnreadBytes) -> Self {
+    pub const fn new(stream: S, unread: UnreadBytes) -> Self {
         Self { stream, unread, drain: None }
     }
 }
