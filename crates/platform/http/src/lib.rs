@@ -1,11 +1,10 @@
-//! HTTP: a server component, the layers around its routes, problem details for every error, and a client.
+//! HTTP: a server component, the layers around its routes, and problem details for every error.
 //!
 //! A service builds an [`axum::Router`], wraps it with [`stack()`] and passes it to [`HttpServer`]. Its handlers
 //! return errors as [`HttpError`] and read input through [`extract`]. [`etag`] has conditional requests, [`range`] ranges
 //! of bytes, and [`sse`] streams of events.
 
 pub mod body;
-pub mod client;
 pub mod config;
 pub mod etag;
 pub mod extract;
@@ -22,7 +21,6 @@ pub mod status;
 pub mod sys;
 pub mod urls;
 
-pub use client::{Client, ClientConfig, ClientError, ClientMetrics};
 pub use config::HttpConfig;
 pub use etag::{ETag, EntityTags, IfMatch, IfNoneMatch};
 pub use extract::{Json, Path, Query, header_text};

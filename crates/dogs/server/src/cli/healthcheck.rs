@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use kennel_http::client::{Client, ClientConfig, ClientMetrics};
+use kennel_client::{Client, ClientConfig, ClientMetrics};
 use kennel_telemetry::metrics;
 use url::Url;
 

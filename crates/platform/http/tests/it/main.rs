@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
 
 mod bodies;
-mod client;
 mod harness;
 mod server;
 mod sys;

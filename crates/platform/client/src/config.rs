@@ -75,27 +75,27 @@ impl ClientConfig {
         problems
     }
 
-    pub(super) const fn connect_timeout(&self) -> Duration {
+    pub(crate) const fn connect_timeout(&self) -> Duration {
         Duration::from_millis(self.connect_timeout_ms)
     }
 
-    pub(super) const fn timeout(&self) -> Duration {
+    pub(crate) const fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
 
-    pub(super) const fn deadline(&self) -> Duration {
+    pub(crate) const fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
     }
 
-    pub(super) const fn backoff(&self) -> Duration {
+    pub(crate) const fn backoff(&self) -> Duration {
         Duration::from_millis(self.backoff_ms)
     }
 
-    pub(super) const fn max_backoff(&self) -> Duration {
+    pub(crate) const fn max_backoff(&self) -> Duration {
         Duration::from_millis(self.max_backoff_ms)
     }
 
-    pub(super) const fn breaker_pause(&self) -> Duration {
+    pub(crate) const fn breaker_pause(&self) -> Duration {
         Duration::from_millis(self.breaker_pause_ms)
     }
 }

@@ -1,24 +1,28 @@
 //! The client against real sockets: timeouts, size limits, retries, redirects and the circuit breaker.
 
+#![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
+
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::harness::{self, Server};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use http::{HeaderMap, StatusCode};
+use kennel_client::{Client, ClientConfig, ClientError, ClientMetrics, Refusal};
 use kennel_core::ErrorKind;
-use kennel_http::client::Refusal;
-use kennel_http::{Client, ClientConfig, ClientError, ClientMetrics};
 use kennel_telemetry::propagation;
 use prometheus::Registry;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tracing::Instrument as _;
 use url::Url;
+
+use crate::support::Server;
 
 fn config() -> ClientConfig {
     ClientConfig {
@@ -35,7 +39,7 @@ fn client(config: &ClientConfig) -> Client {
 }
 
 async fn serve(router: Router) -> Server {
-    Server::start(router, &harness::config()).await
+    Server::start(router).await
 }
 
 fn url(server: &Server, path: &str) -> Url {
@@ -253,7 +257,7 @@ async fn metric_names_and_labels_are_pinned() {
 
 #[tokio::test]
 async fn the_trace_is_propagated_to_the_upstream() {
-    harness::enable_tracing();
+    support::enable_tracing();
     let trace = |headers: HeaderMap| async move { headers["traceparent"].to_str().unwrap().to_owned() };
     let server = serve(Router::new().route("/", get(trace))).await;
     let span = tracing::info_span!("work");

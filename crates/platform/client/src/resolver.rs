@@ -7,16 +7,16 @@ use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::policy::{AddressPolicy, Refusal};
+use crate::policy::{AddressPolicy, Refusal};
 
 /// The system's resolver, filtered by an [`AddressPolicy`].
 #[derive(Debug, Clone)]
-pub(super) struct FilteredResolver {
+pub(crate) struct FilteredResolver {
     policy: AddressPolicy,
 }
 
 impl FilteredResolver {
-    pub(super) const fn new(policy: AddressPolicy) -> Self {
+    pub(crate) const fn new(policy: AddressPolicy) -> Self {
         Self { policy }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use kennel_core::{BoxError, ErrorKind};
 
-use super::policy::Refusal;
+use crate::policy::Refusal;
 
 /// The client could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +81,12 @@ impl ClientError {
         }
     }
 
-    pub(super) fn open_circuit(retry_after: Duration) -> Self {
+    pub(crate) fn open_circuit(retry_after: Duration) -> Self {
         Self::Unavailable { retry_after: Some(retry_after), source: Some("the circuit is open".into()) }
     }
 
     /// Whether the error is a failure of the upstream and counts towards opening the circuit.
-    pub(super) fn is_upstream_failure(&self) -> bool {
+    pub(crate) fn is_upstream_failure(&self) -> bool {
         self.is_transient()
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use kennel_telemetry::metrics::{Label, LatencyHistogram, names};
 use prometheus::Registry;
 
-use super::error::ClientError;
+use crate::error::ClientError;
 
 /// Outcome of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Ok,
     ClientError,
     ServerError,
@@ -21,7 +21,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of<T>(result: &Result<T, ClientError>) -> Self {
+    pub(crate) fn of<T>(result: &Result<T, ClientError>) -> Self {
         match result {
             Ok(_) => Self::Ok,
             Err(ClientError::Status { status, .. }) if status.is_server_error() => Self::ServerError,
@@ -68,7 +68,7 @@ impl ClientMetrics {
         Ok(Self { duration })
     }
 
-    pub(super) fn record(&self, upstream: &'static str, outcome: Outcome, elapsed: Duration) {
+    pub(crate) fn record(&self, upstream: &'static str, outcome: Outcome, elapsed: Duration) {
         self.duration.observe(&[upstream, outcome.as_str()], elapsed);
     }
 }
