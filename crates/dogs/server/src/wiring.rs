@@ -12,7 +12,9 @@ use kennel_broker::{Broker, BrokerMetrics, Connected, InstrumentedBroker, LagWat
 use kennel_core::{BackendKind as _, BoxError, Cache, ObjectStore, Publisher, Subscriber};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpMetrics, HttpServer};
-use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Quarantine, Relay, RelayMetrics};
+use kennel_outbox::{
+    Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Invalidator, Quarantine, Relay, RelayMetrics,
+};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
 use kennel_storage::{Database, DatabaseCheck, MigrationState, MigrationStep, Migrator, WriteCheck};
 use kennel_telemetry::metrics::{self, BuildInfo};
@@ -20,7 +22,7 @@ use kennel_telemetry::metrics::{self, BuildInfo};
 use crate::backends::Backends;
 use crate::grpc::DogRpc;
 use crate::http::{ApiState, BackendNames};
-use crate::workers::{ExpiryWorker, Invalidator, Thumbnailer};
+use crate::workers::{StaleDogs, Thumbnailer, expiry_worker};
 
 /// The version that is running.
 pub const BUILD: BuildInfo =
@@ -89,8 +91,8 @@ impl Wiring {
             .component(BrokerDriver(Arc::clone(&self.broker)))
             .component(LagWatch::new(Arc::clone(&self.broker), LAG_INTERVAL))
             .component(feed.clone())
-            .component(Invalidator::new(feed.clone(), Arc::clone(&self.cached), self.broker.system()))
-            .component(ExpiryWorker::new(
+            .component(Invalidator::new(feed.clone(), StaleDogs(Arc::clone(&self.cached)), self.broker.system()))
+            .component(expiry_worker(
                 Arc::clone(&self.stores.dogs),
                 Arc::clone(&self.backends.clock),
                 self.backends.settings.outbox.retention.get(),

@@ -9,6 +9,7 @@ pub mod consumer;
 #[cfg(test)]
 mod fakes;
 pub mod feed;
+mod invalidator;
 mod key_queues;
 mod lease;
 pub mod metrics;
@@ -21,6 +22,7 @@ pub use attempts::Quarantine;
 pub use backoff::Backoff;
 pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, HandlerError};
 pub use feed::{EventFeed, FeedConfig, FeedItem, FeedUpdate};
+pub use invalidator::{Invalidate, Invalidator};
 pub use metrics::{ConsumerMetrics, RelayMetrics};
 pub use relay::{Relay, RelayConfig};
 pub use replay::{ReplayError, replay};
