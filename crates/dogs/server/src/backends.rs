@@ -36,7 +36,7 @@ pub struct Backends {
 impl Backends {
     /// The backends that `settings` name. Opens none of them.
     pub fn new(settings: DogsSettings) -> Self {
-        let images = ImageProcessor::new(settings.objects.image_memory_limit.0);
+        let images = ImageProcessor::new(settings.images.image_memory_limit.0);
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(UuidV7));
         Self { settings, clock, ids, registry: metrics::registry(), images }
     }
@@ -57,20 +57,21 @@ impl Backends {
 
     /// Opens the cache, and a repository that caches the dogs of `stores` in it.
     pub async fn cache(&self, stores: &Stores) -> anyhow::Result<(kennel_cache::Connected, Arc<CachedDogRepository>)> {
-        let cache = kennel_cache::connect(&self.settings.cache.cache()).await?;
-        let typed = TypedCache::new(&cache, self.settings.cache.dogs(), &CacheMetrics::register(&self.registry)?);
+        let cache = kennel_cache::connect(&self.settings.cache, crate::NAME).await?;
+        let typed =
+            TypedCache::new(&cache, self.settings.cache.policy("dogs.by_id"), &CacheMetrics::register(&self.registry)?);
         Ok((cache, Arc::new(CachedDogRepository::new(Arc::clone(&stores.dogs), typed))))
     }
 
     /// Opens the object store.
     pub async fn objects(&self) -> anyhow::Result<Arc<dyn ObjectStore>> {
-        let objects = kennel_objects::connect(&self.settings.objects.objects(), &*self.clock).await?;
+        let objects = kennel_objects::connect(&self.settings.objects, &*self.clock).await?;
         self.instrumented(objects)
     }
 
     /// The object store, opened on first use.
     pub fn lazy_objects(&self) -> anyhow::Result<Arc<dyn ObjectStore>> {
-        let objects = kennel_objects::LazyObjectStore::new(self.settings.objects.objects(), Arc::clone(&self.clock));
+        let objects = kennel_objects::LazyObjectStore::new(self.settings.objects.clone(), Arc::clone(&self.clock));
         self.instrumented(Arc::new(objects))
     }
 
@@ -105,7 +106,7 @@ impl Backends {
             ids: Arc::clone(&self.ids),
             trace: propagation::current,
         };
-        Ok(DogService::new(ports, self.settings.objects.image_limit.0))
+        Ok(DogService::new(ports, self.settings.images.image_limit.0))
     }
 
     fn source(&self) -> anyhow::Result<Arc<dyn DogSource>> {

@@ -10,3 +10,6 @@ pub mod picture_check;
 pub mod source;
 pub mod wiring;
 pub mod workers;
+
+/// Name of the service: in traces and errors, and the start of its keys in a shared cache.
+pub const NAME: &str = "dogs";

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use dogs_domain::{DogService, events};
 use dogs_storages::{CachedDogRepository, Stores};
-use kennel_app::{App, Check, Component, ComponentFilter, Health, Options, Phase, Stop};
+use kennel_app::{App, Check, Component, ComponentFilter, Health, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, InstrumentedBroker, LagWatch};
 use kennel_core::{BackendKind as _, BoxError, Cache, ObjectStore, Publisher, Subscriber};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
@@ -82,9 +82,7 @@ impl Wiring {
         let consumed = ConsumerMetrics::register(&self.backends.registry)?;
         let feed = self.feed(&consumed);
         health.progress(feed.name(), feed.progress());
-        let server = &self.backends.settings.server;
-        let options = Options { drain_delay: server.drain_delay.get(), deadline: server.shutdown_deadline.get() };
-        let mut app = App::new(options)
+        let mut app = App::new(self.backends.settings.server.options())
             .health(health.clone())
             .component(StoreDriver(self.stores.database.clone()))
             .component(health.readiness())
@@ -116,7 +114,11 @@ impl Wiring {
         }
         if only.includes("sys") {
             let sys = kennel_http::sys::Sys { health, registry: self.backends.registry.clone(), build: BUILD };
-            app = app.component(HttpServer::new("sys", &server.sys(), kennel_http::sys::router(sys)));
+            app = app.component(HttpServer::new(
+                "sys",
+                &self.backends.settings.sys.http(),
+                kennel_http::sys::router(sys),
+            ));
         }
         Ok(app)
     }
@@ -169,30 +171,29 @@ impl Wiring {
     }
 
     fn http(&self, feed: &EventFeed, health: &Health) -> anyhow::Result<HttpServer> {
-        let server = &self.backends.settings.server;
+        let settings = &self.backends.settings;
         let state = ApiState {
             service: self.service.clone(),
             feed: feed.clone(),
             ids: Arc::clone(&self.backends.ids),
-            public_url: server.public_url(),
-            metrics_url: server.metrics_url(),
-            grafana_url: server.grafana_url.clone(),
+            public_url: settings.http.public_url(),
+            metrics_url: settings.metrics_url(),
+            grafana_url: settings.gallery.grafana_url.clone(),
             backends: BackendNames {
-                storage: self.backends.settings.storage.storage.name(),
-                broker: self.backends.settings.broker.broker.name(),
-                cache: self.backends.settings.cache.cache.name(),
-                objects: self.backends.settings.objects.objects.name(),
+                storage: settings.storage.storage.name(),
+                broker: settings.broker.broker.name(),
+                cache: settings.cache.cache.name(),
+                objects: settings.objects.objects.name(),
             },
             health: health.clone(),
         };
         let metrics = HttpMetrics::register(&self.backends.registry)?;
-        let config = server.http();
-        Ok(HttpServer::new("http", &config, crate::http::app(state, &config, &metrics)?))
+        Ok(HttpServer::new("http", &settings.http, crate::http::app(state, &settings.http, &metrics)?))
     }
 
     fn grpc(&self, feed: &EventFeed, health: &Health) -> anyhow::Result<GrpcServer> {
-        let config = self.backends.settings.server.grpc();
-        let urls = crate::http::DogUrls::new(&self.backends.settings.server.public_url());
+        let config = self.backends.settings.grpc.clone();
+        let urls = crate::http::DogUrls::new(&self.backends.settings.http.public_url());
         let dogs = DogRpc::server(
             self.service.clone(),
             feed.clone(),

@@ -6,6 +6,7 @@
 mod batches;
 pub mod component;
 pub mod component_filter;
+pub mod config;
 pub mod error;
 pub mod health;
 pub mod periodic;
@@ -19,6 +20,7 @@ mod supervisor;
 pub use batches::in_batches;
 pub use component::{Component, Phase};
 pub use component_filter::{ComponentFilter, UnknownComponent};
+pub use config::ServerConfig;
 pub use error::{Cause, RunError};
 pub use health::{Check, Dependency, Health, Kind, Report, Status};
 pub use periodic::Periodic;

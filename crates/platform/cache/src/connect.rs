@@ -2,30 +2,12 @@
 
 use std::sync::Arc;
 
-use kennel_core::{BackendError, BackendKind, BoxError, Cache};
-use serde::{Deserialize, Serialize};
+use kennel_config::ConfigErrors;
+use kennel_core::{BackendError, BackendKind as _, BoxError, Cache};
 
+use crate::config::{Backend, CacheConfig};
 use crate::memory::MemoryCache;
 use crate::none::NoCache;
-use crate::redis_config::RedisConfig;
-
-/// A cache backend; its name is a value of the variable `CACHE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Backend {
-    /// No cache.
-    None,
-    /// In-memory, inside the process.
-    #[default]
-    Memory,
-    /// Redis, with a memory tier in front.
-    Redis,
-}
-
-impl BackendKind for Backend {
-    const KIND: &'static str = "cache";
-    const ALL: &'static [(Self, &'static str, bool)] =
-        &[(Self::None, "none", true), (Self::Memory, "memory", true), (Self::Redis, "redis", cfg!(feature = "redis"))];
-}
 
 /// Why the cache cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -34,14 +16,9 @@ pub enum ConnectError {
     /// The build does not contain the backend.
     #[error(transparent)]
     Absent(#[from] BackendError),
-    /// A setting is missing or invalid.
-    #[error("the cache `{}` cannot be used: {}", backend.name(), problems.join("; "))]
-    Settings {
-        /// The cache.
-        backend: Backend,
-        /// One line per setting.
-        problems: Vec<String>,
-    },
+    /// Settings are missing or invalid.
+    #[error(transparent)]
+    Settings(#[from] ConfigErrors),
     /// The server is reachable but refuses the connection.
     #[error("the cache `{}` refuses the connection", backend.name())]
     Refused {
@@ -51,36 +28,6 @@ pub enum ConnectError {
         #[source]
         source: BoxError,
     },
-}
-
-/// Settings of the cache.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CacheConfig {
-    /// The backend.
-    #[serde(with = "kennel_core::backend")]
-    pub backend: Backend,
-    /// Maximum size of the in-memory cache, in bytes.
-    pub memory_bytes: u64,
-    /// Settings of `redis`.
-    pub redis: RedisConfig,
-}
-
-impl Default for CacheConfig {
-    fn default() -> Self {
-        Self { backend: Backend::default(), memory_bytes: 16 * 1024 * 1024, redis: RedisConfig::default() }
-    }
-}
-
-impl CacheConfig {
-    /// Adds one line for each invalid setting, starting with the setting's path.
-    pub fn check(&self, path: &str, problems: &mut Vec<String>) {
-        if let Err(absent) = self.backend.require() {
-            problems.push(format!("{path}.backend: {absent}"));
-        } else if self.backend == Backend::Redis {
-            self.redis.check(&format!("{path}.redis"), problems);
-        }
-    }
 }
 
 /// Tiers of a cache; a metric label.
@@ -135,13 +82,15 @@ impl Connected {
     }
 }
 
-/// Opens the cache that the configuration names. The only code that knows every adapter.
-pub async fn connect(config: &CacheConfig) -> Result<Connected, ConnectError> {
-    match config.backend {
+/// Opens the cache that the configuration names. The keys in a server start with the name of the service, so that
+/// services can share it. The only code that knows every adapter.
+#[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "memory is not shared"))]
+pub async fn connect(config: &CacheConfig, service: &str) -> Result<Connected, ConnectError> {
+    match config.cache {
         Backend::None => Ok(Connected::none()),
-        Backend::Memory => Ok(Connected::memory(config.memory_bytes)),
+        Backend::Memory => Ok(Connected::memory(config.cache_size.bytes())),
         #[cfg(feature = "redis")]
-        Backend::Redis => redis(config).await,
+        Backend::Redis => redis(config, service).await,
         #[expect(clippy::allow_attributes, reason = "whether there is an absent one depends on the features")]
         #[allow(unreachable_patterns)]
         absent => Err(absent.absent().into()),
@@ -149,15 +98,13 @@ pub async fn connect(config: &CacheConfig) -> Result<Connected, ConnectError> {
 }
 
 #[cfg(feature = "redis")]
-async fn redis(config: &CacheConfig) -> Result<Connected, ConnectError> {
-    let (backend, mut problems) = (config.backend, Vec::new());
-    config.redis.check("redis", &mut problems);
-    if !problems.is_empty() {
-        return Err(ConnectError::Settings { backend, problems });
-    }
-    match crate::tiered::TieredCache::connect(config.redis.clone(), config.memory_bytes).await {
+async fn redis(config: &CacheConfig, service: &str) -> Result<Connected, ConnectError> {
+    use kennel_config::Section as _;
+
+    config.validate()?;
+    match crate::tiered::TieredCache::connect(config, service).await {
         Ok(cache) => Ok(Connected { cache: Arc::new(cache), tier: Tier::Redis }),
-        Err(error) => Err(ConnectError::Refused { backend, source: error.into() }),
+        Err(error) => Err(ConnectError::Refused { backend: config.cache, source: error.into() }),
     }
 }
 
@@ -167,32 +114,22 @@ mod tests {
 
     #[tokio::test]
     async fn compiled_backends_open_and_others_explain_what_to_do() {
-        for (backend, name, built) in Backend::ALL.iter().copied() {
-            let config = CacheConfig { backend, ..CacheConfig::default() };
-            let opened = connect(&config).await;
-            let mut problems = Vec::new();
-            config.check("cache", &mut problems);
-            match opened {
+        for (cache, name, built) in Backend::ALL.iter().copied() {
+            let config = CacheConfig { cache, ..CacheConfig::default() };
+            match connect(&config, "test").await {
                 Ok(connected) => {
-                    assert!(built && problems.is_empty(), "{name}");
+                    assert!(built, "{name}");
                     connected.cache.ping().await.unwrap();
                 }
                 Err(ConnectError::Absent(absent)) => {
                     assert!(!built, "{name}");
-                    assert_eq!(problems, [format!("cache.backend: {absent}")]);
+                    assert_eq!(absent, cache.absent());
                 }
                 Err(error) => {
-                    assert_eq!(backend, Backend::Redis, "which has no default address");
-                    assert!(error.to_string().contains("redis.addr"), "{error}");
-                    assert_eq!(problems.len(), 1);
+                    assert_eq!(cache, Backend::Redis, "which has no default address");
+                    assert!(error.to_string().starts_with("REDIS_ADDR (not set): "), "{error}");
                 }
             }
         }
-    }
-
-    #[test]
-    fn misspelled_settings_are_rejected() {
-        assert!(serde_json::from_str::<CacheConfig>(r#"{"memroy_bytes": 1}"#).is_err());
-        assert!(serde_json::from_str::<CacheConfig>(r#"{"backend": "disk"}"#).is_err());
     }
 }

@@ -5,19 +5,19 @@
 //! entries, one load per key at a time, and invalidations that a running load cannot overwrite. [`connect()`] selects
 //! the adapter.
 
+pub mod config;
 pub mod connect;
 pub mod memory;
 pub mod metrics;
 pub mod none;
 #[cfg(feature = "redis")]
 pub mod redis;
-pub mod redis_config;
 mod single_flight;
 #[cfg(feature = "redis")]
 pub mod tiered;
 pub mod typed_cache;
 
-pub use connect::{Backend, CacheConfig, ConnectError, Connected, Tier, connect};
+pub use config::{Backend, CacheConfig, RedisTuning};
+pub use connect::{ConnectError, Connected, Tier, connect};
 pub use metrics::CacheMetrics;
-pub use redis_config::RedisConfig;
 pub use typed_cache::{Policy, TypedCache};

@@ -24,7 +24,7 @@ use kennel_core::cache::{CacheError, Lease, Lookup};
 use redis::{RedisError, Script};
 
 use self::connection::{CHANGE_PREFIX, ChangeListener, ConnectionManager};
-use crate::redis_config::RedisConfig;
+use crate::config::CacheConfig;
 
 /// Lifetime of a lease. A load that takes longer fills nothing.
 const LEASE_TTL: Duration = Duration::from_mins(1);
@@ -74,19 +74,21 @@ pub(crate) enum RedisLookup {
 }
 
 impl RedisCache {
-    /// Connects. When Redis is unreachable, it continues without it and reconnects in the background; fails when Redis
-    /// refuses.
-    pub async fn connect(config: RedisConfig) -> Result<Self, CacheError> {
-        Self::connect_with_listener(config, Arc::new(NoopListener)).await.map_err(|error| CacheError(error.into()))
+    /// Connects; keys start with `prefix`. When Redis is unreachable, it continues without it and reconnects in the
+    /// background; fails when Redis refuses.
+    pub async fn connect(config: &CacheConfig, prefix: &str) -> Result<Self, CacheError> {
+        let connected = Self::connect_with_listener(config, prefix, Arc::new(NoopListener)).await;
+        connected.map_err(|error| CacheError(error.into()))
     }
 
     /// Connects, and notifies `listener` of changes.
     pub(crate) async fn connect_with_listener(
-        config: RedisConfig,
+        config: &CacheConfig,
+        prefix: &str,
         listener: Arc<dyn ChangeListener>,
     ) -> Result<Self, RedisError> {
-        let prefix = config.prefix.clone();
-        Ok(Self { connection: ConnectionManager::open(config, listener).await?, prefix })
+        let connection = ConnectionManager::open(config.clone(), prefix.to_owned(), listener).await?;
+        Ok(Self { connection, prefix: prefix.to_owned() })
     }
 
     fn value_key(&self, key: &str) -> String {

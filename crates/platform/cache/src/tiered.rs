@@ -18,10 +18,10 @@ use kennel_core::Cache;
 use kennel_core::cache::{CacheError, Lease, Lookup};
 use redis::RedisError;
 
+use crate::config::CacheConfig;
 use crate::memory::MemoryCache;
 use crate::redis::connection::ChangeListener;
 use crate::redis::{RedisCache, RedisLookup};
-use crate::redis_config::RedisConfig;
 use crate::single_flight::{LoadResult, Role, SingleFlight};
 
 /// Number of epochs. Keys share an epoch by hash; a key that shares one with a changed key is at worst not stored once.
@@ -34,11 +34,11 @@ pub struct TieredCache {
 }
 
 impl TieredCache {
-    /// Connects, with up to `memory_bytes` bytes in memory. When Redis is unreachable, it continues without it and
-    /// reconnects in the background; fails when Redis refuses.
-    pub async fn connect(config: RedisConfig, memory_bytes: u64) -> Result<Self, RedisError> {
-        let memory = Arc::new(MemoryTier::new(memory_bytes, config.memory_ttl));
-        let redis = RedisCache::connect_with_listener(config, Arc::<MemoryTier>::clone(&memory)).await?;
+    /// Connects; keys in Redis start with `prefix`. When Redis is unreachable, it continues without it and reconnects in
+    /// the background; fails when Redis refuses.
+    pub async fn connect(config: &CacheConfig, prefix: &str) -> Result<Self, RedisError> {
+        let memory = Arc::new(MemoryTier::new(config.cache_size.bytes(), config.redis.memory_ttl));
+        let redis = RedisCache::connect_with_listener(config, prefix, Arc::<MemoryTier>::clone(&memory)).await?;
         Ok(Self { memory, redis })
     }
 

@@ -30,7 +30,7 @@ mod redis {
 
     async fn fresh() -> Option<Fixture<Arc<dyn Cache>>> {
         let space = Space::new()?;
-        let cache = RedisCache::connect(space.config()).await.expect("redis takes connections");
+        let cache = RedisCache::connect(&space.config(), space.prefix()).await.expect("redis takes connections");
         Some(Fixture::with_resources(space, Arc::new(cache)))
     }
 
@@ -49,7 +49,7 @@ mod tiered {
 
     async fn fresh() -> Option<Fixture<Arc<dyn Cache>>> {
         let space = Space::new()?;
-        let cache = TieredCache::connect(space.config(), 16 * 1024 * 1024).await.expect("redis takes connections");
+        let cache = TieredCache::connect(&space.config(), space.prefix()).await.expect("redis takes connections");
         Some(Fixture::with_resources(space, Arc::new(cache)))
     }
 

@@ -14,8 +14,9 @@ use futures_util::poll;
 use kennel_cache::redis::RedisCache;
 use kennel_cache::tiered::TieredCache;
 use kennel_cache::{
-    Backend, CacheConfig, CacheMetrics, ConnectError, Connected, Policy, RedisConfig, Tier, TypedCache, connect,
+    CacheConfig, CacheMetrics, ConnectError, Connected, Policy, RedisTuning, Tier, TypedCache, connect,
 };
+use kennel_config::HumanDuration;
 use kennel_core::Cache;
 use kennel_core::cache::{Lease, Lookup};
 use kennel_testkit::{FaultProxy, Mode};
@@ -27,15 +28,14 @@ use tokio::time::{Instant, sleep, timeout};
 use support::Space;
 
 const LONG: Duration = Duration::from_mins(10);
-const ROOM: u64 = 16 * 1024 * 1024;
 
 /// Settings with a memory lifetime so long that only change messages remove entries.
-fn lasting(config: RedisConfig) -> RedisConfig {
-    RedisConfig { memory_ttl: LONG, ..config }
+fn lasting(config: CacheConfig) -> CacheConfig {
+    CacheConfig { redis: RedisTuning { memory_ttl: LONG, ..config.redis }, ..config }
 }
 
-async fn tiered(config: RedisConfig) -> TieredCache {
-    TieredCache::connect(lasting(config), ROOM).await.unwrap()
+async fn tiered(space: &Space, config: CacheConfig) -> TieredCache {
+    TieredCache::connect(&lasting(config), space.prefix()).await.unwrap()
 }
 
 async fn proxy(space: &Space) -> FaultProxy {
@@ -44,14 +44,15 @@ async fn proxy(space: &Space) -> FaultProxy {
 }
 
 /// Settings that connect through the proxy.
-fn through(space: &Space, proxy: &FaultProxy) -> RedisConfig {
-    RedisConfig { addr: Some(proxy.address().to_string()), ..space.config() }
+fn through(space: &Space, proxy: &FaultProxy) -> CacheConfig {
+    CacheConfig { redis_addr: Some(proxy.address().to_string()), ..space.config() }
 }
 
 /// Settings that connect through the proxy, with a heartbeat so long that a command detects the lost connection first.
-fn hasty(space: &Space, proxy: &FaultProxy) -> RedisConfig {
-    let brief = Duration::from_millis(300);
-    RedisConfig { timeout: brief, connect_timeout: brief, heartbeat: LONG, ..through(space, proxy) }
+fn hasty(space: &Space, proxy: &FaultProxy) -> CacheConfig {
+    let (brief, config) = (Duration::from_millis(300), through(space, proxy));
+    let redis = RedisTuning { connect_timeout: brief, heartbeat: LONG, ..config.redis };
+    CacheConfig { redis_timeout: HumanDuration(brief), redis, ..config }
 }
 
 async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
@@ -97,8 +98,8 @@ struct Replica {
 }
 
 impl Replica {
-    async fn new(config: RedisConfig) -> Self {
-        let connected = Connected { cache: Arc::new(tiered(config).await), tier: Tier::Redis };
+    async fn new(space: &Space, config: CacheConfig) -> Self {
+        let connected = Connected { cache: Arc::new(tiered(space, config).await), tier: Tier::Redis };
         let registry = Registry::new();
         let metrics = CacheMetrics::register(&registry).unwrap();
         Self { typed: TypedCache::new(&connected, Policy::new("dogs", LONG), &metrics), registry }
@@ -118,7 +119,7 @@ impl Replica {
 #[tokio::test]
 async fn a_removal_reaches_the_memory_of_other_replicas() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (tiered(space.config()).await, tiered(space.config()).await);
+    let (one, other) = (tiered(&space, space.config()).await, tiered(&space, space.config()).await);
     set(&one, "rex", "old").await;
     set(&one, "bello", "stays").await;
     for key in ["rex", "bello"] {
@@ -139,7 +140,7 @@ async fn a_removal_reaches_the_memory_of_other_replicas() {
 #[tokio::test]
 async fn a_load_of_another_process_does_not_overwrite_an_invalidation() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (Replica::new(space.config()).await, Replica::new(space.config()).await);
+    let (one, other) = (Replica::new(&space, space.config()).await, Replica::new(&space, space.config()).await);
     let (finish, finished) = oneshot::channel();
     let (starting, mut underway) = oneshot::channel();
     let slow = other.typed.get_or_load("rex", async || {
@@ -165,7 +166,8 @@ async fn a_load_of_another_process_does_not_overwrite_an_invalidation() {
 #[tokio::test]
 async fn a_lease_ends_with_a_removal_a_set_or_a_fill() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (RedisCache::connect(space.config()).await.unwrap(), tiered(space.config()).await);
+    let (one, other) =
+        (RedisCache::connect(&space.config(), space.prefix()).await.unwrap(), tiered(&space, space.config()).await);
     let old = lease(&one, "rex").await;
     other.remove("rex").await.unwrap();
     assert!(!fill(&one, "rex", "old", &old).await);
@@ -184,7 +186,7 @@ async fn a_lease_ends_with_a_removal_a_set_or_a_fill() {
 #[tokio::test]
 async fn a_fill_needs_a_lease() {
     let Some(space) = Space::new() else { return };
-    let cache = tiered(space.config()).await;
+    let cache = tiered(&space, space.config()).await;
     for lease in [Lease::default(), Lease::new(7)] {
         assert!(!fill(&cache, "rex", "x", &lease).await);
     }
@@ -197,12 +199,13 @@ async fn a_fill_needs_a_lease() {
 #[tokio::test]
 async fn memory_lifetimes_do_not_exceed_those_in_redis() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (tiered(space.config()).await, tiered(space.config()).await);
+    let (one, other) = (tiered(&space, space.config()).await, tiered(&space, space.config()).await);
     one.set("rex", Bytes::from_static(b"x"), Duration::from_millis(300)).await.unwrap();
     get(&other, "rex").await;
     eventually("its time is up", async || get(&other, "rex").await.is_none()).await;
-    let brief = RedisConfig { memory_ttl: Duration::from_millis(50), ..space.config() };
-    let brief = TieredCache::connect(brief, ROOM).await.unwrap();
+    let redis = RedisTuning { memory_ttl: Duration::from_millis(50), ..space.config().redis };
+    let brief = CacheConfig { redis, ..space.config() };
+    let brief = TieredCache::connect(&brief, space.prefix()).await.unwrap();
     set(&one, "bello", "x").await;
     eventually("it is in memory", async || {
         get(&brief, "bello").await.unwrap();
@@ -215,7 +218,7 @@ async fn memory_lifetimes_do_not_exceed_those_in_redis() {
 #[tokio::test]
 async fn concurrent_lookups_query_redis_once() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (tiered(space.config()).await, tiered(space.config()).await);
+    let (one, other) = (tiered(&space, space.config()).await, tiered(&space, space.config()).await);
     set(&one, "rex", "x").await;
     // The change message arrives before the response to this.
     other.ping().await.unwrap();
@@ -246,7 +249,7 @@ async fn concurrent_lookups_query_redis_once() {
 #[tokio::test]
 async fn requests_are_counted_by_tier() {
     let Some(space) = Space::new() else { return };
-    let (one, other) = (Replica::new(space.config()).await, Replica::new(space.config()).await);
+    let (one, other) = (Replica::new(&space, space.config()).await, Replica::new(&space, space.config()).await);
     for _ in 0..3 {
         one.load("rex", "x").await;
     }
@@ -263,7 +266,7 @@ async fn requests_are_counted_by_tier() {
 async fn an_unreachable_redis_neither_fails_nor_slows_requests() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
-    let replica = Replica::new(hasty(&space, &proxy)).await;
+    let replica = Replica::new(&space, hasty(&space, &proxy)).await;
     for (round, mode) in [Mode::BlackHole, Mode::Drop].into_iter().enumerate() {
         let key = |number: usize| format!("dog-{round}-{number}");
         eventually("redis is in use", async || {
@@ -302,8 +305,10 @@ async fn an_unreachable_redis_neither_fails_nor_slows_requests() {
 async fn memory_is_empty_while_change_messages_can_be_lost() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
-    let beating = RedisConfig { heartbeat: Duration::from_millis(20), ..hasty(&space, &proxy) };
-    let (one, other) = (tiered(space.config()).await, tiered(beating).await);
+    let config = hasty(&space, &proxy);
+    let redis = RedisTuning { heartbeat: Duration::from_millis(20), ..config.redis };
+    let beating = CacheConfig { redis, ..config };
+    let (one, other) = (tiered(&space, space.config()).await, tiered(&space, beating).await);
     for mode in [Mode::Drop, Mode::BlackHole] {
         set(&one, "rex", "old").await;
         eventually("it is in memory", async || matches!(other.lookup("rex").await, Ok(Lookup::Hit { depth: 0, .. })))
@@ -322,7 +327,7 @@ async fn memory_is_empty_while_change_messages_can_be_lost() {
 async fn failed_removals_run_after_reconnecting() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
-    let (cut_off, other) = (tiered(hasty(&space, &proxy)).await, tiered(space.config()).await);
+    let (cut_off, other) = (tiered(&space, hasty(&space, &proxy)).await, tiered(&space, space.config()).await);
     for key in ["rex", "bello", "stays"] {
         set(&other, key, "old").await;
     }
@@ -347,7 +352,7 @@ async fn failed_removals_run_after_reconnecting() {
 async fn too_many_failed_removals_remove_everything() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;
-    let (cut_off, other) = (tiered(hasty(&space, &proxy)).await, tiered(space.config()).await);
+    let (cut_off, other) = (tiered(&space, hasty(&space, &proxy)).await, tiered(&space, space.config()).await);
     set(&other, "rex", "old").await;
     eventually("it is in memory", async || {
         get(&other, "rex").await.unwrap();
@@ -371,8 +376,8 @@ async fn starts_without_redis_and_connects_later() {
     let proxy = proxy(&space).await;
     for mode in [Mode::Drop, Mode::BlackHole] {
         proxy.set(mode);
-        let config = CacheConfig { backend: Backend::Redis, redis: hasty(&space, &proxy), ..CacheConfig::default() };
-        let connected = timeout(Duration::from_secs(10), connect(&config)).await.unwrap().unwrap();
+        let config = hasty(&space, &proxy);
+        let connected = timeout(Duration::from_secs(10), connect(&config, space.prefix())).await.unwrap().unwrap();
         assert_eq!(connected.tier, Tier::Redis);
         connected.cache.ping().await.unwrap_err();
         proxy.set(Mode::Pass);
@@ -383,9 +388,8 @@ async fn starts_without_redis_and_connects_later() {
 #[tokio::test]
 async fn a_redis_that_refuses_is_a_configuration_error() {
     let Some(space) = Space::new() else { return };
-    let redis = RedisConfig { db: 100_000, password: Some("hunter2".to_owned().into()), ..space.config() };
-    let config = CacheConfig { backend: Backend::Redis, redis, ..CacheConfig::default() };
-    let refused = connect(&config).await.err().unwrap();
+    let config = CacheConfig { redis_db: 100_000, redis_password: Some("hunter2".into()), ..space.config() };
+    let refused = connect(&config, space.prefix()).await.err().unwrap();
     assert!(matches!(refused, ConnectError::Refused { .. }), "{refused:?}");
     assert!(!format!("{refused:?} {config:?}").contains("hunter2"));
 }
@@ -393,7 +397,8 @@ async fn a_redis_that_refuses_is_a_configuration_error() {
 #[tokio::test]
 async fn databases_are_separate() {
     let Some(space) = Space::new() else { return };
-    let (zero, one) = (tiered(space.config()).await, tiered(RedisConfig { db: 1, ..space.config() }).await);
+    let (zero, one) =
+        (tiered(&space, space.config()).await, tiered(&space, CacheConfig { redis_db: 1, ..space.config() }).await);
     one.set("rex", Bytes::from_static(b"one"), Duration::from_secs(5)).await.unwrap();
     assert_eq!(get(&zero, "rex").await, None);
     assert_eq!(get(&one, "rex").await.as_deref(), Some("one"));

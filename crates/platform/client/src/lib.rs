@@ -52,7 +52,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .user_agent(config.user_agent.as_str())
             .no_proxy()
-            .connect_timeout(config.connect_timeout())
+            .connect_timeout(config.connect_timeout)
             .dns_resolver(resolver::FilteredResolver::new(policy.clone()))
             .redirect(redirects(policy.clone(), config.max_redirects))
             .build()?;
@@ -61,7 +61,7 @@ impl Client {
             config: config.clone(),
             policy,
             http,
-            breaker: Breaker::new(config.breaker_failures, config.breaker_pause()),
+            breaker: Breaker::new(config.breaker_failures, config.breaker_pause),
             metrics: metrics.clone(),
         })
     }
@@ -70,7 +70,7 @@ impl Client {
     /// bytes exceed `max_bytes`.
     pub async fn download(&self, url: &Url, max_bytes: u64) -> Result<Bytes, ClientError> {
         self.policy.check(url)?;
-        let deadline = Instant::now() + self.config.deadline();
+        let deadline = Instant::now() + self.config.deadline;
         let mut attempts = 0;
         loop {
             let permit = self.breaker.permit().map_err(ClientError::open_circuit)?;
@@ -97,7 +97,7 @@ impl Client {
 
     /// A random pause of up to `base * 2^attempts`, so that many clients do not retry at the same time.
     fn backoff(&self, attempts: u32) -> Duration {
-        let max = self.config.backoff().saturating_mul(1 << attempts.min(10)).min(self.config.max_backoff());
+        let max = self.config.backoff.saturating_mul(1 << attempts.min(10)).min(self.config.max_backoff);
         max.mul_f64(rand::random_range(0.5..=1.0))
     }
 
@@ -114,7 +114,7 @@ impl Client {
             server.port = url.port_or_known_default().map(as_i64),
         );
         let started = Instant::now();
-        let fetch = timeout(self.config.timeout(), self.fetch(url, max_bytes)).instrument(span.clone());
+        let fetch = timeout(self.config.timeout, self.fetch(url, max_bytes)).instrument(span.clone());
         let result = fetch.await.unwrap_or(Err(ClientError::Timeout));
         if result.is_err() {
             span.record("otel.status_code", "ERROR");

@@ -27,8 +27,8 @@ use crate::support::Server;
 fn config() -> ClientConfig {
     ClientConfig {
         allowed_addresses: vec!["127.0.0.1".parse().unwrap()],
-        backoff_ms: 1,
-        max_backoff_ms: 5,
+        backoff: Duration::from_millis(1),
+        max_backoff: Duration::from_millis(5),
         ..ClientConfig::default()
     }
 }
@@ -116,8 +116,9 @@ async fn the_upstream_chooses_the_pause() {
 #[tokio::test]
 async fn the_timeout_ends_an_attempt_and_the_deadline_all() {
     let server = serve(Router::new().route("/", get(std::future::pending::<()>))).await;
-    for (timeout_ms, deadline_ms) in [(20, 60_000), (60_000, 20)] {
-        let config = ClientConfig { timeout_ms, deadline_ms, max_retries: 1, ..config() };
+    for (timeout, deadline) in [(20, 60_000), (60_000, 20)] {
+        let (timeout, deadline) = (Duration::from_millis(timeout), Duration::from_millis(deadline));
+        let config = ClientConfig { timeout, deadline, max_retries: 1, ..config() };
         let error = client(&config).download(&url(&server, "/"), 10).await.unwrap_err();
         assert!(matches!(error, ClientError::Timeout), "{error:?}");
     }
@@ -196,7 +197,8 @@ async fn a_name_that_resolves_to_loopback_is_refused() {
 async fn the_circuit_opens_and_closes_again() {
     let (router, calls) = flaky(2, StatusCode::INTERNAL_SERVER_ERROR, "0");
     let server = serve(router).await;
-    let config = ClientConfig { max_retries: 0, breaker_failures: 2, breaker_pause_ms: 200, ..config() };
+    let config =
+        ClientConfig { max_retries: 0, breaker_failures: 2, breaker_pause: Duration::from_millis(200), ..config() };
     let client = client(&config);
     let here = url(&server, "/");
     for _ in 0..2 {
@@ -231,7 +233,7 @@ async fn json_is_parsed_and_invalid_json_is_an_error() {
 
 #[tokio::test]
 async fn no_error_contains_the_url() {
-    let config = ClientConfig { max_retries: 0, connect_timeout_ms: 500, ..config() };
+    let config = ClientConfig { max_retries: 0, connect_timeout: Duration::from_millis(500), ..config() };
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let address = format!("http://user:hunter2@{unused}/hunter2?token=hunter2").parse().unwrap();
     let error = client(&config).download(&address, 10).await.unwrap_err();

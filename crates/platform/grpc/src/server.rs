@@ -50,7 +50,7 @@ impl GrpcServer {
     /// Creates a server with only the built-in services.
     pub fn new(config: GrpcConfig, health: Health, ids: Arc<dyn IdSource>, metrics: GrpcMetrics) -> Self {
         Self {
-            listener: Listener::new(NAME, config.addr),
+            listener: Listener::new(NAME, config.addr()),
             config,
             health,
             ids,
@@ -124,8 +124,8 @@ impl Component for GrpcServer {
         let server = ServerContext {
             methods,
             metrics: self.metrics,
-            permits: Arc::new(Semaphore::new(self.config.max_in_flight)),
-            timeout: self.config.timeout,
+            permits: Arc::new(Semaphore::new((self.config.server.max_in_flight as usize).min(Semaphore::MAX_PERMITS))),
+            timeout: self.config.server.request_timeout.get(),
             ids: self.ids,
             domain: self.config.domain,
             stop: stop.clone(),

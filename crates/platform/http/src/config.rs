@@ -1,84 +1,110 @@
 //! Settings of a server.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use kennel_app::ServerConfig;
+use kennel_config::{ByteSize, HumanDuration, Problems, Section};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`crate::HttpServer`] and [`crate::stack()`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct HttpConfig {
-    /// Address to listen on; port 0 picks a free port.
-    pub addr: SocketAddr,
-    /// Maximum time from the last byte of the body until the response starts, in milliseconds.
-    pub request_timeout_ms: u64,
-    /// How long a client may send nothing while the handler waits for its body, in milliseconds; then it gets a 408.
-    pub body_idle_timeout_ms: u64,
-    /// Maximum size of a request's body in bytes, unless its route sets another limit.
-    pub body_limit: usize,
-    /// Maximum number of requests in flight; more are refused with 503.
-    pub max_in_flight: usize,
-    /// Maximum number of open connections; more wait to be accepted.
-    pub max_connections: usize,
-    /// How long a client may take to send the head of a request, or stay idle between two requests, in milliseconds.
-    pub header_read_timeout_ms: u64,
-    /// How long connections are still accepted during shutdown, each for one more request, in milliseconds.
-    pub linger_ms: u64,
-    /// Origins that CORS allows; `*` allows all.
+    /// Port of HTTP; 0 selects any free port.
+    pub server_port: u16,
+    /// The base URL at which clients reach HTTP, for links in responses; with the path prefix of a proxy. Unset:
+    /// `http://localhost:<SERVER_PORT>`.
+    pub public_url: Option<String>,
+    /// How long a client may send no byte of an HTTP body before the response is 408. A slow client that sends is not limited.
+    pub body_idle_timeout: HumanDuration,
+    /// The maximum size of a request body, except for images and imports.
+    pub body_limit: ByteSize,
+    /// Allowed CORS origins, separated by commas; `*` allows all.
     pub cors_origins: Vec<String>,
+    /// The section that all servers share.
+    #[serde(skip)]
+    pub server: ServerConfig,
+    /// Not a setting: maximum number of open connections; more wait to be accepted.
+    #[serde(skip)]
+    pub max_connections: usize,
+    /// Not a setting: how long a client may take to send the head of a request, or stay idle between two requests.
+    #[serde(skip)]
+    pub header_read_timeout: Duration,
+    /// Not a setting: how long connections are still accepted during shutdown, each for one more request.
+    #[serde(skip)]
+    pub linger: Duration,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
-            addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
-            request_timeout_ms: 30_000,
-            body_idle_timeout_ms: 30_000,
-            body_limit: 1024 * 1024,
-            max_in_flight: 1_024,
-            max_connections: 10_000,
-            header_read_timeout_ms: 30_000,
-            linger_ms: 250,
+            server_port: 8080,
+            public_url: None,
+            body_idle_timeout: HumanDuration::from_secs(30),
+            body_limit: ByteSize::mib(1),
             cors_origins: Vec::new(),
+            server: ServerConfig::default(),
+            max_connections: 10_000,
+            header_read_timeout: Duration::from_secs(30),
+            linger: Duration::from_millis(250),
+        }
+    }
+}
+
+impl Section for HttpConfig {
+    const TITLE: &'static str = "HTTP";
+
+    fn check(&self, problems: &mut Problems) {
+        problems.check_base_url("public_url", self.public_url.as_deref());
+        problems.check_range("body_idle_timeout", self.body_idle_timeout, HumanDuration::from_millis(1)..);
+        if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            problems.add("cors_origins", format!("`{origin}` is not an origin such as https://example.org"));
         }
     }
 }
 
 impl HttpConfig {
-    /// Invalid settings, as pairs of field and reason.
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        let positive = [
-            ("request_timeout_ms", self.request_timeout_ms == 0, "1ms"),
-            ("body_idle_timeout_ms", self.body_idle_timeout_ms == 0, "1ms"),
-            ("max_in_flight", self.max_in_flight == 0, "1"),
-            ("max_connections", self.max_connections == 0, "1"),
-            ("header_read_timeout_ms", self.header_read_timeout_ms == 0, "1ms"),
-        ];
-        for (field, _, minimum) in positive.into_iter().filter(|(_, zero, _)| *zero) {
-            problems.push((field, format!("must be at least {minimum}")));
+    /// Returns the address to listen on; port 0 picks a free port.
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::new(self.server.server_host, self.server_port)
+    }
+
+    /// Returns the base URL at which clients reach the server, without a trailing slash.
+    pub fn public_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://localhost:{}", self.server_port),
         }
-        if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
-            problems.push(("cors_origins", format!("`{origin}` is not an origin such as https://example.org")));
-        }
-        problems
     }
+}
 
-    pub(crate) const fn request_timeout(&self) -> Duration {
-        Duration::from_millis(self.request_timeout_ms)
+/// Settings of the server of metrics, health and profiles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SysConfig {
+    /// Port of metrics, health and profiles; 0 selects any free port. Do not expose it to public networks.
+    pub prometheus_port: u16,
+    /// The section that all servers share.
+    #[serde(skip)]
+    pub server: ServerConfig,
+}
+
+impl Default for SysConfig {
+    fn default() -> Self {
+        Self { prometheus_port: 9090, server: ServerConfig::default() }
     }
+}
 
-    pub(crate) const fn body_idle_timeout(&self) -> Duration {
-        Duration::from_millis(self.body_idle_timeout_ms)
-    }
+impl Section for SysConfig {
+    const TITLE: &'static str = "Metrics and health";
+}
 
-    pub(crate) const fn header_read_timeout(&self) -> Duration {
-        Duration::from_millis(self.header_read_timeout_ms)
-    }
-
-    pub(crate) const fn linger(&self) -> Duration {
-        Duration::from_millis(self.linger_ms)
+impl SysConfig {
+    /// Returns the settings of its server.
+    pub fn http(&self) -> HttpConfig {
+        HttpConfig { server_port: self.prometheus_port, server: self.server.clone(), ..HttpConfig::default() }
     }
 }
 
@@ -93,18 +119,21 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
-        assert_eq!(HttpConfig::default().problems(), []);
+        assert_eq!(HttpConfig::default().validate(), Ok(()));
+        assert_eq!(HttpConfig::default().public_url(), "http://localhost:8080");
+        assert_eq!(SysConfig::default().http().addr().to_string(), "127.0.0.1:9090");
     }
 
     #[test]
     fn every_problem_is_reported_at_once() {
         let config = HttpConfig {
-            request_timeout_ms: 0,
-            max_in_flight: 0,
+            public_url: Some("http://kennel.example/?dogs".to_owned()),
+            body_idle_timeout: HumanDuration::default(),
             cors_origins: vec!["https://example.org".to_owned(), "https://example.org/path".to_owned()],
             ..HttpConfig::default()
         };
-        let fields: Vec<_> = config.problems().into_iter().map(|(field, _)| field).collect();
-        assert_eq!(fields, ["request_timeout_ms", "max_in_flight", "cors_origins"]);
+        let errors = config.validate().unwrap_err().0;
+        let variables: Vec<_> = errors.iter().map(|error| error.location.split(' ').next().unwrap()).collect();
+        assert_eq!(variables, ["PUBLIC_URL", "BODY_IDLE_TIMEOUT", "CORS_ORIGINS"]);
     }
 }

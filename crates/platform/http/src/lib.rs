@@ -21,7 +21,7 @@ pub mod status;
 pub mod sys;
 pub mod urls;
 
-pub use config::HttpConfig;
+pub use config::{HttpConfig, SysConfig};
 pub use etag::{ETag, EntityTags, IfMatch, IfNoneMatch};
 pub use extract::{Json, Path, Query, header_text};
 pub use kennel_net::RequestId;

@@ -45,7 +45,7 @@ pub struct HttpServer {
 impl HttpServer {
     /// Creates a server for `router`, which must have its layers already; see [`crate::stack()`].
     pub fn new(name: &'static str, config: &HttpConfig, router: Router) -> Self {
-        Self { name, config: config.clone(), router, listener: Listener::new(name, config.addr) }
+        Self { name, config: config.clone(), router, listener: Listener::new(name, config.addr()) }
     }
 
     /// The address to listen on, with the port that the system chose if the configured port is 0.
@@ -75,10 +75,10 @@ impl Component for HttpServer {
             router: self.router,
             stop: stop.clone(),
             closing: CancellationToken::new(),
-            first_request_timeout: self.config.header_read_timeout(),
+            first_request_timeout: self.config.header_read_timeout,
         };
         tokio::select! {
-            () = serve(acceptor, Arc::new(context), self.config.linger()) => {}
+            () = serve(acceptor, Arc::new(context), self.config.linger) => {}
             () = stop.aborted() => tracing::warn!(component = self.name, "requests in flight were aborted"),
         }
         Ok(())
@@ -115,7 +115,7 @@ fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(config.header_read_timeout())
+        .header_read_timeout(config.header_read_timeout)
         .max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()

@@ -75,14 +75,14 @@ impl Stack {
             // Other encodings are refused with 415. Limits count decompressed bytes, so that no body expands past them.
             .layer(RequestDecompressionLayer::new().no_br().no_deflate().no_zstd())
             .layer(MapRequestLayer::new(normalize_encoding))
-            .layer(DefaultBodyLimit::max(self.config.body_limit))
+            .layer(DefaultBodyLimit::max(self.config.body_limit.as_usize()))
             .layer(from_fn_with_state(Arc::new(load_shed), load_shed::load_shed));
         let router = catch_panics(router);
         let router = match cors(&self.config.cors_origins) {
             Some(cors) => router.layer(cors),
             None => router,
         };
-        RequestTelemetry::with_metrics(self.metrics, self.config.body_idle_timeout()).apply(router)
+        RequestTelemetry::with_metrics(self.metrics, self.config.body_idle_timeout.get()).apply(router)
     }
 }
 

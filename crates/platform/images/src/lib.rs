@@ -2,6 +2,7 @@
 //!
 //! Every size in a header is checked against limits before it is used.
 
+mod config;
 mod jpeg;
 mod memory;
 mod processor;
@@ -14,6 +15,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use kennel_core::BoxError;
 use kennel_core::objects::sniff;
 
+pub use config::ImageConfig;
 pub use processor::ImageProcessor;
 
 /// The maximum number of pixels of an image, regardless of the memory that it takes.

@@ -9,7 +9,8 @@ use kennel_core::objects::{ByteStream, ObjectError, ObjectMeta, PutOptions};
 use kennel_core::{Clock, ObjectKey, ObjectStore};
 use tokio::sync::OnceCell;
 
-use crate::connect::{ConnectError, ObjectsConfig, connect};
+use crate::config::ObjectsConfig;
+use crate::connect::{ConnectError, connect};
 
 /// The object store that a configuration names, opened by the first call. A call that cannot open it fails, and the
 /// next one tries again.
@@ -87,7 +88,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("objects");
         std::fs::write(&path, "in the way").unwrap();
-        let config = ObjectsConfig { path: path.clone(), ..ObjectsConfig::default() };
+        let config = ObjectsConfig { objects_path: path.clone(), ..ObjectsConfig::default() };
         let objects = LazyObjectStore::new(config, Arc::new(SystemClock));
         assert!(path.is_file(), "nothing has happened yet");
         objects.ping().await.unwrap_err();

@@ -3,18 +3,18 @@
 //! Adapters implement [`kennel_core::ObjectStore`]. [`connect()`] selects one, [`LazyObjectStore`] opens it on first
 //! use, and [`InstrumentedObjectStore`] records metrics and spans of its calls.
 
+pub mod config;
 pub mod connect;
 pub mod fs;
 pub mod instrumented;
 pub mod lazy;
 #[cfg(feature = "s3")]
 pub mod s3;
-pub mod s3_config;
 
-pub use connect::{Backend, ConnectError, ObjectsConfig, connect};
+pub use config::{Backend, ObjectsConfig, S3Tuning};
+pub use connect::{ConnectError, connect};
 pub use fs::FsObjects;
 pub use instrumented::{InstrumentedObjectStore, ObjectMetrics};
 pub use lazy::LazyObjectStore;
 #[cfg(feature = "s3")]
 pub use s3::S3Objects;
-pub use s3_config::S3Config;

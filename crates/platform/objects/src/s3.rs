@@ -31,12 +31,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kennel_core::objects::{ByteStream, ObjectError, ObjectMeta, PutOptions, sniff};
 use kennel_core::{ObjectKey, ObjectStore, Timestamp};
-use secrecy::ExposeSecret as _;
 use tokio_util::task::TaskTracker;
 
 use self::error::{classify, is_absent, is_conflict};
 use self::upload::{BodyParts, Upload, UploadOutcome};
-use crate::s3_config::S3Config;
+use crate::config::ObjectsConfig;
 
 const OCTET_STREAM: &str = "application/octet-stream";
 const MAX_ATTEMPTS: u32 = 3;
@@ -62,17 +61,19 @@ pub struct S3Objects {
 
 impl S3Objects {
     /// Connects to the bucket. Fails if it does not exist, unless the settings allow creating it.
-    pub async fn open(config: &S3Config) -> Result<Self, ObjectError> {
+    pub async fn open(config: &ObjectsConfig) -> Result<Self, ObjectError> {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
-        let client = client(config, config.endpoint.as_deref(), http.clone());
+        let client = client(config, config.s3_storage_endpoint.as_deref(), http.clone());
         let public = client_for_urls(config, &client, http);
-        let bucket = config.bucket.clone().unwrap_or_default();
-        let objects = Self { client, public, bucket, part_bytes: config.part_bytes, aborting: TaskTracker::new() };
+        let bucket = config.s3_storage_bucket.clone().unwrap_or_default();
+        let objects = Self { client, public, bucket, part_bytes: config.s3.part_bytes, aborting: TaskTracker::new() };
         match objects.find_bucket().await {
             Ok(true) => Ok(objects),
-            Ok(false) if config.create_bucket => objects.create_bucket(config.region()).await.map(|()| objects),
+            Ok(false) if config.s3_storage_create_bucket => {
+                objects.create_bucket(config.region()).await.map(|()| objects)
+            }
             Ok(false) => Err(ObjectError::Backend("the bucket does not exist".into())),
             Err(error) => Err(error),
         }
@@ -172,13 +173,14 @@ enum GetResult {
     Missing,
 }
 
-fn client(config: &S3Config, endpoint: Option<&str>, http: SharedHttpClient) -> Client {
-    let secret = config.secret.as_ref().map(|secret| secret.expose_secret().to_owned()).unwrap_or_default();
-    let credentials = Credentials::new(config.key.clone().unwrap_or_default(), secret, None, None, "settings");
+fn client(config: &ObjectsConfig, endpoint: Option<&str>, http: SharedHttpClient) -> Client {
+    let secret = config.s3_storage_secret.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
+    let credentials =
+        Credentials::new(config.s3_storage_key.clone().unwrap_or_default(), secret, None, None, "settings");
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(config.connect_timeout)
-        .operation_attempt_timeout(config.timeout)
-        .operation_timeout(config.timeout * 2);
+        .connect_timeout(config.s3.connect_timeout)
+        .operation_attempt_timeout(config.s3.timeout)
+        .operation_timeout(config.s3.timeout * 2);
     let retries = RetryConfig::standard()
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(100))
@@ -190,17 +192,17 @@ fn client(config: &S3Config, endpoint: Option<&str>, http: SharedHttpClient) -> 
         .http_client(http)
         .timeout_config(timeouts.build())
         .retry_config(retries)
-        .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(config.timeout).build())
+        .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(config.s3.timeout).build())
         // Signatures cover the bodies already, and some servers do not support further checksums.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .force_path_style(config.path_style());
+        .force_path_style(config.s3_storage_endpoint.is_some());
     settings.set_endpoint_url(endpoint.map(str::to_owned));
     Client::from_conf(settings.build())
 }
 
-fn client_for_urls(config: &S3Config, own: &Client, http: SharedHttpClient) -> Client {
-    match config.endpoint_public.as_deref() {
+fn client_for_urls(config: &ObjectsConfig, own: &Client, http: SharedHttpClient) -> Client {
+    match config.s3_storage_endpoint_public.as_deref() {
         Some(endpoint) => client(config, Some(endpoint), http),
         None => own.clone(),
     }

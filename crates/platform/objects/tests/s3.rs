@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, poll, stream};
 use kennel_core::objects::{ByteStream, ObjectError, PutOptions};
 use kennel_core::{ObjectKey, ObjectStore as _, SystemClock};
-use kennel_objects::{Backend, ConnectError, ObjectsConfig, S3Config, S3Objects, connect};
+use kennel_objects::{ConnectError, ObjectsConfig, S3Objects, S3Tuning, connect};
 use kennel_testkit::{FaultProxy, Mode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
@@ -48,10 +48,11 @@ async fn open_uploads(bucket: &Bucket) -> Option<usize> {
 }
 
 /// Settings that connect through the proxy, with short timeouts.
-fn through(bucket: &Bucket, proxy: &FaultProxy) -> S3Config {
+fn through(bucket: &Bucket, proxy: &FaultProxy) -> ObjectsConfig {
     let hasty = Duration::from_millis(400);
-    let endpoint = Some(format!("http://{}", proxy.address()));
-    S3Config { endpoint, timeout: hasty, connect_timeout: hasty, ..bucket.config() }
+    let s3_storage_endpoint = Some(format!("http://{}", proxy.address()));
+    let s3 = S3Tuning { timeout: hasty, connect_timeout: hasty, ..S3Tuning::default() };
+    ObjectsConfig { s3_storage_endpoint, s3, ..bucket.config() }
 }
 
 async fn proxy(bucket: &Bucket) -> FaultProxy {
@@ -169,7 +170,8 @@ async fn a_presigned_url_works_until_it_expires() {
 #[tokio::test]
 async fn urls_have_the_public_endpoint_and_a_lifetime_of_at_most_a_week() {
     let Some(bucket) = Bucket::new() else { return };
-    let config = S3Config { endpoint_public: Some("https://pictures.example".to_owned()), ..bucket.config() };
+    let config =
+        ObjectsConfig { s3_storage_endpoint_public: Some("https://pictures.example".to_owned()), ..bucket.config() };
     let objects = S3Objects::open(&config).await.unwrap();
     let url = objects.presign(&key("rex"), Duration::MAX).await.unwrap().unwrap();
     assert!(url.starts_with(&format!("https://pictures.example/{}/rex?", bucket.name())), "{url}");
@@ -179,22 +181,20 @@ async fn urls_have_the_public_endpoint_and_a_lifetime_of_at_most_a_week() {
 #[tokio::test]
 async fn a_bucket_is_created_only_if_configured() {
     let Some(bucket) = Bucket::new() else { return };
-    let closed = S3Config { create_bucket: false, ..bucket.config() };
-    let config = ObjectsConfig { backend: Backend::S3, s3: closed.clone(), ..ObjectsConfig::default() };
-    let refused = connect(&config, &SystemClock).await.err().unwrap();
+    let closed = ObjectsConfig { s3_storage_create_bucket: false, ..bucket.config() };
+    let refused = connect(&closed, &SystemClock).await.err().unwrap();
     assert!(matches!(&refused, ConnectError::Bucket { bucket: name, .. } if name == bucket.name()), "{refused:?}");
-    let config = ObjectsConfig { s3: bucket.config(), ..config };
-    connect(&config, &SystemClock).await.unwrap().ping().await.unwrap();
-    connect(&config, &SystemClock).await.unwrap().ping().await.unwrap();
-    let config = ObjectsConfig { s3: closed, ..config };
-    connect(&config, &SystemClock).await.unwrap().ping().await.unwrap();
+    let open = bucket.config();
+    connect(&open, &SystemClock).await.unwrap().ping().await.unwrap();
+    connect(&open, &SystemClock).await.unwrap().ping().await.unwrap();
+    connect(&closed, &SystemClock).await.unwrap().ping().await.unwrap();
 }
 
 #[tokio::test]
 async fn wrong_credentials_are_not_an_outage_and_are_not_shown() {
     let Some(bucket) = Bucket::signing() else { return };
     drop(bucket.open().await);
-    let config = S3Config { secret: Some("hunter2-hunter2".to_owned().into()), ..bucket.config() };
+    let config = ObjectsConfig { s3_storage_secret: Some("hunter2-hunter2".into()), ..bucket.config() };
     match S3Objects::open(&config).await {
         Err(ObjectError::Backend(source)) => {
             assert!(!format!("{source:?}").contains("hunter2"));
@@ -250,7 +250,9 @@ async fn an_unreachable_server_fails_fast_and_recovers() {
 async fn an_outage_during_a_long_body_stores_nothing() {
     let Some(bucket) = Bucket::new() else { return };
     let (proxy, direct) = (proxy(&bucket).await, bucket.open().await);
-    let patient = S3Config { timeout: Duration::from_secs(3), ..through(&bucket, &proxy) };
+    let hasty = through(&bucket, &proxy);
+    let s3 = S3Tuning { timeout: Duration::from_secs(3), ..hasty.s3 };
+    let patient = ObjectsConfig { s3, ..hasty };
     let objects = S3Objects::open(&patient).await.unwrap();
     direct.put(&key("rex"), short(), &OPTIONS).await.unwrap();
     let (_, body) = long(17);

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod backoff;
+pub mod config;
 pub mod consumer;
 #[cfg(test)]
 mod fakes;
@@ -20,6 +21,7 @@ pub mod span;
 
 pub use attempts::Quarantine;
 pub use backoff::Backoff;
+pub use config::OutboxConfig;
 pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, HandlerError};
 pub use feed::{EventFeed, FeedConfig, FeedItem, FeedUpdate};
 pub use invalidator::{Invalidate, Invalidator};

@@ -1,9 +1,9 @@
 //! Settings of logs and traces.
 
+use kennel_config::{Problems, Section};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
-
-use crate::otel::{Otlp, Sampling};
 
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,57 +27,44 @@ pub enum LogTarget {
     Stderr,
 }
 
-/// Settings of [`crate::init`].
-#[derive(Debug, Clone, PartialEq)]
+/// Log lines and the limit of traces. What is exported is in [`OtelConfig`](crate::OtelConfig).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct TelemetryConfig {
-    /// Service name in traces and logs.
-    pub service_name: Option<String>,
-    /// Service name if neither that nor `OTEL_RESOURCE_ATTRIBUTES` has one.
-    pub default_service_name: String,
-    /// Service version in traces.
-    pub service_version: String,
-    /// Filter of log lines: a level such as `info`, or directives such as `info,sqlx=warn`.
+    /// The log level, such as `info`, or directives such as `info,sqlx=warn`.
     pub log_level: String,
-    /// Format of log lines.
+    /// The log format: `json` or `pretty`.
+    #[schemars(with = "String")]
     pub log_format: LogFormat,
-    /// Destination of log lines.
-    pub log_target: LogTarget,
-    /// Exporter of traces, if any.
-    pub traces: Option<Otlp>,
-    /// Exporter of log lines, if any.
-    pub logs: Option<Otlp>,
-    /// Sampling of traces.
-    pub sampling: Sampling,
-    /// Maximum number of new traces per second, of those that `sampling` selects. 0 means no limit.
+    /// Maximum number of new traces per second; traces over the limit are dropped as a whole. 0 means no limit.
     pub trace_limit: u32,
 }
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self {
-            service_name: None,
-            default_service_name: "unknown_service".to_owned(),
-            service_version: String::new(),
-            log_level: "info".to_owned(),
-            log_format: LogFormat::default(),
-            log_target: LogTarget::default(),
-            traces: None,
-            logs: None,
-            sampling: Sampling::default(),
-            trace_limit: 1_000,
+        Self { log_level: "info".to_owned(), log_format: LogFormat::default(), trace_limit: 1_000 }
+    }
+}
+
+impl Section for TelemetryConfig {
+    const TITLE: &'static str = "Telemetry";
+
+    fn check(&self, problems: &mut Problems) {
+        if let Err(error) = EnvFilter::try_new(&self.log_level) {
+            problems.add("log_level", format!("{error}, not {:?}", self.log_level));
         }
     }
 }
 
-impl TelemetryConfig {
-    /// Returns the problems as pairs of field and message.
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        if let Err(error) = EnvFilter::try_new(&self.log_level) {
-            problems.push(("log_level", format!("{error}, not {:?}", self.log_level)));
-        }
-        problems
-    }
+/// What identifies the process in traces and logs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Process {
+    /// Name of its service, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` has another one.
+    pub name: &'static str,
+    /// Version of its service.
+    pub version: &'static str,
+    /// Destination of its log lines.
+    pub log_target: LogTarget,
 }
 
 #[cfg(test)]
@@ -86,14 +73,15 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
-        assert_eq!(TelemetryConfig::default().problems(), []);
+        assert_eq!(TelemetryConfig::default().validate(), Ok(()));
     }
 
     #[test]
     fn an_invalid_level_is_quoted() {
         let config = TelemetryConfig { log_level: "info,what=loud".to_owned(), ..TelemetryConfig::default() };
-        let [(field, reason)] = &config.problems()[..] else { panic!("{:?}", config.problems()) };
-        assert_eq!(*field, "log_level");
-        assert!(reason.ends_with(", not \"info,what=loud\""), "{reason}");
+        let errors = config.validate().unwrap_err().0;
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert!(error.location.starts_with("LOG_LEVEL "), "{error}");
+        assert!(error.message.ends_with(", not \"info,what=loud\""), "{error}");
     }
 }

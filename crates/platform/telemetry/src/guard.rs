@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use kennel_config::{ConfigErrors, Problems};
 use kennel_core::BoxError;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue};
@@ -19,8 +20,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{LogFormat, LogTarget, TelemetryConfig};
+use crate::config::{LogFormat, LogTarget, Process, TelemetryConfig};
 use crate::format::{JsonFields, JsonLines, PrettyLines};
+use crate::otel::{OtelConfig, Otlp, Sampling};
 use crate::{export, exporters, sampling};
 
 /// Timeout of exporting the last spans and log lines.
@@ -30,6 +32,9 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 const EXCLUDED_TARGETS: [&str; 8] =
     ["clickhouse", "h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "tonic", "tower"];
 
+/// Silences a client that logs every connection, which is noise for users of the command line.
+const QUIET_CLIENTS: &str = "async_nats=warn";
+
 /// Target of spans that are context for log lines but not exported as traces: probes, scrapes.
 pub const UNTRACED: &str = "untraced";
 
@@ -37,6 +42,9 @@ pub const UNTRACED: &str = "untraced";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
+    /// Settings are invalid.
+    #[error(transparent)]
+    Settings(#[from] ConfigErrors),
     /// The directives of the log level are invalid.
     #[error("log level is not readable")]
     Level(#[from] tracing_subscriber::filter::ParseError),
@@ -62,11 +70,16 @@ pub struct Telemetry {
 /// Installs the global subscriber. With an OTLP endpoint it must be called inside the Tokio runtime.
 ///
 /// Trace ids are created, logged and propagated also without a trace exporter. Log lines are exported in addition.
-pub fn init(config: &TelemetryConfig) -> Result<Telemetry, InitError> {
-    let tracers = tracers(config)?;
-    let loggers = loggers(config)?;
-    let lines = EnvFilter::try_new(&config.log_level)?.or(filter_fn(is_service_span));
-    let logs = logs(config).and_then(loggers.as_ref().map(export::layer)).with_filter(lines);
+pub fn init(config: &TelemetryConfig, otel: &OtelConfig, process: &Process) -> Result<Telemetry, InitError> {
+    let mut problems = Problems::default();
+    let export = otel.export(&mut problems);
+    problems.into_result()?;
+    let resource = resource(otel, process);
+    let tracers = tracers(export.traces.as_ref(), export.sampling, config.trace_limit, resource.clone())?;
+    let loggers = export.logs.map(|otlp| loggers(&otlp, resource)).transpose()?;
+    let lines = EnvFilter::try_new(directives(&config.log_level, process.log_target))?.or(filter_fn(is_service_span));
+    let logs =
+        logs(config.log_format, process.log_target).and_then(loggers.as_ref().map(export::layer)).with_filter(lines);
     tracing_subscriber::registry().with(traces(&tracers)).with(logs).try_init()?;
     Ok(Telemetry { tracers, loggers })
 }
@@ -89,31 +102,42 @@ impl Telemetry {
     }
 }
 
-fn tracers(config: &TelemetryConfig) -> Result<SdkTracerProvider, InitError> {
-    let builder = SdkTracerProvider::builder().with_resource(resource(config));
-    let Some(otlp) = &config.traces else {
+fn tracers(
+    otlp: Option<&Otlp>,
+    sampling: Sampling,
+    trace_limit: u32,
+    resource: Resource,
+) -> Result<SdkTracerProvider, InitError> {
+    let builder = SdkTracerProvider::builder().with_resource(resource);
+    let Some(otlp) = otlp else {
         // Ids without recording: new traces are not sampled, so their attributes are not stored.
         let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
         return Ok(builder.with_sampler(sampler).build());
     };
-    let sampler = sampling::sampler(config.sampling, config.trace_limit);
+    let sampler = sampling::sampler(sampling, trace_limit);
     Ok(builder.with_sampler(sampler).with_batch_exporter(exporters::spans(otlp)?).build())
 }
 
-/// Creates the logger provider, if log lines are exported.
-fn loggers(config: &TelemetryConfig) -> Result<Option<SdkLoggerProvider>, InitError> {
-    let Some(otlp) = &config.logs else { return Ok(None) };
+fn loggers(otlp: &Otlp, resource: Resource) -> Result<SdkLoggerProvider, InitError> {
     let exporter = exporters::lines(otlp)?;
-    Ok(Some(SdkLoggerProvider::builder().with_resource(resource(config)).with_batch_exporter(exporter).build()))
+    Ok(SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
 }
 
-fn resource(config: &TelemetryConfig) -> Resource {
+fn resource(otel: &OtelConfig, process: &Process) -> Resource {
     let detected = EnvResourceDetector::new().detect().get(&Key::from_static_str("service.name"));
-    let name = config.service_name.clone().or_else(|| detected.map(|name| name.to_string()));
+    let name = otel.otel_service_name.clone().or_else(|| detected.map(|name| name.to_string()));
     Resource::builder()
-        .with_service_name(name.unwrap_or_else(|| config.default_service_name.clone()))
-        .with_attribute(KeyValue::new("service.version", config.service_version.clone()))
+        .with_service_name(name.unwrap_or_else(|| process.name.to_owned()))
+        .with_attribute(KeyValue::new("service.version", process.version))
         .build()
+}
+
+/// Returns the filter of log lines. Later directives, those of the setting, override earlier ones.
+fn directives(level: &str, target: LogTarget) -> String {
+    match target {
+        LogTarget::Stdout => level.to_owned(),
+        LogTarget::Stderr => format!("{QUIET_CLIENTS},{level}"),
+    }
 }
 
 /// Creates the layer that converts `tracing` spans to OpenTelemetry spans.
@@ -134,15 +158,15 @@ where
         .with_filter(levels)
 }
 
-fn logs<S>(config: &TelemetryConfig) -> Box<dyn Layer<S> + Send + Sync>
+fn logs<S>(format: LogFormat, target: LogTarget) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let (writer, terminal) = match config.log_target {
+    let (writer, terminal) = match target {
         LogTarget::Stdout => (BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal()),
         LogTarget::Stderr => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
     };
-    lines(config.log_format, writer, terminal)
+    lines(format, writer, terminal)
 }
 
 /// Creates the layer that writes log lines.

@@ -12,8 +12,9 @@ pub mod otel;
 pub mod propagation;
 mod sampling;
 
-pub use config::{LogFormat, LogTarget, TelemetryConfig};
+pub use config::{LogFormat, LogTarget, Process, TelemetryConfig};
 pub use guard::{InitError, Telemetry, UNTRACED, init};
+pub use otel::OtelConfig;
 
 /// Converts a number for a field of a span. Unsigned numbers would reach the collector as text; too large ones are
 /// capped.

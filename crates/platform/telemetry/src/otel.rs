@@ -2,11 +2,14 @@
 //! warning, as the specification allows: these variables are often set for a whole cluster, not for this service.
 
 mod otlp;
+mod variables;
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use http::HeaderMap;
+use kennel_config::{Problems, Section};
+
+pub use self::variables::OtelConfig;
 
 /// Variables that the SDK itself reads from the environment.
 pub const SDK_VARIABLES: [&str; 10] = [
@@ -22,59 +25,15 @@ pub const SDK_VARIABLES: [&str; 10] = [
     "OTEL_SPAN_LINK_COUNT_LIMIT",
 ];
 
-/// The variables as text. An empty one counts as unset.
-#[derive(Clone, Default)]
-pub struct Variables {
-    /// `OTEL_SDK_DISABLED`.
-    pub sdk_disabled: Option<String>,
-    /// `OTEL_TRACES_EXPORTER`.
-    pub traces_exporter: Option<String>,
-    /// `OTEL_LOGS_EXPORTER`.
-    pub logs_exporter: Option<String>,
-    /// `OTEL_METRICS_EXPORTER`.
-    pub metrics_exporter: Option<String>,
-    /// `OTEL_PROPAGATORS`.
-    pub propagators: Option<String>,
-    /// `OTEL_TRACES_SAMPLER`.
-    pub traces_sampler: Option<String>,
-    /// `OTEL_TRACES_SAMPLER_ARG`.
-    pub traces_sampler_arg: Option<String>,
-    /// `OTEL_EXPORTER_OTLP_…`.
-    pub otlp: OtlpVariables,
-    /// `OTEL_EXPORTER_OTLP_TRACES_…`, which have priority for traces.
-    pub otlp_traces: OtlpVariables,
-    /// `OTEL_EXPORTER_OTLP_LOGS_…`, which have priority for log lines.
-    pub otlp_logs: OtlpVariables,
-}
-
-/// The exporter variables of one signal, or of all.
-#[derive(Clone, Default)]
-pub struct OtlpVariables {
-    /// `…ENDPOINT`.
-    pub endpoint: Option<String>,
-    /// `…PROTOCOL`.
-    pub protocol: Option<String>,
-    /// `…HEADERS`. They may contain a password.
-    pub headers: Option<String>,
-    /// `…TIMEOUT`.
-    pub timeout: Option<String>,
-    /// `…COMPRESSION`.
-    pub compression: Option<String>,
-}
-
-/// Result of [`Variables::resolve`].
+/// What is exported.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Resolved {
+pub struct Export {
     /// Exporter of traces, if any.
     pub traces: Option<Otlp>,
     /// Exporter of log lines, if any.
     pub logs: Option<Otlp>,
     /// Sampling of traces.
     pub sampling: Sampling,
-    /// Ignored settings, such as `otel_traces_sampler`, and the reason. They contain no secret.
-    pub warnings: Vec<(String, String)>,
-    /// Invalid settings, and a description of valid values.
-    pub problems: Vec<(String, String)>,
 }
 
 /// Endpoint and protocol of a collector.
@@ -117,46 +76,55 @@ impl Default for Sampling {
     }
 }
 
-impl Variables {
-    /// Validates the variables and applies the defaults of the specification.
-    pub fn resolve(&self) -> Resolved {
-        let mut resolved = Resolved::default();
-        if self.is_disabled(&mut resolved) {
-            return resolved;
+impl Section for OtelConfig {
+    const TITLE: &'static str = "OpenTelemetry";
+
+    fn check(&self, problems: &mut Problems) {
+        self.export(problems);
+    }
+}
+
+impl OtelConfig {
+    /// Returns what is exported, with the defaults of the specification. Adds a warning for each setting that is ignored.
+    pub fn export(&self, problems: &mut Problems) -> Export {
+        if self.is_disabled(problems) {
+            return Export::default();
         }
-        resolved.sampling = self.sampling(&mut resolved);
-        resolved.traces = self.otlp("traces", self.traces_exporter.as_ref(), &self.otlp_traces, &mut resolved);
-        resolved.logs = self.otlp("logs", self.logs_exporter.as_ref(), &self.otlp_logs, &mut resolved);
+        let export = Export {
+            sampling: self.sampling(problems),
+            traces: self.exporter("traces", self.otel_traces_exporter.as_ref(), self.otlp_traces(), problems),
+            logs: self.exporter("logs", self.otel_logs_exporter.as_ref(), self.otlp_logs(), problems),
+        };
         let others = |value: &Option<String>, fine: &[&str]| -> Vec<String> {
             let names = set(value.as_ref()).into_iter().flat_map(|text| text.split(',')).map(str::trim);
             names.filter(|name| !name.is_empty() && !fine.contains(name)).map(str::to_owned).collect()
         };
-        for name in others(&self.metrics_exporter, &["none", "prometheus"]) {
-            resolved.warn("otel_metrics_exporter", format!("{name:?} is ignored: metrics are scraped, at /metrics"));
+        for name in others(&self.otel_metrics_exporter, &["none", "prometheus"]) {
+            problems.warn("otel_metrics_exporter", format!("{name:?} is ignored: metrics are scraped, at /metrics"));
         }
-        for name in others(&self.propagators, &["tracecontext"]) {
-            resolved.warn("otel_propagators", format!("{name:?} is ignored: tracecontext alone is propagated"));
+        for name in others(&self.otel_propagators, &["tracecontext"]) {
+            problems.warn("otel_propagators", format!("{name:?} is ignored: tracecontext alone is propagated"));
         }
-        resolved
+        export
     }
 
-    fn is_disabled(&self, resolved: &mut Resolved) -> bool {
-        let Some(text) = set(self.sdk_disabled.as_ref()) else { return false };
+    fn is_disabled(&self, problems: &mut Problems) -> bool {
+        let Some(text) = set(self.otel_sdk_disabled.as_ref()) else { return false };
         let disabled = text.eq_ignore_ascii_case("true");
         if !disabled && !text.eq_ignore_ascii_case("false") {
-            resolved.warn("otel_sdk_disabled", format!("{text:?} counts as false: it must be true or false"));
+            problems.warn("otel_sdk_disabled", format!("{text:?} counts as false: it must be true or false"));
         }
         disabled
     }
 
-    fn sampling(&self, resolved: &mut Resolved) -> Sampling {
-        let name = set(self.traces_sampler.as_ref()).map(str::to_ascii_lowercase);
+    fn sampling(&self, problems: &mut Problems) -> Sampling {
+        let name = set(self.otel_traces_sampler.as_ref()).map(str::to_ascii_lowercase);
         let takes_ratio = |name: &str| matches!(name, "traceidratio" | "parentbased_traceidratio");
         let ratio = match name.as_deref() {
             Some("always_off" | "parentbased_always_off") => 0.0,
             // Without a sampler the argument is used alone.
-            None => self.ratio(resolved),
-            Some(name) if takes_ratio(name) => self.ratio(resolved),
+            None => self.ratio(problems),
+            Some(name) if takes_ratio(name) => self.ratio(problems),
             Some(_) => 1.0,
         };
         match name.as_deref() {
@@ -167,37 +135,19 @@ impl Variables {
             Some(other) => {
                 let reason =
                     format!("{other:?} is ignored: there is no such sampler here; parentbased_always_on is used");
-                resolved.warn("otel_traces_sampler", reason);
+                problems.warn("otel_traces_sampler", reason);
                 Sampling::default()
             }
         }
     }
 
-    fn ratio(&self, resolved: &mut Resolved) -> f64 {
-        let Some(text) = set(self.traces_sampler_arg.as_ref()) else { return 1.0 };
+    fn ratio(&self, problems: &mut Problems) -> f64 {
+        let Some(text) = set(self.otel_traces_sampler_arg.as_ref()) else { return 1.0 };
         let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
         ratio.unwrap_or_else(|| {
-            resolved.warn("otel_traces_sampler_arg", format!("{text:?} is ignored: it must be a number from 0 to 1"));
+            problems.warn("otel_traces_sampler_arg", format!("{text:?} is ignored: it must be a number from 0 to 1"));
             1.0
         })
-    }
-}
-
-impl Resolved {
-    fn warn(&mut self, key: impl Into<String>, reason: impl Display) {
-        note(&mut self.warnings, key.into(), reason);
-    }
-
-    fn refuse(&mut self, key: impl Into<String>, reason: impl Display) {
-        note(&mut self.problems, key.into(), reason);
-    }
-}
-
-/// Adds a note once: a variable for all signals is read for each of them.
-fn note(notes: &mut Vec<(String, String)>, key: String, reason: impl Display) {
-    let found = (key, reason.to_string());
-    if !notes.contains(&found) {
-        notes.push(found);
     }
 }
 
@@ -208,6 +158,8 @@ fn set(value: Option<&String>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use kennel_config::{ConfigErrors, Problem};
+
     use super::*;
 
     #[expect(clippy::unnecessary_wraps, reason = "what a variable that is set looks like")]
@@ -216,10 +168,18 @@ mod tests {
     }
 
     fn sampled(name: &str, arg: &str) -> (Sampling, Vec<String>) {
-        let variables = Variables { traces_sampler: some(name), traces_sampler_arg: some(arg), ..Variables::default() };
-        let resolved = variables.resolve();
-        assert_eq!(resolved.problems, []);
-        (resolved.sampling, resolved.warnings.into_iter().map(|(key, _)| key).collect())
+        let config =
+            OtelConfig { otel_traces_sampler: some(name), otel_traces_sampler_arg: some(arg), ..OtelConfig::default() };
+        let (export, warnings) = exported(&config).unwrap();
+        (export.sampling, warnings.into_iter().map(|(variable, _)| variable).collect())
+    }
+
+    /// Returns what is exported and the warnings, by variable; or the errors.
+    pub(super) fn exported(config: &OtelConfig) -> Result<(Export, Vec<(String, String)>), ConfigErrors> {
+        let mut problems = Problems::default();
+        let export = config.export(&mut problems);
+        let warning = |Problem { location, message }| (location.split(' ').next().unwrap().to_owned(), message);
+        Ok((export, problems.into_result()?.into_iter().map(warning).collect()))
     }
 
     #[test]
@@ -238,39 +198,42 @@ mod tests {
             assert_eq!(sampled(name, "0.25"), (expected, Vec::new()), "{name}");
         }
         for name in ["xray", "jaeger_remote", "parentbased_jaeger_remote", "nonsense"] {
-            let expected = (Sampling::default(), vec!["otel_traces_sampler".to_owned()]);
+            let expected = (Sampling::default(), vec!["OTEL_TRACES_SAMPLER".to_owned()]);
             assert_eq!(sampled(name, "endpoint=http://localhost:2000"), expected, "{name}");
         }
         for arg in ["2", "-1", "NaN", "often"] {
-            let expected = (sampling(1.0, false), vec!["otel_traces_sampler_arg".to_owned()]);
+            let expected = (sampling(1.0, false), vec!["OTEL_TRACES_SAMPLER_ARG".to_owned()]);
             assert_eq!(sampled("traceidratio", arg), expected, "{arg}");
         }
     }
 
     #[test]
     fn a_disabled_sdk_exports_nothing_and_reports_nothing() {
-        let otlp = OtlpVariables { endpoint: some("nonsense"), protocol: some("pigeon"), ..OtlpVariables::default() };
-        let sampler = some("xray");
-        let mut variables =
-            Variables { sdk_disabled: some("True"), otlp, traces_sampler: sampler, ..Default::default() };
-        assert_eq!(variables.resolve(), Resolved::default());
-        variables.sdk_disabled = some("yes");
-        let resolved = variables.resolve();
-        assert_eq!(resolved.warnings[0].0, "otel_sdk_disabled");
-        assert_eq!(resolved.problems.len(), 1, "{:?}", resolved.problems);
+        let mut config = OtelConfig {
+            otel_sdk_disabled: some("True"),
+            otel_exporter_otlp_endpoint: some("nonsense"),
+            otel_exporter_otlp_protocol: some("pigeon"),
+            otel_traces_sampler: some("xray"),
+            ..OtelConfig::default()
+        };
+        assert_eq!(exported(&config).unwrap(), (Export::default(), Vec::new()));
+        config.otel_sdk_disabled = some("yes");
+        assert_eq!(exported(&config).unwrap_err().0.len(), 1);
+        config.otel_exporter_otlp_endpoint = None;
+        assert_eq!(exported(&config).unwrap().1[0].0, "OTEL_SDK_DISABLED");
     }
 
     #[test]
     fn unsupported_propagators_and_exporters_are_named() {
-        let variables = Variables {
-            metrics_exporter: some("none, otlp"),
-            propagators: some("tracecontext,b3,xray"),
-            ..Variables::default()
+        let config = OtelConfig {
+            otel_metrics_exporter: some("none, otlp"),
+            otel_propagators: some("tracecontext,b3,xray"),
+            ..OtelConfig::default()
         };
-        let warnings = variables.resolve().warnings;
+        let warnings = exported(&config).unwrap().1;
         let named: Vec<_> =
-            warnings.iter().map(|(key, reason)| (key.as_str(), reason.split(' ').next().unwrap())).collect();
-        let propagators = "otel_propagators";
-        assert_eq!(named, [("otel_metrics_exporter", "\"otlp\""), (propagators, "\"b3\""), (propagators, "\"xray\"")]);
+            warnings.iter().map(|(name, reason)| (name.as_str(), reason.split(' ').next().unwrap())).collect();
+        let propagators = "OTEL_PROPAGATORS";
+        assert_eq!(named, [("OTEL_METRICS_EXPORTER", "\"otlp\""), (propagators, "\"b3\""), (propagators, "\"xray\"")]);
     }
 }

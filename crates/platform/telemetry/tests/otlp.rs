@@ -1,26 +1,19 @@
 //! Spans and log lines reach a collector over real gRPC before `shutdown` returns. One test: a process has one
 //! subscriber.
 
-use kennel_telemetry::otel::{OtlpVariables, Variables};
-use kennel_telemetry::{InitError, TelemetryConfig};
+use kennel_telemetry::{InitError, LogTarget, OtelConfig, Process, TelemetryConfig};
 use kennel_testkit::Collector;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spans_and_lines_are_flushed_to_the_collector() {
     let collector = Collector::start().await;
-    let otlp = OtlpVariables { endpoint: Some(collector.endpoint()), ..OtlpVariables::default() };
-    let resolved = Variables { otlp, ..Variables::default() }.resolve();
-    let config = TelemetryConfig {
-        service_name: Some("kennel-test".to_owned()),
-        traces: resolved.traces,
-        logs: resolved.logs,
-        log_level: "warn".to_owned(),
-        log_target: kennel_telemetry::LogTarget::Stderr,
-        ..TelemetryConfig::default()
-    };
+    let otel = OtelConfig { otel_exporter_otlp_endpoint: Some(collector.endpoint()), ..OtelConfig::default() };
+    let config = TelemetryConfig { log_level: "warn".to_owned(), ..TelemetryConfig::default() };
+    let process = Process { name: "kennel-test", log_target: LogTarget::Stderr, ..Process::default() };
 
-    let telemetry = kennel_telemetry::init(&config).unwrap();
-    assert!(matches!(kennel_telemetry::init(&config), Err(InitError::AlreadyInitialized(_))));
+    let telemetry = kennel_telemetry::init(&config, &otel, &process).unwrap();
+    let again = kennel_telemetry::init(&config, &otel, &process);
+    assert!(matches!(again, Err(InitError::AlreadyInitialized(_))));
     let error = std::io::Error::other("disk on fire");
     tracing::info_span!("work", http.route = "/dogs").in_scope(|| {
         tracing::info!("busy");

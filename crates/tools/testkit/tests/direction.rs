@@ -17,7 +17,8 @@ const TOOLS: [&str; 3] = ["kennel-testkit", "kennel-matrix", "kennel-dashboards"
 fn allowed(name: &str) -> Option<Allowed> {
     Some(match name {
         "kennel-core" | "kennel-proto" | "dogs-drawing" => Allowed::Only(&[]),
-        "kennel-app" | "kennel-config" | "kennel-telemetry" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
+        "kennel-config" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
+        "kennel-app" | "kennel-telemetry" => Allowed::Only(&["kennel-core", "kennel-config"]),
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kennel_client::{Client, ClientConfig, ClientMetrics};
@@ -13,17 +14,18 @@ use crate::config::DogsSettings;
 
 /// The maximum size of a response.
 const MAX_BYTES: u64 = 64 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Requests `url`, by default `/ready` at the configured metrics port, and prints the result.
 pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow::Result<ExitCode> {
     let url = match url {
         Some(url) => Url::parse(&url).context("--url")?,
-        None => Url::parse(&format!("http://{}/ready", reachable(settings.server.sys().addr)))?,
+        None => Url::parse(&format!("http://{}/ready", reachable(settings.sys.http().addr())))?,
     };
     let config = ClientConfig {
         allow_private: true,
-        timeout_ms: 2_000,
-        deadline_ms: 2_000,
+        timeout: TIMEOUT,
+        deadline: TIMEOUT,
         max_retries: 0,
         ..ClientConfig::default()
     };

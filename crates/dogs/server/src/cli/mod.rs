@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use dogs_domain::{DogError, DogRepository};
 use kennel_config::{EX_USAGE, Environment, Loaded, Problem};
-use kennel_telemetry::LogTarget;
+use kennel_telemetry::{LogTarget, Process};
 
 use self::args::{Cli, Command, Config, Format};
 use crate::backends::Backends;
@@ -68,7 +68,8 @@ async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Res
         _ => {}
     }
     let target = if matches!(command, Command::Serve(_)) { LogTarget::Stdout } else { LogTarget::Stderr };
-    let telemetry = kennel_telemetry::init(&loaded.settings.telemetry(target))?;
+    let process = Process { name: crate::NAME, version: env!("CARGO_PKG_VERSION"), log_target: target };
+    let telemetry = kennel_telemetry::init(&loaded.settings.telemetry, &loaded.settings.otel, &process)?;
     for Problem { location, message } in &loaded.warnings {
         tracing::warn!(setting = %location, reason = %message, "setting is ignored");
     }
@@ -100,7 +101,7 @@ async fn with_service(command: Command, backends: &Backends) -> anyhow::Result<E
             if read_only { Arc::clone(&stores.dogs) } else { backends.cache(&stores).await?.1 };
         let service = backends.service(dogs, backends.lazy_objects()?)?;
         match command {
-            Command::Fetch { breed } => dogs::fetch(&service, &breed, &backends.settings.server.public_url()).await,
+            Command::Fetch { breed } => dogs::fetch(&service, &breed, &backends.settings.http.public_url()).await,
             Command::List(options) => dogs::list(&service, &options).await,
             Command::Import(options) => import::run(&service, &options).await,
             Command::Export { breed } => dogs::export(&service, breed.as_ref()).await,

@@ -1,15 +1,13 @@
 //! The settings of the service. `docs/configuration.md` is generated from here.
 
 mod broker;
-mod cache;
+mod gallery;
 mod kafka;
-mod objects;
-mod otel;
-mod outbox;
-mod serving;
 mod source;
 
+use kennel_app::ServerConfig;
 use kennel_broker::BrokerConfig;
+use kennel_cache::CacheConfig;
 #[cfg(feature = "kafka")]
 use kennel_config::Problems;
 #[cfg(any(
@@ -21,28 +19,37 @@ use kennel_config::Problems;
 ))]
 use kennel_config::Secret;
 use kennel_config::{Reader, Settings};
+use kennel_grpc::GrpcConfig;
+use kennel_http::{HttpConfig, SysConfig};
+use kennel_images::ImageConfig;
+use kennel_objects::ObjectsConfig;
+use kennel_outbox::OutboxConfig;
 use kennel_storage::StorageConfig;
 use kennel_telemetry::otel::SDK_VARIABLES;
-use kennel_telemetry::{LogTarget, TelemetryConfig};
+use kennel_telemetry::{OtelConfig, TelemetryConfig};
 
 pub use broker::BrokerSettings;
-pub use cache::CacheSettings;
+pub use gallery::GalleryConfig;
 pub use kafka::KafkaSettings;
-pub use objects::ObjectSettings;
-pub use otel::OtelSettings;
-pub use outbox::OutboxSettings;
-pub use serving::{ServerSettings, TelemetrySettings};
 pub use source::SourceSettings;
 
 /// All settings.
 #[derive(Debug, Clone)]
 pub struct DogsSettings {
-    /// Listeners and limits.
-    pub server: ServerSettings,
+    /// Limits of all servers, and the shutdown.
+    pub server: ServerConfig,
+    /// The HTTP server.
+    pub http: HttpConfig,
+    /// The gRPC server.
+    pub grpc: GrpcConfig,
+    /// The server of metrics, health and profiles.
+    pub sys: SysConfig,
+    /// Links of the gallery.
+    pub gallery: GalleryConfig,
     /// Logs and traces.
-    pub telemetry: TelemetrySettings,
+    pub telemetry: TelemetryConfig,
     /// The export of logs and traces.
-    pub otel: OtelSettings,
+    pub otel: OtelConfig,
     /// The store of dogs.
     pub storage: StorageConfig,
     /// The broker of events.
@@ -50,19 +57,26 @@ pub struct DogsSettings {
     /// The Kafka cluster, if it is the broker.
     pub kafka: KafkaSettings,
     /// Publishing, consumption and retention of events.
-    pub outbox: OutboxSettings,
+    pub outbox: OutboxConfig,
     /// The cache of dogs.
-    pub cache: CacheSettings,
+    pub cache: CacheConfig,
     /// The object store of images.
-    pub objects: ObjectSettings,
+    pub objects: ObjectsConfig,
+    /// Limits of images.
+    pub images: ImageConfig,
     /// The source of new images.
     pub source: SourceSettings,
 }
 
 impl Settings for DogsSettings {
     fn read(reader: &mut Reader<'_>) -> Self {
+        let server: ServerConfig = reader.section();
         let settings = Self {
-            server: reader.section(),
+            http: HttpConfig { server: server.clone(), ..reader.section() },
+            grpc: GrpcConfig { server: server.clone(), domain: crate::NAME, ..reader.section() },
+            sys: SysConfig { server: server.clone(), ..reader.section() },
+            server,
+            gallery: reader.section(),
             telemetry: reader.section(),
             otel: reader.section(),
             storage: reader.section(),
@@ -71,6 +85,7 @@ impl Settings for DogsSettings {
             outbox: reader.section(),
             cache: reader.section(),
             objects: reader.section(),
+            images: reader.section(),
             source: reader.section(),
         };
         reader.warn_about_unread("OTEL_", &SDK_VARIABLES, "not supported, without effect");
@@ -86,9 +101,11 @@ impl Settings for DogsSettings {
 }
 
 impl DogsSettings {
-    /// The configuration of telemetry, with logs written to `target`.
-    pub fn telemetry(&self, target: LogTarget) -> TelemetryConfig {
-        self.telemetry.telemetry(target, &self.otel)
+    /// The URL of the metrics to show to people, if any.
+    pub fn metrics_url(&self) -> Option<String> {
+        let here = self.server.server_host.is_loopback() && self.sys.prometheus_port != 0;
+        let local = || here.then(|| format!("http://localhost:{}/metrics", self.sys.prometheus_port));
+        self.gallery.metrics_url.clone().or_else(local)
     }
 
     /// The configuration of the broker to open.
@@ -143,14 +160,14 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         let settings = load::<DogsSettings>(&environment(&[])).unwrap().settings;
-        assert_eq!(settings.server.http().addr.to_string(), "127.0.0.1:8080");
-        assert_eq!(settings.server.public_url(), "http://localhost:8080");
-        assert_eq!(settings.server.metrics_url().as_deref(), Some("http://localhost:9090/metrics"));
+        assert_eq!(settings.http.addr().to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.http.public_url(), "http://localhost:8080");
+        assert_eq!(settings.metrics_url().as_deref(), Some("http://localhost:9090/metrics"));
     }
 
     #[test]
     fn the_metrics_link_is_reachable_for_people() {
-        let linked = |pairs: &[_]| load::<DogsSettings>(&environment(pairs)).unwrap().settings.server.metrics_url();
+        let linked = |pairs: &[_]| load::<DogsSettings>(&environment(pairs)).unwrap().settings.metrics_url();
         let (open, here) = (("SERVER_HOST", "0.0.0.0"), ("METRICS_URL", "https://metrics.test/dogs"));
         assert_eq!(linked(&[open]), None);
         assert_eq!(linked(&[("PROMETHEUS_PORT", "0")]), None);
@@ -170,10 +187,10 @@ mod tests {
         let all = described("");
         assert!(all.len() > 50, "{all:?}");
         let ports: Vec<_> = all.iter().filter(|name| name.ends_with("_PORT")).collect();
-        assert_eq!(ports, ["GRPC_PORT", "PROMETHEUS_PORT", "SERVER_PORT"]);
+        assert_eq!(ports, ["SERVER_PORT", "GRPC_PORT", "PROMETHEUS_PORT"]);
         let links = ports.iter().map(|name| (name.as_str(), "tcp://10.0.0.1:9090"));
         let loaded = load::<DogsSettings>(&Environment::from_pairs(links)).unwrap();
-        assert_eq!(loaded.settings.server.http().addr.port(), 8080);
+        assert_eq!(loaded.settings.http.server_port, 8080);
         let [warning] = &loaded.warnings[..] else { panic!("{:?}", loaded.warnings) };
         assert!(ports.iter().all(|name| warning.location.contains(name.as_str())), "{warning}");
         for name in all {

@@ -4,8 +4,6 @@ use kennel_config::{HumanDuration, Problems, Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::serving::{WEB_URL, is_web_url};
-
 /// The source of new images of dogs.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -28,11 +26,7 @@ impl Section for SourceSettings {
     const TITLE: &'static str = "Dog API";
 
     fn check(&self, problems: &mut Problems) {
-        if self.dog_api_base_url.as_deref().is_some_and(|text| !is_web_url(text)) {
-            problems.add("dog_api_base_url", WEB_URL);
-        }
-        if self.dog_api_timeout.get().is_zero() {
-            problems.add("dog_api_timeout", "must be longer than 0s");
-        }
+        problems.check_web_url("dog_api_base_url", self.dog_api_base_url.as_deref());
+        problems.check_not_zero("dog_api_timeout", self.dog_api_timeout);
     }
 }

@@ -65,11 +65,11 @@ struct ApiResponse<T> {
 impl DogCeoSource {
     /// A source with these settings. Sends no request yet.
     pub fn connect(base: &str, settings: &SourceSettings, registry: &Registry) -> Result<Self, ConnectError> {
-        let deadline = u64::try_from(settings.dog_api_timeout.get().as_millis()).unwrap_or(u64::MAX);
+        let deadline = settings.dog_api_timeout.get();
         let config = ClientConfig {
-            deadline_ms: deadline,
+            deadline,
             // Leaves time for a second attempt when the first one times out.
-            timeout_ms: (deadline / 2).max(1),
+            timeout: deadline / 2,
             allow_private: settings.dog_api_allow_private,
             ..ClientConfig::default()
         };
@@ -86,7 +86,7 @@ impl DogCeoSource {
             base,
             api: Client::new("dog_api", config, metrics)?,
             images: Client::new("dog_images", config, metrics)?,
-            deadline: Duration::from_millis(config.deadline_ms),
+            deadline: config.deadline,
             breeds: Mutex::new(None),
         })
     }

@@ -135,7 +135,7 @@ async fn a_retry_after_is_passed_on() {
 async fn the_circuit_breaker_opens_after_failures() {
     let upstream = Upstream::new().await;
     upstream.behave(Behaviour::Status(500, None));
-    let config = ClientConfig { breaker_failures: 2, breaker_pause_ms: 60_000, ..config() };
+    let config = ClientConfig { breaker_failures: 2, breaker_pause: Duration::from_mins(1), ..config() };
     let source = source(&upstream, &config);
     for _ in 0..3 {
         assert!(source.picture(&breed("husky"), MIB).await.is_err());
@@ -150,7 +150,7 @@ async fn the_circuit_breaker_opens_after_failures() {
 async fn a_slow_api_times_out() {
     let upstream = Upstream::new().await;
     upstream.behave(Behaviour::Slow(Duration::from_mins(10)));
-    let config = ClientConfig { deadline_ms: 200, timeout_ms: 100, ..config() };
+    let config = ClientConfig { deadline: Duration::from_millis(200), timeout: Duration::from_millis(100), ..config() };
     let result = source(&upstream, &config).picture(&breed("husky"), MIB).await;
     assert!(matches!(result, Err(SourceError::Timeout(_))), "{result:?}");
 }

@@ -1,5 +1,8 @@
 //! Images: stored and served, completely and by range.
 
+use kennel_app::ServerConfig;
+use kennel_config::{ByteSize, HumanDuration};
+use kennel_http::HttpConfig;
 use kennel_testkit::upstream::images;
 use reqwest::header::HeaderValue;
 use serde_json::json;
@@ -63,7 +66,8 @@ async fn invalid_images_are_rejected() {
 
 #[tokio::test]
 async fn an_image_over_a_slow_connection_is_stored() {
-    let http = kennel_http::HttpConfig { request_timeout_ms: 1_000, ..Setup::default().http };
+    let server = ServerConfig { request_timeout: HumanDuration::from_secs(1), ..ServerConfig::default() };
+    let http = HttpConfig { server, ..Setup::default().http };
     let app = TestApp::with(Setup { http, ..Setup::default() }).await;
     let path = dog(&app).await;
     let image = images::jpeg("rex");
@@ -78,7 +82,7 @@ async fn an_image_over_a_slow_connection_is_stored() {
 
 #[tokio::test]
 async fn a_silent_client_gets_408() {
-    let http = kennel_http::HttpConfig { body_idle_timeout_ms: 100, ..Setup::default().http };
+    let http = HttpConfig { body_idle_timeout: HumanDuration::from_millis(100), ..Setup::default().http };
     let app = TestApp::with(Setup { http, ..Setup::default() }).await;
     let path = dog(&app).await;
     let silent = || {
@@ -136,7 +140,7 @@ async fn images_without_a_thumbnail_are_rejected_with_the_reason() {
 
 #[tokio::test]
 async fn an_image_may_be_larger_than_other_bodies() {
-    let http = kennel_http::HttpConfig { body_limit: 16, ..Setup::default().http };
+    let http = HttpConfig { body_limit: ByteSize(16), ..Setup::default().http };
     let app = TestApp::with(Setup { http, ..Setup::default() }).await;
     let created = app.get("/api/v1/dogs/husky/image").await.expect(200).json();
     let path = format!("/api/v1/dogs/{}", created["id"].as_str().unwrap());

@@ -57,8 +57,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        let addr = ([127, 0, 0, 1], 0).into();
-        let http = HttpConfig { addr, linger_ms: 0, ..HttpConfig::default() };
+        let http = HttpConfig { server_port: 0, linger: Duration::ZERO, ..HttpConfig::default() };
         Self { image_limit: 1024 * 1024, http, feed: FeedConfig::default() }
     }
 }
@@ -187,7 +186,7 @@ async fn open_broker(stores: &Stores, clock: &Arc<dyn Clock>) -> Arc<dyn Broker>
 }
 
 async fn open_objects(directory: &TempDir, clock: &dyn Clock) -> Arc<dyn ObjectStore> {
-    let config = ObjectsConfig { path: directory.path().join("objects"), ..ObjectsConfig::default() };
+    let config = ObjectsConfig { objects_path: directory.path().join("objects"), ..ObjectsConfig::default() };
     kennel_objects::connect(&config, clock).await.unwrap()
 }
 
@@ -239,7 +238,7 @@ fn server(service: &DogService, feed: &EventFeed, health: &Health, setup: &Setup
 }
 
 fn rpc(service: &DogService, feed: &EventFeed, health: &Health, registry: &Registry) -> GrpcServer {
-    let config = GrpcConfig { addr: ([127, 0, 0, 1], 0).into(), domain: "dogs", ..GrpcConfig::default() };
+    let config = GrpcConfig { grpc_port: 0, domain: dogs::NAME, ..GrpcConfig::default() };
     let (urls, ids) = (DogUrls::new(PUBLIC_URL), Arc::new(UuidV7));
     let dogs = DogRpc::server(service.clone(), feed.clone(), urls, ids, config.max_message_bytes);
     let metrics = GrpcMetrics::register(registry).unwrap();

@@ -13,13 +13,12 @@ use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value,
 };
-use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::pending_invalidations::PendingInvalidations;
-use crate::redis_config::{RedisConfig, host_and_port};
+use crate::config::{CacheConfig, host_and_port};
 
 /// Delay after the first failed attempt to connect; doubled after each one, up to the maximum.
 const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(50);
@@ -58,7 +57,9 @@ pub(crate) struct ConnectionManager {
 
 struct ManagerState {
     client: Client,
-    config: RedisConfig,
+    config: CacheConfig,
+    /// Prefix of all keys.
+    prefix: String,
     channel: String,
     listener: Arc<dyn ChangeListener>,
     active: RwLock<Option<ActiveConnection>>,
@@ -76,11 +77,16 @@ struct ActiveConnection {
 
 impl ConnectionManager {
     /// Connects, and retries in the background when Redis is unreachable. Fails when Redis refuses.
-    pub(crate) async fn open(config: RedisConfig, listener: Arc<dyn ChangeListener>) -> RedisResult<Self> {
+    pub(crate) async fn open(
+        config: CacheConfig,
+        prefix: String,
+        listener: Arc<dyn ChangeListener>,
+    ) -> RedisResult<Self> {
         let shared = Arc::new(ManagerState {
             client: client(&config)?,
-            channel: format!("{}:{}:changes", config.prefix, config.db),
+            channel: format!("{prefix}:{}:changes", config.redis_db),
             config,
+            prefix,
             listener,
             active: RwLock::default(),
             ended: AtomicU64::new(0),
@@ -136,7 +142,7 @@ impl ManagerState {
         command: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, CacheError> {
         let ActiveConnection { number, connection } = self.active().ok_or_else(|| CacheError(Disconnected.into()))?;
-        match timeout(self.config.timeout, command(connection)).await {
+        match timeout(self.config.redis_timeout.get(), command(connection)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 if needs_another_connection(&error) {
@@ -146,7 +152,7 @@ impl ManagerState {
             }
             Err(_) => {
                 self.discard(number);
-                Err(CacheError(CommandTimeout(self.config.timeout).into()))
+                Err(CacheError(CommandTimeout(self.config.redis_timeout.get()).into()))
             }
         }
     }
@@ -188,14 +194,14 @@ impl ManagerState {
     /// Waits until the connection is discarded. Sends a ping when it is idle.
     async fn wait_for_disconnect(&self) {
         while self.active().is_some() {
-            if timeout(self.config.heartbeat, self.disconnected.notified()).await.is_err() {
+            if timeout(self.config.redis.heartbeat, self.disconnected.notified()).await.is_err() {
                 drop(self.run(ping).await);
             }
         }
     }
 
     async fn connect(self: &Arc<Self>, number: u64) -> RedisResult<()> {
-        let preparing = timeout(self.config.connect_timeout, self.open_connection(number));
+        let preparing = timeout(self.config.redis.connect_timeout, self.open_connection(number));
         let connection =
             preparing.await.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))?;
         loop {
@@ -207,7 +213,7 @@ impl ManagerState {
                 pending.take()
             };
             let applied =
-                timeout(self.config.connect_timeout, due.apply(&self.config, &self.channel, connection.clone()));
+                timeout(self.config.redis.connect_timeout, due.apply(&self.prefix, &self.channel, connection.clone()));
             let applied =
                 applied.await.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
             if let Err(error) = applied {
@@ -271,13 +277,13 @@ async fn ping(mut connection: MultiplexedConnection) -> RedisResult<()> {
     redis::cmd("PING").exec_async(&mut connection).await
 }
 
-fn client(config: &RedisConfig) -> RedisResult<Client> {
-    let addr = config.addr.as_deref().and_then(host_and_port);
+fn client(config: &CacheConfig) -> RedisResult<Client> {
+    let addr = config.redis_addr.as_deref().and_then(host_and_port);
     let (host, port) = addr.ok_or((ErrorKind::InvalidClientConfig, "the address is not host:port"))?;
     let mut settings =
-        redis::RedisConnectionInfo::default().set_db(i64::from(config.db)).set_protocol(ProtocolVersion::RESP3);
-    if let Some(password) = &config.password {
-        settings = settings.set_password(password.expose_secret());
+        redis::RedisConnectionInfo::default().set_db(i64::from(config.redis_db)).set_protocol(ProtocolVersion::RESP3);
+    if let Some(password) = &config.redis_password {
+        settings = settings.set_password(password.expose());
     }
     let info = redis::IntoConnectionInfo::into_connection_info((host, port))?;
     Client::open(info.set_redis_settings(settings))

@@ -6,7 +6,6 @@ use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
 use super::{change_message, lease_key, value_key};
-use crate::redis_config::RedisConfig;
 
 /// Maximum number of stored keys; with more, all keys in Redis are removed.
 const MAX_KEYS: usize = 10_000;
@@ -47,18 +46,18 @@ impl PendingInvalidations {
     /// Runs the removals.
     pub(super) async fn apply(
         &self,
-        config: &RedisConfig,
+        prefix: &str,
         channel: &str,
         mut connection: MultiplexedConnection,
     ) -> RedisResult<()> {
         if self.all {
-            return remove_all(config, channel, &mut connection).await;
+            return remove_all(prefix, channel, &mut connection).await;
         }
         let keys: Vec<_> = self.keys.iter().collect();
         for batch in keys.chunks(BATCH_KEYS) {
             let mut pipe = redis::pipe();
             for key in batch {
-                pipe.del(&[value_key(&config.prefix, key), lease_key(&config.prefix, key)]).ignore();
+                pipe.del(&[value_key(prefix, key), lease_key(prefix, key)]).ignore();
                 pipe.publish(channel, change_message(key)).ignore();
             }
             pipe.exec_async(&mut connection).await?;
@@ -67,11 +66,11 @@ impl PendingInvalidations {
     }
 }
 
-async fn remove_all(config: &RedisConfig, channel: &str, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+async fn remove_all(prefix: &str, channel: &str, connection: &mut MultiplexedConnection) -> RedisResult<()> {
     let mut cursor = 0_u64;
     loop {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(format!("{}:[vl]:*", config.prefix)).arg("COUNT").arg(1_000);
+        scan.arg(cursor).arg("MATCH").arg(format!("{prefix}:[vl]:*")).arg("COUNT").arg(1_000);
         let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(connection).await?;
         if !keys.is_empty() {
             redis::cmd("UNLINK").arg(keys).exec_async(connection).await?;

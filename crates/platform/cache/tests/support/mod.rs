@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use kennel_cache::RedisConfig;
-use kennel_testkit::Backend;
+use kennel_cache::{Backend, CacheConfig, RedisTuning};
+use kennel_config::HumanDuration;
 
 /// Keys with a prefix of their own, removed when dropped.
 pub(crate) struct Space {
@@ -15,7 +15,7 @@ pub(crate) struct Space {
 impl Space {
     /// `None` without a Redis for tests.
     pub(crate) fn new() -> Option<Self> {
-        let addr = Backend::Redis.address()?;
+        let addr = kennel_testkit::Backend::Redis.address()?;
         Some(Self { addr, prefix: format!("test-{:032x}", rand::random::<u128>()) })
     }
 
@@ -28,13 +28,13 @@ impl Space {
     }
 
     /// Settings with timeouts for a busy machine.
-    pub(crate) fn config(&self) -> RedisConfig {
-        RedisConfig {
-            addr: Some(self.addr.clone()),
-            prefix: self.prefix.clone(),
-            timeout: Duration::from_secs(20),
-            connect_timeout: Duration::from_secs(20),
-            ..RedisConfig::default()
+    pub(crate) fn config(&self) -> CacheConfig {
+        CacheConfig {
+            cache: Backend::Redis,
+            redis_addr: Some(self.addr.clone()),
+            redis_timeout: HumanDuration::from_secs(20),
+            redis: RedisTuning { connect_timeout: Duration::from_secs(20), ..RedisTuning::default() },
+            ..CacheConfig::default()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use axum::Router;
-use kennel_telemetry::{Telemetry, TelemetryConfig};
+use kennel_telemetry::{OtelConfig, Process, Telemetry, TelemetryConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -34,6 +34,6 @@ pub(crate) fn enable_tracing() {
     static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let config = TelemetryConfig { log_level: "off".to_owned(), ..TelemetryConfig::default() };
-        kennel_telemetry::init(&config).unwrap()
+        kennel_telemetry::init(&config, &OtelConfig::default(), &Process::default()).unwrap()
     });
 }

@@ -1,9 +1,9 @@
 //! What the server does for every call: request id, deadline, limit on calls in flight, panics, error details, metrics.
 
-use std::time::Duration;
-
 use crate::support::{SERVICE, config, frame, gzipped, raw_call, raw_send, start};
 use bytes::Bytes;
+use kennel_app::ServerConfig;
+use kennel_config::HumanDuration;
 use kennel_grpc::GrpcConfig;
 use tokio::task::JoinSet;
 use tonic::{Code, Request};
@@ -16,6 +16,10 @@ fn handled(method: &str, code: &str, fault: &str, count: u32) -> String {
     let service = if method == "unknown" { "unknown" } else { SERVICE };
     let labels = format!(r#"code="{code}",fault="{fault}",method="{method}",service="{service}""#);
     format!("grpc_server_handled_total{{{labels}}} {count}")
+}
+
+fn one_at_a_time() -> GrpcConfig {
+    GrpcConfig { server: ServerConfig { max_in_flight: 1, ..ServerConfig::default() }, ..config() }
 }
 
 #[tokio::test]
@@ -92,7 +96,11 @@ async fn callers_deadlines_are_enforced_and_the_handler_is_dropped() {
 
 #[tokio::test]
 async fn the_servers_timeout_applies_to_calls_but_not_to_streams() {
-    let server = start(GrpcConfig { timeout: Duration::from_secs(1), ..config() }).await;
+    let server = start(GrpcConfig {
+        server: ServerConfig { request_timeout: HumanDuration::from_secs(1), ..ServerConfig::default() },
+        ..config()
+    })
+    .await;
     let client = server.client().await;
     let mut stream = client.watch("wait").await.unwrap();
     assert_eq!(stream.message().await.unwrap().unwrap(), "one");
@@ -109,7 +117,7 @@ async fn the_servers_timeout_applies_to_calls_but_not_to_streams() {
 
 #[tokio::test]
 async fn excess_calls_are_shed() {
-    let server = start(GrpcConfig { max_in_flight: 1, ..config() }).await;
+    let server = start(one_at_a_time()).await;
     let client = server.client().await;
     let mut calls = JoinSet::new();
     let first = client.clone();
@@ -131,7 +139,7 @@ async fn excess_calls_are_shed() {
 
 #[tokio::test]
 async fn a_stream_occupies_its_permit_until_the_caller_disconnects() {
-    let server = start(GrpcConfig { max_in_flight: 1, ..config() }).await;
+    let server = start(one_at_a_time()).await;
     let client = server.client().await;
     let stream = client.watch("wait").await.unwrap();
     server.probe.entered().await;

@@ -32,9 +32,9 @@ pub(super) struct LoadShed {
 impl LoadShed {
     pub(super) fn new(config: &HttpConfig, exempt: HashSet<&'static str>) -> Self {
         Self {
-            permits: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
-            timeout: config.request_timeout(),
-            body_idle: config.body_idle_timeout(),
+            permits: Semaphore::new((config.server.max_in_flight as usize).min(Semaphore::MAX_PERMITS)),
+            timeout: config.server.request_timeout.get(),
+            body_idle: config.body_idle_timeout.get(),
             exempt,
         }
     }

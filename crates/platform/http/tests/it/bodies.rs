@@ -8,6 +8,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
 use bytes::Bytes;
 use futures_util::stream;
+use kennel_app::ServerConfig;
+use kennel_config::HumanDuration;
 use kennel_http::HttpConfig;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -40,7 +42,8 @@ async fn server(config: HttpConfig) -> Server {
 }
 
 fn config() -> HttpConfig {
-    HttpConfig { request_timeout_ms: 300, body_idle_timeout_ms: 2_000, ..harness::config() }
+    let server = ServerConfig { request_timeout: HumanDuration::from_millis(300), ..ServerConfig::default() };
+    HttpConfig { server, body_idle_timeout: HumanDuration::from_secs(2), ..harness::config() }
 }
 
 #[tokio::test]
@@ -60,7 +63,7 @@ async fn a_slow_body_is_read_while_data_arrives() {
 
 #[tokio::test]
 async fn an_idle_client_gets_408() {
-    let server = server(HttpConfig { body_idle_timeout_ms: 100, ..config() }).await;
+    let server = server(HttpConfig { body_idle_timeout: HumanDuration::from_millis(100), ..config() }).await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     stream.write_all(b"POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n12345").await.unwrap();
     let mut answer = String::new();

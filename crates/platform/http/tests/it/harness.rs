@@ -8,7 +8,7 @@ use axum::Router;
 use kennel_app::{Component as _, Stop};
 use kennel_core::BoxError;
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer};
-use kennel_telemetry::{Telemetry, TelemetryConfig};
+use kennel_telemetry::{OtelConfig, Process, Telemetry, TelemetryConfig};
 use prometheus::Registry;
 use reqwest::RequestBuilder;
 use serde_json::Value;
@@ -49,7 +49,7 @@ impl Server {
 }
 
 pub(crate) fn config() -> HttpConfig {
-    HttpConfig { addr: "127.0.0.1:0".parse().unwrap(), ..HttpConfig::default() }
+    HttpConfig { server_port: 0, ..HttpConfig::default() }
 }
 
 pub(crate) fn metrics() -> (HttpMetrics, Registry) {
@@ -101,6 +101,6 @@ pub(crate) fn enable_tracing() {
     static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let config = TelemetryConfig { log_level: "off".to_owned(), ..TelemetryConfig::default() };
-        kennel_telemetry::init(&config).unwrap()
+        kennel_telemetry::init(&config, &OtelConfig::default(), &Process::default()).unwrap()
     });
 }

@@ -11,7 +11,9 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use futures_util::StreamExt as _;
 use http::StatusCode;
+use kennel_app::ServerConfig;
 use kennel_app::Stop;
+use kennel_config::{ByteSize, HumanDuration};
 use kennel_core::ErrorKind;
 use kennel_http::{HttpConfig, HttpError, HttpMetrics, Json, Path, Query, RequestId, Stack};
 use serde::Deserialize;
@@ -57,7 +59,7 @@ fn routes() -> Router {
 }
 
 fn config() -> HttpConfig {
-    HttpConfig { body_limit: 64, ..harness::config() }
+    HttpConfig { body_limit: ByteSize(64), ..harness::config() }
 }
 
 #[tokio::test]
@@ -106,7 +108,10 @@ async fn problems_retain_relevant_headers() {
 
 #[tokio::test]
 async fn a_slow_handler_times_out() {
-    let config = HttpConfig { request_timeout_ms: 50, ..config() };
+    let config = HttpConfig {
+        server: ServerConfig { request_timeout: HumanDuration::from_millis(50), ..ServerConfig::default() },
+        ..config()
+    };
     let server = Server::stacked(routes(), &config).await;
     let (parts, body) = problem(harness::client().get(server.url("/hang"))).await;
     assert_eq!((parts.status.as_u16(), &body["code"]), (504, &json!("timeout")));
@@ -132,7 +137,10 @@ fn gate() -> (Router, Arc<Notify>, Arc<Notify>) {
 #[tokio::test]
 async fn excess_requests_are_shed_and_probes_are_not() {
     let (router, started, release) = gate();
-    let (config, metrics) = (HttpConfig { max_in_flight: 1, ..config() }, harness::metrics());
+    let (config, metrics) = (
+        HttpConfig { server: ServerConfig { max_in_flight: 1, ..ServerConfig::default() }, ..config() },
+        harness::metrics(),
+    );
     let server = Server::start(Stack::new(&config, &metrics.0).exempt(["/live"]).apply(router), &config).await;
     let client = harness::client();
     let in_flight = tokio::task::JoinSet::from_iter([get_text(client.get(server.url("/gate")))]);
@@ -291,7 +299,7 @@ async fn metrics_are_registered_once() {
 
 #[tokio::test]
 async fn an_idle_or_slow_client_is_disconnected() {
-    let config = HttpConfig { header_read_timeout_ms: 100, ..config() };
+    let config = HttpConfig { header_read_timeout: Duration::from_millis(100), ..config() };
     let server = Server::stacked(routes(), &config).await;
     for start in ["", "P", "GET /id HTTP/1.1\r\nhost: a\r\n", "PRI * HTTP/2.0\r\n"] {
         let mut stream = tokio::net::TcpStream::connect(server.addr).await.unwrap();
@@ -316,10 +324,10 @@ async fn http2_is_served_on_the_same_port() {
 async fn a_port_in_use_is_reported_at_init() {
     use kennel_app::Component as _;
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = HttpConfig { addr: taken.local_addr().unwrap(), ..config() };
+    let config = HttpConfig { server_port: taken.local_addr().unwrap().port(), ..config() };
     let mut server = kennel_http::HttpServer::new("http", &config, Router::new());
     let error = server.init().await.unwrap_err();
-    assert_eq!(error.to_string(), format!("cannot listen on {}", config.addr));
+    assert_eq!(error.to_string(), format!("cannot listen on {}", config.addr()));
 }
 
 #[tokio::test]

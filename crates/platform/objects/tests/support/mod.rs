@@ -4,7 +4,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use kennel_objects::{S3Config, S3Objects};
+use kennel_objects::{Backend, ObjectsConfig, S3Objects, S3Tuning};
 use kennel_testkit::TestBucket;
 
 /// A bucket that is deleted with its objects when dropped.
@@ -30,16 +30,17 @@ impl Bucket {
     }
 
     /// Settings with timeouts for a busy machine.
-    pub(crate) fn config(&self) -> S3Config {
+    pub(crate) fn config(&self) -> ObjectsConfig {
         let (key, secret) = self.access();
-        S3Config {
-            key: Some(key),
-            secret: Some(secret.into()),
-            bucket: Some(self.name().to_owned()),
-            endpoint: Some(self.endpoint().to_owned()),
-            create_bucket: true,
-            timeout: Duration::from_secs(20),
-            ..S3Config::default()
+        ObjectsConfig {
+            objects: Backend::S3,
+            s3_storage_key: Some(key),
+            s3_storage_secret: Some(secret.into()),
+            s3_storage_bucket: Some(self.name().to_owned()),
+            s3_storage_endpoint: Some(self.endpoint().to_owned()),
+            s3_storage_create_bucket: true,
+            s3: S3Tuning { timeout: Duration::from_secs(20), ..S3Tuning::default() },
+            ..ObjectsConfig::default()
         }
     }
 

@@ -3,7 +3,7 @@
 mod probe;
 mod raw;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) struct Server {
 }
 
 pub(crate) fn config() -> GrpcConfig {
-    GrpcConfig { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), domain: "probe", ..GrpcConfig::default() }
+    GrpcConfig { grpc_port: 0, domain: "probe", ..GrpcConfig::default() }
 }
 
 pub(crate) async fn start(config: GrpcConfig) -> Server {

@@ -3,14 +3,16 @@
 use std::num::NonZeroU32;
 
 use kennel_config::{HumanDuration, Problems, Section};
-use kennel_outbox::{ConsumerConfig, RelayConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::consumer::ConsumerConfig;
+use crate::relay::RelayConfig;
 
 /// Publishing, consumption and retention of events.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct OutboxSettings {
+pub struct OutboxConfig {
     /// Maximum number of events per published batch.
     pub outbox_batch: NonZeroU32,
     /// The lease of the relay: how long before another process takes over from one that was killed.
@@ -23,7 +25,7 @@ pub struct OutboxSettings {
     pub retention: HumanDuration,
 }
 
-impl Default for OutboxSettings {
+impl Default for OutboxConfig {
     fn default() -> Self {
         let relay = RelayConfig::default();
         Self {
@@ -37,23 +39,18 @@ impl Default for OutboxSettings {
     }
 }
 
-impl Section for OutboxSettings {
+impl Section for OutboxConfig {
     const TITLE: &'static str = "Events";
 
     fn check(&self, problems: &mut Problems) {
-        for (key, span) in [("outbox_lease", self.outbox_lease), ("outbox_poll", self.outbox_poll)] {
-            if span.get().is_zero() {
-                problems.add(key, "must be longer than 0s");
-            }
-        }
-        if self.outbox_batch.get() > 1_000 {
-            problems.add("outbox_batch", "must be 1 to 1000");
-        }
+        problems.check_not_zero("outbox_lease", self.outbox_lease);
+        problems.check_not_zero("outbox_poll", self.outbox_poll);
+        problems.check_range("outbox_batch", self.outbox_batch.get(), 1..=1_000);
     }
 }
 
-impl OutboxSettings {
-    /// The configuration of the relay, for a broker that accepts `in_flight` unacknowledged events.
+impl OutboxConfig {
+    /// Returns the configuration of the relay, for a broker that accepts `in_flight` unacknowledged events.
     pub fn relay(&self, in_flight: u32) -> RelayConfig {
         RelayConfig {
             in_flight,
@@ -65,7 +62,7 @@ impl OutboxSettings {
         }
     }
 
-    /// The configuration of consumers.
+    /// Returns the configuration of consumers.
     pub fn consumer(&self) -> ConsumerConfig {
         ConsumerConfig { max_attempts: self.consumer_max_attempts.get(), ..ConsumerConfig::default() }
     }

@@ -1,7 +1,6 @@
-//! The variables of the OpenTelemetry specification.
+//! The variables of the OpenTelemetry specification, as settings.
 
-use kennel_config::{Problems, Secret, Section};
-use kennel_telemetry::otel::{OtlpVariables, Variables};
+use kennel_config::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +8,12 @@ use serde::{Deserialize, Serialize};
 /// with a warning.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct OtelSettings {
+pub struct OtelConfig {
     /// `true` exports neither traces nor logs; trace context is still propagated.
     #[schemars(title = "flag, true or false")]
     pub otel_sdk_disabled: Option<String>,
-    /// Name of the service in traces and logs. Unset: `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else `dogs`.
+    /// Name of the service in traces and logs. Unset: `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else the name of the
+    /// service.
     pub otel_service_name: Option<String>,
     /// Exporter of traces: `otlp` or `none`. Unset: `otlp` if an endpoint is set.
     pub otel_traces_exporter: Option<String>,
@@ -65,56 +65,48 @@ pub struct OtelSettings {
     pub otel_exporter_otlp_logs_compression: Option<String>,
 }
 
-impl Section for OtelSettings {
-    const TITLE: &'static str = "OpenTelemetry";
-
-    fn check(&self, problems: &mut Problems) {
-        let resolved = self.variables().resolve();
-        for (key, reason) in resolved.problems {
-            problems.add(&key, reason);
-        }
-        for (key, reason) in resolved.warnings {
-            problems.warn(&key, reason);
-        }
-    }
+/// The exporter variables of one signal, or of all.
+#[derive(Clone, Copy)]
+pub(super) struct ExporterVariables<'a> {
+    pub(super) endpoint: Option<&'a String>,
+    pub(super) protocol: Option<&'a String>,
+    /// They may contain a password.
+    pub(super) headers: Option<&'a Secret>,
+    pub(super) timeout: Option<&'a String>,
+    pub(super) compression: Option<&'a String>,
 }
 
-impl OtelSettings {
-    /// The variables that configure the export.
-    pub fn variables(&self) -> Variables {
-        Variables {
-            sdk_disabled: self.otel_sdk_disabled.clone(),
-            traces_exporter: self.otel_traces_exporter.clone(),
-            logs_exporter: self.otel_logs_exporter.clone(),
-            metrics_exporter: self.otel_metrics_exporter.clone(),
-            propagators: self.otel_propagators.clone(),
-            traces_sampler: self.otel_traces_sampler.clone(),
-            traces_sampler_arg: self.otel_traces_sampler_arg.clone(),
-            otlp: OtlpVariables {
-                endpoint: self.otel_exporter_otlp_endpoint.clone(),
-                protocol: self.otel_exporter_otlp_protocol.clone(),
-                headers: exposed(self.otel_exporter_otlp_headers.as_ref()),
-                timeout: self.otel_exporter_otlp_timeout.clone(),
-                compression: self.otel_exporter_otlp_compression.clone(),
-            },
-            otlp_traces: OtlpVariables {
-                endpoint: self.otel_exporter_otlp_traces_endpoint.clone(),
-                protocol: self.otel_exporter_otlp_traces_protocol.clone(),
-                headers: exposed(self.otel_exporter_otlp_traces_headers.as_ref()),
-                timeout: self.otel_exporter_otlp_traces_timeout.clone(),
-                compression: self.otel_exporter_otlp_traces_compression.clone(),
-            },
-            otlp_logs: OtlpVariables {
-                endpoint: self.otel_exporter_otlp_logs_endpoint.clone(),
-                protocol: self.otel_exporter_otlp_logs_protocol.clone(),
-                headers: exposed(self.otel_exporter_otlp_logs_headers.as_ref()),
-                timeout: self.otel_exporter_otlp_logs_timeout.clone(),
-                compression: self.otel_exporter_otlp_logs_compression.clone(),
-            },
+impl OtelConfig {
+    /// Returns `OTEL_EXPORTER_OTLP_…`.
+    pub(super) fn otlp(&self) -> ExporterVariables<'_> {
+        ExporterVariables {
+            endpoint: self.otel_exporter_otlp_endpoint.as_ref(),
+            protocol: self.otel_exporter_otlp_protocol.as_ref(),
+            headers: self.otel_exporter_otlp_headers.as_ref(),
+            timeout: self.otel_exporter_otlp_timeout.as_ref(),
+            compression: self.otel_exporter_otlp_compression.as_ref(),
         }
     }
-}
 
-fn exposed(secret: Option<&Secret>) -> Option<String> {
-    secret.map(|secret| secret.expose().to_owned())
+    /// Returns `OTEL_EXPORTER_OTLP_TRACES_…`, which have priority for traces.
+    pub(super) fn otlp_traces(&self) -> ExporterVariables<'_> {
+        ExporterVariables {
+            endpoint: self.otel_exporter_otlp_traces_endpoint.as_ref(),
+            protocol: self.otel_exporter_otlp_traces_protocol.as_ref(),
+            headers: self.otel_exporter_otlp_traces_headers.as_ref(),
+            timeout: self.otel_exporter_otlp_traces_timeout.as_ref(),
+            compression: self.otel_exporter_otlp_traces_compression.as_ref(),
+        }
+    }
+
+    /// Returns `OTEL_EXPORTER_OTLP_LOGS_…`, which have priority for log lines.
+    pub(super) fn otlp_logs(&self) -> ExporterVariables<'_> {
+        ExporterVariables {
+            endpoint: self.otel_exporter_otlp_logs_endpoint.as_ref(),
+            protocol: self.otel_exporter_otlp_logs_protocol.as_ref(),
+            headers: self.otel_exporter_otlp_logs_headers.as_ref(),
+            timeout: self.otel_exporter_otlp_logs_timeout.as_ref(),
+            compression: self.otel_exporter_otlp_logs_compression.as_ref(),
+        }
+    }
 }
