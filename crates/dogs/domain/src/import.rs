@@ -129,7 +129,7 @@ impl DogService {
         mut observe: impl FnMut(&ImportReport) + Send,
     ) -> Result<ImportReport, DogError> {
         check_key("Idempotency-Key", import, MAX_KEY_BYTES)?;
-        let progress = self.ports.repo.begin_import(import, self.ports.clock.now()).await?;
+        let progress = self.ports.imports.begin_import(import, self.ports.clock.now()).await?;
         let mut run = ImportRun {
             source: Box::pin(lines.fuse()),
             waiting: Vec::new().into_iter(),
@@ -177,7 +177,7 @@ impl DogService {
     async fn store_batch(&self, batch: &ImportBatch) -> Result<u64, DogError> {
         let event =
             |dogs| self.event(batch.at, &DogsImported { import: batch.import.clone(), lines: batch.lines, dogs });
-        Ok(self.ports.repo.import(batch, &event).await?.len() as u64)
+        Ok(self.ports.imports.import(batch, &event).await?.len() as u64)
     }
 }
 

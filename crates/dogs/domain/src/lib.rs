@@ -13,6 +13,6 @@ pub mod service;
 
 pub use error::DogError;
 pub use model::{Breed, BreedCount, Dog, DogId, Photo, Revision};
-pub use ports::{Capabilities, DogRepository, DogSource, PictureCheck};
+pub use ports::{Capabilities, DogImports, DogRepository, DogRetention, DogSource, PictureCheck};
 pub use replica::DogReplica;
 pub use service::DogService;

@@ -108,9 +108,6 @@ pub type ImportEvent<'a> = &'a (dyn Fn(u64) -> Result<Event, serde_json::Error> 
 /// unknown whether the change was committed, except where a method says that nothing is stored.
 #[async_trait]
 pub trait DogRepository: Send + Sync + 'static {
-    /// What this store can do.
-    fn capabilities(&self) -> Capabilities;
-
     /// Stores a new dog.
     ///
     /// - Fails with [`RepoError::Conflict`] on an existing id, where `unique_ids` is set; neither events nor key are
@@ -158,7 +155,13 @@ pub trait DogRepository: Send + Sync + 'static {
 
     /// The number of dogs of each breed, sorted by breed; breeds without dogs are omitted.
     async fn count_by_breed(&self) -> Result<Vec<BreedCount>, RepoError>;
+}
 
+/// Stores the dogs of imports, and the progress of each import, so that it can be resumed.
+///
+/// Durability, reads, events and errors are those of [`DogRepository`].
+#[async_trait]
+pub trait DogImports: Send + Sync + 'static {
     /// Starts an import, or returns the progress of one that was started before. The import counts as used at `now`.
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError>;
 
@@ -169,7 +172,11 @@ pub trait DogRepository: Send + Sync + 'static {
     /// - Appends the event only if at least one dog was new. When creating the event fails, nothing is stored.
     /// - A batch whose lines were already processed stores nothing and returns no ids.
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError>;
+}
 
+/// Removes what no request needs any more.
+#[async_trait]
+pub trait DogRetention: Send + Sync + 'static {
     /// Removes one batch of old data: at most `limit` idempotency keys last used before `before`, and at most `limit`
     /// imports last used before `before`, oldest first.
     ///

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::events::{self, DogCreated, DogDeleted, DogUpdated, ImageStored, ThumbnailStored};
 use crate::model::{MAX_NAME_CHARS, MAX_URL_BYTES};
 use crate::ports::{DogQuery, IdempotencyKey, Inserted, PictureCheck, PictureRefused, SourceError, ThumbnailSet};
-use crate::{Breed, BreedCount, Dog, DogError, DogId, DogRepository, DogSource, Photo, Revision};
+use crate::{Breed, BreedCount, Dog, DogError, DogId, DogImports, DogRepository, DogSource, Photo, Revision};
 
 /// Maximum number of attempts of a change when the same dog is changed concurrently.
 const UPDATE_TRIES: usize = 8;
@@ -27,6 +27,8 @@ const UPDATE_TRIES: usize = 8;
 pub struct Ports {
     /// Stores dogs.
     pub repo: Arc<dyn DogRepository>,
+    /// Stores the dogs of imports.
+    pub imports: Arc<dyn DogImports>,
     /// Supplies images of dogs.
     pub source: Arc<dyn DogSource>,
     /// Stores images.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use dogs_domain::service::Ports;
-use dogs_domain::{DogRepository, DogService, DogSource};
+use dogs_domain::{DogImports, DogRepository, DogService, DogSource};
 use dogs_storages::{CachedDogRepository, Stores};
 use kennel_broker::Connected;
 use kennel_cache::{CacheMetrics, TypedCache};
@@ -95,10 +95,16 @@ impl Backends {
         self.settings.broker.broker == kennel_broker::Backend::Memory
     }
 
-    /// The domain service over this repository and object store.
-    pub fn service(&self, repo: Arc<dyn DogRepository>, objects: Arc<dyn ObjectStore>) -> anyhow::Result<DogService> {
+    /// The domain service over these ports.
+    pub fn service(
+        &self,
+        repo: Arc<dyn DogRepository>,
+        imports: Arc<dyn DogImports>,
+        objects: Arc<dyn ObjectStore>,
+    ) -> anyhow::Result<DogService> {
         let ports = Ports {
             repo,
+            imports,
             source: self.source()?,
             objects,
             pictures: Arc::new(DecodedPictureCheck(self.images.clone())),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use dogs_domain::{DogService, events};
-use dogs_storages::{CachedDogRepository, Stores};
+use dogs_storages::{CachedDogImports, CachedDogRepository, Stores};
 use kennel_app::{App, Check, Component, ComponentFilter, Health, Phase, Stop};
 use kennel_broker::{Broker, BrokerMetrics, Connected, InstrumentedBroker, LagWatch};
 use kennel_core::{BackendKind as _, BoxError, Cache, ObjectStore, Publisher, Subscriber};
@@ -57,7 +57,9 @@ impl Wiring {
         let Connected { broker, .. } = backends.broker(&stores).await?;
         let metrics = BrokerMetrics::register(&backends.registry)?;
         let broker = Arc::new(InstrumentedBroker::new(broker, metrics, &[events::TOPIC]));
-        let service = backends.service(Arc::<CachedDogRepository>::clone(&cached), Arc::clone(&objects))?;
+        let imports = CachedDogImports::new(Arc::clone(&stores.imports), Arc::clone(&cached));
+        let repo = Arc::<CachedDogRepository>::clone(&cached);
+        let service = backends.service(repo, Arc::new(imports), Arc::clone(&objects))?;
         Ok(Self { backends, service, stores, cache: cache.cache, cached, objects, broker })
     }
 
@@ -91,7 +93,7 @@ impl Wiring {
             .component(feed.clone())
             .component(Invalidator::new(feed.clone(), StaleDogs(Arc::clone(&self.cached)), self.broker.system()))
             .component(expiry_worker(
-                Arc::clone(&self.stores.dogs),
+                Arc::clone(&self.stores.retention),
                 Arc::clone(&self.backends.clock),
                 self.backends.settings.outbox.retention.get(),
             ));

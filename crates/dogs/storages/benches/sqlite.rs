@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use dogs_domain::ports::{DogQuery, ImportBatch};
-use dogs_domain::{Dog, DogId, DogRepository, Revision};
+use dogs_domain::{Dog, DogId, DogImports, DogRepository, Revision};
 use futures_util::future::join_all;
 use kennel_core::{Event, IdSource as _, Order, Timestamp, UuidV7};
 use kennel_storage::StorageConfig;
@@ -41,7 +41,7 @@ fn event(key: &str) -> Event {
     }
 }
 
-async fn import(dogs: &dyn DogRepository, rows: usize) -> Vec<DogId> {
+async fn import(dogs: &dyn DogImports, rows: usize) -> Vec<DogId> {
     let at = Timestamp::from_millis(1_700_000_000_000).expect("a time of this century");
     dogs.begin_import("bench", at).await.expect("an import begins");
     let mut ids = Vec::with_capacity(rows);
@@ -84,7 +84,7 @@ async fn main() {
     let dogs = &*stores.dogs;
 
     let started = Instant::now();
-    let ids = import(dogs, rows).await;
+    let ids = import(&*stores.imports, rows).await;
     let imported = per_second(rows, started.elapsed());
 
     let started = Instant::now();

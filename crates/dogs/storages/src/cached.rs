@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dogs_domain::ports::{
-    Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
-};
-use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
+use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet};
+use dogs_domain::{BreedCount, Dog, DogId, DogImports, DogRepository, Revision};
 use kennel_cache::TypedCache;
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 
@@ -45,10 +43,6 @@ fn key(id: DogId) -> String {
 
 #[async_trait]
 impl DogRepository for CachedDogRepository {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
         self.write_through(dog.id, self.inner.insert(dog, events, key)).await
     }
@@ -83,21 +77,32 @@ impl DogRepository for CachedDogRepository {
     async fn count_by_breed(&self) -> Result<Vec<BreedCount>, RepoError> {
         self.inner.count_by_breed().await
     }
+}
 
+/// Decorator that invalidates the dogs of an import, whose absence may be cached.
+pub struct CachedDogImports {
+    inner: Arc<dyn DogImports>,
+    cached: Arc<CachedDogRepository>,
+}
+
+impl CachedDogImports {
+    /// Invalidates in `cached` the dogs that `inner` imports.
+    pub const fn new(inner: Arc<dyn DogImports>, cached: Arc<CachedDogRepository>) -> Self {
+        Self { inner, cached }
+    }
+}
+
+#[async_trait]
+impl DogImports for CachedDogImports {
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
         self.inner.begin_import(import, now).await
     }
 
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
         let result = self.inner.import(batch, event).await;
-        // Their absence may be cached.
         let keys: Vec<_> = batch.dogs.iter().map(|dog| key(dog.id)).collect();
         // Errors are ignored as in `invalidate`.
-        drop(self.dogs.invalidate_all(keys).await);
+        drop(self.cached.dogs.invalidate_all(keys).await);
         result
-    }
-
-    async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
-        self.inner.purge(before, limit).await
     }
 }

@@ -1,25 +1,24 @@
-//! A decorator that adds spans and metrics to the dog repository of every store.
+//! A decorator that adds spans and metrics to the ports of every store.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dogs_domain::ports::{
-    Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
-};
-use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
+use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet};
+use dogs_domain::{BreedCount, Dog, DogId, DogImports, DogRepository, DogRetention, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::DatabaseMetrics;
 use kennel_telemetry::as_i64;
 
-/// Decorator that records metrics and a span for every call to a [`DogRepository`].
-pub struct InstrumentedDogRepository {
-    inner: Arc<dyn DogRepository>,
+/// Decorator that records metrics and a span for every call to a port of dogs: [`DogRepository`], [`DogImports`] or
+/// [`DogRetention`].
+pub struct InstrumentedDogs<P: ?Sized> {
+    inner: Arc<P>,
     metrics: DatabaseMetrics,
 }
 
-impl InstrumentedDogRepository {
+impl<P: ?Sized> InstrumentedDogs<P> {
     /// Decorates `inner`.
-    pub const fn new(inner: Arc<dyn DogRepository>, metrics: DatabaseMetrics) -> Self {
+    pub const fn new(inner: Arc<P>, metrics: DatabaseMetrics) -> Self {
         Self { inner, metrics }
     }
 }
@@ -32,11 +31,7 @@ macro_rules! span {
 }
 
 #[async_trait]
-impl DogRepository for InstrumentedDogRepository {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
+impl DogRepository for InstrumentedDogs<dyn DogRepository> {
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
         let span = span!(self, "insert", "dogs", dog.id = %dog.id);
         self.metrics.instrument("dogs.insert", span, self.inner.insert(dog, events, key)).await
@@ -79,7 +74,10 @@ impl DogRepository for InstrumentedDogRepository {
             .instrument("dogs.count_by_breed", span!(self, "count_by_breed", "dogs"), self.inner.count_by_breed())
             .await
     }
+}
 
+#[async_trait]
+impl DogImports for InstrumentedDogs<dyn DogImports> {
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
         let span = span!(self, "begin_import", "imports");
         self.metrics.instrument("dogs.begin_import", span, self.inner.begin_import(import, now)).await
@@ -89,7 +87,10 @@ impl DogRepository for InstrumentedDogRepository {
         let span = span!(self, "import", "dogs", db.operation.batch.size = as_i64(batch.dogs.len()));
         self.metrics.instrument("dogs.import", span, self.inner.import(batch, event)).await
     }
+}
 
+#[async_trait]
+impl DogRetention for InstrumentedDogs<dyn DogRetention> {
     async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
         self.metrics
             .instrument("dogs.purge", span!(self, "purge", "idempotency_keys"), self.inner.purge(before, limit))

@@ -14,10 +14,10 @@ mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use cached::CachedDogRepository;
+pub use cached::{CachedDogImports, CachedDogRepository};
 #[cfg(feature = "clickhouse")]
 pub use clickhouse::ClickHouseDogs;
-pub use instrumented::InstrumentedDogRepository;
+pub use instrumented::InstrumentedDogs;
 #[cfg(feature = "mysql")]
 pub use mysql::MysqlDogs;
 pub use open::{MIGRATIONS, Stores, open};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use dogs_domain::{DogReplica, DogRepository};
+use dogs_domain::{Capabilities, DogImports, DogReplica, DogRepository, DogRetention};
 use kennel_storage::{Database, Engine, Migrations, OpenError, StorageConfig};
 use prometheus::Registry;
 
-use crate::InstrumentedDogRepository;
+use crate::InstrumentedDogs;
 
 /// The migrations of the schema of dogs.
 #[expect(clippy::allow_attributes, reason = "whether a store is left out depends on the features")]
@@ -30,35 +30,60 @@ pub struct Stores {
     pub database: Database,
     /// Dogs. Calls record metrics and spans.
     pub dogs: Arc<dyn DogRepository>,
+    /// Imports of dogs. Calls record metrics and spans.
+    pub imports: Arc<dyn DogImports>,
+    /// The removal of old data. Calls record metrics and spans.
+    pub retention: Arc<dyn DogRetention>,
     /// Dogs, as the target of a copy.
     pub replica: Arc<dyn DogReplica>,
+    /// What the store can do.
+    pub capabilities: Capabilities,
 }
 
 /// Opens the store that `config` selects. Does not migrate it. Metrics are registered in `registry`.
 pub async fn open(config: &StorageConfig, registry: &Registry) -> Result<Stores, OpenError> {
     let database = kennel_storage::open(config, "dogs", &MIGRATIONS, registry).await?;
-    let (dogs, replica) = repositories(&database.engine);
-    let dogs = Arc::new(InstrumentedDogRepository::new(dogs, database.metrics.clone()));
-    Ok(Stores { database, dogs, replica })
-}
-
-fn repositories(engine: &Engine) -> (Arc<dyn DogRepository>, Arc<dyn DogReplica>) {
-    match engine {
+    Ok(match &database.engine {
         #[cfg(feature = "sqlite")]
-        Engine::Sqlite(database) => both(crate::SqliteDogs::new(database.clone())),
+        Engine::Sqlite(engine) => {
+            let store = crate::SqliteDogs::new(engine.clone());
+            stores(database, store, crate::SqliteDogs::CAPABILITIES)
+        }
         #[cfg(feature = "postgres")]
-        Engine::Postgres(database) => both(crate::PostgresDogs::new(database.clone())),
+        Engine::Postgres(engine) => {
+            let store = crate::PostgresDogs::new(engine.clone());
+            stores(database, store, crate::PostgresDogs::CAPABILITIES)
+        }
         #[cfg(feature = "mysql")]
-        Engine::Mysql(database) => both(crate::MysqlDogs::new(database.clone())),
+        Engine::Mysql(engine) => {
+            let store = crate::MysqlDogs::new(engine.clone());
+            stores(database, store, crate::MysqlDogs::CAPABILITIES)
+        }
         #[cfg(feature = "clickhouse")]
-        Engine::ClickHouse(database) => both(crate::ClickHouseDogs::new(database.clone())),
+        Engine::ClickHouse(engine) => {
+            let store = crate::ClickHouseDogs::new(engine.clone());
+            stores(database, store, crate::ClickHouseDogs::CAPABILITIES)
+        }
         #[expect(clippy::allow_attributes, reason = "whether there is another one depends on the features")]
         #[allow(unreachable_patterns)]
         _ => unreachable!("the build of this crate has the same stores as the platform's"),
-    }
+    })
 }
 
-fn both<S: DogRepository + DogReplica>(store: S) -> (Arc<dyn DogRepository>, Arc<dyn DogReplica>) {
-    let store = Arc::new(store);
-    (Arc::<S>::clone(&store), store)
+fn stores<S>(database: Database, store: S, capabilities: Capabilities) -> Stores
+where
+    S: DogRepository + DogImports + DogRetention + DogReplica,
+{
+    let (store, metrics) = (Arc::new(store), &database.metrics);
+    let dogs: Arc<dyn DogRepository> = Arc::<S>::clone(&store);
+    let imports: Arc<dyn DogImports> = Arc::<S>::clone(&store);
+    let retention: Arc<dyn DogRetention> = Arc::<S>::clone(&store);
+    Stores {
+        dogs: Arc::new(InstrumentedDogs::new(dogs, metrics.clone())),
+        imports: Arc::new(InstrumentedDogs::new(imports, metrics.clone())),
+        retention: Arc::new(InstrumentedDogs::new(retention, metrics.clone())),
+        replica: store,
+        capabilities,
+        database,
+    }
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dogs_domain::ports::ImportBatch;
-use dogs_domain::{Dog, DogRepository, Revision};
-use dogs_storages::{CachedDogRepository, Stores};
+use dogs_domain::{Dog, DogImports, DogRepository, Revision};
+use dogs_storages::{CachedDogImports, CachedDogRepository, Stores};
 use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::RepoError;
 use kennel_storage::StorageConfig;
@@ -57,7 +57,7 @@ async fn a_dog_is_looked_up_once() {
 async fn every_write_invalidates_the_dog() {
     let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
     let stores = open(&folder, &registry).await;
-    let dogs = cached(&stores, &registry);
+    let dogs = Arc::new(cached(&stores, &registry));
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
     dogs.insert(&dog(1), &[], None).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
@@ -67,7 +67,8 @@ async fn every_write_invalidates_the_dog() {
     dogs.delete(dog(1).id, Revision(2), &[]).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
     let batch = ImportBatch { import: "i".to_owned(), dogs: vec![dog(1)], lines: 1, digest: [1; 32], at: at() };
-    dogs.import(&batch, &|_| Ok(event(1))).await.unwrap();
+    let imports = CachedDogImports::new(Arc::clone(&stores.imports), Arc::clone(&dogs));
+    imports.import(&batch, &|_| Ok(event(1))).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
 }
 

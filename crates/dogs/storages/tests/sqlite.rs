@@ -9,7 +9,7 @@ mod support;
 
 use std::path::Path;
 
-use dogs_domain::{Dog, DogId, DogRepository as _, Revision};
+use dogs_domain::{Dog, DogId, DogImports as _, DogRepository as _, Revision};
 use dogs_storages::{MIGRATIONS, SqliteDogs};
 use kennel_core::{Outbox as _, RepoError};
 use kennel_storage::sqlite::{Sqlite, SqliteMigrator, SqliteOutbox};

@@ -15,7 +15,8 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dogs_domain::{DogError, DogRepository};
+use dogs_domain::DogError;
+use dogs_storages::CachedDogImports;
 use kennel_config::{EX_USAGE, Environment, Loaded, Problem};
 use kennel_telemetry::{LogTarget, Process};
 
@@ -97,9 +98,14 @@ async fn with_service(command: Command, backends: &Backends) -> anyhow::Result<E
     let stores = backends.current_store().await?;
     let result = async {
         let read_only = matches!(command, Command::List(_) | Command::Export { .. });
-        let dogs: Arc<dyn DogRepository> =
-            if read_only { Arc::clone(&stores.dogs) } else { backends.cache(&stores).await?.1 };
-        let service = backends.service(dogs, backends.lazy_objects()?)?;
+        let objects = backends.lazy_objects()?;
+        let service = if read_only {
+            backends.service(Arc::clone(&stores.dogs), Arc::clone(&stores.imports), objects)?
+        } else {
+            let (_, cached) = backends.cache(&stores).await?;
+            let imports = CachedDogImports::new(Arc::clone(&stores.imports), Arc::clone(&cached));
+            backends.service(cached, Arc::new(imports), objects)?
+        };
         match command {
             Command::Fetch { breed } => dogs::fetch(&service, &breed, &backends.settings.http.public_url()).await,
             Command::List(options) => dogs::list(&service, &options).await,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dogs_domain::DogRepository;
+use dogs_domain::DogRetention;
 use kennel_app::{Component, Periodic, in_batches};
 use kennel_core::Clock;
 
@@ -12,7 +12,7 @@ const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The worker that removes rows older than `retention` from the repository. Replicas that purge at the same time share the
 /// work, and the next purge completes an interrupted one.
-pub fn expiry_worker(dogs: Arc<dyn DogRepository>, clock: Arc<dyn Clock>, retention: Duration) -> impl Component {
+pub fn expiry_worker(dogs: Arc<dyn DogRetention>, clock: Arc<dyn Clock>, retention: Duration) -> impl Component {
     Periodic::new("expiry", PURGE_INTERVAL, move || {
         let (dogs, before) = (Arc::clone(&dogs), clock.now().saturating_sub(retention));
         async move {

@@ -199,6 +199,7 @@ fn service(
 ) -> DogService {
     let ports = Ports {
         repo: Arc::clone(&stores.dogs),
+        imports: Arc::clone(&stores.imports),
         source: Arc::<TestSource>::clone(source),
         objects,
         pictures: Arc::new(DecodedPictureCheck(ImageProcessor::new(64 << 20))),

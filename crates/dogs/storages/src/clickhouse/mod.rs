@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use dogs_domain::ports::{
     Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
 };
-use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
+use dogs_domain::{BreedCount, Dog, DogId, DogImports, DogRepository, DogRetention, Revision};
 use kennel_core::{Event, ObjectKey, Order, Receipt, RepoError, Timestamp};
 use kennel_storage::clickhouse::{ClickHouse, EVENTS, KeyRange, Write, receipt};
 use kennel_storage::{Migration, migration};
@@ -30,6 +30,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
 pub struct ClickHouseDogs(ClickHouse);
 
 impl ClickHouseDogs {
+    /// What this store can do.
+    pub const CAPABILITIES: Capabilities = Capabilities { unique_ids: true, transactions: false };
+
     /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
     pub const fn new(database: ClickHouse) -> Self {
         Self(database)
@@ -83,10 +86,6 @@ fn bounds(
 
 #[async_trait]
 impl DogRepository for ClickHouseDogs {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { unique_ids: true, transactions: false }
-    }
-
     async fn insert(&self, given: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
         let (given, events, key) = (given.clone(), events.to_vec(), key.cloned());
         let mut reads = vec![dog(given.id)];
@@ -196,7 +195,10 @@ impl DogRepository for ClickHouseDogs {
         let counts: Vec<CountRow> = self.0.rows(self.0.query(sql)).await?;
         counts.into_iter().map(BreedCount::try_from).collect()
     }
+}
 
+#[async_trait]
+impl DogImports for ClickHouseDogs {
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
         import::begin(&self.0, import, now).await
     }
@@ -204,7 +206,10 @@ impl DogRepository for ClickHouseDogs {
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
         import::store(&self.0, batch, event).await
     }
+}
 
+#[async_trait]
+impl DogRetention for ClickHouseDogs {
     async fn purge(&self, before: Timestamp, _: u32) -> Result<u64, RepoError> {
         // Keys and imports that were used again have a later version, which stays.
         let old = format!("kind IN ('idempotency', 'import') AND recorded_at < {}", before.as_millis());

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use dogs_domain::ports::{
     Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
 };
-use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
+use dogs_domain::{BreedCount, Dog, DogId, DogImports, DogRepository, DogRetention, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::postgres::{EVENTS, Postgres, Write, classify};
 use kennel_storage::{Migration, migration};
@@ -30,6 +30,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
 pub struct PostgresDogs(Postgres);
 
 impl PostgresDogs {
+    /// What this store can do.
+    pub const CAPABILITIES: Capabilities = Capabilities { unique_ids: true, transactions: true };
+
     /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
     pub const fn new(database: Postgres) -> Self {
         Self(database)
@@ -141,10 +144,6 @@ impl PostgresDogs {
 
 #[async_trait]
 impl DogRepository for PostgresDogs {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { unique_ids: true, transactions: true }
-    }
-
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
         self.0.run(|| self.try_insert(dog, events, key)).await
     }
@@ -179,7 +178,10 @@ impl DogRepository for PostgresDogs {
     async fn count_by_breed(&self) -> Result<Vec<BreedCount>, RepoError> {
         self.0.run(|| self.try_count()).await
     }
+}
 
+#[async_trait]
+impl DogImports for PostgresDogs {
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
         self.0.run(|| import::begin(&self.0, import, now)).await
     }
@@ -187,7 +189,10 @@ impl DogRepository for PostgresDogs {
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
         self.0.run(|| import::store(&self.0, batch, event)).await
     }
+}
 
+#[async_trait]
+impl DogRetention for PostgresDogs {
     async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
         let keys = "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
                         SELECT ctid FROM idempotency_keys WHERE used_at < $1 ORDER BY used_at LIMIT $2

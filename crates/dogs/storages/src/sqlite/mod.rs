@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use dogs_domain::ports::{
     Capabilities, DogQuery, IdempotencyKey, ImportBatch, ImportEvent, ImportProgress, Inserted, ThumbnailSet,
 };
-use dogs_domain::{BreedCount, Dog, DogId, DogRepository, Revision};
+use dogs_domain::{BreedCount, Dog, DogId, DogImports, DogRepository, DogRetention, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::sqlite::{EVENTS, Sqlite, Write, classify};
 use kennel_storage::{Migration, migration};
@@ -30,6 +30,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
 pub struct SqliteDogs(Sqlite);
 
 impl SqliteDogs {
+    /// What this store can do.
+    pub const CAPABILITIES: Capabilities = Capabilities { unique_ids: true, transactions: true };
+
     /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
     pub const fn new(database: Sqlite) -> Self {
         Self(database)
@@ -38,10 +41,6 @@ impl SqliteDogs {
 
 #[async_trait]
 impl DogRepository for SqliteDogs {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { unique_ids: true, transactions: true }
-    }
-
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
         let mut write = self.0.write().await?;
         if let Some(key) = key
@@ -141,7 +140,10 @@ impl DogRepository for SqliteDogs {
                 .map_err(classify)?;
         counts.into_iter().map(rows::breed_count).collect()
     }
+}
 
+#[async_trait]
+impl DogImports for SqliteDogs {
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
         import::begin(&self.0, import, now).await
     }
@@ -149,7 +151,10 @@ impl DogRepository for SqliteDogs {
     async fn import(&self, batch: &ImportBatch, event: ImportEvent<'_>) -> Result<Vec<DogId>, RepoError> {
         import::store(&self.0, batch, event).await
     }
+}
 
+#[async_trait]
+impl DogRetention for SqliteDogs {
     async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64, RepoError> {
         let keys = "DELETE FROM idempotency_keys WHERE key IN
                     (SELECT key FROM idempotency_keys WHERE used_at < ? ORDER BY used_at LIMIT ?)";

@@ -45,8 +45,6 @@ macro_rules! store_conformance {
                 a_thumbnail_of_another_image_is_outdated
                 a_thumbnail_of_a_missing_dog_is_outdated
                 counts_by_breed
-                a_purge_removes_keys_last_used_before
-                old_keys_are_removed_in_batches
             }
             pages {
                 lists_by_id_both_ways
@@ -71,6 +69,10 @@ macro_rules! store_conformance {
                 batches_of_any_size
                 of_concurrent_calls_with_one_batch_each_dog_is_stored_once
                 imports_do_not_share_their_progress
+            }
+            retention {
+                a_purge_removes_keys_last_used_before
+                old_keys_are_removed_in_batches
                 a_purge_removes_imports_last_used_before
                 old_imports_are_removed_in_batches
             }

@@ -8,9 +8,7 @@ use dogs_storages::Stores;
 use kennel_core::{RepoError, Timestamp};
 use tokio::task::JoinSet;
 
-use crate::fixtures::{
-    NO_LIMIT, all, assert_batches, at, dog, event, events, id, key, pending, photo, plain_dog, put, receipt, renamed,
-};
+use crate::fixtures::{all, at, dog, event, events, id, key, pending, photo, plain_dog, put, receipt, renamed};
 
 const CONCURRENT_CALLS: usize = 12;
 
@@ -57,7 +55,7 @@ pub(crate) async fn an_unknown_id_is_none(stores: &Stores) {
 }
 
 pub(crate) async fn rejects_an_existing_id(stores: &Stores) {
-    if !stores.dogs.capabilities().unique_ids {
+    if !stores.capabilities.unique_ids {
         return;
     }
     let first = dog("husky");
@@ -76,7 +74,7 @@ pub(crate) async fn an_insert_commits_its_events_in_order(stores: &Stores) {
 }
 
 pub(crate) async fn a_failed_insert_leaves_neither_event_nor_key(stores: &Stores) {
-    if !stores.dogs.capabilities().unique_ids {
+    if !stores.capabilities.unique_ids {
         return;
     }
     let existing = dog("husky");
@@ -133,7 +131,7 @@ pub(crate) async fn of_concurrent_inserts_with_one_key_one_is_new(stores: &Store
 }
 
 pub(crate) async fn of_concurrent_inserts_with_one_id_one_is_new(stores: &Stores) {
-    if !stores.dogs.capabilities().unique_ids {
+    if !stores.capabilities.unique_ids {
         return;
     }
     let same = dog("husky");
@@ -351,35 +349,4 @@ pub(crate) async fn counts_by_breed(stores: &Stores) {
     let expected = [("hound", 2), ("hound-afghan", 1), ("pug", 3)];
     let expected = expected.map(|(breed, dogs)| BreedCount { breed: breed.parse().unwrap(), dogs });
     assert_eq!(stores.dogs.count_by_breed().await.unwrap(), expected);
-}
-
-pub(crate) async fn a_purge_removes_keys_last_used_before(stores: &Stores) {
-    let dog_created_at = |millis| Dog { created_at: at(millis), updated_at: at(millis), ..dog("husky") };
-    for (name, millis) in [("old", 0), ("used again", 0), ("new", 10)] {
-        stores.dogs.insert(&dog_created_at(millis), &[], Some(&key(name, 1))).await.unwrap();
-    }
-    stores.dogs.insert(&dog_created_at(10), &[], Some(&key("used again", 1))).await.unwrap();
-    assert_eq!(stores.dogs.purge(at(10), NO_LIMIT).await.unwrap(), 1);
-    assert_eq!(stores.dogs.purge(at(10), NO_LIMIT).await.unwrap(), 0);
-    for (name, removed) in [("old", true), ("used again", false), ("new", false)] {
-        let again = stores.dogs.insert(&dog_created_at(20), &[], Some(&key(name, 1))).await.unwrap();
-        assert_eq!(again == Inserted::New, removed, "{name}");
-    }
-    assert_eq!(all(stores).await.len(), 4);
-}
-
-pub(crate) async fn old_keys_are_removed_in_batches(stores: &Stores) {
-    let insert = async |name: &str, millis| {
-        let dog = Dog { created_at: at(millis), updated_at: at(millis), ..dog("husky") };
-        stores.dogs.insert(&dog, &[], Some(&key(name, 1))).await.unwrap()
-    };
-    for number in 0..7 {
-        insert(&format!("old {number}"), number).await;
-    }
-    insert("new", 10).await;
-    assert_batches(stores, &[3, 3, 1], async || stores.dogs.purge(at(10), 3).await.unwrap()).await;
-    assert_ne!(insert("new", 20).await, Inserted::New);
-    for number in 0..7 {
-        assert_eq!(insert(&format!("old {number}"), 20).await, Inserted::New);
-    }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, Inserted};
 use dogs_domain::{Dog, DogId, Photo, Revision};
-#[cfg(feature = "sqlite")]
-use dogs_storages::CachedDogRepository;
 use dogs_storages::Stores;
+#[cfg(feature = "sqlite")]
+use dogs_storages::{CachedDogImports, CachedDogRepository};
 #[cfg(feature = "sqlite")]
 use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::{Event, IdSource as _, Order, Receipt, Timestamp, TraceContext, UuidV7};
@@ -81,7 +81,8 @@ pub(crate) async fn decorated() -> Option<Fresh> {
     let metrics = CacheMetrics::register(&Registry::new()).unwrap();
     let dogs = TypedCache::new(&connected, Policy::new("dogs.by_id", Duration::from_mins(10)), &metrics);
     let dogs = Arc::new(CachedDogRepository::new(Arc::clone(&stores.dogs), dogs));
-    Some(Fresh { stores: Stores { dogs, ..stores }, ..fresh })
+    let imports = Arc::new(CachedDogImports::new(Arc::clone(&stores.imports), Arc::clone(&dogs)));
+    Some(Fresh { stores: Stores { dogs, imports, ..stores }, ..fresh })
 }
 
 /// A point in time, `millis` after a fixed one.
@@ -196,7 +197,7 @@ pub(crate) async fn assert_batches(stores: &Stores, expected: &[u64], purge: imp
             removed => batches.push(removed),
         }
     }
-    if stores.dogs.capabilities().transactions {
+    if stores.capabilities.transactions {
         assert_eq!(batches, expected);
     }
     assert_eq!(batches.iter().sum::<u64>(), expected.iter().sum::<u64>());
@@ -205,4 +206,9 @@ pub(crate) async fn assert_batches(stores: &Stores, expected: &[u64], purge: imp
 /// The pending events.
 pub(crate) async fn pending(stores: &Stores) -> Vec<Event> {
     stores.database.outbox.pending(100_000).await.unwrap()
+}
+
+/// An event with the number of new dogs as its data.
+pub(crate) fn count_event(dogs: u64) -> Event {
+    Event { data: dogs.to_string().into(), ..event() }
 }

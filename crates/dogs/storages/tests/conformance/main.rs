@@ -11,6 +11,7 @@ mod imports;
 mod inbox;
 mod outbox;
 mod pages;
+mod retention;
 
 #[cfg(feature = "sqlite")]
 mod sqlite {

@@ -15,7 +15,7 @@ mod support;
 
 use std::sync::Arc;
 
-use dogs_domain::{DogId, DogRepository};
+use dogs_domain::{DogId, DogImports, DogRepository};
 use kennel_config::{Problems, Section as _};
 use kennel_core::{BackendKind as _, Outbox, RepoError};
 use kennel_storage::{Migration, Migrator, Storage, StorageConfig};
@@ -60,6 +60,8 @@ use server_cases;
 
 /// The interface that these cases need.
 trait Server: Sized {
+    type Dogs: DogRepository + DogImports;
+
     const STORAGE: Storage;
     const STEPS: &'static [Migration];
     /// The error text of the server for a missing table `dogs`.
@@ -69,7 +71,7 @@ trait Server: Sized {
     /// Settings of a service that stores its dogs there.
     fn config(home: &TestDatabase) -> StorageConfig;
     async fn open(home: &TestDatabase) -> Self;
-    fn dogs(&self) -> Arc<dyn DogRepository>;
+    fn dogs(&self) -> Self::Dogs;
     fn outbox(&self) -> Arc<dyn Outbox>;
     fn migrator(&self) -> Arc<dyn Migrator>;
     async fn execute(&self, sql: &'static str) -> Result<(), sqlx::Error>;
@@ -78,7 +80,7 @@ trait Server: Sized {
 }
 
 /// A migrated database, and its dog repository.
-async fn migrated<S: Server>(home: &TestDatabase) -> (S, Arc<dyn DogRepository>) {
+async fn migrated<S: Server>(home: &TestDatabase) -> (S, S::Dogs) {
     let database = S::open(home).await;
     database.migrator().up(at()).await.unwrap();
     let dogs = database.dogs();
@@ -160,5 +162,5 @@ async fn a_dsn_is_required(storage: Storage) {
 
 async fn import_speed<S: Server>(home: &TestDatabase) {
     let (_, dogs) = migrated::<S>(home).await;
-    println!("400000 rows in {:?} into {}", import(&*dogs, 400_000).await, S::STORAGE.name());
+    println!("400000 rows in {:?} into {}", import(&dogs, 400_000).await, S::STORAGE.name());
 }

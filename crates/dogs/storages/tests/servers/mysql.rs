@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use dogs_domain::DogRepository;
 use dogs_storages::{MIGRATIONS, MysqlDogs};
 use kennel_core::Outbox;
 use kennel_storage::mysql::{Mysql, MysqlMigrator, MysqlOutbox};
@@ -12,6 +11,8 @@ use kennel_testkit::TestDatabase;
 use crate::Server;
 
 impl Server for Mysql {
+    type Dogs = MysqlDogs;
+
     const STORAGE: Storage = Storage::Mysql;
     const STEPS: &'static [Migration] = MIGRATIONS.mysql;
     const NO_DOGS: &'static str = "dogs' doesn't exist";
@@ -28,8 +29,8 @@ impl Server for Mysql {
         Self::open(&Self::config(home)).await.unwrap()
     }
 
-    fn dogs(&self) -> Arc<dyn DogRepository> {
-        Arc::new(MysqlDogs::new(self.clone()))
+    fn dogs(&self) -> MysqlDogs {
+        MysqlDogs::new(self.clone())
     }
 
     fn outbox(&self) -> Arc<dyn Outbox> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dogs_domain::DogRepository;
+use dogs_domain::DogRetention;
 use dogs_storages::{MIGRATIONS, PostgresDogs};
 use kennel_app::in_batches;
 use kennel_config::HumanDuration;
@@ -15,6 +15,8 @@ use crate::Server;
 use crate::support::at;
 
 impl Server for Postgres {
+    type Dogs = PostgresDogs;
+
     const STORAGE: Storage = Storage::Postgres;
     const STEPS: &'static [Migration] = MIGRATIONS.postgres;
     const NO_DOGS: &'static str = "relation \"dogs\" does not exist";
@@ -31,8 +33,8 @@ impl Server for Postgres {
         Self::open(&Self::config(home)).await.unwrap()
     }
 
-    fn dogs(&self) -> Arc<dyn DogRepository> {
-        Arc::new(PostgresDogs::new(self.clone()))
+    fn dogs(&self) -> PostgresDogs {
+        PostgresDogs::new(self.clone())
     }
 
     fn outbox(&self) -> Arc<dyn Outbox> {

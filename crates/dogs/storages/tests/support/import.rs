@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 use dogs_domain::ports::ImportBatch;
-use dogs_domain::{Dog, DogRepository};
+use dogs_domain::{Dog, DogImports};
 
 use crate::support::{at, dog, event};
 
 const BATCH: u128 = 4_000;
 
 /// Imports this number of dogs; returns the elapsed time.
-pub(crate) async fn import(dogs: &dyn DogRepository, rows: u128) -> Duration {
+pub(crate) async fn import(dogs: &dyn DogImports, rows: u128) -> Duration {
     let mut elapsed = Duration::ZERO;
     for first in (0..rows).step_by(usize::try_from(BATCH).unwrap()) {
         let row = |number| Dog {
