@@ -30,11 +30,6 @@ impl Stop {
         self.hard.cancelled().await;
     }
 
-    /// Returns whether an immediate end was requested.
-    pub fn is_aborted(&self) -> bool {
-        self.hard.is_cancelled()
-    }
-
     /// Requests a graceful end.
     pub fn request(&self) {
         self.graceful.cancel();

@@ -1,20 +1,15 @@
-//! Encoding of events as CloudEvents 1.0: binary mode (attributes in headers, data as body) and JSON (structured) mode.
+//! Encoding of events as CloudEvents 1.0 in binary mode: attributes in headers, data as body.
 //!
-//! The trace context is in `traceparent` and `tracestate`: separate headers in binary mode, the attributes of the
-//! Distributed Tracing extension in JSON. The topic is not encoded: a message belongs to the topic in which it is
-//! found.
+//! The trace context is in the headers `traceparent` and `tracestate`. The topic is not encoded: a message belongs to the
+//! topic in which it is found.
 
 use std::fmt::Write as _;
 
 use bytes::Bytes;
 use kennel_core::{Event, TraceContext};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 /// Content type of event data.
 pub const DATA_CONTENT_TYPE: &str = "application/json";
-/// Content type of an event in JSON mode.
-pub const JSON_CONTENT_TYPE: &str = "application/cloudevents+json";
 
 const SPEC_VERSION: &str = "1.0";
 
@@ -26,10 +21,8 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// HTTP: `ce-id`.
-    pub const HTTP: Self = Self { prefix: "ce-", percent_encoded: true };
-    /// NATS: `ce-id`.
-    pub const NATS: Self = Self::HTTP;
+    /// NATS, as HTTP: `ce-id`.
+    pub const NATS: Self = Self { prefix: "ce-", percent_encoded: true };
     /// Kafka: `ce_id`.
     pub const KAFKA: Self = Self { prefix: "ce_", percent_encoded: false };
     /// AMQP: `cloudEvents:id`.
@@ -67,23 +60,23 @@ impl Binding {
     ) -> Result<Event, NotAnEvent> {
         let optional = |name: &'static str| {
             let value = header(&format!("{}{name}", self.prefix));
-            value.map(|value| self.decode(value).ok_or(NotAnEvent::Attribute(name))).transpose()
+            value.map(|value| self.decode(value).ok_or(NotAnEvent(name))).transpose()
         };
-        let required = |name| optional(name)?.ok_or(NotAnEvent::Attribute(name));
+        let required = |name| optional(name)?.ok_or(NotAnEvent(name));
         let trace = header("traceparent").map(|parent| TraceContext {
             traceparent: parent.to_owned(),
             tracestate: header("tracestate").map(str::to_owned),
         });
         if required("specversion")? != SPEC_VERSION {
-            return Err(NotAnEvent::Attribute("specversion"));
+            return Err(NotAnEvent("specversion"));
         }
         Ok(Event {
-            id: required("id")?.parse().map_err(|_| NotAnEvent::Attribute("id"))?,
+            id: required("id")?.parse().map_err(|_| NotAnEvent("id"))?,
             name: required("type")?,
             source: required("source")?,
             topic: topic.to_owned(),
             key: optional("subject")?.unwrap_or_default(),
-            time: required("time")?.parse().map_err(|_| NotAnEvent::Attribute("time"))?,
+            time: required("time")?.parse().map_err(|_| NotAnEvent("time"))?,
             data,
             trace,
         })
@@ -94,73 +87,10 @@ impl Binding {
     }
 }
 
-/// A message is not an event in the format of this workspace.
+/// A message is not an event in the format of this workspace: this attribute is missing or invalid.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NotAnEvent {
-    /// An attribute is missing or invalid.
-    #[error("attribute `{0}` is missing or invalid")]
-    Attribute(&'static str),
-    /// The message, or the data in it, is not JSON of the expected shape.
-    #[error("not a JSON event")]
-    Json(#[from] serde_json::Error),
-}
-
-#[derive(Serialize, Deserialize)]
-struct JsonEvent<'a> {
-    specversion: String,
-    id: String,
-    #[serde(rename = "type")]
-    name: String,
-    source: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    subject: String,
-    time: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    datacontenttype: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    traceparent: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tracestate: Option<String>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-/// Encodes an event in JSON mode, on one line if its data is on one line. Fails when the data is not JSON.
-pub fn to_json(event: &Event) -> Result<String, serde_json::Error> {
-    let trace = event.trace.clone();
-    serde_json::to_string(&JsonEvent {
-        specversion: SPEC_VERSION.to_owned(),
-        id: event.id.to_string(),
-        name: event.name.clone(),
-        source: event.source.clone(),
-        subject: event.key.clone(),
-        time: event.time.to_string(),
-        datacontenttype: Some(DATA_CONTENT_TYPE.to_owned()),
-        traceparent: trace.as_ref().map(|trace| trace.traceparent.clone()),
-        tracestate: trace.and_then(|trace| trace.tracestate),
-        data: serde_json::from_slice(&event.data)?,
-    })
-}
-
-/// Decodes an event in JSON mode from `topic`. The bytes of the data are unchanged.
-pub fn from_json(topic: &str, json: &[u8]) -> Result<Event, NotAnEvent> {
-    let event: JsonEvent<'_> = serde_json::from_slice(json)?;
-    if event.specversion != SPEC_VERSION {
-        return Err(NotAnEvent::Attribute("specversion"));
-    }
-    let tracestate = event.tracestate;
-    Ok(Event {
-        id: event.id.parse().map_err(|_| NotAnEvent::Attribute("id"))?,
-        name: event.name,
-        source: event.source,
-        topic: topic.to_owned(),
-        key: event.subject,
-        time: event.time.parse().map_err(|_| NotAnEvent::Attribute("time"))?,
-        data: Bytes::copy_from_slice(event.data.get().as_bytes()),
-        trace: event.traceparent.map(|traceparent| TraceContext { traceparent, tracestate }),
-    })
-}
+#[error("attribute `{0}` is missing or invalid")]
+pub struct NotAnEvent(pub &'static str);
 
 /// Encodes the characters that the HTTP binding requires: space, `"`, `%` and everything except printable ASCII.
 fn percent_encode(value: &str) -> String {
@@ -221,7 +151,7 @@ mod tests {
 
     #[test]
     fn headers_are_those_of_the_specification() {
-        let headers: HashMap<_, _> = Binding::HTTP.headers(&event()).into_iter().collect();
+        let headers: HashMap<_, _> = Binding::NATS.headers(&event()).into_iter().collect();
         for (name, value) in [
             ("ce-specversion", "1.0"),
             ("ce-id", "00000000-0000-0000-0000-000000000007"),
@@ -240,7 +170,7 @@ mod tests {
 
     #[test]
     fn every_binding_reads_what_it_writes() {
-        for binding in [Binding::HTTP, Binding::NATS, Binding::KAFKA, Binding::AMQP] {
+        for binding in [Binding::NATS, Binding::KAFKA, Binding::AMQP] {
             let plain = Event { key: String::new(), trace: None, ..event() };
             for event in [event(), plain] {
                 let headers = binding.headers(&event).into_iter().collect();
@@ -251,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_wrong_attribute_is_named() {
-        let good: HashMap<_, _> = Binding::HTTP.headers(&event()).into_iter().collect();
+        let good: HashMap<_, _> = Binding::NATS.headers(&event()).into_iter().collect();
         for (name, wrong) in [
             ("specversion", Some("0.3")),
             ("id", Some("7")),
@@ -266,30 +196,8 @@ mod tests {
             let mut headers = good.clone();
             headers.remove(&format!("ce-{name}"));
             headers.extend(wrong.map(|wrong| (format!("ce-{name}"), wrong.to_owned())));
-            let error = read(Binding::HTTP, &headers).unwrap_err();
-            assert!(matches!(error, NotAnEvent::Attribute(found) if found == name), "{name}: {error}");
-        }
-    }
-
-    #[test]
-    fn json_mode_survives_the_round_trip_to_the_byte() {
-        let plain = Event { key: String::new(), trace: None, ..event() };
-        for event in [event(), plain] {
-            let json = to_json(&event).unwrap();
-            assert_eq!(from_json("dogs.events", json.as_bytes()).unwrap(), event, "{json}");
-        }
-        let json: serde_json::Value = serde_json::from_str(&to_json(&event()).unwrap()).unwrap();
-        assert_eq!(json["type"], "dogs.created");
-        assert_eq!(json["datacontenttype"], "application/json");
-        assert!(json["data"].is_object());
-    }
-
-    #[test]
-    fn json_mode_refuses_what_is_no_event() {
-        assert!(to_json(&Event { data: Bytes::from_static(b"{"), ..event() }).is_err());
-        let good = to_json(&event()).unwrap();
-        for (from, to) in [("\"1.0\"", "\"2.0\""), ("00000000-", "x-"), ("T22", " at 22"), ("\"data\"", "\"date\"")] {
-            assert!(from_json("dogs.events", good.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
+            let error = read(Binding::NATS, &headers).unwrap_err();
+            assert!(matches!(error, NotAnEvent(found) if found == name), "{name}: {error}");
         }
     }
 }
