@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 ARGS ?=
+# The service to run, build and migrate: one of services.toml.
+SERVICE ?= dogs
 # nats, kafka, rabbitmq, or memory for none.
 BROKER ?= nats
 COMPOSE ?= docker compose
@@ -13,7 +15,7 @@ KENNEL_TEST := $(COMPOSE) -p kennel-test --env-file .env-docker -f docker/compos
 # The broker as a Cargo feature and as a Compose file; memory is neither.
 BROKER_FEATURE := $(filter-out memory,$(BROKER))
 # Built with the store of STORAGE; its DSN is read from the environment or .env.
-MIGRATE = $(CARGO) run -q -p dogs $(STORAGE:%=--features %) -- migrate
+MIGRATE = $(CARGO) run -q -p $(SERVICE) $(STORAGE:%=--features %) -- migrate
 STACK = $(KENNEL) -f docker/compose.$(STORE).yml $(BROKER_FEATURE:%=-f docker/compose.%.yml)
 EVERYTHING := $(KENNEL) $(patsubst %,-f docker/compose.%.yml,postgres mysql clickhouse nats kafka rabbitmq) --profile app
 
@@ -22,6 +24,11 @@ MATRIX := $(CARGO) run -q -p kennel-matrix -- .ci/suites --workspace --all-featu
 
 # The first installed browser, if npm is installed to control it.
 CHROMIUM = $${TEST_CHROMIUM:-$$(command -v npm >/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; })}
+
+SERVICES := $(shell sed -n 's/^\[\(.*\)\]$$/\1/p' services.toml)
+ifeq ($(filter $(SERVICE),$(SERVICES)),)
+$(error SERVICE=$(SERVICE) is not in services.toml, which has: $(SERVICES))
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help tools run release test test-matrix test-services test-gallery screenshots test-quick test-load lint \
@@ -35,11 +42,11 @@ tools: # What every other target needs; prints how to install missing tools
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing; install it with: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing; install it with: sudo apt-get install build-essential   (macOS: xcode-select --install)"; exit 1; }
 
-run: tools ## Run the service with SQLite and everything else in memory or on disk: no server needed
-	$(CARGO) run -p dogs -- serve $(ARGS)
+run: tools ## Run the service (SERVICE=dogs) with SQLite and everything else in memory or on disk: no server needed
+	$(CARGO) run -p $(SERVICE) -- serve $(ARGS)
 
-release: tools ## Build target/release/dogs
-	$(CARGO) build --release -p dogs
+release: tools ## Build target/release/dogs, or that of another SERVICE
+	$(CARGO) build --release -p $(SERVICE)
 
 test: tools ## Run every test that needs no server
 	$(CARGO) test --workspace
@@ -72,7 +79,7 @@ lint: tools ## Check formatting, lints and documentation as CI does
 # Every crate of the workspace that a build of the service has is linted with it.
 features: tools ## Check each store alone, and each pair of backends with a store, without the default features (needs cargo-hack)
 	@$(CARGO) hack --version >/dev/null 2>&1 || { echo "cargo-hack is missing; install it with: cargo install cargo-hack --locked"; exit 1; }
-	$(CARGO) hack clippy -p dogs --feature-powerset --depth 2 --at-least-one-of sqlite,postgres,mysql,clickhouse \
+	$(CARGO) hack clippy -p $(SERVICE) --feature-powerset --depth 2 --at-least-one-of sqlite,postgres,mysql,clickhouse \
 		--include-features sqlite,postgres,mysql,clickhouse,nats,kafka,rabbitmq,redis,s3 \
 		--exclude-no-default-features --exclude-all-features $(ARGS) -- -D warnings
 
@@ -87,7 +94,7 @@ docs: tools ## Build the API documentation of the crates
 
 generate: tools ## Regenerate api/, docs/configuration.md, protobuf code, dashboards and rules in infra/
 	UPDATE=1 $(CARGO) test -q -p kennel-proto --test generated
-	UPDATE=1 $(CARGO) test -q -p dogs --lib contracts
+	UPDATE=1 $(CARGO) test -q $(SERVICES:%=-p %) --lib contracts
 	UPDATE=1 $(CARGO) test -q -p kennel-dashboards --test generated committed
 
 migrate-up: tools ## Migrate the database to the newest schema; another store with STORAGE=postgres|mysql|clickhouse
@@ -107,11 +114,11 @@ engine: # What runs the containers
 	@$(COMPOSE) version >/dev/null 2>&1 || { echo "Docker with Compose is missing; see https://docs.docker.com/engine/install"; exit 1; }
 
 up-pg up-mysql up-ch: engine ## Start a store, the broker (BROKER=nats), Redis, MinIO and telemetry; not the service
-	$(STACK) --profile app rm -sf dogs
+	$(STACK) --profile app rm -sf $(SERVICE)
 	SCRAPE=host $(STACK) up -d --build --remove-orphans $(WAIT)
 
 run-pg run-mysql run-ch: run-%: tools up-% ## The same, with the service on the host
-	docker/with-servers $(STORE) $(BROKER) $(CARGO) run -p dogs --features $(STORE),redis,s3$(BROKER_FEATURE:%=,%) -- serve $(ARGS)
+	docker/with-servers $(STORE) $(BROKER) $(CARGO) run -p $(SERVICE) --features $(STORE),redis,s3$(BROKER_FEATURE:%=,%) -- serve $(ARGS)
 
 full-pg full-mysql full-ch: engine ## The same, with the service in a container of its own
 	$(STACK) --profile app up -d --build --remove-orphans $(WAIT)

@@ -13,6 +13,13 @@ const SERVER: [&str; 5] = ["kennel-core", "kennel-app", "kennel-config", "kennel
 /// The crates of `crates/tools`: only tests and benchmarks use them, and each other.
 const TOOLS: [&str; 3] = ["kennel-testkit", "kennel-matrix", "kennel-dashboards"];
 
+/// The names in `services.toml`.
+fn services() -> BTreeSet<String> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../services.toml");
+    let services: toml::Table = std::fs::read_to_string(file).expect("it exists").parse().expect("it is TOML");
+    services.keys().cloned().collect()
+}
+
 /// The crates of the workspace that `name` may depend on; `None` if no rule covers the name.
 fn allowed(name: &str) -> Option<Allowed> {
     Some(match name {
@@ -22,17 +29,16 @@ fn allowed(name: &str) -> Option<Allowed> {
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
-        "dogs-storages" => Allowed::Platform(&["dogs-domain"]),
-        "dogs-store-copy" => Allowed::Platform(&["dogs-domain", "dogs-storages"]),
-        "dogs" => Allowed::Anything,
-        _ => return None,
+        "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
+        name if services().contains(name) => Allowed::Anything,
+        name => Allowed::Platform(vec![format!("{}-domain", name.strip_suffix("-storages")?)]),
     })
 }
 
 enum Allowed {
     Only(&'static [&'static str]),
     /// Any platform crate, and these of the service.
-    Platform(&'static [&'static str]),
+    Platform(Vec<String>),
     /// Any crate that is not a tool.
     Anything,
 }
@@ -43,7 +49,7 @@ impl Allowed {
         match self {
             Self::Only(names) => names.contains(&dependency),
             Self::Platform(names) => {
-                names.contains(&dependency) || dependency.starts_with("kennel-") && used_in_services
+                names.iter().any(|name| name == dependency) || dependency.starts_with("kennel-") && used_in_services
             }
             Self::Anything => used_in_services,
         }

@@ -222,7 +222,7 @@ fn the_image_has_pinned_bases_and_runs_unprivileged() {
     let user = last.lines().find_map(|line| line.strip_prefix("USER ")).expect("a user");
     let id: u32 = user.split(':').next().unwrap().parse().expect("a numeric user id, which needs no lookup");
     assert_ne!(id, 0);
-    assert!(last.contains("\nHEALTHCHECK ") && last.contains(r#"CMD ["/dogs", "healthcheck"]"#));
+    assert!(last.contains("\nHEALTHCHECK ") && last.contains(r#"CMD ["/service", "healthcheck"]"#));
     assert!(!file.contains("--mount="), "needs BuildKit");
 }
 

@@ -1,0 +1,64 @@
+//! Checks `services.toml`, which the Makefile and the Dockerfile read.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::MetadataCommand;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    migrations: PathBuf,
+    api: PathBuf,
+    http_port: u16,
+    grpc_port: u16,
+    sys_port: u16,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+fn services() -> BTreeMap<String, Service> {
+    toml::from_str(&fs::read_to_string(root().join("services.toml")).unwrap()).unwrap()
+}
+
+/// The names of the entries of a folder.
+fn names(folder: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn every_service_is_a_package_with_a_program_of_its_name() {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
+    for name in services().keys() {
+        let package = metadata.packages.iter().find(|package| package.name == *name);
+        let package = package.unwrap_or_else(|| panic!("there is no package `{name}`"));
+        assert!(package.targets.iter().any(|target| target.is_bin() && target.name == *name), "{name}");
+    }
+}
+
+#[test]
+fn every_folder_of_migrations_and_descriptions_belongs_to_a_service() {
+    let services = services();
+    for (name, service) in &services {
+        assert_eq!(service.migrations, Path::new("migrations").join(name));
+        assert_eq!(service.api, Path::new("api").join(name));
+    }
+    let known: BTreeSet<_> = services.into_keys().collect();
+    assert_eq!(names("api"), known);
+    // The tables of the platform.
+    assert_eq!(names("migrations"), known.into_iter().chain(["events".to_owned()]).collect());
+}
+
+#[test]
+fn no_two_services_have_the_same_default_port() {
+    let ports: Vec<_> =
+        services().values().flat_map(|service| [service.http_port, service.grpc_port, service.sys_port]).collect();
+    assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len(), "{ports:?}");
+}
