@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use kennel_core::RepoError;
-use kennel_outbox::Backoff;
+use kennel_core::{Backoff, RepoError};
 use tokio::time::{Instant, sleep};
 
 /// How long a store may be unavailable. A copy that fails after that resumes when it is run again.
 const UNAVAILABLE_TIMEOUT: Duration = Duration::from_mins(1);
-const BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Runs an idempotent call, and retries it while the store is unavailable.
 pub(super) async fn retry_unavailable<T, C>(call: impl Fn() -> C) -> Result<T, RepoError>

@@ -3,33 +3,21 @@
 //!
 //! A topic has a fixed number of partitions, and all events of a key are in one partition. Each partition of a group
 //! has one member at a time, so that this member alone is responsible for the order of its keys: it delivers the next
-//! event of a key after the previous one is settled. See [`key_queues`] for the order and [`subscription`] for what a
+//! event of a key after the previous one is settled. See [`received`] for the order and [`subscription`] for what a
 //! subscriber gets.
 
 pub(crate) mod dead_letters;
 mod failure_timer;
-mod key_queues;
+mod received;
 mod subscription;
 
 use std::collections::HashMap;
 
-use kennel_core::broker::BrokerError;
 use kennel_core::{Event, IdSource as _, UuidV7};
 
 pub(crate) use self::failure_timer::FailureTimer;
-pub(crate) use self::key_queues::Received;
+pub(crate) use self::received::Received;
 pub(crate) use self::subscription::{DeliveryBuffer, GroupSubscription, MessageHandle};
-
-/// The broker was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("broker is closed")]
-pub(crate) struct Closed;
-
-impl From<Closed> for BrokerError {
-    fn from(closed: Closed) -> Self {
-        Self::Unavailable(closed.into())
-    }
-}
 
 /// Returns the partition of a key, stable across processes and versions: FNV-1a with 64 bits, followed by the finalizer
 /// of `MurmurHash3`, because FNV alone distributes similar keys unevenly.

@@ -72,6 +72,7 @@ use self::producer::{Producer, Record};
 use self::subscription::GroupSubscription;
 use self::topics::{Router, TopicKind, Topics, checked};
 use self::window::WindowLimits;
+use crate::delivery::Closed;
 use crate::{Broker, ConnectError, Lag};
 
 /// Interval at which members refresh the metadata of topics. A member that joins while one of its topics is being
@@ -81,17 +82,6 @@ const TOPICS_REFRESH: Duration = Duration::from_secs(5);
 const SLOW_PUBLISH: Duration = Duration::from_secs(1);
 /// Time limit for members to commit and leave when the broker is closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The broker was closed, or the subscription dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("broker is closed")]
-struct Closed;
-
-impl From<Closed> for BrokerError {
-    fn from(closed: Closed) -> Self {
-        Self::Unavailable(closed.into())
-    }
-}
 
 /// See the [module](self). Cheap to clone; clones are one broker.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ pub mod cloudevents;
 pub mod connect;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod dead_letters;
+mod delivery;
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
 mod group;
 pub mod instrumented;
@@ -20,7 +21,6 @@ pub mod lag;
 pub mod memory;
 #[cfg(feature = "nats")]
 pub mod nats;
-mod noop_ack;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 

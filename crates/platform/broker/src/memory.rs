@@ -28,6 +28,7 @@ use tokio::sync::{Notify, broadcast};
 
 use self::group::{GroupState, PublishTicket};
 use self::subscription::{BroadcastSubscription, GroupSubscription};
+use crate::delivery::Closed;
 use crate::{Broker, Lag};
 
 /// A broadcast subscription was too slow and lost its oldest events. Source of a [`BrokerError::Backend`].
@@ -36,17 +37,6 @@ use crate::{Broker, Lag};
 pub struct Lagged {
     /// Number of lost events.
     pub missed: u64,
-}
-
-/// The broker was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("broker is closed")]
-struct Closed;
-
-impl From<Closed> for BrokerError {
-    fn from(closed: Closed) -> Self {
-        Self::Unavailable(closed.into())
-    }
 }
 
 /// Limits of a [`MemoryBroker`].
@@ -164,9 +154,15 @@ impl Core {
         let mut state = self.open()?;
         let topic_state = state.topics.entry(topic.to_owned()).or_default();
         let group_state = topic_state.groups.entry(group.to_owned()).or_default();
-        let id = self.next_id();
-        let changed = group_state.join(id);
-        Ok(GroupSubscription { core: Arc::clone(self), topic: topic.to_owned(), group: group.to_owned(), id, changed })
+        let member = self.next_id();
+        let changed = group_state.join(member);
+        Ok(GroupSubscription {
+            core: Arc::clone(self),
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            member,
+            changed,
+        })
     }
 
     fn subscribe_broadcast(&self, topic: &str) -> Result<BroadcastSubscription, Closed> {

@@ -44,7 +44,7 @@ use async_nats::{Client, ConnectOptions, ServerAddr};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use kennel_core::broker::BrokerError;
-use kennel_core::{BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
+use kennel_core::{Backoff, BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
 use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,8 @@ pub use self::dead_letters::NatsDeadLetters;
 use self::broadcast::BroadcastSubscription;
 use self::partition_consumer::PartitionConsumer;
 use self::wire::Names;
-use crate::group::{Closed, DeliveryBuffer, GroupSubscription, rounds};
+use crate::delivery::Closed;
+use crate::group::{DeliveryBuffer, GroupSubscription, rounds};
 use crate::{Broker, ConnectError, Lag};
 
 /// Time limit of a request to the server.
@@ -73,11 +74,8 @@ fn unavailable(error: impl Into<BoxError>) -> BrokerError {
     BrokerError::Unavailable(error.into())
 }
 
-/// Returns the delay before reconnection attempt `attempt`.
-fn backoff(attempt: usize) -> Duration {
-    let steps = u32::try_from(attempt.min(6)).unwrap_or(6);
-    Duration::from_millis(50 * 2_u64.pow(steps)).min(Duration::from_secs(3))
-}
+/// Delays between attempts to reconnect.
+const RECONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
 
 /// See the [module](self). Cheap to clone; clones are one broker.
 #[derive(Clone)]
@@ -119,7 +117,7 @@ impl NatsBroker {
         let options = login(&servers)
             .name("kennel")
             .retry_on_initial_connect()
-            .reconnect_delay_callback(backoff)
+            .reconnect_delay_callback(|attempt| RECONNECT_BACKOFF.delay(u32::try_from(attempt).unwrap_or(u32::MAX)))
             .ping_interval(Duration::from_secs(5))
             .request_timeout(Some(REQUEST_TIMEOUT));
         let client = options.connect(servers).await.map_err(unavailable)?;

@@ -40,7 +40,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use kennel_core::broker::BrokerError;
-use kennel_core::{BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
+use kennel_core::{Backoff, BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::uri::AMQPUri;
@@ -55,7 +55,8 @@ use self::broadcast::BroadcastSubscription;
 use self::partition_consumer::PartitionConsumer;
 use self::session::Session;
 use self::topology::Names;
-use crate::group::{Closed, DeliveryBuffer, GroupSubscription, partition, rounds};
+use crate::delivery::Closed;
+use crate::group::{DeliveryBuffer, GroupSubscription, partition, rounds};
 use crate::{Broker, ConnectError, Lag};
 
 /// Time limit of an operation on the server.
@@ -71,10 +72,8 @@ fn unavailable(error: impl Into<BoxError>) -> BrokerError {
     BrokerError::Unavailable(error.into())
 }
 
-/// Returns the delay before reconnection attempt `attempt`.
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(50 * 2_u64.pow(attempt.min(6))).min(Duration::from_secs(3))
-}
+/// Delays between attempts to reconnect.
+const RECONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
 
 /// Runs an operation with the time limit [`REQUEST_TIMEOUT`].
 async fn with_timeout<T>(work: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {

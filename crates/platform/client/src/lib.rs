@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
+use kennel_core::Backoff;
 use kennel_telemetry::{as_i64, propagation};
 use reqwest::redirect;
 use serde::de::DeserializeOwned;
@@ -80,7 +81,7 @@ impl Client {
                 Err(_) => return Err(ClientError::Timeout),
             };
             attempts += 1;
-            let pause = error.retry_after().unwrap_or_else(|| self.backoff(attempts));
+            let pause = error.retry_after().unwrap_or_else(|| self.backoff().delay(attempts));
             if attempts > self.config.max_retries || !error.is_transient() || Instant::now() + pause >= deadline {
                 return Err(error);
             }
@@ -95,10 +96,9 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| ClientError::Malformed(error.into()))
     }
 
-    /// A random pause of up to `base * 2^attempts`, so that many clients do not retry at the same time.
-    fn backoff(&self, attempts: u32) -> Duration {
-        let max = self.config.backoff.saturating_mul(1 << attempts.min(10)).min(self.config.max_backoff);
-        max.mul_f64(rand::random_range(0.5..=1.0))
+    /// The backoff between attempts: the first pause is up to twice as long as configured.
+    const fn backoff(&self) -> Backoff {
+        Backoff::new(self.config.backoff.saturating_mul(2), self.config.max_backoff)
     }
 
     async fn attempt(&self, url: &Url, max_bytes: u64, permit: Permit) -> Result<Bytes, ClientError> {

@@ -2,26 +2,30 @@
 //!
 //! This crate does no I/O. It defines the error kinds and their status codes in each protocol, time and ids, pages, the
 //! event envelope, the ports that adapters implement, the names that select an adapter, and the parsing of untrusted
-//! JSON.
+//! JSON. It contains the algorithms that several crates need: queues with per-key order, and retry delays.
 
 pub mod backend;
+pub mod backoff;
 pub mod broker;
 pub mod cache;
 pub mod error;
 pub mod event;
 pub mod id;
 pub mod json;
+pub mod key_queues;
 pub mod objects;
 pub mod outbox;
 pub mod page;
 pub mod time;
 
 pub use backend::{BackendError, BackendKind};
+pub use backoff::Backoff;
 pub use broker::{Delivery, Group, Publisher, Settle, Subscriber, Subscription};
 pub use cache::Cache;
 pub use error::{BoxError, ErrorKind, RepoError};
 pub use event::{Event, EventType, TraceContext};
 pub use id::{IdSource, UuidV7};
+pub use key_queues::{Claim, KeyQueues};
 pub use objects::{ObjectKey, ObjectStore};
 pub use outbox::{DeadLetter, DeadLetterSink, DeadLetters, Inbox, Outbox, Receipt};
 pub use page::{Cursor, Order, Page, PageSize};

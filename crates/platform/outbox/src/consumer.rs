@@ -9,17 +9,18 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kennel_app::{Component, Progress, Stop, progress};
-use kennel_core::{BoxError, Clock, Delivery, Event, Group, Inbox, Receipt, RepoError, Subscriber};
+use kennel_core::{
+    Backoff, BoxError, Claim, Clock, Delivery, Event, Group, Inbox, KeyQueues, Receipt, RepoError, Subscriber,
+};
 use kennel_telemetry::propagation;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::attempts::{Attempt, Attempts, PreviousAttempt, Quarantine};
-use crate::key_queues::KeyQueues;
 use crate::metrics::Outcome;
 use crate::resilient_subscription::ResilientSubscription;
-use crate::{Backoff, ConsumerMetrics, span};
+use crate::{ConsumerMetrics, span};
 
 /// Maximum length of the reason in a dead letter, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
@@ -77,7 +78,7 @@ impl Default for ConsumerConfig {
     fn default() -> Self {
         Self {
             max_attempts: 10,
-            backoff: Backoff { min: Duration::from_millis(200), max: Duration::from_mins(1) },
+            backoff: Backoff::new(Duration::from_millis(200), Duration::from_mins(1)),
             concurrency: 4,
             handler_timeout: Duration::from_secs(30),
             stall_limit: progress::DEFAULT_LIMIT,
@@ -149,7 +150,9 @@ impl Component for Consumer {
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
         let Self { mut subscription, worker } = *self;
-        let mut queues = KeyQueues::default();
+        // The broker delivers the events of a key one after the other, but a new subscription may redeliver an event
+        // while the handler of its last delivery runs. A delivery is `None` while it is in progress.
+        let mut queues = KeyQueues::<(), Option<Delivery>>::default();
         let mut working = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -157,18 +160,26 @@ impl Component for Consumer {
                 biased;
                 () = stop.requested() => break,
                 Some(ended) = working.next() => {
-                    let Completed { key, settled } = ended;
-                    working.extend(queues.complete(&key, settled).map(|next| worker.process_in_span(next)));
+                    let Completed { claim, settled } = ended;
+                    if settled {
+                        queues.complete(&claim);
+                    } else {
+                        // Dropped unsettled, so that none overtakes it; the broker delivers them again in order.
+                        queues.remove_key(&claim);
+                    }
                 }
                 next = subscription.next(), if queues.len() < worker.config.concurrency.max(1) => {
                     if let Some(delivery) = next {
-                        working.extend(queues.push(delivery).map(|delivery| worker.process_in_span(delivery)));
+                        queues.push((), delivery.event.key.clone(), Some(delivery));
                     }
                 }
             }
+            while let Some((claim, delivery)) = queues.claim(Instant::now().into_std()) {
+                working.extend(delivery.take().map(|delivery| worker.process_in_span(claim, delivery)));
+            }
         }
         // Queued deliveries go back to the broker now; those in progress may end until the stop is aborted.
-        queues.clear();
+        drop(queues);
         tokio::select! {
             () = stop.aborted() => {}
             () = async { while working.next().await.is_some() {} } => {}
@@ -179,7 +190,7 @@ impl Component for Consumer {
 
 /// A delivery whose processing has ended.
 struct Completed {
-    key: String,
+    claim: Claim<()>,
     /// False when it will be delivered again.
     settled: bool,
 }
@@ -212,19 +223,21 @@ struct Worker {
 
 impl Worker {
     /// Processes a delivery inside its span.
-    async fn process_in_span(&self, delivery: Delivery) -> Completed {
+    async fn process_in_span(&self, claim: Claim<()>, delivery: Delivery) -> Completed {
         let accepted = self.accepts(&delivery.event);
         let previous = self.attempts.take_previous(delivery.event.id);
         let span = if matches!(accepted, Ok(false)) { Span::none() } else { self.span(&delivery, previous.as_ref()) };
-        self.process(delivery, accepted, previous).instrument(span).await
+        let settled = self.process(delivery, accepted, previous).instrument(span).await;
+        Completed { claim, settled }
     }
 
+    /// Returns false when the delivery will be delivered again.
     async fn process(
         &self,
         mut delivery: Delivery,
         accepted: Result<bool, HandlerError>,
         previous: Option<PreviousAttempt>,
-    ) -> Completed {
+    ) -> bool {
         let decision = match accepted {
             Ok(false) => Decision::Done(Outcome::Ignored),
             accepted => self.decide(&mut delivery, accepted.map(drop), previous.as_ref()).await,
@@ -240,10 +253,9 @@ impl Worker {
                 },
             );
         }
-        let key = delivery.event.key.clone();
         self.settle(delivery, decision).await;
         self.ports.metrics.consumed(self.topic, self.group, outcome);
-        Completed { key, settled: outcome != Outcome::Retry }
+        outcome != Outcome::Retry
     }
 
     fn accepts(&self, event: &Event) -> Result<bool, HandlerError> {

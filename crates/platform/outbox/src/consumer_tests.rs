@@ -316,7 +316,7 @@ async fn a_lost_subscription_is_created_again_forever() {
         "dogs",
         "thumbnails",
         Group::Shared("thumbnails".to_owned()),
-        Backoff { min: Duration::from_millis(1), max: Duration::from_secs(1) },
+        Backoff::new(Duration::from_millis(1), Duration::from_secs(1)),
         setup.metrics.clone(),
         Progress::default(),
     );

@@ -13,17 +13,17 @@ use futures_util::future::{Fuse, FutureExt as _};
 use futures_util::stream::{Stream, unfold};
 use kennel_app::{Component, Phase, Progress, Stop, progress};
 use kennel_core::outbox::History;
-use kennel_core::{BoxError, Event, Group, Outbox, RepoError, Subscriber};
+use kennel_core::{Backoff, BoxError, Event, Group, Outbox, RepoError, Subscriber};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
+use crate::ConsumerMetrics;
 use crate::feed::hub::Hub;
 use crate::feed::listener::FeedListener;
 use crate::resilient_subscription::ResilientSubscription;
-use crate::{Backoff, ConsumerMetrics};
 
 /// Delays between two queries of the outbox while a gap is recovered.
-const RECOVERY_BACKOFF: Backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_secs(1) };
+const RECOVERY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 /// Larger than the number of events that relays have in flight.
 const MAX_IN_FLIGHT: u32 = 2_000;
 
@@ -50,7 +50,7 @@ impl Default for FeedConfig {
         Self {
             buffer: 1_024,
             page: 100,
-            backoff: Backoff { min: Duration::from_millis(200), max: Duration::from_secs(10) },
+            backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
             recovery_timeout: Duration::from_secs(5),
             stall_limit: progress::DEFAULT_LIMIT,
             heartbeat: Duration::from_secs(15),

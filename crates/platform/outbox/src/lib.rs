@@ -4,14 +4,12 @@
 //! events to many listeners inside the process. All three are components; none depends on a store or a broker.
 
 mod attempts;
-mod backoff;
 pub mod config;
 pub mod consumer;
 #[cfg(test)]
 mod fakes;
 pub mod feed;
 mod invalidator;
-mod key_queues;
 mod lease;
 pub mod metrics;
 pub mod relay;
@@ -20,7 +18,6 @@ mod resilient_subscription;
 pub mod span;
 
 pub use attempts::Quarantine;
-pub use backoff::Backoff;
 pub use config::OutboxConfig;
 pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, HandlerError};
 pub use feed::{EventFeed, FeedConfig, FeedItem, FeedUpdate};

@@ -11,13 +11,12 @@ use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use kennel_app::{Component, Progress, Stop, in_batches, progress};
 use kennel_core::broker::BrokerError;
 use kennel_core::outbox::Backlog;
-use kennel_core::{BoxError, Clock, Event, Outbox, Publisher, RepoError};
+use kennel_core::{Backoff, BoxError, Clock, Event, Outbox, Publisher, RepoError};
 use kennel_telemetry::as_i64;
 use tokio::time::sleep;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::Backoff;
 use crate::lease::Lease;
 use crate::metrics::RelayMetrics;
 
@@ -59,7 +58,7 @@ impl Default for RelayConfig {
             // After a relay is killed, another one starts within five seconds: they ask three times in this time.
             lease_ttl: Duration::from_secs(3),
             poll: Duration::from_secs(1),
-            backoff: Backoff { min: Duration::from_millis(100), max: Duration::from_secs(10) },
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             stop_grace: Duration::from_secs(2),
             measure_every: Duration::from_secs(5),
             retention: Duration::from_hours(7 * 24),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use kennel_app::Progress;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Group, Subscriber, Subscription};
+use kennel_core::{Backoff, Delivery, Group, Subscriber, Subscription};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{Backoff, ConsumerMetrics};
+use crate::ConsumerMetrics;
 
 /// Timeout of one attempt to subscribe.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use kennel_core::broker::BrokerError;
+use kennel_core::{Claim, KeyQueues};
 use kennel_core::{Clock, DeadLetter, Delivery, Event, Settle, Subscription};
 use tokio::sync::Notify;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
-use super::Closed;
-use super::key_queues::{Claimed, KeyQueues, Received};
+use super::received::{Received, push};
+use crate::delivery::{Closed, DEAD_LETTER_RETRY_DELAY, DeliveredElsewhere, Next, changed_or_due, due};
 
-/// Delay before redelivery when the dead letter could not be stored.
-const DEAD_LETTER_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Maximum number of errors stored for a subscriber that does not read them.
 const MAX_ERRORS: usize = 16;
 
@@ -26,21 +27,11 @@ pub(crate) trait MessageHandle: Clone + Send + Sync + 'static {
     /// Acknowledges the message; returns after the server confirmed it.
     async fn ack(&self) -> Result<(), BrokerError>;
 
-    /// Requests redelivery after `delay`. Returns the remaining delay if this member has to redeliver the message
-    /// itself, and `None` if the server does.
-    async fn nack(&self, delay: Duration) -> Result<Option<Duration>, BrokerError>;
+    /// Returns a request to the server to redeliver the message after `delay`; `None` if the member redelivers it.
+    fn nack(&self, delay: Duration) -> Option<BoxFuture<'static, Result<(), BrokerError>>>;
 
     /// Stores a dead letter durably.
     async fn dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), BrokerError>;
-}
-
-/// The event was delivered to another member, because this one lost its partition or its subscription.
-#[derive(Debug, thiserror::Error)]
-#[error("event was delivered to another member")]
-struct DeliveredElsewhere;
-
-fn delivered_elsewhere() -> BrokerError {
-    BrokerError::Backend(DeliveredElsewhere.into())
 }
 
 /// State shared by the subscription, its deliveries and the task that receives the messages.
@@ -51,31 +42,37 @@ pub(crate) struct DeliveryBuffer<H> {
     limit: usize,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
-    ended: CancellationToken,
 }
 
 struct BufferState<H> {
-    key_queues: KeyQueues<H>,
+    queues: KeyQueues<u16, Received<H>>,
     errors: VecDeque<BrokerError>,
+    has_ended: bool,
 }
 
 impl<H: MessageHandle> DeliveryBuffer<H> {
     /// Creates the buffer of a member of `group` with at most `limit` unsettled deliveries. `tasks` belongs to the
     /// broker.
     pub(crate) fn new(group: &str, limit: usize, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Arc<Self> {
-        let state = Mutex::new(BufferState { key_queues: KeyQueues::default(), errors: VecDeque::new() });
-        let (changed, ended) = (Notify::new(), CancellationToken::new());
-        Arc::new(Self { state, changed, group: group.to_owned(), limit, clock, tasks, ended })
+        let state = BufferState { queues: KeyQueues::default(), errors: VecDeque::new(), has_ended: false };
+        let (state, changed) = (Mutex::new(state), Notify::new());
+        Arc::new(Self { state, changed, group: group.to_owned(), limit, clock, tasks })
     }
 
     fn lock(&self) -> MutexGuard<'_, BufferState<H>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a received event.
-    pub(crate) fn push(&self, changed: Received<H>) {
-        self.lock().key_queues.push(changed);
+    /// Changes the queues, and lets the subscription check them again.
+    fn change<T>(&self, work: impl FnOnce(&mut KeyQueues<u16, Received<H>>) -> T) -> T {
+        let result = work(&mut self.lock().queues);
         self.changed.notify_waiters();
+        result
+    }
+
+    /// Adds a received event.
+    pub(crate) fn push(&self, received: Received<H>) {
+        self.change(|queues| push(queues, received));
     }
 
     /// Reports an error to the subscriber.
@@ -90,74 +87,69 @@ impl<H: MessageHandle> DeliveryBuffer<H> {
 
     /// Stops deliveries of a partition until [`Self::resume`].
     pub(crate) fn pause(&self, partition: u16) {
-        self.lock().key_queues.pause(partition);
+        self.lock().queues.pause(partition);
     }
 
     /// Resumes deliveries of a partition.
     pub(crate) fn resume(&self, partition: u16) {
-        self.lock().key_queues.resume(partition);
-        self.changed.notify_waiters();
+        self.change(|queues| queues.resume(&partition));
     }
 
     /// Returns whether the partition has unsettled deliveries.
     pub(crate) fn has_claimed(&self, partition: u16) -> bool {
-        self.lock().key_queues.has_claimed(partition)
+        self.lock().queues.claimed_in(&partition) > 0
     }
 
     /// Removes all events of a partition. Returns the handles of those that were not rejected, in order for each key.
     pub(crate) fn remove_partition(&self, partition: u16) -> Vec<H> {
-        self.lock().key_queues.remove_partition(partition)
+        self.lock().queues.remove(&partition).into_iter().map(|received| received.handle).collect()
     }
 
     /// Returns the handles of all events that were not rejected.
     #[cfg(feature = "nats")]
-    pub(crate) fn unreturned_handles(&self) -> Vec<H> {
-        self.lock().key_queues.unreturned_handles()
+    pub(crate) fn handles(&self) -> Vec<H> {
+        self.lock().queues.present().map(|received| received.handle.clone()).collect()
     }
 
     /// Ends the subscription: it returns `None` from now on.
     pub(crate) fn end(&self) {
-        self.ended.cancel();
+        self.lock().has_ended = true;
         self.changed.notify_waiters();
     }
 
-    /// Requests redelivery of the event that was rejected with `token`.
-    async fn request_redelivery(
-        self: Arc<Self>,
-        handle: H,
-        key: String,
-        token: u64,
-        delay: Duration,
-    ) -> Result<(), BrokerError> {
-        if let Some(wait) = handle.nack(delay).await? {
-            let (buffer, tasks) = (Arc::clone(&self), &self.tasks);
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = buffer.ended.cancelled() => {}
-                    () = tokio::time::sleep(wait) => {
-                        buffer.lock().key_queues.redeliver(&key, token);
-                        buffer.changed.notify_waiters();
-                    }
-                }
-            });
-        }
-        Ok(())
-    }
-
     /// Returns the next error or delivery, if there is one.
-    fn poll(self: &Arc<Self>) -> Result<Option<Result<Delivery, BrokerError>>, Closed> {
+    fn poll(self: &Arc<Self>) -> Result<Next<Delivery>, Closed> {
         let mut state = self.lock();
-        if self.ended.is_cancelled() {
+        if state.has_ended {
             return Err(Closed);
         }
         if let Some(error) = state.errors.pop_front() {
-            return Ok(Some(Err(error)));
+            return Ok(Next::Error(error));
         }
-        let claimed = state.key_queues.claim(self.limit);
-        Ok(claimed.map(|Claimed { event, attempt, token, handle }| {
-            let pending = PendingAck { buffer: Arc::clone(self), key: event.key.clone(), token: Some(token), handle };
-            Ok(Delivery::new(event, attempt, Box::new(pending)))
-        }))
+        if state.queues.claimed() >= self.limit {
+            return Ok(Next::Wait(None));
+        }
+        let Some((claim, received)) = state.queues.claim(Instant::now().into_std()) else {
+            return Ok(Next::Wait(state.queues.next_due().map(Instant::from_std)));
+        };
+        let pending = PendingAck { buffer: Arc::clone(self), claim: Some(claim), handle: received.handle.clone() };
+        Ok(Next::Delivery(Delivery::new(received.event.clone(), received.attempt, Box::new(pending))))
+    }
+
+    /// Rejects a delivery. Returns the request for its redelivery, if the server redelivers it; the delivery already
+    /// waits for that, because the server may be faster than the confirmation of the request.
+    fn reject(
+        &self,
+        claim: &Claim<u16>,
+        handle: &H,
+        delay: Duration,
+    ) -> Option<BoxFuture<'static, Result<(), BrokerError>>> {
+        let request = handle.nack(delay);
+        let is_valid = self.change(|queues| match request {
+            Some(_) => queues.suspend(claim),
+            None => queues.release(claim, due(delay)).map(|received| received.attempt += 1).is_some(),
+        });
+        request.filter(|_| is_valid)
     }
 }
 
@@ -181,10 +173,10 @@ impl<H: MessageHandle> Subscription for GroupSubscription<H> {
         loop {
             let mut changed = pin!(self.buffer.changed.notified());
             changed.as_mut().enable();
-            match self.buffer.poll() {
-                Ok(Some(found)) => return Some(found),
-                Ok(None) => changed.await,
-                Err(Closed) => return None,
+            match self.buffer.poll().ok()? {
+                Next::Delivery(delivery) => return Some(Ok(delivery)),
+                Next::Error(error) => return Some(Err(error)),
+                Next::Wait(due) => changed_or_due(changed, due).await,
             }
         }
     }
@@ -193,36 +185,33 @@ impl<H: MessageHandle> Subscription for GroupSubscription<H> {
 /// Settles one delivery.
 struct PendingAck<H: MessageHandle> {
     buffer: Arc<DeliveryBuffer<H>>,
-    key: String,
     /// `None` after it is settled.
-    token: Option<u64>,
+    claim: Option<Claim<u16>>,
     handle: H,
 }
 
 impl<H: MessageHandle> PendingAck<H> {
-    /// Returns the current handle and the token. Fails when another member has the event.
-    fn handle(&mut self) -> Result<(H, u64), BrokerError> {
-        let token = self.token.ok_or_else(delivered_elsewhere)?;
-        let Some(handle) = self.buffer.lock().key_queues.claimed_handle(&self.key, token) else {
-            self.token = None;
-            return Err(delivered_elsewhere());
-        };
-        Ok((handle, token))
+    /// Returns the claim and the current handle. Fails when another member has the event.
+    fn current(&mut self) -> Result<(Claim<u16>, H), BrokerError> {
+        let claim = self.claim.clone().ok_or(DeliveredElsewhere)?;
+        let handle = self.buffer.lock().queues.get(&claim).map(|received| received.handle.clone());
+        if handle.is_none() {
+            self.claim = None;
+        }
+        Ok((claim, handle.ok_or(DeliveredElsewhere)?))
     }
 
-    async fn reject(&mut self, handle: H, token: u64, delay: Duration) -> Result<(), BrokerError> {
-        // Before the request: the server may redeliver the message before it confirms.
-        self.token = None;
-        self.buffer.lock().key_queues.reject(&self.key, token);
-        self.buffer.changed.notify_waiters();
-        Arc::clone(&self.buffer).request_redelivery(handle, self.key.clone(), token, delay).await
+    async fn reject(&mut self, claim: &Claim<u16>, handle: &H, delay: Duration) -> Result<(), BrokerError> {
+        self.claim = None;
+        match self.buffer.reject(claim, handle, delay) {
+            Some(request) => request.await,
+            None => Ok(()),
+        }
     }
 
-    fn complete(&mut self, token: u64) -> bool {
-        self.token = None;
-        let completed = self.buffer.lock().key_queues.complete(&self.key, token);
-        self.buffer.changed.notify_waiters();
-        completed
+    fn complete(&mut self, claim: &Claim<u16>) {
+        self.claim = None;
+        self.buffer.change(|queues| queues.complete(claim));
     }
 }
 
@@ -231,20 +220,20 @@ impl<H: MessageHandle> Settle for PendingAck<H> {
     /// After an error the server redelivers the event. The following events of the key continue, because the receiver
     /// has processed this one.
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
-        let (handle, token) = self.handle()?;
+        let (claim, handle) = self.current()?;
         let acked = handle.ack().await;
-        self.complete(token);
+        self.complete(&claim);
         acked
     }
 
     /// After an error the server redelivers the event too, and the following events of its key wait for that.
     async fn nack(mut self: Box<Self>, delay: Duration) -> Result<(), BrokerError> {
-        let (handle, token) = self.handle()?;
-        self.reject(handle, token, delay).await
+        let (claim, handle) = self.current()?;
+        self.reject(&claim, &handle, delay).await
     }
 
     async fn dead_letter(mut self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError> {
-        let (handle, token) = self.handle()?;
+        let (claim, handle) = self.current()?;
         let dead_letter = DeadLetter {
             event: event.clone(),
             group: self.buffer.group.clone(),
@@ -253,25 +242,23 @@ impl<H: MessageHandle> Settle for PendingAck<H> {
             at: self.buffer.clock.now(),
         };
         if let Err(error) = handle.dead_letter(&dead_letter).await {
-            self.reject(handle, token, DEAD_LETTER_RETRY_DELAY).await?;
+            self.reject(&claim, &handle, DEAD_LETTER_RETRY_DELAY).await?;
             return Err(error);
         }
         let acked = handle.ack().await;
-        self.complete(token);
+        self.complete(&claim);
         acked
     }
 }
 
 impl<H: MessageHandle> Drop for PendingAck<H> {
     fn drop(&mut self) {
-        let Some(token) = self.token.take() else {
+        let Some(claim) = self.claim.take() else {
             return;
         };
-        if self.buffer.lock().key_queues.reject(&self.key, token) {
-            self.buffer.changed.notify_waiters();
-            let (buffer, handle, key) = (Arc::clone(&self.buffer), self.handle.clone(), std::mem::take(&mut self.key));
+        if let Some(request) = self.buffer.reject(&claim, &self.handle, Duration::ZERO) {
             // Fails when the server is unreachable; it then redelivers the event itself.
-            self.buffer.tasks.spawn(buffer.request_redelivery(handle, key, token, Duration::ZERO));
+            self.buffer.tasks.spawn(request);
         }
     }
 }

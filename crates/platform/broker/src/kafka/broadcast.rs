@@ -22,7 +22,7 @@ use super::error::{TopicRemoved, classify, is_topic_removed};
 use super::offsets::{ends, is_replaced, partitions};
 use super::record;
 use super::window::PartitionId;
-use crate::noop_ack::NoopAck;
+use crate::delivery::NoopAck;
 
 /// Maximum time between two checks whether the subscription has ended.
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);

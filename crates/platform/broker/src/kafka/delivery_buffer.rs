@@ -8,10 +8,10 @@ use kennel_core::broker::BrokerError;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Closed;
 use super::commit::Commits;
 use super::error::TopicRemoved;
 use super::window::{Attempts, Claimed, PartitionId, Window, WindowLimits};
+use crate::delivery::{Closed, Next};
 
 /// Maximum number of stored errors of unreadable records; further ones are only logged.
 const MAX_REPORTS: usize = 64;
@@ -32,14 +32,6 @@ impl AttemptStore {
         let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         stored.remove(&(group_id.to_owned(), id.clone())).unwrap_or_default()
     }
-}
-
-/// What a subscription can return next.
-pub(super) enum NextDelivery {
-    Event(Box<Claimed>),
-    Error(BrokerError),
-    /// Nothing before this time, unless the buffer changes.
-    WaitUntil(Option<Instant>),
 }
 
 struct BufferState {
@@ -146,22 +138,18 @@ impl DeliveryBuffer {
     }
 
     /// Returns what the subscription has to return next.
-    pub(super) fn poll(&self) -> Result<NextDelivery, Closed> {
+    pub(super) fn poll(&self) -> Result<Next<Claimed>, Closed> {
         let mut state = self.lock();
         if let Some(failure) = state.failure.take() {
-            return Ok(NextDelivery::Error(failure));
+            return Ok(Next::Error(failure));
         }
         if state.is_closed {
             return Err(Closed);
         }
         if let Some(error) = state.reports.pop_front() {
-            return Ok(NextDelivery::Error(error));
+            return Ok(Next::Error(error));
         }
-        let claimed = state.window.claim(self.in_flight, Instant::now());
-        Ok(match claimed {
-            Some(claimed) => NextDelivery::Event(Box::new(claimed)),
-            None => NextDelivery::WaitUntil(state.window.next_due()),
-        })
+        Ok(state.window.poll(self.in_flight, Instant::now()))
     }
 
     /// Settles a delivery; `work` returns whether it still belonged to this member.

@@ -124,12 +124,13 @@ impl GroupMember {
 
     /// Pauses partitions that are read far ahead, and resumes those with capacity.
     fn update_paused(&self, consumer: &BaseConsumer<RebalanceHandler>) -> KafkaResult<()> {
-        let (to_pause, to_resume) = self.buffer.with_window(|window| (window.to_pause(), window.to_resume()));
-        if !to_pause.is_empty() {
-            consumer.pause(&list(&to_pause))?;
+        let (mark_paused, mark_resumed) =
+            self.buffer.with_window(|window| (window.mark_paused(), window.mark_resumed()));
+        if !mark_paused.is_empty() {
+            consumer.pause(&list(&mark_paused))?;
         }
-        if !to_resume.is_empty() {
-            consumer.resume(&list(&to_resume))?;
+        if !mark_resumed.is_empty() {
+            consumer.resume(&list(&mark_resumed))?;
         }
         Ok(())
     }

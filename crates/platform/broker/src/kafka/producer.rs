@@ -12,10 +12,10 @@ use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig};
 use tokio::time::{Instant, sleep};
 
-use super::Closed;
 use super::config::KafkaConfig;
 use super::context::LoggingContext;
 use super::error::classify;
+use crate::delivery::Closed;
 
 /// Delay before a record is added to a full queue again.
 const QUEUE_FULL_DELAY: Duration = Duration::from_millis(20);

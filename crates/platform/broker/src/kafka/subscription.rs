@@ -6,22 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{DeadLetter, Delivery, Event, Settle, Subscription};
-use tokio::time::Instant;
+use kennel_core::{Claim, DeadLetter, Delivery, Event, Settle, Subscription};
 
 use super::Core;
-use super::delivery_buffer::{DeliveryBuffer, NextDelivery};
-use super::window::{Claimed, PartitionId};
-
-/// Delay before redelivery when the dead letter could not be stored.
-const DEAD_LETTER_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Maximum delay, so that arithmetic on times cannot overflow.
-const MAX_DELAY: Duration = Duration::from_hours(24 * 365);
-
-/// The partition was assigned to another member.
-#[derive(Debug, thiserror::Error)]
-#[error("event was delivered to another member")]
-struct DeliveredElsewhere;
+use super::delivery_buffer::DeliveryBuffer;
+use super::window::{Claimed, PartitionId, Window};
+use crate::delivery::{DEAD_LETTER_RETRY_DELAY, DeliveredElsewhere, Next, changed_or_due, due};
 
 /// A subscription as a member of a group.
 pub(super) struct GroupSubscription {
@@ -34,10 +24,9 @@ impl GroupSubscription {
         let pending = PendingAck {
             core: Arc::clone(&self.core),
             buffer: Arc::clone(&self.buffer),
-            key: claimed.event.key.clone(),
-            id: claimed.id,
+            partition: claimed.claim.partition().clone(),
             offset: claimed.offset,
-            token: Some(claimed.token),
+            claim: Some(claimed.claim),
         };
         Delivery::new(claimed.event, claimed.attempt, Box::new(pending))
     }
@@ -50,13 +39,9 @@ impl Subscription for GroupSubscription {
             let mut changed = pin!(self.buffer.changed.notified());
             changed.as_mut().enable();
             match self.buffer.poll().ok()? {
-                NextDelivery::Event(claimed) => return Some(Ok(self.delivery(*claimed))),
-                NextDelivery::Error(error) => return Some(Err(error)),
-                NextDelivery::WaitUntil(Some(due)) => {
-                    // Check again in both cases.
-                    let _due = tokio::time::timeout_at(due, changed).await;
-                }
-                NextDelivery::WaitUntil(None) => changed.await,
+                Next::Delivery(claimed) => return Some(Ok(self.delivery(claimed))),
+                Next::Error(error) => return Some(Err(error)),
+                Next::Wait(due) => changed_or_due(changed, due).await,
             }
         }
     }
@@ -72,29 +57,27 @@ impl Drop for GroupSubscription {
 struct PendingAck {
     core: Arc<Core>,
     buffer: Arc<DeliveryBuffer>,
-    id: PartitionId,
-    key: String,
+    partition: PartitionId,
     offset: i64,
     /// `None` after it is settled.
-    token: Option<u64>,
+    claim: Option<Claim<PartitionId>>,
 }
 
 impl PendingAck {
     fn complete(&mut self) -> Result<(), BrokerError> {
-        let Some(token) = self.token.take() else {
-            return Ok(());
-        };
-        let completed = self.buffer.settle(|window| window.complete(&self.id, &self.key, token))?;
-        if completed { Ok(()) } else { Err(BrokerError::Backend(DeliveredElsewhere.into())) }
+        self.settle(Window::complete)
     }
 
     fn release(&mut self, delay: Duration) -> Result<(), BrokerError> {
-        let Some(token) = self.token.take() else {
+        self.settle(|window, claim| window.release(claim, due(delay)))
+    }
+
+    /// Settles the delivery once; `work` returns whether the claim was still valid.
+    fn settle(&mut self, work: impl FnOnce(&mut Window, &Claim<PartitionId>) -> bool) -> Result<(), BrokerError> {
+        let Some(claim) = self.claim.take() else {
             return Ok(());
         };
-        let due = (!delay.is_zero()).then(|| Instant::now() + delay.min(MAX_DELAY));
-        let released = self.buffer.settle(|window| window.release(&self.id, &self.key, token, due))?;
-        if released { Ok(()) } else { Err(BrokerError::Backend(DeliveredElsewhere.into())) }
+        if self.buffer.settle(|window| work(window, &claim))? { Ok(()) } else { Err(DeliveredElsewhere.into()) }
     }
 }
 
@@ -116,7 +99,9 @@ impl Settle for PendingAck {
             reason: reason.to_owned(),
             at: self.core.clock.now(),
         };
-        if let Err(error) = self.core.store_dead_letter(&dead_letter, &self.buffer.topic, &self.id, self.offset).await {
+        if let Err(error) =
+            self.core.store_dead_letter(&dead_letter, &self.buffer.topic, &self.partition, self.offset).await
+        {
             self.release(DEAD_LETTER_RETRY_DELAY)?;
             return Err(error);
         }

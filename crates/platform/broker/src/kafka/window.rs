@@ -1,11 +1,13 @@
 //! The window of one member over its partitions: records are read in order, delivered in order for each key, settled in
 //! any order, and committed up to the first unsettled event. Pure: no waiting and no locks.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use kennel_core::Event;
+use kennel_core::{Claim, Event, KeyQueues};
 use tokio::time::Instant;
+
+use crate::delivery::Next;
 
 /// A partition of a Kafka topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,24 +35,9 @@ struct WindowEntry {
     attempts: u32,
 }
 
-/// Where the first event of a lane is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum HeadState {
-    Ready,
-    Claimed(u64),
-    Delayed,
-}
-
-/// The unsettled events of one key, by offset; never empty.
-struct KeyQueue {
-    offsets: VecDeque<i64>,
-    head: HeadState,
-}
-
 #[derive(Default)]
 struct Partition {
     entries: VecDeque<WindowEntry>,
-    queues: HashMap<String, KeyQueue>,
     /// Attempts from an earlier assignment of the partition.
     attempts: Attempts,
     /// Every offset below is settled.
@@ -63,22 +50,19 @@ struct Partition {
     is_draining: bool,
 }
 
-/// A claimed event, and the token to settle it.
+/// An event that is to be delivered.
 pub(super) struct Claimed {
     pub(super) event: Event,
     pub(super) attempt: u32,
-    pub(super) id: PartitionId,
     pub(super) offset: i64,
-    pub(super) token: u64,
+    pub(super) claim: Claim<PartitionId>,
 }
 
 pub(super) struct Window {
     limits: WindowLimits,
     partitions: HashMap<PartitionId, Partition>,
-    ready: VecDeque<(PartitionId, String)>,
-    delayed: BTreeMap<(Instant, u64), (PartitionId, String)>,
-    claimed: usize,
-    last_token: u64,
+    /// The offsets of unsettled events.
+    queues: KeyQueues<PartitionId, i64>,
 }
 
 impl Partition {
@@ -110,16 +94,11 @@ impl Partition {
     fn has_capacity(&self, limits: WindowLimits) -> bool {
         self.entries.len() <= limits.entries / 2 && self.bytes <= limits.bytes / 2
     }
-
-    fn claimed_count(&self) -> usize {
-        self.queues.values().filter(|queue| matches!(queue.head, HeadState::Claimed(_))).count()
-    }
 }
 
 impl Window {
     pub(super) fn new(limits: WindowLimits) -> Self {
-        let (partitions, ready, delayed) = (HashMap::new(), VecDeque::new(), BTreeMap::new());
-        Self { limits, partitions, ready, delayed, claimed: 0, last_token: 0 }
+        Self { limits, partitions: HashMap::new(), queues: KeyQueues::default() }
     }
 
     /// Adds a partition that was assigned to this member.
@@ -132,18 +111,16 @@ impl Window {
     pub(super) fn drain(&mut self, id: &PartitionId) {
         if let Some(partition) = self.partitions.get_mut(id) {
             partition.is_draining = true;
+            self.queues.pause(id.clone());
         }
-        self.ready.retain(|(of, _)| of != id);
-        self.delayed.retain(|_, (of, _)| of != id);
     }
 
     /// Removes the partition; returns the attempts of its unsettled events.
     pub(super) fn revoke(&mut self, id: &PartitionId) -> Attempts {
-        self.drain(id);
+        self.queues.remove(id);
         let Some(partition) = self.partitions.remove(id) else {
             return Attempts::new();
         };
-        self.claimed = self.claimed.saturating_sub(partition.claimed_count());
         let tried = partition.entries.iter().filter(|entry| entry.event.is_some() && entry.attempts > 0);
         tried.map(|entry| (entry.offset, entry.attempts)).collect()
     }
@@ -155,7 +132,7 @@ impl Window {
 
     /// Returns the number of claimed events of these partitions.
     pub(super) fn claimed_count(&self, partition_ids: &[PartitionId]) -> usize {
-        partition_ids.iter().filter_map(|id| self.partitions.get(id)).map(Partition::claimed_count).sum()
+        partition_ids.iter().map(|id| self.queues.claimed_in(id)).sum()
     }
 
     /// Returns the next offset to read of each partition that was read.
@@ -183,81 +160,46 @@ impl Window {
         let attempts = partition.attempts.remove(&offset).unwrap_or(0);
         if let Some(event) = &event {
             partition.bytes += event.data.len();
-            let new = KeyQueue { offsets: VecDeque::new(), head: HeadState::Ready };
-            let queue = partition.queues.entry(event.key.clone()).or_insert(new);
-            queue.offsets.push_back(offset);
-            if queue.offsets.len() == 1 {
-                self.ready.push_back((id.clone(), event.key.clone()));
-            }
+            self.queues.push(id.clone(), event.key.clone(), offset);
         }
         partition.entries.push_back(WindowEntry { offset, event, attempts });
         partition.advance();
         true
     }
 
-    pub(super) fn claim(&mut self, limit: usize, now: Instant) -> Option<Claimed> {
-        self.wake_delayed(now);
-        if self.claimed >= limit {
-            return None;
+    /// Claims the next event, if less than `limit` are claimed.
+    pub(super) fn poll(&mut self, limit: usize, now: Instant) -> Next<Claimed> {
+        if self.queues.claimed() >= limit {
+            return Next::Wait(None);
         }
-        let (id, key) = self.ready.pop_front()?;
-        let partition = self.partitions.get_mut(&id)?;
-        let queue = partition.queues.get_mut(&key)?;
-        let offset = *queue.offsets.front()?;
-        self.last_token += 1;
-        queue.head = HeadState::Claimed(self.last_token);
-        self.claimed += 1;
-        let entry = partition.entry(offset)?;
+        match self.claim(now) {
+            Some(claimed) => Next::Delivery(claimed),
+            None => Next::Wait(self.queues.next_due().map(Instant::from_std)),
+        }
+    }
+
+    fn claim(&mut self, now: Instant) -> Option<Claimed> {
+        let (claim, &mut offset) = self.queues.claim(now.into_std())?;
+        let entry = self.partitions.get_mut(claim.partition())?.entry(offset)?;
         entry.attempts = entry.attempts.saturating_add(1);
-        let (event, attempt) = (entry.event.clone()?, entry.attempts);
-        Some(Claimed { event, attempt, id, offset, token: self.last_token })
+        Some(Claimed { event: entry.event.clone()?, attempt: entry.attempts, offset, claim })
     }
 
-    /// Returns when the first delay ends.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.delayed.keys().next().map(|(due, _)| *due)
-    }
-
-    /// Settles the event that was claimed with `token`. Returns false when the partition was reassigned since.
-    pub(super) fn complete(&mut self, id: &PartitionId, key: &str, token: u64) -> bool {
-        let Some((partition, offset)) = self.unclaim(id, key, token) else {
-            return false;
-        };
-        let is_draining = partition.is_draining;
-        if let Some(event) = partition.entry(offset).and_then(|entry| entry.event.take()) {
-            partition.bytes = partition.bytes.saturating_sub(event.data.len());
-        }
-        partition.advance();
-        if let Some(queue) = partition.queues.get_mut(key) {
-            queue.offsets.pop_front();
-            if queue.offsets.is_empty() {
-                partition.queues.remove(key);
-            } else if !is_draining {
-                self.ready.push_back((id.clone(), key.to_owned()));
+    /// Settles a claimed event. Returns false when the partition was reassigned since.
+    pub(super) fn complete(&mut self, claim: &Claim<PartitionId>) -> bool {
+        let Some(offset) = self.queues.complete(claim) else { return false };
+        if let Some(partition) = self.partitions.get_mut(claim.partition()) {
+            if let Some(event) = partition.entry(offset).and_then(|entry| entry.event.take()) {
+                partition.bytes = partition.bytes.saturating_sub(event.data.len());
             }
+            partition.advance();
         }
         true
     }
 
-    /// Returns the event that was claimed with `token`, for delivery at `due`. False when the partition was reassigned
-    /// since.
-    pub(super) fn release(&mut self, id: &PartitionId, key: &str, token: u64, due: Option<Instant>) -> bool {
-        let Some((partition, _)) = self.unclaim(id, key, token) else {
-            return false;
-        };
-        if partition.is_draining {
-            return true;
-        }
-        let queue_of = (id.clone(), key.to_owned());
-        let Some(due) = due else {
-            self.ready.push_back(queue_of);
-            return true;
-        };
-        if let Some(queue) = partition.queues.get_mut(key) {
-            queue.head = HeadState::Delayed;
-        }
-        self.delayed.insert((due, token), queue_of);
-        true
+    /// Returns a claimed event, for delivery at `due`. Returns false when the partition was reassigned since.
+    pub(super) fn release(&mut self, claim: &Claim<PartitionId>, due: Option<std::time::Instant>) -> bool {
+        self.queues.release(claim, due).is_some()
     }
 
     /// Returns what to commit: per partition, the offset after the last event that is settled with all before it.
@@ -291,13 +233,13 @@ impl Window {
     }
 
     /// Returns the partitions to pause, and marks them as paused.
-    pub(super) fn to_pause(&mut self) -> Vec<PartitionId> {
+    pub(super) fn mark_paused(&mut self) -> Vec<PartitionId> {
         let limits = self.limits;
         self.update_paused(true, |partition| partition.is_full(limits))
     }
 
     /// Returns the partitions to resume, and marks them as not paused.
-    pub(super) fn to_resume(&mut self) -> Vec<PartitionId> {
+    pub(super) fn mark_resumed(&mut self) -> Vec<PartitionId> {
         let limits = self.limits;
         self.update_paused(false, |partition| partition.has_capacity(limits))
     }
@@ -311,28 +253,6 @@ impl Window {
             }
         }
         changed
-    }
-
-    fn unclaim(&mut self, id: &PartitionId, key: &str, token: u64) -> Option<(&mut Partition, i64)> {
-        let partition = self.partitions.get_mut(id)?;
-        let queue = partition.queues.get_mut(key).filter(|queue| queue.head == HeadState::Claimed(token))?;
-        queue.head = HeadState::Ready;
-        let offset = *queue.offsets.front()?;
-        self.claimed = self.claimed.saturating_sub(1);
-        Some((partition, offset))
-    }
-
-    fn wake_delayed(&mut self, now: Instant) {
-        while let Some(entry) = self.delayed.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            let (id, key) = entry.remove();
-            if let Some(queue) = self.partitions.get_mut(&id).and_then(|partition| partition.queues.get_mut(&key)) {
-                queue.head = HeadState::Ready;
-                self.ready.push_back((id, key));
-            }
-        }
     }
 }
 

@@ -35,16 +35,23 @@ fn window(keys: &[&str]) -> Window {
     window
 }
 
+fn poll(window: &mut Window, limit: usize, now: Instant) -> Option<Claimed> {
+    match window.poll(limit, now) {
+        Next::Delivery(claimed) => Some(claimed),
+        _ => None,
+    }
+}
+
 fn claim(window: &mut Window) -> Option<Claimed> {
-    window.claim(usize::MAX, Instant::now())
+    poll(window, usize::MAX, Instant::now())
 }
 
 fn complete(window: &mut Window, claimed: &Claimed) -> bool {
-    window.complete(&claimed.id, &claimed.event.key, claimed.token)
+    window.complete(&claimed.claim)
 }
 
 fn release(window: &mut Window, claimed: &Claimed, due: Option<Instant>) -> bool {
-    window.release(&claimed.id, &claimed.event.key, claimed.token, due)
+    window.release(&claimed.claim, due.map(Instant::into_std))
 }
 
 /// Commits successfully; returns what was committed.
@@ -131,19 +138,19 @@ fn a_delayed_event_is_delivered_when_it_is_due() {
     let mut window = window(&["a", "a"]);
     let (claimed, due) = (claim(&mut window).unwrap(), Instant::now() + Duration::from_mins(1));
     release(&mut window, &claimed, Some(due));
-    assert_eq!(window.next_due(), Some(due));
+    assert_eq!(window.queues.next_due(), Some(due.into_std()));
     assert!(claim(&mut window).is_none());
-    let again = window.claim(usize::MAX, due).unwrap();
-    assert_eq!((again.offset, again.attempt, window.next_due()), (10, 2, None));
+    let again = poll(&mut window, usize::MAX, due).unwrap();
+    assert_eq!((again.offset, again.attempt, window.queues.next_due()), (10, 2, None));
 }
 
 #[test]
 fn no_more_events_are_claimed_than_allowed() {
     let mut window = window(&["a", "b", "c"]);
-    let claimed = window.claim(1, Instant::now()).unwrap();
-    assert!(window.claim(1, Instant::now()).is_none());
+    let claimed = poll(&mut window, 1, Instant::now()).unwrap();
+    assert!(poll(&mut window, 1, Instant::now()).is_none());
     release(&mut window, &claimed, Some(Instant::now() + Duration::from_mins(1)));
-    assert!(window.claim(1, Instant::now()).is_some(), "delayed events are not claimed");
+    assert!(poll(&mut window, 1, Instant::now()).is_some(), "delayed events are not claimed");
 }
 
 #[test]
@@ -169,7 +176,7 @@ fn attempts_of_a_revoked_partition_are_restored_with_it() {
     let attempts = window.revoke(&id(0));
     assert_eq!(attempts, Attempts::from([(10, 1)]));
     assert!(!release(&mut window, &b, None));
-    assert_eq!((window.partition_ids(), window.claimed), (vec![], 0));
+    assert_eq!((window.partition_ids(), window.queues.claimed()), (vec![], 0));
     window.assign(id(0), attempts);
     for offset in 10..13 {
         window.push(&id(0), offset, Some(event("a")));
@@ -186,7 +193,7 @@ fn claimed_events_of_a_revoked_partition_do_not_count() {
     window.revoke(&id(0));
     assert!(!complete(&mut window, &claimed));
     window.push(&id(1), 0, Some(event("a")));
-    assert_eq!(window.claim(1, Instant::now()).unwrap().id, id(1));
+    assert_eq!(poll(&mut window, 1, Instant::now()).unwrap().claim.partition(), &id(1));
 }
 
 #[test]
@@ -208,23 +215,23 @@ fn a_lower_offset_starts_a_new_log() {
 #[test]
 fn reading_pauses_at_the_limit_and_resumes_with_capacity() {
     let mut window = window(&["a"; 7]);
-    assert_eq!(window.to_pause(), []);
+    assert_eq!(window.mark_paused(), []);
     window.push(&id(0), 17, Some(event("a")));
-    assert_eq!(window.to_pause(), [id(0)]);
-    assert_eq!((window.to_pause(), window.to_resume()), (vec![], vec![]));
+    assert_eq!(window.mark_paused(), [id(0)]);
+    assert_eq!((window.mark_paused(), window.mark_resumed()), (vec![], vec![]));
     for _ in 0..4 {
         let claimed = claim(&mut window).unwrap();
         complete(&mut window, &claimed);
     }
-    assert_eq!(window.to_resume(), [id(0)]);
+    assert_eq!(window.mark_resumed(), [id(0)]);
 }
 
 #[test]
 fn the_limit_of_bytes_pauses_as_well() {
     let mut window = window(&[]);
     window.push(&id(0), 0, Some(Event { data: Bytes::from(vec![b' '; 100]), ..event("a") }));
-    assert_eq!(window.to_pause(), [id(0)]);
+    assert_eq!(window.mark_paused(), [id(0)]);
     let claimed = claim(&mut window).unwrap();
     complete(&mut window, &claimed);
-    assert_eq!(window.to_resume(), [id(0)]);
+    assert_eq!(window.mark_resumed(), [id(0)]);
 }

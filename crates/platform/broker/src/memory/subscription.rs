@@ -6,66 +6,51 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{DeadLetter, Delivery, Event, RepoError, Settle, Subscription};
+use kennel_core::{Claim, DeadLetter, Delivery, Event, RepoError, Settle, Subscription};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
-use super::{Closed, Core, Lagged};
-use crate::noop_ack::NoopAck;
-
-/// Delay before redelivery when the dead letter could not be stored.
-const DEAD_LETTER_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Maximum delay, so that arithmetic on times cannot overflow.
-const MAX_DELAY: Duration = Duration::from_hours(24 * 365);
-
-/// The event was delivered to another member, because its subscription was dropped.
-#[derive(Debug, thiserror::Error)]
-#[error("event was delivered to another member")]
-struct DeliveredElsewhere;
+use super::group::{Claimed, GroupState};
+use super::{Core, Lagged};
+use crate::delivery::{Closed, DEAD_LETTER_RETRY_DELAY, DeliveredElsewhere, Next, NoopAck, changed_or_due, due};
 
 /// A subscription as a member of a group.
 pub(super) struct GroupSubscription {
     pub(super) core: Arc<Core>,
     pub(super) topic: String,
     pub(super) group: String,
-    pub(super) id: u64,
+    pub(super) member: u64,
     pub(super) changed: Arc<Notify>,
 }
 
 impl GroupSubscription {
-    /// Returns a delivery, or else the time of the next check.
-    fn take(&self) -> Result<Result<Delivery, Option<Instant>>, Closed> {
+    fn poll(&self) -> Result<Next<Claimed>, Closed> {
         let limit = self.core.limits.in_flight.get();
-        let claimed = self.core.with_group(&self.topic, &self.group, |group| {
-            group.claim(self.id, limit, Instant::now()).ok_or_else(|| group.next_due())
-        })?;
-        Ok(claimed.map(|claimed| {
-            let pending = PendingAck {
-                core: Arc::clone(&self.core),
-                topic: self.topic.clone(),
-                group: self.group.clone(),
-                key: claimed.event.key.clone(),
-                token: Some(claimed.token),
-            };
-            Delivery::new(claimed.event, claimed.attempt, Box::new(pending))
-        }))
+        self.core.with_group(&self.topic, &self.group, |group| group.poll(self.member, limit, Instant::now()))
+    }
+
+    fn delivery(&self, claimed: Claimed) -> Delivery {
+        let pending = PendingAck {
+            core: Arc::clone(&self.core),
+            topic: self.topic.clone(),
+            group: self.group.clone(),
+            member: self.member,
+            claim: Some(claimed.claim),
+        };
+        Delivery::new(claimed.event, claimed.attempt, Box::new(pending))
     }
 }
 
 #[async_trait]
 impl Subscription for GroupSubscription {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
-        let changed = Arc::clone(&self.changed);
         loop {
-            let mut changed = pin!(changed.notified());
+            let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            match self.take().ok()? {
-                Ok(delivery) => return Some(Ok(delivery)),
-                Err(Some(due)) => {
-                    // Check again in both cases.
-                    let _due = tokio::time::timeout_at(due, changed).await;
-                }
-                Err(None) => changed.await,
+            match self.poll().ok()? {
+                Next::Delivery(claimed) => return Some(Ok(self.delivery(claimed))),
+                Next::Error(error) => return Some(Err(error)),
+                Next::Wait(due) => changed_or_due(changed, due).await,
             }
         }
     }
@@ -74,7 +59,7 @@ impl Subscription for GroupSubscription {
 impl Drop for GroupSubscription {
     fn drop(&mut self) {
         // Fails after the broker is closed; then there is nothing to redeliver.
-        let _closed = self.core.with_group(&self.topic, &self.group, |group| group.leave(self.id));
+        let _closed = self.core.with_group(&self.topic, &self.group, |group| group.leave(self.member));
     }
 }
 
@@ -83,28 +68,29 @@ struct PendingAck {
     core: Arc<Core>,
     topic: String,
     group: String,
-    key: String,
+    member: u64,
     /// `None` after it is settled.
-    token: Option<u64>,
+    claim: Option<Claim<()>>,
 }
 
 impl PendingAck {
     fn complete(&mut self) -> Result<(), BrokerError> {
-        let Some(token) = self.token.take() else {
-            return Ok(());
-        };
-        let completed = self.core.with_group(&self.topic, &self.group, |group| group.complete(&self.key, token))?;
+        self.settle(GroupState::complete)?;
         self.core.capacity.notify_waiters();
-        if completed { Ok(()) } else { Err(BrokerError::Backend(DeliveredElsewhere.into())) }
+        Ok(())
     }
 
     fn release(&mut self, delay: Duration) -> Result<(), BrokerError> {
-        let Some(token) = self.token.take() else {
+        self.settle(|group, member, claim| group.release(member, claim, due(delay)))
+    }
+
+    /// Settles the delivery once; `work` returns whether the claim was still valid.
+    fn settle(&mut self, work: impl FnOnce(&mut GroupState, u64, &Claim<()>) -> bool) -> Result<(), BrokerError> {
+        let Some(claim) = self.claim.take() else {
             return Ok(());
         };
-        let due = (!delay.is_zero()).then(|| Instant::now() + delay.min(MAX_DELAY));
-        let released = self.core.with_group(&self.topic, &self.group, |group| group.release(&self.key, token, due))?;
-        if released { Ok(()) } else { Err(BrokerError::Backend(DeliveredElsewhere.into())) }
+        let is_valid = self.core.with_group(&self.topic, &self.group, |group| work(group, self.member, &claim))?;
+        if is_valid { Ok(()) } else { Err(DeliveredElsewhere.into()) }
     }
 }
 

@@ -16,10 +16,10 @@ use kennel_core::broker::BrokerError;
 use kennel_core::{Delivery, Settle, Subscription};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Core, backoff, unavailable, wire};
+use super::{Core, RECONNECT_BACKOFF, unavailable, wire};
 use crate::Missed;
+use crate::delivery::NoopAck;
 use crate::group::FailureTimer;
-use crate::noop_ack::NoopAck;
 
 /// Reads a topic from its end.
 pub(super) struct BroadcastSubscription {
@@ -32,7 +32,7 @@ pub(super) struct BroadcastSubscription {
     messages: Option<Ordered>,
     /// A message that is delivered after the stream has been checked.
     fetched: Option<Message>,
-    failures: usize,
+    failures: u32,
     failure_timer: FailureTimer,
     /// Whether events were missed and the subscriber has not been notified yet.
     missed_events: bool,
@@ -66,7 +66,7 @@ impl BroadcastSubscription {
         loop {
             if self.messages.is_none() {
                 if self.failures > 0 {
-                    tokio::time::sleep(backoff(self.failures)).await;
+                    tokio::time::sleep(RECONNECT_BACKOFF.delay(self.failures)).await;
                 }
                 self.failures += 1;
                 self.check_stream().await?;
@@ -87,7 +87,7 @@ impl BroadcastSubscription {
             // The first message of a consumer: the driver may have opened it in another stream.
             let is_first = |fetched: &Message| fetched.info().is_ok_and(|info| info.consumer_sequence == 1);
             if self.fetched.as_ref().is_some_and(is_first) && !self.check_stream().await? {
-                tokio::time::sleep(backoff(1)).await;
+                tokio::time::sleep(RECONNECT_BACKOFF.delay(1)).await;
                 continue;
             }
             let Some(message) = self.fetched.take() else { continue };

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::leases::{Lease, Leases};
 use super::pull::{NatsHandle, PartitionSource, consumer};
 use super::{Core, REQUEST_TIMEOUT, unavailable};
-use crate::group::{DeliveryBuffer, FailureTimer, MessageHandle as _, quota};
+use crate::group::{DeliveryBuffer, FailureTimer, quota};
 
 /// How often a partition that is being released is checked.
 const RELEASE_POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -91,7 +91,7 @@ impl PartitionConsumer {
 
     /// Extends the ack wait of all received events.
     async fn progress(&self) {
-        for handle in self.buffer.unreturned_handles() {
+        for handle in self.buffer.handles() {
             if self.core.client.connection_state() != State::Connected || handle.send(AckKind::Progress).await.is_err()
             {
                 return;
@@ -237,7 +237,7 @@ impl PartitionConsumer {
         }
         for partition in partitions {
             for handle in self.buffer.remove_partition(*partition) {
-                handle.nack(Duration::ZERO).await?;
+                handle.send(AckKind::Nak(None)).await?;
             }
         }
         self.leases.release(partitions, leaving).await

@@ -12,12 +12,13 @@ use async_nats::jetstream::{AckKind, ErrorCode};
 use async_nats::{Subject, Subscriber};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use kennel_core::DeadLetter;
 use kennel_core::broker::BrokerError;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, Names, REQUEST_TIMEOUT, backoff, unavailable, wire};
+use super::{Core, Names, RECONNECT_BACKOFF, REQUEST_TIMEOUT, unavailable, wire};
 use crate::group::{DeliveryBuffer, FailureTimer, MessageHandle, Received};
 
 /// Expiry of a pull request at the server.
@@ -47,9 +48,9 @@ impl MessageHandle for NatsHandle {
         Ok(())
     }
 
-    async fn nack(&self, delay: Duration) -> Result<Option<Duration>, BrokerError> {
-        self.send(AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()))).await?;
-        Ok(None)
+    fn nack(&self, delay: Duration) -> Option<BoxFuture<'static, Result<(), BrokerError>>> {
+        let handle = self.clone();
+        Some(Box::pin(async move { handle.send(AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()))).await }))
     }
 
     async fn dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), BrokerError> {
@@ -172,7 +173,7 @@ impl PartitionSource {
                 Err(error) => {
                     failures += 1;
                     self.report(&mut failure_timer, error);
-                    Instant::now() + backoff(failures)
+                    Instant::now() + RECONNECT_BACKOFF.delay(failures)
                 }
             };
             tokio::select! {
@@ -229,7 +230,7 @@ impl PartitionPull {
             if failures > 0 {
                 tokio::select! {
                     () = stop.cancelled() => break,
-                    () = tokio::time::sleep(backoff(failures)) => {}
+                    () = tokio::time::sleep(RECONNECT_BACKOFF.delay(failures)) => {}
                 }
             }
         }

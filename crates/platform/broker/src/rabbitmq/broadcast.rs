@@ -13,10 +13,10 @@ use lapin::{Channel, Consumer};
 use tokio::time::{Instant, sleep_until};
 
 use super::session::Session;
-use super::{Core, REFUSED_TIMEOUT, backoff, topology, unavailable, wire, with_timeout};
+use super::{Core, RECONNECT_BACKOFF, REFUSED_TIMEOUT, topology, unavailable, wire, with_timeout};
 use crate::Missed;
+use crate::delivery::NoopAck;
 use crate::group::{FailureTimer, unique_name};
-use crate::noop_ack::NoopAck;
 
 /// Number of prefetched events.
 const PREFETCH: u16 = 256;
@@ -99,7 +99,7 @@ impl BroadcastSubscription {
     /// Reconnects after a delay. Fails when events were missed, and when the server has rejected the queue for long.
     async fn open_again(&mut self) -> Result<(), BrokerError> {
         if self.failures > 0 {
-            tokio::time::sleep(backoff(self.failures)).await;
+            tokio::time::sleep(RECONNECT_BACKOFF.delay(self.failures)).await;
         }
         self.failures = self.failures.saturating_add(1);
         let Ok(session) = Session::open(&self.core).await else {

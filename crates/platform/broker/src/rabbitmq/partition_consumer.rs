@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, SelectAll};
 use kennel_core::DeadLetter;
 use kennel_core::broker::BrokerError;
@@ -19,7 +20,7 @@ use tokio::time::{Instant, interval, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::session::{Session, close_channel};
-use super::{Core, REFUSED_TIMEOUT, backoff, topology, unavailable, wire, with_timeout};
+use super::{Core, RECONNECT_BACKOFF, REFUSED_TIMEOUT, topology, unavailable, wire, with_timeout};
 use crate::group::{DeliveryBuffer, FailureTimer, MessageHandle, Received, quota};
 
 /// How often a partition that is being released is checked.
@@ -42,8 +43,8 @@ impl MessageHandle for RabbitHandle {
 
     /// The message stays in the member: a message that is requeued gets behind later ones of its key when its member
     /// ends before settling it.
-    async fn nack(&self, delay: Duration) -> Result<Option<Duration>, BrokerError> {
-        Ok(Some(delay))
+    fn nack(&self, _: Duration) -> Option<BoxFuture<'static, Result<(), BrokerError>>> {
+        None
     }
 
     async fn dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), BrokerError> {
@@ -146,7 +147,7 @@ impl PartitionConsumer {
             failures += 1;
             tokio::select! {
                 () = leaving.cancelled() => break,
-                () = tokio::time::sleep(backoff(failures)) => {}
+                () = tokio::time::sleep(RECONNECT_BACKOFF.delay(failures)) => {}
             }
             tokio::select! {
                 () = leaving.cancelled() => break,

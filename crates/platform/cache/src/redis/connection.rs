@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use kennel_core::Backoff;
 use kennel_core::cache::CacheError;
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -20,9 +21,8 @@ use tokio::time::{sleep, timeout};
 use super::pending_invalidations::PendingInvalidations;
 use crate::config::{CacheConfig, host_and_port};
 
-/// Delay after the first failed attempt to connect; doubled after each one, up to the maximum.
-const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(50);
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+/// Delays between attempts to connect.
+const RECONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 /// Number of commands that can be queued for writing.
 const PIPELINE_BUFFER: usize = 1024;
 
@@ -170,7 +170,7 @@ impl ManagerState {
 
     /// Opens connections, one after the other, until the task is aborted.
     async fn maintain(self: Arc<Self>) {
-        let (mut number, mut delay) = (1, MIN_RECONNECT_DELAY);
+        let (mut number, mut failures) = (1, 0);
         loop {
             if self.active().is_some() {
                 self.wait_for_disconnect().await;
@@ -180,12 +180,12 @@ impl ManagerState {
             match self.connect(number).await {
                 Ok(()) => {
                     tracing::info!("redis connected");
-                    delay = MIN_RECONNECT_DELAY;
+                    failures = 0;
                 }
                 Err(error) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "cannot connect to redis");
-                    sleep(delay.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-                    delay = (delay * 2).min(MAX_RECONNECT_DELAY);
+                    failures += 1;
+                    sleep(RECONNECT_BACKOFF.delay(failures)).await;
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kennel_core::Backoff;
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -18,8 +19,8 @@ const CHANNEL: &str = "kennel_outbox";
 const COALESCE_WINDOW: Duration = Duration::from_millis(10);
 /// How long the final notification may take when the database is closed.
 const FINAL_NOTIFY_TIMEOUT: Duration = Duration::from_secs(1);
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Delays between attempts to listen.
+const RECONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
 
 /// Wakes callers that wait for commits.
 #[derive(Debug)]
@@ -94,9 +95,11 @@ impl CommitNotifier {
 
 /// Sends and receives notifications until the database is closed.
 async fn listen_and_notify(pool: &PgPool, listening: &PgPool, state: &NotifyState) {
-    let mut delay = RETRY_MIN;
+    let mut failures = 0;
     while !listening.is_closed() {
-        let Err(error) = listen(pool, listening, state, &mut delay).await;
+        let Err(error) = listen(pool, listening, state, &mut failures).await;
+        failures += 1;
+        let delay = RECONNECT_BACKOFF.delay(failures);
         if !matches!(error, sqlx::Error::PoolClosed) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -105,7 +108,6 @@ async fn listen_and_notify(pool: &PgPool, listening: &PgPool, state: &NotifyStat
             );
         }
         sleep(delay).await;
-        delay = (delay * 2).min(RETRY_MAX);
     }
 }
 
@@ -113,12 +115,12 @@ async fn listen(
     pool: &PgPool,
     listening: &PgPool,
     state: &NotifyState,
-    delay: &mut Duration,
+    failures: &mut u32,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     let mut listener = PgListener::connect_with(listening).await?;
     listener.listen(CHANNEL).await?;
     let (own,): (i32,) = sqlx::query_as("SELECT pg_backend_pid()").fetch_one(&mut listener).await?;
-    *delay = RETRY_MIN;
+    *failures = 0;
     // Notifications before LISTEN are lost, so waiting callers must poll once.
     state.wake_waiters();
     let own_payload = own.to_string();
