@@ -86,7 +86,7 @@ async fn dispatch(command: Command, loaded: Loaded<DogsSettings>) -> anyhow::Res
 async fn with_backends(command: Command, settings: DogsSettings) -> anyhow::Result<ExitCode> {
     let backends = Backends::new(settings);
     match command {
-        Command::Serve(options) => serve::run(backends, options.only.as_deref()).await,
+        Command::Serve(options) => Box::pin(serve::run(backends, options.only.as_deref())).await,
         Command::Dlq(command) => dlq::run(&backends, command).await,
         Command::Migrate(command) => migrate::run(&backends, command).await,
         command => with_service(command, &backends).await,
