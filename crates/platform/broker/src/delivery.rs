@@ -36,8 +36,7 @@ impl From<DeliveredElsewhere> for BrokerError {
 
 /// What a subscription returns next.
 pub(crate) enum Next<T> {
-    Delivery(T),
-    Error(BrokerError),
+    Item(Result<T, BrokerError>),
     /// Nothing before this time, or before a change.
     Wait(Option<Instant>),
 }

@@ -124,7 +124,7 @@ impl<H: MessageHandle> DeliveryBuffer<H> {
             return Err(Closed);
         }
         if let Some(error) = state.errors.pop_front() {
-            return Ok(Next::Error(error));
+            return Ok(Next::Item(Err(error)));
         }
         if state.queues.claimed() >= self.limit {
             return Ok(Next::Wait(None));
@@ -133,7 +133,8 @@ impl<H: MessageHandle> DeliveryBuffer<H> {
             return Ok(Next::Wait(state.queues.next_due().map(Instant::from_std)));
         };
         let pending = PendingAck { buffer: Arc::clone(self), claim: Some(claim), handle: received.handle.clone() };
-        Ok(Next::Delivery(Delivery::new(received.event.clone(), received.attempt, Box::new(pending))))
+        let delivery = Delivery::new(received.event.clone(), received.attempt, Box::new(pending));
+        Ok(Next::Item(Ok(delivery)))
     }
 
     /// Rejects a delivery. Returns the request for its redelivery, if the server redelivers it; the delivery already
@@ -174,8 +175,7 @@ impl<H: MessageHandle> Subscription for GroupSubscription<H> {
             let mut changed = pin!(self.buffer.changed.notified());
             changed.as_mut().enable();
             match self.buffer.poll().ok()? {
-                Next::Delivery(delivery) => return Some(Ok(delivery)),
-                Next::Error(error) => return Some(Err(error)),
+                Next::Item(item) => return Some(item),
                 Next::Wait(due) => changed_or_due(changed, due).await,
             }
         }

@@ -141,13 +141,13 @@ impl DeliveryBuffer {
     pub(super) fn poll(&self) -> Result<Next<Claimed>, Closed> {
         let mut state = self.lock();
         if let Some(failure) = state.failure.take() {
-            return Ok(Next::Error(failure));
+            return Ok(Next::Item(Err(failure)));
         }
         if state.is_closed {
             return Err(Closed);
         }
         if let Some(error) = state.reports.pop_front() {
-            return Ok(Next::Error(error));
+            return Ok(Next::Item(Err(error)));
         }
         Ok(state.window.poll(self.in_flight, Instant::now()))
     }

@@ -39,8 +39,7 @@ impl Subscription for GroupSubscription {
             let mut changed = pin!(self.buffer.changed.notified());
             changed.as_mut().enable();
             match self.buffer.poll().ok()? {
-                Next::Delivery(claimed) => return Some(Ok(self.delivery(claimed))),
-                Next::Error(error) => return Some(Err(error)),
+                Next::Item(item) => return Some(item.map(|claimed| self.delivery(claimed))),
                 Next::Wait(due) => changed_or_due(changed, due).await,
             }
         }

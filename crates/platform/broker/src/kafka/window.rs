@@ -173,7 +173,7 @@ impl Window {
             return Next::Wait(None);
         }
         match self.claim(now) {
-            Some(claimed) => Next::Delivery(claimed),
+            Some(claimed) => Next::Item(Ok(claimed)),
             None => Next::Wait(self.queues.next_due().map(Instant::from_std)),
         }
     }

@@ -37,8 +37,8 @@ fn window(keys: &[&str]) -> Window {
 
 fn poll(window: &mut Window, limit: usize, now: Instant) -> Option<Claimed> {
     match window.poll(limit, now) {
-        Next::Delivery(claimed) => Some(claimed),
-        _ => None,
+        Next::Item(claimed) => claimed.ok(),
+        Next::Wait(_) => None,
     }
 }
 

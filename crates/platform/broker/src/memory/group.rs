@@ -104,7 +104,7 @@ impl GroupState {
         };
         queued.attempts = queued.attempts.saturating_add(1);
         claims.insert(claim.clone());
-        Next::Delivery(Claimed { event: queued.event.clone(), attempt: queued.attempts, claim })
+        Next::Item(Ok(Claimed { event: queued.event.clone(), attempt: queued.attempts, claim }))
     }
 
     /// Settles a claimed event. Returns false when it was delivered to another member since.

@@ -48,8 +48,7 @@ impl Subscription for GroupSubscription {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             match self.poll().ok()? {
-                Next::Delivery(claimed) => return Some(Ok(self.delivery(claimed))),
-                Next::Error(error) => return Some(Err(error)),
+                Next::Item(item) => return Some(item.map(|claimed| self.delivery(claimed))),
                 Next::Wait(due) => changed_or_due(changed, due).await,
             }
         }
