@@ -83,12 +83,12 @@ impl Backends {
     /// Opens the broker. The in-process broker stores dead letters in `stores`.
     pub async fn broker(&self, stores: &Stores) -> anyhow::Result<Connected> {
         let sink = Arc::clone(&stores.database.dead_letter_sink);
-        Ok(kennel_broker::connect(&self.settings.broker(), sink, Arc::clone(&self.clock)).await?)
+        Ok(kennel_broker::connect(&self.settings.broker, sink, Arc::clone(&self.clock)).await?)
     }
 
     /// Opens the broker, if it stores dead letters itself; `None` if they are in the store.
     pub async fn broker_with_dead_letters(&self) -> anyhow::Result<Option<Connected>> {
-        Ok(kennel_broker::connect_server(&self.settings.broker(), Arc::clone(&self.clock)).await?)
+        Ok(kennel_broker::connect_server(&self.settings.broker, Arc::clone(&self.clock)).await?)
     }
 
     pub(crate) fn broker_is_in_process(&self) -> bool {

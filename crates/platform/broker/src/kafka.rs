@@ -52,6 +52,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Clock, Event, Group, Publisher, Subscriber, Subscription};
 use rdkafka::ClientConfig;
@@ -59,8 +60,8 @@ use rdkafka::admin::AdminClient;
 use rdkafka::config::FromClientConfigAndContext as _;
 use tokio::sync::mpsc;
 
-pub use self::config::{Auth, KafkaConfig, Route, Tls, Tuning, UnknownAuth};
 pub use self::dead_letters::KafkaDeadLetters;
+pub use crate::config::{Auth, KafkaConfig, Route, Tuning};
 
 use self::broadcast::BroadcastReader;
 use self::context::{LoggingContext, report_replacements};
@@ -112,16 +113,14 @@ struct KafkaState {
 impl KafkaBroker {
     /// Creates a client of the cluster. Does not connect: with an unreachable cluster, later calls fail.
     pub fn connect(config: &KafkaConfig, in_flight: NonZeroUsize, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        if let Some((setting, problem)) = config.problems().into_iter().next() {
-            return Err(ConnectError::Setting { setting, problem });
-        }
+        Problems::resolve(|problems| Some(config.check_as_broker(problems)))?;
         let admin = AdminClient::from_config_and_context(&config.client(), LoggingContext).map_err(classify)?;
         let (alive, ended) = mpsc::channel(1);
         let state =
             KafkaState { members: Vec::new(), listeners: Vec::new(), groups: BTreeMap::new(), alive: Some(alive) };
         Ok(Self(Arc::new(Core {
             producer: Producer::new(config)?,
-            topics: Topics::new(admin, config.tuning.clone()),
+            topics: Topics::new(admin, config),
             router: Router::new(config.prefix.clone(), config.routes.clone()),
             attempt_store: Arc::default(),
             probes: Arc::default(),
@@ -239,11 +238,11 @@ impl Core {
         let mut settings = self.reader(&group_id);
         report_replacements(&mut settings);
         settings.set("partition.assignment.strategy", "cooperative-sticky");
-        settings.set("session.timeout.ms", tuning.session_timeout_ms.to_string());
-        settings.set("heartbeat.interval.ms", (tuning.session_timeout_ms / 4).to_string());
+        settings.set("session.timeout.ms", tuning.session_timeout.as_millis().to_string());
+        settings.set("heartbeat.interval.ms", (tuning.session_timeout / 4).as_millis().to_string());
         settings.set("topic.metadata.refresh.interval.ms", TOPICS_REFRESH.as_millis().to_string());
         self.register(topic, group, &buffer);
-        let (commit_interval, revoke_grace) = (tuning.commit_interval(), tuning.revoke_grace());
+        let (commit_interval, revoke_grace) = (tuning.commit_interval, tuning.revoke_grace);
         GroupMember { buffer, settings, sources, commit_interval, revoke_grace, alive }.start().await?;
         Ok(subscription)
     }

@@ -8,6 +8,7 @@ use kennel_core::broker::BrokerError;
 use kennel_core::{Publisher, Subscriber};
 
 pub mod cloudevents;
+pub mod config;
 pub mod connect;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 mod dead_letters;
@@ -24,7 +25,8 @@ pub mod nats;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 
-pub use connect::{Backend, BrokerConfig, ConnectError, Connected, connect, connect_server};
+pub use config::{Backend, BrokerConfig, EventTopic};
+pub use connect::{ConnectError, Connected, connect, connect_server};
 pub use instrumented::{BrokerMetrics, InstrumentedBroker};
 pub use lag::{Lag, LagWatch};
 pub use memory::{Lagged, MemoryBroker};

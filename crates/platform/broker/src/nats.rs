@@ -43,6 +43,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
+use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Backoff, BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
 use percent_encoding::percent_decode_str;
@@ -50,12 +51,12 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::config::NatsConfig;
 pub use self::dead_letters::NatsDeadLetters;
 
 use self::broadcast::BroadcastSubscription;
 use self::partition_consumer::PartitionConsumer;
 use self::wire::Names;
+pub use crate::config::NatsConfig;
 use crate::delivery::Closed;
 use crate::group::{DeliveryBuffer, GroupSubscription, rounds};
 use crate::{Broker, ConnectError, Lag};
@@ -112,8 +113,7 @@ impl NatsBroker {
         in_flight: NonZeroUsize,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
-        config.check()?;
-        let servers = config.servers()?;
+        let servers = Problems::resolve(|problems| config.servers(problems))?;
         let options = login(&servers)
             .name("kennel")
             .retry_on_initial_connect()

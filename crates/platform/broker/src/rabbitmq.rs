@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
+use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Backoff, BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
@@ -48,13 +49,13 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::config::RabbitConfig;
 pub use self::dead_letters::RabbitDeadLetters;
 
 use self::broadcast::BroadcastSubscription;
 use self::partition_consumer::PartitionConsumer;
 use self::session::Session;
 use self::topology::Names;
+pub use crate::config::RabbitConfig;
 use crate::delivery::Closed;
 use crate::group::{DeliveryBuffer, GroupSubscription, partition, rounds};
 use crate::{Broker, ConnectError, Lag};
@@ -113,9 +114,9 @@ impl RabbitBroker {
         in_flight: NonZeroUsize,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
-        config.check()?;
+        let server = Problems::resolve(|problems| config.server(problems))?;
         Ok(Self(Arc::new(Core {
-            server: config.server()?,
+            server,
             names: Names::new(&config.prefix),
             config: config.clone(),
             in_flight: in_flight.get(),

@@ -58,7 +58,7 @@ mod conformance {
 
 fn with_partitions(cluster: &Cluster, partitions: u16) -> KafkaConfig {
     let mut config = cluster.config();
-    config.tuning.partitions = NonZeroU16::new(partitions).unwrap();
+    config.kafka_partitions = NonZeroU16::new(partitions).unwrap();
     config
 }
 
@@ -168,7 +168,7 @@ async fn a_second_member_receives_its_share_of_the_keys() {
 async fn a_member_settles_its_deliveries_before_it_loses_a_partition() {
     let Some(mut cluster) = Cluster::find() else { return };
     let mut config = with_partitions(&cluster, 2);
-    config.tuning.revoke_grace_ms = 20_000;
+    config.tuning.revoke_grace = Duration::from_secs(20);
     let (broker, topic) = (cluster.broker_with(&config), cluster.topic.clone());
     let batch: Vec<_> = (0..10).map(|n| event(&topic, n, &format!("k{n}"))).collect();
     broker.publish(&batch).await.unwrap();
@@ -457,5 +457,7 @@ async fn invalid_kafka_names_are_rejected() {
 fn settings_with_problems_open_nothing() {
     let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
     let opened = KafkaBroker::connect(&KafkaConfig::default(), in_flight, Arc::new(SystemClock));
-    assert!(matches!(opened, Err(ConnectError::Setting { setting: "kafka.brokers", .. })));
+    let error = opened.map(drop).unwrap_err();
+    assert!(matches!(error, ConnectError::Settings(_)), "{error:?}");
+    assert_eq!(error.to_string(), "KAFKA_BROKERS (not set): must be host:port, several with commas");
 }

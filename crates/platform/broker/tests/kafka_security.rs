@@ -12,9 +12,10 @@ mod kafka_events;
 use std::error::Error;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kennel_broker::Broker as _;
-use kennel_broker::kafka::{Auth, KafkaBroker, KafkaConfig, Tls};
+use kennel_broker::kafka::{Auth, KafkaBroker, KafkaConfig};
 use kennel_core::broker::BrokerError;
 use kennel_core::{IdSource as _, Publisher as _, SystemClock, UuidV7};
 use kennel_testkit::Backend;
@@ -24,11 +25,12 @@ use self::kafka_events::{assert_nothing_more, event, eventually, join, settle};
 fn config(auth: Auth) -> Option<KafkaConfig> {
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
     let mut config = KafkaConfig::at(Backend::KafkaSasl.address()?);
-    config.auth = auth;
-    config.username = Some(variable("TEST_KAFKA_USERNAME"));
-    config.password = Some(variable("TEST_KAFKA_PASSWORD").into());
-    config.tls = Tls { enabled: true, ca_cert: Some(variable("TEST_KAFKA_CA_CERT").into()), ..Tls::default() };
-    config.tuning.publish_timeout_ms = 3_000;
+    config.kafka_auth_type = auth;
+    config.kafka_username = Some(variable("TEST_KAFKA_USERNAME"));
+    config.kafka_password = Some(variable("TEST_KAFKA_PASSWORD").into());
+    config.kafka_tls_enabled = true;
+    config.kafka_tls_ca_cert = Some(variable("TEST_KAFKA_CA_CERT").into());
+    config.tuning.publish_timeout = Duration::from_secs(3);
     Some(config)
 }
 
@@ -69,7 +71,7 @@ async fn each_authentication_mechanism_works() {
 async fn a_wrong_password_is_rejected_and_not_logged() {
     for auth in [Auth::Plain, Auth::ScramSha256, Auth::ScramSha512] {
         let Some(mut config) = config(auth) else { return };
-        config.password = Some("not-the-password".to_owned().into());
+        config.kafka_password = Some("not-the-password".into());
         let rejected = broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap_err();
         assert!(!texts(&rejected).contains("not-the-password"), "{auth:?}");
     }
@@ -78,9 +80,9 @@ async fn a_wrong_password_is_rejected_and_not_logged() {
 #[tokio::test]
 async fn a_cluster_without_a_known_certificate_is_trusted_only_with_skip_verify() {
     let Some(mut config) = config(Auth::ScramSha512) else { return };
-    config.tls.ca_cert = None;
+    config.kafka_tls_ca_cert = None;
     broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap_err();
-    config.tls.skip_verify = true;
-    config.tls.allow_insecure = true;
+    config.kafka_tls_skip_verify = true;
+    config.kafka_tls_allow_insecure = true;
     broker(&config).publish(&[event(&topic(), 1, "rex")]).await.unwrap();
 }

@@ -19,7 +19,7 @@ const INFO: &str = r#"INFO {"server_id":"S","version":"2.11.0","proto":1,"max_pa
 async fn login_sent_with(login: &str) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{login}{}", listener.local_addr().unwrap());
-    let config = NatsConfig { url: Some(url.into()), ..NatsConfig::default() };
+    let config = NatsConfig { nats_url: Some(url.into()), ..NatsConfig::default() };
     let _broker = NatsBroker::connect(&config, NonZeroUsize::MIN, Arc::new(SystemClock)).await.unwrap();
     let greeting = async {
         let (mut stream, _) = listener.accept().await.unwrap();

@@ -115,6 +115,14 @@ impl Problems {
         }
     }
 
+    /// Returns what `resolve` makes of settings that were not loaded, and may be wrong; or the errors that it adds.
+    pub fn resolve<T>(resolve: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, ConfigErrors> {
+        let mut problems = Self::default();
+        let value = resolve(&mut problems);
+        problems.into_result()?;
+        value.ok_or_else(|| ConfigErrors(Vec::new()))
+    }
+
     /// Returns the warnings, or the errors if there are any.
     pub fn into_result(self) -> Result<Vec<Problem>, ConfigErrors> {
         if self.found.is_empty() { Ok(self.warnings) } else { Err(ConfigErrors(self.found)) }

@@ -64,6 +64,11 @@ impl Reader<'_> {
         texts
     }
 
+    /// Returns the problems, for checks between the sections of one crate.
+    pub fn problems(&mut self) -> &mut Problems {
+        &mut self.problems
+    }
+
     /// Returns the values of these fields in each layer.
     fn layers(&mut self, fields: &[Field]) -> [Dict; 3] {
         for field in fields {

@@ -36,12 +36,6 @@ impl From<&str> for Secret {
     }
 }
 
-impl From<Secret> for SecretString {
-    fn from(secret: Secret) -> Self {
-        secret.0
-    }
-}
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(REDACTED)

@@ -71,9 +71,7 @@ pub struct Telemetry {
 ///
 /// Trace ids are created, logged and propagated also without a trace exporter. Log lines are exported in addition.
 pub fn init(config: &TelemetryConfig, otel: &OtelConfig, process: &Process) -> Result<Telemetry, InitError> {
-    let mut problems = Problems::default();
-    let export = otel.export(&mut problems);
-    problems.into_result()?;
+    let export = Problems::resolve(|problems| Some(otel.export(problems)))?;
     let resource = resource(otel, process);
     let tracers = tracers(export.traces.as_ref(), export.sampling, config.trace_limit, resource.clone())?;
     let loggers = export.logs.map(|otlp| loggers(&otlp, resource)).transpose()?;

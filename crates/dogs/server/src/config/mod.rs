@@ -1,23 +1,12 @@
 //! The settings of the service. `docs/configuration.md` is generated from here.
 
-mod broker;
 mod gallery;
-mod kafka;
 mod source;
 
+use dogs_domain::events::{DogCreated, DogDeleted, DogUpdated, DogsImported, ImageStored, ThumbnailStored};
 use kennel_app::ServerConfig;
-use kennel_broker::BrokerConfig;
+use kennel_broker::{BrokerConfig, EventTopic};
 use kennel_cache::CacheConfig;
-#[cfg(feature = "kafka")]
-use kennel_config::Problems;
-#[cfg(any(
-    feature = "postgres",
-    feature = "mysql",
-    feature = "clickhouse",
-    feature = "nats",
-    feature = "rabbitmq"
-))]
-use kennel_config::Secret;
 use kennel_config::{Reader, Settings};
 use kennel_grpc::GrpcConfig;
 use kennel_http::{HttpConfig, SysConfig};
@@ -28,10 +17,18 @@ use kennel_storage::StorageConfig;
 use kennel_telemetry::otel::SDK_VARIABLES;
 use kennel_telemetry::{OtelConfig, TelemetryConfig};
 
-pub use broker::BrokerSettings;
 pub use gallery::GalleryConfig;
-pub use kafka::KafkaSettings;
 pub use source::SourceSettings;
+
+/// The events whose topics in Kafka are settings.
+const EVENTS: [EventTopic; 6] = [
+    EventTopic::of::<DogCreated>("a dog was created"),
+    EventTopic::of::<DogUpdated>("a dog was updated"),
+    EventTopic::of::<DogDeleted>("a dog was deleted"),
+    EventTopic::of::<ImageStored>("an image was stored"),
+    EventTopic::of::<ThumbnailStored>("a thumbnail was stored"),
+    EventTopic::of::<DogsImported>("a batch of an import was committed"),
+];
 
 /// All settings.
 #[derive(Debug, Clone)]
@@ -53,9 +50,7 @@ pub struct DogsSettings {
     /// The store of dogs.
     pub storage: StorageConfig,
     /// The broker of events.
-    pub broker: BrokerSettings,
-    /// The Kafka cluster, if it is the broker.
-    pub kafka: KafkaSettings,
+    pub broker: BrokerConfig,
     /// Publishing, consumption and retention of events.
     pub outbox: OutboxConfig,
     /// The cache of dogs.
@@ -80,8 +75,7 @@ impl Settings for DogsSettings {
             telemetry: reader.section(),
             otel: reader.section(),
             storage: reader.section(),
-            broker: reader.section(),
-            kafka: reader.section(),
+            broker: BrokerConfig::read(reader, &EVENTS),
             outbox: reader.section(),
             cache: reader.section(),
             objects: reader.section(),
@@ -91,13 +85,6 @@ impl Settings for DogsSettings {
         reader.warn_about_unread("OTEL_", &SDK_VARIABLES, "not supported, without effect");
         settings
     }
-
-    #[cfg(feature = "kafka")]
-    fn check(&self, problems: &mut Problems) {
-        if self.broker.broker == kennel_broker::Backend::Kafka {
-            self.kafka.check_as_broker(problems);
-        }
-    }
 }
 
 impl DogsSettings {
@@ -106,16 +93,6 @@ impl DogsSettings {
         let here = self.server.server_host.is_loopback() && self.sys.prometheus_port != 0;
         let local = || here.then(|| format!("http://localhost:{}/metrics", self.sys.prometheus_port));
         self.gallery.metrics_url.clone().or_else(local)
-    }
-
-    /// The configuration of the broker to open.
-    pub fn broker(&self) -> BrokerConfig {
-        let broker = self.broker.broker();
-        #[cfg(feature = "kafka")]
-        let kafka = self.broker.prefixed(self.kafka.kafka(), |config| &mut config.prefix);
-        #[cfg(feature = "kafka")]
-        let broker = BrokerConfig { kafka, ..broker };
-        broker
     }
 }
 
@@ -139,13 +116,6 @@ All problems are reported at once, each with its variable or its line of the fil
 is 64. `dogs config check` only does this check; `dogs config print` shows every setting with its source.
 
 ";
-
-/// The URL with the separately configured password, if they can be combined.
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse", feature = "nats", feature = "rabbitmq"))]
-fn login(address: Option<&Secret>, password: Option<&Secret>) -> Option<Secret> {
-    let address = address?;
-    Some(address.with_password(password).unwrap_or_else(|_| address.clone()))
-}
 
 #[cfg(test)]
 mod tests {

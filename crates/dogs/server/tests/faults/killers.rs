@@ -63,7 +63,7 @@ fn process() {
         let stores = dogs_storages::open(&settings.storage, &Registry::new()).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let sink = Arc::clone(&stores.database.dead_letter_sink);
-        let broker = kennel_broker::connect(&settings.broker(), sink, Arc::clone(&clock)).await.unwrap().broker;
+        let broker = kennel_broker::connect(&settings.broker, sink, Arc::clone(&clock)).await.unwrap().broker;
         let registry = Registry::new();
         let ports = ConsumerPorts {
             subscriber: Arc::<dyn kennel_broker::Broker>::clone(&broker),

@@ -1,28 +1,37 @@
+use std::time::Duration;
+
 use super::*;
 
 const SECRET: &str = "barks-at-night";
 
-fn problems(change: impl FnOnce(&mut KafkaConfig)) -> Vec<&'static str> {
+/// The settings with problems.
+fn problems(change: impl FnOnce(&mut KafkaConfig)) -> Vec<String> {
     let mut config = KafkaConfig::at("one:9092, [::1]:9093");
     change(&mut config);
-    config.problems().into_iter().map(|(setting, _)| setting).collect()
+    wrong_settings(&config)
+}
+
+fn wrong_settings(config: &KafkaConfig) -> Vec<String> {
+    let checked = Problems::resolve(|problems| Some(config.check_as_broker(problems)));
+    let errors = checked.err().map(|errors| errors.0).unwrap_or_default();
+    errors.into_iter().map(|error| error.location.split(' ').next().unwrap_or_default().to_ascii_lowercase()).collect()
 }
 
 fn user(config: &mut KafkaConfig, auth: Auth) {
-    config.auth = auth;
-    config.username = Some("rex".to_owned());
-    config.password = Some(SECRET.to_owned().into());
+    config.kafka_auth_type = auth;
+    config.kafka_username = Some("rex".to_owned());
+    config.kafka_password = Some(SECRET.into());
 }
 
 #[test]
-fn good_settings_have_no_problems() {
+fn valid_settings_have_no_problems() {
     assert_eq!(problems(|_| {}), [""; 0]);
     for auth in [Auth::ScramSha256, Auth::ScramSha512] {
         assert_eq!(problems(|config| user(config, auth)), [""; 0]);
     }
     let plain = problems(|config| {
         user(config, Auth::Plain);
-        config.tls.enabled = true;
+        config.kafka_tls_enabled = true;
     });
     assert_eq!(plain, [""; 0]);
 }
@@ -30,34 +39,47 @@ fn good_settings_have_no_problems() {
 #[test]
 fn every_problem_is_reported() {
     for brokers in ["", "one", "one:", ":9092", "one:0", "one:9092,", "one:99999"] {
-        let found = problems(|config| config.brokers = brokers.to_owned());
-        assert_eq!(found, ["kafka.brokers"], "{brokers}");
+        let found = problems(|config| config.kafka_brokers = Some(brokers.to_owned()));
+        assert_eq!(found, ["kafka_brokers"], "{brokers}");
     }
-    assert_eq!(problems(|config| config.auth = Auth::ScramSha256).len(), 2);
-    assert_eq!(problems(|config| config.username = Some("rex".to_owned())).len(), 1);
-    assert_eq!(problems(|config| config.tuning.publish_timeout_ms = 1).len(), 1);
-    assert_eq!(problems(|config| config.tls.ca_cert = Some("/no/such/file".into())).len(), 2);
-    let route = |to: &str, topic: &str| Route { event: "e".to_owned(), topic: topic.to_owned(), to: to.to_owned() };
-    assert_eq!(problems(|config| config.routes = vec![route("a b", "t"), route("t", "t")]).len(), 2);
-    assert_eq!(problems(|config| config.routes = vec![route("same", "t"), route("same", "u")]).len(), 1);
-    assert_eq!(problems(|config| config.routes = vec![route("u", "t"), route("v", "u")]).len(), 1);
-    assert_eq!(problems(|config| config.routes = vec![route("v", "t"), route("v", "t")]), [""; 0]);
+    assert_eq!(problems(|config| config.kafka_auth_type = Auth::ScramSha256), ["kafka_username", "kafka_password"]);
+    assert_eq!(problems(|config| config.kafka_username = Some("rex".to_owned())), ["kafka_auth_type"]);
+    assert_eq!(problems(|config| config.tuning.publish_timeout = Duration::from_millis(1)).len(), 1);
+    assert_eq!(problems(|config| config.kafka_tls_ca_cert = Some("/no/such/file".into())).len(), 2);
 }
 
 #[test]
-fn what_gives_secrets_away_has_to_be_allowed() {
+fn routes_lead_to_topics_of_their_own() {
+    let route = |event: &str, topic: &str, to: &str| Route {
+        event: event.to_owned(),
+        topic: topic.to_owned(),
+        to: to.to_owned(),
+    };
+    let of = |routes: &[Route]| problems(|config| config.routes = routes.to_vec());
+    assert_eq!(of(&[route("t.a", "t", "a b"), route("t.b", "t", "t")]), ["kafka_topic_t_a", "kafka_topic_t_b"]);
+    assert_eq!(of(&[route("t.a", "t", "same"), route("u.a", "u", "same")]).len(), 2);
+    assert_eq!(of(&[route("t.a", "t", "u"), route("u.a", "u", "v")]), ["kafka_topic_t_a"]);
+    assert_eq!(of(&[route("t.a", "t", "v"), route("t.b", "t", "v")]), [""; 0]);
+}
+
+#[test]
+fn settings_that_expose_secrets_must_be_allowed() {
     let plain = |allowed: bool| {
         problems(|config| {
             user(config, Auth::Plain);
-            config.tls.allow_insecure = allowed;
+            config.kafka_tls_allow_insecure = allowed;
         })
     };
-    let unverified = |allow_insecure: bool| {
-        problems(|config| config.tls = Tls { enabled: true, ca_cert: None, skip_verify: true, allow_insecure })
+    let unverified = |allowed: bool| {
+        problems(|config| {
+            config.kafka_tls_enabled = true;
+            config.kafka_tls_skip_verify = true;
+            config.kafka_tls_allow_insecure = allowed;
+        })
     };
     assert_eq!((plain(false).len(), plain(true).len()), (1, 0));
     assert_eq!((unverified(false).len(), unverified(true).len()), (1, 0));
-    assert_eq!(unverified(false), ["kafka.tls_skip_verify"]);
+    assert_eq!(unverified(false), ["kafka_tls_skip_verify"]);
 }
 
 #[test]
@@ -70,11 +92,11 @@ fn the_password_is_not_shown() {
 }
 
 #[test]
-fn clients_are_set_up_as_asked() {
+fn clients_use_the_settings() {
     let protocol = |auth, tls| {
         let mut config = KafkaConfig::at("one:9092");
         user(&mut config, auth);
-        config.tls.enabled = tls;
+        config.kafka_tls_enabled = tls;
         config.client().get("security.protocol").map(str::to_owned).unwrap()
     };
     assert_eq!(protocol(Auth::None, false), "plaintext");
@@ -82,22 +104,19 @@ fn clients_are_set_up_as_asked() {
     assert_eq!(protocol(Auth::Plain, false), "sasl_plaintext");
     assert_eq!(protocol(Auth::ScramSha256, true), "sasl_ssl");
     let mut config = KafkaConfig::at("one:9092");
-    config.tls = Tls { enabled: true, ca_cert: None, skip_verify: true, allow_insecure: true };
+    config.kafka_tls_enabled = true;
+    config.kafka_tls_skip_verify = true;
     assert_eq!(config.client().get("enable.ssl.certificate.verification"), Some("false"));
 }
 
 #[test]
-fn auth_is_known_by_its_name() {
-    for auth in Auth::ALL {
-        assert_eq!(auth.name().parse::<Auth>().unwrap(), *auth);
-        assert_eq!(serde_json::to_string(auth).unwrap(), format!("\"{}\"", auth.name()));
+fn mechanisms_have_the_names_of_the_setting() {
+    for auth in [Auth::None, Auth::Plain, Auth::ScramSha256, Auth::ScramSha512] {
+        assert_eq!(serde_json::to_string(&auth).unwrap(), format!("\"{}\"", mechanism(auth)));
     }
-    assert!("GSSAPI".parse::<Auth>().is_err());
 }
 
 #[test]
-fn the_cluster_has_no_default() {
-    assert_eq!(KafkaConfig::default().problems()[0].0, "kafka.brokers");
-    let config: KafkaConfig = serde_json::from_str(r#"{"brokers": "one:9092", "tuning": {"partitions": 6}}"#).unwrap();
-    assert_eq!(config.tuning, Tuning { partitions: NonZeroU16::new(6).unwrap(), ..Tuning::default() });
+fn there_is_no_default_cluster() {
+    assert_eq!(wrong_settings(&KafkaConfig::default()), ["kafka_brokers"]);
 }

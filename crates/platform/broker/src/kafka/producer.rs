@@ -12,9 +12,9 @@ use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig};
 use tokio::time::{Instant, sleep};
 
-use super::config::KafkaConfig;
 use super::context::LoggingContext;
 use super::error::classify;
+use crate::config::KafkaConfig;
 use crate::delivery::Closed;
 
 /// Delay before a record is added to a full queue again.
@@ -56,10 +56,10 @@ impl Producer {
         settings.set("compression.type", "zstd").set("linger.ms", "2");
         // The hash of the Java clients, so that other producers agree; an empty key has one partition like any other.
         settings.set("partitioner", "murmur2");
-        settings.set("message.timeout.ms", config.tuning.publish_timeout_ms.to_string());
+        settings.set("message.timeout.ms", config.tuning.publish_timeout.as_millis().to_string());
         settings.set("queue.buffering.max.kbytes", "65536");
         let producer = FutureProducer::from_config_and_context(&settings, LoggingContext).map_err(classify)?;
-        Ok(Self { settings, timeout: config.tuning.publish_timeout(), current: Mutex::new(Some(producer)) })
+        Ok(Self { settings, timeout: config.tuning.publish_timeout, current: Mutex::new(Some(producer)) })
     }
 
     /// Returns after every record is stored durably. After an error any subset may be stored.

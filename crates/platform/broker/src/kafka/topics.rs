@@ -11,9 +11,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::config::{Route, Tuning};
 use super::context::LoggingContext;
 use super::error::classify;
+use crate::config::{KafkaConfig, Route};
 
 /// The rule for names.
 pub(super) const NAME_RULE: &str = "must be 1 to 249 letters, digits, dots, dashes and underscores";
@@ -98,12 +98,22 @@ pub(super) struct Topics {
     known: Mutex<HashSet<String>>,
     /// Missing topics that may not be created and have been reported.
     forbidden: Mutex<HashSet<String>>,
-    tuning: Tuning,
+    partitions: i32,
+    /// -1 is the default of the cluster.
+    replication: i32,
+    timeout: Duration,
 }
 
 impl Topics {
-    pub(super) fn new(admin: AdminClient<LoggingContext>, tuning: Tuning) -> Self {
-        Self { admin: Arc::new(admin), known: Mutex::default(), forbidden: Mutex::default(), tuning }
+    pub(super) fn new(admin: AdminClient<LoggingContext>, config: &KafkaConfig) -> Self {
+        Self {
+            admin: Arc::new(admin),
+            known: Mutex::default(),
+            forbidden: Mutex::default(),
+            partitions: config.kafka_partitions.get().into(),
+            replication: config.kafka_replication.map_or(-1, |copies| copies.get().into()),
+            timeout: config.tuning.publish_timeout,
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -117,16 +127,15 @@ impl Topics {
 
     /// Creates the topic if it does not exist.
     pub(super) async fn create(&self, name: &str, kind: TopicKind) -> Result<(), BrokerError> {
-        let replication = self.tuning.replication.map_or(-1, |copies| i32::from(copies.get()));
         let partitions = match kind {
-            TopicKind::Events => i32::from(self.tuning.partitions.get()),
+            TopicKind::Events => self.partitions,
             TopicKind::DeadLetters => 1,
         };
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(self.replication));
         if matches!(kind, TopicKind::DeadLetters) {
             topic = topic.set("cleanup.policy", "compact");
         }
-        let timeout = Some(self.tuning.publish_timeout());
+        let timeout = Some(self.timeout);
         let options = AdminOptions::new().operation_timeout(timeout).request_timeout(timeout);
         let results = self.admin.create_topics([&topic], &options).await.map_err(classify)?;
         for result in results {

@@ -1,111 +1,69 @@
-//! Where the NATS server is, and how it is used.
-
-use std::num::{NonZeroU16, NonZeroUsize};
-use std::time::Duration;
+//! Checks the settings of NATS.
 
 use async_nats::ServerAddr;
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use kennel_config::{HumanDuration, Problems};
 
-use crate::ConnectError;
+use crate::config::NatsConfig;
 
-/// Where NATS is, and how it is used.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NatsConfig {
-    /// The servers: `nats://` or `tls://` URLs parted by commas, with user and password where they need them.
-    /// No default.
-    pub url: Option<SecretString>,
-    /// What the names of streams and subjects begin with.
-    pub prefix: String,
-    /// Partitions of a topic: the most members of a group that can work side by side. Processes of one prefix must
-    /// agree on it.
-    pub partitions: NonZeroU16,
-    /// Events of a partition that a member has in hand, handed out or not.
-    pub buffer: NonZeroUsize,
-    /// Copies of each stream in a cluster.
-    pub replicas: NonZeroUsize,
-    /// How long events are kept. One that a group has not settled by then is lost to it.
-    pub retention: Duration,
-    /// How long the server waits for word of an event before it delivers it again.
-    pub ack_wait: Duration,
-    /// How long the others wait before they take the partitions of a member that was killed.
-    pub lease: Duration,
-}
-
-impl Default for NatsConfig {
-    fn default() -> Self {
-        let count = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
-        Self {
-            url: None,
-            prefix: "kennel".to_owned(),
-            partitions: NonZeroU16::new(8).unwrap_or(NonZeroU16::MIN),
-            buffer: count(256),
-            replicas: count(1),
-            retention: Duration::from_hours(24 * 7),
-            ack_wait: Duration::from_secs(15),
-            lease: Duration::from_secs(10),
-        }
-    }
-}
+/// Shorter times would end before the answers of a server.
+const MIN_WAIT: HumanDuration = HumanDuration::from_millis(500);
 
 impl NatsConfig {
-    /// The servers to connect to.
-    pub(super) fn servers(&self) -> Result<Vec<ServerAddr>, ConnectError> {
-        let url = self.url.as_ref().map(|url| url.expose_secret().trim()).filter(|url| !url.is_empty());
-        let Some(url) = url else {
-            return Err(ConnectError::Setting { setting: "nats.url", problem: "is not set" });
-        };
-        let wrong = ConnectError::Setting { setting: "nats.url", problem: "is not a list of NATS URLs" };
-        url.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>().map_err(|_| wrong)
-    }
-
-    /// Checks the bounds that the server would only complain of later.
-    pub(super) fn check(&self) -> Result<(), ConnectError> {
-        let wrong = |setting, problem| Err(ConnectError::Setting { setting, problem });
+    /// Returns the servers to connect to. Adds the problems of the settings.
+    pub(crate) fn servers(&self, problems: &mut Problems) -> Option<Vec<ServerAddr>> {
         if self.prefix.is_empty() {
-            return wrong("nats.prefix", "is empty");
+            problems.add("broker_prefix", "must not be empty");
         }
-        if self.lease < Duration::from_millis(500) {
-            return wrong("nats.lease", "is shorter than half a second");
+        problems.check_range("nats_lease", HumanDuration(self.lease), MIN_WAIT..);
+        problems.check_range("nats_ack_wait", HumanDuration(self.ack_wait), MIN_WAIT..);
+        let url = ("nats_url", self.nats_url.as_ref());
+        let password = ("nats_password", self.nats_password.as_ref());
+        let url = problems.server_url(url, password, "the broker is nats")?;
+        let servers = url.expose().split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>();
+        if servers.is_err() {
+            problems.add("nats_url", "must be a list of NATS URLs");
         }
-        if self.ack_wait < Duration::from_millis(500) {
-            return wrong("nats.ack_wait", "is shorter than half a second");
-        }
-        Ok(())
+        servers.ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn with(url: &str) -> NatsConfig {
-        NatsConfig { url: Some(url.into()), ..NatsConfig::default() }
+        NatsConfig { nats_url: Some(url.into()), ..NatsConfig::default() }
+    }
+
+    fn servers(config: &NatsConfig) -> Result<Vec<ServerAddr>, String> {
+        Problems::resolve(|problems| config.servers(problems)).map_err(|errors| errors.to_string())
     }
 
     #[test]
-    fn the_server_has_no_default() {
+    fn there_is_no_default_url() {
         for config in [NatsConfig::default(), with(" ")] {
-            let error = config.servers().unwrap_err();
-            assert_eq!(error.to_string(), "the setting `nats.url` of the broker is not set");
+            assert_eq!(servers(&config).unwrap_err(), "NATS_URL (not set): must be set when the broker is nats");
         }
-        assert_eq!(with("nats://a:4222, tls://b").servers().unwrap().len(), 2);
+        assert_eq!(servers(&with("nats://a:4222, tls://b")).unwrap().len(), 2);
     }
 
     #[test]
-    fn a_wrong_url_is_not_repeated() {
-        let error = with("nats://user:geheim@[").servers().unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("geheim"));
+    fn an_error_does_not_contain_the_url() {
+        assert!(!servers(&with("nats://user:geheim@[")).unwrap_err().contains("geheim"));
         assert!(!format!("{:?}", with("nats://user:geheim@a")).contains("geheim"));
     }
 
     #[test]
-    fn bounds_are_checked() {
-        assert!(NatsConfig::default().check().is_ok());
+    fn limits_are_checked() {
         let short = Duration::from_millis(1);
-        assert!(NatsConfig { lease: short, ..NatsConfig::default() }.check().is_err());
-        assert!(NatsConfig { ack_wait: short, ..NatsConfig::default() }.check().is_err());
-        assert!(NatsConfig { prefix: String::new(), ..NatsConfig::default() }.check().is_err());
+        for wrong in [
+            NatsConfig { lease: short, ..with("nats://a") },
+            NatsConfig { ack_wait: short, ..with("nats://a") },
+            NatsConfig { prefix: String::new(), ..with("nats://a") },
+        ] {
+            assert_eq!(servers(&wrong).unwrap_err().lines().count(), 1);
+        }
     }
 }

@@ -1,102 +1,70 @@
-//! Where the RabbitMQ server is, and how it is used.
+//! Checks the settings of RabbitMQ.
 
-use std::num::NonZeroU16;
-use std::time::Duration;
-
+use kennel_config::{HumanDuration, Problems};
 use lapin::uri::AMQPUri;
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 
-use crate::ConnectError;
+use crate::config::RabbitConfig;
 
-/// The heartbeat of connections, in seconds. A peer that is silent for two of them is gone.
+/// The heartbeat of connections, in seconds. A connection ends when its peer is silent for two of them.
 const HEARTBEAT: u16 = 5;
 
-/// Where RabbitMQ is, and how it is used.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RabbitConfig {
-    /// The server: an `amqp://` or `amqps://` URL, with user and password where it needs them. No default.
-    pub url: Option<SecretString>,
-    /// What the names of exchanges and queues begin with.
-    pub prefix: String,
-    /// Partitions of a topic: the most members of a group that can work side by side. Processes of one prefix must
-    /// agree on it.
-    pub partitions: NonZeroU16,
-    /// Events of a partition that a member has in hand, handed out or not.
-    pub buffer: NonZeroU16,
-    /// How often a member looks whether the partitions are still fairly shared out.
-    pub balance: Duration,
-}
-
-impl Default for RabbitConfig {
-    fn default() -> Self {
-        let count = |number| NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN);
-        Self {
-            url: None,
-            prefix: "kennel".to_owned(),
-            partitions: count(8),
-            buffer: count(256),
-            balance: Duration::from_secs(2),
-        }
-    }
-}
-
 impl RabbitConfig {
-    /// The server to connect to.
-    pub(super) fn server(&self) -> Result<AMQPUri, ConnectError> {
-        let url = self.url.as_ref().map(|url| url.expose_secret().trim()).filter(|url| !url.is_empty());
-        let Some(url) = url else {
-            return Err(ConnectError::Setting { setting: "rabbitmq.url", problem: "is not set" });
+    /// Returns the server to connect to. Adds the problems of the settings.
+    pub(crate) fn server(&self, problems: &mut Problems) -> Option<AMQPUri> {
+        if !(1..=40).contains(&self.prefix.len()) {
+            problems.add("broker_prefix", "must have 1 to 40 characters");
+        }
+        problems.check_not_zero("rabbitmq_balance", HumanDuration(self.balance));
+        let url = ("rabbitmq_url", self.rabbitmq_url.as_ref());
+        let password = ("rabbitmq_password", self.rabbitmq_password.as_ref());
+        let url = problems.server_url(url, password, "the broker is rabbitmq")?;
+        let Ok(mut server) = url.expose().trim().parse::<AMQPUri>() else {
+            problems.add("rabbitmq_url", "must be an AMQP URL");
+            return None;
         };
-        let wrong = ConnectError::Setting { setting: "rabbitmq.url", problem: "is not an AMQP URL" };
-        let mut server: AMQPUri = url.parse().map_err(|_| wrong)?;
         server.query.heartbeat.get_or_insert(HEARTBEAT);
-        Ok(server)
-    }
-
-    /// Checks what the server would only complain of later.
-    pub(super) fn check(&self) -> Result<(), ConnectError> {
-        if self.prefix.is_empty() || self.prefix.len() > 40 {
-            return Err(ConnectError::Setting { setting: "rabbitmq.prefix", problem: "must have 1 to 40 characters" });
-        }
-        if self.balance.is_zero() {
-            return Err(ConnectError::Setting { setting: "rabbitmq.balance", problem: "must be longer than 0s" });
-        }
-        Ok(())
+        Some(server)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn with(url: &str) -> RabbitConfig {
-        RabbitConfig { url: Some(url.into()), ..RabbitConfig::default() }
+        RabbitConfig { rabbitmq_url: Some(url.into()), ..RabbitConfig::default() }
+    }
+
+    fn server(config: &RabbitConfig) -> Result<AMQPUri, String> {
+        Problems::resolve(|problems| config.server(problems)).map_err(|errors| errors.to_string())
     }
 
     #[test]
-    fn the_server_has_no_default() {
+    fn there_is_no_default_url() {
         for config in [RabbitConfig::default(), with(" ")] {
-            let error = config.server().unwrap_err();
-            assert_eq!(error.to_string(), "the setting `rabbitmq.url` of the broker is not set");
+            let error = server(&config).unwrap_err();
+            assert_eq!(error, "RABBITMQ_URL (not set): must be set when the broker is rabbitmq");
         }
-        let server = with("amqp://a:5673/%2f").server().unwrap();
-        assert_eq!((server.authority.port, server.query.heartbeat), (5673, Some(HEARTBEAT)));
-        assert_eq!(with("amqp://a/?heartbeat=60").server().unwrap().query.heartbeat, Some(60));
+        let found = server(&with("amqp://a:5673/%2f")).unwrap();
+        assert_eq!((found.authority.port, found.query.heartbeat), (5673, Some(HEARTBEAT)));
+        assert_eq!(server(&with("amqp://a/?heartbeat=60")).unwrap().query.heartbeat, Some(60));
     }
 
     #[test]
-    fn a_wrong_url_is_not_repeated() {
-        let error = with("amqp://user:geheim@[").server().unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("geheim"));
+    fn an_error_does_not_contain_the_url() {
+        assert!(!server(&with("amqp://user:geheim@[")).unwrap_err().contains("geheim"));
         assert!(!format!("{:?}", with("amqp://user:geheim@a")).contains("geheim"));
     }
 
     #[test]
-    fn bounds_are_checked() {
-        assert!(RabbitConfig::default().check().is_ok());
-        assert!(RabbitConfig { prefix: String::new(), ..RabbitConfig::default() }.check().is_err());
-        assert!(RabbitConfig { balance: Duration::ZERO, ..RabbitConfig::default() }.check().is_err());
+    fn limits_are_checked() {
+        for wrong in [
+            RabbitConfig { prefix: String::new(), ..with("amqp://a") },
+            RabbitConfig { balance: Duration::ZERO, ..with("amqp://a") },
+        ] {
+            assert_eq!(server(&wrong).unwrap_err().lines().count(), 1);
+        }
     }
 }

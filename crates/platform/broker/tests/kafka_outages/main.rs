@@ -31,8 +31,8 @@ async fn proxied_broker() -> Option<(Cluster, KafkaProxy, KafkaBroker)> {
     let mut cluster = Cluster::find()?;
     let proxy = KafkaProxy::new(&cluster.brokers).await;
     let mut config = cluster.config();
-    config.brokers.clone_from(&proxy.brokers);
-    config.tuning.publish_timeout_ms = 1_500;
+    config.kafka_brokers = Some(proxy.brokers.clone());
+    config.tuning.publish_timeout = Duration::from_millis(1_500);
     let broker = cluster.broker_with(&config);
     Some((cluster, proxy, broker))
 }
@@ -180,7 +180,7 @@ async fn readiness_follows_the_cluster() {
 #[tokio::test]
 async fn an_unreachable_cluster_fails_calls_in_time_but_not_connecting() {
     let mut config = KafkaConfig::at("127.0.0.1:9");
-    config.tuning.publish_timeout_ms = 1_000;
+    config.tuning.publish_timeout = Duration::from_secs(1);
     let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
     let broker = KafkaBroker::connect(&config, in_flight, Arc::new(SystemClock)).unwrap();
     let calls = async {

@@ -49,7 +49,7 @@ impl Operator {
 /// Configuration with another number of partitions than the cluster's own default.
 fn config(cluster: &Cluster) -> KafkaConfig {
     let mut config = cluster.config();
-    config.tuning.partitions = NonZeroU16::new(4).unwrap();
+    config.kafka_partitions = NonZeroU16::new(4).unwrap();
     config
 }
 

@@ -3,6 +3,7 @@
 
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_broker::Broker as _;
@@ -44,9 +45,9 @@ impl Cluster {
     pub(crate) fn config(&self) -> KafkaConfig {
         let mut config = KafkaConfig::at(&self.brokers);
         config.topics = vec![self.topic.clone()];
-        config.tuning.partitions = NonZeroU16::new(3).unwrap();
-        config.tuning.session_timeout_ms = 6_000;
-        config.tuning.commit_interval_ms = 50;
+        config.kafka_partitions = NonZeroU16::new(3).unwrap();
+        config.tuning.session_timeout = Duration::from_secs(6);
+        config.tuning.commit_interval = Duration::from_millis(50);
         config
     }
 

@@ -66,7 +66,7 @@ impl<const CURRENT: bool> ServerNamespace for NatsNamespace<CURRENT> {
     }
 
     async fn open(&self, address: Option<SocketAddr>) -> (Arc<dyn Broker>, Arc<dyn DeadLetters>) {
-        let config = NatsConfig { url: Some(with_address(&self.url, address).into()), ..self.config.clone() };
+        let config = NatsConfig { nats_url: Some(with_address(&self.url, address).into()), ..self.config.clone() };
         let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
         let broker = NatsBroker::connect(&config, in_flight, Arc::new(SystemClock)).await.unwrap();
         let dead_letters = broker.dead_letters();

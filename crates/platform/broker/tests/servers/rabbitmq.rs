@@ -79,7 +79,8 @@ impl ServerNamespace for RabbitNamespace {
     }
 
     async fn open(&self, address: Option<SocketAddr>) -> (Arc<dyn Broker>, Arc<dyn DeadLetters>) {
-        let config = RabbitConfig { url: Some(with_address(&self.url, address).into()), ..self.config.clone() };
+        let config =
+            RabbitConfig { rabbitmq_url: Some(with_address(&self.url, address).into()), ..self.config.clone() };
         let in_flight = NonZeroUsize::new(IN_FLIGHT).unwrap();
         let broker = RabbitBroker::connect(&config, in_flight, Arc::new(SystemClock)).unwrap();
         let dead_letters = broker.dead_letters();
