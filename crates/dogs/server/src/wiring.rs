@@ -26,7 +26,7 @@ use crate::workers::{StaleDogs, Thumbnailer, expiry_worker};
 
 /// The version that is running.
 pub const BUILD: BuildInfo =
-    BuildInfo { service: "dogs", version: env!("CARGO_PKG_VERSION"), git_sha: option_env!("GIT_SHA") };
+    BuildInfo { service: crate::NAME, version: env!("CARGO_PKG_VERSION"), git_sha: option_env!("GIT_SHA") };
 
 /// The name of the [`Relay`]'s component.
 const RELAY: &str = "outbox-relay";
@@ -84,7 +84,7 @@ impl Wiring {
         let consumed = ConsumerMetrics::register(&self.backends.registry)?;
         let feed = self.feed(&consumed);
         health.progress(feed.name(), feed.progress());
-        let mut app = App::new(self.backends.settings.server.options())
+        let mut app = App::new(self.backends.settings.shutdown)
             .health(health.clone())
             .component(StoreDriver(self.stores.database.clone()))
             .component(health.readiness())

@@ -1,58 +1,32 @@
-//! Settings that all servers of a process share, and of its shutdown.
-
-use std::net::{IpAddr, Ipv4Addr};
+//! Settings of the graceful stop.
 
 use kennel_config::{HumanDuration, Problems, Section};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::runner::Options;
-
-/// What all servers of a process have in common.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Timing of the graceful stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct ServerConfig {
-    /// The address that all listeners bind to. The default is only reachable from this machine; containers set `0.0.0.0`.
-    #[schemars(with = "String")]
-    pub server_host: IpAddr,
-    /// How long a request may take; over HTTP, counted from the last byte of its body.
-    pub request_timeout: HumanDuration,
-    /// Maximum number of concurrent requests, separately for HTTP and gRPC; more are rejected.
-    pub max_in_flight: u32,
+pub struct ShutdownConfig {
     /// How long to continue serving after readiness has failed, so that load balancers notice it.
     pub drain_delay: HumanDuration,
     /// The deadline of a graceful shutdown.
     pub shutdown_deadline: HumanDuration,
 }
 
-impl Default for ServerConfig {
+impl Default for ShutdownConfig {
     fn default() -> Self {
-        Self {
-            server_host: Ipv4Addr::LOCALHOST.into(),
-            request_timeout: HumanDuration::from_secs(30),
-            max_in_flight: 1_024,
-            drain_delay: HumanDuration::from_secs(0),
-            shutdown_deadline: HumanDuration::from_secs(25),
-        }
+        Self { drain_delay: HumanDuration::from_secs(0), shutdown_deadline: HumanDuration::from_secs(25) }
     }
 }
 
-impl Section for ServerConfig {
-    const TITLE: &'static str = "Server";
+impl Section for ShutdownConfig {
+    const TITLE: &'static str = "Shutdown";
 
     fn check(&self, problems: &mut Problems) {
-        problems.check_range("request_timeout", self.request_timeout, HumanDuration::from_millis(1)..);
-        problems.check_range("max_in_flight", self.max_in_flight, 1..);
         if self.shutdown_deadline <= self.drain_delay {
             problems.add("shutdown_deadline", "must be longer than DRAIN_DELAY");
         }
-    }
-}
-
-impl ServerConfig {
-    /// Returns the options of the shutdown.
-    pub fn options(&self) -> Options {
-        Options { drain_delay: self.drain_delay.get(), deadline: self.shutdown_deadline.get() }
     }
 }
 
@@ -61,20 +35,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_problem_is_reported_at_once() {
-        assert_eq!(ServerConfig::default().validate(), Ok(()));
-        let config = ServerConfig {
-            request_timeout: HumanDuration::default(),
-            max_in_flight: 0,
-            drain_delay: HumanDuration::from_secs(25),
-            ..ServerConfig::default()
-        };
-        let errors = config.validate().unwrap_err().to_string();
-        assert_eq!(
-            errors,
-            "REQUEST_TIMEOUT (not set): must be at least 1ms\n\
-             MAX_IN_FLIGHT (not set): must be at least 1\n\
-             SHUTDOWN_DEADLINE (not set): must be longer than DRAIN_DELAY"
-        );
+    fn the_deadline_includes_the_drain_delay() {
+        assert_eq!(ShutdownConfig::default().validate(), Ok(()));
+        let config = ShutdownConfig { drain_delay: HumanDuration::from_secs(25), ..ShutdownConfig::default() };
+        let error = config.validate().unwrap_err().to_string();
+        assert_eq!(error, "SHUTDOWN_DEADLINE (not set): must be longer than DRAIN_DELAY");
     }
 }

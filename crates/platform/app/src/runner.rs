@@ -8,30 +8,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::supervisor::Supervisor;
-use crate::{Abort, Component, Health, Phase, RunError};
+use crate::{Abort, Component, Health, Phase, RunError, ShutdownConfig};
 
 /// Time between the request to abort, at the deadline, and the abort of the tasks.
 const ABORT_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Timing of the graceful stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// How long transports continue to serve after readiness is false, so that load balancers stop sending requests
-    /// first. Limited to half of the deadline.
-    pub drain_delay: Duration,
-    /// Maximum duration of the whole stop, including the drain delay; remaining components are then aborted.
-    pub deadline: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { drain_delay: Duration::ZERO, deadline: Duration::from_secs(25) }
-    }
-}
-
 /// A process: its components and its health.
 pub struct App {
-    options: Options,
+    config: ShutdownConfig,
     components: Vec<Box<dyn Component>>,
     health: Health,
 }
@@ -45,8 +29,8 @@ impl std::fmt::Debug for App {
 
 impl App {
     /// Creates a process without components.
-    pub fn new(options: Options) -> Self {
-        Self { options, components: Vec::new(), health: Health::new() }
+    pub fn new(config: ShutdownConfig) -> Self {
+        Self { config, components: Vec::new(), health: Health::new() }
     }
 
     /// Adds a component. Components of one phase start in the order in which they are added.
@@ -73,7 +57,8 @@ impl App {
     where
         F: Future<Output: Into<Abort>>,
     {
-        let Self { options, components, health } = self;
+        let Self { config, components, health } = self;
+        let (drain_delay, deadline) = (config.drain_delay.get(), config.shutdown_deadline.get());
         let mut supervisor = Supervisor::default();
         let mut shutdown = pin!(shutdown);
         let asked = tokio::select! {
@@ -88,13 +73,13 @@ impl App {
                 None => shutdown.await.into().wait().await,
             }
         };
-        let drain = if opened { options.drain_delay.min(options.deadline / 2) } else { Duration::ZERO };
+        let drain = if opened { drain_delay.min(deadline / 2) } else { Duration::ZERO };
         tokio::select! {
             () = abort => {
                 supervisor.abort();
                 supervisor.fail(RunError::Aborted);
             }
-            () = stop_in_time(&mut supervisor, drain, options.deadline) => {}
+            () = stop_in_time(&mut supervisor, drain, deadline) => {}
         }
         supervisor.into_failure().map_or(Ok(()), Err)
     }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kennel_app::{Abort, App, Cause, Component, Health, Options, Phase, RunError, Stop};
+use kennel_app::{Abort, App, Cause, Component, Health, Phase, RunError, ShutdownConfig, Stop};
+use kennel_config::HumanDuration;
 use kennel_core::BoxError;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -118,7 +119,7 @@ impl Setup {
         self
     }
 
-    fn app(&mut self, options: Options) -> App {
+    fn app(&mut self, options: ShutdownConfig) -> App {
         let app = App::new(options).health(self.health.clone());
         self.components.drain(..).fold(app, App::component)
     }
@@ -139,7 +140,8 @@ impl Setup {
     }
 }
 
-const OPTIONS: Options = Options { drain_delay: Duration::ZERO, deadline: Duration::from_secs(5) };
+const OPTIONS: ShutdownConfig =
+    ShutdownConfig { drain_delay: HumanDuration::from_secs(0), shutdown_deadline: HumanDuration::from_secs(5) };
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -327,7 +329,7 @@ async fn without_components_it_waits_for_the_stop() {
 #[tokio::test(start_paused = true)]
 async fn readiness_opens_last_and_closes_first_before_transports_drain() {
     let mut setup = Setup::new().with("http", Phase::Transport, Behavior::Finish(seconds(1)));
-    let options = Options { drain_delay: seconds(2), deadline: seconds(5) };
+    let options = ShutdownConfig { drain_delay: HumanDuration::from_secs(2), ..OPTIONS };
     let (app, stop, mut ready) = (setup.app(options), setup.stop.clone(), setup.health.ready());
     assert!(!*ready.borrow_and_update());
     let watch = async {

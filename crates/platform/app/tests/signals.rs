@@ -6,7 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kennel_app::{App, Component, Options, RunError, Stop, signals};
+use kennel_app::{App, Component, RunError, ShutdownConfig, Stop, signals};
+use kennel_config::HumanDuration;
 use kennel_core::BoxError;
 
 /// Signals its own process when it runs and again at the stop request, which it ignores.
@@ -33,7 +34,7 @@ fn signal(which: &str) {
 
 #[tokio::test]
 async fn the_first_signal_stops_and_the_second_aborts() {
-    let options = Options { drain_delay: Duration::ZERO, deadline: Duration::from_mins(10) };
+    let options = ShutdownConfig { shutdown_deadline: HumanDuration::from_mins(10), ..ShutdownConfig::default() };
     let app = App::new(options).component(Stubborn);
     let ended = tokio::time::timeout(Duration::from_mins(1), app.run(signals().unwrap()));
     assert!(matches!(ended.await.unwrap(), Err(RunError::Aborted)));

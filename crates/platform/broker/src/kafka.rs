@@ -113,7 +113,9 @@ struct KafkaState {
 impl KafkaBroker {
     /// Creates a client of the cluster. Does not connect: with an unreachable cluster, later calls fail.
     pub fn connect(config: &KafkaConfig, in_flight: NonZeroUsize, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        Problems::resolve(|problems| Some(config.check_as_broker(problems)))?;
+        let mut problems = Problems::default();
+        config.check_as_broker(&mut problems);
+        problems.into_result()?;
         let admin = AdminClient::from_config_and_context(&config.client(), LoggingContext).map_err(classify)?;
         let (alive, ended) = mpsc::channel(1);
         let state =

@@ -56,7 +56,8 @@ impl Reader<'_> {
         title: &'static str,
         keys: impl IntoIterator<Item = (String, String)>,
     ) -> BTreeMap<String, String> {
-        let fields: Vec<_> = keys.into_iter().map(|(key, description)| Field::text(key, description)).collect();
+        let mut fields: Vec<_> = keys.into_iter().map(|(key, description)| Field::text(key, description)).collect();
+        fields.sort_by(|a, b| a.key.cmp(&b.key));
         let merged = self.layers(&fields).into_iter().flatten();
         let text = |(key, value): (String, Value)| Some((key, value.into_string()?));
         let texts: BTreeMap<_, _> = merged.filter_map(text).collect();

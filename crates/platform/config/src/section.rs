@@ -22,6 +22,8 @@ pub trait Section: Default + Serialize + DeserializeOwned + JsonSchema {
 
     /// Returns the errors of a section that was not loaded, and may be wrong.
     fn validate(&self) -> Result<(), ConfigErrors> {
-        Problems::resolve(|problems| Some(self.check(problems)))
+        let mut problems = Problems::default();
+        self.check(&mut problems);
+        problems.into_result().map(drop)
     }
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kennel_app::ServerConfig;
 use kennel_config::Section;
+use kennel_net::ServerConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

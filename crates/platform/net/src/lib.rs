@@ -2,12 +2,14 @@
 //! id to each request.
 
 pub mod acceptor;
+pub mod config;
 pub mod idle_timeout;
 pub mod lingering;
 pub mod listener;
 pub mod request_id;
 
 pub use acceptor::{Acceptor, Connections};
+pub use config::ServerConfig;
 pub use idle_timeout::with_idle_timeout;
 pub use lingering::{Lingering, UnreadBytes};
 pub use listener::{Address, BindError, Listener};

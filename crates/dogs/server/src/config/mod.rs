@@ -4,13 +4,14 @@ mod gallery;
 mod source;
 
 use dogs_domain::events::{DogCreated, DogDeleted, DogUpdated, DogsImported, ImageStored, ThumbnailStored};
-use kennel_app::ServerConfig;
+use kennel_app::ShutdownConfig;
 use kennel_broker::{BrokerConfig, EventTopic};
 use kennel_cache::CacheConfig;
 use kennel_config::{Reader, Settings};
 use kennel_grpc::GrpcConfig;
 use kennel_http::{HttpConfig, SysConfig};
 use kennel_images::ImageConfig;
+use kennel_net::ServerConfig;
 use kennel_objects::ObjectsConfig;
 use kennel_outbox::OutboxConfig;
 use kennel_storage::StorageConfig;
@@ -33,8 +34,10 @@ const EVENTS: [EventTopic; 6] = [
 /// All settings.
 #[derive(Debug, Clone)]
 pub struct DogsSettings {
-    /// Limits of all servers, and the shutdown.
+    /// The limits that all servers share.
     pub server: ServerConfig,
+    /// The graceful stop.
+    pub shutdown: ShutdownConfig,
     /// The HTTP server.
     pub http: HttpConfig,
     /// The gRPC server.
@@ -71,6 +74,7 @@ impl Settings for DogsSettings {
             grpc: GrpcConfig { server: server.clone(), domain: crate::NAME, ..reader.section() },
             sys: SysConfig { server: server.clone(), ..reader.section() },
             server,
+            shutdown: reader.section(),
             gallery: reader.section(),
             telemetry: reader.section(),
             otel: reader.section(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dogs::config::DogsSettings;
 use dogs_domain::events::{DogCreated, TOPIC};
-use kennel_app::{App, Options};
+use kennel_app::{App, ShutdownConfig};
 use kennel_broker::Backend;
 use kennel_core::{Clock, Event, EventType as _, IdSource as _, Receipt, SystemClock, UuidV7};
 use kennel_outbox::{
@@ -78,7 +78,7 @@ fn process() {
         let metrics = RelayMetrics::register(&registry).unwrap();
         let relay = settings.outbox.relay(1_000);
         let relay = Relay::new(Arc::clone(&stores.database.outbox), broker, clock, UuidV7.next(), relay, metrics);
-        App::new(Options::default()).component(consumer).component(relay).run(pending::<()>()).await.unwrap();
+        App::new(ShutdownConfig::default()).component(consumer).component(relay).run(pending::<()>()).await.unwrap();
     });
 }
 

@@ -1,8 +1,8 @@
 //! Images: stored and served, completely and by range.
 
-use kennel_app::ServerConfig;
 use kennel_config::{ByteSize, HumanDuration};
 use kennel_http::HttpConfig;
+use kennel_net::ServerConfig;
 use kennel_testkit::upstream::images;
 use reqwest::header::HeaderValue;
 use serde_json::json;

@@ -18,7 +18,7 @@ use dogs::picture_check::DecodedPictureCheck;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
 use dogs_storages::Stores;
-use kennel_app::{App, Health, Options, RunError, Stop};
+use kennel_app::{App, Health, RunError, ShutdownConfig, Stop};
 use kennel_broker::{Broker, BrokerConfig};
 use kennel_core::{Clock, IdSource, ObjectStore, SystemClock, UuidV7};
 use kennel_grpc::{GrpcConfig, GrpcMetrics, GrpcServer};
@@ -105,7 +105,7 @@ impl TestApp {
         let mut address = server.address();
         let rpc = rpc(&service, &feed, &health, &registry);
         let mut grpc = rpc.address();
-        let app = App::new(Options::default())
+        let app = App::new(ShutdownConfig::default())
             .health(health.clone())
             .component(feed)
             .component(relay(&stores, &broker, &clock, &registry))

@@ -12,8 +12,9 @@ fn problems(change: impl FnOnce(&mut KafkaConfig)) -> Vec<String> {
 }
 
 fn wrong_settings(config: &KafkaConfig) -> Vec<String> {
-    let checked = Problems::resolve(|problems| Some(config.check_as_broker(problems)));
-    let errors = checked.err().map(|errors| errors.0).unwrap_or_default();
+    let mut problems = Problems::default();
+    config.check_as_broker(&mut problems);
+    let errors = problems.into_result().err().map(|errors| errors.0).unwrap_or_default();
     errors.into_iter().map(|error| error.location.split(' ').next().unwrap_or_default().to_ascii_lowercase()).collect()
 }
 

@@ -2,9 +2,9 @@
 
 use crate::support::{SERVICE, config, frame, gzipped, raw_call, raw_send, start};
 use bytes::Bytes;
-use kennel_app::ServerConfig;
 use kennel_config::HumanDuration;
 use kennel_grpc::GrpcConfig;
+use kennel_net::ServerConfig;
 use tokio::task::JoinSet;
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
