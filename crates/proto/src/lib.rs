@@ -15,3 +15,14 @@ pub mod dogs {
         pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/dogs.v1.binpb");
     }
 }
+
+/// Notes.
+pub mod notes {
+    /// Version 1 of the API.
+    pub mod v1 {
+        include!("gen/notes.v1.rs");
+
+        /// Encoded descriptors of `notes.v1` and of its imports, for reflection.
+        pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/notes.v1.binpb");
+    }
+}

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use protox::prost::Message as _;
 
 /// Packages (file names without extension) and their sources.
-const PACKAGES: &[(&str, &[&str])] = &[("dogs.v1", &["dogs/v1/dog.proto", "dogs/v1/dog_service.proto"])];
+const PACKAGES: &[(&str, &[&str])] = &[
+    ("dogs.v1", &["dogs/v1/dog.proto", "dogs/v1/dog_service.proto"]),
+    ("notes.v1", &["notes/v1/note.proto", "notes/v1/note_service.proto"]),
+];
 
 type Files = BTreeMap<String, Vec<u8>>;
 
