@@ -1,0 +1,244 @@
+//! Notes: the model, the event, the port of their store and the service.
+//!
+//! Nothing here depends on a database, a broker or a protocol.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kennel_core::{
+    Clock, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, RepoError, Timestamp, TraceContext,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The topic of all events of notes.
+pub const TOPIC: &str = "notes.events";
+/// The CloudEvents `source` of these events.
+pub const SOURCE: &str = "/notes";
+
+/// A note's id: UUID version 7, so that ids sort by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct NoteId(pub Uuid);
+
+impl fmt::Display for NoteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for NoteId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// The text of a note: 1 to 2000 characters, not blank, without control characters except newline and tab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct NoteText(String);
+
+/// The text is not allowed in a note.
+#[derive(Debug, thiserror::Error)]
+#[error("must be 1 to {} printable characters", NoteText::MAX_CHARS)]
+pub struct InvalidNoteText;
+
+impl NoteText {
+    /// Maximum length, in characters.
+    pub const MAX_CHARS: usize = 2_000;
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for NoteText {
+    type Error = InvalidNoteText;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_printable = |char: char| !char.is_control() || matches!(char, '\n' | '\t');
+        let is_valid =
+            !text.trim().is_empty() && text.chars().count() <= Self::MAX_CHARS && text.chars().all(is_printable);
+        if is_valid { Ok(Self(text)) } else { Err(InvalidNoteText) }
+    }
+}
+
+impl From<NoteText> for String {
+    fn from(text: NoteText) -> Self {
+        text.0
+    }
+}
+
+/// A note. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Its id.
+    pub id: NoteId,
+    /// Its text.
+    pub text: NoteText,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A note was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NoteCreated {
+    /// The note.
+    pub id: NoteId,
+    /// Its text.
+    pub text: NoteText,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+impl EventType for NoteCreated {
+    const NAME: &'static str = "notes.created";
+    const TOPIC: &'static str = TOPIC;
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// Stores notes. The caller supplies ids, times and the events of a change.
+///
+/// - Every store passes the same conformance suite, which tests these statements.
+/// - When a writing method returns successfully, its change is durable, with its events; after a crash, either all of
+///   it is stored or nothing.
+/// - A note is read as it was written. A read after a successful write of the same process returns that write.
+/// - Errors: [`RepoError::Unavailable`] when a retry can succeed, [`RepoError::Corrupt`] when stored data cannot be
+///   read, [`RepoError::Backend`] otherwise. After an error of a writing method other than [`RepoError::Conflict`], it
+///   is unknown whether the change was committed.
+#[async_trait]
+pub trait NoteRepository: Send + Sync + 'static {
+    /// Stores a new note, and appends `events` to the outbox in this order.
+    ///
+    /// Fails with [`RepoError::Conflict`] on an existing id, and then stores nothing. Of several concurrent calls with
+    /// one id, exactly one succeeds.
+    async fn insert(&self, note: &Note, events: &[Event]) -> Result<(), RepoError>;
+
+    /// The note with this id; `None` when there is none.
+    async fn find(&self, id: NoteId) -> Result<Option<Note>, RepoError>;
+
+    /// Up to `limit` notes, newest first, only those with ids below `after` if it is given. No note needs to have the
+    /// id `after`.
+    ///
+    /// Pages that continue after the last id of the previous page return every note exactly once, as long as it exists
+    /// during the whole iteration, also while others are inserted or deleted.
+    async fn list(&self, after: Option<NoteId>, limit: u32) -> Result<Vec<Note>, RepoError>;
+
+    /// Deletes the note. Returns whether it existed; of several concurrent calls, exactly one returns true.
+    async fn delete(&self, id: NoteId) -> Result<bool, RepoError>;
+}
+
+/// Why a call to [`NoteService`] failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoteError {
+    /// No note has this id.
+    #[error("no note has the id {0}")]
+    UnknownNote(NoteId),
+    /// The store failed.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    /// An event could not be serialized; a bug of the service.
+    #[error("event cannot be serialized")]
+    Event(#[from] serde_json::Error),
+}
+
+impl NoteError {
+    /// The kind, which determines the status code of each protocol.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownNote(_) => ErrorKind::NotFound,
+            Self::Repo(error) => error.kind(),
+            Self::Event(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+/// The operations on notes, independent of protocols.
+#[derive(Clone)]
+pub struct NoteService {
+    repo: Arc<dyn NoteRepository>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    trace: fn() -> Option<TraceContext>,
+}
+
+impl NoteService {
+    /// Creates a service. `trace` returns the trace context of the current request, which its events propagate.
+    pub fn new(
+        repo: Arc<dyn NoteRepository>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        trace: fn() -> Option<TraceContext>,
+    ) -> Self {
+        Self { repo, clock, ids, trace }
+    }
+
+    /// Creates a note, and publishes [`NoteCreated`].
+    pub async fn create(&self, text: NoteText) -> Result<Note, NoteError> {
+        let note = Note { id: NoteId(self.ids.next()), text, created_at: self.clock.now() };
+        let created = NoteCreated { id: note.id, text: note.text.clone(), created_at: note.created_at };
+        let mut event = Event::new(self.ids.next(), SOURCE, note.created_at, &created)?;
+        event.trace = (self.trace)();
+        self.repo.insert(&note, &[event]).await?;
+        Ok(note)
+    }
+
+    /// The note with this id.
+    pub async fn get(&self, id: NoteId) -> Result<Note, NoteError> {
+        self.repo.find(id).await?.ok_or(NoteError::UnknownNote(id))
+    }
+
+    /// A page of notes, newest first.
+    pub async fn list(&self, after: Option<Cursor>, size: PageSize) -> Result<Page<Note>, NoteError> {
+        let notes = self.repo.list(after.map(|cursor| NoteId(cursor.0)), size.get() + 1).await?;
+        Ok(Page::from_overfetch(notes, size, |note| note.id.0))
+    }
+
+    /// Deletes a note.
+    pub async fn delete(&self, id: NoteId) -> Result<(), NoteError> {
+        if self.repo.delete(id).await? { Ok(()) } else { Err(NoteError::UnknownNote(id)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: impl Into<String>) -> Result<NoteText, InvalidNoteText> {
+        text.into().try_into()
+    }
+
+    #[test]
+    fn a_text_is_printable_and_of_any_script() {
+        for valid in ["a", " a ", "one\n\ttwo", "犬 🐕 Ŕéx", "O'Hara \"x\" \\ %_ ;--"] {
+            assert_eq!(text(valid).unwrap().as_str(), valid);
+        }
+        for invalid in ["", " ", "\n\t", "\u{3000}", "a\0", "a\r\n", "\u{1b}[1m", "\u{85}"] {
+            assert!(text(invalid).is_err(), "{invalid:?}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_text_is_limited_in_characters() {
+        assert!(text("🐕".repeat(2_000)).is_ok());
+        let error = text("a".repeat(2_001)).unwrap_err();
+        assert_eq!(error.to_string(), "must be 1 to 2000 printable characters");
+    }
+
+    #[test]
+    fn a_text_is_checked_when_it_is_deserialized() {
+        assert_eq!(serde_json::from_str::<NoteText>("\"a\"").unwrap(), text("a").unwrap());
+        let error = serde_json::from_str::<NoteText>("\" \"").unwrap_err();
+        assert!(error.to_string().starts_with("must be 1 to 2000 printable characters"), "{error}");
+    }
+}
