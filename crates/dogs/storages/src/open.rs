@@ -42,32 +42,38 @@ pub struct Stores {
 
 /// Opens the store that `config` selects. Does not migrate it. Metrics are registered in `registry`.
 pub async fn open(config: &StorageConfig, registry: &Registry) -> Result<Stores, OpenError> {
-    let database = kennel_storage::open(config, "dogs", &MIGRATIONS, registry).await?;
-    Ok(match &database.engine {
-        #[cfg(feature = "sqlite")]
-        Engine::Sqlite(engine) => {
-            let store = crate::SqliteDogs::new(engine.clone());
-            stores(database, store, crate::SqliteDogs::CAPABILITIES)
+    Ok(Stores::new(kennel_storage::open(config, "dogs", &MIGRATIONS, registry).await?))
+}
+
+impl Stores {
+    /// The dogs in `database`.
+    pub fn new(database: Database) -> Self {
+        match database.engine.clone() {
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite(engine) => {
+                let store = crate::SqliteDogs::new(engine);
+                stores(database, store, crate::SqliteDogs::CAPABILITIES)
+            }
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(engine) => {
+                let store = crate::PostgresDogs::new(engine);
+                stores(database, store, crate::PostgresDogs::CAPABILITIES)
+            }
+            #[cfg(feature = "mysql")]
+            Engine::Mysql(engine) => {
+                let store = crate::MysqlDogs::new(engine);
+                stores(database, store, crate::MysqlDogs::CAPABILITIES)
+            }
+            #[cfg(feature = "clickhouse")]
+            Engine::ClickHouse(engine) => {
+                let store = crate::ClickHouseDogs::new(engine);
+                stores(database, store, crate::ClickHouseDogs::CAPABILITIES)
+            }
+            #[expect(clippy::allow_attributes, reason = "whether there is another one depends on the features")]
+            #[allow(unreachable_patterns)]
+            _ => unreachable!("the build of this crate has the same stores as the platform's"),
         }
-        #[cfg(feature = "postgres")]
-        Engine::Postgres(engine) => {
-            let store = crate::PostgresDogs::new(engine.clone());
-            stores(database, store, crate::PostgresDogs::CAPABILITIES)
-        }
-        #[cfg(feature = "mysql")]
-        Engine::Mysql(engine) => {
-            let store = crate::MysqlDogs::new(engine.clone());
-            stores(database, store, crate::MysqlDogs::CAPABILITIES)
-        }
-        #[cfg(feature = "clickhouse")]
-        Engine::ClickHouse(engine) => {
-            let store = crate::ClickHouseDogs::new(engine.clone());
-            stores(database, store, crate::ClickHouseDogs::CAPABILITIES)
-        }
-        #[expect(clippy::allow_attributes, reason = "whether there is another one depends on the features")]
-        #[allow(unreachable_patterns)]
-        _ => unreachable!("the build of this crate has the same stores as the platform's"),
-    })
+    }
 }
 
 fn stores<S>(database: Database, store: S, capabilities: Capabilities) -> Stores

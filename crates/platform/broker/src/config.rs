@@ -125,7 +125,9 @@ mod tests {
 
     use super::*;
 
-    const EVENT: EventTopic = EventTopic { event: "dogs.born", topic: "dogs", meaning: "a dog was born" };
+    fn event() -> EventTopic {
+        EventTopic { event: "dogs.born", topic: "dogs", meaning: "a dog was born".to_owned() }
+    }
 
     /// Only the sections of the broker.
     #[derive(Debug)]
@@ -133,7 +135,7 @@ mod tests {
 
     impl Settings for Everything {
         fn read(reader: &mut Reader<'_>) -> Self {
-            Self(BrokerConfig::read(reader, &[EVENT]))
+            Self(BrokerConfig::read(reader, &[event()]))
         }
     }
 

@@ -57,12 +57,12 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C)
 pub struct InstrumentedBroker {
     inner: Arc<dyn Broker>,
     metrics: BrokerMetrics,
-    topics: &'static [&'static str],
+    topics: Vec<&'static str>,
 }
 
 impl InstrumentedBroker {
     /// Decorates `inner`. Events of topics that are not in `topics` share the label `other`.
-    pub fn new(inner: Arc<dyn Broker>, metrics: BrokerMetrics, topics: &'static [&'static str]) -> Self {
+    pub fn new(inner: Arc<dyn Broker>, metrics: BrokerMetrics, topics: Vec<&'static str>) -> Self {
         Self { inner, metrics, topics }
     }
 

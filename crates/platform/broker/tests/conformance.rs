@@ -39,7 +39,7 @@ mod instrumented {
     #[expect(clippy::unused_async, reason = "the suite awaits setups")]
     async fn fresh() -> Option<Fixture<BrokerUnderTest>> {
         let metrics = BrokerMetrics::register(&prometheus::Registry::new()).ok()?;
-        Some(fixture(|broker| Arc::new(InstrumentedBroker::new(broker, metrics, &["tests.events"]))))
+        Some(fixture(|broker| Arc::new(InstrumentedBroker::new(broker, metrics, vec!["tests.events"]))))
     }
 
     kennel_testkit::broker_conformance!(fresh, start_paused = true);

@@ -292,7 +292,7 @@ async fn metric_names_are_pinned() {
     let (memory, _sink) = broker(Limits::default());
     let registry = Registry::new();
     let metrics = BrokerMetrics::register(&registry).unwrap();
-    let broker = InstrumentedBroker::new(Arc::new(memory), metrics, &[TOPIC]);
+    let broker = InstrumentedBroker::new(Arc::new(memory), metrics, vec![TOPIC]);
     let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
     let batch = [event(1, "rex"), event(2, "bello"), Event { topic: "surprise".to_owned(), ..event(3, "rex") }];
     let mut publishing = broker.publish(&batch);
@@ -323,7 +323,7 @@ async fn an_event_is_created_in_its_trace_and_published_with_others() {
     let (_subscriber, spans) = kennel_testkit::spans::record();
     let (memory, _sink) = broker(Limits::default());
     let broker =
-        InstrumentedBroker::new(Arc::new(memory), BrokerMetrics::register(&Registry::new()).unwrap(), &[TOPIC]);
+        InstrumentedBroker::new(Arc::new(memory), BrokerMetrics::register(&Registry::new()).unwrap(), vec![TOPIC]);
     let traces = ["0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"];
     let batch = traces.map(|trace| Event {
         trace: Some(TraceContext { traceparent: format!("00-{trace}-00f067aa0ba902b7-01"), tracestate: None }),
@@ -355,7 +355,7 @@ async fn the_watch_updates_the_lag_until_it_is_stopped() {
     let (memory, _sink) = broker(Limits::default());
     let registry = Registry::new();
     let broker =
-        Arc::new(InstrumentedBroker::new(Arc::new(memory), BrokerMetrics::register(&registry).unwrap(), &[TOPIC]));
+        Arc::new(InstrumentedBroker::new(Arc::new(memory), BrokerMetrics::register(&registry).unwrap(), vec![TOPIC]));
     let _group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
     let stop = Stop::new();
     let watch = Box::new(LagWatch::new(Arc::clone(&broker), Duration::from_secs(5)));

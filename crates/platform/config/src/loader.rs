@@ -20,6 +20,11 @@ pub trait Settings: Sized {
     }
 }
 
+/// No settings.
+impl Settings for () {
+    fn read(_: &mut Reader<'_>) -> Self {}
+}
+
 /// Valid settings.
 #[derive(Debug, Clone)]
 pub struct Loaded<S> {
@@ -82,6 +87,11 @@ impl Loader {
         self.known.extend(reader.known);
         self.printed.extend(reader.printed);
         settings
+    }
+
+    /// Adds problems between the settings of several services.
+    pub fn check(&mut self, check: impl FnOnce(&mut Problems)) {
+        check(&mut self.problems);
     }
 
     /// Returns the settings of all services, as a tuple or a list, or all errors. Keys of the file that no service knows

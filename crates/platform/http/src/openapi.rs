@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use kennel_core::ErrorKind;
+use utoipa::OpenApi as _;
 use utoipa::openapi::{OpenApi, Server, ServerBuilder};
 use utoipa_swagger_ui::{Config, serve};
 
@@ -37,6 +38,26 @@ pub fn server() -> Server {
 /// Content security policy of Swagger UI: own scripts, inline styles, images in data URLs, and calls to this origin.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// A description without operations: its title, the license, this server, and the problems that operations refer to.
+pub fn document(title: &str, description: &str) -> OpenApi {
+    let mut document = Standard::openapi();
+    title.clone_into(&mut document.info.title);
+    document.info.description = Some(format!("{description}\n\n{CONVENTIONS}"));
+    document.servers = Some(vec![server()]);
+    problems::add(&mut document, problems::all());
+    document
+}
+
+const CONVENTIONS: &str = "Every error is a problem document (RFC 9457); `code` identifies the problem. \
+    Every response has an `X-Request-Id`, the id of the request in the logs of the service.";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
+    components(schemas(crate::Problem, crate::FieldError))
+)]
+struct Standard;
 
 /// Routes for the description, Swagger UI, and `/swagger`, which redirects to Swagger UI.
 pub fn routes(api: &OpenApi) -> Result<Router, serde_json::Error> {

@@ -24,8 +24,8 @@ use crate::stack::{RequestTelemetry, SkipProblemDetails, catch_panics};
 pub struct Sys {
     /// Readiness and the checks it depends on.
     pub health: Health,
-    /// The metrics of the process.
-    pub registry: Registry,
+    /// The metrics of the process, and of each of its services that has its own registry.
+    pub registries: Vec<Registry>,
     /// Name and version of the running build.
     pub build: BuildInfo,
 }
@@ -71,7 +71,7 @@ async fn scrape(State(sys): State<Arc<Sys>>, headers: HeaderMap) -> Response {
     let accept: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let format = Format::accepted(&accept.join(","));
     let headers = [(CONTENT_TYPE, format.content_type()), (VARY, "accept")];
-    (headers, format.encode(&sys.registry)).into_response()
+    (headers, format.encode(&sys.registries)).into_response()
 }
 
 async fn version(State(sys): State<Arc<Sys>>) -> Response {

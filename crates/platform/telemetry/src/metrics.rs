@@ -95,7 +95,7 @@ pub fn register_runtime(registry: &Registry, handle: &Handle) -> Result<(), prom
 
 /// Encodes all metrics of the registry in the classic text format.
 pub fn encode(registry: &Registry) -> String {
-    Format::Text.encode(registry)
+    Format::Text.encode(std::slice::from_ref(registry))
 }
 
 #[cfg(test)]

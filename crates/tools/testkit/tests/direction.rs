@@ -27,6 +27,7 @@ fn allowed(name: &str) -> Option<Allowed> {
         "kennel-config" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
         "kennel-app" | "kennel-telemetry" => Allowed::Only(&["kennel-core", "kennel-config"]),
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
+        "kennel-service" => Allowed::Platform(Vec::new()),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
         "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
@@ -39,7 +40,7 @@ fn allowed(name: &str) -> Option<Allowed> {
 
 enum Allowed {
     Only(&'static [&'static str]),
-    /// Any platform crate, and these of the service.
+    /// Any platform crate except `kennel-service`, which only services see, and these of the service.
     Platform(Vec<String>),
     /// Any crate that is not a tool.
     Anything,
@@ -48,11 +49,10 @@ enum Allowed {
 impl Allowed {
     fn permits(&self, dependency: &str) -> bool {
         let used_in_services = !TOOLS.contains(&dependency);
+        let is_library = used_in_services && dependency.starts_with("kennel-") && dependency != "kennel-service";
         match self {
             Self::Only(names) => names.contains(&dependency),
-            Self::Platform(names) => {
-                names.iter().any(|name| name == dependency) || dependency.starts_with("kennel-") && used_in_services
-            }
+            Self::Platform(names) => names.iter().any(|name| name == dependency) || is_library,
             Self::Anything => used_in_services,
         }
     }
@@ -107,6 +107,8 @@ fn the_rules_detect_a_forbidden_dependency() {
         ("kennel-core", "kennel-app"),
         ("kennel-http", "dogs-domain"),
         ("kennel-cache", "kennel-broker"),
+        ("kennel-http", "kennel-service"),
+        ("dogs-storages", "kennel-service"),
         ("dogs-storages", "dogs"),
         ("dogs-storages", "kennel-testkit"),
         ("dogs", "kennel-dashboards"),

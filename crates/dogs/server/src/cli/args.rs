@@ -1,30 +1,15 @@
-//! The arguments of `dogs`.
+//! The arguments of the commands of dogs.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use dogs_domain::Breed;
 use kennel_core::{BackendError, BackendKind, Order};
 use kennel_storage::Storage as Store;
-use uuid::Uuid;
 
-/// Dogs by breed, over HTTP, gRPC and the command line.
-#[derive(Debug, Parser)]
-#[command(name = "dogs", version, propagate_version = true, arg_required_else_help = true)]
-pub struct Cli {
-    /// The command to run.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// A command.
+/// A command of dogs.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run the service.
-    Serve(Serve),
-    /// Change or show the database's schema.
-    #[command(subcommand)]
-    Migrate(Migrate),
+pub enum DogsCommand {
     /// Fetch a random image of a breed and store it.
     Fetch {
         /// Such as `husky` or `hound-afghan`.
@@ -43,45 +28,6 @@ pub enum Command {
     /// Copy one store to another, and compare two stores.
     #[command(subcommand)]
     Storage(Storage),
-    /// List, show, replay and drop dead letters.
-    #[command(subcommand)]
-    Dlq(Dlq),
-    /// Check, print or describe the configuration.
-    #[command(subcommand)]
-    Config(Config),
-    /// Print the OpenAPI description of the HTTP API.
-    Openapi {
-        /// The output format.
-        #[arg(long, value_enum, default_value_t = Format::Json)]
-        format: Format,
-    },
-    /// Print the AsyncAPI description of the events.
-    Asyncapi,
-    /// Check whether a running service is ready: exit code 0 when it is, 1 when it is not.
-    Healthcheck {
-        /// The URL to request; by default `/ready` at the configured metrics port.
-        #[arg(long)]
-        url: Option<String>,
-    },
-}
-
-/// Options of `serve`.
-#[derive(Debug, Args)]
-pub struct Serve {
-    /// Run only these components: http, grpc, sys, outbox-relay, dogs.thumbnailer; separated by commas.
-    #[arg(long)]
-    pub only: Option<String>,
-}
-
-/// Commands for the schema.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum Migrate {
-    /// Apply all pending migrations.
-    Up,
-    /// Revert the latest migration.
-    Down,
-    /// Show which migrations are applied.
-    Status,
 }
 
 /// Options of `list`.
@@ -161,43 +107,6 @@ fn parse_backend<P: BackendKind>(name: &str) -> Result<P, BackendError> {
     P::parse(name)
 }
 
-/// Commands for dead letters.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum Dlq {
-    /// List dead letters.
-    List {
-        /// Maximum number of dead letters to print, up to 1000.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-    },
-    /// Show a dead letter with its event.
-    Show {
-        /// The event's id.
-        id: Uuid,
-    },
-    /// Publish the event of a dead letter again, and delete the dead letter.
-    Replay {
-        /// The event's id.
-        id: Uuid,
-    },
-    /// Delete a dead letter.
-    Drop {
-        /// The event's id.
-        id: Uuid,
-    },
-}
-
-/// Commands for the configuration.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum Config {
-    /// Report every problem; exit code 64 when there is one.
-    Check,
-    /// Print every setting with its value and its source; secrets as `***`.
-    Print,
-    /// Describe every setting, as Markdown.
-    Reference,
-}
-
 /// The order of a list.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Direction {
@@ -213,26 +122,5 @@ impl From<Direction> for Order {
             Direction::Asc => Self::Ascending,
             Direction::Desc => Self::Descending,
         }
-    }
-}
-
-/// The format of a document.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Format {
-    /// JSON.
-    Json,
-    /// YAML.
-    Yaml,
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_definition_is_valid() {
-        Cli::command().debug_assert();
     }
 }

@@ -9,7 +9,7 @@ use dogs_domain::{Breed, Dog, DogService};
 use kennel_core::{Order, PageSize};
 
 use super::args::List;
-use super::output::print_line;
+use kennel_service::output::print_line;
 
 /// Fetches an image and prints the stored dog.
 pub(super) async fn fetch(service: &DogService, breed: &Breed, public_url: &str) -> anyhow::Result<ExitCode> {

@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::args::Import;
-use super::output::print_line;
 use super::progress_bar;
+use kennel_service::output::print_line;
 
 /// The size of a read, in bytes.
 const CHUNK: usize = 256 * 1024;

@@ -8,9 +8,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dogs_domain::ports::IdempotencyKey;
 use dogs_domain::service::{DogPatch, NewDog};
-use dogs_domain::{Breed, Dog, DogError, DogId};
-use kennel_core::{Cursor, ErrorKind, Order, PageSize};
+use dogs_domain::{Breed, Dog, DogId};
+use kennel_core::{ErrorKind, Order};
 use kennel_http::openapi::problems::{self, Failures};
+use kennel_http::page::{page_cursor, page_size};
 use kennel_http::{HttpError, IfMatch, IfNoneMatch, Json, Path, Query, header_text};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -130,9 +131,7 @@ pub(super) async fn list(
     Query(params): Query<ListParams>,
 ) -> Result<impl IntoResponse, ApiError> {
     let breed = params.breed.as_deref().map(parse_breed).transpose()?;
-    let invalid = |field, error: &dyn std::error::Error| DogError::invalid(field, error.to_string());
-    let size = params.limit.map_or(Ok(PageSize::default()), PageSize::new).map_err(|e| invalid("limit", &e))?;
-    let cursor = params.cursor.as_deref().map(str::parse::<Cursor>).transpose().map_err(|e| invalid("cursor", &e))?;
+    let (size, cursor) = (page_size(params.limit)?, page_cursor(params.cursor.as_deref())?);
     let order = match params.order {
         Direction::Asc => Order::Ascending,
         Direction::Desc => Order::Descending,

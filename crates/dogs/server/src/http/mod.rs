@@ -21,12 +21,10 @@ use kennel_app::Health;
 use kennel_core::IdSource;
 use kennel_http::method::without_head;
 use kennel_http::sse::EventStreams;
-use kennel_http::{HttpConfig, HttpMetrics, Stack};
 use kennel_outbox::EventFeed;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
@@ -71,7 +69,7 @@ pub struct BackendNames {
 }
 
 /// The state that the handlers share.
-struct ApiContext {
+pub struct ApiContext {
     api: ApiState,
     urls: DogUrls,
     streams: EventStreams,
@@ -79,36 +77,23 @@ struct ApiContext {
 }
 
 /// Routes without a limit on time and body size; they enforce their own limits.
-pub const UNBOUNDED: [&str; 2] = ["/api/v1/dogs/import", "/api/v1/events"];
+pub(crate) const UNBOUNDED: [&str; 2] = ["/api/v1/dogs/import", "/api/v1/events"];
 
-/// The complete HTTP service: the API, its documentation, the gallery and the probes, with all layers.
-pub fn app(state: ApiState, config: &HttpConfig, metrics: &HttpMetrics) -> Result<axum::Router, serde_json::Error> {
-    let probes = kennel_http::sys::health(state.health.clone());
-    let (routes, description) = router(state);
-    let routes = routes.merge(probes).merge(kennel_http::openapi::routes(&description)?);
-    let unbounded = UNBOUNDED.into_iter().chain(["/live", "/ready"]);
-    Ok(Stack::new(config, metrics).exempt(unbounded).apply(routes))
+impl ApiContext {
+    /// The state of a service with these dependencies.
+    pub fn new(api: ApiState) -> Self {
+        Self {
+            urls: DogUrls::new(&api.public_url),
+            api,
+            streams: EventStreams::new(events::MAX_STREAMS),
+            imports: Semaphore::new(import::MAX_IMPORTS),
+        }
+    }
 }
 
-/// The routes of the API and the gallery, without layers, and their OpenAPI description.
-pub fn router(state: ApiState) -> (axum::Router, OpenApi) {
-    let context = ApiContext {
-        urls: DogUrls::new(&state.public_url),
-        api: state,
-        streams: EventStreams::new(events::MAX_STREAMS),
-        imports: Semaphore::new(import::MAX_IMPORTS),
-    };
-    let (router, description) = api().split_for_parts();
-    (router.merge(gallery::routes()).with_state(Arc::new(context)), description)
-}
-
-/// The OpenAPI description of the API.
-pub fn description() -> OpenApi {
-    api().into_openapi()
-}
-
-fn api() -> OpenApiRouter<Arc<ApiContext>> {
-    let mut router = OpenApiRouter::with_openapi(openapi::base())
+/// The routes of the API, with their descriptions, and the gallery.
+pub(crate) fn routes() -> OpenApiRouter<Arc<ApiContext>> {
+    OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(dogs::fetch).map(without_head))
         .routes(routes!(dogs::fetch_sub).map(without_head))
         .routes(routes!(dogs::list, dogs::create))
@@ -117,7 +102,6 @@ fn api() -> OpenApiRouter<Arc<ApiContext>> {
         .routes(routes!(import::import))
         .routes(routes!(breeds::breeds))
         .routes(routes!(events::events))
-        .routes(routes!(status::status));
-    kennel_http::openapi::allow_empty_queries(router.get_openapi_mut());
-    router
+        .routes(routes!(status::status))
+        .merge(gallery::routes().into())
 }

@@ -1,34 +1,20 @@
 //! The OpenAPI document without its operations.
 
-use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::tag::TagBuilder;
 
-use kennel_http::openapi::problems;
+const TAGS: [(&str, &str); 5] = [
+    ("dogs", "Fetch, list, create, read, update, delete and import dogs."),
+    ("photos", "The images of dogs."),
+    ("breeds", "The known breeds."),
+    ("events", "The stream of events. `asyncapi.yaml` describes the events."),
+    ("service", "The service itself."),
+];
 
 /// The document without its operations.
 pub(super) fn base() -> OpenApi {
-    let mut document = BaseDocument::openapi();
-    document.servers = Some(vec![kennel_http::openapi::server()]);
-    problems::add(&mut document, problems::all());
+    let mut document = kennel_http::openapi::document("Dogs", "Dogs, their images, and their events.");
+    let tag = |(name, text)| TagBuilder::new().name(name).description(Some(text)).build();
+    document.tags = Some(TAGS.map(tag).into());
     document
 }
-
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "Dogs",
-        description = "Dogs, their images, and their events.\n\n\
-            Every error is a problem document (RFC 9457); `code` identifies the problem. \
-            Every response has an `X-Request-Id`, the id of the request in the logs of the service.",
-        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
-    ),
-    tags(
-        (name = "dogs", description = "Fetch, list, create, read, update, delete and import dogs."),
-        (name = "photos", description = "The images of dogs."),
-        (name = "breeds", description = "The known breeds."),
-        (name = "events", description = "The stream of events. `asyncapi.yaml` describes the events."),
-        (name = "service", description = "The service itself."),
-    ),
-    components(schemas(kennel_http::Problem, kennel_http::FieldError)),
-)]
-struct BaseDocument;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dogs::config::DogsSettings;
+use dogs::Dogs;
 use dogs_domain::events::{DogCreated, TOPIC};
 use kennel_app::{App, ShutdownConfig};
 use kennel_broker::Backend;
@@ -17,6 +17,7 @@ use kennel_core::{Clock, Event, EventType as _, IdSource as _, Receipt, SystemCl
 use kennel_outbox::{
     Consumer, ConsumerMetrics, ConsumerPorts, Handled, Handler, HandlerError, Quarantine, Relay, RelayMetrics,
 };
+use kennel_service::ProgramSettings;
 use prometheus::Registry;
 use tokio::process::Child;
 
@@ -58,8 +59,8 @@ fn process() {
     let handled = std::env::var_os(HANDLED).expect("it is started by a test").into();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let settings =
-            kennel_config::load::<DogsSettings>(&kennel_config::Environment::from_process()).unwrap().settings;
+        let environment = kennel_config::Environment::from_process();
+        let settings = kennel_config::load::<ProgramSettings<Dogs>>(&environment).unwrap().settings.service.standard;
         let stores = dogs_storages::open(&settings.storage, &Registry::new()).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let sink = Arc::clone(&stores.database.dead_letter_sink);

@@ -12,8 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dogs::Dogs;
 use dogs::grpc::DogRpc;
-use dogs::http::{ApiState, BackendNames, DogUrls};
+use dogs::http::{ApiContext, ApiState, BackendNames, DogUrls};
 use dogs::picture_check::DecodedPictureCheck;
 use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
@@ -235,7 +236,9 @@ fn server(service: &DogService, feed: &EventFeed, health: &Health, setup: &Setup
         health: health.clone(),
     };
     let metrics = HttpMetrics::register(registry).unwrap();
-    HttpServer::new("http", &setup.http, dogs::http::app(state, &setup.http, &metrics).unwrap())
+    let state = Arc::new(ApiContext::new(state));
+    let routes = kennel_service::http_app::<Dogs>(state, health.clone(), &setup.http, &metrics).unwrap();
+    HttpServer::new("http", &setup.http, routes)
 }
 
 fn rpc(service: &DogService, feed: &EventFeed, health: &Health, registry: &Registry) -> GrpcServer {

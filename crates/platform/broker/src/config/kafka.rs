@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kennel_config::{Reader, Secret, Section};
-use kennel_core::EventType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,14 +70,14 @@ pub struct KafkaConfig {
 }
 
 /// An event that a service publishes, for which users can set a topic.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct EventTopic {
     /// Its name, such as `dogs.created`.
     pub event: &'static str,
     /// The topic to which it is published.
     pub topic: &'static str,
     /// What happened, such as "a dog was created".
-    pub meaning: &'static str,
+    pub meaning: String,
 }
 
 /// Publishes the events of one name to a separate topic.
@@ -144,13 +143,6 @@ impl Default for Tuning {
             window: size(4_096),
             window_bytes: size(8 * 1024 * 1024),
         }
-    }
-}
-
-impl EventTopic {
-    /// Returns the topic of an event type.
-    pub const fn of<E: EventType>(meaning: &'static str) -> Self {
-        Self { event: E::NAME, topic: E::TOPIC, meaning }
     }
 }
 

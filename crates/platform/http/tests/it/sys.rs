@@ -28,7 +28,7 @@ async fn sys_server(health: &Health) -> Server {
     let build = BuildInfo { service: "dogs", version: "1.2.3", git_sha: None };
     metrics::register_build(&registry, &build).unwrap();
     sys::register_dependencies(&registry, health).unwrap();
-    let router = sys::router(Sys { health: health.clone(), registry, build });
+    let router = sys::router(Sys { health: health.clone(), registries: vec![registry], build });
     Server::start(router, &harness::config()).await
 }
 

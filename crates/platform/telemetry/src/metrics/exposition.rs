@@ -1,5 +1,9 @@
 //! Exposition formats of metrics, and content negotiation.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 
 use super::openmetrics::{self, is_exemplars};
@@ -41,9 +45,9 @@ impl Format {
         }
     }
 
-    /// Encodes all metrics of the registry.
-    pub fn encode(self, registry: &Registry) -> String {
-        let mut families = registry.gather();
+    /// Encodes all metrics of the registries.
+    pub fn encode(self, registries: &[Registry]) -> String {
+        let mut families = gather(registries);
         let written = match self {
             Self::Text => {
                 families.retain(|family| !is_exemplars(family));
@@ -58,6 +62,20 @@ impl Format {
             String::new()
         })
     }
+}
+
+/// Gathers all metrics. Those of the same name form one family: registries differ in their labels, not in their names.
+fn gather(registries: &[Registry]) -> Vec<MetricFamily> {
+    let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
+    for family in registries.iter().flat_map(Registry::gather) {
+        match families.entry(family.name().to_owned()) {
+            Entry::Vacant(entry) => drop(entry.insert(family)),
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().mut_metric().extend(family.get_metric().iter().cloned());
+            }
+        }
+    }
+    families.into_values().collect()
 }
 
 /// Parses a range of an `Accept` header: media type, quality and version.

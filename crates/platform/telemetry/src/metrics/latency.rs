@@ -208,7 +208,7 @@ mod tests {
 
     /// Returns the lines with an exemplar, without its timestamp.
     fn exemplars(registry: &Registry) -> Vec<String> {
-        let text = Format::OpenMetrics.encode(registry);
+        let text = Format::OpenMetrics.encode(std::slice::from_ref(registry));
         let lines = text.lines().filter(|line| line.contains(" # {"));
         lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
     }
@@ -251,7 +251,7 @@ mod tests {
             line("+Inf", 6, ids[3], "20"),
         ];
         assert_eq!(exemplars(&registry), expected);
-        let classic = Format::Text.encode(&registry);
+        let classic = super::super::encode(&registry);
         assert!(classic.contains("call_seconds_count") && !classic.contains("trace_id"), "{classic}");
     }
 

@@ -193,7 +193,7 @@ odd 0
 size_bytes NaN
 # EOF
 "#;
-        assert_eq!(Format::OpenMetrics.encode(&registry), expected);
+        assert_eq!(Format::OpenMetrics.encode(&[registry]), expected);
     }
 
     #[test]

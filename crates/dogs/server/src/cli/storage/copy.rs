@@ -10,8 +10,8 @@ use kennel_app::{Stop, signals};
 use tokio::time::Instant;
 
 use crate::cli::args;
-use crate::cli::output::print_line;
 use crate::cli::progress_bar;
+use kennel_service::output::print_line;
 
 /// How often progress is printed while applying changes, when standard error is not a terminal.
 const PRINT_INTERVAL: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use dogs_domain::Dog;
 use dogs_store_copy::{Comparison, Difference, StoreHandle};
 use serde_json::Value;
 
-use crate::cli::output::print_line;
+use kennel_service::output::print_line;
 
 /// Prints at most `limit` differences, and the total.
 pub(super) async fn run(from: &StoreHandle, to: &StoreHandle, limit: u64) -> anyhow::Result<ExitCode> {

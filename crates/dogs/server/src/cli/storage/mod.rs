@@ -13,7 +13,7 @@ use kennel_storage::{Storage as Store, StorageConfig};
 use prometheus::Registry;
 
 use super::args::{Storage, StorePair};
-use crate::wiring::check_schema;
+use kennel_service::check_schema;
 
 /// Runs a command on two stores, each opened with its own settings; STORAGE is ignored.
 pub(super) async fn run(settings: &StorageConfig, command: Storage) -> anyhow::Result<ExitCode> {
@@ -56,7 +56,7 @@ async fn open(settings: &StorageConfig, store: Store, migrate: bool) -> anyhow::
         if migrate {
             stores.database.migrator.up(SystemClock.now()).await.context("cannot migrate the schema")?;
         }
-        check_schema(&*stores.database.migrator).await
+        check_schema(&*stores.database.migrator, crate::NAME).await
     };
     schema.await.with_context(|| format!("the store `{}`", store.name()))?;
     Ok(stores.into())

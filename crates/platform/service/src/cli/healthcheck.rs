@@ -1,4 +1,4 @@
-//! `dogs healthcheck`: checks readiness from inside containers, which have no curl.
+//! `healthcheck`: checks readiness from inside containers, which have no curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kennel_client::{Client, ClientConfig, ClientMetrics};
+use kennel_http::SysConfig;
 use kennel_telemetry::metrics;
 use url::Url;
 
-use super::output::print_line;
-use crate::config::DogsSettings;
+use crate::output::print_line;
 
 /// The maximum size of a response.
 const MAX_BYTES: u64 = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Requests `url`, by default `/ready` at the configured metrics port, and prints the result.
-pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(sys: &SysConfig, url: Option<String>) -> anyhow::Result<ExitCode> {
     let url = match url {
         Some(url) => Url::parse(&url).context("--url")?,
-        None => Url::parse(&format!("http://{}/ready", reachable(settings.sys.http().addr())))?,
+        None => Url::parse(&format!("http://{}/ready", reachable(sys.http().addr())))?,
     };
     let config = ClientConfig {
         allow_private: true,
@@ -29,7 +29,7 @@ pub(super) async fn run(settings: &DogsSettings, url: Option<String>) -> anyhow:
         max_retries: 0,
         ..ClientConfig::default()
     };
-    let client = Client::new("dogs", &config, &ClientMetrics::register(&metrics::registry())?)?;
+    let client = Client::new("healthcheck", &config, &ClientMetrics::register(&metrics::registry())?)?;
     match client.download(&url, MAX_BYTES).await {
         Ok(_) => {
             print_line("ready")?;

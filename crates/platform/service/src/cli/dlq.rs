@@ -1,35 +1,53 @@
-//! `dogs dlq`: dead letters, the events that a consumer group could not handle.
+//! `dlq`: dead letters, the events that a consumer group could not handle.
 
 use std::process::ExitCode;
 
 use anyhow::bail;
-use dogs_storages::Stores;
+use clap::Subcommand;
 use kennel_broker::Connected;
 use kennel_core::{DeadLetter, DeadLetters, PageSize, RepoError};
 use kennel_outbox::ReplayError;
 use uuid::Uuid;
 
-use super::args::Dlq;
-use super::output::print_line;
-use crate::backends::Backends;
+use crate::output::print_line;
+use crate::{Context, Service};
+
+/// Commands for dead letters.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Dlq {
+    /// List dead letters.
+    List {
+        /// Maximum number of dead letters to print, up to 1000.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show a dead letter with its event.
+    Show {
+        /// The event's id.
+        id: Uuid,
+    },
+    /// Publish the event of a dead letter again, and delete the dead letter.
+    Replay {
+        /// The event's id.
+        id: Uuid,
+    },
+    /// Delete a dead letter.
+    Drop {
+        /// The event's id.
+        id: Uuid,
+    },
+}
 
 /// Runs a command on the dead letters of the broker, or of the store if the broker does not store them.
-pub(super) async fn run(backends: &Backends, command: Dlq) -> anyhow::Result<ExitCode> {
-    if let Some(Connected { broker, dead_letters: Some(dead_letters) }) = backends.broker_with_dead_letters().await? {
-        let source = DeadLetterSource { dead_letters: &*dead_letters, name: backends.broker_name(), stores: None };
-        let result = execute(&source, backends, command).await;
+pub(super) async fn run<S: Service>(cx: &Context<S>, command: Dlq) -> anyhow::Result<ExitCode> {
+    if let Some(Connected { broker, dead_letters: Some(dead_letters) }) = cx.broker_with_dead_letters().await? {
+        let source = DeadLetterSource { dead_letters: &*dead_letters, name: cx.broker_name() };
+        let result = execute(&source, cx, command).await;
         broker.close().await;
         return result;
     }
-    let stores = backends.current_store().await?;
-    let source = DeadLetterSource {
-        dead_letters: &*stores.database.dead_letters,
-        name: backends.store_name(),
-        stores: Some(&stores),
-    };
-    let result = execute(&source, backends, command).await;
-    stores.database.close().await;
-    result
+    let source = DeadLetterSource { dead_letters: &*cx.database().await?.dead_letters, name: cx.store_name() };
+    execute(&source, cx, command).await
 }
 
 /// The dead letters, and the backend that stores them.
@@ -37,8 +55,6 @@ struct DeadLetterSource<'a> {
     dead_letters: &'a dyn DeadLetters,
     /// The name of the backend in errors.
     name: String,
-    /// The store, if it is the backend.
-    stores: Option<&'a Stores>,
 }
 
 impl DeadLetterSource<'_> {
@@ -58,11 +74,11 @@ fn named(error: RepoError, backend: String) -> anyhow::Error {
     }
 }
 
-async fn execute(source: &DeadLetterSource<'_>, backends: &Backends, command: Dlq) -> anyhow::Result<ExitCode> {
+async fn execute<S: Service>(source: &DeadLetterSource<'_>, cx: &Context<S>, command: Dlq) -> anyhow::Result<ExitCode> {
     match command {
         Dlq::List { limit } => list(source.dead_letters, limit).await.map_err(|error| source.named(error)),
         Dlq::Show { id } => show(source.dead_letters, id).await.map_err(|error| source.named(error)),
-        Dlq::Replay { id } => print_outcome(replay(source, backends, id).await?, id, "replayed"),
+        Dlq::Replay { id } => print_outcome(replay(source, cx, id).await?, id, "replayed"),
         Dlq::Drop { id } => {
             let existed = source.dead_letters.discard(id).await;
             print_outcome(existed.map_err(|error| named(error, source.name.clone()))?, id, "dropped")
@@ -71,21 +87,12 @@ async fn execute(source: &DeadLetterSource<'_>, backends: &Backends, command: Dl
 }
 
 /// Replays a dead letter. Needs the store even when the broker stores the dead letters: a replay deletes receipts.
-async fn replay(source: &DeadLetterSource<'_>, backends: &Backends, id: Uuid) -> anyhow::Result<bool> {
-    let replay = async |stores: &Stores| {
-        kennel_outbox::replay(source.dead_letters, &*stores.database.inbox, id, backends.clock.now()).await
-    };
-    let replayed = if let Some(stores) = source.stores {
-        replay(stores).await
-    } else {
-        let stores = backends.current_store().await?;
-        let replayed = replay(&stores).await;
-        stores.database.close().await;
-        replayed
-    };
+async fn replay<S: Service>(source: &DeadLetterSource<'_>, cx: &Context<S>, id: Uuid) -> anyhow::Result<bool> {
+    let inbox = &*cx.database().await?.inbox;
+    let replayed = kennel_outbox::replay(source.dead_letters, inbox, id, cx.clock().now()).await;
     replayed.map_err(|error| match error {
         ReplayError::DeadLetters(error) => named(error, source.name.clone()),
-        ReplayError::Inbox(error) => named(error, backends.store_name()),
+        ReplayError::Inbox(error) => named(error, cx.store_name()),
     })
 }
 

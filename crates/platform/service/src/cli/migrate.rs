@@ -1,27 +1,38 @@
-//! `dogs migrate`: the database's schema.
+//! `migrate`: the database's schema.
 
 use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use kennel_core::{Clock as _, SystemClock};
+use clap::Subcommand;
+use kennel_core::Clock;
 use kennel_storage::{MigrationState, MigrationStep, Migrator};
 
-use super::args::Migrate;
-use super::output::print_line;
-use crate::backends::Backends;
+use crate::output::print_line;
+use crate::{Context, Service};
+
+/// Commands for the schema.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Migrate {
+    /// Apply all pending migrations.
+    Up,
+    /// Revert the latest migration.
+    Down,
+    /// Show which migrations are applied.
+    Status,
+}
 
 /// Runs a migration command. `status` exits with a failure when a migration is pending, for scripts.
-pub(super) async fn run(backends: &Backends, command: Migrate) -> anyhow::Result<ExitCode> {
-    let stores = backends.store().await?;
-    let result = execute(&*stores.database.migrator, command).await.with_context(|| backends.store_name());
-    stores.database.close().await;
+pub(super) async fn run<S: Service>(cx: &Context<S>, command: Migrate) -> anyhow::Result<ExitCode> {
+    let database = cx.open_database().await?;
+    let result = execute(&*database.migrator, &*cx.clock(), command).await.with_context(|| cx.store_name());
+    database.close().await;
     result
 }
 
-async fn execute(migrator: &dyn Migrator, command: Migrate) -> anyhow::Result<ExitCode> {
+async fn execute(migrator: &dyn Migrator, clock: &dyn Clock, command: Migrate) -> anyhow::Result<ExitCode> {
     match command {
-        Migrate::Up => print_steps("applied", &migrator.up(SystemClock.now()).await?)?,
+        Migrate::Up => print_steps("applied", &migrator.up(clock.now()).await?)?,
         Migrate::Down => print_steps("reverted", &migrator.down(1).await?)?,
         Migrate::Status => {
             let steps = migrator.status().await?;

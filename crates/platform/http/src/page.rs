@@ -1,0 +1,46 @@
+//! Parameters of operations that return a page of a list.
+
+use kennel_core::{Cursor, PageSize};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::problem::HttpError;
+
+/// The size and the start of a page.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// Maximum number of items.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<u32>,
+    /// The start of the page: `next` of the previous page.
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
+    cursor: Option<String>,
+}
+
+impl PageParams {
+    /// The size of the page, by default 50.
+    pub fn size(&self) -> Result<PageSize, HttpError> {
+        page_size(self.limit)
+    }
+
+    /// The cursor after which the page starts, if it is not the first one.
+    pub fn cursor(&self) -> Result<Option<Cursor>, HttpError> {
+        page_cursor(self.cursor.as_deref())
+    }
+}
+
+/// Parses the parameter `limit`.
+pub fn page_size(limit: Option<u32>) -> Result<PageSize, HttpError> {
+    let size = limit.map_or(Ok(PageSize::default()), PageSize::new);
+    size.map_err(|error| HttpError::invalid("limit", error.to_string()))
+}
+
+/// Parses the parameter `cursor`.
+pub fn page_cursor(cursor: Option<&str>) -> Result<Option<Cursor>, HttpError> {
+    cursor
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: kennel_core::page::InvalidCursor| HttpError::invalid("cursor", error.to_string()))
+}

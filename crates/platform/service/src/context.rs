@@ -1,0 +1,254 @@
+//! What the platform hands to a service: its connected dependencies, and what is created from them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use kennel_app::Health;
+use kennel_broker::{Broker as _, BrokerMetrics, Connected, InstrumentedBroker};
+use kennel_cache::{CacheMetrics, TypedCache};
+use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, Subscriber, SystemClock, UuidV7};
+use kennel_http::UrlBuilder;
+use kennel_objects::{InstrumentedObjectStore, LazyObjectStore, ObjectMetrics};
+use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Handler, Quarantine};
+use kennel_storage::Database;
+use prometheus::Registry;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+use crate::scope::Scope;
+use crate::settings::{ProcessSettings, ServiceSettings, StandardSettings};
+use crate::{Service, Uses, Worker};
+
+/// The dependencies of a service. Each is connected on first use, so that a command connects only to what it uses; `serve`
+/// connects to all of them before it builds the service.
+pub struct Context<S: Service> {
+    /// The service's own settings.
+    pub config: S::Config,
+    /// The settings of its standard dependencies and servers.
+    pub standard: StandardSettings,
+    /// The settings of the process.
+    pub process: ProcessSettings,
+    /// The health of the process.
+    pub health: Health,
+    pub(crate) scope: Scope,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    database: OnceCell<Database>,
+    broker: OnceCell<Arc<InstrumentedBroker>>,
+    cache: OnceCell<(kennel_cache::Connected, CacheMetrics)>,
+    objects: OnceCell<Arc<dyn ObjectStore>>,
+    consumers: OnceCell<ConsumerMetrics>,
+    feeds: Mutex<Vec<EventFeed>>,
+}
+
+impl<S: Service> Context<S> {
+    pub(crate) fn new(
+        settings: ServiceSettings<S>,
+        process: ProcessSettings,
+        scope: Scope,
+        registry: Registry,
+        health: Health,
+    ) -> Self {
+        let ServiceSettings { mut standard, own } = settings;
+        standard.http.server = process.server.clone();
+        standard.grpc.server = process.server.clone();
+        Self {
+            config: own,
+            standard,
+            process,
+            health,
+            scope,
+            registry,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidV7),
+            database: OnceCell::new(),
+            broker: OnceCell::new(),
+            cache: OnceCell::new(),
+            objects: OnceCell::new(),
+            consumers: OnceCell::new(),
+            feeds: Mutex::default(),
+        }
+    }
+
+    /// The clock of the process.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// The source of ids.
+    pub fn ids(&self) -> Arc<dyn IdSource> {
+        Arc::clone(&self.ids)
+    }
+
+    /// The registry of the service's metrics.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The URLs at which clients reach the HTTP server.
+    pub fn urls(&self) -> UrlBuilder {
+        UrlBuilder::new(&self.standard.http.public_url())
+    }
+
+    /// The database. Its schema is migrated first, if so configured.
+    pub async fn database(&self) -> anyhow::Result<&Database> {
+        let open = Box::pin(async {
+            let database = self.open_database().await?;
+            if self.standard.storage.migrate_on_start {
+                database.migrator.up(self.clock.now()).await.context("cannot migrate the schema")?;
+            }
+            anyhow::Ok(database)
+        });
+        self.database.get_or_try_init(|| open).await
+    }
+
+    /// Opens the database, without migrating its schema.
+    pub(crate) async fn open_database(&self) -> anyhow::Result<Database> {
+        uses::<S>(Uses::STORAGE, "store")?;
+        Ok(kennel_storage::open(&self.standard.storage, S::NAME, &S::migrations(), &self.registry).await?)
+    }
+
+    /// The broker.
+    pub async fn broker(&self) -> anyhow::Result<&Arc<InstrumentedBroker>> {
+        let open = Box::pin(async {
+            uses::<S>(Uses::BROKER, "broker")?;
+            // The in-process broker stores dead letters in the database.
+            let sink = Arc::clone(&self.database().await?.dead_letter_sink);
+            let Connected { broker, .. } = kennel_broker::connect(&self.standard.broker, sink, self.clock()).await?;
+            let metrics = BrokerMetrics::register(&self.registry)?;
+            anyhow::Ok(Arc::new(InstrumentedBroker::new(broker, metrics, S::events().topics())))
+        });
+        self.broker.get_or_try_init(|| open).await
+    }
+
+    /// Opens the broker, if it stores dead letters itself; `None` if they are in the database.
+    pub(crate) async fn broker_with_dead_letters(&self) -> anyhow::Result<Option<Connected>> {
+        uses::<S>(Uses::BROKER, "broker")?;
+        Ok(kennel_broker::connect_server(&self.standard.broker, self.clock()).await?)
+    }
+
+    pub(crate) fn broker_is_in_process(&self) -> bool {
+        self.standard.broker.broker == kennel_broker::Backend::Memory
+    }
+
+    pub(crate) async fn connected_cache(&self) -> anyhow::Result<&(kennel_cache::Connected, CacheMetrics)> {
+        let open = Box::pin(async {
+            uses::<S>(Uses::CACHE, "cache")?;
+            let cache = kennel_cache::connect(&self.standard.cache, S::NAME).await?;
+            anyhow::Ok((cache, CacheMetrics::register(&self.registry)?))
+        });
+        self.cache.get_or_try_init(|| open).await
+    }
+
+    /// A cache of values with the configured time to live. `name` is unique in the service, such as `dogs.by_id`; it is a
+    /// prefix of the keys and a label of the metrics.
+    pub async fn cache<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static>(
+        &self,
+        name: &'static str,
+    ) -> anyhow::Result<TypedCache<V>> {
+        let (cache, metrics) = self.connected_cache().await?;
+        Ok(TypedCache::new(cache, self.standard.cache.policy(name), metrics))
+    }
+
+    /// The object store.
+    pub async fn objects(&self) -> anyhow::Result<&Arc<dyn ObjectStore>> {
+        let open = Box::pin(async {
+            uses::<S>(Uses::OBJECTS, "object store")?;
+            self.instrument(kennel_objects::connect(&self.standard.objects, &*self.clock).await?)
+        });
+        self.objects.get_or_try_init(|| open).await
+    }
+
+    /// The object store, connected by its first call; for commands that may not need it.
+    pub async fn lazy_objects(&self) -> anyhow::Result<&Arc<dyn ObjectStore>> {
+        let open = Box::pin(async {
+            uses::<S>(Uses::OBJECTS, "object store")?;
+            self.instrument(Arc::new(LazyObjectStore::new(self.standard.objects.clone(), self.clock())))
+        });
+        self.objects.get_or_try_init(|| open).await
+    }
+
+    fn instrument(&self, objects: Arc<dyn ObjectStore>) -> anyhow::Result<Arc<dyn ObjectStore>> {
+        Ok(Arc::new(InstrumentedObjectStore::new(objects, ObjectMetrics::register(&self.registry)?)))
+    }
+
+    async fn consumer_metrics(&self) -> anyhow::Result<ConsumerMetrics> {
+        let register = async { ConsumerMetrics::register(&self.registry) };
+        Ok(self.consumers.get_or_try_init(|| register).await?.clone())
+    }
+
+    /// The events of a topic for many listeners inside the process, starting with those that they missed. Its component
+    /// runs with the service.
+    pub async fn feed(&self, topic: &'static str) -> anyhow::Result<EventFeed> {
+        let subscriber: Arc<dyn Subscriber> = Arc::<InstrumentedBroker>::clone(self.broker().await?);
+        let outbox = Arc::clone(&self.database().await?.outbox);
+        let metrics = self.consumer_metrics().await?;
+        let feed = EventFeed::new(topic, subscriber, outbox, FeedConfig::default(), metrics);
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).push(feed.clone());
+        Ok(feed)
+    }
+
+    pub(crate) fn take_feeds(&self) -> Vec<EventFeed> {
+        std::mem::take(&mut *self.feeds.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A member of a consumer group, which calls `handler` for the events of `topic`.
+    pub async fn consumer(
+        &self,
+        group: &'static str,
+        topic: &'static str,
+        handler: Arc<dyn Handler>,
+    ) -> anyhow::Result<Worker> {
+        let broker = self.broker().await?;
+        let ports = ConsumerPorts {
+            subscriber: Arc::<InstrumentedBroker>::clone(broker),
+            inbox: Arc::clone(&self.database().await?.inbox),
+            clock: self.clock(),
+            metrics: self.consumer_metrics().await?,
+            quarantine: Quarantine::default(),
+            system: broker.system(),
+        };
+        let consumer = Consumer::new(group, topic, handler, self.standard.outbox.consumer(), ports);
+        let progress = consumer.progress();
+        Ok(Worker::new(consumer).with_progress(progress))
+    }
+
+    /// How long published events, receipts and other data of requests are retained.
+    pub fn retention(&self) -> Duration {
+        self.standard.outbox.retention.get()
+    }
+
+    /// The name of the store in errors.
+    pub fn store_name(&self) -> String {
+        format!("the store `{}`", self.standard.storage.storage.name())
+    }
+
+    /// The name of the broker in errors.
+    pub fn broker_name(&self) -> String {
+        format!("the broker `{}`", self.standard.broker.broker.name())
+    }
+
+    /// The name of the object store in errors.
+    pub fn objects_name(&self) -> String {
+        format!("the object store `{}`", self.standard.objects.objects.name())
+    }
+
+    /// Closes what a command has opened.
+    pub(crate) async fn close(&self) {
+        if let Some(broker) = self.broker.get() {
+            broker.close().await;
+        }
+        if let Some(database) = self.database.get() {
+            database.close().await;
+        }
+    }
+}
+
+/// Fails when the service does not use this: a mistake in its code.
+fn uses<S: Service>(part: Uses, name: &str) -> anyhow::Result<()> {
+    ensure!(S::USES.includes(part), "the service `{}` uses no {name}; add it to `Service::USES`", S::NAME);
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Several services in one process.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::process::ExitCode;
+
+use async_trait::async_trait;
+use clap::{ArgMatches, FromArgMatches as _, Subcommand as _};
+use kennel_config::{EX_USAGE, Environment, Loader, Problems};
+use kennel_telemetry::LogTarget;
+
+use crate::cli::{self, Cli, Config, Healthcheck, Serve};
+use crate::output::exit_code;
+use crate::process::{ConfiguredService, Process};
+use crate::scope::Scope;
+use crate::settings::{ProcessSettings, ServiceSettings};
+use crate::{BuildInfo, Service, Uses};
+
+/// A service whose type is erased, for [`main_all`].
+#[async_trait(?Send)]
+pub trait ErasedService: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// Its command line, as a subcommand of the process's.
+    #[doc(hidden)]
+    fn command(&self) -> clap::Command;
+    /// Runs its command line.
+    #[doc(hidden)]
+    async fn run(&self, matches: &ArgMatches, build: BuildInfo) -> ExitCode;
+    /// Reads its settings.
+    #[doc(hidden)]
+    fn read(&self, loader: &mut Loader) -> LoadedService;
+    /// The names of its components that `serve --only` can select.
+    #[doc(hidden)]
+    fn selectable(&self) -> Vec<&'static str>;
+}
+
+/// The settings of a service whose type is erased.
+#[doc(hidden)]
+pub struct LoadedService {
+    /// The settings of ports, with the ports on which it listens.
+    ports: Vec<(&'static str, u16)>,
+    context: CreateContext,
+}
+
+type CreateContext = Box<dyn FnOnce(&Process) -> anyhow::Result<Box<dyn ConfiguredService>>>;
+
+/// A service for [`main_all`].
+pub fn erased<S: Service>() -> Box<dyn ErasedService> {
+    Box::new(Hosted::<S>(PhantomData))
+}
+
+struct Hosted<S>(PhantomData<fn() -> S>);
+
+impl<S: Service> Hosted<S> {
+    const SCOPE: Scope = Scope(Some(S::NAME));
+}
+
+#[async_trait(?Send)]
+impl<S: Service> ErasedService for Hosted<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn command(&self) -> clap::Command {
+        cli::command::<S>(Self::SCOPE)
+    }
+
+    async fn run(&self, matches: &ArgMatches, build: BuildInfo) -> ExitCode {
+        match Cli::<S::Command>::from_arg_matches(matches) {
+            Ok(cli) => cli::run::<S>(cli.command, build, Self::SCOPE).await,
+            Err(help) => cli::usage(&help),
+        }
+    }
+
+    fn read(&self, loader: &mut Loader) -> LoadedService {
+        let settings: ServiceSettings<S> = loader.read(Some(S::NAME));
+        let (http, grpc) = (settings.standard.http.server_port, settings.standard.grpc.grpc_port);
+        let ports = [(Uses::HTTP, "server_port", http), (Uses::GRPC, "grpc_port", grpc)];
+        let ports = ports.into_iter().filter(|(uses, ..)| S::USES.includes(*uses)).map(|(_, key, port)| (key, port));
+        LoadedService {
+            ports: ports.collect(),
+            context: Box::new(|process| Ok(Box::new(process.context::<S>(settings, Self::SCOPE)?))),
+        }
+    }
+
+    fn selectable(&self) -> Vec<&'static str> {
+        crate::serve::selectable::<S>(Self::SCOPE)
+    }
+}
+
+/// The commands of the process itself. Each service adds its own command line as a further one.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Run all services.
+    Serve(Serve),
+    /// Check or print the configuration of all services.
+    #[command(subcommand)]
+    Config(Config),
+    /// Check whether the process is ready: exit code 0 when it is, 1 when it is not.
+    Healthcheck(Healthcheck),
+}
+
+/// Runs several services in one process: one port for health and metrics, one shutdown, one report of all problems of the
+/// configuration. In each layer, a setting of one service has its name as prefix, such as `NOTES_SERVER_PORT`, and priority
+/// over the setting without it, which applies to all.
+pub fn main_all(services: &[Box<dyn ErasedService>], build: BuildInfo) -> ExitCode {
+    let names = services.iter().map(|service| service.name()).collect::<Vec<_>>().join(", ");
+    let components = services.iter().flat_map(|service| service.selectable()).collect::<Vec<_>>().join(", ");
+    let only = format!("Run only these components: {components}, sys; separated by commas");
+    let command = clap::Command::new(build.service)
+        .version(build.version)
+        .about(format!("Several services in one process: {names}"))
+        .propagate_version(true)
+        .arg_required_else_help(true);
+    let command = Command::augment_subcommands(command)
+        .mut_subcommand("serve", |serve| serve.mut_arg("only", |arg| arg.help(only)))
+        .subcommands(services.iter().map(|service| service.command()));
+    let matches = match command.try_get_matches() {
+        Ok(matches) => matches,
+        Err(help) => return cli::usage(&help),
+    };
+    let selected = matches.subcommand();
+    let own = selected.and_then(|(name, matches)| {
+        services.iter().find(|service| service.name() == name).map(|service| (service, matches))
+    });
+    if let Some((service, matches)) = own {
+        return cli::block_on(service.run(matches, build));
+    }
+    match Command::from_arg_matches(&matches) {
+        Ok(command) => cli::block_on(run(services, command, build)),
+        Err(help) => cli::usage(&help),
+    }
+}
+
+async fn run(services: &[Box<dyn ErasedService>], command: Command, build: BuildInfo) -> ExitCode {
+    let mut reader = Loader::new(&Environment::from_process());
+    let process: ProcessSettings = reader.read(None);
+    let settings: Vec<_> = services.iter().map(|service| service.read(&mut reader)).collect();
+    reader.check(|problems| check_ports(services, &settings, process.sys.prometheus_port, problems));
+    let loaded = match reader.finish((process, settings)) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
+    match command {
+        Command::Config(command) => cli::config(command, &loaded),
+        Command::Healthcheck(Healthcheck { url }) => {
+            exit_code(cli::healthcheck::run(&loaded.settings.0.sys, url).await)
+        }
+        Command::Serve(Serve { only }) => {
+            let serve = async |(settings, services): (ProcessSettings, Vec<LoadedService>)| {
+                let process = Process::new(settings, build);
+                let services = services.into_iter().map(|service| (service.context)(&process));
+                let services = services.collect::<anyhow::Result<_>>()?;
+                process.serve(services, only.as_deref()).await
+            };
+            exit_code(cli::with_telemetry(loaded, build, LogTarget::Stdout, serve).await)
+        }
+    }
+}
+
+/// Every port of the process belongs to one server; 0 selects any free port.
+fn check_ports(services: &[Box<dyn ErasedService>], loaded: &[LoadedService], sys_port: u16, problems: &mut Problems) {
+    let mut users = BTreeMap::from([(sys_port, "the metrics".to_owned())]);
+    for (service, settings) in services.iter().zip(loaded) {
+        for &(key, port) in settings.ports.iter().filter(|(_, port)| *port != 0) {
+            let name = service.name();
+            if let Some(other) = users.insert(port, format!("{key} of {name}")) {
+                problems.add(&format!("{name}_{key}"), format!("must not be {port}, the port of {other}"));
+            }
+        }
+    }
+}

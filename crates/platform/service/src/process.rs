@@ -1,0 +1,95 @@
+//! Runs the components of one or several services until the process is asked to stop.
+
+use std::process::ExitCode;
+
+use async_trait::async_trait;
+use kennel_app::{App, ComponentFilter, Health, signals};
+use kennel_http::{HttpServer, sys};
+use kennel_telemetry::metrics::{self, BuildInfo};
+use prometheus::Registry;
+
+use crate::scope::Scope;
+use crate::serve::{Components, selectable};
+use crate::settings::{ProcessSettings, ServiceSettings};
+use crate::worker::Named;
+use crate::{Context, Service};
+
+/// What the services of a process share.
+pub(crate) struct Process {
+    settings: ProcessSettings,
+    build: BuildInfo,
+    health: Health,
+    registry: Registry,
+}
+
+/// A service with its settings, whose type is erased.
+#[async_trait(?Send)]
+pub(crate) trait ConfiguredService: Send + Sync {
+    /// The names of its components that `serve --only` can select.
+    fn selectable(&self) -> Vec<&'static str>;
+
+    /// The registry of its metrics, if it is not that of the process.
+    fn own_registry(&self) -> Option<Registry>;
+
+    /// Connects to everything that the service uses, and builds its components.
+    async fn components(&self, only: &ComponentFilter) -> anyhow::Result<Vec<Named>>;
+}
+
+#[async_trait(?Send)]
+impl<S: Service> ConfiguredService for Context<S> {
+    fn selectable(&self) -> Vec<&'static str> {
+        selectable::<S>(self.scope)
+    }
+
+    fn own_registry(&self) -> Option<Registry> {
+        self.scope.0.map(|_| self.registry().clone())
+    }
+
+    async fn components(&self, only: &ComponentFilter) -> anyhow::Result<Vec<Named>> {
+        Components::build(self, only).await
+    }
+}
+
+impl Process {
+    pub(crate) fn new(settings: ProcessSettings, build: BuildInfo) -> Self {
+        Self { settings, build, health: Health::new(), registry: metrics::registry() }
+    }
+
+    /// The context of a service in this process.
+    pub(crate) fn context<S: Service>(&self, settings: ServiceSettings<S>, scope: Scope) -> anyhow::Result<Context<S>> {
+        let registry = scope.registry(&self.registry)?;
+        Ok(Context::new(settings, self.settings.clone(), scope, registry, self.health.clone()))
+    }
+
+    /// Runs the components that `only` selects, all of them by default, until SIGTERM or SIGINT.
+    pub(crate) async fn serve(
+        self,
+        services: Vec<Box<dyn ConfiguredService>>,
+        only: Option<&str>,
+    ) -> anyhow::Result<ExitCode> {
+        let mut known: Vec<_> = services.iter().flat_map(|service| service.selectable()).collect();
+        known.push("sys");
+        let only = only.map_or_else(|| Ok(ComponentFilter::all()), |names| ComponentFilter::parse(names, &known))?;
+        metrics::register_build(&self.registry, &self.build)?;
+        metrics::register_runtime(&self.registry, &tokio::runtime::Handle::current())?;
+        sys::register_dependencies(&self.registry, &self.health)?;
+        let mut app = App::new(self.settings.shutdown).health(self.health.clone());
+        for service in &services {
+            for component in service.components(&only).await? {
+                app = app.component(component);
+            }
+        }
+        // The last driver is the first to stop: no check runs while the dependencies are closed.
+        app = app.component(self.health.readiness());
+        if only.includes("sys") {
+            let mut registries = vec![self.registry.clone()];
+            registries.extend(services.iter().filter_map(|service| service.own_registry()));
+            let routes = sys::router(sys::Sys { health: self.health.clone(), registries, build: self.build });
+            app = app.component(HttpServer::new("sys", &self.settings.sys.http(), routes));
+        }
+        drop(services);
+        app.run(signals()?).await?;
+        tracing::info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+}

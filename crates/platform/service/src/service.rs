@@ -1,0 +1,113 @@
+//! The interface of a service.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use kennel_config::Settings;
+use kennel_grpc::GrpcServer;
+use kennel_storage::Migrations;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{Context, EventSet, Worker};
+
+/// The standard dependencies and servers that a service uses. Others have no settings, connections and health checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uses(u8);
+
+impl Uses {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// The HTTP server.
+    pub const HTTP: Self = Self(1);
+    /// The gRPC server.
+    pub const GRPC: Self = Self(1 << 1);
+    /// The store, with its outbox and inbox.
+    pub const STORAGE: Self = Self(1 << 2);
+    /// The broker, and the relay that publishes the events of the outbox. Requires the store.
+    pub const BROKER: Self = Self(1 << 3);
+    /// The cache.
+    pub const CACHE: Self = Self(1 << 4);
+    /// The object store.
+    pub const OBJECTS: Self = Self(1 << 5);
+
+    /// These and `other`.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are used.
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A service: what is its own. Everything that all services have, the platform adds: connections, health, metrics,
+/// traces, the relay, probes, the command line and the contracts.
+///
+/// Only [`build`](Self::build) connects to anything; the functions without `self` describe the service, and also work
+/// when its configuration is invalid.
+#[expect(
+    async_fn_in_trait,
+    reason = "the futures run on the main task, which may be any thread, so they need not be `Send`"
+)]
+pub trait Service: Sized + Send + Sync + 'static {
+    /// Its name, in lower case: prefix of components and cache keys, `domain` of gRPC errors, folder of its contracts, and
+    /// name of its SQLite file. In a process with several services also the prefix of its settings.
+    const NAME: &'static str;
+    /// One sentence for the help of the command line.
+    const ABOUT: &'static str;
+    /// What it uses.
+    const USES: Uses;
+    /// The consumer groups among its workers, which `serve --only` can select. A group is named `<service>.<purpose>`.
+    const CONSUMERS: &'static [&'static str] = &[];
+    /// Templates of HTTP routes that enforce their own limits on time and concurrency: streams and long uploads.
+    const UNBOUNDED: &'static [&'static str] = &[];
+
+    /// What its HTTP handlers share.
+    type State: Clone + Send + Sync + 'static;
+    /// The settings that only it has.
+    type Config: Settings + Send + Sync;
+    /// The commands that only it has; [`NoCommand`] if there are none.
+    type Command: Subcommand + Send;
+
+    /// The migrations of its schema.
+    fn migrations() -> Migrations {
+        Migrations::NONE
+    }
+
+    /// The events that it publishes.
+    fn events() -> EventSet {
+        EventSet::default()
+    }
+
+    /// The routes of its HTTP API, with their descriptions.
+    fn http() -> OpenApiRouter<Self::State> {
+        OpenApiRouter::new()
+    }
+
+    /// Creates the running service from its connected dependencies.
+    async fn build(cx: &Context<Self>) -> anyhow::Result<Self>;
+
+    /// The state of its HTTP handlers.
+    fn state(&self) -> Self::State;
+
+    /// Adds its gRPC services to the server.
+    fn grpc(&self, cx: &Context<Self>, server: GrpcServer) -> GrpcServer {
+        let _ = cx;
+        server
+    }
+
+    /// Its background work.
+    async fn workers(&self, cx: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
+        let _ = cx;
+        Ok(Vec::new())
+    }
+
+    /// Runs one of its commands, without servers and workers.
+    async fn run(cx: &Context<Self>, command: Self::Command) -> anyhow::Result<ExitCode>;
+}
+
+/// The commands of a service that has none.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum NoCommand {}
