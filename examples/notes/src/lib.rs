@@ -1,7 +1,10 @@
 //! Notes: the smallest useful service on the platform, and the one to copy.
 
+mod api;
 pub mod domain;
+mod grpc;
+mod http;
 pub mod repository;
+mod service;
 
-/// The name of the service.
-pub const NAME: &str = "notes";
+pub use service::Notes;

@@ -24,4 +24,4 @@ pub use config::GrpcConfig;
 pub use context::request_id;
 pub use metrics::GrpcMetrics;
 pub use server::GrpcServer;
-pub use status::{Details, fault, status};
+pub use status::{Details, fault, invalid, page, status};

@@ -49,8 +49,19 @@ pub struct GrpcServer {
 impl GrpcServer {
     /// Creates a server with only the built-in services.
     pub fn new(config: GrpcConfig, health: Health, ids: Arc<dyn IdSource>, metrics: GrpcMetrics) -> Self {
+        Self::named(NAME, config, health, ids, metrics)
+    }
+
+    /// As [`GrpcServer::new`], for a process with several servers: `name` is that of the component.
+    pub fn named(
+        name: &'static str,
+        config: GrpcConfig,
+        health: Health,
+        ids: Arc<dyn IdSource>,
+        metrics: GrpcMetrics,
+    ) -> Self {
         Self {
-            listener: Listener::new(NAME, config.addr()),
+            listener: Listener::new(name, config.addr()),
             config,
             health,
             ids,
@@ -99,7 +110,7 @@ impl GrpcServer {
 #[async_trait]
 impl Component for GrpcServer {
     fn name(&self) -> &'static str {
-        NAME
+        self.listener.component()
     }
 
     fn phase(&self) -> Phase {

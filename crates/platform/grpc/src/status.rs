@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fmt::Display;
 use std::time::Duration;
 
-use kennel_core::ErrorKind;
+use kennel_core::page::InvalidCursor;
+use kennel_core::{Cursor, ErrorKind, PageSize};
 use kennel_net::RequestId;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
@@ -70,6 +72,20 @@ pub fn fault(kind: ErrorKind, error: &(dyn Error + 'static), details: Details) -
         tracing::error!(error, code = kind.codes().code, request_id = id, "call failed");
     }
     status(kind, error.to_string(), details)
+}
+
+/// Creates the status of an invalid value in the request.
+pub fn invalid(field: &'static str, reason: &dyn Display) -> Status {
+    let details = Details::default().field(field, reason.to_string());
+    status(ErrorKind::Invalid, format!("{field}: {reason}"), details)
+}
+
+/// Parses the fields `page_size`, of which 0 means the default, and `page_token`, of which nothing means the first page.
+pub fn page(size: u32, token: &str) -> Result<(PageSize, Option<Cursor>), Status> {
+    let size = if size == 0 { Ok(PageSize::default()) } else { PageSize::new(size) };
+    let after = Some(token).filter(|token| !token.is_empty()).map(str::parse).transpose();
+    let after = after.map_err(|error: InvalidCursor| invalid("page_token", &error))?;
+    Ok((size.map_err(|error| invalid("page_size", &error))?, after))
 }
 
 /// The message that a caller sees if it is not at fault.

@@ -28,7 +28,7 @@ pub use extract::{Json, Path, Query, header_text};
 pub use kennel_net::RequestId;
 pub use link::LinkHeader;
 pub use metrics::HttpMetrics;
-pub use page::PageParams;
+pub use page::{PageParams, PageResponse};
 pub use problem::{FieldError, HttpError, Problem};
 pub use server::HttpServer;
 pub use stack::{Stack, stack};

@@ -1,8 +1,8 @@
 //! Parameters of operations that return a page of a list.
 
-use kennel_core::{Cursor, PageSize};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use kennel_core::{Cursor, Page, PageSize};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::HttpError;
 
@@ -28,6 +28,23 @@ impl PageParams {
     /// The cursor after which the page starts, if it is not the first one.
     pub fn cursor(&self) -> Result<Option<Cursor>, HttpError> {
         page_cursor(self.cursor.as_deref())
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageResponse<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The cursor of the next page; null on the last page.
+    #[schema(required = true)]
+    pub next: Option<String>,
+}
+
+impl<T> PageResponse<T> {
+    /// Creates the response with `page`, whose items `item` converts.
+    pub fn of<D>(page: Page<D>, item: impl FnMut(D) -> T) -> Self {
+        Self { items: page.items.into_iter().map(item).collect(), next: page.next.map(|cursor| cursor.to_string()) }
     }
 }
 

@@ -36,6 +36,11 @@ impl Listener {
         Self { component, addr, socket: None, bound: watch::Sender::new(None) }
     }
 
+    /// The name of the component that listens.
+    pub const fn component(&self) -> &'static str {
+        self.component
+    }
+
     /// The address to listen on, with the port that the system chose.
     pub fn address(&self) -> Address {
         Address(self.bound.subscribe())

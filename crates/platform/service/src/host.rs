@@ -108,12 +108,11 @@ pub fn main_all(services: &[Box<dyn ErasedService>], build: BuildInfo) -> ExitCo
     let names = services.iter().map(|service| service.name()).collect::<Vec<_>>().join(", ");
     let components = services.iter().flat_map(|service| service.selectable()).collect::<Vec<_>>().join(", ");
     let only = format!("Run only these components: {components}, sys; separated by commas");
-    let command = clap::Command::new(build.service)
+    let command = Command::augment_subcommands(clap::Command::new(build.service))
         .version(build.version)
         .about(format!("Several services in one process: {names}"))
         .propagate_version(true)
-        .arg_required_else_help(true);
-    let command = Command::augment_subcommands(command)
+        .arg_required_else_help(true)
         .mut_subcommand("serve", |serve| serve.mut_arg("only", |arg| arg.help(only)))
         .subcommands(services.iter().map(|service| service.command()));
     let matches = match command.try_get_matches() {

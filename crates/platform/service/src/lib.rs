@@ -26,7 +26,10 @@ pub use context::Context;
 pub use events::EventSet;
 pub use host::{ErasedService, erased, main_all};
 pub use kennel_telemetry::metrics::BuildInfo;
+pub use kennel_telemetry::propagation::current as current_trace;
 pub use serve::http_app;
+pub use utoipa_axum::router::OpenApiRouter;
+
 pub use service::{NoCommand, Service, Uses};
 pub use settings::{ProcessSettings, ProgramSettings, ServiceSettings, StandardSettings};
 pub use worker::Worker;

@@ -164,13 +164,15 @@ impl<'a, S: Service> Components<'a, S> {
         let config = &self.cx.standard.http;
         let metrics = HttpMetrics::register(self.cx.registry())?;
         let router = http_app::<S>(service.state(), self.cx.health.clone(), config, &metrics)?;
-        self.add(HttpServer::new("http", config, router));
+        let name = self.cx.scope.component("http");
+        self.add(HttpServer::new(name, config, router));
         Ok(())
     }
 
     fn add_grpc(&mut self, service: &S) -> anyhow::Result<()> {
         let metrics = GrpcMetrics::register(self.cx.registry())?;
-        let server = GrpcServer::new(self.cx.standard.grpc.clone(), self.cx.health.clone(), self.cx.ids(), metrics);
+        let (name, config) = (self.cx.scope.component("grpc"), self.cx.standard.grpc.clone());
+        let server = GrpcServer::named(name, config, self.cx.health.clone(), self.cx.ids(), metrics);
         self.add(service.grpc(self.cx, server));
         Ok(())
     }

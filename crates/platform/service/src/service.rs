@@ -105,7 +105,10 @@ pub trait Service: Sized + Send + Sync + 'static {
     }
 
     /// Runs one of its commands, without servers and workers.
-    async fn run(cx: &Context<Self>, command: Self::Command) -> anyhow::Result<ExitCode>;
+    async fn run(cx: &Context<Self>, command: Self::Command) -> anyhow::Result<ExitCode> {
+        let _ = (cx, command);
+        anyhow::bail!("the service `{}` has no commands of its own", Self::NAME)
+    }
 }
 
 /// The commands of a service that has none.

@@ -86,6 +86,15 @@ impl ServiceProcess {
         .await;
     }
 
+    /// Waits until the response of `path` at `address` contains `text`.
+    pub async fn shows(&mut self, address: SocketAddr, path: &str, text: &str) {
+        self.wait_for(&format!("{path} shows {text}"), async |_| {
+            let response = timeout(WAIT_TIMEOUT, probe::get(address, path)).await.ok()?.ok()?;
+            String::from_utf8_lossy(&response.body).contains(text).then_some(())
+        })
+        .await;
+    }
+
     /// Sends SIGTERM. Does nothing if the process has exited.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);

@@ -31,8 +31,8 @@ fn allowed(name: &str) -> Option<Allowed> {
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
         "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
-        // Not in `services.toml` before it has a program.
-        "notes" => Allowed::Anything,
+        // Several services in one process.
+        "all-in-one" => Allowed::Anything,
         name if services().contains(name) => Allowed::Anything,
         name => Allowed::Platform(vec![format!("{}-domain", name.strip_suffix("-storages")?)]),
     })

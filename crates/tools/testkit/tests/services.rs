@@ -14,13 +14,7 @@ use serde::Deserialize;
 struct Service {
     migrations: PathBuf,
     api: PathBuf,
-    http_port: u16,
-    grpc_port: u16,
-    sys_port: u16,
 }
-
-/// A service whose program is not written yet.
-const WITHOUT_PROGRAM: &str = "notes";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
@@ -55,15 +49,6 @@ fn every_folder_of_migrations_and_descriptions_belongs_to_a_service() {
     }
     let known: BTreeSet<_> = services.into_keys().collect();
     assert_eq!(names("api"), known);
-    assert!(!known.contains(WITHOUT_PROGRAM), "it is a service like others now: remove the constant");
     // The tables of the platform.
-    let others = ["events", WITHOUT_PROGRAM].map(str::to_owned);
-    assert_eq!(names("migrations"), known.into_iter().chain(others).collect());
-}
-
-#[test]
-fn no_two_services_have_the_same_default_port() {
-    let ports: Vec<_> =
-        services().values().flat_map(|service| [service.http_port, service.grpc_port, service.sys_port]).collect();
-    assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len(), "{ports:?}");
+    assert_eq!(names("migrations"), known.into_iter().chain(["events".to_owned()]).collect());
 }

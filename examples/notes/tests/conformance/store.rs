@@ -19,7 +19,14 @@ pub(crate) struct Store {
 
 impl Store {
     async fn open(config: &StorageConfig, resource: impl Any + Send + Sync) -> Self {
-        let database = kennel_storage::open(config, notes::NAME, &MIGRATIONS, &Registry::new()).await.unwrap();
+        let database = kennel_storage::open(
+            config,
+            <notes::Notes as kennel_service::Service>::NAME,
+            &MIGRATIONS,
+            &Registry::new(),
+        )
+        .await
+        .unwrap();
         database.migrator.up(at(0)).await.unwrap();
         Self { notes: repository::notes(&database), database, _resource: Box::new(resource) }
     }

@@ -7,8 +7,8 @@ use kennel_proto::convert::timestamp;
 use kennel_proto::dogs::v1 as pb;
 use tonic::Status;
 
-use super::status::invalid;
 use crate::http::DogUrls;
+use kennel_grpc::invalid;
 
 /// A dog as its message.
 pub(super) fn dog(dog: Dog, urls: &DogUrls) -> pb::Dog {

@@ -14,7 +14,8 @@ use kennel_proto::convert::millis;
 use kennel_proto::dogs::v1 as pb;
 use tonic::{Request, Status, Streaming};
 
-use super::status::{import_error, invalid};
+use super::status::import_error;
+use kennel_grpc::invalid;
 
 pub(super) async fn run(
     service: &DogService,

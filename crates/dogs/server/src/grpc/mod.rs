@@ -11,7 +11,7 @@ use dogs_domain::ports::IdempotencyKey;
 use dogs_domain::service::Expected;
 use dogs_domain::{DogService, Revision};
 use futures_util::Stream;
-use kennel_core::{Cursor, IdSource, PageSize};
+use kennel_core::IdSource;
 use kennel_grpc::{COMPRESSION, respond};
 use kennel_outbox::EventFeed;
 use kennel_proto::convert::timestamp;
@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::http::DogUrls;
 use convert::{breed, dog_id, new_dog, order, patch};
-use status::{domain_error, invalid};
+use status::domain_error;
 
 /// `dogs.v1.DogService` over the domain service.
 #[derive(Clone)]
@@ -94,14 +94,7 @@ impl Rpc for DogRpc {
 
     async fn list_dogs(&self, request: Request<pb::ListDogsRequest>) -> Result<Response<pb::ListDogsResponse>, Status> {
         let request = request.into_inner();
-        let size = match request.page_size {
-            0 => PageSize::default(),
-            items => PageSize::new(items).map_err(|error| invalid("page_size", &error))?,
-        };
-        let after = match request.page_token.as_str() {
-            "" => None,
-            token => Some(token.parse::<Cursor>().map_err(|error| invalid("page_token", &error))?),
-        };
+        let (size, after) = kennel_grpc::page(request.page_size, &request.page_token)?;
         let breed = if request.breed.is_empty() { None } else { Some(breed(&request.breed)?) };
         let page = self.service.list(breed, after, order(request.order)?, size).await.map_err(domain_error)?;
         Ok(respond(pb::ListDogsResponse {

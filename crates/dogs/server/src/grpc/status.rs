@@ -1,11 +1,9 @@
 //! Maps errors to gRPC statuses.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use dogs_domain::DogError;
 use dogs_domain::ports::SourceError;
-use kennel_core::ErrorKind;
 use kennel_grpc::Details;
 use tonic::Status;
 
@@ -35,12 +33,6 @@ fn to_status(error: DogError, key: &'static str) -> Status {
         details = details.field(name(field), reason);
     }
     kennel_grpc::fault(error.kind(), &error, details)
-}
-
-/// The status of an invalid value.
-pub(super) fn invalid(field: &'static str, reason: &dyn Display) -> Status {
-    let details = Details::default().field(field, reason.to_string());
-    kennel_grpc::status(ErrorKind::Invalid, format!("{field}: {reason}"), details)
 }
 
 fn retry_after(error: &DogError) -> Option<Duration> {

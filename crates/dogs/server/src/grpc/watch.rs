@@ -11,7 +11,7 @@ use kennel_proto::dogs::v1 as pb;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::status::invalid;
+use kennel_grpc::invalid;
 
 type Responses = Pin<Box<dyn Stream<Item = Result<pb::WatchDogsResponse, Status>> + Send>>;
 
