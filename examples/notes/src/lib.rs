@@ -1,6 +1,8 @@
 //! Notes: the smallest useful service on the platform, and the one to copy.
 
 mod api;
+#[cfg(test)]
+mod contracts;
 pub mod domain;
 mod grpc;
 mod http;

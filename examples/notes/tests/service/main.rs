@@ -1,8 +1,7 @@
-//! The program with every store and every broker: one story over HTTP and gRPC, and the committed contracts.
+//! The program with every store and every broker: one story over HTTP and gRPC.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod contracts;
 mod story;
 
 /// The story with the variables that `$setup` returns; nothing when a server is missing.

@@ -1,9 +1,10 @@
-//! The contracts under `api/notes/`.
+//! The committed contracts under `api/notes/`, which `make generate` writes.
 
 use std::path::Path;
 
 use kennel_service::contracts;
-use notes::Notes;
+
+use crate::Notes;
 
 /// `UPDATE=1` rewrites the committed files.
 #[test]
