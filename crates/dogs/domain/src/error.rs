@@ -30,6 +30,9 @@ pub enum DogError {
         /// What is allowed.
         reason: String,
     },
+    /// The key of a request or an import is not allowed.
+    #[error("the key {0}")]
+    InvalidKey(String),
     /// The idempotency key was used before for a different request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
@@ -82,7 +85,9 @@ impl DogError {
         match self {
             Self::UnknownDog(_) | Self::UnknownBreed(_) | Self::NoPhoto(_) => ErrorKind::NotFound,
             Self::Stale(_) => ErrorKind::PreconditionFailed,
-            Self::Invalid { .. } | Self::KeyReused | Self::OtherImport { .. } => ErrorKind::Invalid,
+            Self::Invalid { .. } | Self::InvalidKey(_) | Self::KeyReused | Self::OtherImport { .. } => {
+                ErrorKind::Invalid
+            }
             Self::Interrupted { .. } => ErrorKind::Malformed,
             Self::NotAPicture => ErrorKind::UnsupportedMediaType,
             Self::PictureTooLarge { .. } => ErrorKind::TooLarge,
@@ -93,11 +98,13 @@ impl DogError {
         }
     }
 
-    /// The name of the invalid value, if there is one.
-    pub const fn field(&self) -> Option<&'static str> {
+    /// The name of the invalid value and what is wrong with it, if the error has one. `key` is the protocol's name of the
+    /// key of a request or an import.
+    pub fn invalid_value(&self, key: &'static str) -> Option<(&'static str, String)> {
         match self {
-            Self::Invalid { field, .. } => Some(field),
-            Self::KeyReused | Self::OtherImport { .. } => Some("Idempotency-Key"),
+            Self::Invalid { field, reason } => Some((field, reason.clone())),
+            Self::InvalidKey(reason) => Some((key, reason.clone())),
+            Self::KeyReused | Self::OtherImport { .. } => Some((key, self.to_string())),
             _ => None,
         }
     }

@@ -128,7 +128,7 @@ impl DogService {
         lines: impl Stream<Item = Result<Vec<Line>, BoxError>> + Send,
         mut observe: impl FnMut(&ImportReport) + Send,
     ) -> Result<ImportReport, DogError> {
-        check_key("Idempotency-Key", import, MAX_KEY_BYTES)?;
+        check_key(import, MAX_KEY_BYTES)?;
         let progress = self.ports.imports.begin_import(import, self.ports.clock.now()).await?;
         let mut run = ImportRun {
             source: Box::pin(lines.fuse()),

@@ -114,15 +114,15 @@ impl IdempotencyKey {
 
     /// Binds `key`, 1 to 255 visible ASCII characters, to the request for `dog`.
     pub fn new(key: &str, dog: &NewDog) -> Result<Self, DogError> {
-        check_key("Idempotency-Key", key, Self::MAX_BYTES)?;
+        check_key(key, Self::MAX_BYTES)?;
         Ok(Self { key: key.to_owned(), fingerprint: Sha256::digest(serde_json::to_vec(dog)?).into() })
     }
 }
 
 /// Fails when a client's key is empty, longer than `max` bytes or not visible ASCII.
-pub(crate) fn check_key(field: &'static str, key: &str, max: usize) -> Result<(), DogError> {
+pub(crate) fn check_key(key: &str, max: usize) -> Result<(), DogError> {
     if key.is_empty() || key.len() > max || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(DogError::invalid(field, format!("must be 1 to {max} visible ASCII characters")));
+        return Err(DogError::InvalidKey(format!("must be 1 to {max} visible ASCII characters")));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 
 /// Decorator that caches the dogs that `find` returns.
 ///
-/// A dog is invalidated on each write to it through this decorator, successful or not; on writes elsewhere by
+/// A dog is invalidated on each change of it through this decorator, successful or not; on writes elsewhere by
 /// [`CachedDogRepository::invalidate`]; and it expires after the TTL of the cache.
 pub struct CachedDogRepository {
     inner: Arc<dyn DogRepository>,
@@ -44,7 +44,8 @@ fn key(id: DogId) -> String {
 #[async_trait]
 impl DogRepository for CachedDogRepository {
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
-        self.write_through(dog.id, self.inner.insert(dog, events, key)).await
+        // Nobody knows the id yet, so that it cannot be cached.
+        self.inner.insert(dog, events, key).await
     }
 
     async fn find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {

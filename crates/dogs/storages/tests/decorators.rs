@@ -54,11 +54,10 @@ async fn a_dog_is_looked_up_once() {
 }
 
 #[tokio::test]
-async fn every_write_invalidates_the_dog() {
+async fn every_change_invalidates_the_dog() {
     let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
     let stores = open(&folder, &registry).await;
     let dogs = Arc::new(cached(&stores, &registry));
-    assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
     dogs.insert(&dog(1), &[], None).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), Some(dog(1)));
     let changed = Dog { revision: Revision(2), name: Some("Ada".to_owned()), ..dog(1) };

@@ -227,6 +227,7 @@ impl StorageConfig {
     }
 
     /// How long the server may work on one statement.
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "clickhouse"))]
     pub(crate) const fn statement_timeout(&self) -> Duration {
         self.database_statement_timeout.get()
     }

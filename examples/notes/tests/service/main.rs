@@ -18,7 +18,7 @@ macro_rules! story {
     };
 }
 
-story!(sqlite, "sqlite", async { Some((Vec::new(), ())) });
+story!(sqlite, "sqlite", async { Some((crate::story::Variables::new(), ())) });
 story!(postgres, "postgres", crate::story::postgres());
 story!(mysql, "mysql", crate::story::mysql());
 story!(clickhouse, "clickhouse", async { crate::story::clickhouse() });

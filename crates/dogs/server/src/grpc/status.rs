@@ -8,31 +8,26 @@ use kennel_grpc::Details;
 use tonic::Status;
 
 /// The status of an error of the domain.
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of `map_err`")]
 pub(super) fn domain_error(error: DogError) -> Status {
-    to_status(error, "idempotency_key")
+    to_status(&error, "idempotency_key")
 }
 
 /// The status of an error of an import.
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of `map_err`")]
 pub(super) fn import_error(error: DogError) -> Status {
-    to_status(error, "import_key")
+    to_status(&error, "import_key")
 }
 
-/// Maps the error; the field `Idempotency-Key`, which the domain names as HTTP does, becomes `key`.
-fn to_status(error: DogError, key: &'static str) -> Status {
-    let name = |field| if field == "Idempotency-Key" { key } else { field };
-    let error = match error {
-        DogError::Invalid { field, reason } => DogError::Invalid { field: name(field), reason },
-        other => other,
+/// Maps the error; `key` is the name of the field with the key.
+fn to_status(error: &DogError, key: &'static str) -> Status {
+    let details = Details { retry_after: retry_after(error), ..Details::default() };
+    let Some((field, reason)) = error.invalid_value(key) else {
+        return kennel_grpc::fault(error.kind(), error, details);
     };
-    let mut details = Details { retry_after: retry_after(&error), ..Details::default() };
-    if let Some(field) = error.field() {
-        let reason = match &error {
-            DogError::Invalid { reason, .. } => reason.clone(),
-            other => other.to_string(),
-        };
-        details = details.field(name(field), reason);
-    }
-    kennel_grpc::fault(error.kind(), &error, details)
+    // Some errors are complete sentences without the name of the field.
+    let message = if reason == error.to_string() { reason.clone() } else { format!("{field}: {reason}") };
+    kennel_grpc::status(error.kind(), message, details.field(field, reason))
 }
 
 fn retry_after(error: &DogError) -> Option<Duration> {

@@ -29,13 +29,14 @@ impl From<InvalidETag> for ApiError {
 impl From<DogError> for ApiError {
     fn from(error: DogError) -> Self {
         let kind = error.kind();
-        let shown = match &error {
-            DogError::Invalid { field, reason } => HttpError::invalid(*field, reason.clone()),
-            other => match other.field() {
-                Some(field) => HttpError::invalid(field, other.to_string()).with_detail(other.to_string()),
-                None if kind.is_client() => HttpError::new(kind).with_detail(other.to_string()),
-                None => HttpError::new(kind),
-            },
+        let shown = match error.invalid_value("Idempotency-Key") {
+            // A complete sentence without the name of the field.
+            Some((field, reason)) if reason == error.to_string() => {
+                HttpError::invalid(field, &*reason).with_detail(reason)
+            }
+            Some((field, reason)) => HttpError::invalid(field, reason),
+            None if kind.is_client() => HttpError::new(kind).with_detail(error.to_string()),
+            None => HttpError::new(kind),
         };
         let shown = if kind.is_transient() { shown.with_retry_after(retry_after(&error)) } else { shown };
         Self(shown.with_source(error))
