@@ -12,7 +12,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a running request may continue after the process was asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Passes the items on. Ends with an error when no item arrives for [`IDLE_TIMEOUT`], or [`STOP_GRACE`] after the process
+/// Passes the items on. Ends with an error when no item arrives for a minute, or five seconds after the process
 /// was asked to stop.
 pub fn with_idle_timeout<T: Send, E: Into<BoxError>>(
     stop: Stop,

@@ -33,7 +33,7 @@ impl ClickHouseDogs {
     /// What this store can do.
     pub const CAPABILITIES: Capabilities = Capabilities { unique_ids: true, transactions: false };
 
-    /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
+    /// The dogs in `database`, which has the tables of [`crate::MIGRATIONS`].
     pub const fn new(database: ClickHouse) -> Self {
         Self(database)
     }

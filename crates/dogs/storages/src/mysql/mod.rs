@@ -34,7 +34,7 @@ impl MysqlDogs {
     /// What this store can do.
     pub const CAPABILITIES: Capabilities = Capabilities { unique_ids: true, transactions: true };
 
-    /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
+    /// The dogs in `database`, which has the tables of [`crate::MIGRATIONS`].
     pub const fn new(database: Mysql) -> Self {
         Self(database)
     }

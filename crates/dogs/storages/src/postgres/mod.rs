@@ -33,7 +33,7 @@ impl PostgresDogs {
     /// What this store can do.
     pub const CAPABILITIES: Capabilities = Capabilities { unique_ids: true, transactions: true };
 
-    /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
+    /// The dogs in `database`, which has the tables of [`crate::MIGRATIONS`].
     pub const fn new(database: Postgres) -> Self {
         Self(database)
     }

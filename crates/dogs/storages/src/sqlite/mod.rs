@@ -33,7 +33,7 @@ impl SqliteDogs {
     /// What this store can do.
     pub const CAPABILITIES: Capabilities = Capabilities { unique_ids: true, transactions: true };
 
-    /// The dogs in `database`, which has the tables of [`MIGRATIONS`].
+    /// The dogs in `database`, which has the tables of [`crate::MIGRATIONS`].
     pub const fn new(database: Sqlite) -> Self {
         Self(database)
     }
