@@ -75,6 +75,18 @@ async fn all_problems_of_all_services_are_one_report() {
 }
 
 #[tokio::test]
+async fn a_database_belongs_to_one_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut env = PORTS.to_vec();
+    env.push(("SQLITE_PATH", "shared.db"));
+    let mut process = start(&folder, &["serve"], &env);
+    assert_eq!(process.wait(STOP_LIMIT).await.code(), Some(1));
+    let error =
+        "the service `notes`: cannot migrate the schema: the database has migration 0002_dogs, which this build";
+    assert!(process.output().contains(error), "{}", process.output());
+}
+
+#[tokio::test]
 async fn each_service_has_its_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let ports = [("NOTES_SQLITE_PATH", "other/notes.db")];

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use kennel_app::{App, ComponentFilter, Health, signals};
 use kennel_http::{HttpServer, sys};
@@ -46,7 +47,11 @@ impl<S: Service> ConfiguredService for Context<S> {
     }
 
     async fn components(&self, only: &ComponentFilter) -> anyhow::Result<Vec<Named>> {
-        Components::build(self, only).await
+        let components = Components::build(self, only).await;
+        match self.scope.0 {
+            Some(name) => components.with_context(|| format!("the service `{name}`")),
+            None => components,
+        }
     }
 }
 

@@ -127,15 +127,20 @@ pub(crate) struct AppliedMigration {
 /// Compares the migrations of the build with those of the database, by number.
 pub(crate) fn compare(known: &[Migration], applied: &[AppliedMigration]) -> Vec<MigrationStep> {
     let step = |version, name: &str, state| MigrationStep { version, name: name.to_owned(), state };
+    // In the database of another service, other migrations have the same numbers.
+    let is_same = |migration: &Migration, applied: &AppliedMigration| {
+        let is_known = applied.name == migration.name || applied.checksum == migration.checksum();
+        applied.version == migration.version && is_known
+    };
     let of_build = known.iter().map(|migration| {
-        let state = match applied.iter().find(|applied| applied.version == migration.version) {
+        let state = match applied.iter().find(|applied| is_same(migration, applied)) {
             None => MigrationState::Pending,
             Some(applied) if applied.checksum != migration.checksum() => MigrationState::Changed,
             Some(applied) => MigrationState::Applied { at: applied.at },
         };
         step(migration.version, migration.name, state)
     });
-    let missing = applied.iter().filter(|applied| known.iter().all(|migration| migration.version != applied.version));
+    let missing = applied.iter().filter(|applied| !known.iter().any(|migration| is_same(migration, applied)));
     let mut steps: Vec<_> =
         of_build.chain(missing.map(|it| step(it.version, &it.name, MigrationState::Unknown))).collect();
     steps.sort_by_key(|step| step.version);
@@ -193,5 +198,19 @@ mod tests {
         assert!(matches!(check(&steps), Err(MigrateError::Changed { version: 2, .. })));
         assert!(matches!(check(&steps[2..]), Err(MigrateError::Unknown { version: 3, .. })));
         assert!(check(&steps[..1]).is_ok());
+    }
+
+    #[test]
+    fn a_database_of_another_service_has_unknown_migrations() {
+        let at = Timestamp::from_millis(7).unwrap();
+        let checksum = |up| migration(2, up).checksum().to_vec();
+        let has = |name: &str, up| AppliedMigration { version: 2, name: name.to_owned(), checksum: checksum(up), at };
+        let error = check(&compare(&[migration(2, "a")], &[has("other", "b")])).unwrap_err();
+        assert_eq!(error.to_string(), "the database has migration other, which this build does not know");
+        let renamed = compare(&[migration(2, "a")], &[has("other", "a")]);
+        assert_eq!(
+            renamed,
+            [MigrationStep { version: 2, name: "step".to_owned(), state: MigrationState::Applied { at } }]
+        );
     }
 }
