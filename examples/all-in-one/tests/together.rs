@@ -1,8 +1,11 @@
 //! Two services in one process.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use kennel_proto::notes::v1::ListNotesRequest;
+use kennel_proto::notes::v1::note_service_client::NoteServiceClient;
 use kennel_testkit::probe;
 use kennel_testkit::process::{Launch, ServiceProcess};
 use tempfile::TempDir;
@@ -25,18 +28,24 @@ async fn both_services_share_one_port_for_metrics_and_one_stop() {
         process.ready(address, path).await;
     }
     process.listener("dogs.grpc").await;
-    process.listener("notes.grpc").await;
+    let grpc = process.listener("notes.grpc").await;
+    let mut rpc = NoteServiceClient::connect(format!("http://{grpc}")).await.unwrap();
+    rpc.list_notes(ListNotesRequest::default()).await.unwrap();
     process.ready(sys, "/ready").await;
     for service in ["dogs", "notes"] {
         process.shows(sys, "/ready", &format!("\"name\":\"{service}.storage\"")).await;
-        process
-            .shows(sys, "/metrics", &format!("route=\"/api/v1/{service}\",status=\"200\",service=\"{service}\""))
-            .await;
-        process.shows(sys, "/metrics", &format!("outbox_pending{{service=\"{service}\"}} 0")).await;
+        process.shows(sys, "/metrics", &format!("route=\"/api/v1/{service}\",status=\"200\",app=\"{service}\"")).await;
+        process.shows(sys, "/metrics", &format!("outbox_pending{{app=\"{service}\"}} 0")).await;
         assert!(folder.path().join(format!("data/{service}.db")).exists());
     }
     let metrics = String::from_utf8(probe::get(sys, "/metrics").await.unwrap().body).unwrap();
     assert_eq!(metrics.matches("# TYPE http_requests_total counter").count(), 1, "one family for all services");
+    assert!(metrics.contains("method=\"ListNotes\""), "{metrics}");
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        let labels = line.split_once('{').map_or("", |(_, labels)| labels);
+        let names: Vec<_> = labels.split("\",").filter_map(|label| Some(label.split_once("=\"")?.0)).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "a label appears twice: {line}");
+    }
     process.terminate();
     assert!(process.wait(STOP_LIMIT).await.success(), "{}", process.output());
 }
@@ -60,14 +69,21 @@ async fn components_are_selected_by_their_scoped_names() {
 #[tokio::test]
 async fn all_problems_of_all_services_are_one_report() {
     let folder = tempfile::tempdir().unwrap();
-    let bad = [("NOTES_REQUEST_TIMEOUT", "1s"), ("NOTES_OUTBOX_LEASE", "soon"), ("DOGS_IMAGE_LIMIT", "0B")];
+    let bad = [
+        ("NOTES_OUTBOX_LEASE", "soon"),
+        ("DOGS_IMAGE_LIMIT", "0B"),
+        ("NOTES_GRPC_PORT", "8080"),
+        ("SQLITE_PATH", "one.db"),
+    ];
     let mut process = start(&folder, &["serve"], &bad);
     assert_eq!(process.wait(STOP_LIMIT).await.code(), Some(64));
     let output = process.output();
     for line in [
         "NOTES_OUTBOX_LEASE (environment): ",
         "DOGS_IMAGE_LIMIT (environment): ",
-        "NOTES_SERVER_PORT (not set): must not be 8080, the port of server_port of dogs",
+        "NOTES_SERVER_PORT (not set): must not be 8080, which is DOGS_SERVER_PORT",
+        "NOTES_GRPC_PORT (environment): must not be 8080, which is",
+        "must not be the database of dogs: each service has its own",
     ] {
         assert!(output.contains(line), "{line} in {output}");
     }
@@ -77,13 +93,35 @@ async fn all_problems_of_all_services_are_one_report() {
 #[tokio::test]
 async fn a_database_belongs_to_one_service() {
     let folder = tempfile::tempdir().unwrap();
-    let mut env = PORTS.to_vec();
-    env.push(("SQLITE_PATH", "shared.db"));
-    let mut process = start(&folder, &["serve"], &env);
-    assert_eq!(process.wait(STOP_LIMIT).await.code(), Some(1));
-    let error =
-        "the service `notes`: cannot migrate the schema: the database has migration 0002_dogs, which this build";
-    assert!(process.output().contains(error), "{}", process.output());
+    let env = [("SQLITE_PATH", "one.db")];
+    let mut dogs = start(&folder, &["dogs", "migrate", "up"], &env);
+    assert!(dogs.wait(STOP_LIMIT).await.success(), "{}", dogs.output());
+    let mut notes = start(&folder, &["notes", "migrate", "up"], &env);
+    assert_eq!(notes.wait(STOP_LIMIT).await.code(), Some(1));
+    assert!(notes.output().contains("which this build does not know"), "{}", notes.output());
+    let mut both = start(&folder, &["serve"], &[&PORTS[..], &env].concat());
+    assert_eq!(both.wait(STOP_LIMIT).await.code(), Some(64));
+    let problem = "SQLITE_PATH (environment): must not be the database of dogs: each service has its own";
+    assert!(both.output().contains(problem), "{}", both.output());
+}
+
+#[tokio::test]
+async fn one_file_has_the_settings_of_all_services() {
+    let folder = tempfile::tempdir().unwrap();
+    let file =
+        "dogs_server_port = 0\nnotes_server_port = 0\ngrpc_port = 0\nprometheus_port = 0\nimage_limit = \"1MiB\"\n";
+    std::fs::write(folder.path().join("all.toml"), file).unwrap();
+    let env = [("CONFIG_FILE", "all.toml")];
+    for args in [&["config", "check"][..], &["notes", "config", "check"], &["dogs", "migrate", "status"]] {
+        let mut process = start(&folder, args, &env);
+        let code = process.wait(STOP_LIMIT).await.code();
+        assert!(matches!(code, Some(0 | 1)), "{args:?}: {}", process.output());
+    }
+    let mut reference = start(&folder, &["config", "reference"], &[("NOTES_OUTBOX_LEASE", "soon")]);
+    assert!(reference.wait(STOP_LIMIT).await.success(), "{}", reference.output());
+    for line in ["# The process", "# notes", "With the prefix `NOTES_`"] {
+        assert!(reference.output().contains(line), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -83,10 +83,17 @@ impl Loader {
         let mut reader = Reader::new(&self.layers, scope);
         let settings = S::read(&mut reader);
         settings.check(&mut reader.problems);
-        self.problems.absorb(reader.problems);
+        self.problems.absorb(&reader.scope, reader.problems);
         self.known.extend(reader.known);
         self.printed.extend(reader.printed);
         settings
+    }
+
+    /// Makes the keys of another service known, without reading its settings.
+    pub fn know<S: Settings>(&mut self, scope: Option<&str>) {
+        let mut reader = Reader::new(&self.layers, scope);
+        S::read(&mut reader);
+        self.known.extend(reader.known);
     }
 
     /// Adds problems between the settings of several services.

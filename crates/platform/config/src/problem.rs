@@ -106,7 +106,9 @@ impl Problems {
     }
 
     /// Adds the errors and warnings of another service, except for those that both have.
-    pub(crate) fn absorb(&mut self, other: Self) {
+    /// `scope` is the prefix of the keys of the other service.
+    pub(crate) fn absorb(&mut self, scope: &str, other: Self) {
+        self.sources.extend(other.sources.into_iter().map(|(key, source)| (format!("{scope}{key}"), source)));
         for problem in other.found {
             self.add_at(&problem.location, problem.message);
         }

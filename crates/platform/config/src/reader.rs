@@ -18,7 +18,7 @@ pub struct Reader<'a> {
     /// In ascending priority; the first one is the file.
     layers: &'a [Layer; 3],
     /// Prefix of the keys that have priority, such as `notes_`; may be empty.
-    scope: String,
+    pub(crate) scope: String,
     pub(crate) problems: Problems,
     pub(crate) known: BTreeSet<String>,
     pub(crate) printed: Vec<PrintedSection>,

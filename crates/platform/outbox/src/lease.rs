@@ -41,7 +41,8 @@ impl Lease {
         let held = self.outbox.lease(self.holder, self.ttl).await?;
         let was_held = self.valid_until.send_replace(held.then(|| asked + self.ttl)).is_some();
         if held != was_held {
-            tracing::info!(holder = %self.holder, held, "outbox lease acquired or lost");
+            let message = if held { "outbox lease acquired" } else { "outbox lease lost" };
+            tracing::info!(holder = %self.holder, "{message}");
         }
         Ok(held)
     }

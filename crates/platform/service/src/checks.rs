@@ -12,9 +12,16 @@ use kennel_storage::{Database, MigrationState, MigrationStep, Migrator};
 /// Fails when the schema is older than this build, or was changed after it was applied.
 pub async fn check_schema(migrator: &dyn Migrator, program: &str) -> anyhow::Result<()> {
     let steps = migrator.status().await.context("cannot read the schema version")?;
-    let stale = |step: &&MigrationStep| matches!(step.state, MigrationState::Pending | MigrationState::Changed);
-    if let Some(step) = steps.iter().find(stale) {
-        bail!("migration `{}` is missing; apply it with `{program} migrate up` or MIGRATE_ON_START=true", step.name);
+    for MigrationStep { name, state, .. } in steps {
+        match state {
+            MigrationState::Pending => {
+                bail!("migration `{name}` is missing; apply it with `{program} migrate up` or MIGRATE_ON_START=true")
+            }
+            MigrationState::Changed => {
+                bail!("migration `{name}` was changed after it was applied, or the database is another service's")
+            }
+            MigrationState::Applied { .. } | MigrationState::Unknown => {}
+        }
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub struct Context<S: Service> {
     pub process: ProcessSettings,
     /// The health of the process.
     pub health: Health,
+    /// How to call the command line of the service, such as `notes`.
+    pub program: String,
     pub(crate) scope: Scope,
     registry: Registry,
     clock: Arc<dyn Clock>,
@@ -51,6 +53,7 @@ impl<S: Service> Context<S> {
         scope: Scope,
         registry: Registry,
         health: Health,
+        program: String,
     ) -> Self {
         let ServiceSettings { mut standard, own } = settings;
         standard.http.server = process.server.clone();
@@ -60,6 +63,7 @@ impl<S: Service> Context<S> {
             standard,
             process,
             health,
+            program,
             scope,
             registry,
             clock: Arc::new(SystemClock),
@@ -183,12 +187,20 @@ impl<S: Service> Context<S> {
     /// The events of a topic for many listeners inside the process, starting with those that they missed. Its component
     /// runs with the service.
     pub async fn feed(&self, topic: &'static str) -> anyhow::Result<EventFeed> {
+        self.check_topic(topic)?;
         let subscriber: Arc<dyn Subscriber> = Arc::<InstrumentedBroker>::clone(self.broker().await?);
         let outbox = Arc::clone(&self.database().await?.outbox);
         let metrics = self.consumer_metrics().await?;
         let feed = EventFeed::new(topic, subscriber, outbox, FeedConfig::default(), metrics);
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner).push(feed.clone());
         Ok(feed)
+    }
+
+    /// The in-process broker has only the events of its own service.
+    fn check_topic(&self, topic: &str) -> anyhow::Result<()> {
+        let reachable = !self.broker_is_in_process() || S::events().topics().contains(&topic);
+        ensure!(reachable, "with BROKER=memory, the events of `{topic}` do not reach the service `{}`", S::NAME);
+        Ok(())
     }
 
     pub(crate) fn take_feeds(&self) -> Vec<EventFeed> {
@@ -202,6 +214,7 @@ impl<S: Service> Context<S> {
         topic: &'static str,
         handler: Arc<dyn Handler>,
     ) -> anyhow::Result<Worker> {
+        self.check_topic(topic)?;
         let broker = self.broker().await?;
         let ports = ConsumerPorts {
             subscriber: Arc::<InstrumentedBroker>::clone(broker),
@@ -248,7 +261,7 @@ impl<S: Service> Context<S> {
 }
 
 /// Fails when the service does not use this: a mistake in its code.
-fn uses<S: Service>(part: Uses, name: &str) -> anyhow::Result<()> {
-    ensure!(S::USES.includes(part), "the service `{}` uses no {name}; add it to `Service::USES`", S::NAME);
+fn uses<S: Service>(dependency: Uses, name: &str) -> anyhow::Result<()> {
+    ensure!(S::USES.includes(dependency), "the service `{}` uses no {name}; add it to `Service::USES`", S::NAME);
     Ok(())
 }

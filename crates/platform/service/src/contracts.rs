@@ -1,6 +1,6 @@
 //! Generates the contracts of a service from the code that implements them. They are committed under `api/<service>/`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{fs, io};
 
@@ -129,14 +129,14 @@ fn lines(mut text: String) -> String {
 }
 
 fn asyncapi(name: &str, version: &str, events: &EventSet) -> Value {
-    let (mut messages, mut references, mut topics) = (Map::new(), Map::new(), Map::new());
+    let (mut messages, mut topics) = (Map::new(), BTreeMap::<&str, Map<_, _>>::new());
     for event in &events.contracts {
         messages.insert(event.title().to_owned(), message(event));
         let reference = json!({ "$ref": format!("#/components/messages/{}", event.title()) });
-        references.insert(event.title().to_owned(), reference);
-        topics.insert(event.topic.to_owned(), Value::Null);
+        topics.entry(event.topic).or_default().insert(event.title().to_owned(), reference);
     }
-    let channels: Map<_, _> = topics.keys().map(|topic| (topic.clone(), channel(name, topic, &references))).collect();
+    let channel = |(topic, messages): (&&str, &Map<_, _>)| ((*topic).to_owned(), channel(name, topic, messages));
+    let channels: Map<_, _> = topics.iter().map(channel).collect();
     let operations: Map<_, _> = topics.keys().map(|topic| (operation_name(topic), operation(topic))).collect();
     json!({
         "asyncapi": "3.0.0",

@@ -1,16 +1,17 @@
 //! Several services in one process.
 
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::process::ExitCode;
 
 use async_trait::async_trait;
 use clap::{ArgMatches, FromArgMatches as _, Subcommand as _};
-use kennel_config::{EX_USAGE, Environment, Loader, Problems};
+use kennel_config::{EX_USAGE, Environment, Loader, Problems, Secret};
+use kennel_storage::StorageConfig;
 use kennel_telemetry::LogTarget;
 
 use crate::cli::{self, Cli, Config, Healthcheck, Serve};
-use crate::output::exit_code;
+use crate::output::{exit_code, print_text};
+use crate::ports::{Ports, check_ports};
 use crate::process::{ConfiguredService, Process};
 use crate::scope::Scope;
 use crate::settings::{ProcessSettings, ServiceSettings};
@@ -26,7 +27,13 @@ pub trait ErasedService: Send + Sync {
     fn command(&self) -> clap::Command;
     /// Runs its command line.
     #[doc(hidden)]
-    async fn run(&self, matches: &ArgMatches, build: BuildInfo) -> ExitCode;
+    async fn run(&self, matches: &ArgMatches, build: BuildInfo, all: &[Box<dyn ErasedService>]) -> ExitCode;
+    /// Makes its settings known to a command of another service.
+    #[doc(hidden)]
+    fn know(&self, loader: &mut Loader);
+    /// The reference of its settings, as Markdown.
+    #[doc(hidden)]
+    fn reference(&self) -> String;
     /// Reads its settings.
     #[doc(hidden)]
     fn read(&self, loader: &mut Loader) -> LoadedService;
@@ -38,8 +45,10 @@ pub trait ErasedService: Send + Sync {
 /// The settings of a service whose type is erased.
 #[doc(hidden)]
 pub struct LoadedService {
-    /// The settings of ports, with the ports on which it listens.
-    ports: Vec<(&'static str, u16)>,
+    name: &'static str,
+    ports: Ports,
+    /// Its store, if it uses one.
+    storage: Option<StorageConfig>,
     context: CreateContext,
 }
 
@@ -66,20 +75,28 @@ impl<S: Service> ErasedService for Hosted<S> {
         cli::command::<S>(Self::SCOPE)
     }
 
-    async fn run(&self, matches: &ArgMatches, build: BuildInfo) -> ExitCode {
+    async fn run(&self, matches: &ArgMatches, build: BuildInfo, all: &[Box<dyn ErasedService>]) -> ExitCode {
+        let know = |loader: &mut Loader| all.iter().for_each(|service| service.know(loader));
         match Cli::<S::Command>::from_arg_matches(matches) {
-            Ok(cli) => cli::run::<S>(cli.command, build, Self::SCOPE).await,
+            Ok(cli) => cli::run::<S>(cli.command, build, Self::SCOPE, know).await,
             Err(help) => cli::usage(&help),
         }
     }
 
+    fn know(&self, loader: &mut Loader) {
+        loader.know::<ServiceSettings<S>>(Some(S::NAME));
+    }
+
+    fn reference(&self) -> String {
+        kennel_config::reference::<ServiceSettings<S>>()
+    }
+
     fn read(&self, loader: &mut Loader) -> LoadedService {
         let settings: ServiceSettings<S> = loader.read(Some(S::NAME));
-        let (http, grpc) = (settings.standard.http.server_port, settings.standard.grpc.grpc_port);
-        let ports = [(Uses::HTTP, "server_port", http), (Uses::GRPC, "grpc_port", grpc)];
-        let ports = ports.into_iter().filter(|(uses, ..)| S::USES.includes(*uses)).map(|(_, key, port)| (key, port));
         LoadedService {
-            ports: ports.collect(),
+            name: S::NAME,
+            ports: Ports::of::<S>(&settings.standard),
+            storage: S::USES.includes(Uses::STORAGE).then(|| settings.standard.storage.clone()),
             context: Box::new(|process| Ok(Box::new(process.context::<S>(settings, Self::SCOPE)?))),
         }
     }
@@ -94,7 +111,7 @@ impl<S: Service> ErasedService for Hosted<S> {
 enum Command {
     /// Run all services.
     Serve(Serve),
-    /// Check or print the configuration of all services.
+    /// Check, print or describe the configuration of all services.
     #[command(subcommand)]
     Config(Config),
     /// Check whether the process is ready: exit code 0 when it is, 1 when it is not.
@@ -112,6 +129,7 @@ pub fn main_all(services: &[Box<dyn ErasedService>], build: BuildInfo) -> ExitCo
         .version(build.version)
         .about(format!("Several services in one process: {names}"))
         .propagate_version(true)
+        .subcommand_required(true)
         .arg_required_else_help(true)
         .mut_subcommand("serve", |serve| serve.mut_arg("only", |arg| arg.help(only)))
         .subcommands(services.iter().map(|service| service.command()));
@@ -124,7 +142,7 @@ pub fn main_all(services: &[Box<dyn ErasedService>], build: BuildInfo) -> ExitCo
         services.iter().find(|service| service.name() == name).map(|service| (service, matches))
     });
     if let Some((service, matches)) = own {
-        return cli::block_on(service.run(matches, build));
+        return cli::block_on(service.run(matches, build, services));
     }
     match Command::from_arg_matches(&matches) {
         Ok(command) => cli::block_on(run(services, command, build)),
@@ -133,10 +151,17 @@ pub fn main_all(services: &[Box<dyn ErasedService>], build: BuildInfo) -> ExitCo
 }
 
 async fn run(services: &[Box<dyn ErasedService>], command: Command, build: BuildInfo) -> ExitCode {
+    if matches!(command, Command::Config(Config::Reference)) {
+        return print_text(&reference(services));
+    }
     let mut reader = Loader::new(&Environment::from_process());
     let process: ProcessSettings = reader.read(None);
     let settings: Vec<_> = services.iter().map(|service| service.read(&mut reader)).collect();
-    reader.check(|problems| check_ports(services, &settings, process.sys.prometheus_port, problems));
+    reader.check(|problems| {
+        let ports = settings.iter().map(|service| (Scope(Some(service.name)), service.ports.clone()));
+        check_ports(process.sys.prometheus_port, &ports.collect::<Vec<_>>(), problems);
+        check_databases(&settings, problems);
+    });
     let loaded = match reader.finish((process, settings)) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -161,15 +186,30 @@ async fn run(services: &[Box<dyn ErasedService>], command: Command, build: Build
     }
 }
 
-/// Every port of the process belongs to one server; 0 selects any free port.
-fn check_ports(services: &[Box<dyn ErasedService>], loaded: &[LoadedService], sys_port: u16, problems: &mut Problems) {
-    let mut users = BTreeMap::from([(sys_port, "the metrics".to_owned())]);
-    for (service, settings) in services.iter().zip(loaded) {
-        for &(key, port) in settings.ports.iter().filter(|(_, port)| *port != 0) {
-            let name = service.name();
-            if let Some(other) = users.insert(port, format!("{key} of {name}")) {
-                problems.add(&format!("{name}_{key}"), format!("must not be {port}, the port of {other}"));
-            }
+/// The settings of the process, and those of each service with the prefix of their variables.
+fn reference(services: &[Box<dyn ErasedService>]) -> String {
+    let process = kennel_config::reference::<ProcessSettings>();
+    let services = services.iter().map(|service| {
+        let prefix = service.name().to_ascii_uppercase();
+        format!(
+            "\n# {}\n\nWith the prefix `{prefix}_`, or without it for all services.\n\n{}",
+            service.name(),
+            service.reference()
+        )
+    });
+    format!("# The process\n\n{process}{}", services.collect::<String>())
+}
+
+/// Each service has its own database: their migrations have the same numbers.
+fn check_databases(services: &[LoadedService], problems: &mut Problems) {
+    let stores = services.iter().filter_map(|service| Some((service.name, service.storage.as_ref()?)));
+    let mut users: Vec<(&str, Secret)> = Vec::new();
+    for (name, storage) in stores {
+        let database = storage.identity(name);
+        if let Some((other, _)) = users.iter().find(|(_, known)| known.expose() == database.expose()) {
+            let key = format!("{name}_{}", storage.database_key());
+            problems.add(&key, format!("must not be the database of {other}: each service has its own"));
         }
+        users.push((name, database));
     }
 }

@@ -13,6 +13,7 @@ pub mod contracts;
 mod events;
 mod host;
 pub mod output;
+mod ports;
 mod process;
 mod scope;
 mod serve;

@@ -63,7 +63,8 @@ impl Process {
     /// The context of a service in this process.
     pub(crate) fn context<S: Service>(&self, settings: ServiceSettings<S>, scope: Scope) -> anyhow::Result<Context<S>> {
         let registry = scope.registry(&self.registry)?;
-        Ok(Context::new(settings, self.settings.clone(), scope, registry, self.health.clone()))
+        let program = scope.0.map_or_else(|| S::NAME.to_owned(), |service| format!("{} {service}", self.build.service));
+        Ok(Context::new(settings, self.settings.clone(), scope, registry, self.health.clone(), program))
     }
 
     /// Runs the components that `only` selects, all of them by default, until SIGTERM or SIGINT.
@@ -80,6 +81,11 @@ impl Process {
         sys::register_dependencies(&self.registry, &self.health)?;
         let mut app = App::new(self.settings.shutdown).health(self.health.clone());
         for service in &services {
+            let selected =
+                only == ComponentFilter::all() || service.selectable().iter().any(|name| only.includes(name));
+            if !selected {
+                continue;
+            }
             for component in service.components(&only).await? {
                 app = app.component(component);
             }

@@ -21,6 +21,11 @@ impl Scope {
         }
     }
 
+    /// The key of a setting of the service.
+    pub(crate) fn key(self, key: &str) -> String {
+        self.0.map_or_else(|| key.to_owned(), |service| format!("{service}_{key}"))
+    }
+
     /// As [`Scope::name`], for names that live as long as the process: there is a fixed number of them.
     pub(crate) fn component(self, name: &'static str) -> &'static str {
         match self.name(name) {
@@ -29,10 +34,10 @@ impl Scope {
         }
     }
 
-    /// The registry of the service's metrics: that of the process, or another one that adds the label `service`.
+    /// The registry of the service's metrics: that of the process, or another one that adds the label `app`: the metrics of gRPC have a label `service` already.
     pub(crate) fn registry(self, process: &Registry) -> Result<Registry, prometheus::Error> {
         let Some(service) = self.0 else { return Ok(process.clone()) };
-        let label = HashMap::from([("service".to_owned(), service.to_owned())]);
+        let label = HashMap::from([("app".to_owned(), service.to_owned())]);
         Registry::new_custom(None, Some(label))
     }
 }

@@ -99,7 +99,7 @@ impl<'a, S: Service> Components<'a, S> {
         let (cx, scope, health) = (self.cx, self.cx.scope, &self.cx.health);
         if S::USES.includes(Uses::STORAGE) {
             let database = cx.database().await?;
-            check_schema(&*database.migrator, S::NAME).await?;
+            check_schema(&*database.migrator, &cx.program).await?;
             health.register(scope.name("storage"), Arc::new(DatabaseCheck(Arc::clone(&database.driver))));
             health.observe(scope.name("storage_write"), Arc::new(WriteCheck(Arc::clone(&database.driver))));
             self.add(StoreDriver(database.clone()));

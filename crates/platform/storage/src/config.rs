@@ -161,7 +161,7 @@ impl Section for StorageConfig {
         }
         let is_file =
             |path: &Path| !path.as_os_str().is_empty() && !path.as_os_str().as_encoded_bytes().starts_with(b":");
-        if self.sqlite_path.as_deref().is_some_and(|path| !is_file(path)) {
+        if self.storage == Storage::Sqlite && self.sqlite_path.as_deref().is_some_and(|path| !is_file(path)) {
             problems.add("sqlite_path", "must name a file");
         }
         let shortest = HumanDuration::from_millis(100);
@@ -219,6 +219,27 @@ impl StorageConfig {
     /// The file of SQLite, by default one named after the service.
     pub fn sqlite_file(&self, service: &str) -> PathBuf {
         self.sqlite_path.clone().unwrap_or_else(|| format!("data/{service}.db").into())
+    }
+
+    /// The key of the setting that names the database.
+    pub const fn database_key(&self) -> &'static str {
+        match self.storage {
+            Storage::Sqlite => "sqlite_path",
+            Storage::Postgres => "postgres_dsn",
+            Storage::Mysql => "mysql_dsn",
+            Storage::Clickhouse => "clickhouse_dsn",
+        }
+    }
+
+    /// What identifies the database of the service, to compare it with that of another one. It can contain a password.
+    pub fn identity(&self, service: &str) -> Secret {
+        let dsn = match self.storage {
+            Storage::Sqlite => return self.sqlite_file(service).to_string_lossy().into_owned().into(),
+            Storage::Postgres => &self.postgres_dsn,
+            Storage::Mysql => &self.mysql_dsn,
+            Storage::Clickhouse => &self.clickhouse_dsn,
+        };
+        dsn.clone().unwrap_or_else(|| service.into())
     }
 
     /// How long a call waits for a free connection.

@@ -50,7 +50,13 @@ async fn an_old_schema_is_rejected_if_it_may_not_be_migrated() {
 async fn invalid_component_selections_are_rejected() {
     let directory = ServiceDir::new();
     let ended = serve(&directory, &["--only", "http,htpt"]).await.ends(1);
-    assert!(ended.stdout.contains("there is no component `htpt`; there are: http, grpc, sys"), "{}", ended.stdout);
+    assert!(
+        ended
+            .stdout
+            .contains("there is no component `htpt`; there are: http, grpc, outbox-relay, dogs.thumbnailer, sys"),
+        "{}",
+        ended.stdout
+    );
     let ended = serve(&directory, &["--only", "outbox-relay,sys"]).await.ends(1);
     assert!(ended.stdout.contains("`outbox-relay` needs `dogs.thumbnailer`"), "{}", ended.stdout);
 }

@@ -1,11 +1,13 @@
 //! `dlq`: dead letters, the events that a consumer group could not handle.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::bail;
+use async_trait::async_trait;
 use clap::Subcommand;
 use kennel_broker::Connected;
-use kennel_core::{DeadLetter, DeadLetters, PageSize, RepoError};
+use kennel_core::{DeadLetter, DeadLetters, PageSize, RepoError, Timestamp};
 use kennel_outbox::ReplayError;
 use uuid::Uuid;
 
@@ -41,13 +43,73 @@ pub(crate) enum Dlq {
 /// Runs a command on the dead letters of the broker, or of the store if the broker does not store them.
 pub(super) async fn run<S: Service>(cx: &Context<S>, command: Dlq) -> anyhow::Result<ExitCode> {
     if let Some(Connected { broker, dead_letters: Some(dead_letters) }) = cx.broker_with_dead_letters().await? {
-        let source = DeadLetterSource { dead_letters: &*dead_letters, name: cx.broker_name() };
-        let result = execute(&source, cx, command).await;
+        let own = Own { service: S::NAME, inner: dead_letters };
+        let source = DeadLetterSource { dead_letters: &own, name: cx.broker_name() };
+        let result = async {
+            if let Dlq::Replay { id } | Dlq::Drop { id } = command {
+                own.check(id).await?;
+            }
+            execute(&source, cx, command).await
+        };
+        let result = result.await.map_err(|error| source.named(error));
         broker.close().await;
         return result;
     }
     let source = DeadLetterSource { dead_letters: &*cx.database().await?.dead_letters, name: cx.store_name() };
     execute(&source, cx, command).await
+}
+
+/// The dead letters of a service's consumer groups, in a broker that all services share. A group is named
+/// `<service>.<purpose>`.
+struct Own {
+    service: &'static str,
+    inner: Arc<dyn DeadLetters>,
+}
+
+impl Own {
+    fn has(&self, dead_letter: &DeadLetter) -> bool {
+        dead_letter.group.strip_prefix(self.service).is_some_and(|rest| rest.starts_with('.'))
+    }
+
+    /// Fails when another service's group gave up on the event: the receipt that a replay deletes is in its database.
+    async fn check(&self, event: Uuid) -> Result<(), RepoError> {
+        match self.inner.find(event).await?.iter().find(|dead_letter| !self.has(dead_letter)) {
+            None => Ok(()),
+            Some(other) => Err(RepoError::Backend(ForeignGroup(other.group.clone()).into())),
+        }
+    }
+}
+
+/// The consumer group is another service's.
+#[derive(Debug, thiserror::Error)]
+#[error("the consumer group `{0}` belongs to another service; use the `dlq` command of that service")]
+struct ForeignGroup(String);
+
+#[async_trait]
+impl DeadLetters for Own {
+    async fn list(&self, mut after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError> {
+        let mut own = Vec::new();
+        while own.len() < limit as usize {
+            let page = self.inner.list(after, limit).await?;
+            let Some(last) = page.last().map(|dead_letter| dead_letter.event.id) else { break };
+            own.extend(page.into_iter().filter(|dead_letter| self.has(dead_letter)));
+            after = Some(last);
+        }
+        own.truncate(limit as usize);
+        Ok(own)
+    }
+
+    async fn find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
+        Ok(self.inner.find(event).await?.into_iter().filter(|dead_letter| self.has(dead_letter)).collect())
+    }
+
+    async fn replay(&self, event: Uuid, now: Timestamp) -> Result<bool, RepoError> {
+        self.inner.replay(event, now).await
+    }
+
+    async fn discard(&self, event: Uuid) -> Result<bool, RepoError> {
+        self.inner.discard(event).await
+    }
 }
 
 /// The dead letters, and the backend that stores them.

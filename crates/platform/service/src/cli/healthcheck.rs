@@ -36,10 +36,17 @@ pub(crate) async fn run(sys: &SysConfig, url: Option<String>) -> anyhow::Result<
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            eprintln!("not ready: {url}: {error}");
+            let shown = without_credentials(url);
+            eprintln!("not ready: {shown}: {error}");
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// The URL without a user and a password. URLs that cannot have them are unchanged.
+fn without_credentials(mut url: Url) -> Url {
+    url.set_username("").and_then(|()| url.set_password(None)).ok();
+    url
 }
 
 /// The address at which a listener on `addr` is reachable from this machine.

@@ -13,6 +13,7 @@ use kennel_telemetry::{LogTarget, Process as ProcessName};
 use self::dlq::Dlq;
 use self::migrate::Migrate;
 use crate::output::{exit_code, print_text};
+use crate::ports::{Ports, check_ports};
 use crate::process::Process;
 use crate::scope::Scope;
 use crate::settings::{ProcessSettings, ServiceSettings};
@@ -108,7 +109,7 @@ pub fn main<S: Service>(build: BuildInfo) -> ExitCode {
     let command = command::<S>(Scope(None)).version(build.version);
     let parsed = command.try_get_matches().and_then(|matches| Cli::<S::Command>::from_arg_matches(&matches));
     match parsed {
-        Ok(cli) => block_on(run::<S>(cli.command, build, Scope(None))),
+        Ok(cli) => block_on(run::<S>(cli.command, build, Scope(None), |_| {})),
         Err(help) => usage(&help),
     }
 }
@@ -136,8 +137,13 @@ pub(crate) fn block_on(run: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Runs a command of a service.
-pub(crate) async fn run<S: Service>(command: Command<S::Command>, build: BuildInfo, scope: Scope) -> ExitCode {
+/// Runs a command of a service. `know` makes the settings of the other services of the process known.
+pub(crate) async fn run<S: Service>(
+    command: Command<S::Command>,
+    build: BuildInfo,
+    scope: Scope,
+    know: impl FnOnce(&mut Loader),
+) -> ExitCode {
     // These describe the build, so they also work when the configuration is invalid.
     let described = match &command {
         Command::Config(Config::Reference) => Some(Ok(contracts::configuration::<S>())),
@@ -150,8 +156,11 @@ pub(crate) async fn run<S: Service>(command: Command<S::Command>, build: BuildIn
         return exit_code(text.map(|text| print_text(&text)).map_err(Into::into));
     }
     let mut reader = Loader::new(&Environment::from_process());
-    let settings = (reader.read(None), reader.read(scope.0));
-    let loaded: Loaded<(ProcessSettings, ServiceSettings<S>)> = match reader.finish(settings) {
+    know(&mut reader);
+    let settings: (ProcessSettings, ServiceSettings<S>) = (reader.read(None), reader.read(scope.0));
+    let ports = Ports::of::<S>(&settings.1.standard);
+    reader.check(|problems| check_ports(settings.0.sys.prometheus_port, &[(scope, ports)], problems));
+    let loaded = match reader.finish(settings) {
         Ok(loaded) => loaded,
         Err(errors) => {
             eprintln!("{errors}");
@@ -180,7 +189,8 @@ pub(crate) fn config<T>(command: Config, loaded: &Loaded<T>) -> ExitCode {
     }
     match command {
         Config::Print => print_text(&loaded.print()),
-        _ => print_text("the configuration is valid"),
+        Config::Check => print_text("the configuration is valid"),
+        Config::Reference => unreachable!("it needs no valid configuration, and the callers have printed it"),
     }
 }
 

@@ -14,9 +14,11 @@ function entry(role, name, check) {
   const down = check?.status === "down";
   const dot = make("span", { className: "dot" });
   dot.setAttribute("aria-hidden", "true");
-  return make("div", { className: down ? "backend down" : "backend up", title: check ? `checked in ${check.latency_ms} ms` : "" },
+  const built = make("div", { className: down ? "backend down" : "backend up", title: check ? `checked in ${check.latency_ms} ms` : "" },
     make("dt", {}, dot, ROLES[role] ?? role),
     make("dd", {}, backend(name), make("span", { className: down ? "verdict" : "unseen", textContent: down ? " down" : ", up" })));
+  if (!check) markUnknown(built);
+  return built;
 }
 
 // The last known state of a backend may be outdated.
@@ -41,7 +43,7 @@ export async function status() {
   });
   health(...verdict(report));
   $("backends").replaceChildren(...Object.entries(report.backends).map(([role, name]) =>
-    entry(role, name, report.checks.find((check) => check.name === role))));
+    entry(role, name, report.checks.find((check) => check.name === role || check.name === `dogs.${role}`))));
   $("version").textContent = `version ${report.version}`;
   link("metrics", report.metrics_url);
   link("grafana", report.grafana_url);
