@@ -147,7 +147,9 @@ impl BroadcastReader {
                     was_disconnected = false;
                 }
                 Err(error) if is_topic_removed(&error) => return Err(TopicRemoved.into()),
-                Ok(false) | Err(_) => {}
+                Ok(false) => {}
+                // A client that lost its only connection before it was up does not report that all brokers are down.
+                Err(_) => was_disconnected = true,
             }
             checked = Instant::now();
         }
