@@ -108,4 +108,12 @@ impl DogError {
             _ => None,
         }
     }
+
+    /// The text for the caller, with the protocol's name of the key.
+    pub fn message(&self, key: &'static str) -> String {
+        match self {
+            Self::InvalidKey(reason) => format!("{key}: {reason}"),
+            other => other.to_string(),
+        }
+    }
 }

@@ -23,9 +23,6 @@ use crate::methods::Methods;
 use crate::metrics::GrpcMetrics;
 use crate::reflection;
 
-/// The name of the component.
-const NAME: &str = "grpc";
-
 /// The bytes passed to [`GrpcServer::descriptors`] are not a descriptor set.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot decode descriptors")]
@@ -47,13 +44,8 @@ pub struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// Creates a server with only the built-in services.
-    pub fn new(config: GrpcConfig, health: Health, ids: Arc<dyn IdSource>, metrics: GrpcMetrics) -> Self {
-        Self::named(NAME, config, health, ids, metrics)
-    }
-
-    /// As [`GrpcServer::new`], for a process with several servers: `name` is that of the component.
-    pub fn named(
+    /// Creates a server with only the built-in services. `name` is that of the component.
+    pub fn new(
         name: &'static str,
         config: GrpcConfig,
         health: Health,

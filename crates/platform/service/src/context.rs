@@ -8,7 +8,6 @@ use kennel_app::Health;
 use kennel_broker::{Broker as _, BrokerMetrics, Connected, InstrumentedBroker};
 use kennel_cache::{CacheMetrics, TypedCache};
 use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, Subscriber, SystemClock, UuidV7};
-use kennel_http::UrlBuilder;
 use kennel_objects::{InstrumentedObjectStore, LazyObjectStore, ObjectMetrics};
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Handler, Quarantine};
 use kennel_storage::Database;
@@ -90,11 +89,6 @@ impl<S: Service> Context<S> {
     /// The registry of the service's metrics.
     pub const fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    /// The URLs at which clients reach the HTTP server.
-    pub fn urls(&self) -> UrlBuilder {
-        UrlBuilder::new(&self.standard.http.public_url())
     }
 
     /// The database. Its schema is migrated first, if so configured.

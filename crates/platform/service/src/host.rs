@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use async_trait::async_trait;
 use clap::{ArgMatches, FromArgMatches as _, Subcommand as _};
-use kennel_config::{EX_USAGE, Environment, Loader, Problems, Secret};
+use kennel_config::{Environment, Loader, Problems, Secret};
 use kennel_storage::StorageConfig;
 use kennel_telemetry::LogTarget;
 
@@ -162,12 +162,9 @@ async fn run(services: &[Box<dyn ErasedService>], command: Command, build: Build
         check_ports(process.sys.prometheus_port, &ports.collect::<Vec<_>>(), problems);
         check_databases(&settings, problems);
     });
-    let loaded = match reader.finish((process, settings)) {
+    let loaded = match cli::finish(reader, (process, settings)) {
         Ok(loaded) => loaded,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::from(EX_USAGE);
-        }
+        Err(code) => return code,
     };
     match command {
         Command::Config(command) => cli::config(command, &loaded),

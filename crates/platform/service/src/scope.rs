@@ -34,7 +34,8 @@ impl Scope {
         }
     }
 
-    /// The registry of the service's metrics: that of the process, or another one that adds the label `app`: the metrics of gRPC have a label `service` already.
+    /// The registry of the service's metrics: that of the process, or another one that adds the label `app`. The metrics
+    /// of gRPC have a label `service` already.
     pub(crate) fn registry(self, process: &Registry) -> Result<Registry, prometheus::Error> {
         let Some(service) = self.0 else { return Ok(process.clone()) };
         let label = HashMap::from([("app".to_owned(), service.to_owned())]);

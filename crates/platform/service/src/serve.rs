@@ -172,7 +172,7 @@ impl<'a, S: Service> Components<'a, S> {
     fn add_grpc(&mut self, service: &S) -> anyhow::Result<()> {
         let metrics = GrpcMetrics::register(self.cx.registry())?;
         let (name, config) = (self.cx.scope.component("grpc"), self.cx.standard.grpc.clone());
-        let server = GrpcServer::named(name, config, self.cx.health.clone(), self.cx.ids(), metrics);
+        let server = GrpcServer::new(name, config, self.cx.health.clone(), self.cx.ids(), metrics);
         self.add(service.grpc(self.cx, server));
         Ok(())
     }

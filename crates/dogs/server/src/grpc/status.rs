@@ -25,9 +25,7 @@ fn to_status(error: &DogError, key: &'static str) -> Status {
     let Some((field, reason)) = error.invalid_value(key) else {
         return kennel_grpc::fault(error.kind(), error, details);
     };
-    // Some errors are complete sentences without the name of the field.
-    let message = if reason == error.to_string() { reason.clone() } else { format!("{field}: {reason}") };
-    kennel_grpc::status(error.kind(), message, details.field(field, reason))
+    kennel_grpc::status(error.kind(), error.message(key), details.field(field, reason))
 }
 
 fn retry_after(error: &DogError) -> Option<Duration> {

@@ -10,6 +10,9 @@ use kennel_http::HttpError;
 use kennel_http::etag::InvalidETag;
 use kennel_http::problem::DEFAULT_RETRY_AFTER;
 
+/// The header with the key of a request or an import.
+const KEY: &str = "Idempotency-Key";
+
 /// An error of a handler.
 #[derive(Debug)]
 pub(super) struct ApiError(HttpError);
@@ -29,15 +32,13 @@ impl From<InvalidETag> for ApiError {
 impl From<DogError> for ApiError {
     fn from(error: DogError) -> Self {
         let kind = error.kind();
-        let shown = match error.invalid_value("Idempotency-Key") {
-            // A complete sentence without the name of the field.
-            Some((field, reason)) if reason == error.to_string() => {
-                HttpError::invalid(field, &*reason).with_detail(reason)
-            }
-            Some((field, reason)) => HttpError::invalid(field, reason),
-            None if kind.is_client() => HttpError::new(kind).with_detail(error.to_string()),
-            None => HttpError::new(kind),
-        };
+        let mut shown = HttpError::new(kind);
+        if kind.is_client() {
+            shown = shown.with_detail(error.message(KEY));
+        }
+        if let Some((field, reason)) = error.invalid_value(KEY) {
+            shown = shown.with_field(field, reason);
+        }
         let shown = if kind.is_transient() { shown.with_retry_after(retry_after(&error)) } else { shown };
         Self(shown.with_source(error))
     }

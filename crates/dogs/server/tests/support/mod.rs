@@ -246,7 +246,7 @@ fn rpc(service: &DogService, feed: &EventFeed, health: &Health, registry: &Regis
     let (urls, ids) = (DogUrls::new(PUBLIC_URL), Arc::new(UuidV7));
     let dogs = DogRpc::server(service.clone(), feed.clone(), urls, ids, config.max_message_bytes);
     let metrics = GrpcMetrics::register(registry).unwrap();
-    GrpcServer::new(config, health.clone(), Arc::new(UuidV7), metrics)
+    GrpcServer::new("grpc", config, health.clone(), Arc::new(UuidV7), metrics)
         .add_service(dogs)
         .descriptors(FILE_DESCRIPTOR_SET)
 }

@@ -168,7 +168,7 @@ async fn a_server_that_cannot_start_reports_why() {
     let server = start(config()).await;
     let again = |config| {
         let metrics = GrpcMetrics::register(&Registry::new()).unwrap();
-        GrpcServer::new(config, Health::new(), Arc::new(UuidV7), metrics)
+        GrpcServer::new("grpc", config, Health::new(), Arc::new(UuidV7), metrics)
     };
     let in_use = again(GrpcConfig { grpc_port: server.addr.port(), ..config() }).init().await.unwrap_err();
     assert_eq!(in_use.to_string(), format!("cannot listen on {}", server.addr));

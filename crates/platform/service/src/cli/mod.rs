@@ -160,12 +160,9 @@ pub(crate) async fn run<S: Service>(
     let settings: (ProcessSettings, ServiceSettings<S>) = (reader.read(None), reader.read(scope.0));
     let ports = Ports::of::<S>(&settings.1.standard);
     reader.check(|problems| check_ports(settings.0.sys.prometheus_port, &[(scope, ports)], problems));
-    let loaded = match reader.finish(settings) {
+    let loaded = match finish(reader, settings) {
         Ok(loaded) => loaded,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::from(EX_USAGE);
-        }
+        Err(code) => return code,
     };
     if let Command::Config(command) = command {
         return config(command, &loaded);
@@ -182,6 +179,14 @@ pub(crate) async fn run<S: Service>(
     )
 }
 
+/// Ends loading. Reports all problems of the configuration on standard error.
+pub(crate) fn finish<T>(loader: Loader, settings: T) -> Result<Loaded<T>, ExitCode> {
+    loader.finish(settings).map_err(|errors| {
+        eprintln!("{errors}");
+        ExitCode::from(EX_USAGE)
+    })
+}
+
 /// Reports on the configuration, which is valid.
 pub(crate) fn config<T>(command: Config, loaded: &Loaded<T>) -> ExitCode {
     for warning in &loaded.warnings {
@@ -194,26 +199,15 @@ pub(crate) fn config<T>(command: Config, loaded: &Loaded<T>) -> ExitCode {
     }
 }
 
-/// Settings that have those of the process.
-pub(crate) trait HasProcess {
-    fn process(&self) -> &ProcessSettings;
-}
-
-impl<T> HasProcess for (ProcessSettings, T) {
-    fn process(&self) -> &ProcessSettings {
-        &self.0
-    }
-}
-
 /// Runs `command` with logs and traces, and flushes them.
-pub(crate) async fn with_telemetry<T: HasProcess>(
-    loaded: Loaded<T>,
+pub(crate) async fn with_telemetry<T>(
+    loaded: Loaded<(ProcessSettings, T)>,
     build: BuildInfo,
     log_target: LogTarget,
-    command: impl AsyncFnOnce(T) -> anyhow::Result<ExitCode>,
+    command: impl AsyncFnOnce((ProcessSettings, T)) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
     let name = ProcessName { name: build.service, version: build.version, log_target };
-    let process = loaded.settings.process();
+    let process = &loaded.settings.0;
     let telemetry = kennel_telemetry::init(&process.telemetry, &process.otel, &name)?;
     for Problem { location, message } in &loaded.warnings {
         tracing::warn!(setting = %location, reason = %message, "setting is ignored");

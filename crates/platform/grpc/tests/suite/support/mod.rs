@@ -37,7 +37,7 @@ pub(crate) fn config() -> GrpcConfig {
 pub(crate) async fn start(config: GrpcConfig) -> Server {
     let (stop, health, registry, probe) = (Stop::new(), Health::new(), Registry::new(), Probe::default());
     let metrics = GrpcMetrics::register(&registry).unwrap();
-    let mut server = GrpcServer::new(config, health.clone(), Arc::new(UuidV7), metrics)
+    let mut server = GrpcServer::new("grpc", config, health.clone(), Arc::new(UuidV7), metrics)
         .add_service(probe.clone())
         .descriptors(descriptors());
     server.init().await.unwrap();
