@@ -11,6 +11,10 @@ pub enum ErrorKind {
     Malformed,
     /// The request parses, but a value in it is not allowed.
     Invalid,
+    /// The caller did not prove who it is: it sent no valid credentials.
+    Unauthenticated,
+    /// The caller is known, but may not do this.
+    PermissionDenied,
     /// The resource does not exist.
     NotFound,
     /// The resource does not support the method.
@@ -25,6 +29,8 @@ pub enum ErrorKind {
     UnsupportedMediaType,
     /// The configured backend does not support the operation.
     Unsupported,
+    /// The caller made too many requests; a later one will succeed.
+    RateLimited,
     /// The service is at its concurrency limit.
     Overloaded,
     /// A dependency does not answer; a later request may succeed.
@@ -54,9 +60,11 @@ pub struct Codes {
 
 impl ErrorKind {
     /// Every kind, for documentation and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::Invalid,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Conflict,
@@ -64,6 +72,7 @@ impl ErrorKind {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Unsupported,
+        Self::RateLimited,
         Self::Overloaded,
         Self::Unavailable,
         Self::BadUpstream,
@@ -78,6 +87,8 @@ impl ErrorKind {
         let (code, http, grpc) = match self {
             Self::Malformed => ("malformed", 400, 3),
             Self::Invalid => ("invalid", 422, 3),
+            Self::Unauthenticated => ("unauthenticated", 401, 16),
+            Self::PermissionDenied => ("permission_denied", 403, 7),
             Self::NotFound => ("not_found", 404, 5),
             Self::MethodNotAllowed => ("method_not_allowed", 405, 12),
             Self::Conflict => ("conflict", 409, 6),
@@ -85,6 +96,7 @@ impl ErrorKind {
             Self::TooLarge => ("too_large", 413, 11),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, 3),
             Self::Unsupported => ("unsupported", 501, 12),
+            Self::RateLimited => ("rate_limited", 429, 8),
             Self::Overloaded => ("overloaded", 503, 8),
             Self::Unavailable => ("unavailable", 503, 14),
             Self::BadUpstream => ("bad_upstream", 502, 14),
@@ -96,6 +108,11 @@ impl ErrorKind {
         Codes { code, http, grpc }
     }
 
+    /// Returns the kind with this code: what another service reported by its `code` or its `ErrorInfo`.
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.codes().code == code)
+    }
+
     /// Returns whether the caller caused the error, so that details in the response are safe and useful.
     pub const fn is_client(self) -> bool {
         self.codes().http < 500
@@ -103,7 +120,7 @@ impl ErrorKind {
 
     /// Returns whether the same request may succeed later.
     pub const fn is_transient(self) -> bool {
-        matches!(self, Self::Overloaded | Self::Unavailable | Self::Timeout)
+        matches!(self, Self::RateLimited | Self::Overloaded | Self::Unavailable | Self::Timeout)
     }
 }
 
@@ -140,20 +157,41 @@ impl RepoError {
 mod tests {
     use super::*;
 
+    /// The contract with clients: HTTP statuses of RFC 9110 and 6585, gRPC codes of its specification.
     #[test]
-    fn codes_are_distinct_and_in_range() {
-        let names: std::collections::BTreeSet<_> = ErrorKind::ALL.iter().map(|kind| kind.codes().code).collect();
-        assert_eq!(names.len(), ErrorKind::ALL.len());
-        for kind in ErrorKind::ALL {
-            let codes = kind.codes();
-            assert!((400..600).contains(&codes.http), "{kind:?}");
-            assert!((1..=16).contains(&codes.grpc), "{kind:?}");
+    fn every_kind_has_its_codes() {
+        let table = [
+            (ErrorKind::Malformed, "malformed", 400, 3),
+            (ErrorKind::Invalid, "invalid", 422, 3),
+            (ErrorKind::Unauthenticated, "unauthenticated", 401, 16),
+            (ErrorKind::PermissionDenied, "permission_denied", 403, 7),
+            (ErrorKind::NotFound, "not_found", 404, 5),
+            (ErrorKind::MethodNotAllowed, "method_not_allowed", 405, 12),
+            (ErrorKind::Conflict, "conflict", 409, 6),
+            (ErrorKind::PreconditionFailed, "precondition_failed", 412, 9),
+            (ErrorKind::TooLarge, "too_large", 413, 11),
+            (ErrorKind::UnsupportedMediaType, "unsupported_media_type", 415, 3),
+            (ErrorKind::Unsupported, "unsupported", 501, 12),
+            (ErrorKind::RateLimited, "rate_limited", 429, 8),
+            (ErrorKind::Overloaded, "overloaded", 503, 8),
+            (ErrorKind::Unavailable, "unavailable", 503, 14),
+            (ErrorKind::BadUpstream, "bad_upstream", 502, 14),
+            (ErrorKind::Timeout, "timeout", 504, 4),
+            (ErrorKind::ClientTimeout, "client_timeout", 408, 1),
+            (ErrorKind::Cancelled, "cancelled", 499, 1),
+            (ErrorKind::Internal, "internal", 500, 13),
+        ];
+        assert_eq!(table.map(|(kind, ..)| kind), ErrorKind::ALL);
+        for (kind, code, http, grpc) in table {
+            assert_eq!(kind.codes(), Codes { code, http, grpc });
+            assert_eq!(ErrorKind::of_code(code), Some(kind), "the code is unique");
         }
+        assert_eq!(ErrorKind::of_code("teapot"), None);
     }
 
     #[test]
     fn only_server_errors_hide_their_details() {
-        assert!(ErrorKind::Invalid.is_client());
+        assert!(ErrorKind::Invalid.is_client() && ErrorKind::RateLimited.is_client());
         assert!(!ErrorKind::BadUpstream.is_client());
         assert!(!ErrorKind::Internal.is_client());
     }

@@ -20,7 +20,7 @@ use crate::call::log_panic;
 use crate::context::CallContext;
 use crate::deadline::Limit;
 use crate::metrics::{CallTimer, Fault};
-use crate::status::{Details, status};
+use crate::status::{Details, kind_of, status};
 use crate::trace;
 
 /// A call from its start to its end: its timer, its span and its in-flight permit.
@@ -94,7 +94,7 @@ impl CallBody {
     /// response is complete by now.
     pub(crate) fn new(head: &Parts, inner: Body, mut active: ActiveCall, limits: Option<StreamLimits>) -> Self {
         if let Some(code) = outcome(&head.headers) {
-            active.end_by(code, head.extensions.get().copied().unwrap_or(Fault::of(code)));
+            active.end_by(code, head.extensions.get().copied().unwrap_or_else(|| fault_of(code, &head.headers)));
         }
         Self { inner, active, limits }
     }
@@ -143,7 +143,8 @@ impl http_body::Body for CallBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    this.active.end(outcome(trailers).unwrap_or(Code::Unknown));
+                    let code = outcome(trailers).unwrap_or(Code::Unknown);
+                    this.active.end_by(code, fault_of(code, trailers));
                 }
             }
             Poll::Ready(Some(Err(status))) => this.active.end(status.code()),
@@ -165,6 +166,13 @@ impl http_body::Body for CallBody {
 /// The status code, if the headers contain it.
 pub(crate) fn outcome(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+/// Who is at fault for a status in headers. Overload and a rate limit have the same code; only the details differ.
+fn fault_of(code: Code, headers: &HeaderMap) -> Fault {
+    let limited = code == Code::ResourceExhausted
+        && Status::from_header_map(headers).is_some_and(|status| kind_of(&status) == Some(ErrorKind::RateLimited));
+    if limited { Fault::Caller } else { Fault::of(code) }
 }
 
 fn trailers(status: &Status) -> HeaderMap {

@@ -74,6 +74,11 @@ pub fn fault(kind: ErrorKind, error: &(dyn Error + 'static), details: Details) -
     status(kind, error.to_string(), details)
 }
 
+/// The kind of a status that a service of this platform created: the reason of its `ErrorInfo`.
+pub(crate) fn kind_of(status: &Status) -> Option<ErrorKind> {
+    ErrorKind::of_code(&status.get_details_error_info()?.reason)
+}
+
 /// Creates the status of an invalid value in the request.
 pub fn invalid(field: &'static str, reason: &dyn Display) -> Status {
     let details = Details::default().field(field, reason.to_string());
@@ -116,6 +121,7 @@ mod tests {
             let info = status.get_details_error_info().unwrap();
             assert_eq!(info.reason, kind.codes().code);
             assert_eq!(status.get_details_retry_info().is_some(), kind.is_transient(), "{kind:?}");
+            assert_eq!(kind_of(&status), Some(kind));
             assert!(status.get_details_request_info().is_none(), "outside a call");
             assert_eq!(status.message() == "why", kind.is_client(), "{kind:?}");
             assert!(!status.message().is_empty());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use kennel_core::{BoxError, ErrorKind};
 use serde::Serialize;
@@ -18,6 +18,9 @@ pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
 
 /// When to retry, if the cause does not say.
 pub const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The challenge of a response with status 401, which must have one (RFC 9110, section 15.5.2).
+const DEFAULT_CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 
 /// Body of every response with a status of 400 or more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -90,13 +93,17 @@ pub struct HttpError {
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
+    challenge: Option<HeaderValue>,
     source: Option<BoxError>,
 }
 
 impl HttpError {
-    /// An error of this kind without details.
+    /// An error of this kind without details. One for missing authentication asks for a bearer token, and one for too
+    /// many requests for a retry after [`DEFAULT_RETRY_AFTER`], unless set otherwise.
     pub const fn new(kind: ErrorKind) -> Self {
-        Self { kind, detail: None, errors: Vec::new(), retry_after: None, source: None }
+        let retry_after = if matches!(kind, ErrorKind::RateLimited) { Some(DEFAULT_RETRY_AFTER) } else { None };
+        let challenge = if matches!(kind, ErrorKind::Unauthenticated) { Some(DEFAULT_CHALLENGE) } else { None };
+        Self { kind, detail: None, errors: Vec::new(), retry_after, challenge, source: None }
     }
 
     /// Maps `error` to `kind`. The client sees its text only if it is at fault; otherwise the text is only logged.
@@ -136,6 +143,14 @@ impl HttpError {
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// Sets `WWW-Authenticate`: how the caller can authenticate, or, for permissions, what its token lacks, such as
+    /// `Bearer error="insufficient_scope", scope="dogs:write"` (RFC 6750, section 3).
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: HeaderValue) -> Self {
+        self.challenge = Some(challenge);
         self
     }
 
@@ -199,10 +214,14 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         self.log();
         let retry_after = self.retry_after;
+        let challenge = self.challenge.clone();
         let problem = Arc::new(self.problem());
         let mut response = render(&problem);
         if let Some(after) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds(after));
+        }
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         // The outermost layer renders it again with the request's id.
         response.extensions_mut().insert(problem);
@@ -314,11 +333,31 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn authentication_is_challenged_and_rate_limits_name_a_delay() {
+        let header = |error: HttpError, name| error.into_response().headers().get(name).cloned();
+        for kind in ErrorKind::ALL {
+            let expected = (kind == ErrorKind::Unauthenticated).then(|| HeaderValue::from_static("Bearer"));
+            assert_eq!(header(HttpError::new(kind), WWW_AUTHENTICATE), expected, "{kind:?}");
+            let expected = (kind == ErrorKind::RateLimited).then(|| HeaderValue::from_static("5"));
+            assert_eq!(header(HttpError::new(kind), RETRY_AFTER), expected, "{kind:?}");
+        }
+        let scope = HeaderValue::from_static(r#"Bearer error="insufficient_scope""#);
+        let denied = HttpError::new(ErrorKind::PermissionDenied).with_challenge(scope.clone());
+        assert_eq!(header(denied, WWW_AUTHENTICATE), Some(scope));
+        let limited = HttpError::new(ErrorKind::RateLimited).with_retry_after(Duration::from_secs(90));
+        assert_eq!(header(limited, RETRY_AFTER), Some(HeaderValue::from_static("90")));
+    }
+
     #[test]
     fn bare_statuses_have_codes() {
-        for (status, code) in
-            [(404, "not_found"), (503, "unavailable"), (418, "im_a_teapot"), (429, "too_many_requests")]
-        {
+        for (status, code) in [
+            (401, "unauthenticated"),
+            (404, "not_found"),
+            (503, "unavailable"),
+            (418, "im_a_teapot"),
+            (429, "rate_limited"),
+        ] {
             assert_eq!(Problem::of_status(StatusCode::from_u16(status).unwrap()).code, code);
         }
     }

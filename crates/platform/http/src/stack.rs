@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method};
 use kennel_core::ErrorKind;
 use kennel_net::request_id;
@@ -122,8 +122,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     };
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let idempotency = ["idempotency-key", "idempotency-replayed"].map(HeaderName::from_static);
-    let exposed = [CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER, request_id::HEADER].into_iter().chain(idempotency);
-    let exposed: Vec<HeaderName> = exposed.collect();
+    let standard = [CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, request_id::HEADER];
+    let exposed: Vec<HeaderName> = standard.into_iter().chain(idempotency).collect();
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods(methods)

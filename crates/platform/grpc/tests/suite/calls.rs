@@ -1,5 +1,7 @@
 //! What the server does for every call: request id, deadline, limit on calls in flight, panics, error details, metrics.
 
+use std::time::Duration;
+
 use crate::support::{SERVICE, config, frame, gzipped, raw_call, raw_send, start};
 use bytes::Bytes;
 use kennel_config::HumanDuration;
@@ -113,6 +115,17 @@ async fn the_servers_timeout_applies_to_calls_but_not_to_streams() {
 
     server.probe.release();
     assert_eq!(stream.message().await.unwrap().unwrap(), "two");
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_the_callers_fault_and_says_when_to_retry() {
+    let server = start(config()).await;
+    let limited = server.client().await.call("limited").await.unwrap_err();
+    assert_eq!((limited.code(), limited.message()), (Code::ResourceExhausted, "100 calls in an hour are allowed"));
+    assert_eq!(limited.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(90)));
+    let info = limited.get_details_error_info().unwrap();
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("rate_limited", "probe"));
+    server.metric(&handled("Do", "RESOURCE_EXHAUSTED", "caller", 1)).await;
 }
 
 #[tokio::test]

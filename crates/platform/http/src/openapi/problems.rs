@@ -40,6 +40,10 @@ macro_rules! problem_responses {
 problem_responses! {
     Malformed = 400 "Bad Request" "malformed", "The request is malformed.",
         Some(("the body is not JSON: expected `,` or `}` at line 1 column 18", None));
+    Unauthenticated = 401 "Unauthorized" "unauthenticated", "The request has no valid credentials.",
+        Some(("the token has expired", None));
+    PermissionDenied = 403 "Forbidden" "permission_denied", "The caller may not do this.",
+        Some(("the scope dogs:write is required", None));
     NotFound = 404 "Not Found" "not_found", "The resource does not exist.",
         Some(("there is no resource 0198c5f2-7d3e-7c41-9d1a-0b6f7c2f5a10", None));
     ClientTimeout = 408 "Request Timeout" "client_timeout", "No byte of the body arrived for too long.",
@@ -55,6 +59,8 @@ problem_responses! {
         "The range does not exist in the content; `Content-Range` has its length.", None;
     Invalid = 422 "Unprocessable Entity" "invalid", "A value is invalid; `errors` names the field.",
         Some(("limit: must be 1 to 1000", Some("limit")));
+    RateLimited = 429 "Too Many Requests" "rate_limited", "The caller made too many requests.",
+        Some(("100 requests in an hour are allowed", None));
     Internal = 500 "Internal Server Error" "internal", "An internal error; the log of the service has the details.", None;
     BadUpstream = 502 "Bad Gateway" "bad_upstream", "Another service sent an unusable response.", None;
     Unavailable = 503 "Service Unavailable" "unavailable",
@@ -96,7 +102,8 @@ pub fn describe(
     let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
     let response = ResponseBuilder::new().description(description).content(CONTENT_TYPE_PROBLEM, content);
     let header = match status {
-        503 => Some(("Retry-After", Type::Integer, "Seconds to wait before a retry.")),
+        401 => Some(("WWW-Authenticate", Type::String, "How to authenticate.")),
+        429 | 503 => Some(("Retry-After", Type::Integer, "Seconds to wait before a retry.")),
         416 => Some(("Content-Range", Type::String, "`bytes */` and the length of the content.")),
         _ => None,
     };

@@ -84,6 +84,10 @@ impl Probe {
                 let details = Details::default().field("word", "must be another");
                 Err(status(ErrorKind::Invalid, "word: must be another", details))
             }
+            "limited" => {
+                let details = Details::default().retry_after(std::time::Duration::from_secs(90));
+                Err(status(ErrorKind::RateLimited, "100 calls in an hour are allowed", details))
+            }
             "fault" => {
                 let error = RepoError::Backend("password=hunter2".into());
                 Err(fault(ErrorKind::Internal, &error, Details::default()))
