@@ -16,6 +16,17 @@ pub mod dogs {
     }
 }
 
+/// The GIF pipeline: the services `Catalogue` and `Media`.
+pub mod gifs {
+    /// Version 1 of the API.
+    pub mod v1 {
+        include!("gen/gifs.v1.rs");
+
+        /// Encoded descriptors of `gifs.v1` and of its imports, for reflection.
+        pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/gifs.v1.binpb");
+    }
+}
+
 /// Notes.
 pub mod notes {
     /// Version 1 of the API.

@@ -8,6 +8,7 @@ use protox::prost::Message as _;
 /// Packages (file names without extension) and their sources.
 const PACKAGES: &[(&str, &[&str])] = &[
     ("dogs.v1", &["dogs/v1/dog.proto", "dogs/v1/dog_service.proto"]),
+    ("gifs.v1", &["gifs/v1/catalogue.proto", "gifs/v1/gif.proto", "gifs/v1/media.proto"]),
     ("notes.v1", &["notes/v1/note.proto", "notes/v1/note_service.proto"]),
 ];
 

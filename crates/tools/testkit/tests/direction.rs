@@ -29,6 +29,9 @@ fn allowed(name: &str) -> Option<Allowed> {
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
         "kennel-service" => Allowed::Platform(Vec::new()),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
+        "gifs-contracts" => Allowed::Only(&["kennel-core"]),
+        // Its contexts meet in the published events.
+        "gifs-domain" => Allowed::Only(&["kennel-core", "gifs-contracts"]),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
         "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
         // Several services in one process.
@@ -112,6 +115,8 @@ fn the_rules_detect_a_forbidden_dependency() {
         ("dogs-storages", "dogs"),
         ("dogs-storages", "kennel-testkit"),
         ("dogs", "kennel-dashboards"),
+        ("gifs-contracts", "gifs-domain"),
+        ("gifs-domain", "kennel-proto"),
     ] {
         assert_eq!(violations(&edge(from, to)), [format!("{from} -> {to}")]);
     }
