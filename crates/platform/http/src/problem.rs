@@ -93,7 +93,8 @@ pub struct HttpError {
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
-    challenge: Option<HeaderValue>,
+    /// Boxed, because errors are returned by value and this is rare.
+    challenge: Option<Box<HeaderValue>>,
     source: Option<BoxError>,
 }
 
@@ -102,8 +103,7 @@ impl HttpError {
     /// many requests for a retry after [`DEFAULT_RETRY_AFTER`], unless set otherwise.
     pub const fn new(kind: ErrorKind) -> Self {
         let retry_after = if matches!(kind, ErrorKind::RateLimited) { Some(DEFAULT_RETRY_AFTER) } else { None };
-        let challenge = if matches!(kind, ErrorKind::Unauthenticated) { Some(DEFAULT_CHALLENGE) } else { None };
-        Self { kind, detail: None, errors: Vec::new(), retry_after, challenge, source: None }
+        Self { kind, detail: None, errors: Vec::new(), retry_after, challenge: None, source: None }
     }
 
     /// Maps `error` to `kind`. The client sees its text only if it is at fault; otherwise the text is only logged.
@@ -150,7 +150,7 @@ impl HttpError {
     /// `Bearer error="insufficient_scope", scope="dogs:write"` (RFC 6750, section 3).
     #[must_use]
     pub fn with_challenge(mut self, challenge: HeaderValue) -> Self {
-        self.challenge = Some(challenge);
+        self.challenge = Some(Box::new(challenge));
         self
     }
 
@@ -214,7 +214,8 @@ impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         self.log();
         let retry_after = self.retry_after;
-        let challenge = self.challenge.clone();
+        let default = (self.kind == ErrorKind::Unauthenticated).then_some(DEFAULT_CHALLENGE);
+        let challenge = self.challenge.as_deref().cloned().or(default);
         let problem = Arc::new(self.problem());
         let mut response = render(&problem);
         if let Some(after) = retry_after {
