@@ -7,6 +7,7 @@ use http::StatusCode;
 use kennel_core::{BoxError, ErrorKind};
 
 use crate::policy::Refusal;
+use crate::request_body::BodyError;
 
 /// The client could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum ClientError {
         /// Maximum size in bytes.
         limit: u64,
     },
-    /// The upstream answered with a status other than 200.
+    /// The upstream answered with a status that the caller does not accept.
     #[error("upstream answered with status {status}")]
     Status {
         /// The status.
@@ -46,6 +47,9 @@ pub enum ClientError {
         #[source]
         source: Option<BoxError>,
     },
+    /// The stream of the request's body failed.
+    #[error("cannot read the request body")]
+    RequestBody(#[source] BoxError),
     /// The response cannot be parsed.
     #[error("cannot parse upstream response")]
     Malformed(#[source] BoxError),
@@ -58,6 +62,7 @@ impl ClientError {
             Self::Timeout => ErrorKind::Timeout,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::Status { .. } if self.is_transient() => ErrorKind::Unavailable,
+            Self::RequestBody(_) => ErrorKind::Internal,
             Self::Refused(_) | Self::TooLarge { .. } | Self::Malformed(_) | Self::Status { .. } => {
                 ErrorKind::BadUpstream
             }
@@ -77,7 +82,7 @@ impl ClientError {
         match self {
             Self::Timeout | Self::Unavailable { .. } => true,
             Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Refused(_) | Self::TooLarge { .. } | Self::Malformed(_) => false,
+            Self::Refused(_) | Self::TooLarge { .. } | Self::RequestBody(_) | Self::Malformed(_) => false,
         }
     }
 
@@ -94,8 +99,11 @@ impl ClientError {
 impl From<reqwest::Error> for ClientError {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        if let Some(refusal) = refusal(&error) {
-            return Self::Refused(refusal);
+        if let Some(refusal) = find::<Refusal>(&error) {
+            return Self::Refused(*refusal);
+        }
+        if find::<BodyError>(&error).is_some() {
+            return Self::RequestBody(error.into());
         }
         if error.is_timeout() {
             return Self::Timeout;
@@ -108,12 +116,12 @@ impl From<reqwest::Error> for ClientError {
     }
 }
 
-/// Finds the policy's error in the chain of sources.
-fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
+/// Finds an error of this type in the chain of sources.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(refusal) = error.downcast_ref::<Refusal>() {
-            return Some(*refusal);
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         next = error.source();
     }

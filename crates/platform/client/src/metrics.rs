@@ -18,19 +18,20 @@ pub(crate) enum Outcome {
     Refused,
     TooLarge,
     Malformed,
+    RequestBody,
 }
 
 impl Outcome {
-    pub(crate) fn of<T>(result: &Result<T, ClientError>) -> Self {
-        match result {
-            Ok(_) => Self::Ok,
-            Err(ClientError::Status { status, .. }) if status.is_server_error() => Self::ServerError,
-            Err(ClientError::Status { .. }) => Self::ClientError,
-            Err(ClientError::Timeout) => Self::Timeout,
-            Err(ClientError::Unavailable { .. }) => Self::Unavailable,
-            Err(ClientError::Refused(_)) => Self::Refused,
-            Err(ClientError::TooLarge { .. }) => Self::TooLarge,
-            Err(ClientError::Malformed(_)) => Self::Malformed,
+    pub(crate) fn of(error: &ClientError) -> Self {
+        match error {
+            ClientError::Status { status, .. } if status.is_server_error() => Self::ServerError,
+            ClientError::Status { .. } => Self::ClientError,
+            ClientError::Timeout => Self::Timeout,
+            ClientError::Unavailable { .. } => Self::Unavailable,
+            ClientError::Refused(_) => Self::Refused,
+            ClientError::TooLarge { .. } => Self::TooLarge,
+            ClientError::Malformed(_) => Self::Malformed,
+            ClientError::RequestBody(_) => Self::RequestBody,
         }
     }
 }
@@ -46,6 +47,7 @@ impl Label for Outcome {
             Self::Refused => "refused",
             Self::TooLarge => "too_large",
             Self::Malformed => "malformed",
+            Self::RequestBody => "request_body",
         }
     }
 }
