@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Event, Group, Publisher, Subscriber, Subscription};
+use kennel_core::{Event, EventFilter, Group, Publisher, Subscriber, Subscription};
 use kennel_telemetry::metrics::{LatencyHistogram, Outcome, names};
 use kennel_telemetry::{as_i64, propagation};
 use prometheus::core::Collector;
@@ -149,8 +149,13 @@ const fn label(outcome: Outcome) -> &'static str {
 
 #[async_trait]
 impl Subscriber for InstrumentedBroker {
-    async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
-        self.inner.subscribe(topic, group).await
+    async fn subscribe(
+        &self,
+        topic: &str,
+        group: &Group,
+        filter: &EventFilter,
+    ) -> Result<Box<dyn Subscription>, BrokerError> {
+        self.inner.subscribe(topic, group, filter).await
     }
 }
 

@@ -8,7 +8,8 @@
 //! delivers events in order for each key; a delayed or unsettled event does not delay other keys. The committed offset
 //! is that of the oldest unsettled event, so that no unsettled event is ever skipped. Only one commit runs at a time,
 //! so that none overwrites a later one. A new group starts with the oldest event. A rejected event remains with its
-//! member, which delivers it again after the delay, and the following events of its key after it.
+//! member, which delivers it again after the delay, and the following events of its key after it. Events that the filter
+//! of a member excludes count as settled as they are read.
 //!
 //! **When partitions are reassigned**, a member first waits a moment for its unsettled deliveries of them and commits
 //! what is settled. Unsettled events are delivered again by the new member, and settling them at the old one fails.
@@ -54,7 +55,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Clock, Event, Group, Publisher, Subscriber, Subscription};
+use kennel_core::{Clock, Event, EventFilter, Group, Publisher, Subscriber, Subscription};
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::config::FromClientConfigAndContext as _;
@@ -222,7 +223,12 @@ impl Core {
         settings
     }
 
-    async fn join(self: &Arc<Self>, topic: &str, group: &str) -> Result<GroupSubscription, BrokerError> {
+    async fn join(
+        self: &Arc<Self>,
+        topic: &str,
+        group: &str,
+        filter: &EventFilter,
+    ) -> Result<GroupSubscription, BrokerError> {
         let alive = self.alive()?;
         let group_id = checked(self.router.group(topic, group))?;
         let sources = self.sources(topic).await?;
@@ -231,6 +237,7 @@ impl Core {
         let buffer = Arc::new(DeliveryBuffer::new(
             (topic, group),
             &group_id,
+            filter.clone(),
             limits,
             self.in_flight.get(),
             Arc::clone(&self.attempt_store),
@@ -256,7 +263,11 @@ impl Core {
         state.groups.entry(topic.to_owned()).or_default().insert(group.to_owned());
     }
 
-    async fn subscribe_broadcast(&self, topic: &str) -> Result<Box<dyn Subscription>, BrokerError> {
+    async fn subscribe_broadcast(
+        &self,
+        topic: &str,
+        filter: &EventFilter,
+    ) -> Result<Box<dyn Subscription>, BrokerError> {
         let alive = self.alive()?;
         let sources = self.sources(topic).await?;
         let ended = Arc::new(AtomicBool::new(false));
@@ -267,7 +278,8 @@ impl Core {
         }
         let mut settings = self.reader(&checked(self.router.group(topic, "broadcast"))?);
         report_replacements(&mut settings);
-        let reader = BroadcastReader { topic: topic.to_owned(), settings, sources, ended, alive };
+        let reader =
+            BroadcastReader { topic: topic.to_owned(), filter: filter.clone(), settings, sources, ended, alive };
         Ok(Box::new(reader.start(self.in_flight.get()).await?))
     }
 
@@ -310,10 +322,15 @@ impl Publisher for KafkaBroker {
 
 #[async_trait]
 impl Subscriber for KafkaBroker {
-    async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
+    async fn subscribe(
+        &self,
+        topic: &str,
+        group: &Group,
+        filter: &EventFilter,
+    ) -> Result<Box<dyn Subscription>, BrokerError> {
         match group {
-            Group::Shared(name) => Ok(Box::new(self.0.join(topic, name).await?)),
-            Group::Broadcast => self.0.subscribe_broadcast(topic).await,
+            Group::Shared(name) => Ok(Box::new(self.0.join(topic, name, filter).await?)),
+            Group::Broadcast => self.0.subscribe_broadcast(topic, filter).await,
         }
     }
 }

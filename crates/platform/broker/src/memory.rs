@@ -7,7 +7,9 @@
 //!
 //! Within a group the events of a key are delivered one at a time: the next one follows after the previous is settled,
 //! including its delays. Keys are independent. An event that is published again while a group has not settled it is not
-//! queued twice: both publishers wait for the same delivery.
+//! queued twice: both publishers wait for the same delivery. An event that the filter of the group excludes is not queued
+//! and delays no publisher. The filter is that of the latest subscription, also while the group has no members; events
+//! that were queued before it are settled when a member reaches them.
 //!
 //! Broadcast subscriptions receive events immediately and delay nobody; a slow one gets [`Lagged`] with the number of
 //! events it lost.
@@ -23,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Clock, DeadLetterSink, Event, Group, Publisher, Subscriber, Subscription};
+use kennel_core::{Clock, DeadLetterSink, Event, EventFilter, Group, Publisher, Subscriber, Subscription};
 use tokio::sync::{Notify, broadcast};
 
 use self::group::{GroupState, PublishTicket};
@@ -150,12 +152,14 @@ impl Core {
         Ok(())
     }
 
-    fn join(self: &Arc<Self>, topic: &str, group: &str) -> Result<GroupSubscription, Closed> {
+    fn join(self: &Arc<Self>, topic: &str, group: &str, filter: &EventFilter) -> Result<GroupSubscription, Closed> {
         let mut state = self.open()?;
         let topic_state = state.topics.entry(topic.to_owned()).or_default();
         let group_state = topic_state.groups.entry(group.to_owned()).or_default();
         let member = self.next_id();
-        let changed = group_state.join(member);
+        let changed = group_state.join(member, filter);
+        // A publisher may wait for capacity for an event that the group excludes now.
+        self.capacity.notify_waiters();
         Ok(GroupSubscription {
             core: Arc::clone(self),
             topic: topic.to_owned(),
@@ -165,12 +169,12 @@ impl Core {
         })
     }
 
-    fn subscribe_broadcast(&self, topic: &str) -> Result<BroadcastSubscription, Closed> {
+    fn subscribe_broadcast(&self, topic: &str, filter: &EventFilter) -> Result<BroadcastSubscription, Closed> {
         let mut state = self.open()?;
         let topic = state.topics.entry(topic.to_owned()).or_default();
         let buffer = self.limits.broadcast_buffer.get();
         let sender = topic.broadcast.get_or_insert_with(|| broadcast::Sender::new(buffer));
-        Ok(BroadcastSubscription(sender.subscribe()))
+        Ok(BroadcastSubscription { events: sender.subscribe(), filter: filter.clone() })
     }
 }
 
@@ -187,10 +191,15 @@ impl Publisher for MemoryBroker {
 
 #[async_trait]
 impl Subscriber for MemoryBroker {
-    async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
+    async fn subscribe(
+        &self,
+        topic: &str,
+        group: &Group,
+        filter: &EventFilter,
+    ) -> Result<Box<dyn Subscription>, BrokerError> {
         Ok(match group {
-            Group::Shared(name) => Box::new(self.0.join(topic, name)?),
-            Group::Broadcast => Box::new(self.0.subscribe_broadcast(topic)?),
+            Group::Shared(name) => Box::new(self.0.join(topic, name, filter)?),
+            Group::Broadcast => Box::new(self.0.subscribe_broadcast(topic, filter)?),
         })
     }
 }

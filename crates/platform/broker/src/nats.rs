@@ -14,7 +14,9 @@
 //! **Settling.** The server confirms acks. A rejected event is returned to the server, which counts attempts and
 //! applies the delay; events of the same key that were received already wait for it in the member. The server also
 //! counts events that a member had prefetched and returned, so an attempt number can be higher than the number of
-//! deliveries. A partition stops when delayed keys fill the buffer of its member, until their delays end.
+//! deliveries. A partition stops when delayed keys fill the buffer of its member, until their delays end. Events that
+//! the filter of a member excludes are acknowledged as they are received, without a confirmation; the member does the
+//! same when one is redelivered.
 //!
 //! **Dead letters** are in a stream of the prefix, with one subject per event and group.
 //!
@@ -45,7 +47,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Backoff, BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
+use kennel_core::{Backoff, BoxError, Clock, Event, EventFilter, Group, Publisher, Subscriber, Subscription};
 use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -282,16 +284,21 @@ impl Publisher for NatsBroker {
 
 #[async_trait]
 impl Subscriber for NatsBroker {
-    async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
+    async fn subscribe(
+        &self,
+        topic: &str,
+        group: &Group,
+        filter: &EventFilter,
+    ) -> Result<Box<dyn Subscription>, BrokerError> {
         self.0.check_open()?;
         self.0.topic_stream(topic).await?;
         let Group::Shared(group) = group else {
-            return Ok(Box::new(BroadcastSubscription::new(Arc::clone(&self.0), topic).await?));
+            return Ok(Box::new(BroadcastSubscription::new(Arc::clone(&self.0), topic, filter).await?));
         };
         let core = Arc::clone(&self.0);
         let buffer = DeliveryBuffer::new(group, core.in_flight, Arc::clone(&core.clock), core.tasks.clone());
         let leaving = core.closed.child_token();
-        let partition_consumer = PartitionConsumer::join(core, topic, group, Arc::clone(&buffer)).await?;
+        let partition_consumer = PartitionConsumer::join(core, (topic, group), filter, Arc::clone(&buffer)).await?;
         self.0.tasks.spawn(partition_consumer.run(leaving.clone()));
         Ok(Box::new(GroupSubscription::new(buffer, leaving.drop_guard())))
     }

@@ -14,7 +14,8 @@
 //! events of its key after it. It must not return to the server earlier: a message that is delivered a second time,
 //! even through a delay queue, gets behind later ones of its key. So a delay ends early when its member does. The
 //! member counts attempts; another member continues from the server's count of returns. A partition stops when delayed
-//! keys fill the buffer of its member, until their delays end.
+//! keys fill the buffer of its member, until their delays end. Events that the filter of a member excludes are
+//! acknowledged as they are received.
 //!
 //! **Dead letters** are in a queue bound to the dead-letter exchange of the prefix. Messages that the server itself
 //! dead-letters, such as by a policy, go there too.
@@ -41,7 +42,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Backoff, BoxError, Clock, Event, Group, Publisher, Subscriber, Subscription};
+use kennel_core::{Backoff, BoxError, Clock, Event, EventFilter, Group, Publisher, Subscriber, Subscription};
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::uri::AMQPUri;
@@ -251,15 +252,21 @@ impl Publisher for RabbitBroker {
 
 #[async_trait]
 impl Subscriber for RabbitBroker {
-    async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
+    async fn subscribe(
+        &self,
+        topic: &str,
+        group: &Group,
+        filter: &EventFilter,
+    ) -> Result<Box<dyn Subscription>, BrokerError> {
         self.0.check_open()?;
         let core = Arc::clone(&self.0);
         let Group::Shared(group) = group else {
-            return Ok(Box::new(BroadcastSubscription::new(core, topic).await?));
+            return Ok(Box::new(BroadcastSubscription::new(core, topic, filter).await?));
         };
         let buffer = DeliveryBuffer::new(group, core.in_flight, Arc::clone(&core.clock), core.tasks.clone());
         let leaving = core.closed.child_token();
-        let (partition_consumer, membership) = PartitionConsumer::join(core, topic, group, Arc::clone(&buffer)).await?;
+        let joined = PartitionConsumer::join(core, (topic, group), filter, Arc::clone(&buffer)).await?;
+        let (partition_consumer, membership) = joined;
         self.0.tasks.spawn(partition_consumer.run(membership, leaving.clone()));
         Ok(Box::new(GroupSubscription::new(buffer, leaving.drop_guard())))
     }

@@ -8,12 +8,16 @@ use kennel_core::SystemClock;
 use kennel_testkit::conformance::Fixture;
 use kennel_testkit::conformance::broker::{BrokerUnderTest, MemoryDeadLetters};
 
+#[path = "servers/lag.rs"]
+mod lag;
+
 fn fixture(wrap: impl FnOnce(Arc<dyn Broker>) -> Arc<dyn Broker>) -> Fixture<BrokerUnderTest> {
     let (limits, dead_letters) = (Limits::default(), Arc::new(MemoryDeadLetters::default()));
     let memory = MemoryBroker::new(limits, Arc::clone(&dead_letters) as Arc<_>, Arc::new(SystemClock));
     let broker = wrap(Arc::new(memory));
     Fixture::new(BrokerUnderTest {
         publisher: Arc::clone(&broker) as Arc<_>,
+        lag: Arc::new(lag::BrokerLag(Arc::clone(&broker))),
         subscriber: broker,
         dead_letters,
         topic: "tests.events".to_owned(),

@@ -6,6 +6,8 @@
 mod kafka;
 #[path = "servers/kafka_events.rs"]
 mod kafka_events;
+#[path = "servers/lag.rs"]
+mod lag;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -15,7 +17,9 @@ use std::time::Duration;
 use kennel_broker::kafka::{KafkaBroker, KafkaConfig, Route};
 use kennel_broker::{Broker as _, ConnectError, Lag};
 use kennel_core::broker::BrokerError;
-use kennel_core::{DeadLetters as _, Event, Group, Publisher as _, Subscriber as _, SystemClock, Timestamp};
+use kennel_core::{
+    DeadLetters as _, Event, EventFilter, Group, Publisher as _, Subscriber as _, SystemClock, Timestamp,
+};
 use kennel_testkit::conformance::broker::DeadLetterReader as _;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -46,6 +50,7 @@ mod conformance {
         let fixture = BrokerUnderTest {
             publisher: Arc::clone(&broker) as Arc<_>,
             dead_letters: Arc::new(DeadLetterList(broker.dead_letters())),
+            lag: Arc::new(crate::lag::BrokerLag(Arc::clone(&broker) as Arc<_>)),
             subscriber: broker,
             topic: cluster.topic.clone(),
             in_flight: IN_FLIGHT,
@@ -376,7 +381,7 @@ async fn an_event_with_a_route_goes_to_its_own_topic_and_to_those_who_read_its_t
     config.routes = vec![Route { event: "tests.born".to_owned(), topic: topic.clone(), to: own.clone() }];
     let broker = cluster.broker_with(&config);
     let mut member = join(&broker, &topic, "g").await;
-    let mut listener = broker.subscribe(&topic, &Group::Broadcast).await.unwrap();
+    let mut listener = broker.subscribe(&topic, &Group::Broadcast, &EventFilter::All).await.unwrap();
     let born = Event { name: "tests.born".to_owned(), ..event(&topic, 1, "rex") };
     broker.publish(&[born.clone(), event(&topic, 2, "rex")]).await.unwrap();
     for subscription in [&mut member, &mut listener] {
@@ -421,7 +426,7 @@ async fn close_commits_and_ends_every_waiting_call() {
     let Some(mut cluster) = Cluster::find() else { return };
     let (broker, topic) = (cluster.broker(), cluster.topic.clone());
     let mut member = join(&broker, &topic, "g").await;
-    let mut listener = broker.subscribe(&topic, &Group::Broadcast).await.unwrap();
+    let mut listener = broker.subscribe(&topic, &Group::Broadcast, &EventFilter::All).await.unwrap();
     broker.publish(&[event(&topic, 1, "rex"), event(&topic, 2, "rex")]).await.unwrap();
     assert_eq!(settle(&mut member, 1).await, [1]);
     assert_eq!(settle(&mut listener, 2).await, [1, 2]);
@@ -431,8 +436,8 @@ async fn close_commits_and_ends_every_waiting_call() {
     assert!(unsettled.ack().await.is_err());
     for failed in [
         broker.publish(&[event(&topic, 3, "rex")]).await,
-        broker.subscribe(&topic, &Group::Broadcast).await.map(drop),
-        broker.subscribe(&topic, &Group::Shared("g".to_owned())).await.map(drop),
+        broker.subscribe(&topic, &Group::Broadcast, &EventFilter::All).await.map(drop),
+        broker.subscribe(&topic, &Group::Shared("g".to_owned()), &EventFilter::All).await.map(drop),
         broker.ping().await,
         broker.lag().await.map(drop),
     ] {
@@ -449,7 +454,8 @@ async fn invalid_kafka_names_are_rejected() {
     broker.ping().await.unwrap();
     let published = broker.publish(&[event("no topic", 1, "rex")]).await;
     assert!(matches!(published, Err(BrokerError::Backend(_))), "{published:?}");
-    let joined = broker.subscribe(&cluster.topic, &Group::Shared("no group".to_owned())).await.map(drop);
+    let joined =
+        broker.subscribe(&cluster.topic, &Group::Shared("no group".to_owned()), &EventFilter::All).await.map(drop);
     assert!(matches!(joined, Err(BrokerError::Backend(_))), "{joined:?}");
 }
 

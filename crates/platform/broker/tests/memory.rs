@@ -14,8 +14,8 @@ use kennel_broker::memory::Limits;
 use kennel_broker::{Broker as _, BrokerMetrics, InstrumentedBroker, Lag, LagWatch, Lagged, MemoryBroker};
 use kennel_core::broker::BrokerError;
 use kennel_core::{
-    DeadLetter, DeadLetterSink, Delivery, Event, Group, ManualClock, Publisher as _, RepoError, Subscriber as _,
-    Subscription, Timestamp, TraceContext,
+    DeadLetter, DeadLetterSink, Delivery, Event, EventFilter, Group, ManualClock, Publisher as _, RepoError,
+    Subscriber as _, Subscription, Timestamp, TraceContext,
 };
 use opentelemetry::trace::SpanKind;
 use prometheus::{Registry, TextEncoder};
@@ -62,7 +62,7 @@ fn event(number: u128, key: &str) -> Event {
 }
 
 async fn join(broker: &MemoryBroker, group: &str) -> Box<dyn Subscription> {
-    broker.subscribe(TOPIC, &Group::Shared(group.to_owned())).await.unwrap()
+    broker.subscribe(TOPIC, &Group::Shared(group.to_owned()), &EventFilter::All).await.unwrap()
 }
 
 async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
@@ -104,7 +104,7 @@ async fn publish_returns_after_the_dead_letter_is_stored() {
 async fn publishing_to_no_group_returns_at_once() {
     let (broker, _) = broker(Limits::default());
     broker.publish(&[event(1, "rex")]).await.unwrap();
-    let _listener = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+    let _listener = broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.unwrap();
     broker.publish(&[event(2, "rex")]).await.unwrap();
 }
 
@@ -213,7 +213,7 @@ async fn a_delivery_cannot_be_settled_after_its_subscription_is_dropped() {
 #[tokio::test]
 async fn a_slow_listener_loses_the_oldest_events_and_gets_an_error() {
     let (broker, _) = broker(Limits { broadcast_buffer: NonZeroUsize::new(4).unwrap(), ..Limits::default() });
-    let mut listener = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+    let mut listener = broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.unwrap();
     for number in 0..10 {
         broker.publish(&[event(number, "rex")]).await.unwrap();
     }
@@ -228,7 +228,7 @@ async fn a_slow_listener_loses_the_oldest_events_and_gets_an_error() {
 async fn close_ends_every_waiting_call() {
     let (broker, _) = broker(Limits { queue: NonZeroUsize::MIN, ..Limits::default() });
     let (mut group, mut idle) = (join(&broker, "g").await, join(&broker, "idle").await);
-    let mut listener = broker.subscribe("other.topic", &Group::Broadcast).await.unwrap();
+    let mut listener = broker.subscribe("other.topic", &Group::Broadcast, &EventFilter::All).await.unwrap();
     let (unsettled, without_room) = ([event(1, "rex")], [event(2, "rex")]);
     let (mut publishing, mut waiting) = (broker.publish(&unsettled), broker.publish(&without_room));
     assert!(poll!(&mut publishing).is_pending());
@@ -246,7 +246,7 @@ async fn close_ends_every_waiting_call() {
     assert!(listener_next.await.is_none());
     assert!(unsettled.ack().await.is_err());
     assert!(group.next().await.is_none());
-    assert!(broker.subscribe(TOPIC, &Group::Broadcast).await.is_err());
+    assert!(broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.is_err());
     assert!(broker.publish(&[event(3, "rex")]).await.is_err());
 }
 
@@ -293,7 +293,7 @@ async fn metric_names_are_pinned() {
     let registry = Registry::new();
     let metrics = BrokerMetrics::register(&registry).unwrap();
     let broker = InstrumentedBroker::new(Arc::new(memory), metrics, vec![TOPIC]);
-    let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
+    let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned()), &EventFilter::All).await.unwrap();
     let batch = [event(1, "rex"), event(2, "bello"), Event { topic: "surprise".to_owned(), ..event(3, "rex") }];
     let mut publishing = broker.publish(&batch);
     assert!(poll!(&mut publishing).is_pending());
@@ -329,7 +329,7 @@ async fn an_event_is_created_in_its_trace_and_published_with_others() {
         trace: Some(TraceContext { traceparent: format!("00-{trace}-00f067aa0ba902b7-01"), tracestate: None }),
         ..event(1, "rex")
     });
-    let mut received = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+    let mut received = broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.unwrap();
     broker.publish(&batch).await.unwrap();
 
     let spans = spans.get_finished_spans().unwrap();
@@ -356,7 +356,7 @@ async fn the_watch_updates_the_lag_until_it_is_stopped() {
     let registry = Registry::new();
     let broker =
         Arc::new(InstrumentedBroker::new(Arc::new(memory), BrokerMetrics::register(&registry).unwrap(), vec![TOPIC]));
-    let _group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
+    let _group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned()), &EventFilter::All).await.unwrap();
     let stop = Stop::new();
     let watch = Box::new(LagWatch::new(Arc::clone(&broker), Duration::from_secs(5)));
     let mut watching = tokio::task::JoinSet::new();

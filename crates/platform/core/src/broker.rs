@@ -1,5 +1,6 @@
 //! The broker port: durable publishing, and at-least-once delivery to consumer groups.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +33,31 @@ pub enum Group {
     Broadcast,
 }
 
+/// Which events of a topic a subscription delivers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum EventFilter {
+    /// All of them.
+    #[default]
+    All,
+    /// Those with one of these names.
+    Names(BTreeSet<String>),
+}
+
+impl EventFilter {
+    /// Delivers the events with one of these names.
+    pub fn names<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
+        Self::Names(names.into_iter().map(Into::into).collect())
+    }
+
+    /// Returns whether the event is delivered.
+    pub fn includes(&self, event: &Event) -> bool {
+        match self {
+            Self::All => true,
+            Self::Names(names) => names.contains(&event.name),
+        }
+    }
+}
+
 /// Publishes events.
 #[async_trait]
 pub trait Publisher: Send + Sync + 'static {
@@ -57,7 +83,17 @@ pub trait Subscriber: Send + Sync + 'static {
     ///
     /// [`Subscription::next`] reports what cannot be created while the broker answers. It also reports an error when a
     /// broadcast subscription has missed events.
-    async fn subscribe(&self, topic: &str, group: &Group) -> Result<Box<dyn Subscription>, BrokerError>;
+    ///
+    /// Events that `filter` excludes are not delivered. The adapter settles them for the group as it receives them: they
+    /// need no call of [`Subscription::next`], do not count towards the in-flight limit, and wait for no other event,
+    /// not even of their key. What one member excludes, the others do not get either, so the members of a group use one
+    /// filter. A group that excludes an event does not delay its publishing.
+    async fn subscribe(
+        &self,
+        topic: &str,
+        group: &Group,
+        filter: &EventFilter,
+    ) -> Result<Box<dyn Subscription>, BrokerError>;
 }
 
 /// Membership in a group. Dropping it returns its unsettled deliveries to the other members.

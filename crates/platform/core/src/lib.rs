@@ -20,7 +20,7 @@ pub mod time;
 
 pub use backend::{BackendError, BackendKind};
 pub use backoff::Backoff;
-pub use broker::{Delivery, Group, Publisher, Settle, Subscriber, Subscription};
+pub use broker::{Delivery, EventFilter, Group, Publisher, Settle, Subscriber, Subscription};
 pub use cache::Cache;
 pub use error::{BoxError, ErrorKind, RepoError};
 pub use event::{Event, EventType, TraceContext};

@@ -26,7 +26,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 pub struct Quarantine(Arc<RwLock<()>>);
 
 /// The last attempt of this process at an event that will be delivered again.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PreviousAttempt {
     /// The trace of the last attempt.
     pub(crate) trace: Option<TraceContext>,
@@ -34,6 +34,18 @@ pub(crate) struct PreviousAttempt {
     pub(crate) has_ended: bool,
     /// It failed outside the handler: the next attempt is not counted.
     pub(crate) is_uncounted: bool,
+}
+
+impl PreviousAttempt {
+    /// The handler returned, and its failure is counted.
+    pub(crate) fn failed() -> Self {
+        Self { has_ended: true, ..Self::default() }
+    }
+
+    /// The handler succeeded, but its receipt could not be recorded.
+    pub(crate) fn unrecorded() -> Self {
+        Self { has_ended: true, is_uncounted: true, ..Self::default() }
+    }
 }
 
 /// Permission to call the handler while this exists.

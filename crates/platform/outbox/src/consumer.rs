@@ -1,29 +1,25 @@
 //! Calls a handler for the events of a topic: at least once, and with effect once where the inbox commits with the
 //! effect.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+pub(crate) mod settlement;
+mod worker;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kennel_app::{Component, Progress, Stop, progress};
 use kennel_core::{
-    Backoff, BoxError, Claim, Clock, Delivery, Event, Group, Inbox, KeyQueues, Receipt, RepoError, Subscriber,
+    Backoff, BoxError, Clock, Delivery, Event, EventFilter, Group, Inbox, KeyQueues, Receipt, Subscriber,
 };
-use kennel_telemetry::propagation;
-use tokio::time::{Instant, timeout};
-use tracing::{Instrument, Span};
-use uuid::Uuid;
+use tokio::time::Instant;
 
-use crate::attempts::{Attempt, Attempts, PreviousAttempt, Quarantine};
-use crate::metrics::Outcome;
-use crate::resilient_subscription::ResilientSubscription;
-use crate::{ConsumerMetrics, span};
-
-/// Maximum length of the reason in a dead letter, in bytes.
-const MAX_REASON_BYTES: usize = 1_000;
+use self::settlement::Settlement;
+use self::worker::{Completed, Worker};
+use crate::ConsumerMetrics;
+use crate::attempts::Quarantine;
+use crate::resilient_subscription::{ResilientSubscription, SubscriptionSource};
 
 /// Whether the handler has recorded the receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +46,9 @@ pub enum HandlerError {
 /// Handler calls of one consumer run concurrently on one task: CPU-bound work belongs in `spawn_blocking`.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Returns whether the handler wants the event. Other events are acknowledged and ignored.
-    fn accepts(&self, event: &Event) -> bool;
+    /// Returns which events of the topic it handles. The broker settles the others for the group, which costs no
+    /// concurrency.
+    fn filter(&self) -> EventFilter;
 
     /// Handles an event for which the group has no receipt. The event can be delivered again after a crash, so the
     /// effect must commit together with `receipt` or be idempotent. A panic counts as [`HandlerError::Retry`].
@@ -103,6 +100,24 @@ pub struct ConsumerPorts {
     pub system: &'static str,
 }
 
+/// The subscription of a member of `group` on `topic`.
+pub(crate) fn subscription(
+    group: &'static str,
+    topic: &'static str,
+    filter: EventFilter,
+    config: &ConsumerConfig,
+    ports: &ConsumerPorts,
+) -> ResilientSubscription {
+    let source = SubscriptionSource {
+        subscriber: Arc::clone(&ports.subscriber),
+        topic,
+        name: group,
+        group: Group::Shared(group.to_owned()),
+        filter,
+    };
+    ResilientSubscription::new(source, config.backoff, ports.metrics.clone(), Progress::new(config.stall_limit))
+}
+
 /// A member of a consumer group that calls a handler for the events of a topic.
 pub struct Consumer {
     subscription: ResilientSubscription,
@@ -118,16 +133,8 @@ impl Consumer {
         config: ConsumerConfig,
         ports: ConsumerPorts,
     ) -> Self {
-        let shared = Group::Shared(group.to_owned());
-        let subscriber = Arc::clone(&ports.subscriber);
-        let progress = Progress::new(config.stall_limit);
-        let metrics = ports.metrics.clone();
-        let subscription =
-            ResilientSubscription::new(subscriber, topic, group, shared, config.backoff, metrics, progress);
-        ports.metrics.announce(topic, group);
-        let (inbox, clock) = (Arc::clone(&ports.inbox), Arc::clone(&ports.clock));
-        let attempts = Attempts::new(group, inbox, clock, ports.quarantine.clone());
-        Self { subscription, worker: Worker { group, topic, handler, config, ports, attempts } }
+        let subscription = subscription(group, topic, handler.filter(), &config, &ports);
+        Self { subscription, worker: Worker { settlement: Settlement::new(group, topic, config, ports), handler } }
     }
 
     /// Returns the progress: whether it is subscribed.
@@ -139,7 +146,7 @@ impl Consumer {
 #[async_trait]
 impl Component for Consumer {
     fn name(&self) -> &'static str {
-        self.worker.group
+        self.worker.settlement.group
     }
 
     /// Joins the group, so that it exists before anything is published. An unreachable broker is not an error here.
@@ -168,7 +175,7 @@ impl Component for Consumer {
                         queues.remove_key(&claim);
                     }
                 }
-                next = subscription.next(), if queues.len() < worker.config.concurrency.max(1) => {
+                next = subscription.next(), if queues.len() < worker.settlement.config.concurrency.max(1) => {
                     if let Some(delivery) = next {
                         queues.push((), delivery.event.key.clone(), Some(delivery));
                     }
@@ -186,239 +193,6 @@ impl Component for Consumer {
         }
         Ok(())
     }
-}
-
-/// A delivery whose processing has ended.
-struct Completed {
-    claim: Claim<()>,
-    /// False when it will be delivered again.
-    settled: bool,
-}
-
-/// How a delivery is settled.
-enum Decision {
-    Done(Outcome),
-    Retry(PreviousAttempt),
-    GiveUp { reason: String },
-}
-
-impl Decision {
-    const fn outcome(&self) -> Outcome {
-        match self {
-            Self::Done(outcome) => *outcome,
-            Self::Retry(_) => Outcome::Retry,
-            Self::GiveUp { .. } => Outcome::DeadLetter,
-        }
-    }
-}
-
-struct Worker {
-    group: &'static str,
-    topic: &'static str,
-    handler: Arc<dyn Handler>,
-    config: ConsumerConfig,
-    ports: ConsumerPorts,
-    attempts: Attempts,
-}
-
-impl Worker {
-    /// Processes a delivery inside its span.
-    async fn process_in_span(&self, claim: Claim<()>, delivery: Delivery) -> Completed {
-        let accepted = self.accepts(&delivery.event);
-        let previous = self.attempts.take_previous(delivery.event.id);
-        let span = if matches!(accepted, Ok(false)) { Span::none() } else { self.span(&delivery, previous.as_ref()) };
-        let settled = self.process(delivery, accepted, previous).instrument(span).await;
-        Completed { claim, settled }
-    }
-
-    /// Returns false when the delivery will be delivered again.
-    async fn process(
-        &self,
-        mut delivery: Delivery,
-        accepted: Result<bool, HandlerError>,
-        previous: Option<PreviousAttempt>,
-    ) -> bool {
-        let decision = match accepted {
-            Ok(false) => Decision::Done(Outcome::Ignored),
-            accepted => self.decide(&mut delivery, accepted.map(drop), previous.as_ref()).await,
-        };
-        let outcome = decision.outcome();
-        if let Decision::Retry(previous) = &decision {
-            self.attempts.store_previous(
-                delivery.event.id,
-                PreviousAttempt {
-                    trace: propagation::current(),
-                    has_ended: previous.has_ended,
-                    is_uncounted: previous.is_uncounted,
-                },
-            );
-        }
-        self.settle(delivery, decision).await;
-        self.ports.metrics.consumed(self.topic, self.group, outcome);
-        outcome != Outcome::Retry
-    }
-
-    fn accepts(&self, event: &Event) -> Result<bool, HandlerError> {
-        catch_unwind(AssertUnwindSafe(|| self.handler.accepts(event))).map_err(|panic| panicked(panic.as_ref()))
-    }
-
-    /// Calls the handler, unless the group has a receipt for the event or no attempts left. From here on the delivery's
-    /// attempt number counts handler calls, not deliveries by the broker.
-    async fn decide(
-        &self,
-        delivery: &mut Delivery,
-        accepted: Result<(), HandlerError>,
-        previous: Option<&PreviousAttempt>,
-    ) -> Decision {
-        let event = delivery.event.id;
-        match self.ports.inbox.seen(self.group, event).await {
-            Ok(false) => {}
-            Ok(true) => return Decision::Done(Outcome::Duplicate),
-            Err(error) => return self.on_inbox_error(&error, delivery, previous),
-        }
-        let attempt = match self.attempts.begin(delivery, previous).await {
-            Ok(attempt) => attempt,
-            Err(error) => return self.on_inbox_error(&error, delivery, previous),
-        };
-        delivery.attempt = attempt.number;
-        if attempt.number > self.config.max_attempts.max(1) {
-            return self.on_attempts_exhausted(delivery);
-        }
-        let receipt = self.receipt(event);
-        let handled = match accepted {
-            Ok(()) => self.handle(&delivery.event, &receipt).await,
-            Err(error) => Err(error),
-        };
-        let recorded = match handled {
-            Ok(Handled::Recorded) => Ok(true),
-            Ok(Handled::Done) => self.ports.inbox.record(&receipt).await,
-            Err(error) => return self.on_handler_error(&error, delivery, &attempt).await,
-        };
-        match recorded {
-            Ok(_) => Decision::Done(Outcome::Ok),
-            Err(error) => {
-                let ended = PreviousAttempt { has_ended: true, is_uncounted: true, trace: None };
-                self.on_inbox_error(&error, delivery, Some(&ended))
-            }
-        }
-    }
-
-    /// Calls the handler; converts a panic or a timeout to an error.
-    async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError> {
-        let started = Instant::now();
-        let call = AssertUnwindSafe(async { self.handler.handle(event, receipt).await }).catch_unwind();
-        let handled = match timeout(self.config.handler_timeout, call).await {
-            Ok(Ok(handled)) => handled,
-            Ok(Err(panic)) => Err(panicked(panic.as_ref())),
-            Err(elapsed) => Err(HandlerError::Retry(elapsed.into())),
-        };
-        self.ports.metrics.handled(self.group, started.elapsed());
-        handled
-    }
-
-    /// The handler failed: retries later, or gives up.
-    async fn on_handler_error(&self, error: &HandlerError, delivery: &mut Delivery, attempt: &Attempt) -> Decision {
-        Span::current().record("otel.status_code", "ERROR");
-        let (event, group) = (delivery.event.id, self.group);
-        match self.attempts.failed(attempt, event).await {
-            Ok(number) => delivery.attempt = number,
-            Err(error) => {
-                let cause = &error as &dyn std::error::Error;
-                tracing::warn!(error = cause, event.id = %event, group, "cannot count attempt");
-            }
-        }
-        let (cause, attempt) = (error as &dyn std::error::Error, delivery.attempt);
-        if matches!(error, HandlerError::Permanent(_)) || attempt >= self.config.max_attempts {
-            tracing::error!(
-                error = cause, event.id = %event, group, attempt,
-                "handler failed, event becomes a dead letter"
-            );
-            Decision::GiveUp { reason: reason(cause) }
-        } else {
-            tracing::warn!(error = cause, event.id = %event, group, attempt, "handler failed, event will be retried");
-            Decision::Retry(PreviousAttempt { has_ended: true, ..PreviousAttempt::default() })
-        }
-    }
-
-    /// All attempts are used and none has returned: each time the process terminated first.
-    fn on_attempts_exhausted(&self, delivery: &mut Delivery) -> Decision {
-        Span::current().record("otel.status_code", "ERROR");
-        delivery.attempt -= 1;
-        let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
-        tracing::error!(
-            event.id = %event, group, attempt,
-            "handler terminates the process, event becomes a dead letter"
-        );
-        Decision::GiveUp { reason: "the process terminated during each attempt to handle the event".to_owned() }
-    }
-
-    /// The inbox failed, which is not the handler's failure: retries without a limit. The record of the `known`
-    /// previous attempt is retained.
-    fn on_inbox_error(&self, error: &RepoError, delivery: &Delivery, known: Option<&PreviousAttempt>) -> Decision {
-        Span::current().record("otel.status_code", "ERROR");
-        let (event, group, attempt) = (delivery.event.id, self.group, delivery.attempt);
-        let cause = error as &dyn std::error::Error;
-        tracing::warn!(error = cause, event.id = %event, group, attempt, "inbox unavailable, event will be retried");
-        let (has_ended, is_uncounted) = known.map_or((false, false), |known| (known.has_ended, known.is_uncounted));
-        Decision::Retry(PreviousAttempt { has_ended, is_uncounted, trace: None })
-    }
-
-    async fn settle(&self, delivery: Delivery, decision: Decision) {
-        let event = delivery.event.id;
-        let is_given_up = matches!(decision, Decision::GiveUp { .. });
-        let settled = match decision {
-            Decision::Done(_) => delivery.ack().await,
-            Decision::Retry(_) => {
-                let delay = self.config.backoff.delay(delivery.attempt);
-                delivery.nack(delay).await
-            }
-            Decision::GiveUp { reason } => delivery.dead_letter(&reason).await,
-        };
-        // The broker delivers it again, and the inbox recognizes it.
-        if let Err(error) = settled {
-            let cause = &error as &dyn std::error::Error;
-            tracing::warn!(error = cause, event.id = %event, group = self.group, "cannot settle delivery");
-            return;
-        }
-        // A duplicate, as from a relay that was killed before it marked the event, would otherwise get all attempts
-        // again.
-        if is_given_up && let Err(error) = self.ports.inbox.record(&self.receipt(event)).await {
-            let cause = &error as &dyn std::error::Error;
-            tracing::warn!(error = cause, event.id = %event, group = self.group, "cannot record receipt");
-        }
-    }
-
-    fn receipt(&self, event: Uuid) -> Receipt {
-        Receipt { group: self.group.to_owned(), event, at: self.ports.clock.now() }
-    }
-
-    /// Creates the span of one delivery, linked to the previous attempt if that ran in this process.
-    fn span(&self, delivery: &Delivery, previous: Option<&PreviousAttempt>) -> Span {
-        let span = span::process(self.ports.system, self.group, &delivery.event, delivery.attempt);
-        if let Some(trace) = previous.and_then(|previous| previous.trace.as_ref()) {
-            propagation::add_link(&span, trace);
-        }
-        span
-    }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    HandlerError::Retry(format!("handler panicked: {}", text.unwrap_or("no text")).into())
-}
-
-/// Returns the error and its sources on one line, truncated to [`MAX_REASON_BYTES`].
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text.truncate(text.floor_char_boundary(MAX_REASON_BYTES));
-    text
 }
 
 #[cfg(test)]

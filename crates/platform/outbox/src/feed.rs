@@ -13,14 +13,14 @@ use futures_util::future::{Fuse, FutureExt as _};
 use futures_util::stream::{Stream, unfold};
 use kennel_app::{Component, Phase, Progress, Stop, progress};
 use kennel_core::outbox::History;
-use kennel_core::{Backoff, BoxError, Event, Group, Outbox, RepoError, Subscriber};
+use kennel_core::{Backoff, BoxError, Event, EventFilter, Group, Outbox, RepoError, Subscriber};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::ConsumerMetrics;
 use crate::feed::hub::Hub;
 use crate::feed::listener::FeedListener;
-use crate::resilient_subscription::ResilientSubscription;
+use crate::resilient_subscription::{ResilientSubscription, SubscriptionSource};
 
 /// Delays between two queries of the outbox while a gap is recovered.
 const RECOVERY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
@@ -220,11 +220,15 @@ impl Component for EventFeed {
             () = stop.requested() => {}
             () = self.find_position() => {}
         }
-        let subscriber = Arc::clone(&self.subscriber);
-        let metrics = self.metrics.clone();
-        let (backoff, progress) = (self.config.backoff, self.progress.clone());
-        let mut subscription =
-            ResilientSubscription::new(subscriber, self.topic, "feed", Group::Broadcast, backoff, metrics, progress);
+        let source = SubscriptionSource {
+            subscriber: Arc::clone(&self.subscriber),
+            topic: self.topic,
+            name: "feed",
+            group: Group::Broadcast,
+            filter: EventFilter::All,
+        };
+        let (metrics, progress) = (self.metrics.clone(), self.progress.clone());
+        let mut subscription = ResilientSubscription::new(source, self.config.backoff, metrics, progress);
         let mut recovery = pin!(Fuse::terminated());
         loop {
             let next = tokio::select! {

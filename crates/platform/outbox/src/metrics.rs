@@ -42,19 +42,17 @@ impl RelayMetrics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ok,
-    Ignored,
     Duplicate,
     Retry,
     DeadLetter,
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Ok, Self::Ignored, Self::Duplicate, Self::Retry, Self::DeadLetter];
+    const ALL: [Self; 4] = [Self::Ok, Self::Duplicate, Self::Retry, Self::DeadLetter];
 
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Ignored => "ignored",
             Self::Duplicate => "duplicate",
             Self::Retry => "retry",
             Self::DeadLetter => "dead_letter",
@@ -153,7 +151,6 @@ mod tests {
             "outbox_published_total 1",
             "outbox_leader 0",
             r#"broker_consumed_total{group="thumbnails",outcome="ok",topic="dogs"} 1"#,
-            r#"broker_consumed_total{group="thumbnails",outcome="ignored",topic="dogs"} 1"#,
             r#"broker_consumed_total{group="thumbnails",outcome="duplicate",topic="dogs"} 1"#,
             r#"broker_consumed_total{group="thumbnails",outcome="retry",topic="dogs"} 1"#,
             r#"broker_consumed_total{group="thumbnails",outcome="dead_letter",topic="dogs"} 1"#,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kennel_app::Progress;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Backoff, Delivery, Group, Subscriber, Subscription};
+use kennel_core::{Backoff, Delivery, EventFilter, Group, Subscriber, Subscription};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::ConsumerMetrics;
@@ -15,13 +15,19 @@ const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A subscription without a delivery counts as progress after this time.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
+/// What to subscribe to.
+pub(crate) struct SubscriptionSource {
+    pub(crate) subscriber: Arc<dyn Subscriber>,
+    pub(crate) topic: &'static str,
+    /// The group's name in logs and metrics.
+    pub(crate) name: &'static str,
+    pub(crate) group: Group,
+    pub(crate) filter: EventFilter,
+}
+
 /// A subscription that reconnects forever, with a backoff between attempts.
 pub(crate) struct ResilientSubscription {
-    subscriber: Arc<dyn Subscriber>,
-    topic: &'static str,
-    /// The group's name in logs and metrics.
-    name: &'static str,
-    group: Group,
+    source: SubscriptionSource,
     backoff: Backoff,
     metrics: ConsumerMetrics,
     current: Option<Box<dyn Subscription>>,
@@ -34,28 +40,13 @@ pub(crate) struct ResilientSubscription {
 
 impl ResilientSubscription {
     pub(crate) fn new(
-        subscriber: Arc<dyn Subscriber>,
-        topic: &'static str,
-        name: &'static str,
-        group: Group,
+        source: SubscriptionSource,
         backoff: Backoff,
         metrics: ConsumerMetrics,
         progress: Progress,
     ) -> Self {
-        metrics.announce_subscription(topic, name);
-        Self {
-            subscriber,
-            topic,
-            name,
-            group,
-            backoff,
-            metrics,
-            current: None,
-            failures: 0,
-            retry_at: None,
-            progress,
-            stable_at: None,
-        }
+        metrics.announce_subscription(source.topic, source.name);
+        Self { source, backoff, metrics, current: None, failures: 0, retry_at: None, progress, stable_at: None }
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -64,7 +55,8 @@ impl ResilientSubscription {
 
     /// Tries once to subscribe. A failure is logged, and [`ResilientSubscription::next`] tries again.
     pub(crate) async fn try_subscribe(&mut self) -> bool {
-        match timeout(SUBSCRIBE_TIMEOUT, self.subscriber.subscribe(self.topic, &self.group)).await {
+        let SubscriptionSource { subscriber, topic, group, filter, .. } = &self.source;
+        match timeout(SUBSCRIBE_TIMEOUT, subscriber.subscribe(topic, group, filter)).await {
             Ok(Ok(subscription)) => {
                 self.current = Some(subscription);
                 self.stable_at = Some(Instant::now() + STABLE_AFTER);
@@ -106,11 +98,12 @@ impl ResilientSubscription {
                     return Some(delivery);
                 }
                 Some(Err(error @ BrokerError::Corrupt(_))) => {
-                    self.metrics.subscription_error(self.topic, self.name);
+                    let SubscriptionSource { topic, name, .. } = self.source;
+                    self.metrics.subscription_error(topic, name);
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        topic = self.topic,
-                        group = self.name,
+                        topic,
+                        group = name,
                         "skipping unreadable message"
                     );
                 }
@@ -126,16 +119,17 @@ impl ResilientSubscription {
     }
 
     fn on_lost(&mut self, error: Option<&BrokerError>) {
+        let SubscriptionSource { topic, name, .. } = self.source;
         self.current = None;
-        self.progress.stalled(format!("no subscription to {}", self.topic));
+        self.progress.stalled(format!("no subscription to {topic}"));
         self.failures = self.failures.saturating_add(1);
         let delay = self.backoff.delay(self.failures);
         self.retry_at = Some(Instant::now() + delay);
-        self.metrics.subscription_error(self.topic, self.name);
+        self.metrics.subscription_error(topic, name);
         tracing::warn!(
             error = error.map(|error| error as &dyn std::error::Error),
-            topic = self.topic,
-            group = self.name,
+            topic,
+            group = name,
             failures = self.failures,
             ?delay,
             "subscription lost"

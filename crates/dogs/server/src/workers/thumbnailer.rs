@@ -6,7 +6,7 @@ use dogs_domain::events::ImageStored;
 use dogs_domain::{DogError, DogService};
 use futures_util::TryStreamExt as _;
 use kennel_core::objects::ObjectStore;
-use kennel_core::{Event, EventType as _, ObjectKey, Receipt};
+use kennel_core::{Event, EventFilter, EventType as _, ObjectKey, Receipt};
 use kennel_images::{DecodeError, ImageProcessor};
 use kennel_outbox::{Handled, Handler, HandlerError};
 use std::sync::Arc;
@@ -47,8 +47,8 @@ impl Thumbnailer {
 
 #[async_trait]
 impl Handler for Thumbnailer {
-    fn accepts(&self, event: &Event) -> bool {
-        event.name == ImageStored::NAME
+    fn filter(&self) -> EventFilter {
+        EventFilter::names([ImageStored::NAME])
     }
 
     async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError> {

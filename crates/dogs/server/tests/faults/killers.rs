@@ -13,7 +13,7 @@ use dogs::Dogs;
 use dogs_domain::events::{DogCreated, TOPIC};
 use kennel_app::{App, ShutdownConfig};
 use kennel_broker::Backend;
-use kennel_core::{Clock, Event, EventType as _, IdSource as _, Receipt, SystemClock, UuidV7};
+use kennel_core::{Clock, Event, EventFilter, EventType as _, IdSource as _, Receipt, SystemClock, UuidV7};
 use kennel_outbox::{
     Consumer, ConsumerMetrics, ConsumerPorts, Handled, Handler, HandlerError, Quarantine, Relay, RelayMetrics,
 };
@@ -37,8 +37,8 @@ struct AbortingHandler {
 
 #[async_trait]
 impl Handler for AbortingHandler {
-    fn accepts(&self, event: &Event) -> bool {
-        event.name == DogCreated::NAME
+    fn filter(&self) -> EventFilter {
+        EventFilter::names([DogCreated::NAME])
     }
 
     async fn handle(&self, event: &Event, _receipt: &Receipt) -> Result<Handled, HandlerError> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Event, Subscription};
+use kennel_core::{Delivery, Event, EventFilter, Subscription};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -63,6 +63,7 @@ impl PositionedConsumer {
 /// The state of a subscription's thread.
 pub(super) struct BroadcastReader {
     pub(super) topic: String,
+    pub(super) filter: EventFilter,
     pub(super) settings: ClientConfig,
     /// The Kafka topics to read.
     pub(super) sources: Vec<String>,
@@ -121,7 +122,10 @@ impl BroadcastReader {
                 Some(Ok(message)) => {
                     let id = PartitionId { topic: message.topic().into(), number: message.partition() };
                     consumer.positions.insert(id, message.offset() + 1);
-                    self.forward(received, record::read(&self.topic, &message));
+                    let event = record::read(&self.topic, &message);
+                    if event.as_ref().map_or(true, |event| self.filter.includes(event)) {
+                        self.forward(received, event);
+                    }
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(classify(error)),
                 Some(Err(error)) if is_topic_removed(&error) => return Err(TopicRemoved.into()),

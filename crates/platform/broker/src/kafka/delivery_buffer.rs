@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as WallInstant};
 
+use kennel_core::EventFilter;
 use kennel_core::broker::BrokerError;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -53,6 +54,7 @@ pub(super) struct DeliveryBuffer {
     pub(super) group_id: String,
     pub(super) changed: Notify,
     pub(super) commits: Commits,
+    filter: EventFilter,
     state: Mutex<BufferState>,
     drained: Condvar,
     attempt_store: Arc<AttemptStore>,
@@ -64,6 +66,7 @@ impl DeliveryBuffer {
     pub(super) fn new(
         (topic, group): (&str, &str),
         group_id: &str,
+        filter: EventFilter,
         limits: WindowLimits,
         in_flight: usize,
         attempt_store: Arc<AttemptStore>,
@@ -82,6 +85,7 @@ impl DeliveryBuffer {
             group_id: group_id.to_owned(),
             changed: Notify::new(),
             commits: Commits::default(),
+            filter,
             state: Mutex::new(state),
             drained: Condvar::new(),
             attempt_store,
@@ -166,12 +170,12 @@ impl DeliveryBuffer {
         Ok(settled)
     }
 
-    /// Adds a record that was read.
+    /// Adds a record that was read; an excluded one counts as settled.
     pub(super) fn push(&self, id: &PartitionId, offset: i64, event: Result<kennel_core::Event, BrokerError>) {
         let mut state = self.lock();
         let report = match event {
             Ok(event) => {
-                state.window.push(id, offset, Some(event));
+                state.window.push(id, offset, Some(event).filter(|event| self.filter.includes(event)));
                 None
             }
             Err(error) => state.window.push(id, offset, None).then_some(error),

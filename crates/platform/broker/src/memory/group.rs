@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use kennel_core::Event;
-use kennel_core::{Claim, KeyQueues};
+use kennel_core::{Claim, Event, EventFilter, KeyQueues};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -53,6 +52,7 @@ pub(super) struct GroupState {
     publishers: HashMap<Uuid, Vec<Weak<PublishTicket>>>,
     /// The claims of each member.
     members: HashMap<u64, HashSet<Claim<()>>>,
+    filter: EventFilter,
     changed: Arc<Notify>,
 }
 
@@ -62,13 +62,16 @@ impl GroupState {
         self.queues.len()
     }
 
-    /// Returns whether the event can be queued below `limit`, or is queued already.
+    /// Returns whether the event can be queued below `limit`, or need not be queued.
     pub(super) fn has_capacity(&self, event: &Event, limit: usize) -> bool {
-        self.queues.len() < limit || self.publishers.contains_key(&event.id)
+        self.queues.len() < limit || !self.filter.includes(event) || self.publishers.contains_key(&event.id)
     }
 
-    /// Queues an event, unless it is queued already; `ticket` counts it until it is settled.
+    /// Queues an event, unless it is queued already or the group excludes it; `ticket` counts it until it is settled.
     pub(super) fn push(&mut self, event: &Event, ticket: &Arc<PublishTicket>) {
+        if !self.filter.includes(event) {
+            return;
+        }
         ticket.unsettled.fetch_add(1, Ordering::AcqRel);
         let publishers = self.publishers.entry(event.id).or_default();
         let is_queued = !publishers.is_empty();
@@ -80,9 +83,11 @@ impl GroupState {
         }
     }
 
-    /// Adds a member. The returned value is notified when a member may find an event.
-    pub(super) fn join(&mut self, member: u64) -> Arc<Notify> {
+    /// Adds a member, with the filter that the group has from now on. The returned value is notified when a member may
+    /// find an event.
+    pub(super) fn join(&mut self, member: u64, filter: &EventFilter) -> Arc<Notify> {
         self.members.insert(member, HashSet::new());
+        self.filter = filter.clone();
         Arc::clone(&self.changed)
     }
 
@@ -96,15 +101,21 @@ impl GroupState {
 
     /// Claims the next event for a member with less than `limit` claims.
     pub(super) fn poll(&mut self, member: u64, limit: usize, now: Instant) -> Next<Claimed> {
-        let Some(claims) = self.members.get_mut(&member).filter(|claims| claims.len() < limit) else {
+        if self.members.get(&member).is_none_or(|claims| claims.len() >= limit) {
             return Next::Wait(None);
-        };
-        let Some((claim, queued)) = self.queues.claim(now.into_std()) else {
-            return Next::Wait(self.queues.next_due().map(Instant::from_std));
-        };
-        queued.attempts = queued.attempts.saturating_add(1);
-        claims.insert(claim.clone());
-        Next::Item(Ok(Claimed { event: queued.event.clone(), attempt: queued.attempts, claim }))
+        }
+        while let Some((claim, queued)) = self.queues.claim(now.into_std()) {
+            // Queued when the group had another filter.
+            if !self.filter.includes(&queued.event) {
+                self.complete(member, &claim);
+                continue;
+            }
+            queued.attempts = queued.attempts.saturating_add(1);
+            let claimed = Claimed { event: queued.event.clone(), attempt: queued.attempts, claim: claim.clone() };
+            self.members.entry(member).or_default().insert(claim);
+            return Next::Item(Ok(claimed));
+        }
+        Next::Wait(self.queues.next_due().map(Instant::from_std))
     }
 
     /// Settles a claimed event. Returns false when it was delivered to another member since.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Claim, DeadLetter, Delivery, Event, RepoError, Settle, Subscription};
+use kennel_core::{Claim, DeadLetter, Delivery, Event, EventFilter, RepoError, Settle, Subscription};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
@@ -130,17 +130,23 @@ impl Drop for PendingAck {
 }
 
 /// A broadcast subscription.
-pub(super) struct BroadcastSubscription(pub(super) broadcast::Receiver<Arc<Event>>);
+pub(super) struct BroadcastSubscription {
+    pub(super) events: broadcast::Receiver<Arc<Event>>,
+    pub(super) filter: EventFilter,
+}
 
 #[async_trait]
 impl Subscription for BroadcastSubscription {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
-        match self.0.recv().await {
-            Ok(event) => Some(Ok(Delivery::new(Event::clone(&event), 1, Box::new(NoopAck)))),
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                Some(Err(BrokerError::Backend(Lagged { missed }.into())))
-            }
-            Err(broadcast::error::RecvError::Closed) => None,
+        loop {
+            return match self.events.recv().await {
+                Ok(event) if !self.filter.includes(&event) => continue,
+                Ok(event) => Some(Ok(Delivery::new(Event::clone(&event), 1, Box::new(NoopAck)))),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    Some(Err(BrokerError::Backend(Lagged { missed }.into())))
+                }
+                Err(broadcast::error::RecvError::Closed) => None,
+            };
         }
     }
 }

@@ -13,7 +13,7 @@ use async_nats::jetstream::{ErrorCode, Message};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Settle, Subscription};
+use kennel_core::{Delivery, EventFilter, Settle, Subscription};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Core, RECONNECT_BACKOFF, unavailable, wire};
@@ -25,6 +25,7 @@ use crate::group::FailureTimer;
 pub(super) struct BroadcastSubscription {
     core: Arc<Core>,
     topic: String,
+    filter: EventFilter,
     /// Creation time of the stream.
     created: DateTime,
     /// Sequence number of the last message; reading resumes after it.
@@ -42,7 +43,7 @@ pub(super) struct BroadcastSubscription {
 }
 
 impl BroadcastSubscription {
-    pub(super) async fn new(core: Arc<Core>, topic: &str) -> Result<Self, BrokerError> {
+    pub(super) async fn new(core: Arc<Core>, topic: &str, filter: &EventFilter) -> Result<Self, BrokerError> {
         let stream = core.jetstream.get_stream(core.names.topic_stream(topic)).await.map_err(unavailable)?;
         let (created, last) = (stream.cached_info().created, stream.cached_info().state.last_sequence);
         let messages = Some(messages_after(&core, topic, last).await?);
@@ -50,6 +51,7 @@ impl BroadcastSubscription {
         Ok(Self {
             core,
             topic: topic.to_owned(),
+            filter: filter.clone(),
             created,
             last,
             messages,
@@ -96,6 +98,9 @@ impl BroadcastSubscription {
             let headers = message.message.headers.clone().unwrap_or_default();
             let event = wire::event(&self.topic, &headers, message.message.payload);
             let event = event.map_err(|error| BrokerError::Corrupt(error.into()))?;
+            if !self.filter.includes(&event) {
+                continue;
+            }
             return Ok(Delivery::new(event, 1, Box::new(NoopAck) as Box<dyn Settle>));
         }
     }

@@ -9,6 +9,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::AckKind;
 use futures_util::StreamExt as _;
 use futures_util::future::{join_all, try_join_all};
+use kennel_core::EventFilter;
 use kennel_core::broker::BrokerError;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, timeout};
@@ -36,6 +37,7 @@ pub(super) struct PartitionConsumer {
     core: Arc<Core>,
     topic: String,
     group: String,
+    filter: EventFilter,
     buffer: Arc<DeliveryBuffer<NatsHandle>>,
     leases: Leases,
     rebalances: Subscriber,
@@ -49,8 +51,8 @@ impl PartitionConsumer {
     /// Creates the group if it does not exist, and joins it.
     pub(super) async fn join(
         core: Arc<Core>,
-        topic: &str,
-        group: &str,
+        (topic, group): (&str, &str),
+        filter: &EventFilter,
         buffer: Arc<DeliveryBuffer<NatsHandle>>,
     ) -> Result<Self, BrokerError> {
         core.groups_stream().await?;
@@ -61,9 +63,10 @@ impl PartitionConsumer {
         leases.heartbeat().await?;
         leases.notify_members().await?;
         core.count_group(topic, group, 1);
-        let (topic, group) = (topic.to_owned(), group.to_owned());
+        let (topic, group, filter) = (topic.to_owned(), group.to_owned(), filter.clone());
         let (owned, unanswered, balance_failures) = (BTreeMap::new(), BTreeSet::new(), FailureTimer::default());
-        let mut consumer = Self { core, topic, group, buffer, leases, rebalances, owned, unanswered, balance_failures };
+        let mut consumer =
+            Self { core, topic, group, filter, buffer, leases, rebalances, owned, unanswered, balance_failures };
         consumer.balance().await?;
         Ok(consumer)
     }
@@ -198,8 +201,8 @@ impl PartitionConsumer {
     fn start(&mut self, partition: u16, lease: Lease, takeover_at: Instant) {
         self.buffer.pause(partition);
         let (core, buffer, stop) = (Arc::clone(&self.core), Arc::clone(&self.buffer), CancellationToken::new());
-        let (topic, group) = (self.topic.clone(), self.group.clone());
-        let source = PartitionSource { core, topic, group, partition, takeover_at, buffer };
+        let (topic, group, filter) = (self.topic.clone(), self.group.clone(), self.filter.clone());
+        let source = PartitionSource { core, topic, group, filter, partition, takeover_at, buffer };
         let pulling = self.core.tasks.spawn(source.fetch(stop.clone()));
         self.owned.insert(partition, OwnedPartition { lease, stop, pulling, leaving: false });
     }

@@ -13,8 +13,8 @@ use async_nats::{Subject, Subscriber};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use kennel_core::DeadLetter;
 use kennel_core::broker::BrokerError;
+use kennel_core::{DeadLetter, EventFilter};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +55,15 @@ impl MessageHandle for NatsHandle {
 
     async fn dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), BrokerError> {
         self.core.store_dead_letter(dead_letter).await
+    }
+}
+
+/// Acknowledges excluded events. One whose acknowledgement is lost is redelivered, and acknowledged again.
+async fn acknowledge(excluded: impl IntoIterator<Item = NatsHandle>) {
+    for handle in excluded {
+        if handle.send(AckKind::Ack).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -109,6 +118,9 @@ struct TakeoverGate {
     unsettled: usize,
     before: BTreeSet<u64>,
     after: BTreeSet<u64>,
+    /// Excluded events, to acknowledge when this opens: until then, the number of unsettled events at the server must
+    /// include them.
+    excluded: Vec<NatsHandle>,
 }
 
 impl TakeoverGate {
@@ -130,6 +142,7 @@ pub(super) struct PartitionSource {
     pub(super) core: Arc<Core>,
     pub(super) topic: String,
     pub(super) group: String,
+    pub(super) filter: EventFilter,
     pub(super) partition: u16,
     /// When the lease of the previous member has certainly expired.
     pub(super) takeover_at: Instant,
@@ -212,7 +225,7 @@ impl PartitionPull {
         let inbox = Subject::from(self.source.core.client.new_inbox());
         // Fails only after the client has been closed.
         let Ok(mut events) = self.source.core.client.subscribe(inbox.clone()).await else { return };
-        self.resume_if_complete();
+        self.resume_if_complete().await;
         let mut failures = 0;
         loop {
             let fetched = tokio::select! {
@@ -238,6 +251,9 @@ impl PartitionPull {
             while let Ok(Some(message)) = timeout(DRAIN_TIMEOUT, events.next()).await {
                 self.receive(message).await;
             }
+        }
+        if let Some(gate) = self.gate.take() {
+            acknowledge(gate.excluded).await;
         }
     }
 
@@ -280,7 +296,7 @@ impl PartitionPull {
             buffer.remove_partition(*partition);
             buffer.pause(*partition);
             self.gate = Some(gate);
-            self.resume_if_complete();
+            self.resume_if_complete().await;
         }
         Ok(())
     }
@@ -296,11 +312,17 @@ impl PartitionPull {
         let event = event.map_err(|error| BrokerError::Corrupt(error.into()));
         match sequence.and_then(|sequence| Ok((sequence, event?))) {
             Ok(((sequence, delivered), event)) => {
-                let attempt = u32::try_from(delivered).unwrap_or(u32::MAX);
-                let (partition, position, handle) = (self.source.partition, Some(sequence), handle);
-                self.source.buffer.push(Received { event, attempt, partition, position, handle });
                 if let Some(gate) = &mut self.gate {
                     gate.add(sequence);
+                }
+                if self.source.filter.includes(&event) {
+                    let attempt = u32::try_from(delivered).unwrap_or(u32::MAX);
+                    let (partition, position) = (self.source.partition, Some(sequence));
+                    self.source.buffer.push(Received { event, attempt, partition, position, handle });
+                } else if let Some(gate) = &mut self.gate {
+                    gate.excluded.push(handle);
+                } else {
+                    acknowledge([handle]).await;
                 }
             }
             Err(error) => {
@@ -309,12 +331,13 @@ impl PartitionPull {
                 self.source.buffer.report_error(error);
             }
         }
-        self.resume_if_complete();
+        self.resume_if_complete().await;
     }
 
-    fn resume_if_complete(&mut self) {
-        if self.gate.take_if(|gate| gate.is_complete()).is_some() {
+    async fn resume_if_complete(&mut self) {
+        if let Some(gate) = self.gate.take_if(|gate| gate.is_complete()) {
             self.source.buffer.resume(self.source.partition);
+            acknowledge(gate.excluded).await;
         }
     }
 
@@ -323,7 +346,7 @@ impl PartitionPull {
         if let Some(gate) = &mut self.gate {
             let info = self.consumer.get_info().await.map_err(unavailable)?;
             gate.unsettled = gate.unsettled.min(info.num_ack_pending.saturating_sub(gate.after.len()));
-            self.resume_if_complete();
+            self.resume_if_complete().await;
         }
         Ok(())
     }

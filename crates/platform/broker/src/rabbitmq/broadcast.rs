@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Subscription};
+use kennel_core::{Delivery, EventFilter, Subscription};
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
 use lapin::types::{FieldTable, ShortString};
@@ -25,6 +25,7 @@ const PREFETCH: u16 = 256;
 pub(super) struct BroadcastSubscription {
     core: Arc<Core>,
     topic: String,
+    filter: EventFilter,
     queue: ShortString,
     consumer: Option<OpenConsumer>,
     failures: u32,
@@ -44,12 +45,20 @@ struct OpenConsumer {
 }
 
 impl BroadcastSubscription {
-    pub(super) async fn new(core: Arc<Core>, topic: &str) -> Result<Self, BrokerError> {
+    pub(super) async fn new(core: Arc<Core>, topic: &str, filter: &EventFilter) -> Result<Self, BrokerError> {
         let queue = core.names.broadcast_queue(topic, &unique_name());
-        let (topic, failure_timer, redeclare_at) =
-            (topic.to_owned(), FailureTimer::default(), Instant::now() + topology::DECLARE_INTERVAL);
-        let mut broadcast =
-            Self { core, topic, queue, consumer: None, failures: 0, failure_timer, missed_events: false, redeclare_at };
+        let redeclare_at = Instant::now() + topology::DECLARE_INTERVAL;
+        let mut broadcast = Self {
+            core,
+            topic: topic.to_owned(),
+            filter: filter.clone(),
+            queue,
+            consumer: None,
+            failures: 0,
+            failure_timer: FailureTimer::default(),
+            missed_events: false,
+            redeclare_at,
+        };
         let session = Session::open(&broadcast.core).await?;
         broadcast.consumer = Some(broadcast.open(session).await?);
         Ok(broadcast)
@@ -135,7 +144,7 @@ impl BroadcastSubscription {
         if std::mem::take(&mut self.missed_events) { Err(unavailable(Missed)) } else { Ok(()) }
     }
 
-    /// Decodes the event of a message; `None` for a notification that the topic was created again.
+    /// Decodes the event of a message; `None` for an excluded one, and for a notification that the topic was created again.
     fn delivery(&mut self, message: Message) -> Result<Option<Delivery>, BrokerError> {
         let acker = message.acker;
         // In a task, because the caller may be cancelled at any point. After a failure the event is redelivered.
@@ -147,7 +156,7 @@ impl BroadcastSubscription {
         }
         let event = wire::event(&self.topic, &message.properties, message.data);
         let event = event.map_err(|error| BrokerError::Corrupt(error.into()))?;
-        Ok(Some(Delivery::new(event, 1, Box::new(NoopAck))))
+        Ok(self.filter.includes(&event).then(|| Delivery::new(event, 1, Box::new(NoopAck))))
     }
 }
 

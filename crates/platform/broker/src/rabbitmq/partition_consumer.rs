@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, SelectAll};
-use kennel_core::DeadLetter;
 use kennel_core::broker::BrokerError;
+use kennel_core::{DeadLetter, EventFilter};
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions, QueueDeleteOptions,
@@ -64,6 +64,7 @@ pub(super) struct PartitionConsumer {
     core: Arc<Core>,
     topic: String,
     group: String,
+    filter: EventFilter,
     buffer: Arc<DeliveryBuffer<RabbitHandle>>,
 }
 
@@ -94,11 +95,12 @@ impl PartitionConsumer {
     /// Creates the group if it does not exist, and joins it.
     pub(super) async fn join(
         core: Arc<Core>,
-        topic: &str,
-        group: &str,
+        (topic, group): (&str, &str),
+        filter: &EventFilter,
         buffer: Arc<DeliveryBuffer<RabbitHandle>>,
     ) -> Result<(Self, Membership), BrokerError> {
-        let consumer = Self { core, topic: topic.to_owned(), group: group.to_owned(), buffer };
+        let (topic, group, filter) = (topic.to_owned(), group.to_owned(), filter.clone());
+        let consumer = Self { core, topic, group, filter, buffer };
         let session = Session::open(&consumer.core).await?;
         let membership = consumer.open(session).await?;
         consumer.core.count_group(&consumer.topic, &consumer.group, 1);
@@ -234,7 +236,13 @@ impl PartitionConsumer {
         let attempt = wire::attempt(&delivery.properties);
         let handle = RabbitHandle { core: Arc::clone(&self.core), acker: Arc::new(delivery.acker) };
         match wire::event(&self.topic, &delivery.properties, delivery.data) {
-            Ok(event) => self.buffer.push(Received { event, attempt, partition, position: None, handle }),
+            Ok(event) if self.filter.includes(&event) => {
+                self.buffer.push(Received { event, attempt, partition, position: None, handle });
+            }
+            Ok(_) => {
+                // The server requeues it when the connection is lost, and it is acknowledged again.
+                let _lost_connection = handle.ack().await;
+            }
             Err(error) => {
                 // The server dead-letters it for inspection; a redelivery would not help.
                 let _lost_connection = handle.acker.nack(BasicNackOptions::default()).await;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use kennel_broker::Broker as _;
 use kennel_broker::kafka::{KafkaBroker, KafkaConfig};
 use kennel_core::broker::BrokerError;
-use kennel_core::{Group, Publisher as _, Subscriber as _, SystemClock};
+use kennel_core::{EventFilter, Group, Publisher as _, Subscriber as _, SystemClock};
 use kennel_testkit::Mode;
 use kennel_testkit::conformance::broker::DeadLetterReader as _;
 use kennel_testkit::fault::kafka::KafkaProxy;
@@ -158,7 +158,7 @@ async fn an_event_whose_dead_letter_is_not_stored_is_redelivered() {
 async fn a_listener_continues_after_an_outage() {
     let Some((mut cluster, proxy, broker)) = proxied_broker().await else { return };
     let (topic, direct) = (cluster.topic.clone(), cluster.broker());
-    let mut listener = broker.subscribe(&topic, &Group::Broadcast).await.unwrap();
+    let mut listener = broker.subscribe(&topic, &Group::Broadcast, &EventFilter::All).await.unwrap();
     direct.publish(&[event(&topic, 1, "rex")]).await.unwrap();
     assert_eq!(settle(&mut listener, 1).await, [1]);
     proxy.faults.set(Mode::Drop);
@@ -185,8 +185,8 @@ async fn an_unreachable_cluster_fails_calls_in_time_but_not_connecting() {
     let broker = KafkaBroker::connect(&config, in_flight, Arc::new(SystemClock)).unwrap();
     let calls = async {
         assert!(is_unavailable(&broker.publish(&[event("t", 1, "rex")]).await));
-        assert!(is_unavailable(&broker.subscribe("t", &Group::Shared("g".to_owned())).await));
-        assert!(is_unavailable(&broker.subscribe("t", &Group::Broadcast).await));
+        assert!(is_unavailable(&broker.subscribe("t", &Group::Shared("g".to_owned()), &EventFilter::All).await));
+        assert!(is_unavailable(&broker.subscribe("t", &Group::Broadcast, &EventFilter::All).await));
         broker.close().await;
     };
     tokio::time::timeout(TEST_TIMEOUT, calls).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kennel_broker::kafka::KafkaConfig;
 use kennel_broker::{Broker as _, Lag};
-use kennel_core::{Group, Subscriber as _};
+use kennel_core::{EventFilter, Group, Subscriber as _};
 use kennel_testkit::conformance::broker::DeadLetterReader as _;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -100,7 +100,7 @@ async fn members_and_listeners_create_a_removed_topic() {
         assert!(began.elapsed() < RECOVERY_LIMIT, "{:?}", began.elapsed());
         // A broadcast subscription receives events as soon as it has subscribed.
         if one[0].current.is_none() {
-            one[0].current = Some(one[0].broker.subscribe(&topic, &one[0].group).await.unwrap());
+            one[0].current = Some(one[0].broker.subscribe(&topic, &one[0].group, &EventFilter::All).await.unwrap());
         }
         publish(&publisher, &topic, 30..36).await;
         settle(&mut one, 30..36).await;

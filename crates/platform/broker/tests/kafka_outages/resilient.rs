@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::select_all;
 use kennel_broker::kafka::KafkaBroker;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Event, Group, Publisher as _, Subscriber as _, Subscription};
+use kennel_core::{Delivery, Event, EventFilter, Group, Publisher as _, Subscriber as _, Subscription};
 use tokio::time::{sleep, timeout};
 
 use crate::kafka_events::{TEST_TIMEOUT, event, eventually, number};
@@ -30,7 +30,7 @@ pub(crate) struct ResilientSubscriber {
 
 impl ResilientSubscriber {
     pub(crate) async fn new(broker: KafkaBroker, topic: &str, group: Group) -> Self {
-        let current = Some(broker.subscribe(topic, &group).await.unwrap());
+        let current = Some(broker.subscribe(topic, &group, &EventFilter::All).await.unwrap());
         Self { broker, topic: topic.to_owned(), group, current }
     }
 
@@ -45,7 +45,7 @@ impl ResilientSubscriber {
     pub(crate) async fn next(&mut self) -> Delivery {
         loop {
             let Some(current) = &mut self.current else {
-                self.current = self.broker.subscribe(&self.topic, &self.group).await.ok();
+                self.current = self.broker.subscribe(&self.topic, &self.group, &EventFilter::All).await.ok();
                 sleep(Duration::from_millis(50)).await;
                 continue;
             };

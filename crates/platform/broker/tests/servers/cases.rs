@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kennel_broker::{Broker, Lag};
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Event, Group, Subscription, Timestamp, TraceContext};
+use kennel_core::{Delivery, Event, EventFilter, Group, Subscription, Timestamp, TraceContext};
 use kennel_testkit::{FaultProxy, Mode};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -66,7 +66,7 @@ fn at(millis: i64) -> Timestamp {
 }
 
 async fn join(broker: &Arc<dyn Broker>) -> Box<dyn Subscription> {
-    broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap()
+    broker.subscribe(TOPIC, &Group::Shared("g".to_owned()), &EventFilter::All).await.unwrap()
 }
 
 async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {
@@ -142,7 +142,7 @@ pub(crate) async fn redelivers_unsettled_events_after_an_outage<H: ServerNamespa
 pub(crate) async fn broadcast_continues_after_an_outage<H: ServerNamespace>(namespace: &H) {
     let proxy = FaultProxy::new(namespace.server()).await;
     let (broker, _) = namespace.open(Some(proxy.address())).await;
-    let mut listener = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+    let mut listener = broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.unwrap();
     let (other, _) = namespace.open(None).await;
     publish(&other, &[event(1, "rex")]).await;
     assert_eq!(next(&mut listener).await.event.id.as_u128(), 1);
@@ -273,7 +273,8 @@ pub(crate) async fn takes_over_from_a_process_that_is_cut_off<H: ServerNamespace
 
 pub(crate) async fn ends_subscriptions_when_closed<H: ServerNamespace>(namespace: &H) {
     let (broker, _) = namespace.open(None).await;
-    let (mut group, mut listener) = (join(&broker).await, broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap());
+    let (mut group, mut listener) =
+        (join(&broker).await, broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.unwrap());
     publish(&broker, &[event(1, "rex"), event(2, "rex")]).await;
     let unsettled = next(&mut group).await;
     timeout(TEST_TIMEOUT, broker.close()).await.expect("closing ends");
@@ -393,7 +394,8 @@ pub(crate) async fn the_first_group_receives_earlier_events<H: ServerNamespace>(
 
 pub(crate) async fn continues_after_a_message_that_is_not_an_event<H: ServerNamespace>(namespace: &H) {
     let (broker, _) = namespace.open(None).await;
-    let (mut group, mut listener) = (join(&broker).await, broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap());
+    let (mut group, mut listener) =
+        (join(&broker).await, broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.unwrap());
     namespace.send_invalid_message().await;
     publish(&broker, &(1..=40).map(|number| event(number, &format!("k{number}"))).collect::<Vec<_>>()).await;
     for subscription in [&mut group, &mut listener] {

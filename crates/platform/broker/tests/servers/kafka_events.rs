@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kennel_broker::kafka::KafkaBroker;
-use kennel_core::{Delivery, Event, Group, Subscriber as _, Subscription, Timestamp};
+use kennel_core::{Delivery, Event, EventFilter, Group, Subscriber as _, Subscription, Timestamp};
 use uuid::Uuid;
 
 /// Upper bound of every step on a busy machine.
@@ -29,7 +29,7 @@ pub(crate) fn number(delivery: &Delivery) -> u128 {
 }
 
 pub(crate) async fn join(broker: &KafkaBroker, topic: &str, group: &str) -> Box<dyn Subscription> {
-    broker.subscribe(topic, &Group::Shared(group.to_owned())).await.unwrap()
+    broker.subscribe(topic, &Group::Shared(group.to_owned()), &EventFilter::All).await.unwrap()
 }
 
 pub(crate) async fn next(subscription: &mut Box<dyn Subscription>) -> Delivery {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use kennel_broker::Broker;
 use kennel_core::broker::BrokerError;
-use kennel_core::{DeadLetters, Event, Group};
+use kennel_core::{DeadLetters, Event, EventFilter, Group};
 use kennel_testkit::PrivateServer;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -95,7 +95,7 @@ impl Log {
     /// Settles events like a consumer of the service: subscribes again whenever the subscription fails.
     async fn work(self, member: usize, broker: Arc<dyn Broker>, group: Group) {
         loop {
-            let Ok(mut subscription) = broker.subscribe(TOPIC, &group).await else {
+            let Ok(mut subscription) = broker.subscribe(TOPIC, &group, &EventFilter::All).await else {
                 sleep(POLL).await;
                 continue;
             };
@@ -118,7 +118,7 @@ struct BroadcastLog(Arc<Mutex<(BTreeSet<u128>, bool)>>);
 
 impl BroadcastLog {
     async fn listen(self, broker: Arc<dyn Broker>) {
-        let mut subscription = broker.subscribe(TOPIC, &Group::Broadcast).await.unwrap();
+        let mut subscription = broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.unwrap();
         while let Some(next) = subscription.next().await {
             let mut received = self.0.lock().unwrap();
             match next {
@@ -150,7 +150,7 @@ impl LossScenario {
         let (publisher, dead_letters) = namespace.open(None).await;
         let group = Group::Shared("g".to_owned());
         // Before the first event: events that a topic had before its first group may be delivered after newer ones.
-        drop(publisher.subscribe(TOPIC, &group).await.unwrap());
+        drop(publisher.subscribe(TOPIC, &group, &EventFilter::All).await.unwrap());
         let (log, received, mut running) = (Log::default(), BroadcastLog::default(), JoinSet::new());
         for member in 0..members {
             let (broker, _) = namespace.open(None).await;
@@ -244,7 +244,7 @@ pub(crate) async fn restart<H: ServerNamespace>(members: usize) {
     // A group without members.
     let (broker, _) = namespace.open(None).await;
     let late = Group::Shared("late".to_owned());
-    drop(broker.subscribe(TOPIC, &late).await.unwrap());
+    drop(broker.subscribe(TOPIC, &late, &EventFilter::All).await.unwrap());
     let scenario = LossScenario::begin(&namespace, members).await;
     scenario.stores_dead_letter("before", BAD).await;
     server.restart().await;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod cases;
+mod lag;
 mod losses;
 #[cfg(feature = "nats")]
 mod nats;
@@ -81,6 +82,7 @@ async fn fixture<H: ServerNamespace>() -> Option<Fixture<BrokerUnderTest>> {
     let (broker, dead_letters) = namespace.open(None).await;
     let fixture = BrokerUnderTest {
         publisher: Arc::clone(&broker) as Arc<_>,
+        lag: Arc::new(lag::BrokerLag(Arc::clone(&broker))),
         subscriber: broker,
         dead_letters: Arc::new(DeadLetterList(dead_letters)),
         topic: TOPIC.to_owned(),

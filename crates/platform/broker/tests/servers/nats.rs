@@ -10,7 +10,7 @@ use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
 use kennel_broker::Broker;
 use kennel_broker::nats::{NatsBroker, NatsConfig};
-use kennel_core::{DeadLetters, Group, SystemClock};
+use kennel_core::{DeadLetters, EventFilter, Group, SystemClock};
 use kennel_testkit::broker_namespace::Nats;
 use kennel_testkit::{Backend, FaultProxy, Mode, Server};
 use tokio::time::{sleep, timeout};
@@ -131,7 +131,7 @@ impl<const CURRENT: bool> NatsNamespace<CURRENT> {
     async fn retains_a_lease_whose_response_was_lost(&self) {
         let proxy = FaultProxy::new(self.server()).await;
         let (broker, _) = self.open(Some(proxy.address())).await;
-        let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned())).await.unwrap();
+        let mut group = broker.subscribe(TOPIC, &Group::Shared("g".to_owned()), &EventFilter::All).await.unwrap();
         publish(&broker, &[event(1, "rex")]).await;
         let unsettled = timeout(TEST_TIMEOUT, group.next()).await.unwrap().unwrap().unwrap();
 

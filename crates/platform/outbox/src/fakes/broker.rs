@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Event, Group, Publisher, Settle, Subscriber, Subscription};
+use kennel_core::{Delivery, Event, EventFilter, Group, Publisher, Settle, Subscriber, Subscription};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -145,14 +145,19 @@ impl Publisher for Broker {
 
 #[async_trait]
 impl Subscriber for Broker {
-    async fn subscribe(&self, _topic: &str, _group: &Group) -> Result<Box<dyn Subscription>, BrokerError> {
+    async fn subscribe(
+        &self,
+        _topic: &str,
+        _group: &Group,
+        filter: &EventFilter,
+    ) -> Result<Box<dyn Subscription>, BrokerError> {
         self.accept()?;
         self.0.subscriptions.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(FakeSubscription(self.clone())))
+        Ok(Box::new(FakeSubscription(self.clone(), filter.clone())))
     }
 }
 
-struct FakeSubscription(Broker);
+struct FakeSubscription(Broker, EventFilter);
 
 #[async_trait]
 impl Subscription for FakeSubscription {
@@ -174,6 +179,10 @@ impl Subscription for FakeSubscription {
             };
             let front = inner.queue.lock().unwrap().pop_front();
             if let Some((event, attempt)) = front {
+                if !self.1.includes(&event) {
+                    self.0.settle(Settled::Ack(event.id.as_u128()));
+                    continue;
+                }
                 return Some(Ok(self.0.delivery(event, attempt)));
             }
             let far = Instant::now() + Duration::from_hours(1);

@@ -6,6 +6,7 @@
 mod broadcast;
 mod dead_letters;
 mod delivery;
+mod filters;
 mod groups;
 mod order;
 mod settling;
@@ -14,7 +15,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kennel_core::{
-    DeadLetter, DeadLetterSink, Delivery, Event, Group, Publisher, RepoError, Subscriber, Subscription, Timestamp,
+    DeadLetter, DeadLetterSink, Delivery, Event, EventFilter, Group, Publisher, RepoError, Subscriber, Subscription,
+    Timestamp,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,6 +27,7 @@ use super::CASE_TIMEOUT;
 pub use broadcast::*;
 pub use dead_letters::*;
 pub use delivery::*;
+pub use filters::*;
 pub use groups::*;
 pub use order::*;
 pub use settling::*;
@@ -37,6 +40,8 @@ pub struct BrokerUnderTest {
     pub subscriber: Arc<dyn Subscriber>,
     /// Reads the dead letters.
     pub dead_letters: Arc<dyn DeadLetterReader>,
+    /// Reads the lag of groups.
+    pub lag: Arc<dyn LagReader>,
     /// A unique topic; the cases use it, and topics with it as a prefix.
     pub topic: String,
     /// Maximum number of unsettled deliveries of a subscription.
@@ -48,6 +53,13 @@ pub struct BrokerUnderTest {
 pub trait DeadLetterReader: Send + Sync + 'static {
     /// Returns all dead letters.
     async fn all(&self) -> Vec<DeadLetter>;
+}
+
+/// Reads the lag of the groups of this process.
+#[async_trait]
+pub trait LagReader: Send + Sync + 'static {
+    /// Returns the number of events that the group has not settled.
+    async fn of_group(&self, group: &str) -> u64;
 }
 
 /// Stores dead letters in memory, for brokers that need a sink.
@@ -107,6 +119,13 @@ macro_rules! broker_conformance {
             broadcasts_each_event_once
             broadcasts_independently_of_groups
             loses_nothing_among_nacks
+            delivers_the_events_that_the_filter_includes
+            preserves_the_order_of_a_key_among_excluded_events
+            settles_excluded_events_without_a_call_of_next
+            does_not_redeliver_excluded_events
+            settles_excluded_events_at_the_limit_of_deliveries
+            a_failing_group_does_not_delay_a_group_with_another_filter
+            broadcasts_the_events_that_the_filter_includes
         }
     };
     (@each { $setup:path } $attributes:tt $($case:ident)+) => {
@@ -154,11 +173,11 @@ impl BrokerUnderTest {
     }
 
     async fn join(&self, group: &str) -> Box<dyn Subscription> {
-        self.subscriber.subscribe(&self.topic, &Group::Shared(group.to_owned())).await.unwrap()
+        self.subscriber.subscribe(&self.topic, &Group::Shared(group.to_owned()), &EventFilter::All).await.unwrap()
     }
 
     async fn listen(&self) -> Box<dyn Subscription> {
-        self.subscriber.subscribe(&self.topic, &Group::Broadcast).await.unwrap()
+        self.subscriber.subscribe(&self.topic, &Group::Broadcast, &EventFilter::All).await.unwrap()
     }
 }
 

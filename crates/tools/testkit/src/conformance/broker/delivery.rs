@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::poll;
-use kennel_core::{Event, Group, TraceContext};
+use kennel_core::{Event, EventFilter, Group, TraceContext};
 use tokio::time::timeout;
 
 use super::{BackgroundPublisher, BrokerUnderTest, next, next_number, next_numbers};
@@ -65,7 +65,8 @@ pub async fn accepts_a_batch_for_several_topics(broker: &BrokerUnderTest) {
     let topics: Vec<_> = (0..3).map(|number| format!("{}.{number}", broker.topic)).collect();
     let mut groups = Vec::new();
     for topic in &topics {
-        groups.push(broker.subscriber.subscribe(topic, &Group::Shared("g".to_owned())).await.unwrap());
+        groups
+            .push(broker.subscriber.subscribe(topic, &Group::Shared("g".to_owned()), &EventFilter::All).await.unwrap());
     }
     let on = |(number, topic): (u128, &String)| Event { topic: topic.clone(), ..broker.event(number, "rex") };
     let mut background = BackgroundPublisher::default();

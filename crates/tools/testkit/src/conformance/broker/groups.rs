@@ -1,6 +1,6 @@
 //! A group receives each event once, distributed among its members.
 
-use kennel_core::{Event, Group};
+use kennel_core::{Event, EventFilter, Group};
 use tokio::time::timeout;
 
 use super::{BackgroundPublisher, BrokerUnderTest, next, next_number, next_numbers};
@@ -36,7 +36,8 @@ pub async fn distributes_events_among_members(broker: &BrokerUnderTest) {
 pub async fn separates_groups_of_the_same_name_on_two_topics(broker: &BrokerUnderTest) {
     let topic = format!("{}.other", broker.topic);
     let mut here = broker.join("g").await;
-    let mut there = broker.subscriber.subscribe(&topic, &Group::Shared("g".to_owned())).await.unwrap();
+    let mut there =
+        broker.subscriber.subscribe(&topic, &Group::Shared("g".to_owned()), &EventFilter::All).await.unwrap();
     let mut background = BackgroundPublisher::default();
     background.publish(broker, vec![broker.event(1, "rex"), Event { topic, ..broker.event(2, "rex") }]);
     assert_eq!(next_number(&mut there).await, 2);
