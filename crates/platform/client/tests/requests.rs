@@ -136,7 +136,8 @@ async fn a_streamed_body_is_not_sent_again_once_it_has_begun() {
 
     // Before that it is still there: the upstream starts to listen only after the first attempt.
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let late = ClientConfig { backoff: Duration::from_millis(200), max_retries: 5, ..config() };
+    let pause = Duration::from_millis(200);
+    let late = ClientConfig { backoff: pause, max_backoff: pause, max_retries: 5, ..config() };
     let late = Client::new("late", &late, &ClientMetrics::register(&Registry::new()).unwrap()).unwrap();
     let there = format!("http://{unused}/").parse().unwrap();
     let sent = late.request(Method::PUT, &there).stream(stream::iter([Ok(Bytes::from_static(b"whole"))])).fetch();
@@ -144,8 +145,8 @@ async fn a_streamed_body_is_not_sent_again_once_it_has_begun() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         serve_once(unused).await
     };
-    let (response, body) = tokio::join!(sent, served);
-    assert_eq!((response.unwrap().status(), body.as_str()), (StatusCode::OK, "whole"));
+    let (response, body) = tokio::join!(sent, tokio::time::timeout(Duration::from_secs(10), served));
+    assert_eq!((response.unwrap().status(), body.unwrap().as_str()), (StatusCode::OK, "whole"));
 }
 
 /// Answers one request at `address` and returns its body.
