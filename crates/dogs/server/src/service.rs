@@ -72,7 +72,7 @@ impl Service for Dogs {
         let cached = cached(cx, &stores).await?;
         let objects = Arc::clone(cx.objects().await?);
         let images = ImageProcessor::new(cx.config.images.image_memory_limit.0);
-        let service = domain_service(cx, &stores, Some(&cached), Arc::clone(&objects), &images)?;
+        let service = domain_service(cx, &stores, Some(&cached), Arc::clone(&objects), &images).await?;
         let feed = cx.feed(events::TOPIC).await?;
         let api = Arc::new(ApiContext::new(ApiState {
             service: service.clone(),
@@ -130,7 +130,7 @@ pub(crate) async fn cached(cx: &Context<Dogs>, stores: &Stores) -> anyhow::Resul
 }
 
 /// The domain service over the store, with or without a cache, and the object store.
-pub(crate) fn domain_service(
+pub(crate) async fn domain_service(
     cx: &Context<Dogs>,
     stores: &Stores,
     cached: Option<&Arc<CachedDogRepository>>,
@@ -147,7 +147,7 @@ pub(crate) fn domain_service(
     let ports = Ports {
         repo,
         imports,
-        source: source(cx)?,
+        source: source(cx).await?,
         objects,
         pictures: Arc::new(DecodedPictureCheck(images.clone())),
         clock: cx.clock(),
@@ -157,9 +157,12 @@ pub(crate) fn domain_service(
     Ok(DogService::new(ports, cx.config.images.image_limit.0))
 }
 
-fn source(cx: &Context<Dogs>) -> anyhow::Result<Arc<dyn DogSource>> {
+async fn source(cx: &Context<Dogs>) -> anyhow::Result<Arc<dyn DogSource>> {
     let Some(base_url) = &cx.config.source.dog_api_base_url else {
         return Ok(Arc::new(EmbeddedSource::default()));
     };
-    Ok(Arc::new(DogCeoSource::connect(base_url, &cx.config.source, cx.registry())?))
+    let config = DogCeoSource::client_config(&cx.config.source);
+    // Each has its own circuit breaker.
+    let (api, images) = (cx.http_client("dog_api", &config).await?, cx.http_client("dog_images", &config).await?);
+    Ok(Arc::new(DogCeoSource::new(base_url, api, images, config.deadline)?))
 }

@@ -9,7 +9,9 @@ use crate::value::Kind;
 /// One setting.
 #[derive(Debug, Clone)]
 pub(crate) struct Field {
-    /// Name in files, such as `server_port`.
+    /// Name in its section.
+    pub(crate) name: String,
+    /// Name in files, such as `server_port`: that in its section, after the prefix of the section if it has one.
     pub(crate) key: String,
     /// Name in the environment, such as `SERVER_PORT`.
     pub(crate) variable: String,
@@ -23,7 +25,7 @@ impl Field {
     /// Creates an optional text.
     pub(crate) fn text(key: String, description: String) -> Self {
         let variable = key.to_ascii_uppercase();
-        Self { key, variable, description, kind: Kind::Text(None), secret: false, default: None }
+        Self { name: key.clone(), key, variable, description, kind: Kind::Text(None), secret: false, default: None }
     }
 
     /// Returns the key of the path of a file that contains the secret.
@@ -32,24 +34,26 @@ impl Field {
     }
 }
 
-/// Returns the settings of a section, by key.
-pub(crate) fn fields<S: Section>() -> Vec<Field> {
+/// Returns the settings of a section, by key, which starts with `prefix`.
+pub(crate) fn fields<S: Section>(prefix: &str) -> Vec<Field> {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let schema = settings.into_generator().into_root_schema_for::<S>().to_value();
     let defaults = serde_json::to_value(S::default()).unwrap_or_default();
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Vec::new() };
-    properties.iter().map(|(key, schema)| field(key, schema, &defaults)).collect()
+    properties.iter().map(|(name, schema)| field(prefix, name, schema, &defaults)).collect()
 }
 
-fn field(key: &str, schema: &Value, defaults: &Value) -> Field {
+fn field(prefix: &str, name: &str, schema: &Value, defaults: &Value) -> Field {
+    let key = format!("{prefix}{name}");
     let text = |name| schema.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Field {
-        key: key.to_owned(),
+        name: name.to_owned(),
         variable: key.to_ascii_uppercase(),
+        key,
         description: text("description"),
         kind: kind(schema),
         secret: is_secret(schema),
-        default: defaults.get(key).filter(|value| !value.is_null()).cloned(),
+        default: defaults.get(name).filter(|value| !value.is_null()).cloned(),
     }
 }
 

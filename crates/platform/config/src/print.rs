@@ -12,7 +12,7 @@ use crate::secret::REDACTED;
 /// A section for printing.
 #[derive(Debug, Clone)]
 pub(crate) struct PrintedSection {
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     /// Prefix of the keys, such as `notes_`; may be empty.
     scope: String,
     pub(crate) fields: Vec<Field>,
@@ -22,7 +22,7 @@ pub(crate) struct PrintedSection {
 
 impl PrintedSection {
     pub(crate) fn new(
-        title: &'static str,
+        title: String,
         scope: &str,
         section: &impl Serialize,
         fields: Vec<Field>,
@@ -30,7 +30,7 @@ impl PrintedSection {
     ) -> Self {
         let values = serde_json::to_value(section).unwrap_or_default();
         let line = |field: &Field| {
-            let value = values.get(&field.key).filter(|value| !value.is_null());
+            let value = values.get(&field.name).filter(|value| !value.is_null());
             let shown = value.map(|value| if field.secret { literal(&REDACTED.into()) } else { literal(value) });
             (shown, problems.source(&field.key).map_or_else(|| "default".to_owned(), ToString::to_string))
         };

@@ -43,23 +43,26 @@ pub struct Problems {
     warnings: Vec<Problem>,
     reported_keys: BTreeSet<String>,
     sources: BTreeMap<String, Source>,
+    /// Prefix of the keys while a section is checked that has one.
+    prefix: String,
 }
 
 impl Problems {
     /// Adds an error of the setting `key`, such as `server_port`, unless it already has one. The message continues
     /// `SERVER_PORT (environment): …` and must not contain a secret.
     pub fn add(&mut self, key: &str, message: impl Into<String>) {
-        if self.reported_keys.contains(key) {
+        let key = format!("{}{key}", self.prefix);
+        if self.reported_keys.contains(&key) {
             return;
         }
-        let location = self.location(key);
-        self.add_for_key(key, &location, message);
+        let location = self.location(&key);
+        self.add_for_key(&key, &location, message);
     }
 
     /// Adds a warning about the setting `key`, which does not prevent the start. The message continues
     /// `OTEL_TRACES_SAMPLER (environment): …` and must not contain a secret.
     pub fn warn(&mut self, key: &str, message: impl Into<String>) {
-        let location = self.location(key);
+        let location = self.location(&format!("{}{key}", self.prefix));
         self.add_warning(location, message);
     }
 
@@ -69,6 +72,13 @@ impl Problems {
             let locations: Vec<_> = sources.iter().map(ToString::to_string).collect();
             self.add_warning(locations.join(", "), message);
         }
+    }
+
+    /// Runs a check that names keys without their prefix.
+    pub(crate) fn with_prefix(&mut self, prefix: &str, check: impl FnOnce(&mut Self)) {
+        prefix.clone_into(&mut self.prefix);
+        check(self);
+        self.prefix.clear();
     }
 
     fn add_warning(&mut self, location: String, message: impl Into<String>) {

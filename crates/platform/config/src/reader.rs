@@ -41,11 +41,21 @@ impl Reader<'_> {
     /// Reads a section. If it has errors, loading fails later, and the returned value only serves to find further
     /// errors.
     pub fn section<S: Section>(&mut self) -> S {
-        let fields = fields::<S>();
+        self.read(S::TITLE.to_owned(), "")
+    }
+
+    /// Reads a section of which there are several: `name` is the prefix of its keys, such as `catalogue` in
+    /// `catalogue_grpc_url`.
+    pub fn named_section<S: Section>(&mut self, name: &str) -> S {
+        self.read(format!("{}: {name}", S::TITLE), &format!("{name}_"))
+    }
+
+    fn read<S: Section>(&mut self, title: String, prefix: &str) -> S {
+        let fields = fields::<S>(prefix);
         let layers = self.layers(&fields);
         let section: S = self.extract(&fields, layers);
-        section.check(&mut self.problems);
-        self.printed.push(PrintedSection::new(S::TITLE, &self.scope, &section, fields, &self.problems));
+        self.problems.with_prefix(prefix, |problems| section.check(problems));
+        self.printed.push(PrintedSection::new(title, &self.scope, &section, fields, &self.problems));
         section
     }
 
@@ -61,7 +71,7 @@ impl Reader<'_> {
         let merged = self.layers(&fields).into_iter().flatten();
         let text = |(key, value): (String, Value)| Some((key, value.into_string()?));
         let texts: BTreeMap<_, _> = merged.filter_map(text).collect();
-        self.printed.push(PrintedSection::new(title, &self.scope, &texts, fields, &self.problems));
+        self.printed.push(PrintedSection::new(title.to_owned(), &self.scope, &texts, fields, &self.problems));
         texts
     }
 
@@ -88,7 +98,7 @@ impl Reader<'_> {
             let Some((raw, source)) = layer.find(field, &self.scope, &mut self.problems) else { continue };
             match field.kind.read(&raw) {
                 Ok(value) => {
-                    dict.insert(field.key.clone(), value);
+                    dict.insert(field.name.clone(), value);
                     self.problems.set_source(&field.key, source);
                 }
                 Err(must) => self.problems.add_for_key(&field.key, &source, with_found_value(field, &raw, must)),
@@ -105,7 +115,7 @@ impl Reader<'_> {
                 Ok(section) => return section,
                 Err(error) => error,
             };
-            let rejected = error.path.first().and_then(|key| fields.iter().find(|field| field.key == *key));
+            let rejected = error.path.first().and_then(|key| fields.iter().find(|field| field.name == *key));
             let Some(field) = rejected else {
                 match self.placeholder(&error, fields) {
                     Some((key, value)) => layers[0].insert(key, value),
@@ -113,9 +123,9 @@ impl Reader<'_> {
                 };
                 continue;
             };
-            let value = merged.find_value(&field.key).ok();
+            let value = merged.find_value(&field.name).ok();
             self.problems.add(&field.key, rejection(field, &error, value.as_ref()));
-            if layers.iter_mut().filter_map(|layer| layer.remove(&field.key)).count() == 0 {
+            if layers.iter_mut().filter_map(|layer| layer.remove(&field.name)).count() == 0 {
                 return S::default();
             }
         }
@@ -127,10 +137,10 @@ impl Reader<'_> {
             self.problems.add_at(&"configuration", error.kind.to_string());
             return None;
         };
-        self.problems.add(key, "is required");
-        let field = fields.iter().find(|field| field.key == **key)?;
+        let field = fields.iter().find(|field| field.name == **key)?;
+        self.problems.add(&field.key, "is required");
         let value = Value::serialize(field.default.as_ref()?).ok()?;
-        Some((field.key.clone(), value))
+        Some((field.name.clone(), value))
     }
 
     /// Adds one warning with the names of all variables that start with `prefix` and are not settings, for a family of

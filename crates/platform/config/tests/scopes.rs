@@ -55,6 +55,39 @@ impl Settings for Dogs {
     }
 }
 
+/// A service with two servers of the same kind.
+struct Mirror {
+    from: Web,
+    to: Web,
+}
+
+impl Settings for Mirror {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self { from: reader.named_section("from"), to: reader.named_section("to") }
+    }
+}
+
+#[test]
+fn a_section_with_a_name_has_it_as_prefix_of_its_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let environment = with_file(&dir, "from_server_port = 1\n", &[("TO_SERVER_PORT", "2"), ("TO_DSN", "hunter2")]);
+    let loaded = kennel_config::load::<Mirror>(&environment).unwrap();
+    let Mirror { from, to } = &loaded.settings;
+    assert_eq!((from.server_port, to.server_port), (1, 2));
+    assert_eq!((from.dsn.is_some(), to.dsn.as_ref().map(Secret::expose)), (false, Some("hunter2")));
+    let printed = loaded.print();
+    for line in ["# Server: from", "from_server_port = 1 # ", "to_server_port = 2 # ", "to_dsn = \"***\" # "] {
+        assert!(printed.contains(line), "{line} in {printed}");
+    }
+    assert!(reference::<Mirror>().contains("| `TO_DSN`, `TO_DSN_FILE` |"));
+
+    let wrong = [("FROM_SERVER_PORT", "9999"), ("TO_SERVER_PORT", "x")];
+    let errors = kennel_config::load::<Mirror>(&Environment::from_pairs(wrong)).err().unwrap().to_string();
+    assert!(errors.contains("FROM_SERVER_PORT (environment): must be at most 9000"), "{errors}");
+    assert!(errors.contains("TO_SERVER_PORT (environment): must be a whole number"), "{errors}");
+    assert!(kennel_config::load::<Mirror>(&with_file(&dir, "server_port = 1\n", &[])).is_err(), "an unknown key");
+}
+
 fn both(environment: &Environment) -> Result<Loaded<(Notes, Dogs)>, ConfigErrors> {
     let mut loader = Loader::new(environment);
     let notes = loader.read(Some("notes"));

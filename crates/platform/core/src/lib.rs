@@ -1,6 +1,6 @@
 //! Contracts and plain types shared by every crate of the workspace.
 //!
-//! This crate does no I/O. It defines the error kinds and their status codes in each protocol, time and ids, pages, the
+//! This crate does no I/O. It defines the error kinds and their status codes in each protocol, time and ids, pages, the caller of a request, the
 //! event envelope, the ports that adapters implement, the names that select an adapter, and the parsing of untrusted
 //! JSON. It contains the algorithms that several crates need: queues with per-key order, and retry delays.
 
@@ -16,6 +16,7 @@ pub mod key_queues;
 pub mod objects;
 pub mod outbox;
 pub mod page;
+pub mod principal;
 pub mod time;
 
 pub use backend::{BackendError, BackendKind};
@@ -29,4 +30,5 @@ pub use key_queues::{Claim, KeyQueues};
 pub use objects::{ObjectKey, ObjectStore};
 pub use outbox::{DeadLetter, DeadLetterSink, DeadLetters, Inbox, Outbox, Receipt};
 pub use page::{Cursor, Order, Page, PageSize};
+pub use principal::Principal;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -42,7 +42,7 @@ impl ActiveCall {
         if !std::mem::replace(&mut self.ended, true) {
             let span = std::mem::replace(&mut self.span, Span::none());
             span.in_scope(|| self.timer.stop(code, fault));
-            trace::end(span, code);
+            trace::end(span, code, self.call.request.principal());
             self.permit = None;
         }
     }

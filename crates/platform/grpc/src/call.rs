@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use kennel_app::Stop;
 use kennel_core::{ErrorKind, IdSource};
-use kennel_net::RequestId;
+use kennel_net::{RequestContext, RequestId};
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tonic::body::Body;
@@ -64,10 +64,13 @@ impl CallService {
         let method = server.methods.find(request.uri().path());
         let request_id = RequestId::of(request.headers(), &*server.ids);
         request_id.insert_into(request.headers_mut());
-        let call = CallContext { request_id, domain: server.domain };
+        let call = CallContext { request: RequestContext::new(request_id), domain: server.domain };
         let span = trace::span(&method, request.headers(), &call);
         let timer = server.metrics.start(Arc::clone(&method));
         let deadline = Deadline::of(request.headers(), &method, server.timeout);
+        if let Some(limit) = deadline.end {
+            call.request.set_deadline(move || limit.at);
+        }
         let mut active = ActiveCall { call: call.clone(), span: span.clone(), timer, permit: None, ended: false };
 
         request.extensions_mut().insert(server.stop.clone());
@@ -81,7 +84,7 @@ impl CallService {
             respond(self.routes, request, deadline.response).await
         };
         let mut response = call.clone().scope(response).instrument(span).await;
-        call.request_id.insert_into(response.headers_mut());
+        call.request.request_id().insert_into(response.headers_mut());
         track(response, active, &method, deadline, &server)
     }
 }

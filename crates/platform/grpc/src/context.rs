@@ -1,6 +1,6 @@
 //! Task-local context of the current call.
 
-use kennel_net::RequestId;
+use kennel_net::{RequestContext, RequestId};
 
 tokio::task_local! {
     static CURRENT: CallContext;
@@ -9,13 +9,13 @@ tokio::task_local! {
 /// The current call.
 #[derive(Debug, Clone)]
 pub(crate) struct CallContext {
-    pub(crate) request_id: RequestId,
+    pub(crate) request: RequestContext,
     pub(crate) domain: &'static str,
 }
 
 /// Id of the current request. Returns `None` outside a call, and in tasks that a handler has spawned.
 pub fn request_id() -> Option<RequestId> {
-    CallContext::current().map(|call| call.request_id)
+    RequestContext::current().map(|context| context.request_id().clone())
 }
 
 impl CallContext {
@@ -24,11 +24,12 @@ impl CallContext {
     }
 
     pub(crate) async fn scope<F: Future>(self, work: F) -> F::Output {
-        CURRENT.scope(self, work).await
+        let request = self.request.clone();
+        CURRENT.scope(self, request.scope(work)).await
     }
 
     pub(crate) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        CURRENT.sync_scope(self.clone(), work)
+        CURRENT.sync_scope(self.clone(), || self.request.enter(work))
     }
 }
 
@@ -43,7 +44,7 @@ mod tests {
     async fn is_known_only_inside_a_call() {
         assert_eq!(request_id(), None);
         let id = RequestId::of(&HeaderMap::new(), &UuidV7);
-        let call = CallContext { request_id: id.clone(), domain: "test" };
+        let call = CallContext { request: RequestContext::new(id.clone()), domain: "test" };
         assert_eq!(call.enter(request_id), Some(id.clone()));
         assert_eq!(call.scope(async { request_id() }).await, Some(id));
     }

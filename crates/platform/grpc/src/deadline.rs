@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::methods::Method;
@@ -29,7 +29,7 @@ impl Deadline {
     pub(crate) fn of(headers: &HeaderMap, method: &Method, cap: Duration) -> Self {
         let now = Instant::now();
         let limit = |after: Duration, fault| now.checked_add(after).map(|at| Limit { at, fault });
-        let requested = headers.get(GRPC_TIMEOUT).and_then(|value| parse(value.as_bytes()));
+        let requested = requested(headers);
         let capped = match requested {
             Some(requested) if requested < cap => limit(requested, Fault::Caller),
             _ => limit(cap, Fault::Server),
@@ -38,6 +38,25 @@ impl Deadline {
         let response = if method.client_streaming { requested } else { capped };
         let end = if method.client_streaming || method.server_streaming { requested } else { capped };
         Self { response, end }
+    }
+}
+
+/// The timeout in the headers of a request.
+pub(crate) fn requested(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(GRPC_TIMEOUT).and_then(|value| parse(value.as_bytes()))
+}
+
+/// Sets the timeout of a request, rounded down to at most eight digits.
+pub(crate) fn insert(headers: &mut HeaderMap, timeout: Duration) {
+    const MAX: u128 = 99_999_999;
+    let (micros, millis) = (timeout.as_micros(), timeout.as_millis());
+    let text = match (micros, millis) {
+        (..=MAX, _) => format!("{micros}u"),
+        (_, ..=MAX) => format!("{millis}m"),
+        _ => format!("{}S", u128::from(timeout.as_secs()).min(MAX)),
+    };
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.insert(GRPC_TIMEOUT, value);
     }
 }
 
@@ -85,6 +104,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn timeouts_are_sent_as_they_are_parsed() {
+        for (timeout, text) in [
+            (Duration::ZERO, "0u"),
+            (Duration::from_millis(5), "5000u"),
+            (Duration::from_nanos(99_999_999_999), "99999999u"),
+            (Duration::from_secs(100), "100000m"),
+            (Duration::from_hours(24), "86400000m"),
+            (Duration::from_hours(28), "100800S"),
+            (Duration::MAX, "99999999S"),
+        ] {
+            let mut headers = HeaderMap::new();
+            insert(&mut headers, timeout);
+            assert_eq!(headers[GRPC_TIMEOUT], text);
+            assert!(requested(&headers).unwrap() <= timeout);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn streams_may_exceed_the_servers_timeout_but_not_the_callers() {
         let cap = Duration::from_secs(30);
@@ -93,6 +130,7 @@ mod tests {
             name: String::new(),
             client_streaming,
             server_streaming,
+            idempotent: false,
         };
         let after = |asked: Option<&'static str>, method: &Method| {
             let mut headers = HeaderMap::new();

@@ -1,11 +1,12 @@
-//! gRPC server component, health, reflection and status details.
+//! gRPC server component, health, reflection and status details; and a client of other services.
 //!
 //! [`GrpcServer`] serves any tonic service and handles every call in the same way: it sets a request id, a span,
 //! metrics and a deadline, limits the calls in flight, and responds even if the handler panics. Handlers map their errors to
-//! statuses with [`status()`] and [`fault`].
+//! statuses with [`status()`] and [`fault`]. [`GrpcChannel`] calls other services.
 
 mod body;
 mod call;
+pub mod client;
 pub mod compression;
 pub mod config;
 pub mod context;
@@ -19,6 +20,7 @@ pub mod server;
 pub mod status;
 mod trace;
 
+pub use client::{CallError, GrpcChannel, GrpcClientConfig, GrpcClientMetrics};
 pub use compression::{COMPRESSION, respond};
 pub use config::GrpcConfig;
 pub use context::request_id;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kennel_telemetry::metrics::NO_METHOD;
 use prost::Message as _;
+use prost_types::method_options::IdempotencyLevel;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
 
 /// A method of a service.
@@ -18,6 +19,8 @@ pub struct Method {
     pub client_streaming: bool,
     /// Whether the server sends many messages.
     pub server_streaming: bool,
+    /// Whether a call may be sent twice: its `idempotency_level` says that it has no effect, or the same effect.
+    pub idempotent: bool,
 }
 
 impl Method {
@@ -29,6 +32,11 @@ impl Method {
             (false, true) => "server_stream",
             (true, true) => "bidi_stream",
         }
+    }
+
+    /// Whether the path of the call is in no descriptor.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.service == NO_METHOD
     }
 
     /// Whether the method is of the health service, whose calls are never shed and create no spans.
@@ -85,6 +93,10 @@ fn method(service: &str, descriptor: &MethodDescriptorProto) -> Method {
         name: descriptor.name().to_owned(),
         client_streaming: descriptor.client_streaming(),
         server_streaming: descriptor.server_streaming(),
+        idempotent: descriptor
+            .options
+            .as_ref()
+            .is_some_and(|options| options.idempotency_level() != IdempotencyLevel::IdempotencyUnknown),
     }
 }
 

@@ -157,6 +157,7 @@ mod tests {
             name: "GetDog".to_owned(),
             client_streaming: false,
             server_streaming: false,
+            idempotent: false,
         };
         metrics.start(Arc::new(method)).stop(Code::NotFound, Fault::of(Code::NotFound));
         let open = metrics.connection();

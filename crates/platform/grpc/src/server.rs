@@ -26,7 +26,7 @@ use crate::reflection;
 /// The bytes passed to [`GrpcServer::descriptors`] are not a descriptor set.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot decode descriptors")]
-pub struct InvalidDescriptors(#[source] BoxError);
+pub struct InvalidDescriptors(#[source] pub(crate) BoxError);
 
 /// Serves gRPC over HTTP/2, with `grpc.health.v1`, which follows readiness, and reflection.
 ///

@@ -51,7 +51,7 @@ pub fn status(kind: ErrorKind, message: impl Into<String>, details: Details) -> 
     let mut google = ErrorDetails::new();
     google.set_error_info(kind.codes().code, domain, HashMap::new());
     if let Some(call) = &call {
-        google.set_request_info(call.request_id.as_str(), "");
+        google.set_request_info(call.request.request_id().as_str(), "");
     }
     for (field, reason) in details.fields {
         google.add_bad_request_violation(field, reason);
@@ -109,7 +109,7 @@ const fn public_message(kind: ErrorKind) -> &'static str {
 mod tests {
     use http::{HeaderMap, HeaderValue};
     use kennel_core::UuidV7;
-    use kennel_net::request_id;
+    use kennel_net::{RequestContext, request_id};
 
     use super::*;
 
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn details_are_sent() {
         let headers = HeaderMap::from_iter([(request_id::HEADER, HeaderValue::from_static("r-1"))]);
-        let call = CallContext { request_id: RequestId::of(&headers, &UuidV7), domain: "dogs" };
+        let call = CallContext { request: RequestContext::new(RequestId::of(&headers, &UuidV7)), domain: "dogs" };
         let details = Details::default().field("breed", "must be a word").retry_after(Duration::from_secs(3));
         let status = call.enter(|| status(ErrorKind::Invalid, "breed: must be a word", details));
         let sent = status.get_error_details();

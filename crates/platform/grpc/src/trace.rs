@@ -1,6 +1,7 @@
 //! The span of a call, following OpenTelemetry's semantic conventions for RPC.
 
 use http::HeaderMap;
+use kennel_core::Principal;
 use kennel_telemetry::propagation;
 use tonic::Code;
 use tracing::{Span, field};
@@ -22,7 +23,8 @@ pub(crate) fn span(method: &Method, headers: &HeaderMap, call: &CallContext) -> 
         rpc.service = method.service,
         rpc.method = method.name,
         rpc.grpc.status_code = field::Empty,
-        request_id = call.request_id.as_str(),
+        request_id = call.request.request_id().as_str(),
+        enduser.id = field::Empty,
     );
     if let Some(parent) = propagation::extract(headers) {
         propagation::set_parent(&span, &parent);
@@ -30,10 +32,13 @@ pub(crate) fn span(method: &Method, headers: &HeaderMap, call: &CallContext) -> 
     span
 }
 
-/// Records the status code and closes the span.
+/// Records the status code and who called, and closes the span.
 #[expect(clippy::needless_pass_by_value, reason = "dropping the last handle closes the span")]
-pub(crate) fn end(span: Span, code: Code) {
+pub(crate) fn end(span: Span, code: Code, principal: Option<&Principal>) {
     span.record("rpc.grpc.status_code", i32::from(code));
+    if let Some(principal) = principal {
+        span.record("enduser.id", principal.subject());
+    }
     if is_server_error(code) {
         span.record("otel.status_code", "ERROR");
     }

@@ -7,7 +7,9 @@ use anyhow::{Context as _, ensure};
 use kennel_app::Health;
 use kennel_broker::{Broker as _, BrokerMetrics, Connected, InstrumentedBroker};
 use kennel_cache::{CacheMetrics, TypedCache};
+use kennel_client::{Client, ClientConfig, ClientMetrics};
 use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, Subscriber, SystemClock, UuidV7};
+use kennel_grpc::{GrpcChannel, GrpcClientConfig, GrpcClientMetrics};
 use kennel_objects::{InstrumentedObjectStore, LazyObjectStore, ObjectMetrics};
 use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Handler, Quarantine};
 use kennel_storage::Database;
@@ -42,6 +44,8 @@ pub struct Context<S: Service> {
     cache: OnceCell<(kennel_cache::Connected, CacheMetrics)>,
     objects: OnceCell<Arc<dyn ObjectStore>>,
     consumers: OnceCell<ConsumerMetrics>,
+    http_clients: OnceCell<ClientMetrics>,
+    grpc_clients: OnceCell<GrpcClientMetrics>,
     feeds: Mutex<Vec<EventFeed>>,
 }
 
@@ -72,6 +76,8 @@ impl<S: Service> Context<S> {
             cache: OnceCell::new(),
             objects: OnceCell::new(),
             consumers: OnceCell::new(),
+            http_clients: OnceCell::new(),
+            grpc_clients: OnceCell::new(),
             feeds: Mutex::default(),
         }
     }
@@ -221,6 +227,32 @@ impl<S: Service> Context<S> {
         let consumer = Consumer::new(group, topic, handler, self.standard.outbox.consumer(), ports);
         let progress = consumer.progress();
         Ok(Worker::new(consumer).with_progress(progress))
+    }
+
+    /// A client of the HTTP service that is called `upstream` in logs and metrics.
+    pub async fn http_client(&self, upstream: &'static str, config: &ClientConfig) -> anyhow::Result<Client> {
+        let register = async { ClientMetrics::register(&self.registry) };
+        Ok(Client::new(upstream, config, self.http_clients.get_or_try_init(|| register).await?)?)
+    }
+
+    /// A client of the gRPC service that is called `upstream` in logs, metrics and health checks. `descriptors` are encoded
+    /// `FileDescriptorSet`s of its services; see [`GrpcChannel::connect`].
+    pub async fn grpc_client(
+        &self,
+        upstream: &'static str,
+        config: &GrpcClientConfig,
+        descriptors: &[&[u8]],
+    ) -> anyhow::Result<GrpcChannel> {
+        let register = async { GrpcClientMetrics::register(&self.registry) };
+        let metrics = self.grpc_clients.get_or_try_init(|| register).await?;
+        let channel = GrpcChannel::connect(upstream, config, descriptors, metrics)?;
+        let (name, check) = (self.scope.name(upstream), Arc::new(channel.clone()));
+        if config.tuning.required {
+            self.health.register(name, check);
+        } else {
+            self.health.observe(name, check);
+        }
+        Ok(channel)
     }
 
     /// How long published events, receipts and other data of requests are retained.

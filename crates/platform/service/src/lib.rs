@@ -26,6 +26,8 @@ pub use cli::main;
 pub use context::Context;
 pub use events::EventSet;
 pub use host::{ErasedService, erased, main_all};
+pub use kennel_core::Principal;
+pub use kennel_net::RequestContext;
 pub use kennel_telemetry::metrics::BuildInfo;
 pub use kennel_telemetry::propagation::current as current_trace;
 pub use serve::http_app;

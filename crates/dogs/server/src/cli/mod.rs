@@ -38,7 +38,7 @@ async fn service(cx: &Context<Dogs>, read_only: bool) -> anyhow::Result<DogServi
     let stores = stores(cx).await?;
     let cached = if read_only { None } else { Some(cached(cx, &stores).await?) };
     let images = ImageProcessor::new(cx.config.images.image_memory_limit.0);
-    domain_service(cx, &stores, cached.as_ref(), Arc::clone(cx.lazy_objects().await?), &images)
+    domain_service(cx, &stores, cached.as_ref(), Arc::clone(cx.lazy_objects().await?), &images).await
 }
 
 /// Adds the name of the backend to an error that does not name it.

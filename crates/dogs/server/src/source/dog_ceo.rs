@@ -7,11 +7,10 @@ use async_trait::async_trait;
 use dogs_domain::Breed;
 use dogs_domain::ports::{DogSource, Picture, SourceError};
 use http::StatusCode;
-use kennel_client::{BuildError, Client, ClientConfig, ClientError, ClientMetrics};
+use kennel_client::{Client, ClientConfig, ClientError};
 use kennel_core::objects::sniff;
 use kennel_core::{BoxError, ErrorKind};
 use kennel_images::DecodeError;
-use prometheus::Registry;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -42,19 +41,10 @@ struct CachedBreeds {
     expires_at: Instant,
 }
 
-/// Why a source cannot be created.
+/// The base URL is invalid.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The base URL is invalid.
-    #[error("dog API base URL is not an http or https URL")]
-    BaseUrl,
-    /// A client cannot be built.
-    #[error("cannot build the client for the dog API")]
-    Client(#[from] BuildError),
-    /// The metrics of the client are already registered.
-    #[error("cannot register the metrics of the dog API")]
-    Metrics(#[from] prometheus::Error),
-}
+#[error("dog API base URL is not an http or https URL")]
+pub struct InvalidBaseUrl;
 
 /// A response of the API; other fields are ignored.
 #[derive(Deserialize)]
@@ -63,32 +53,25 @@ struct ApiResponse<T> {
 }
 
 impl DogCeoSource {
-    /// A source with these settings. Sends no request yet.
-    pub fn connect(base: &str, settings: &SourceSettings, registry: &Registry) -> Result<Self, ConnectError> {
+    /// The settings of the clients of the API and of the host of its images.
+    pub fn client_config(settings: &SourceSettings) -> ClientConfig {
         let deadline = settings.dog_api_timeout.get();
-        let config = ClientConfig {
+        ClientConfig {
             deadline,
             // Leaves time for a second attempt when the first one times out.
             timeout: deadline / 2,
             allow_private: settings.dog_api_allow_private,
             ..ClientConfig::default()
-        };
-        Self::new(base, &config, &ClientMetrics::register(registry)?)
+        }
     }
 
-    /// A source at the base URL, such as `https://dog.ceo/api`.
-    pub fn new(base: &str, config: &ClientConfig, metrics: &ClientMetrics) -> Result<Self, ConnectError> {
-        let base = Url::parse(base).map_err(|_| ConnectError::BaseUrl)?;
+    /// A source at the base URL, such as `https://dog.ceo/api`. Sends no request yet.
+    pub fn new(base: &str, api: Client, images: Client, deadline: Duration) -> Result<Self, InvalidBaseUrl> {
+        let base = Url::parse(base).map_err(|_| InvalidBaseUrl)?;
         if !matches!(base.scheme(), "http" | "https") {
-            return Err(ConnectError::BaseUrl);
+            return Err(InvalidBaseUrl);
         }
-        Ok(Self {
-            base,
-            api: Client::new("dog_api", config, metrics)?,
-            images: Client::new("dog_images", config, metrics)?,
-            deadline: config.deadline,
-            breeds: Mutex::new(None),
-        })
+        Ok(Self { base, api, images, deadline, breeds: Mutex::new(None) })
     }
 
     fn url(&self, segments: &[&str]) -> Url {

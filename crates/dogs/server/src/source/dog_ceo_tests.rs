@@ -1,6 +1,9 @@
 //! Tests all behaviours of an API over real connections.
 
+use kennel_client::ClientMetrics;
 use kennel_testkit::upstream::{Behaviour, Route, Upstream};
+
+use prometheus::Registry;
 
 use super::*;
 
@@ -16,8 +19,13 @@ fn config() -> ClientConfig {
 }
 
 fn source(upstream: &Upstream, config: &ClientConfig) -> DogCeoSource {
+    create(&upstream.url(), config).unwrap()
+}
+
+fn create(base: &str, config: &ClientConfig) -> Result<DogCeoSource, InvalidBaseUrl> {
     let metrics = ClientMetrics::register(&Registry::new()).unwrap();
-    DogCeoSource::new(&upstream.url(), config, &metrics).unwrap()
+    let client = |name| Client::new(name, config, &metrics).unwrap();
+    DogCeoSource::new(base, client("dog_api"), client("dog_images"), config.deadline)
 }
 
 /// The error of a request for an image while the API has this behaviour.
@@ -42,8 +50,7 @@ async fn fetches_images_of_breeds_and_sub_breeds() {
 #[tokio::test]
 async fn a_base_url_may_end_in_a_slash() {
     let upstream = Upstream::new().await;
-    let metrics = ClientMetrics::register(&Registry::new()).unwrap();
-    let source = DogCeoSource::new(&format!("{}/", upstream.url()), &config(), &metrics).unwrap();
+    let source = create(&format!("{}/", upstream.url()), &config()).unwrap();
     assert!(source.picture(&breed("husky"), MIB).await.unwrap().is_some());
 }
 
@@ -205,9 +212,8 @@ async fn concurrent_callers_share_one_fetch() {
 
 #[test]
 fn other_base_urls_are_rejected() {
-    let metrics = ClientMetrics::register(&Registry::new()).unwrap();
     for base in ["", "dog.ceo/api", "ftp://dog.ceo/api", "data:,x"] {
-        assert!(matches!(DogCeoSource::new(base, &config(), &metrics), Err(ConnectError::BaseUrl)), "{base}");
+        assert!(create(base, &config()).is_err(), "{base}");
     }
 }
 

@@ -4,7 +4,7 @@ pub mod breeds;
 pub mod dog_ceo;
 pub mod embedded;
 
-pub use dog_ceo::{ConnectError, DogCeoSource};
+pub use dog_ceo::{DogCeoSource, InvalidBaseUrl};
 pub use embedded::EmbeddedSource;
 
 /// An image is larger than the caller allows.

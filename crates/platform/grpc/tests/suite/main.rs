@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
 
 mod calls;
+mod client;
 mod compression;
 mod server;
 mod support;

@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use kennel_core::ErrorKind;
+use kennel_net::RequestContext;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -65,8 +66,12 @@ pub(super) async fn load_shed(State(limits): State<Arc<LoadShed>>, request: Requ
     };
     let timed_out = || HttpError::new(ErrorKind::Timeout).into_response();
     let Some(timing) = request.extensions().get::<BodyTiming>().cloned() else {
+        let deadline = Instant::now() + limits.timeout;
+        set_deadline(move || deadline);
         return timeout(limits.timeout, next.run(request)).await.unwrap_or_else(|_| timed_out());
     };
+    let (deadline, uploaded) = (Arc::clone(&limits), timing.clone());
+    set_deadline(move || deadline.deadline(&uploaded));
     let mut work = pin!(next.run(request));
     loop {
         match timeout_at(limits.deadline(&timing), &mut work).await {
@@ -74,5 +79,12 @@ pub(super) async fn load_shed(State(limits): State<Arc<LoadShed>>, request: Requ
             Err(_) if Instant::now() < limits.deadline(&timing) => {}
             Err(_) => return timed_out(),
         }
+    }
+}
+
+/// Makes the deadline known to the calls that the handler makes.
+fn set_deadline(deadline: impl Fn() -> Instant + Send + Sync + 'static) {
+    if let Some(context) = RequestContext::current() {
+        context.set_deadline(deadline);
     }
 }

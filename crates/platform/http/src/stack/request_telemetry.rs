@@ -13,7 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use kennel_core::UuidV7;
-use kennel_net::RequestId;
+use kennel_net::{RequestContext, RequestId};
 use kennel_telemetry::metrics::NO_ROUTE;
 use kennel_telemetry::{UNTRACED, as_i64, propagation};
 use tokio::time::Instant;
@@ -63,7 +63,11 @@ async fn record_request(State(telemetry): State<Arc<RequestTelemetry>>, mut requ
     request.extensions_mut().insert(id.clone());
     let timing = BodyTiming::attach(&mut request, telemetry.body_idle);
     let timer = RequestTimer::start(&telemetry, request.method().clone(), route, timing);
-    let response = next.run(request).instrument(span.clone()).await;
+    let context = RequestContext::new(id.clone());
+    let response = context.clone().scope(next.run(request)).instrument(span.clone()).await;
+    if let Some(principal) = context.principal() {
+        span.record("enduser.id", principal.subject());
+    }
     let response = finish(response, &id);
     record_status(&span, response.status());
     span.in_scope(|| timer.stop(response.status()));
@@ -83,6 +87,7 @@ fn span(request: &Request, route: Option<&MatchedPath>, id: &RequestId) -> Span 
         http.response.status_code = Empty,
         url.path = request.uri().path(),
         request_id = id.as_str(),
+        enduser.id = Empty,
     )
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
 
 mod bodies;
+mod context;
 mod harness;
 mod server;
 mod sys;

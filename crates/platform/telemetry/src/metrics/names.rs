@@ -30,6 +30,17 @@ names! {
     /// Gauge of open gRPC connections.
     GRPC_CONNECTIONS = "grpc_server_connections";
 
+    /// Counter of gRPC calls to other services, by `upstream`, `service`, `method` and `code`.
+    GRPC_CLIENT_HANDLED = "grpc_client_handled_total";
+    /// Histogram of the duration of these calls, including retries, by `upstream`, `service`, `method` and `type`.
+    GRPC_CLIENT_DURATION = "grpc_client_handling_seconds";
+    /// Gauge of these calls that are running, by `upstream`, `service` and `method`.
+    GRPC_CLIENT_IN_FLIGHT = "grpc_client_in_flight";
+    /// Counter of attempts after the first one, by `upstream`, `service` and `method`.
+    GRPC_CLIENT_RETRIES = "grpc_client_retries_total";
+    /// Gauge of the addresses of another service, by `upstream` and `state`.
+    GRPC_CLIENT_ADDRESSES = "grpc_client_addresses";
+
     /// Histogram of calls to a database, by `backend`, `operation` and `outcome`.
     DATABASE_DURATION = "database_query_duration_seconds";
     /// Counter of failed database calls, by `backend` and `kind`.

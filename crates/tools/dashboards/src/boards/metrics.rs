@@ -111,6 +111,25 @@ fn upstreams() -> Vec<Panel> {
         Panel::lines("Upstream attempts by outcome", Unit::PerSecond)
             .metric(&sum(&["upstream", "outcome"], &attempts.clone().count().rate()), "{{upstream}} {{outcome}}"),
         Panel::lines("Upstream p95", Unit::Seconds).metric(&quantile(0.95, attempts, &["upstream"]), "{{upstream}}"),
+        Panel::lines("gRPC calls to upstreams", Unit::PerSecond)
+            .metric(
+                &sum(&["upstream", "method", "code"], &selected(names::GRPC_CLIENT_HANDLED).rate()),
+                "{{upstream}} {{method}} {{code}}",
+            )
+            .metric(&sum(&["upstream"], &selected(names::GRPC_CLIENT_RETRIES).rate()), "{{upstream}} retries"),
+        Panel::lines("gRPC p95 of upstreams", Unit::Seconds)
+            .describe("From the start of a call to its end, with its retries; for a stream, its entire duration.")
+            .metric(
+                &quantile(0.95, selected(names::GRPC_CLIENT_DURATION), &["upstream", "method"]),
+                "{{upstream}} {{method}}",
+            ),
+        Panel::lines("gRPC addresses of upstreams", Unit::Number)
+            .describe("Addresses that are not serving get no calls.")
+            .metric(
+                &sum(&["upstream", "state"], &selected(names::GRPC_CLIENT_ADDRESSES).now()),
+                "{{upstream}} {{state}}",
+            )
+            .metric(&sum(&["upstream"], &selected(names::GRPC_CLIENT_IN_FLIGHT).now()), "{{upstream}} calls in flight"),
     ]
 }
 

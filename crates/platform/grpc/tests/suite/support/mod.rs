@@ -7,11 +7,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kennel_app::{Component as _, Health, Stop};
 use kennel_core::{BoxError, UuidV7};
 use kennel_grpc::{GrpcConfig, GrpcMetrics, GrpcServer};
 use prometheus::Registry;
 use tokio::task::JoinSet;
+use tonic::body::Body;
+use tonic::client::GrpcService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -52,6 +55,10 @@ impl Server {
         Endpoint::from_shared(format!("http://{}", self.addr)).unwrap().connect().await.unwrap()
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
     pub(crate) async fn client(&self) -> Client {
         Client(self.channel().await)
     }
@@ -79,11 +86,21 @@ impl Server {
 }
 
 #[derive(Clone)]
-pub(crate) struct Client(Channel);
+pub(crate) struct Client<T = Channel>(pub(crate) T);
 
-impl Client {
+impl<T> Client<T>
+where
+    T: GrpcService<Body> + Clone,
+    T::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
+    <T::ResponseBody as http_body::Body>::Error: Into<BoxError> + Send,
+{
     pub(crate) async fn call(&self, word: &str) -> Result<Response<String>, Status> {
         self.call_path("/test.v1.Probe/Do", Request::new(word.to_owned())).await
+    }
+
+    /// Calls the idempotent method.
+    pub(crate) async fn get(&self, word: &str) -> Result<Response<String>, Status> {
+        self.call_path("/test.v1.Probe/Get", Request::new(word.to_owned())).await
     }
 
     pub(crate) async fn call_path(
@@ -102,9 +119,9 @@ impl Client {
         Ok(self.grpc().await?.server_streaming(request, path, codec).await?.into_inner())
     }
 
-    async fn grpc(&self) -> Result<tonic::client::Grpc<Channel>, Status> {
+    async fn grpc(&self) -> Result<tonic::client::Grpc<T>, Status> {
         let mut grpc = tonic::client::Grpc::new(self.0.clone());
-        grpc.ready().await.map_err(|error| Status::new(Code::Unavailable, error.to_string()))?;
+        grpc.ready().await.map_err(|error| Status::new(Code::Unavailable, error.into().to_string()))?;
         Ok(grpc)
     }
 }

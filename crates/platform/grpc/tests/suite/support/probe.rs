@@ -2,13 +2,18 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use kennel_core::{ErrorKind, RepoError};
-use kennel_grpc::{COMPRESSION, Details, fault, status};
+use kennel_core::{ErrorKind, Principal, RepoError};
+use kennel_grpc::{COMPRESSION, Details, GrpcChannel, fault, status};
+use kennel_net::RequestContext;
 use prost::Message as _;
-use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
+use prost_types::method_options::IdempotencyLevel;
+use prost_types::{
+    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions, ServiceDescriptorProto,
+};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService};
@@ -27,12 +32,25 @@ pub(crate) struct Probe {
     pub(crate) released: Arc<Semaphore>,
     /// Calls that were dropped while they waited.
     pub(crate) dropped: Arc<Semaphore>,
+    /// All calls except for streams.
+    calls: Arc<AtomicUsize>,
+    /// Calls with the word "flaky" that fail.
+    failures: Arc<AtomicUsize>,
+    /// Where calls with the word "relay" go.
+    next: Arc<OnceLock<super::Client<GrpcChannel>>>,
 }
 
 impl Default for Probe {
     fn default() -> Self {
         let none = || Arc::new(Semaphore::new(0));
-        Self { entered: none(), released: none(), dropped: none() }
+        Self {
+            entered: none(),
+            released: none(),
+            dropped: none(),
+            calls: Arc::default(),
+            failures: Arc::default(),
+            next: Arc::default(),
+        }
     }
 }
 
@@ -65,6 +83,18 @@ impl Probe {
         self.released.add_permits(1);
     }
 
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn fail_times(&self, times: usize) {
+        self.failures.store(times, Ordering::SeqCst);
+    }
+
+    pub(crate) fn relay_to(&self, next: super::Client<GrpcChannel>) {
+        self.next.set(next).ok().unwrap();
+    }
+
     async fn wait(&self) {
         let mut dropped = DropCounter(Some(Arc::clone(&self.dropped)));
         self.entered.add_permits(1);
@@ -73,7 +103,32 @@ impl Probe {
     }
 
     async fn act(self, request: Request<String>) -> Result<Response<String>, Status> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if let Some(word) = request.get_ref().strip_prefix("relay ") {
+            return self.next.get().unwrap().call(word).await;
+        }
         match request.get_ref().as_str() {
+            "flaky" => {
+                let fails = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+                let now = Details::default().retry_after(std::time::Duration::ZERO);
+                if fails.is_ok() {
+                    Err(status(ErrorKind::Unavailable, "", now))
+                } else {
+                    Ok(Response::new("flaky".to_owned()))
+                }
+            }
+            "deadline" => {
+                let deadline = RequestContext::current().unwrap().deadline().unwrap();
+                let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+                Ok(Response::new(left.as_millis().to_string()))
+            }
+            "principal" => {
+                let context = RequestContext::current().unwrap();
+                let known = |principal: &Principal| {
+                    format!("{} may write: {}", principal.subject(), principal.has_scope("probe:write"))
+                };
+                Ok(Response::new(context.principal().map_or_else(|| "nobody".to_owned(), known)))
+            }
             "panic" => panic!("requested by the test"),
             "wait" => {
                 self.wait().await;
@@ -128,12 +183,19 @@ impl Service<http::Request<Body>> for Probe {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let probe = self.clone();
+        // What a layer does that authenticates callers.
+        if let Some(subject) = request.headers().get("x-test-subject") {
+            let principal = Principal::new(subject.to_str().unwrap(), ["probe:write"]);
+            RequestContext::current().unwrap().set_principal(principal);
+        }
         Box::pin(async move {
             let mut grpc = Grpc::new(ProstCodec::<String, String>::default())
                 .accept_compressed(COMPRESSION)
                 .send_compressed(COMPRESSION);
             Ok(match request.uri().path() {
-                "/test.v1.Probe/Do" => grpc.unary(service_fn(move |request| probe.clone().act(request)), request).await,
+                "/test.v1.Probe/Do" | "/test.v1.Probe/Get" => {
+                    grpc.unary(service_fn(move |request| probe.clone().act(request)), request).await
+                }
                 "/test.v1.Probe/Watch" => {
                     let watch = move |request: Request<String>| {
                         let words = probe.clone().watch(request.get_ref());
@@ -149,16 +211,19 @@ impl Service<http::Request<Body>> for Probe {
 
 /// Descriptors of the service, as a code generator would produce them.
 pub(crate) fn descriptors() -> &'static [u8] {
+    let idempotent =
+        MethodOptions { idempotency_level: Some(IdempotencyLevel::NoSideEffects.into()), ..MethodOptions::default() };
     let method = |name: &str, server_streaming| MethodDescriptorProto {
         name: Some(name.to_owned()),
         input_type: Some(".google.protobuf.StringValue".to_owned()),
         output_type: Some(".google.protobuf.StringValue".to_owned()),
         server_streaming: Some(server_streaming),
+        options: (name == "Get").then(|| idempotent.clone()),
         ..Default::default()
     };
     let service = ServiceDescriptorProto {
         name: Some("Probe".to_owned()),
-        method: vec![method("Do", false), method("Watch", true)],
+        method: vec![method("Do", false), method("Get", false), method("Watch", true)],
         ..Default::default()
     };
     let file = FileDescriptorProto {

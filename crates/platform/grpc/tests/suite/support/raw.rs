@@ -19,6 +19,12 @@ pub(crate) struct RawResponse {
 }
 
 impl RawResponse {
+    /// The text of the only message.
+    pub(crate) fn message(&self) -> String {
+        assert_eq!(self.code(), 0);
+        String::decode(&self.body[5..]).unwrap()
+    }
+
     /// `grpc-status` of the headers or trailers.
     pub(crate) fn code(&self) -> i32 {
         let trailing = self.trailers.as_ref().and_then(|trailers| trailers.get("grpc-status"));
