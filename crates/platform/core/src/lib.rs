@@ -29,6 +29,6 @@ pub use id::{IdSource, UuidV7};
 pub use key_queues::{Claim, KeyQueues};
 pub use objects::{ObjectKey, ObjectStore};
 pub use outbox::{DeadLetter, DeadLetterSink, DeadLetters, Inbox, Outbox, Receipt};
-pub use page::{Cursor, Order, Page, PageSize};
+pub use page::{Cursor, CursorKey, Order, Page, PageSize};
 pub use principal::Principal;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

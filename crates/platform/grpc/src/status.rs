@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use kennel_core::page::InvalidCursor;
-use kennel_core::{Cursor, ErrorKind, PageSize};
+use kennel_core::{Cursor, CursorKey, ErrorKind, PageSize};
 use kennel_net::RequestId;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
@@ -86,7 +86,7 @@ pub fn invalid(field: &'static str, reason: &dyn Display) -> Status {
 }
 
 /// Parses the fields `page_size`, of which 0 means the default, and `page_token`, of which nothing means the first page.
-pub fn page(size: u32, token: &str) -> Result<(PageSize, Option<Cursor>), Status> {
+pub fn page<K: CursorKey>(size: u32, token: &str) -> Result<(PageSize, Option<Cursor<K>>), Status> {
     let size = if size == 0 { Ok(PageSize::default()) } else { PageSize::new(size) };
     let after = Some(token).filter(|token| !token.is_empty()).map(str::parse).transpose();
     let after = after.map_err(|error: InvalidCursor| invalid("page_token", &error))?;

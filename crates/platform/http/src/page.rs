@@ -1,6 +1,7 @@
 //! Parameters of operations that return a page of a list.
 
-use kennel_core::{Cursor, Page, PageSize};
+use kennel_core::page::InvalidCursor;
+use kennel_core::{Cursor, CursorKey, Page, PageSize};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,7 +16,7 @@ pub struct PageParams {
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
     /// The start of the page: `next` of the previous page.
-    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
+    #[param(format = "cursor")]
     cursor: Option<String>,
 }
 
@@ -26,7 +27,7 @@ impl PageParams {
     }
 
     /// The cursor after which the page starts, if it is not the first one.
-    pub fn cursor(&self) -> Result<Option<Cursor>, HttpError> {
+    pub fn cursor<K: CursorKey>(&self) -> Result<Option<Cursor<K>>, HttpError> {
         page_cursor(self.cursor.as_deref())
     }
 }
@@ -43,7 +44,7 @@ pub struct PageResponse<T> {
 
 impl<T> PageResponse<T> {
     /// Creates the response with `page`, whose items `item` converts.
-    pub fn of<D>(page: Page<D>, item: impl FnMut(D) -> T) -> Self {
+    pub fn of<D, K: CursorKey>(page: Page<D, K>, item: impl FnMut(D) -> T) -> Self {
         Self { items: page.items.into_iter().map(item).collect(), next: page.next.map(|cursor| cursor.to_string()) }
     }
 }
@@ -55,9 +56,6 @@ pub fn page_size(limit: Option<u32>) -> Result<PageSize, HttpError> {
 }
 
 /// Parses the parameter `cursor`.
-pub fn page_cursor(cursor: Option<&str>) -> Result<Option<Cursor>, HttpError> {
-    cursor
-        .map(str::parse)
-        .transpose()
-        .map_err(|error: kennel_core::page::InvalidCursor| HttpError::invalid("cursor", error.to_string()))
+pub fn page_cursor<K: CursorKey>(cursor: Option<&str>) -> Result<Option<Cursor<K>>, HttpError> {
+    cursor.map(str::parse).transpose().map_err(|error: InvalidCursor| HttpError::invalid("cursor", error.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use kennel_core::{Cursor, Order, PageSize};
+use kennel_core::{Cursor, CursorKey, Order, PageSize};
 use url::form_urlencoded::Serializer;
 
 /// Builds URLs that clients can reach.
@@ -23,13 +23,13 @@ impl UrlBuilder {
     }
 
     /// The URL of a page of the list at `path`, with the `filters` that have a value; of the first page without a cursor.
-    pub fn page(
+    pub fn page<K: CursorKey>(
         &self,
         path: &str,
         order: Order,
         size: PageSize,
         filters: &[(&str, Option<&str>)],
-        cursor: Option<Cursor>,
+        cursor: Option<Cursor<K>>,
     ) -> String {
         let order = match order {
             Order::Ascending => "asc",
@@ -59,7 +59,7 @@ mod tests {
             format!("https://kennel.example/base/api/v1/items?order=asc&limit=7&kind=a%26b&cursor={cursor}")
         );
         assert_eq!(
-            urls.page("/api/v1/items", Order::Descending, PageSize::default(), &[], None),
+            urls.page("/api/v1/items", Order::Descending, PageSize::default(), &[], None::<Cursor>),
             "https://kennel.example/base/api/v1/items?order=desc&limit=50"
         );
     }

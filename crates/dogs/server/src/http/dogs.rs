@@ -92,7 +92,7 @@ pub(super) struct ListParams {
     #[param(minimum = 1, maximum = 1000, default = 50)]
     limit: Option<u32>,
     /// The start of the page: `next` of the previous page.
-    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
+    #[param(format = "cursor")]
     cursor: Option<String>,
     /// Newest first (`desc`, the default) or oldest first (`asc`).
     #[serde(default)]

@@ -6,6 +6,8 @@ main.rs starts schemathesis with this file.
 import json
 import os
 import re
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -22,6 +24,15 @@ IMAGES = {path.name: path.read_bytes() for path in Path(os.environ["IMAGES"]).it
 for kind, file in IMAGES.items():
     schemathesis.openapi.media_type(f"image/{kind}", st.just(file))
 schemathesis.openapi.media_type("application/octet-stream", st.sampled_from(sorted(IMAGES.values())))
+
+
+# The text that Cursor of kennel-core writes: a version, a checksum and a UUID.
+def cursor(key):
+    content = b"\x01" + sha256(b"\x01" + key).digest()[:4] + key
+    return urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+schemathesis.openapi.format("cursor", st.binary(min_size=16, max_size=16).map(cursor))
 
 
 # Without this, responses with images are not validated at all.
