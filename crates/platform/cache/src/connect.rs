@@ -73,7 +73,7 @@ pub struct Connected {
 impl Connected {
     /// Creates a cache that stores nothing; its requests are counted with the outcome `bypass`.
     pub fn none() -> Self {
-        Self { cache: Arc::new(NoCache), tier: Tier::None }
+        Self { cache: Arc::new(NoCache::default()), tier: Tier::None }
     }
 
     /// Creates an in-memory cache of up to `bytes` bytes.

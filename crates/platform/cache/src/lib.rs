@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod connect;
+pub mod counters;
 pub mod memory;
 pub mod metrics;
 pub mod none;
@@ -19,5 +20,6 @@ pub mod typed_cache;
 
 pub use config::{Backend, CacheConfig, RedisTuning};
 pub use connect::{ConnectError, Connected, Tier, connect};
+pub use counters::Counters;
 pub use metrics::CacheMetrics;
 pub use typed_cache::{Policy, TypedCache};

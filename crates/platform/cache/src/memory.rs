@@ -7,6 +7,8 @@ use bytes::Bytes;
 use kennel_core::Cache;
 use kennel_core::cache::CacheError;
 
+use crate::counters::MemoryCounters;
+
 /// Approximate overhead of an entry in the map, in addition to its key and value.
 const OVERHEAD_BYTES: usize = 128;
 /// Longer lifetimes are capped to this, so that no arithmetic on times can overflow.
@@ -22,6 +24,7 @@ struct MemoryEntry {
 #[derive(Clone)]
 pub struct MemoryCache {
     entries: moka::sync::Cache<String, MemoryEntry>,
+    counters: MemoryCounters,
 }
 
 impl MemoryCache {
@@ -32,7 +35,7 @@ impl MemoryCache {
             .weigher(|key: &String, entry: &MemoryEntry| weight(key, entry))
             .expire_after(PerEntry)
             .build();
-        Self { entries }
+        Self { entries, counters: MemoryCounters::default() }
     }
 
     pub(crate) fn find(&self, key: &str) -> Option<Bytes> {
@@ -83,6 +86,10 @@ impl Cache for MemoryCache {
     async fn remove(&self, key: &str) -> Result<(), CacheError> {
         self.invalidate(key);
         Ok(())
+    }
+
+    async fn increment(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {
+        self.counters.increment(key, by, ttl)
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

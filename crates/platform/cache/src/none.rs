@@ -1,4 +1,5 @@
-//! No cache: stores nothing and never fails.
+//! No cache: stores nothing and never fails. Counters count for this process: a quota must not be exceeded for want of a
+//! cache.
 
 use std::time::Duration;
 
@@ -7,9 +8,13 @@ use bytes::Bytes;
 use kennel_core::Cache;
 use kennel_core::cache::CacheError;
 
+use crate::counters::MemoryCounters;
+
 /// The cache of services without one.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoCache;
+#[derive(Debug, Clone, Default)]
+pub struct NoCache {
+    counters: MemoryCounters,
+}
 
 #[async_trait]
 impl Cache for NoCache {
@@ -23,6 +28,10 @@ impl Cache for NoCache {
 
     async fn remove(&self, _: &str) -> Result<(), CacheError> {
         Ok(())
+    }
+
+    async fn increment(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {
+        self.counters.increment(key, by, ttl)
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

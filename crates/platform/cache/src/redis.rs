@@ -5,6 +5,8 @@
 //! script checks and writes. So a load that started before a removal, in any process, cannot fill the key after it. A
 //! token is never reused, and an expired or evicted one fills nothing either. A plain set also ends the lease.
 //!
+//! A counter is stored under `<prefix>:c:<key>`; one script changes it and sets its lifetime.
+//!
 //! Each change is published to all processes. While Redis is unreachable, commands fail immediately; failed removals
 //! are repeated before the next connection is used.
 //!
@@ -55,6 +57,15 @@ static SET_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('DEL', KEYS[2])
         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])",
+    )
+});
+
+/// The result is text: numbers of a script are exact only up to 2^53.
+static INCREMENT_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('INCRBY', KEYS[1], ARGV[1])
+        if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+        return redis.call('GET', KEYS[1])",
     )
 });
 
@@ -200,6 +211,15 @@ impl Cache for RedisCache {
                 let mut fill = FILL_SCRIPT.key(self.value_key(key));
                 fill.key(self.lease_key(key)).arg(format!("{token:032x}")).arg(&*value).arg(millis(ttl));
                 fill.invoke_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn increment(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {
+        self.connection
+            .run(async |mut connection| {
+                let mut increment = INCREMENT_SCRIPT.key(format!("{}:c:{key}", self.prefix));
+                increment.arg(by).arg(millis(ttl)).invoke_async(&mut connection).await
             })
             .await
     }

@@ -110,6 +110,11 @@ impl Cache for TieredCache {
         Ok(filled)
     }
 
+    /// Memory has no part in it: a counter is the same for all processes.
+    async fn increment(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {
+        self.redis.increment(key, by, ttl).await
+    }
+
     async fn ping(&self) -> Result<(), CacheError> {
         self.redis.ping().await
     }

@@ -15,6 +15,20 @@ mod memory {
     kennel_testkit::cache_conformance!(fresh);
 }
 
+/// Without a cache, there are counters still.
+mod none {
+    use kennel_cache::none::NoCache;
+    use kennel_testkit::conformance::cache;
+
+    #[tokio::test]
+    async fn counts_for_its_process() {
+        cache::counters_start_at_zero_and_are_separate(&NoCache::default()).await;
+        cache::concurrent_increments_are_exact(&NoCache::default()).await;
+        cache::a_counter_expires_after_its_creation(&NoCache::default()).await;
+        cache::a_counter_out_of_range_is_an_error(&NoCache::default()).await;
+    }
+}
+
 #[cfg(feature = "redis")]
 mod support;
 

@@ -404,3 +404,32 @@ async fn databases_are_separate() {
     assert_eq!(get(&one, "rex").await.as_deref(), Some("one"));
     one.remove("rex").await.unwrap();
 }
+
+#[tokio::test]
+async fn counters_are_shared_by_processes() {
+    let Some(space) = Space::new() else { return };
+    let (one, other) = (tiered(&space, space.config()).await, tiered(&space, space.config()).await);
+    let count = async |cache: &TieredCache| {
+        join_all((0..50).map(async |_| cache.increment("quota", 1, LONG).await.unwrap())).await
+    };
+    let (mut all, rest) = tokio::join!(count(&one), count(&other));
+    all.extend(rest);
+    all.sort_unstable();
+    assert_eq!(all, (1..=100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_counter_fails_at_once_while_redis_is_unreachable() {
+    let Some(space) = Space::new() else { return };
+    let proxy = proxy(&space).await;
+    let cache = tiered(&space, hasty(&space, &proxy)).await;
+    assert_eq!(cache.increment("quota", 1, LONG).await.unwrap(), 1);
+    proxy.set(Mode::Drop);
+    eventually("the connection is lost", async || cache.ping().await.is_err()).await;
+    let started = Instant::now();
+    cache.increment("quota", 1, LONG).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    proxy.set(Mode::Pass);
+    eventually("redis is back", async || cache.ping().await.is_ok()).await;
+    assert_eq!(cache.increment("quota", 1, LONG).await.unwrap(), 2, "nothing was counted meanwhile");
+}

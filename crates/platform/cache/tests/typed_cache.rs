@@ -62,6 +62,10 @@ impl Cache for Probe {
         Ok(())
     }
 
+    async fn increment(&self, _: &str, _: i64, _: Duration) -> Result<i64, CacheError> {
+        unimplemented!("typed caches do not count")
+    }
+
     async fn ping(&self) -> Result<(), CacheError> {
         self.check()
     }

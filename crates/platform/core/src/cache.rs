@@ -47,7 +47,7 @@ pub enum Lookup {
 
 /// Stores bytes for a limited time. Typed values, negative entries and single-flight loading are built on top of it.
 ///
-/// A cache may evict any entry at any time. Keys are compared byte for byte and can be at least 1 KiB long; values can
+/// A cache may evict any entry at any time, counters last. Keys are compared byte for byte and can be at least 1 KiB long; values can
 /// be at least 1 MiB long. An empty value is a value.
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
@@ -78,6 +78,17 @@ pub trait Cache: Send + Sync + 'static {
         let _one_process = lease;
         self.set(key, value, ttl).await.map(|()| true)
     }
+
+    /// Adds `by` to the counter `key` and returns its new value. A counter that does not exist starts at zero, and expires
+    /// `ttl` after that, no matter how often it is changed. The shortest `ttl` is a millisecond.
+    ///
+    /// Concurrent calls are exact: each sees the ones before it, over all processes that share the cache. A cache inside one
+    /// process counts for this process only, and so does the absence of a cache. Counters have keys of their own: they are
+    /// no values, and [`remove`](Self::remove) does not reset them.
+    ///
+    /// After an error the counter may have been changed or not. An error is not a count: whether to continue without it is
+    /// for the caller to decide. A value beyond the range of `i64` is an error.
+    async fn increment(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError>;
 
     /// Succeeds when the cache answers; for health checks.
     async fn ping(&self) -> Result<(), CacheError>;

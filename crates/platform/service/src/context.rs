@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use kennel_app::Health;
 use kennel_broker::{Broker as _, BrokerMetrics, Connected, InstrumentedBroker};
-use kennel_cache::{CacheMetrics, TypedCache};
+use kennel_cache::{CacheMetrics, Counters, TypedCache};
 use kennel_client::{Client, ClientConfig, ClientMetrics};
 use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, Subscriber, SystemClock, UuidV7};
 use kennel_grpc::{GrpcChannel, GrpcClientConfig, GrpcClientMetrics};
@@ -155,6 +155,12 @@ impl<S: Service> Context<S> {
     ) -> anyhow::Result<TypedCache<V>> {
         let (cache, metrics) = self.connected_cache().await?;
         Ok(TypedCache::new(cache, self.standard.cache.policy(name), metrics))
+    }
+
+    /// Counters in the cache. `name` is unique in the service; it is a prefix of the keys.
+    pub async fn counters(&self, name: &'static str) -> anyhow::Result<Counters> {
+        let (cache, _) = self.connected_cache().await?;
+        Ok(Counters::new(cache, name))
     }
 
     /// The object store.

@@ -41,6 +41,11 @@ macro_rules! cache_conformance {
             accepts_long_keys,
             concurrent_writers_leave_one_complete_value,
             concurrent_callers_see_their_own_keys,
+            counters_start_at_zero_and_are_separate,
+            counters_are_no_values,
+            concurrent_increments_are_exact,
+            a_counter_expires_after_its_creation,
+            a_counter_out_of_range_is_an_error,
             answers_pings
         }
     };
@@ -199,6 +204,74 @@ pub async fn concurrent_callers_see_their_own_keys(cache: &dyn Cache) {
         assert_eq!(get(cache, &key).await, Some(key));
     };
     join_all((0..100).map(caller)).await;
+}
+
+async fn count(cache: &dyn Cache, key: &str, by: i64) -> i64 {
+    cache.increment(key, by, LONG_TTL).await.unwrap()
+}
+
+pub async fn counters_start_at_zero_and_are_separate(cache: &dyn Cache) {
+    assert_eq!(count(cache, "a", 1).await, 1);
+    assert_eq!(count(cache, "a", 41).await, 42);
+    assert_eq!(count(cache, "a", -2).await, 40);
+    assert_eq!(count(cache, "a", 0).await, 40);
+    assert_eq!(count(cache, "b", -3).await, -3);
+    assert_eq!(count(cache, "A", 1).await, 1);
+    assert_eq!(count(cache, "large", 1 << 60).await, 1 << 60);
+    assert_eq!(count(cache, "large", 1).await, (1 << 60) + 1);
+}
+
+pub async fn counters_are_no_values(cache: &dyn Cache) {
+    set(cache, "rex", "good dog", LONG_TTL).await;
+    assert_eq!(count(cache, "rex", 1).await, 1);
+    assert_eq!(get(cache, "rex").await.as_deref(), Some("good dog"));
+    cache.remove("rex").await.unwrap();
+    assert_eq!(count(cache, "rex", 1).await, 2);
+    assert_eq!(get(cache, "rex").await, None);
+}
+
+pub async fn concurrent_increments_are_exact(cache: &dyn Cache) {
+    const CALLERS: i64 = 32;
+    const CALLS: i64 = 20;
+    let caller = async |_| {
+        let mut seen = Vec::new();
+        for _ in 0..CALLS {
+            seen.push(count(cache, "shared", 1).await);
+            tokio::task::yield_now().await;
+        }
+        seen
+    };
+    let mut seen = join_all((0..CALLERS).map(caller)).await.concat();
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=CALLERS * CALLS).collect::<Vec<_>>(), "each caller sees a number of its own");
+}
+
+pub async fn a_counter_expires_after_its_creation(cache: &dyn Cache) {
+    let brief = SHORT_TTL * 5;
+    assert_eq!(cache.increment("brief", 1, brief).await.unwrap(), 1);
+    assert_eq!(count(cache, "retained", 1).await, 1);
+    // Further calls, also with a longer lifetime, do not extend it.
+    let mut calls = 1;
+    eventually("the counter starts again", async || {
+        calls += 1;
+        let value = cache.increment("brief", 1, LONG_TTL).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        (value == 1).then_some(())
+    })
+    .await;
+    assert!(calls > 2, "not at once");
+    assert_eq!(count(cache, "retained", 1).await, 2);
+    cache.increment("shortest", 1, Duration::ZERO).await.unwrap();
+    tokio::time::sleep(SHORT_TTL).await;
+    assert_eq!(count(cache, "shortest", 1).await, 1);
+    assert_eq!(cache.increment("longest", 1, Duration::MAX).await.unwrap(), 1);
+    assert_eq!(cache.increment("longest", 1, Duration::MAX).await.unwrap(), 2);
+}
+
+pub async fn a_counter_out_of_range_is_an_error(cache: &dyn Cache) {
+    assert_eq!(count(cache, "full", i64::MAX).await, i64::MAX);
+    cache.increment("full", 1, LONG_TTL).await.unwrap_err();
+    assert_eq!(count(cache, "full", -1).await, i64::MAX - 1, "the counter is unchanged");
 }
 
 pub async fn answers_pings(cache: &dyn Cache) {
