@@ -9,7 +9,10 @@ use serde_json::Value;
 use crate::prometheus::Prometheus;
 
 /// Expressions that may return nothing, by the start of their name, and why. One that returns data must be removed.
-const EMPTY: [(&str, &str); 6] = [
+const EMPTY: [(&str, &str); 9] = [
+    ("Platform Metrics / gRPC calls to upstreams", NO_CLIENT),
+    ("Platform Metrics / gRPC p95 of upstreams", NO_CLIENT),
+    ("Platform Metrics / gRPC addresses of upstreams", NO_CLIENT),
     ("Platform Tracing / Spans", COLLECTOR),
     ("Platform Tracing / Failed spans", COLLECTOR),
     ("Platform Tracing / Span p95", COLLECTOR),
@@ -25,6 +28,7 @@ const QUIET: [(&str, &str); 4] = [
     ("alert RelayWithoutLeader", "one process runs and leads; promtool tests trigger it"),
 ];
 
+const NO_CLIENT: &str = "dogs calls no service over gRPC";
 const COLLECTOR: &str = "counted by the collector, which does not run here";
 
 /// One expression.
