@@ -9,6 +9,7 @@ mod expr;
 mod panel;
 pub mod recorded;
 mod rules;
+pub mod services;
 pub mod slo;
 
 use std::path::PathBuf;
@@ -28,6 +29,19 @@ pub enum Error {
     /// Rules cannot be serialized.
     #[error("cannot serialize rules as yaml")]
     Yaml(#[from] yaml_serde::Error),
+    /// `services.toml` cannot be read.
+    #[error("cannot read services.toml")]
+    Services(#[from] toml::de::Error),
+    /// A service declares an objective that does not exist, or whose value is no percentage from 50 to 100.
+    #[error(
+        "services.toml: the objective `{objective}` of `{service}` does not exist, or is not from 50 to 100 percent"
+    )]
+    Objective {
+        /// The service.
+        service: String,
+        /// The objective.
+        objective: String,
+    },
 }
 
 /// All generated files: their paths relative to `infra/`, and their contents.
@@ -36,14 +50,14 @@ pub fn files() -> Result<Vec<(PathBuf, String)>, Error> {
         let path = PathBuf::from(format!("grafana/dashboards/{}.json", board.uid()));
         Ok((path, board.to_json()?))
     });
-    let rules = rules::files().into_iter().map(|(name, groups)| {
+    let rules = rules::files(&services::declared()?).into_iter().map(|(name, groups)| {
         let path = PathBuf::from(format!("prometheus/rules/{name}.yml"));
         Ok((path, rules::to_yaml(&groups)?))
     });
     dashboards.chain(rules).collect()
 }
 
-/// All groups of rules.
+/// The groups of rules of all services that declare no objectives of their own.
 pub fn groups() -> Vec<Group> {
-    rules::files().into_iter().flat_map(|(_, groups)| groups).collect()
+    rules::files(&[]).into_iter().flat_map(|(_, groups)| groups).collect()
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::services::ServiceObjectives;
+use crate::slo::Jobs;
 use crate::{Error, Expr, slo};
 
 /// Rules that are evaluated together, in order.
 #[derive(Debug, Clone, Serialize)]
 pub struct Group {
-    name: &'static str,
+    name: String,
     rules: Vec<Rule>,
 }
 
@@ -30,7 +32,7 @@ pub struct Recording {
     name: &'static str,
     expr: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<&'static str, &'static str>,
+    labels: BTreeMap<&'static str, String>,
 }
 
 /// Severity of an alert.
@@ -58,8 +60,8 @@ pub struct Alert {
 
 impl Group {
     /// Creates a group.
-    pub const fn new(name: &'static str, rules: Vec<Rule>) -> Self {
-        Self { name, rules }
+    pub fn new(name: impl Into<String>, rules: Vec<Rule>) -> Self {
+        Self { name: name.into(), rules }
     }
 
     /// Rules of the group.
@@ -76,8 +78,8 @@ impl Recording {
 
     /// Adds a label.
     #[must_use]
-    pub fn label(mut self, name: &'static str, value: &'static str) -> Self {
-        self.labels.insert(name, value);
+    pub fn label(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.labels.insert(name, value.into());
         self
     }
 
@@ -92,7 +94,7 @@ impl Recording {
     }
 
     /// Labels that the rule adds.
-    pub const fn labels(&self) -> &BTreeMap<&'static str, &'static str> {
+    pub const fn labels(&self) -> &BTreeMap<&'static str, String> {
         &self.labels
     }
 }
@@ -158,8 +160,18 @@ impl Alert {
 }
 
 /// Names and groups of the files.
-pub(crate) fn files() -> Vec<(&'static str, Vec<Group>)> {
-    vec![("recording", slo::recordings()), ("alerts", slo::alerts())]
+pub(crate) fn files(declared: &[ServiceObjectives]) -> Vec<(String, Vec<Group>)> {
+    let others = Jobs::Others(declared.iter().map(|one| one.service.clone()).collect());
+    let burning = slo::burning(&slo::OBJECTIVES, &others);
+    let mut files = vec![
+        ("recording".to_owned(), vec![slo::recordings(&slo::OBJECTIVES, &others)]),
+        ("alerts".to_owned(), vec![burning, slo::broken()]),
+    ];
+    files.extend(declared.iter().map(|ServiceObjectives { service, objectives }| {
+        let job = Jobs::One(service.clone());
+        (service.clone(), vec![slo::recordings(objectives, &job), slo::burning(objectives, &job)])
+    }));
+    files
 }
 
 /// Renders the YAML that Prometheus reads.

@@ -24,9 +24,36 @@ pub struct Objective {
 #[derive(Debug, Clone, Copy)]
 enum Indicator {
     /// Error ratio of requests.
-    Requests(fn(&str) -> Expr),
+    Requests(fn(&Jobs, &str) -> Expr),
     /// Ratio of the time during which the expression is 1.
-    Time(fn() -> Expr),
+    Time(fn(&Jobs) -> Expr),
+}
+
+/// The services that a rule is for, by their label `job`.
+#[derive(Debug, Clone)]
+pub(crate) enum Jobs {
+    /// This one.
+    One(String),
+    /// All but these.
+    Others(Vec<String>),
+}
+
+impl Jobs {
+    fn series(&self, name: &'static str) -> Series {
+        match self {
+            Self::One(job) => series(name).is("job", job),
+            Self::Others(jobs) if jobs.is_empty() => series(name),
+            Self::Others(jobs) => series(name).not_matches("job", &jobs.join("|")),
+        }
+    }
+
+    /// The name of a group of rules.
+    fn group(&self, name: &str) -> String {
+        match self {
+            Self::One(job) => format!("{name}-{job}"),
+            Self::Others(_) => name.to_owned(),
+        }
+    }
 }
 
 /// Latency objective in seconds: until an HTTP response starts, or until a gRPC call ends. It has to be the bound of a
@@ -40,7 +67,7 @@ pub const BEHIND_BY: u32 = 1_000;
 /// service never supports the operation.
 pub const HTTP_FAILURES: &str = "50[02-9]|5[1-9].";
 
-/// All objectives.
+/// The objectives of services that declare none in `services.toml`.
 pub const OBJECTIVES: [Objective; 4] = [
     Objective {
         name: "availability",
@@ -89,21 +116,22 @@ const SLOW: [(f64, &str, &str); 2] = [
     (1.0, recorded::ERROR_RATIO_3D, recorded::ERROR_RATIO_6H),
 ];
 
-/// Recording rules.
-pub(crate) fn recordings() -> Vec<Group> {
-    let mut rules = Vec::new();
-    for objective in OBJECTIVES {
-        rules.extend(objective.recordings());
-    }
-    vec![Group::new("slo", rules.into_iter().map(Rule::Record).collect())]
+/// Recording rules of these services.
+pub(crate) fn recordings(objectives: &[Objective], jobs: &Jobs) -> Group {
+    let rules = objectives.iter().flat_map(|objective| objective.recordings(jobs)).map(Rule::Record).collect();
+    Group::new(jobs.group("slo"), rules)
 }
 
-/// Alerting rules.
-pub(crate) fn alerts() -> Vec<Group> {
-    let burning = OBJECTIVES.iter().flat_map(Objective::alerts).map(Rule::Alert).collect();
-    let broken =
-        [down(), relay_without_leader(), no_progress(), dependency_down(), dead_letters()].map(Rule::Alert).into();
-    vec![Group::new("slo-burn", burning), Group::new("broken", broken)]
+/// Alerts on the burn rates of these services.
+pub(crate) fn burning(objectives: &[Objective], jobs: &Jobs) -> Group {
+    let rules = objectives.iter().flat_map(|objective| objective.alerts(jobs)).map(Rule::Alert).collect();
+    Group::new(jobs.group("slo-burn"), rules)
+}
+
+/// Alerts on what is broken in any service.
+pub(crate) fn broken() -> Group {
+    let alerts = [down(), relay_without_leader(), no_progress(), dependency_down(), dead_letters()];
+    Group::new("broken", alerts.map(Rule::Alert).into())
 }
 
 /// Rate of HTTP and gRPC requests. Requests without a route or method do not count: those of scanners would dilute the
@@ -113,58 +141,70 @@ fn requests(window: &str, http: &Series, grpc: &Series) -> Expr {
     sum(&["job"], &http.rate_over(window).or(&grpc.rate_over(window)))
 }
 
-fn failed(window: &str) -> Expr {
-    let (http, grpc) = (series(names::HTTP_REQUESTS), series(names::GRPC_HANDLED));
+fn failed(jobs: &Jobs, window: &str) -> Expr {
+    let (http, grpc) = (jobs.series(names::HTTP_REQUESTS), jobs.series(names::GRPC_HANDLED));
     let total = requests(window, &http, &grpc);
     let failed = requests(window, &http.matches("status", HTTP_FAILURES), &grpc.is("fault", SERVER_FAULT));
     failed.or_zero_of(&total).over(&total)
 }
 
 /// Ratio of late requests. Only unary gRPC calls count, because the caller decides how long a stream lasts.
-fn late(window: &str) -> Expr {
-    let (http, grpc) = (series(names::HTTP_DURATION), series(names::GRPC_DURATION).is("type", "unary"));
+fn late(jobs: &Jobs, window: &str) -> Expr {
+    let (http, grpc) = (jobs.series(names::HTTP_DURATION), jobs.series(names::GRPC_DURATION).is("type", "unary"));
     // OpenMetrics formats the bound 1 as 1.0.
     let in_time = |duration: &Series| duration.clone().bucket().is("le", &format!("{LATE_AFTER:?}"));
     let total = requests(window, &http.clone().count(), &grpc.clone().count());
     Expr::raw(format!("1 - {}", requests(window, &in_time(&http), &in_time(&grpc)).over(&total)))
 }
 
-fn outbox_late() -> Expr {
-    max(&["job"], &series(names::OUTBOX_OLDEST).now()).is_above(EVENT_LATE_AFTER)
+fn outbox_late(jobs: &Jobs) -> Expr {
+    max(&["job"], &jobs.series(names::OUTBOX_OLDEST).now()).is_above(EVENT_LATE_AFTER)
 }
 
-fn consumer_behind() -> Expr {
-    max(&["job"], &series(names::BROKER_CONSUMER_LAG).now()).is_above(BEHIND_BY)
+fn consumer_behind(jobs: &Jobs) -> Expr {
+    max(&["job"], &jobs.series(names::BROKER_CONSUMER_LAG).now()).is_above(BEHIND_BY)
 }
 
 impl Objective {
-    fn recordings(&self) -> Vec<Recording> {
-        let mut recordings =
-            vec![Recording::new(recorded::ERROR_BUDGET, &Expr::raw(format!("vector({})", self.budget)))];
+    /// The same objective with another budget.
+    pub(crate) const fn with_budget(self, budget: f64) -> Self {
+        Self { budget, ..self }
+    }
+
+    fn recordings(&self, jobs: &Jobs) -> Vec<Recording> {
+        let budget = limit(1.0, self.budget);
+        let budget = Recording::new(recorded::ERROR_BUDGET, &Expr::raw(format!("vector({budget})")));
+        let mut recordings = vec![match jobs {
+            Jobs::One(job) => budget.label("job", job),
+            Jobs::Others(_) => budget,
+        }];
         if let Indicator::Time(missed) = self.indicator {
-            recordings.push(Recording::new(MISSED, &missed()));
+            recordings.push(Recording::new(MISSED, &missed(jobs)));
         }
         recordings.extend(WINDOWS.map(|(window, name)| {
             let ratio = match self.indicator {
-                Indicator::Requests(ratio) => ratio(window),
-                Indicator::Time(_) => Expr::raw(format!("avg by (job, slo) ({})", self.series(MISSED).mean(window))),
+                Indicator::Requests(ratio) => ratio(jobs, window),
+                Indicator::Time(_) => {
+                    Expr::raw(format!("avg by (job, slo) ({})", self.series(jobs, MISSED).mean(window)))
+                }
             };
             Recording::new(name, &ratio)
         }));
         recordings.into_iter().map(|recording| recording.label("slo", self.name)).collect()
     }
 
-    fn series(&self, name: &'static str) -> Series {
-        series(name).is("slo", self.name)
+    fn series(&self, jobs: &Jobs, name: &'static str) -> Series {
+        jobs.series(name).is("slo", self.name)
     }
 
-    fn alerts(&self) -> [Alert; 2] {
+    fn alerts(&self, jobs: &Jobs) -> [Alert; 2] {
         let [fast, slow] = self.alerts;
-        [self.alert(fast, Severity::Page, &FAST, "2m"), self.alert(slow, Severity::Ticket, &SLOW, "15m")]
+        [self.alert(jobs, fast, Severity::Page, &FAST, "2m"), self.alert(jobs, slow, Severity::Ticket, &SLOW, "15m")]
     }
 
     fn alert(
         &self,
+        jobs: &Jobs,
         name: &'static str,
         severity: Severity,
         pairs: &[(f64, &'static str, &'static str)],
@@ -172,7 +212,8 @@ impl Objective {
     ) -> Alert {
         let burns = |(factor, long, short): &(f64, &'static str, &'static str)| {
             let limit = limit(*factor, self.budget);
-            format!("({} and {})", self.series(long).now().above(&limit), self.series(short).now().above(&limit))
+            let above = |name| self.series(jobs, name).now().above(&limit);
+            format!("({} and {})", above(long), above(short))
         };
         let expr = Expr::raw(pairs.iter().map(burns).collect::<Vec<_>>().join(" or "));
         let inputs = pairs.iter().flat_map(|(_, long, short)| [*long, *short]);
@@ -182,7 +223,7 @@ impl Objective {
                 "{{{{ $labels.job }}}} misses its {} objective: {{{{ $value | humanizePercentage }}}} miss it",
                 self.name
             ))
-            .with_inputs(inputs.map(|name| self.series(name).now()).collect())
+            .with_inputs(inputs.map(|name| self.series(jobs, name).now()).collect())
     }
 }
 

@@ -14,6 +14,9 @@ use serde::Deserialize;
 struct Service {
     migrations: PathBuf,
     api: PathBuf,
+    /// Read by crates/tools/dashboards.
+    #[serde(rename = "objectives")]
+    _objectives: Option<BTreeMap<String, f64>>,
 }
 
 fn root() -> PathBuf {

@@ -14,9 +14,10 @@ fn selected(name: &'static str) -> Series {
     series(name).selected()
 }
 
-/// `ratio` as a multiple of the error budget.
+/// `ratio` as a multiple of the error budget: that of the service, or the one of all services.
 fn of_budget(ratio: &Expr) -> Expr {
-    Expr::raw(format!("{ratio} / on (slo) group_left () {}", series(ERROR_BUDGET)))
+    let (own, shared) = (series(ERROR_BUDGET).is_not("job", ""), series(ERROR_BUDGET).is("job", ""));
+    Expr::raw(format!("({ratio} / on (job, slo) {own} or {ratio} / on (slo) group_left () {shared})"))
 }
 
 fn budgets() -> Vec<Panel> {
@@ -29,7 +30,9 @@ fn budgets() -> Vec<Panel> {
         Panel::lines("Error ratio by objective", Unit::Ratio)
             .describe("Ratio of requests, or of time, over five minutes.")
             .metric(&selected(ERROR_RATIO_5M).now(), "{{job}} {{slo}}"),
-        Panel::lines("Error budget", Unit::Ratio).metric(&series(ERROR_BUDGET).now(), "{{slo}}"),
+        Panel::lines("Error budget", Unit::Ratio)
+            .describe("With the name of the service, if it declares its own.")
+            .metric(&series(ERROR_BUDGET).now(), "{{job}} {{slo}}"),
     ]
 }
 
