@@ -11,7 +11,7 @@ pub(crate) struct BrokerLag(pub(crate) Arc<dyn Broker>);
 #[async_trait]
 impl LagReader for BrokerLag {
     async fn of_group(&self, group: &str) -> u64 {
-        let lags = self.0.lag().await.unwrap();
+        let lags = self.0.lag().await.expect("the broker reports its lag");
         lags.iter().filter(|lag| lag.group == group).map(|lag| lag.events).sum()
     }
 }
