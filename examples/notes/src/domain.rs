@@ -7,8 +7,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kennel_core::codec::Json;
 use kennel_core::{
-    Clock, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, RepoError, Timestamp, TraceContext,
+    Clock, CodecError, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, RepoError, Timestamp,
+    TraceContext,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -101,6 +103,8 @@ impl EventType for NoteCreated {
     const NAME: &'static str = "notes.created";
     const TOPIC: &'static str = TOPIC;
 
+    type Codec = Json;
+
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -147,9 +151,9 @@ pub enum NoteError {
     /// The store failed.
     #[error(transparent)]
     Repo(#[from] RepoError),
-    /// An event could not be serialized; a bug of the service.
-    #[error("event cannot be serialized")]
-    Event(#[from] serde_json::Error),
+    /// An event could not be encoded; a bug of the service.
+    #[error("event cannot be encoded")]
+    Event(#[from] CodecError),
 }
 
 impl NoteError {

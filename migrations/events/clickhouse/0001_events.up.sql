@@ -16,26 +16,27 @@
 -- Numbers in keys have 20 digits and positions 6, so that they sort as text. Times are milliseconds since
 -- 1970-01-01T00:00:00Z.
 CREATE TABLE IF NOT EXISTS record_versions (
-    kind              LowCardinality(String),
-    key               String,
-    version           UInt64,
-    deleted           UInt8 DEFAULT 0,
-    holder            String DEFAULT '', -- the process that wrote the commit or has the lease
-    recorded_at       Int64 DEFAULT 0, -- when it was published, processed, dead-lettered or last used
-    expires_at        Int64 DEFAULT 0, -- when the lease ends
-    event_id          String DEFAULT '',
-    event_name        LowCardinality(String) DEFAULT '',
-    event_source      LowCardinality(String) DEFAULT '',
-    event_topic       LowCardinality(String) DEFAULT '',
-    event_key         String DEFAULT '',
-    event_time        Int64 DEFAULT 0,
-    event_data        String DEFAULT '',
-    event_binary      UInt8 DEFAULT 0, -- 1 if the data is not UTF-8 and is stored as hexadecimal digits
-    event_traceparent Nullable(String),
-    event_tracestate  Nullable(String),
-    event_group       String DEFAULT '', -- the group that dead-lettered it
-    attempts          UInt32 DEFAULT 0,
-    reason            String DEFAULT '',
+    kind               LowCardinality(String),
+    key                String,
+    version            UInt64,
+    deleted            UInt8 DEFAULT 0,
+    holder             String DEFAULT '', -- the process that wrote the commit or has the lease
+    recorded_at        Int64 DEFAULT 0, -- when it was published, processed, dead-lettered or last used
+    expires_at         Int64 DEFAULT 0, -- when the lease ends
+    event_id           String DEFAULT '',
+    event_name         LowCardinality(String) DEFAULT '',
+    event_source       LowCardinality(String) DEFAULT '',
+    event_topic        LowCardinality(String) DEFAULT '',
+    event_key          String DEFAULT '',
+    event_time         Int64 DEFAULT 0,
+    event_content_type LowCardinality(String) DEFAULT '',
+    event_data         String DEFAULT '',
+    event_binary       UInt8 DEFAULT 0, -- 1 if the data is not UTF-8 and is stored as hexadecimal digits
+    event_traceparent  Nullable(String),
+    event_tracestate   Nullable(String),
+    event_group        String DEFAULT '', -- the group that dead-lettered it
+    attempts           UInt32 DEFAULT 0,
+    reason             String DEFAULT '',
     INDEX record_versions_event_id event_id TYPE bloom_filter GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(version, deleted)

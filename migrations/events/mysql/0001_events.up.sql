@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     topic        TEXT            NOT NULL,
     `key`        TEXT            NOT NULL,
     time         BIGINT          NOT NULL,
+    content_type TEXT            NOT NULL,
     data         LONGBLOB        NOT NULL,
     traceparent  TEXT,
     tracestate   TEXT,
@@ -50,19 +51,20 @@ CREATE TABLE IF NOT EXISTS inbox (
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS dead_letters (
-    id          BINARY(16)     NOT NULL,
-    group_name  VARBINARY(512) NOT NULL,
-    name        TEXT           NOT NULL,
-    source      TEXT           NOT NULL,
-    topic       TEXT           NOT NULL,
-    `key`       TEXT           NOT NULL,
-    time        BIGINT         NOT NULL,
-    data        LONGBLOB       NOT NULL,
-    traceparent TEXT,
-    tracestate  TEXT,
-    attempts    INT UNSIGNED   NOT NULL,
-    reason      TEXT           NOT NULL,
-    created_at  BIGINT         NOT NULL,
+    id           BINARY(16)     NOT NULL,
+    group_name   VARBINARY(512) NOT NULL,
+    name         TEXT           NOT NULL,
+    source       TEXT           NOT NULL,
+    topic        TEXT           NOT NULL,
+    `key`        TEXT           NOT NULL,
+    time         BIGINT         NOT NULL,
+    content_type TEXT           NOT NULL,
+    data         LONGBLOB       NOT NULL,
+    traceparent  TEXT,
+    tracestate   TEXT,
+    attempts     INT UNSIGNED   NOT NULL,
+    reason       TEXT           NOT NULL,
+    created_at   BIGINT         NOT NULL,
     PRIMARY KEY (id, group_name)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 

@@ -14,6 +14,7 @@ CREATE TABLE outbox (
     topic        text    NOT NULL,
     key          text    NOT NULL,
     time         bigint  NOT NULL,
+    content_type text    NOT NULL,
     data         bytea   NOT NULL,
     traceparent  text,
     tracestate   text,
@@ -53,19 +54,20 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_created_at ON inbox (created_at);
 
 CREATE TABLE dead_letters (
-    id          uuid   NOT NULL,
-    group_name  text   NOT NULL COLLATE "C",
-    name        text   NOT NULL,
-    source      text   NOT NULL,
-    topic       text   NOT NULL,
-    key         text   NOT NULL,
-    time        bigint NOT NULL,
-    data        bytea  NOT NULL,
-    traceparent text,
-    tracestate  text,
-    attempts    bigint NOT NULL,
-    reason      text   NOT NULL,
-    created_at  bigint NOT NULL,
+    id           uuid   NOT NULL,
+    group_name   text   NOT NULL COLLATE "C",
+    name         text   NOT NULL,
+    source       text   NOT NULL,
+    topic        text   NOT NULL,
+    key          text   NOT NULL,
+    time         bigint NOT NULL,
+    content_type text   NOT NULL,
+    data         bytea  NOT NULL,
+    traceparent  text,
+    tracestate   text,
+    attempts     bigint NOT NULL,
+    reason       text   NOT NULL,
+    created_at   bigint NOT NULL,
     PRIMARY KEY (id, group_name)
 );
 

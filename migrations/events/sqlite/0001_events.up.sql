@@ -10,6 +10,7 @@ CREATE TABLE outbox (
     topic        TEXT    NOT NULL,
     key          TEXT    NOT NULL,
     time         INTEGER NOT NULL,
+    content_type TEXT    NOT NULL,
     data         BLOB    NOT NULL,
     traceparent  TEXT,
     tracestate   TEXT,
@@ -40,19 +41,20 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_created_at ON inbox (created_at);
 
 CREATE TABLE dead_letters (
-    id          BLOB    NOT NULL CHECK (length(id) = 16),
-    group_name  TEXT    NOT NULL,
-    name        TEXT    NOT NULL,
-    source      TEXT    NOT NULL,
-    topic       TEXT    NOT NULL,
-    key         TEXT    NOT NULL,
-    time        INTEGER NOT NULL,
-    data        BLOB    NOT NULL,
-    traceparent TEXT,
-    tracestate  TEXT,
-    attempts    INTEGER NOT NULL,
-    reason      TEXT    NOT NULL,
-    created_at  INTEGER NOT NULL,
+    id           BLOB    NOT NULL CHECK (length(id) = 16),
+    group_name   TEXT    NOT NULL,
+    name         TEXT    NOT NULL,
+    source       TEXT    NOT NULL,
+    topic        TEXT    NOT NULL,
+    key          TEXT    NOT NULL,
+    time         INTEGER NOT NULL,
+    content_type TEXT    NOT NULL,
+    data         BLOB    NOT NULL,
+    traceparent  TEXT,
+    tracestate   TEXT,
+    attempts     INTEGER NOT NULL,
+    reason       TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
     PRIMARY KEY (id, group_name)
 ) STRICT;
 

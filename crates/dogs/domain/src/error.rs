@@ -1,7 +1,7 @@
 //! Errors of the service.
 
 use kennel_core::objects::ObjectError;
-use kennel_core::{BoxError, ErrorKind, RepoError};
+use kennel_core::{BoxError, CodecError, ErrorKind, RepoError};
 
 use crate::ports::SourceError;
 use crate::{Breed, DogId};
@@ -69,9 +69,9 @@ pub enum DogError {
     /// The source of dogs failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// An event could not be serialized; a bug of the service.
-    #[error("event cannot be serialized")]
-    Event(#[from] serde_json::Error),
+    /// An event could not be encoded; a bug of the service.
+    #[error("event cannot be encoded")]
+    Event(#[from] CodecError),
 }
 
 impl DogError {

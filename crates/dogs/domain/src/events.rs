@@ -1,5 +1,6 @@
 //! Events that the service publishes. Names, topics and schemas are a public contract: see `api/dogs/asyncapi.yaml`.
 
+use kennel_core::codec::Json;
 use kennel_core::{EventType, ObjectKey, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,8 @@ macro_rules! event {
         impl EventType for $type {
             const NAME: &'static str = $name;
             const TOPIC: &'static str = TOPIC;
+
+            type Codec = Json;
 
             fn key(&self) -> String {
                 let $event = self;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use kennel_core::{BoxError, ErrorKind, Event, ObjectKey, Order, Receipt, RepoError, Timestamp};
+use kennel_core::{BoxError, CodecError, ErrorKind, Event, ObjectKey, Order, Receipt, RepoError, Timestamp};
 
 use crate::{Breed, BreedCount, Dog, DogId, Revision};
 
@@ -91,7 +91,7 @@ pub struct ImportProgress {
 }
 
 /// Creates the event of an import batch from the number of new dogs in the batch, which only the store knows.
-pub type ImportEvent<'a> = &'a (dyn Fn(u64) -> Result<Event, serde_json::Error> + Send + Sync);
+pub type ImportEvent<'a> = &'a (dyn Fn(u64) -> Result<Event, CodecError> + Send + Sync);
 
 /// Stores dogs. The caller supplies ids, times and the events of a change.
 ///

@@ -8,8 +8,8 @@ use futures_util::future::join;
 use futures_util::{StreamExt as _, stream};
 use kennel_core::objects::{ByteStream, ObjectMeta, PutOptions, sniff};
 use kennel_core::{
-    Clock, Cursor, Event, EventType, IdSource, ObjectKey, ObjectStore, Order, Page, PageSize, Receipt, Timestamp,
-    TraceContext,
+    Clock, CodecError, Cursor, Event, EventType, IdSource, ObjectKey, ObjectStore, Order, Page, PageSize, Receipt,
+    Timestamp, TraceContext,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -115,7 +115,8 @@ impl IdempotencyKey {
     /// Binds `key`, 1 to 255 visible ASCII characters, to the request for `dog`.
     pub fn new(key: &str, dog: &NewDog) -> Result<Self, DogError> {
         check_key(key, Self::MAX_BYTES)?;
-        Ok(Self { key: key.to_owned(), fingerprint: Sha256::digest(serde_json::to_vec(dog)?).into() })
+        let request = serde_json::to_vec(dog).map_err(|error| CodecError::Encode(error.into()))?;
+        Ok(Self { key: key.to_owned(), fingerprint: Sha256::digest(request).into() })
     }
 }
 
@@ -343,7 +344,7 @@ impl DogService {
         Dog { id, breed, name, image_url, photo, revision: Revision::FIRST, created_at: now, updated_at: now }
     }
 
-    pub(crate) fn event<E: EventType>(&self, at: Timestamp, data: &E) -> Result<Event, serde_json::Error> {
+    pub(crate) fn event<E: EventType>(&self, at: Timestamp, data: &E) -> Result<Event, CodecError> {
         let mut event = Event::new(self.ports.ids.next(), events::SOURCE, at, data)?;
         event.trace = (self.ports.trace)();
         Ok(event)

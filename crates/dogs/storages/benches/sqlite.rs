@@ -36,6 +36,7 @@ fn event(key: &str) -> Event {
         topic: "dogs.events".to_owned(),
         key: key.to_owned(),
         time: Timestamp::from_millis(1_700_000_000_000).expect("a time of this century"),
+        content_type: "application/json".to_owned(),
         data: "{}".into(),
         trace: None,
     }

@@ -51,6 +51,7 @@ mod tests {
             topic: "dogs.events".to_owned(),
             key: key.to_owned(),
             time: Timestamp::from_millis(0).unwrap(),
+            content_type: "application/json".to_owned(),
             data: Bytes::new(),
             trace: None,
         }

@@ -66,6 +66,8 @@ macro_rules! event {
             const NAME: &'static str = $name;
             const TOPIC: &'static str = $topic;
 
+            type Codec = kennel_core::codec::Json;
+
             fn key(&self) -> String {
                 self.id.to_string()
             }

@@ -6,12 +6,12 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use kennel_core::codec::Json;
 use kennel_core::{Event, TraceContext};
 
-/// Content type of event data.
-pub const DATA_CONTENT_TYPE: &str = "application/json";
-
 const SPEC_VERSION: &str = "1.0";
+/// The header with the attribute `datacontenttype`, in every binding.
+pub(crate) const CONTENT_TYPE: &str = "content-type";
 
 /// How a protocol binding of CloudEvents encodes attributes as headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Binding {
 
     /// Returns the headers of a message whose body is the event's data.
     pub fn headers(self, event: &Event) -> Vec<(String, String)> {
-        let mut headers = vec![("content-type".to_owned(), DATA_CONTENT_TYPE.to_owned())];
+        let mut headers = vec![(CONTENT_TYPE.to_owned(), event.content_type.clone())];
         let mut attribute = |name: &str, value: &str| {
             let value = if self.percent_encoded { percent_encode(value) } else { value.to_owned() };
             headers.push((format!("{}{name}", self.prefix), value));
@@ -51,7 +51,8 @@ impl Binding {
         headers
     }
 
-    /// Decodes the event of a message from `topic`. `header` returns the value of a header by its lowercase name.
+    /// Decodes the event of a message from `topic`. `header` returns the value of a header by its lowercase name. Without a
+    /// content type, the data is JSON.
     pub fn read<'a>(
         self,
         topic: &str,
@@ -77,6 +78,7 @@ impl Binding {
             topic: topic.to_owned(),
             key: optional("subject")?.unwrap_or_default(),
             time: required("time")?.parse().map_err(|_| NotAnEvent("time"))?,
+            content_type: header(CONTENT_TYPE).unwrap_or(Json::CONTENT_TYPE).to_owned(),
             data,
             trace,
         })
@@ -140,6 +142,7 @@ mod tests {
             topic: "dogs.events".to_owned(),
             key: "h\u{fc}tte \"1\" 100%".to_owned(),
             time: Timestamp::from_millis(1_700_000_000_007).unwrap(),
+            content_type: "application/json".to_owned(),
             data: Bytes::from_static(br#"{"n": 18446744073709551615, "b":1.10}"#),
             trace: Some(TraceContext { traceparent: "00-1-2-01".to_owned(), tracestate: Some("a=b".to_owned()) }),
         }
@@ -172,11 +175,19 @@ mod tests {
     fn every_binding_reads_what_it_writes() {
         for binding in [Binding::NATS, Binding::KAFKA, Binding::AMQP] {
             let plain = Event { key: String::new(), trace: None, ..event() };
-            for event in [event(), plain] {
+            let bytes = Event { content_type: "application/protobuf".to_owned(), ..event() };
+            for event in [event(), plain, bytes] {
                 let headers = binding.headers(&event).into_iter().collect();
                 assert_eq!(read(binding, &headers).unwrap(), event, "{binding:?}");
             }
         }
+    }
+
+    #[test]
+    fn data_without_a_content_type_is_json() {
+        let mut headers: HashMap<_, _> = Binding::KAFKA.headers(&event()).into_iter().collect();
+        headers.remove("content-type").unwrap();
+        assert_eq!(read(Binding::KAFKA, &headers).unwrap().content_type, "application/json");
     }
 
     #[test]

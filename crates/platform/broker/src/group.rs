@@ -108,6 +108,7 @@ mod tests {
             topic: topic.to_owned(),
             key: key.to_owned(),
             time: kennel_core::Timestamp::from_millis(0).unwrap(),
+            content_type: "application/json".to_owned(),
             data: bytes::Bytes::new(),
             trace: None,
         };

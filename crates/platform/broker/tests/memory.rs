@@ -56,6 +56,7 @@ fn event(number: u128, key: &str) -> Event {
         topic: TOPIC.to_owned(),
         key: key.to_owned(),
         time: Timestamp::from_millis(0).unwrap(),
+        content_type: "application/json".to_owned(),
         data: Bytes::from_static(b"{}"),
         trace: None,
     }

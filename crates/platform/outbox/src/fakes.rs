@@ -53,6 +53,7 @@ pub(crate) fn event(id: u128, key: &str) -> Event {
         topic: "dogs".to_owned(),
         key: key.to_owned(),
         time: Timestamp::from_millis(0).unwrap(),
+        content_type: "application/json".to_owned(),
         data: bytes::Bytes::from_static(b"{}"),
         trace: None,
     }

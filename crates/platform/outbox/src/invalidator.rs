@@ -5,8 +5,7 @@ use std::pin::pin;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kennel_app::{Component, Stop};
-use kennel_core::json::JsonError;
-use kennel_core::{BoxError, Event};
+use kennel_core::{BoxError, CodecError, Event};
 use tracing::Instrument as _;
 
 use crate::feed::{EventFeed, FeedItem};
@@ -19,7 +18,7 @@ pub trait Invalidate: Send + Sync + 'static {
     type Key: Send;
 
     /// The value that the event makes stale; `None` if it makes none stale.
-    fn stale(&self, event: &Event) -> Result<Option<Self::Key>, JsonError>;
+    fn stale(&self, event: &Event) -> Result<Option<Self::Key>, CodecError>;
 
     /// Removes the value. A failure is not reported: the value expires.
     async fn invalidate(&self, key: Self::Key);

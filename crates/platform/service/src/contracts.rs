@@ -7,7 +7,7 @@ use std::{fs, io};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use crate::events::EventContract;
+use crate::events::{EventContract, EventSchema};
 use crate::settings::ProgramSettings;
 use crate::{EventSet, Service};
 
@@ -44,12 +44,15 @@ pub fn asyncapi_yaml<S: Service>(version: &str) -> Result<String, ContractError>
     Ok(yaml_serde::to_string(&asyncapi(S::NAME, version, &S::events()))?)
 }
 
-/// The JSON Schema of each event's data, by the event's name.
-pub fn event_schemas<S: Service>() -> Result<Vec<(&'static str, String)>, ContractError> {
-    let schemas = S::events().contracts.into_iter().map(|event| {
-        let mut schema = event.schema;
-        schema["$id"] = format!("{}.schema.json", event.name).into();
-        Ok((event.name, lines(serde_json::to_string_pretty(&schema)?)))
+/// The schema of each event's data, by the name of its file: a JSON Schema, or a protobuf file.
+pub fn event_schemas<S: Service>() -> Result<Vec<(String, String)>, ContractError> {
+    let schemas = S::events().contracts.into_iter().map(|event| match event.schema {
+        EventSchema::Json(mut schema) => {
+            let file = format!("{}.schema.json", event.name);
+            schema["$id"] = file.as_str().into();
+            Ok((file, lines(serde_json::to_string_pretty(&schema)?)))
+        }
+        EventSchema::Protobuf(proto) => Ok((format!("{}.proto", event.name), proto.to_owned())),
     });
     schemas.collect()
 }
@@ -85,7 +88,7 @@ pub fn files<S: Service>(version: &str) -> Result<Vec<(String, String)>, Contrac
         (format!("{folder}/asyncapi.yaml"), asyncapi_yaml::<S>(version)?),
     ];
     let schemas = event_schemas::<S>()?.into_iter();
-    files.extend(schemas.map(|(name, schema)| (format!("{folder}/events/{name}.schema.json"), schema)));
+    files.extend(schemas.map(|(file, schema)| (format!("{folder}/events/{file}"), schema)));
     Ok(files)
 }
 
@@ -131,9 +134,9 @@ fn lines(mut text: String) -> String {
 fn asyncapi(name: &str, version: &str, events: &EventSet) -> Value {
     let (mut messages, mut topics) = (Map::new(), BTreeMap::<&str, Map<_, _>>::new());
     for event in &events.contracts {
-        messages.insert(event.title().to_owned(), message(event));
-        let reference = json!({ "$ref": format!("#/components/messages/{}", event.title()) });
-        topics.entry(event.topic).or_default().insert(event.title().to_owned(), reference);
+        messages.insert(event.title.clone(), message(event));
+        let reference = json!({ "$ref": format!("#/components/messages/{}", event.title) });
+        topics.entry(event.topic).or_default().insert(event.title.clone(), reference);
     }
     let channel = |(topic, messages): (&&str, &Map<_, _>)| ((*topic).to_owned(), channel(name, topic, messages));
     let channels: Map<_, _> = topics.iter().map(channel).collect();
@@ -171,21 +174,24 @@ fn operation(topic: &str) -> Value {
 }
 
 fn message(event: &EventContract) -> Value {
-    let mut schema = event.schema.clone();
-    // The document around the messages declares the dialect once.
-    if let Some(object) = schema.as_object_mut() {
-        object.remove("$schema");
-    }
+    let (format, schema) = match &event.schema {
+        EventSchema::Json(schema) => {
+            let mut schema = schema.clone();
+            // The document around the messages declares the dialect once.
+            if let Some(object) = schema.as_object_mut() {
+                object.remove("$schema");
+            }
+            ("application/schema+json;version=draft-2020-12", schema)
+        }
+        EventSchema::Protobuf(proto) => ("application/vnd.google.protobuf;version=3", (*proto).into()),
+    };
     json!({
         "name": event.name,
-        "title": event.title(),
-        "summary": event.summary(),
-        "contentType": "application/json",
+        "title": event.title,
+        "summary": event.summary,
+        "contentType": event.content_type,
         "traits": [{ "$ref": "#/components/messageTraits/CloudEvent" }],
-        "payload": {
-            "schemaFormat": "application/schema+json;version=draft-2020-12",
-            "schema": schema,
-        },
+        "payload": { "schemaFormat": format, "schema": schema },
     })
 }
 
@@ -216,7 +222,39 @@ fn capitalized(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kennel_core::EventType;
+    use kennel_core::codec::Protobuf;
+
     use super::*;
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Slept {
+        #[prost(string, tag = "1")]
+        dog: String,
+    }
+
+    impl EventType for Slept {
+        const NAME: &'static str = "dogs.slept";
+        const TOPIC: &'static str = "dogs.events";
+
+        type Codec = Protobuf;
+
+        fn key(&self) -> String {
+            self.dog.clone()
+        }
+    }
+
+    #[test]
+    fn the_contract_of_a_protobuf_event_is_its_file() {
+        let proto = "// A dog slept.\nmessage Slept {\n  string dog = 1;\n}\n";
+        let events = EventSet::new("/dogs", "the name of a dog").with_message::<Slept>("Slept", proto);
+        let document = asyncapi("dogs", "1.0.0", &events);
+        let message = &document["components"]["messages"]["Slept"];
+        assert_eq!((&message["name"], &message["summary"]), (&json!("dogs.slept"), &json!("A dog slept.")));
+        assert_eq!(message["contentType"], "application/protobuf");
+        let payload = json!({ "schemaFormat": "application/vnd.google.protobuf;version=3", "schema": proto });
+        assert_eq!(message["payload"], payload);
+    }
 
     #[test]
     fn changed_missing_and_unknown_files_are_stale() {

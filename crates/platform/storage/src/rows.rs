@@ -77,6 +77,7 @@ pub(crate) fn event(row: &impl Columns) -> Result<Event, sqlx::Error> {
         topic: row.text("topic")?,
         key: row.text("key")?,
         time: row.time("time")?,
+        content_type: row.text("content_type")?,
         data: row.bytes("data")?.into(),
         trace: traceparent.map(|traceparent| TraceContext { traceparent, tracestate }),
     })

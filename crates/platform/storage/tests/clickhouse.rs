@@ -57,6 +57,7 @@ fn event(number: u128) -> Event {
         topic: "dogs.events".to_owned(),
         key: "k".to_owned(),
         time: now(),
+        content_type: "application/json".to_owned(),
         data: "{}".into(),
         trace: None,
     }

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use dogs_domain::DogId;
 use dogs_domain::events::{DogDeleted, DogUpdated, ThumbnailStored};
 use dogs_storages::CachedDogRepository;
-use kennel_core::json::JsonError;
-use kennel_core::{Event, EventType as _};
+use kennel_core::{CodecError, Event, EventType as _};
 use kennel_outbox::Invalidate;
 
 /// The cache of dogs, for [`kennel_outbox::Invalidator`].
@@ -17,7 +16,7 @@ pub struct StaleDogs(pub Arc<CachedDogRepository>);
 impl Invalidate for StaleDogs {
     type Key = DogId;
 
-    fn stale(&self, event: &Event) -> Result<Option<DogId>, JsonError> {
+    fn stale(&self, event: &Event) -> Result<Option<DogId>, CodecError> {
         Ok(match event.name.as_str() {
             DogUpdated::NAME => event.decode::<DogUpdated>()?.map(|event| event.id),
             DogDeleted::NAME => event.decode::<DogDeleted>()?.map(|event| event.id),

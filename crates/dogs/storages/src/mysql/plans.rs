@@ -26,13 +26,13 @@ async fn filled() -> Option<(TestDatabase, Mysql)> {
          INSERT INTO d VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
          INSERT INTO dogs SELECT UNHEX(LEFT(SHA2(n, 224), 32)), CONCAT('breed', n % 100), 'x', null, null, null, null, null, 1, n, n
              FROM NUMBERS AS n;
-         INSERT INTO outbox (id, name, source, topic, `key`, time, data, publish_seq, published_at)
+         INSERT INTO outbox (id, name, source, topic, `key`, time, content_type, data, publish_seq, published_at)
              SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'e', '/s', 't', 'k', n, 'x', IF(n <= 10000, n, NULL), IF(n <= 10000, n, NULL)
              FROM NUMBERS AS n;
          INSERT INTO idempotency_keys SELECT n, REPEAT('x', 32), '{}', n, 1 FROM NUMBERS AS n;
          INSERT INTO imports SELECT n, n, 1, REPEAT('x', 32), n FROM NUMBERS AS n;
          INSERT INTO inbox SELECT 'g', UNHEX(LEFT(SHA2(n, 224), 32)), n FROM NUMBERS AS n;
-         INSERT INTO dead_letters SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'g', 'e', '/s', 't', 'k', n, 'x', null, null, 1, 'r', n
+         INSERT INTO dead_letters SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'g', 'e', '/s', 't', 'k', n, 'c', 'x', null, null, 1, 'r', n
              FROM NUMBERS AS n;
          ANALYZE TABLE dogs, outbox, idempotency_keys, imports, inbox, dead_letters;";
     sqlx::raw_sql(AssertSqlSafe(sql.replace("NUMBERS", NUMBERS))).execute(database.pool()).await.unwrap();

@@ -27,13 +27,13 @@ async fn filled() -> Option<(TestDatabase, Postgres)> {
     sqlx::raw_sql(
         "INSERT INTO dogs SELECT gen_random_uuid(), 'breed' || n % 100, repeat('x', 50), null, null, null, null, null,
                                  1, n, n FROM generate_series(1, 20000) AS n;
-         INSERT INTO outbox SELECT n, 1, gen_random_uuid(), 'e', '/s', 't', 'k', n, '\\x00', null, null,
+         INSERT INTO outbox SELECT n, 1, gen_random_uuid(), 'e', '/s', 't', 'k', n, 'c', '\\x00', null, null,
                                    CASE WHEN n <= 19000 THEN n END, CASE WHEN n <= 19000 THEN n END
          FROM generate_series(1, 20000) AS n;
          INSERT INTO idempotency_keys SELECT n, decode(repeat('00', 32), 'hex'), '{}', n FROM generate_series(1, 20000) AS n;
          INSERT INTO imports SELECT n, n, 1, decode(repeat('00', 32), 'hex'), n FROM generate_series(1, 20000) AS n;
          INSERT INTO inbox SELECT 'g', gen_random_uuid(), n FROM generate_series(1, 20000) AS n;
-         INSERT INTO dead_letters SELECT gen_random_uuid(), 'g', 'e', '/s', 't', 'k', n, '\\x00', null, null, 1, 'r', n
+         INSERT INTO dead_letters SELECT gen_random_uuid(), 'g', 'e', '/s', 't', 'k', n, 'c', '\\x00', null, null, 1, 'r', n
          FROM generate_series(1, 20000) AS n;",
     )
     .execute(database.pool())

@@ -27,7 +27,8 @@ async fn list(stores: &Stores) -> Vec<DeadLetter> {
 pub(crate) async fn a_dead_letter_is_read_as_written(stores: &Stores) {
     assert_eq!(list(stores).await, []);
     let (of_a, other) = (event(), event());
-    let bare = Event { trace: None, ..other };
+    let content_type = "application/protobuf".to_owned();
+    let bare = Event { trace: None, content_type, data: vec![0, 255, 10].into(), ..other };
     let dead_letters = [dead_letter(&of_a, "a"), dead_letter(&of_a, "b"), dead_letter(&bare, "a")];
     for dead_letter in &dead_letters {
         store(stores, dead_letter).await;

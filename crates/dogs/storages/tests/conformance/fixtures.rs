@@ -138,6 +138,7 @@ pub(crate) fn event() -> Event {
         topic: "dogs.events".to_owned(),
         key: format!("dog {number}"),
         time: at(i64::try_from(number).unwrap()),
+        content_type: "application/json".to_owned(),
         data: format!("{{\"number\":{number}}}").into(),
         trace: Some(TraceContext {
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),

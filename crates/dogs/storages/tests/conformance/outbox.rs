@@ -105,7 +105,8 @@ pub(crate) async fn a_release_by_another_changes_nothing(stores: &Stores) {
 }
 
 pub(crate) async fn events_are_read_as_written(stores: &Stores) {
-    let bare = Event { trace: None, data: vec![0, 255, 10].into(), ..event() };
+    let content_type = "application/protobuf".to_owned();
+    let bare = Event { trace: None, content_type, data: vec![0, 255, 10].into(), ..event() };
     let short = TraceContext { traceparent: "00-a-b-01".to_owned(), tracestate: None };
     let half = Event { trace: Some(short), key: "ключ 🐕".to_owned(), time: at(-1), ..event() };
     let written = [event(), bare, half, Event { data: vec![b'x'; 300_000].into(), ..event() }];

@@ -34,6 +34,7 @@ pub(crate) fn event(number: u128) -> Event {
         topic: "dogs.events".to_owned(),
         key: "k".to_owned(),
         time: at(),
+        content_type: "application/json".to_owned(),
         data: "{}".into(),
         trace: None,
     }

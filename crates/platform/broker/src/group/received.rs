@@ -55,6 +55,7 @@ mod tests {
             topic: "tests".to_owned(),
             key: "rex".to_owned(),
             time: Timestamp::from_millis(0).unwrap(),
+            content_type: "application/json".to_owned(),
             data: Bytes::new(),
             trace: None,
         };

@@ -210,6 +210,7 @@ mod tests {
             topic: topic.to_owned(),
             key: String::new(),
             time: Timestamp::from_millis(0).unwrap(),
+            content_type: "application/json".to_owned(),
             data: bytes::Bytes::new(),
             trace: None,
         }

@@ -20,6 +20,7 @@ fn event(key: &str) -> Event {
         topic: "t".to_owned(),
         key: key.to_owned(),
         time: Timestamp::from_millis(0).unwrap(),
+        content_type: "application/json".to_owned(),
         data: Bytes::from_static(b"{}"),
         trace: None,
     }

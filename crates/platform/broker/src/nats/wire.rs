@@ -118,6 +118,7 @@ mod tests {
             topic: "dogs.events".to_owned(),
             key: "h\u{fc}tte\r\n1".to_owned(),
             time: Timestamp::from_millis(1_700_000_000_007).unwrap(),
+            content_type: "application/json".to_owned(),
             data: Bytes::from_static(b"{}"),
             trace: Some(TraceContext { traceparent: "00-1-2-01".to_owned(), tracestate: None }),
         }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use kennel_core::{Event, TraceContext};
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use crate::cloudevents::{Binding, DATA_CONTENT_TYPE, NotAnEvent};
+use crate::cloudevents::{Binding, CONTENT_TYPE, NotAnEvent};
 
 /// Header in which a quorum queue counts how often a message was returned.
 const RETURNS: &str = "x-delivery-count";
@@ -15,13 +15,13 @@ const PERSISTENT: u8 = 2;
 /// Encodes an event as message properties; `extra` is a further header.
 pub(super) fn properties(event: &Event, extra: Option<(&str, &str)>) -> BasicProperties {
     let mut headers = FieldTable::default();
-    let attributes = Binding::AMQP.headers(event).into_iter().filter(|(name, _)| name != "content-type");
+    let attributes = Binding::AMQP.headers(event).into_iter().filter(|(name, _)| name != CONTENT_TYPE);
     let extra = extra.map(|(name, value)| (name.to_owned(), value.to_owned()));
     for (name, value) in attributes.chain(extra) {
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
     }
     BasicProperties::default()
-        .with_content_type(DATA_CONTENT_TYPE.into())
+        .with_content_type(event.content_type.as_str().into())
         .with_delivery_mode(PERSISTENT)
         .with_message_id(event.id.to_string().into())
         .with_headers(headers)
@@ -38,7 +38,9 @@ pub(super) fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<
 
 /// Decodes the event of a message from `topic`.
 pub(super) fn event(topic: &str, properties: &BasicProperties, data: Vec<u8>) -> Result<Event, NotAnEvent> {
-    let event = Binding::AMQP.read(topic, |name| header(properties, name), Bytes::from(data))?;
+    let content_type = properties.content_type().as_ref().map(ShortString::as_str);
+    let header = |name: &str| if name == CONTENT_TYPE { content_type } else { header(properties, name) };
+    let event = Binding::AMQP.read(topic, header, Bytes::from(data))?;
     let trace = event.trace.filter(|trace| *trace != TraceContext::default());
     Ok(Event { trace, ..event })
 }
@@ -75,13 +77,16 @@ mod tests {
             topic: "dogs.events".to_owned(),
             key: "h\u{fc}tte\r\n1".to_owned(),
             time: Timestamp::from_millis(1_700_000_000_007).unwrap(),
+            content_type: "application/json".to_owned(),
             data: Bytes::from_static(b"{}"),
             trace: Some(TraceContext { traceparent: "00-1-2-01".to_owned(), tracestate: None }),
         };
-        for sent in [sent.clone(), Event { key: String::new(), trace: None, ..sent }] {
+        let bytes =
+            Event { content_type: "application/protobuf".to_owned(), data: vec![0, 255].into(), ..sent.clone() };
+        for sent in [sent.clone(), bytes, Event { key: String::new(), trace: None, ..sent }] {
             let properties = properties(&sent, Some(("kennel-x", "y")));
             assert_eq!(header(&properties, "kennel-x"), Some("y"));
-            assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
+            assert_eq!(properties.content_type().as_ref().unwrap().as_str(), sent.content_type);
             assert_eq!(event("dogs.events", &properties, sent.data.to_vec()).unwrap(), sent);
         }
     }

@@ -56,6 +56,7 @@ pub(crate) fn event(number: u128, key: &str) -> Event {
         topic: TOPIC.to_owned(),
         key: key.to_owned(),
         time: at(7),
+        content_type: "application/json".to_owned(),
         data: format!(r#"{{"number":{number}}}"#).into(),
         trace: None,
     }

@@ -19,6 +19,7 @@ pub(crate) fn event(topic: &str, number: u128, key: &str) -> Event {
         topic: topic.to_owned(),
         key: key.to_owned(),
         time: Timestamp::from_millis(1_700_000_000_007).unwrap(),
+        content_type: "application/json".to_owned(),
         data: format!(r#"{{"number":{number}}}"#).into(),
         trace: None,
     }

@@ -7,6 +7,7 @@ use anyhow::bail;
 use async_trait::async_trait;
 use clap::Subcommand;
 use kennel_broker::Connected;
+use kennel_core::event::JsonData;
 use kennel_core::{DeadLetter, DeadLetters, PageSize, RepoError, Timestamp};
 use kennel_outbox::ReplayError;
 use uuid::Uuid;
@@ -170,11 +171,7 @@ async fn list(dead_letters: &dyn DeadLetters, limit: u32) -> anyhow::Result<Exit
 async fn show(dead_letters: &dyn DeadLetters, id: Uuid) -> anyhow::Result<ExitCode> {
     let found = dead_letters.find(id).await?;
     let Some(first) = found.first() else { bail!("no dead letter has the event id {id}") };
-    let data: serde_json::Value = serde_json::from_slice(&first.event.data).unwrap_or_else(|_| {
-        // Undecodable data is a common reason for a dead letter.
-        String::from_utf8_lossy(&first.event.data).into()
-    });
-    let event = serde_json::json!({
+    let mut event = serde_json::json!({
         "id": first.event.id,
         "type": first.event.name,
         "source": first.event.source,
@@ -182,7 +179,7 @@ async fn show(dead_letters: &dyn DeadLetters, id: Uuid) -> anyhow::Result<ExitCo
         "subject": first.event.key,
         "time": first.event.time,
         "traceparent": first.event.trace.as_ref().map(|trace| &trace.traceparent),
-        "data": data,
+        "datacontenttype": first.event.content_type,
         "failures": found.iter().map(|dead_letter| serde_json::json!({
             "group": dead_letter.group,
             "attempts": dead_letter.attempts,
@@ -190,6 +187,12 @@ async fn show(dead_letters: &dyn DeadLetters, id: Uuid) -> anyhow::Result<ExitCo
             "at": dead_letter.at,
         })).collect::<Vec<_>>(),
     });
+    // Undecodable data is a common reason for a dead letter.
+    let (name, data) = match first.event.json_data() {
+        JsonData::Data(data) => ("data", data),
+        JsonData::DataBase64(data) => ("data_base64", data.into()),
+    };
+    event[name] = data;
     print_line(format_args!("{event:#}"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -22,6 +22,8 @@ pub(super) struct EventRow {
     key: String,
     #[serde(rename = "event_time")]
     time: i64,
+    #[serde(rename = "event_content_type")]
+    content_type: String,
     #[serde(rename = "event_data")]
     data: String,
     #[serde(rename = "event_binary")]
@@ -48,6 +50,7 @@ impl From<&Event> for EventRow {
             topic: event.topic.clone(),
             key: event.key.clone(),
             time: event.time.as_millis(),
+            content_type: event.content_type.clone(),
             data: text.map_or_else(|| hex(&event.data), str::to_owned),
             binary: text.is_none().into(),
             traceparent: event.trace.as_ref().map(|trace| trace.traceparent.clone()),
@@ -68,6 +71,7 @@ impl TryFrom<EventRow> for Event {
             topic: row.topic,
             key: row.key,
             time: timestamp(row.time)?,
+            content_type: row.content_type,
             data: Bytes::from(data),
             trace: row.traceparent.map(|traceparent| TraceContext { traceparent, tracestate: row.tracestate }),
         })

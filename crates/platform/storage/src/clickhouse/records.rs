@@ -16,16 +16,16 @@ pub struct RecordKind {
 pub(super) const COMMIT: RecordKind = RecordKind { name: "commit", columns: "holder" };
 pub(super) const EVENT: RecordKind = RecordKind {
     name: "event",
-    columns: "event_id, event_name, event_source, event_topic, event_key, event_time, event_data, event_binary, \
-              event_traceparent, event_tracestate",
+    columns: "event_id, event_name, event_source, event_topic, event_key, event_time, event_content_type, event_data, \
+              event_binary, event_traceparent, event_tracestate",
 };
 pub(super) const PUBLISHED: RecordKind = RecordKind { name: "published", columns: EVENT.columns };
 pub(super) const RECEIPT: RecordKind = RecordKind { name: "receipt", columns: "recorded_at" };
 pub(super) const ATTEMPTS: RecordKind = RecordKind { name: "attempts", columns: "attempts, recorded_at" };
 pub(super) const DEAD_LETTER: RecordKind = RecordKind {
     name: "dead_letter",
-    columns: "event_id, event_name, event_source, event_topic, event_key, event_time, event_data, event_binary, \
-              event_traceparent, event_tracestate, event_group, attempts, reason, recorded_at",
+    columns: "event_id, event_name, event_source, event_topic, event_key, event_time, event_content_type, event_data, \
+              event_binary, event_traceparent, event_tracestate, event_group, attempts, reason, recorded_at",
 };
 pub(super) const LEASE: RecordKind = RecordKind { name: "lease", columns: "holder, expires_at, version" };
 

@@ -25,15 +25,16 @@ impl MysqlDeadLetters {
         let event = &dead_letter.event;
         // MySQL evaluates assignments from left to right, so `created_at`, which the others compare, comes last.
         sqlx::query(
-            "INSERT INTO dead_letters (id, name, source, topic, `key`, time, data, traceparent, tracestate,
+            "INSERT INTO dead_letters (id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate,
                                        group_name, attempts, reason, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON DUPLICATE KEY UPDATE
                  name = IF(VALUES(created_at) >= created_at, VALUES(name), name),
                  source = IF(VALUES(created_at) >= created_at, VALUES(source), source),
                  topic = IF(VALUES(created_at) >= created_at, VALUES(topic), topic),
                  `key` = IF(VALUES(created_at) >= created_at, VALUES(`key`), `key`),
                  time = IF(VALUES(created_at) >= created_at, VALUES(time), time),
+                 content_type = IF(VALUES(created_at) >= created_at, VALUES(content_type), content_type),
                  data = IF(VALUES(created_at) >= created_at, VALUES(data), data),
                  traceparent = IF(VALUES(created_at) >= created_at, VALUES(traceparent), traceparent),
                  tracestate = IF(VALUES(created_at) >= created_at, VALUES(tracestate), tracestate),
@@ -47,6 +48,7 @@ impl MysqlDeadLetters {
         .bind(&event.topic)
         .bind(&event.key)
         .bind(event.time.as_millis())
+        .bind(&event.content_type)
         .bind(&event.data[..])
         .bind(event.trace.as_ref().map(|trace| &trace.traceparent))
         .bind(event.trace.as_ref().and_then(|trace| trace.tracestate.as_ref()))
@@ -63,12 +65,12 @@ impl MysqlDeadLetters {
     async fn try_list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError> {
         let select = match after {
             None => sqlx::query(
-                "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate,
+                "SELECT id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate,
                         group_name, attempts, reason, created_at
                  FROM dead_letters ORDER BY id, group_name LIMIT ?",
             ),
             Some(after) => sqlx::query(
-                "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate,
+                "SELECT id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate,
                         group_name, attempts, reason, created_at
                  FROM dead_letters WHERE id > ? ORDER BY id, group_name LIMIT ?",
             )
@@ -80,7 +82,7 @@ impl MysqlDeadLetters {
 
     async fn try_find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate,
+            "SELECT id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate,
                     group_name, attempts, reason, created_at
              FROM dead_letters WHERE id = ? ORDER BY group_name",
         )
@@ -136,7 +138,7 @@ impl DeadLetters for MysqlDeadLetters {
 /// finds them.
 async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError> {
     let rows = sqlx::query(
-        "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
+        "SELECT id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate
          FROM dead_letters WHERE id = ? ORDER BY created_at DESC FOR UPDATE",
     )
     .bind(id)

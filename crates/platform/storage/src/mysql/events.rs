@@ -13,8 +13,8 @@ const MAX_BYTES: usize = 1 << 20;
 
 fn insert(rows: usize) -> String {
     format!(
-        "INSERT INTO outbox (id, name, source, topic, `key`, time, data, traceparent, tracestate) VALUES {}",
-        vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ")
+        "INSERT INTO outbox (id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate) VALUES {}",
+        vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ")
     )
 }
 
@@ -54,6 +54,7 @@ async fn append_rows(connection: &mut MySqlConnection, events: &[Event]) -> Resu
             .bind(&event.topic)
             .bind(&event.key)
             .bind(event.time.as_millis())
+            .bind(&event.content_type)
             .bind(&event.data[..])
             .bind(event.trace.as_ref().map(|trace| &trace.traceparent))
             .bind(event.trace.as_ref().and_then(|trace| trace.tracestate.as_ref()));

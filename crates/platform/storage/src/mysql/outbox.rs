@@ -68,7 +68,7 @@ impl MysqlOutbox {
 
     async fn try_pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq LIMIT ?",
         )
         .bind(limit)
@@ -119,7 +119,7 @@ impl MysqlOutbox {
     async fn published_after(&self, after: Uuid, limit: u32) -> Result<History, RepoError> {
         // One statement, so that a purge cannot run between finding the position and reading from it.
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq >= (SELECT min(publish_seq) FROM outbox WHERE id = ?)
              ORDER BY publish_seq LIMIT ?",
         )
@@ -136,7 +136,7 @@ impl MysqlOutbox {
 
     async fn latest(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let mut rows = sqlx::query(
-            "SELECT id, name, source, topic, `key`, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, `key`, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq IS NOT NULL ORDER BY publish_seq DESC LIMIT ?",
         )
         .bind(limit)

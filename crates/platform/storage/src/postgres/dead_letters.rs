@@ -24,12 +24,12 @@ impl PostgresDeadLetters {
     async fn try_store(&self, dead_letter: &DeadLetter) -> Result<(), RepoError> {
         let event = &dead_letter.event;
         sqlx::query(
-            "INSERT INTO dead_letters (id, name, source, topic, key, time, data, traceparent, tracestate,
+            "INSERT INTO dead_letters (id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
                                        group_name, attempts, reason, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              ON CONFLICT (id, group_name) DO UPDATE SET
                  name = excluded.name, source = excluded.source, topic = excluded.topic, key = excluded.key,
-                 time = excluded.time, data = excluded.data, traceparent = excluded.traceparent,
+                 time = excluded.time, content_type = excluded.content_type, data = excluded.data, traceparent = excluded.traceparent,
                  tracestate = excluded.tracestate, attempts = excluded.attempts, reason = excluded.reason,
                  created_at = excluded.created_at
              WHERE excluded.created_at >= dead_letters.created_at",
@@ -40,6 +40,7 @@ impl PostgresDeadLetters {
         .bind(&event.topic)
         .bind(&event.key)
         .bind(event.time.as_millis())
+        .bind(&event.content_type)
         .bind(&event.data[..])
         .bind(event.trace.as_ref().map(|trace| &trace.traceparent))
         .bind(event.trace.as_ref().and_then(|trace| trace.tracestate.as_ref()))
@@ -56,12 +57,12 @@ impl PostgresDeadLetters {
     async fn try_list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError> {
         let select = match after {
             None => sqlx::query(
-                "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
+                "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
                         group_name, attempts, reason, created_at
                  FROM dead_letters ORDER BY id, group_name LIMIT $1",
             ),
             Some(after) => sqlx::query(
-                "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
+                "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
                         group_name, attempts, reason, created_at
                  FROM dead_letters WHERE id > $1 ORDER BY id, group_name LIMIT $2",
             )
@@ -73,7 +74,7 @@ impl PostgresDeadLetters {
 
     async fn try_find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
                     group_name, attempts, reason, created_at
              FROM dead_letters WHERE id = $1 ORDER BY group_name",
         )
@@ -129,7 +130,7 @@ impl DeadLetters for PostgresDeadLetters {
 /// finds them.
 async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError> {
     let rows = sqlx::query(
-        "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+        "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate
          FROM dead_letters WHERE id = $1 ORDER BY created_at DESC FOR UPDATE",
     )
     .bind(id)

@@ -22,12 +22,14 @@ pub async fn append(executor: impl PgExecutor<'_>, events: &[Event]) -> Result<(
     };
     sqlx::query(
         "WITH change AS MATERIALIZED (SELECT nextval('outbox_commit_seq') AS commit_seq)
-         INSERT INTO outbox (commit_seq, ordinal, id, name, source, topic, key, time, data, traceparent, tracestate)
+         INSERT INTO outbox (commit_seq, ordinal, id, name, source, topic, key, time, content_type, data, traceparent,
+                             tracestate)
          SELECT change.commit_seq, given.ordinal, given.id, given.name, given.source, given.topic, given.key,
-                given.time, given.data, given.traceparent, given.tracestate
-         FROM change, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bytea[],
-                            $8::text[], $9::text[])
-              WITH ORDINALITY AS given (id, name, source, topic, key, time, data, traceparent, tracestate, ordinal)",
+                given.time, given.content_type, given.data, given.traceparent, given.tracestate
+         FROM change, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+                            $8::bytea[], $9::text[], $10::text[])
+              WITH ORDINALITY AS given (id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
+                                        ordinal)",
     )
     .bind(events.iter().map(|event| event.id).collect::<Vec<Uuid>>())
     .bind(column(|event| &event.name))
@@ -35,6 +37,7 @@ pub async fn append(executor: impl PgExecutor<'_>, events: &[Event]) -> Result<(
     .bind(column(|event| &event.topic))
     .bind(column(|event| &event.key))
     .bind(events.iter().map(|event| event.time.as_millis()).collect::<Vec<i64>>())
+    .bind(column(|event| &event.content_type))
     .bind(events.iter().map(|event| &event.data[..]).collect::<Vec<&[u8]>>())
     .bind(of_trace(|trace| Some(&trace.traceparent)))
     .bind(of_trace(|trace| trace.tracestate.as_deref()))

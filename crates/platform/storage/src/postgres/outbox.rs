@@ -64,7 +64,7 @@ impl PostgresOutbox {
 
     async fn try_pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq, ordinal LIMIT $1",
         )
         .bind(i64::from(limit))
@@ -104,7 +104,7 @@ impl PostgresOutbox {
     async fn published_after(&self, after: Uuid, limit: u32) -> Result<History, RepoError> {
         // One statement, so that a purge cannot run between finding the position and reading from it.
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq >=
                  (SELECT min(publish_seq) FROM outbox WHERE id = $1 AND publish_seq IS NOT NULL)
              ORDER BY publish_seq LIMIT $2",
@@ -122,7 +122,7 @@ impl PostgresOutbox {
 
     async fn latest(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let mut rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq IS NOT NULL ORDER BY publish_seq DESC LIMIT $1",
         )
         .bind(i64::from(limit))

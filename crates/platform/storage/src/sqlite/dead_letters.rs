@@ -27,12 +27,12 @@ impl DeadLetterSink for SqliteDeadLetters {
         let event = &dead_letter.event;
         let mut write = self.0.write().await?;
         sqlx::query(
-            "INSERT INTO dead_letters (id, name, source, topic, key, time, data, traceparent, tracestate,
+            "INSERT INTO dead_letters (id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
                                        group_name, attempts, reason, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id, group_name) DO UPDATE SET
                  name = excluded.name, source = excluded.source, topic = excluded.topic, key = excluded.key,
-                 time = excluded.time, data = excluded.data, traceparent = excluded.traceparent,
+                 time = excluded.time, content_type = excluded.content_type, data = excluded.data, traceparent = excluded.traceparent,
                  tracestate = excluded.tracestate, attempts = excluded.attempts, reason = excluded.reason,
                  created_at = excluded.created_at
              WHERE excluded.created_at >= dead_letters.created_at",
@@ -43,6 +43,7 @@ impl DeadLetterSink for SqliteDeadLetters {
         .bind(&event.topic)
         .bind(&event.key)
         .bind(event.time.as_millis())
+        .bind(&event.content_type)
         .bind(&event.data[..])
         .bind(event.trace.as_ref().map(|trace| &trace.traceparent))
         .bind(event.trace.as_ref().and_then(|trace| trace.tracestate.as_ref()))
@@ -61,7 +62,7 @@ impl DeadLetterSink for SqliteDeadLetters {
 impl DeadLetters for SqliteDeadLetters {
     async fn list(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<DeadLetter>, RepoError> {
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
                     group_name, attempts, reason, created_at
              FROM dead_letters WHERE id > ? ORDER BY id, group_name LIMIT ?",
         )
@@ -75,7 +76,7 @@ impl DeadLetters for SqliteDeadLetters {
 
     async fn find(&self, event: Uuid) -> Result<Vec<DeadLetter>, RepoError> {
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate,
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
                     group_name, attempts, reason, created_at
              FROM dead_letters WHERE id = ? ORDER BY group_name",
         )
@@ -110,7 +111,7 @@ impl DeadLetters for SqliteDeadLetters {
 /// The event of the latest dead letter.
 async fn latest(write: &mut Write, id: Uuid) -> Result<Option<Event>, RepoError> {
     sqlx::query(
-        "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+        "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate
          FROM dead_letters WHERE id = ? ORDER BY created_at DESC LIMIT 1",
     )
     .bind(id)

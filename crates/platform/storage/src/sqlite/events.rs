@@ -11,8 +11,8 @@ pub(super) use crate::rows::{event, read_all, timestamp};
 pub async fn append(connection: &mut SqliteConnection, events: &[Event]) -> Result<(), RepoError> {
     for event in events {
         sqlx::query(
-            "INSERT INTO outbox (id, name, source, topic, key, time, data, traceparent, tracestate)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO outbox (id, name, source, topic, key, time, content_type, data, traceparent, tracestate)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(event.id)
         .bind(&event.name)
@@ -20,6 +20,7 @@ pub async fn append(connection: &mut SqliteConnection, events: &[Event]) -> Resu
         .bind(&event.topic)
         .bind(&event.key)
         .bind(event.time.as_millis())
+        .bind(&event.content_type)
         .bind(&event.data[..])
         .bind(event.trace.as_ref().map(|trace| &trace.traceparent))
         .bind(event.trace.as_ref().and_then(|trace| trace.tracestate.as_ref()))

@@ -73,7 +73,7 @@ impl Outbox for SqliteOutbox {
 
     async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq LIMIT ?",
         )
         .bind(limit)
@@ -123,7 +123,7 @@ impl Outbox for SqliteOutbox {
         };
         // One statement, so that a purge cannot run between finding the position and reading from it.
         let rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq >= (SELECT min(publish_seq) FROM outbox WHERE id = ?)
              ORDER BY publish_seq LIMIT ?",
         )
@@ -162,7 +162,7 @@ impl Outbox for SqliteOutbox {
 impl SqliteOutbox {
     async fn latest(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
         let mut rows = sqlx::query(
-            "SELECT id, name, source, topic, key, time, data, traceparent, tracestate
+            "SELECT id, name, source, topic, key, time, content_type, data, traceparent, tracestate
              FROM outbox WHERE publish_seq IS NOT NULL ORDER BY publish_seq DESC LIMIT ?",
         )
         .bind(limit)

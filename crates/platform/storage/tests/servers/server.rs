@@ -65,6 +65,7 @@ pub(crate) fn event(number: u128, key: &str) -> Event {
         topic: "t.events".to_owned(),
         key: key.to_owned(),
         time: now(),
+        content_type: "application/json".to_owned(),
         data: "{}".into(),
         trace: None,
     }

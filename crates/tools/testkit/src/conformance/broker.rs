@@ -89,6 +89,7 @@ macro_rules! broker_conformance {
         $crate::broker_conformance! { @each { $setup } { $($attribute = $value),* }
             delivers_what_was_published
             delivers_every_field
+            delivers_bytes_of_any_content_type
             delivers_large_data
             accepts_an_empty_batch
             preserves_the_order_of_a_key
@@ -112,6 +113,7 @@ macro_rules! broker_conformance {
             loses_nothing_when_next_is_cancelled
             limits_deliveries_in_flight
             stores_dead_letters
+            a_dead_letter_has_the_bytes_of_its_event
             continues_after_a_dead_letter
             a_dead_letter_affects_only_its_group
             broadcasts_to_every_subscription
@@ -167,6 +169,7 @@ impl BrokerUnderTest {
             topic: self.topic.clone(),
             key: key.to_owned(),
             time: Timestamp::from_millis(1_700_000_000_007).unwrap(),
+            content_type: "application/json".to_owned(),
             data: format!(r#"{{"number":{number}}}"#).into(),
             trace: None,
         }

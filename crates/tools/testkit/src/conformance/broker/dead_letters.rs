@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kennel_core::Event;
+
 use super::{BackgroundPublisher, BrokerUnderTest, next, next_number};
 
 pub async fn stores_dead_letters(broker: &BrokerUnderTest) {
@@ -16,6 +18,18 @@ pub async fn stores_dead_letters(broker: &BrokerUnderTest) {
         (dead_letter.group.as_str(), dead_letter.attempts, dead_letter.reason.as_str()),
         ("g", 2, "does not bark")
     );
+    background.done().await;
+}
+
+pub async fn a_dead_letter_has_the_bytes_of_its_event(broker: &BrokerUnderTest) {
+    let (mut group, mut background) = (broker.join("g").await, BackgroundPublisher::default());
+    let (content_type, data) = ("application/protobuf".to_owned(), vec![10, 0, 255].into());
+    let event = Event { content_type, data, ..broker.event(1, "rex") };
+    background.publish(broker, vec![event.clone()]);
+    next(&mut group).await.dead_letter("does not bark").await.unwrap();
+    let dead_letters = broker.dead_letters.all().await;
+    let [dead_letter] = dead_letters.as_slice() else { panic!("one dead letter, not {dead_letters:?}") };
+    assert_eq!(dead_letter.event, event);
     background.done().await;
 }
 

@@ -23,6 +23,7 @@ pub async fn delivers_every_field(broker: &BrokerUnderTest) {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
     let event = Event {
         key: "h\u{fc}tte \"1\" 100%".to_owned(),
+        content_type: "application/json".to_owned(),
         data: r#"{"big":18446744073709551615,"text":"\u0000\n"}"#.into(),
         trace: Some(TraceContext { traceparent, tracestate: Some("a=b".to_owned()) }),
         ..broker.event(u128::MAX, "")
@@ -35,6 +36,23 @@ pub async fn delivers_every_field(broker: &BrokerUnderTest) {
         delivery.ack().await.unwrap();
     }
     assert!(found.contains(&event) && found.contains(&broker.event(2, "")), "{found:?}");
+    background.done().await;
+}
+
+pub async fn delivers_bytes_of_any_content_type(broker: &BrokerUnderTest) {
+    let (mut group, mut background) = (broker.join("g").await, BackgroundPublisher::default());
+    let bytes = |number| Event {
+        content_type: "application/protobuf".to_owned(),
+        data: (0..=255).collect::<Vec<u8>>().into(),
+        ..broker.event(number, "rex")
+    };
+    let empty = Event { data: Vec::new().into(), ..bytes(2) };
+    background.publish(broker, vec![bytes(1), empty.clone()]);
+    for event in [bytes(1), empty] {
+        let delivery = next(&mut group).await;
+        assert_eq!(delivery.event, event);
+        delivery.ack().await.unwrap();
+    }
     background.done().await;
 }
 
