@@ -170,9 +170,13 @@ impl DeliveryBuffer {
         Ok(settled)
     }
 
-    /// Adds a record that was read; an excluded one counts as settled.
+    /// Adds a record that was read; an excluded one counts as settled. After [`Self::close`], it belongs to the next member,
+    /// whose filter may be another one.
     pub(super) fn push(&self, id: &PartitionId, offset: i64, event: Result<kennel_core::Event, BrokerError>) {
         let mut state = self.lock();
+        if state.is_closed {
+            return;
+        }
         let report = match event {
             Ok(event) => {
                 state.window.push(id, offset, Some(event).filter(|event| self.filter.includes(event)));

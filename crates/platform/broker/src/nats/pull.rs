@@ -156,6 +156,8 @@ struct PartitionPull {
     /// Creation time of the consumer.
     created: DateTime,
     gate: Option<TakeoverGate>,
+    /// Cancelled when the partition is released.
+    stop: CancellationToken,
     /// Whether the consumer may have been deleted or replaced.
     is_suspect: bool,
     failure_timer: FailureTimer,
@@ -194,8 +196,8 @@ impl PartitionSource {
                 () = sleep_until(wait) => {}
             }
         };
-        PartitionPull { source: self, consumer, created, gate: Some(gate), is_suspect: false, failure_timer }
-            .run(stop)
+        PartitionPull { source: self, consumer, created, gate: Some(gate), stop, is_suspect: false, failure_timer }
+            .run()
             .await;
     }
 
@@ -221,7 +223,8 @@ impl PartitionSource {
 }
 
 impl PartitionPull {
-    async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self) {
+        let stop = self.stop.clone();
         let inbox = Subject::from(self.source.core.client.new_inbox());
         // Fails only after the client has been closed.
         let Ok(mut events) = self.source.core.client.subscribe(inbox.clone()).await else { return };
@@ -319,6 +322,9 @@ impl PartitionPull {
                     let attempt = u32::try_from(delivered).unwrap_or(u32::MAX);
                     let (partition, position) = (self.source.partition, Some(sequence));
                     self.source.buffer.push(Received { event, attempt, partition, position, handle });
+                } else if self.stop.is_cancelled() {
+                    // It belongs to the next member, whose filter may be another one.
+                    let _unconfirmed = handle.send(AckKind::Nak(None)).await;
                 } else if let Some(gate) = &mut self.gate {
                     gate.excluded.push(handle);
                 } else {
