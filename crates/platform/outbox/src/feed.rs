@@ -13,7 +13,7 @@ use futures_util::future::{Fuse, FutureExt as _};
 use futures_util::stream::{Stream, unfold};
 use kennel_app::{Component, Phase, Progress, Stop, progress};
 use kennel_core::outbox::History;
-use kennel_core::{Backoff, BoxError, Event, EventFilter, Group, Outbox, RepoError, Subscriber};
+use kennel_core::{Backoff, BoxError, Event, EventFilter, Group, IdSource as _, Outbox, RepoError, Subscriber, UuidV7};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
@@ -30,7 +30,8 @@ const MAX_IN_FLIGHT: u32 = 2_000;
 /// Settings of a feed.
 #[derive(Debug, Clone, Copy)]
 pub struct FeedConfig {
-    /// Number of events in memory for slow or reconnecting listeners; a listener further behind reads the history.
+    /// Number of events in memory for slow or reconnecting listeners; a listener further behind reads the history, which a
+    /// feed without an outbox does not have.
     pub buffer: usize,
     /// Number of events per query of the history; at least one.
     pub page: u32,
@@ -61,7 +62,8 @@ impl Default for FeedConfig {
 /// Item of a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedItem {
-    /// An event.
+    /// An event, with its data as it was published. A protocol of text, such as server-sent events, cannot contain bytes of
+    /// other content types than JSON: [`Event::json_data`] encodes them.
     Event(Arc<Event>),
     /// Events were missed and cannot be recovered: the listener's state may be stale.
     Reset,
@@ -77,18 +79,39 @@ pub struct FeedUpdate {
     pub item: Option<FeedItem>,
 }
 
+/// Where listeners find events that are no longer in memory.
+#[derive(Clone)]
+pub(crate) enum FeedHistory {
+    Outbox(Arc<dyn Outbox>),
+    /// Nowhere.
+    None,
+}
+
+impl FeedHistory {
+    async fn after(&self, event: Option<Uuid>, limit: u32) -> Result<History, RepoError> {
+        match self {
+            Self::Outbox(outbox) => outbox.history(event, limit).await,
+            Self::None => Ok(History::UnknownEvent),
+        }
+    }
+}
+
 /// Fans out the events of a topic to listeners. Clones share one feed; one of them runs as a component.
 ///
 /// A gap in its subscription loses no event: listeners wait until the events published during the gap are in the
 /// history, read them from there, and continue live.
 ///
+/// A feed [without an outbox](EventFeed::without_outbox), of the topic of another service, has only the latest events in
+/// memory: after a gap, and after a restart of the process, listeners get a [`FeedItem::Reset`].
+///
 /// It stops together with the transports, so that open listeners do not delay their draining.
 #[derive(Clone)]
 pub struct EventFeed {
+    name: &'static str,
     topic: &'static str,
     config: FeedConfig,
     subscriber: Arc<dyn Subscriber>,
-    outbox: Arc<dyn Outbox>,
+    history: FeedHistory,
     metrics: ConsumerMetrics,
     hub: Arc<Hub>,
     progress: Progress,
@@ -103,9 +126,34 @@ impl EventFeed {
         config: FeedConfig,
         metrics: ConsumerMetrics,
     ) -> Self {
+        Self::with_history("feed", topic, subscriber, FeedHistory::Outbox(outbox), config, metrics)
+    }
+
+    /// Creates a feed of a topic that another service publishes. Its history is the latest `config.buffer` events since
+    /// this process subscribed: resuming after another event starts with a [`FeedItem::Reset`]. The component's name is
+    /// `feed.<topic>`.
+    pub fn without_outbox(
+        topic: &'static str,
+        subscriber: Arc<dyn Subscriber>,
+        config: FeedConfig,
+        metrics: ConsumerMetrics,
+    ) -> Self {
+        // A service may have one of each topic; their number is fixed.
+        let name = format!("feed.{topic}").leak();
+        Self::with_history(name, topic, subscriber, FeedHistory::None, config, metrics)
+    }
+
+    fn with_history(
+        name: &'static str,
+        topic: &'static str,
+        subscriber: Arc<dyn Subscriber>,
+        history: FeedHistory,
+        config: FeedConfig,
+        metrics: ConsumerMetrics,
+    ) -> Self {
         let hub = Arc::new(Hub::new(config.buffer.max(1)));
         let progress = Progress::new(config.stall_limit);
-        Self { topic, config, subscriber, outbox, metrics, hub, progress }
+        Self { name, topic, config, subscriber, history, metrics, hub, progress }
     }
 
     /// Returns the progress: whether it is subscribed.
@@ -120,9 +168,7 @@ impl EventFeed {
     ///
     /// The stream also ends when the history cannot be read; opening it again with the last seen id resumes it.
     pub fn open(&self, last: Option<Uuid>) -> impl Stream<Item = FeedItem> + Send + use<> {
-        let listener =
-            FeedListener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
-        unfold(listener, |mut listener| async {
+        unfold(self.listener(last), |mut listener| async {
             let item = listener.next().await?;
             Some((item, listener))
         })
@@ -132,9 +178,7 @@ impl EventFeed {
     /// loses the connection before the first event knows where to resume, and proxies do not close an idle stream.
     pub fn watch(&self, last: Option<Uuid>) -> impl Stream<Item = FeedUpdate> + Send + use<> {
         let heartbeat = self.config.heartbeat;
-        let listener =
-            FeedListener::open(Arc::clone(&self.hub), Arc::clone(&self.outbox), self.topic, self.config, last);
-        unfold((listener, true), move |(mut listener, is_first)| async move {
+        unfold((self.listener(last), true), move |(mut listener, is_first)| async move {
             let item = if is_first {
                 None
             } else {
@@ -147,9 +191,13 @@ impl EventFeed {
         })
     }
 
+    fn listener(&self, last: Option<Uuid>) -> FeedListener {
+        FeedListener::open(Arc::clone(&self.hub), self.history.clone(), self.topic, self.config, last)
+    }
+
     /// Reads the last published event, while there is no live event.
     async fn find_position(&self) {
-        match self.outbox.history(None, 1).await {
+        match self.history.after(None, 1).await {
             Ok(History::Events(events)) => {
                 if let Some(event) = events.last() {
                     self.hub.begin_after(event.id);
@@ -165,12 +213,12 @@ impl EventFeed {
 
     /// Recovers a gap, after a new subscription exists. Every event published during the gap is now in the history, or
     /// is in the outbox and not marked as published yet. When the latter ones are marked, the history is complete.
-    async fn recover_gap(&self) {
+    async fn recover_gap(&self, outbox: &dyn Outbox) {
         let (began, mut failures) = (Instant::now(), 0);
         let mut missing: Option<HashSet<Uuid>> = None;
         let mut is_late = false;
         loop {
-            match self.unpublished().await {
+            match unpublished(outbox).await {
                 Ok(unpublished) => {
                     let still = |known: HashSet<Uuid>| known.intersection(&unpublished).copied().collect();
                     missing = Some(missing.map_or_else(|| unpublished.clone(), still));
@@ -198,17 +246,17 @@ impl EventFeed {
         self.find_position().await;
         self.hub.mark_complete();
     }
+}
 
-    async fn unpublished(&self) -> Result<HashSet<Uuid>, RepoError> {
-        let events = self.outbox.pending(MAX_IN_FLIGHT).await?;
-        Ok(events.into_iter().map(|event| event.id).collect())
-    }
+async fn unpublished(outbox: &dyn Outbox) -> Result<HashSet<Uuid>, RepoError> {
+    let events = outbox.pending(MAX_IN_FLIGHT).await?;
+    Ok(events.into_iter().map(|event| event.id).collect())
 }
 
 #[async_trait]
 impl Component for EventFeed {
     fn name(&self) -> &'static str {
-        "feed"
+        self.name
     }
 
     fn phase(&self) -> Phase {
@@ -238,10 +286,13 @@ impl Component for EventFeed {
                 next = subscription.next() => next,
             };
             match next {
-                None => {
-                    self.hub.mark_gap();
-                    recovery.set(self.recover_gap().fuse());
-                }
+                None => match &self.history {
+                    FeedHistory::Outbox(outbox) => {
+                        self.hub.mark_gap();
+                        recovery.set(self.recover_gap(&**outbox).fuse());
+                    }
+                    FeedHistory::None => self.hub.restart(UuidV7.next()),
+                },
                 Some(delivery) => {
                     self.hub.push(Arc::new(delivery.event.clone()));
                     if let Err(error) = delivery.ack().await {

@@ -318,3 +318,90 @@ async fn an_unreadable_history_ends_the_stream() {
     setup.outbox.down.store(false, Ordering::SeqCst);
     assert_eq!(take(&mut pin!(setup.feed.open(Some(id(1)))), 1).await, [2]);
 }
+
+/// A feed without an outbox.
+struct Bare {
+    broker: Broker,
+    feed: EventFeed,
+}
+
+fn bare(buffer: usize) -> Bare {
+    let broker = Broker::default();
+    let config = FeedConfig { buffer, ..FeedConfig::default() };
+    let metrics = ConsumerMetrics::register(&Registry::new()).unwrap();
+    let feed = EventFeed::without_outbox("dogs", Arc::new(broker.clone()), config, metrics);
+    Bare { broker, feed }
+}
+
+impl Bare {
+    async fn publish(&self, numbers: impl IntoIterator<Item = u128>) {
+        for number in numbers {
+            self.broker.send(event(number, "rex"));
+            eventually("fanned out", || self.broker.acks().contains(&number)).await;
+        }
+    }
+
+    async fn subscribed(&self, times: u32) {
+        eventually("subscribed", || self.broker.subscriptions() == times).await;
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_outbox_a_client_resumes_from_memory() {
+    let bare = bare(4);
+    let mut early = pin!(bare.feed.open(None));
+    run_alongside(bare.feed.clone(), async {
+        bare.subscribed(1).await;
+        let mut watch = pin!(bare.feed.watch(None));
+        let start = watch.next().await.unwrap().position;
+        bare.publish(1..=3).await;
+        assert_eq!(take(&mut early, 3).await, [1, 2, 3], "no reset for what nobody has missed");
+        assert_eq!(take(&mut pin!(bare.feed.open(Some(start))), 3).await, [1, 2, 3], "before the first event");
+        assert_eq!(take(&mut pin!(bare.feed.open(Some(id(1)))), 2).await, [2, 3]);
+        bare.publish(4..=6).await;
+        assert_eq!(take(&mut pin!(bare.feed.open(Some(id(2)))), 4).await, [3, 4, 5, 6], "the last that was removed");
+        let mut late = pin!(bare.feed.watch(Some(id(1))));
+        assert_eq!(late.next().await.unwrap().item, None);
+        let reset = late.next().await.unwrap();
+        assert_eq!((reset.item, reset.position), (Some(FeedItem::Reset), id(6)));
+        bare.publish([7]).await;
+        assert_eq!(late.next().await.unwrap().position, id(7));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_outbox_a_gap_is_a_reset() {
+    let bare = bare(8);
+    run_alongside(bare.feed.clone(), async {
+        bare.subscribed(1).await;
+        let mut open = pin!(bare.feed.open(None));
+        bare.publish([1]).await;
+        assert_eq!(take(&mut open, 1).await, [1]);
+        bare.broker.interrupt(Some(BrokerError::Unavailable("cable cut".into())));
+        bare.subscribed(2).await;
+        assert_eq!(take(&mut open, 1).await, [0]);
+        bare.publish([2]).await;
+        assert_eq!(take(&mut open, 1).await, [2]);
+        assert_eq!(take(&mut pin!(bare.feed.open(Some(id(1)))), 1).await, [0], "from before the gap");
+        bare.publish([3]).await;
+        assert_eq!(take(&mut pin!(bare.feed.open(Some(id(2)))), 1).await, [3]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_outbox_a_slow_listener_gets_a_reset() {
+    let bare = bare(4);
+    run_alongside(bare.feed.clone(), async {
+        bare.subscribed(1).await;
+        let mut slow = pin!(bare.feed.open(None));
+        bare.publish(1..=20).await;
+        let found = take(&mut slow, 1).await;
+        assert_eq!(found, [0]);
+        bare.publish([21]).await;
+        assert_eq!(take(&mut slow, 1).await, [21]);
+    })
+    .await;
+}

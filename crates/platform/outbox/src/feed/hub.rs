@@ -14,12 +14,16 @@ pub(crate) enum Live {
     Event(Arc<Event>),
     /// Events before this point may be missing; they are in the history when [`Hub::wait_until_complete`] returns.
     Gap,
+    /// Events before this point may be missing, and no history has them. Those from now on follow this id.
+    Restart(Uuid),
 }
 
 /// Result of [`Hub::subscribe`]: a receiver for the next events, and the latest events before them.
 pub(crate) struct FeedSubscription {
     pub(crate) live: broadcast::Receiver<Live>,
     pub(crate) latest: Vec<Arc<Event>>,
+    /// The position before the first of them, if no event between can be missing.
+    pub(crate) start: Option<Uuid>,
     /// Position of a listener that subscribes now and has received no event.
     pub(crate) position: Uuid,
     /// False while missed events may not be in the history yet.
@@ -38,6 +42,8 @@ struct HubState {
     /// The latest events without a gap, oldest first. They cover the time between the publishing of an event and its
     /// appearance in the history.
     latest: VecDeque<Arc<Event>>,
+    /// See [`FeedSubscription::start`]; only without a history.
+    start: Option<Uuid>,
     /// The id of the last event; before the first one, of the last event that was published before the subscription.
     position: Uuid,
     capacity: usize,
@@ -46,7 +52,8 @@ struct HubState {
 impl Hub {
     pub(crate) fn new(capacity: usize) -> Self {
         let live = Some(broadcast::Sender::new(capacity));
-        let state = Mutex::new(HubState { live, latest: VecDeque::new(), position: Uuid::nil(), capacity });
+        let state =
+            Mutex::new(HubState { live, latest: VecDeque::new(), start: None, position: Uuid::nil(), capacity });
         Self { state, is_complete: watch::Sender::new(true) }
     }
 
@@ -66,7 +73,8 @@ impl Hub {
             return;
         }
         if state.latest.len() == state.capacity {
-            state.latest.pop_front();
+            let removed = state.latest.pop_front().map(|removed| removed.id);
+            state.start = state.start.and(removed);
         }
         state.latest.push_back(Arc::clone(&event));
         state.position = event.id;
@@ -79,6 +87,16 @@ impl Hub {
         state.latest.clear();
         self.is_complete.send_replace(false);
         send(state.live.as_ref(), Live::Gap);
+    }
+
+    /// Records that events may be missing which no history has, and notifies the listeners. The events from now on follow
+    /// `start`, an id that no event has, after which clients can resume.
+    pub(crate) fn restart(&self, start: Uuid) {
+        let mut state = self.state();
+        state.latest.clear();
+        state.start = Some(start);
+        state.position = start;
+        send(state.live.as_ref(), Live::Restart(start));
     }
 
     /// Records that all missed events are in the history.
@@ -107,7 +125,8 @@ impl Hub {
         let state = self.state();
         let live = state.live.as_ref()?.subscribe();
         let latest = state.latest.iter().cloned().collect();
-        Some(FeedSubscription { live, latest, position: state.position, is_complete: *self.is_complete.borrow() })
+        let (start, position, is_complete) = (state.start, state.position, *self.is_complete.borrow());
+        Some(FeedSubscription { live, latest, start, position, is_complete })
     }
 
     fn state(&self) -> MutexGuard<'_, HubState> {

@@ -4,17 +4,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use kennel_core::Event;
 use kennel_core::outbox::History;
-use kennel_core::{Event, Outbox};
 use tokio::sync::broadcast::{self, error::RecvError};
 use uuid::Uuid;
 
 use crate::feed::hub::{FeedSubscription, Hub, Live, RecentIds};
-use crate::feed::{FeedConfig, FeedItem};
+use crate::feed::{FeedConfig, FeedHistory, FeedItem};
 
 pub(crate) struct FeedListener {
     hub: Arc<Hub>,
-    outbox: Arc<dyn Outbox>,
+    history: FeedHistory,
     topic: &'static str,
     page: u32,
     /// Maximum distance between the live position of an event and its position in the history.
@@ -42,18 +42,18 @@ enum ListenerState {
 impl FeedListener {
     pub(crate) fn open(
         hub: Arc<Hub>,
-        outbox: Arc<dyn Outbox>,
+        history: FeedHistory,
         topic: &'static str,
         config: FeedConfig,
         last: Option<Uuid>,
     ) -> Self {
         // Large enough for the channel and for what the history repeats of it and of the events before it.
-        let max_reordering = config.buffer.max(1);
-        let recent = RecentIds::new(max_reordering * 4 + config.page as usize);
+        let recent = RecentIds::new(config.buffer.max(1) * 4 + config.page as usize);
+        let max_reordering = if let FeedHistory::Outbox(_) = history { config.buffer.max(1) } else { 0 };
         let (page, ready, state) = (config.page.max(1), VecDeque::new(), ListenerState::Ended);
         let (fallback, position) = (None, last.unwrap_or_default());
         let mut listener =
-            Self { hub, outbox, topic, page, max_reordering, last, fallback, position, recent, ready, state };
+            Self { hub, history, topic, page, max_reordering, last, fallback, position, recent, ready, state };
         match listener.last {
             Some(last) => {
                 listener.recent.insert(last);
@@ -119,11 +119,15 @@ impl FeedListener {
             self.state = ListenerState::Waiting;
             return;
         }
-        let Some(known) = subscription.latest.iter().position(|event| event.id == last) else {
-            self.state = ListenerState::CatchingUp(subscription);
-            return;
+        let received = match subscription.latest.iter().position(|event| event.id == last) {
+            Some(index) => index + 1,
+            None if subscription.start == Some(last) => 0,
+            None => {
+                self.state = ListenerState::CatchingUp(subscription);
+                return;
+            }
         };
-        self.enqueue_new(subscription.latest.into_iter().skip(known + 1));
+        self.enqueue_new(subscription.latest.into_iter().skip(received));
         self.state = ListenerState::Live(subscription.live);
     }
 
@@ -140,7 +144,7 @@ impl FeedListener {
             self.state = ListenerState::Ended;
             return;
         }
-        match self.outbox.history(self.last, self.page).await {
+        match self.history.after(self.last, self.page).await {
             Ok(History::Events(events)) => {
                 let more = events.len() >= self.page as usize;
                 // Events of other topics also advance the position in the history.
@@ -176,7 +180,7 @@ impl FeedListener {
         if offer_latest {
             self.enqueue_new(subscription.latest);
         } else {
-            self.last = subscription.latest.last().map(|event| event.id);
+            self.last = subscription.latest.last().map(|event| event.id).or(subscription.start);
             self.position = subscription.position;
         }
     }
@@ -184,7 +188,12 @@ impl FeedListener {
     fn receive(&mut self, received: Result<Live, RecvError>) {
         match received {
             Ok(Live::Event(event)) => self.enqueue_new([event]),
-            Ok(Live::Gap) | Err(RecvError::Lagged(_)) => self.recover_gap(),
+            Ok(Live::Restart(start)) if self.last.is_none() => {
+                // The feed subscribes for the first time, and the listener starts with it.
+                self.last = Some(start);
+                self.position = start;
+            }
+            Ok(Live::Gap | Live::Restart(_)) | Err(RecvError::Lagged(_)) => self.recover_gap(),
             Err(RecvError::Closed) => self.state = ListenerState::Ended,
         }
     }
