@@ -55,7 +55,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let limit = |number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
-        Self { in_flight: limit(64), queue: limit(10_000), broadcast_buffer: limit(1_024) }
+        Self { in_flight: limit(256), queue: limit(10_000), broadcast_buffer: limit(1_024) }
     }
 }
 

@@ -7,6 +7,7 @@
 //! Every method reports a [`RepoError`]: `Unavailable` when the store does not answer, so that a later call may
 //! succeed, `Corrupt` when a stored row cannot be read, `Backend` for anything else.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -105,19 +106,47 @@ pub struct Receipt {
 #[async_trait]
 pub trait Inbox: Send + Sync + 'static {
     /// Returns whether the group has a receipt for the event.
-    async fn seen(&self, group: &str, event: Uuid) -> Result<bool, RepoError>;
+    async fn seen(&self, group: &str, event: Uuid) -> Result<bool, RepoError> {
+        Ok(self.list_seen(group, &[event]).await?.contains(&event))
+    }
+
+    /// Returns those of the events for which the group has a receipt.
+    async fn list_seen(&self, group: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError>;
 
     /// Stores a receipt durably. Returns false when the group has one already; of concurrent calls one returns true.
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError>;
+
+    /// Stores receipts of one group durably in one transaction: after an error, none of them is stored. The events are
+    /// distinct; there may be none.
+    ///
+    /// Returns the events that the group had no receipt for; existing receipts stay as they are. Of concurrent calls
+    /// with one event, one returns it.
+    async fn record_all(&self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError>;
 
     /// Counts an attempt of the group at the event, durably and before the attempt starts. Returns the number of
     /// attempts, including this one; the first is 1.
     ///
     /// The count is also right when the handler terminates the process. Concurrent calls are all counted.
-    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError>;
+    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+        Ok(self.count_attempts(group, &[event], now).await?.get(&event).copied().unwrap_or(1))
+    }
+
+    /// Counts an attempt of the group at each of the events, like [`Inbox::count_attempt`], in one transaction: after an
+    /// error, none is counted. The events are distinct; there may be none. Returns the number of attempts at each.
+    async fn count_attempts(
+        &self,
+        group: &str,
+        events: &[Uuid],
+        now: Timestamp,
+    ) -> Result<HashMap<Uuid, u32>, RepoError>;
 
     /// Returns how many attempts of the group at the event are counted; 0 for an unknown event.
-    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError>;
+    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+        Ok(self.list_attempts(group, &[event]).await?.get(&event).copied().unwrap_or(0))
+    }
+
+    /// Returns how many attempts of the group at each of the events are counted; nothing for unknown events.
+    async fn list_attempts(&self, group: &str, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError>;
 
     /// Deletes the receipt and the attempt count of the group for the event, so that the event is handled again with
     /// all its attempts. Succeeds when there is nothing to delete.

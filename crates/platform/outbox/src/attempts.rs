@@ -32,8 +32,10 @@ pub(crate) struct PreviousAttempt {
     pub(crate) trace: Option<TraceContext>,
     /// The attempt returned, so it did not terminate the process.
     pub(crate) has_ended: bool,
-    /// It failed outside the handler: the next attempt is not counted.
+    /// It failed outside the handler, or in a batch: the next attempt is not counted.
     pub(crate) is_uncounted: bool,
+    /// It failed in a batch that failed as a whole: the next attempt is in a batch of its own.
+    pub(crate) is_isolated: bool,
 }
 
 impl PreviousAttempt {
@@ -42,18 +44,42 @@ impl PreviousAttempt {
         Self { has_ended: true, ..Self::default() }
     }
 
+    /// The handler returned an error for a batch.
+    pub(crate) fn isolated() -> Self {
+        Self { has_ended: true, is_uncounted: true, is_isolated: true, trace: None }
+    }
+
     /// The handler succeeded, but its receipt could not be recorded.
     pub(crate) fn unrecorded() -> Self {
         Self { has_ended: true, is_uncounted: true, ..Self::default() }
     }
 }
 
+/// Number of an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AttemptNumber {
+    /// The first is 1.
+    pub(crate) number: u32,
+    /// Whether the inbox has counted it.
+    pub(crate) is_counted: bool,
+}
+
 /// Permission to call the handler while this exists.
 pub(crate) struct Attempt {
-    /// Number of the attempt; the first is 1.
-    pub(crate) number: u32,
-    is_counted: bool,
+    pub(crate) number: AttemptNumber,
     _permit: AttemptPermit,
+}
+
+/// Permission to call the handler with a batch while this exists.
+pub(crate) struct BatchAttempt {
+    /// The numbers of the attempts, in the order of the deliveries; `None` for one that must be handled alone, because an
+    /// earlier attempt may have terminated its process.
+    pub(crate) numbers: Vec<Option<AttemptNumber>>,
+    _permit: AttemptPermit,
+}
+
+impl AttemptNumber {
+    const FIRST: Self = Self { number: 1, is_counted: false };
 }
 
 #[expect(dead_code, reason = "held until dropped")]
@@ -92,7 +118,7 @@ impl Attempts {
     ) -> Result<Attempt, RepoError> {
         let event = delivery.event.id;
         if !self.may_be_redelivery(delivery) {
-            return Ok(Attempt { number: 1, is_counted: false, _permit: self.shared().await });
+            return Ok(Attempt { number: AttemptNumber::FIRST, _permit: self.shared().await });
         }
         let suspect =
             !previous.is_some_and(|previous| previous.has_ended) && self.inbox.attempts(self.group, event).await? > 0;
@@ -106,13 +132,64 @@ impl Attempts {
         } else {
             self.inbox.count_attempt(self.group, event, self.clock.now()).await?
         };
-        Ok(Attempt { number, is_counted: true, _permit: permit })
+        Ok(Attempt { number: AttemptNumber { number, is_counted: true }, _permit: permit })
+    }
+
+    /// Counts the attempts at a batch before it starts, like [`Self::begin`] but with one read and one write.
+    pub(crate) async fn begin_batch(
+        &self,
+        deliveries: &[(&Delivery, Option<&PreviousAttempt>)],
+    ) -> Result<BatchAttempt, RepoError> {
+        let ids = |deliveries: &[&(&Delivery, Option<&PreviousAttempt>)]| -> Vec<Uuid> {
+            deliveries.iter().map(|(delivery, _)| delivery.event.id).collect()
+        };
+        let repeated: Vec<_> = deliveries.iter().filter(|(delivery, _)| self.may_be_redelivery(delivery)).collect();
+        let mut numbers: HashMap<Uuid, Option<u32>> = HashMap::new();
+        let permit = if repeated.is_empty() {
+            self.shared().await
+        } else {
+            let known = self.inbox.list_attempts(self.group, &ids(&repeated)).await?;
+            let known = |delivery: &Delivery| known.get(&delivery.event.id).copied().unwrap_or(0);
+            let permit = self.shared().await;
+            let mut to_count = Vec::new();
+            for repeated in &repeated {
+                let (delivery, previous) = **repeated;
+                let number = match previous {
+                    Some(previous) if previous.is_uncounted => Some(known(delivery).max(1)),
+                    Some(previous) if previous.has_ended => Some(0),
+                    _ if known(delivery) > 0 => None,
+                    _ => Some(0),
+                };
+                if number == Some(0) {
+                    to_count.push(*repeated);
+                }
+                numbers.insert(delivery.event.id, number);
+            }
+            if !to_count.is_empty() {
+                let counted = self.inbox.count_attempts(self.group, &ids(&to_count), self.clock.now()).await?;
+                numbers.extend(counted.into_iter().map(|(event, number)| (event, Some(number))));
+            }
+            permit
+        };
+        let number = |(delivery, _): &(&Delivery, Option<&PreviousAttempt>)| match numbers.get(&delivery.event.id) {
+            None => Some(AttemptNumber::FIRST),
+            Some(number) => number.map(|number| AttemptNumber { number, is_counted: true }),
+        };
+        Ok(BatchAttempt { numbers: deliveries.iter().map(number).collect(), _permit: permit })
+    }
+
+    /// Counts failed attempts that were not counted before they started. Returns their numbers.
+    pub(crate) async fn failed_batch(&self, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
+        if events.is_empty() {
+            return Ok(HashMap::new());
+        }
+        self.inbox.count_attempts(self.group, events, self.clock.now()).await
     }
 
     /// Counts a failed attempt that was not counted before it started. Returns its number.
     pub(crate) async fn failed(&self, attempt: &Attempt, event: Uuid) -> Result<u32, RepoError> {
-        if attempt.is_counted {
-            return Ok(attempt.number);
+        if attempt.number.is_counted {
+            return Ok(attempt.number.number);
         }
         self.inbox.count_attempt(self.group, event, self.clock.now()).await
     }

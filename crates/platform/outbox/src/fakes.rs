@@ -216,6 +216,8 @@ pub(crate) struct MemoryInbox {
     attempts: Mutex<HashMap<(String, Uuid), u32>>,
     /// How many of the next calls fail.
     pub(crate) failing: AtomicU32,
+    /// How many calls have stored receipts.
+    pub(crate) receipt_writes: AtomicU32,
 }
 
 impl MemoryInbox {
@@ -230,27 +232,47 @@ impl MemoryInbox {
 
 #[async_trait]
 impl Inbox for MemoryInbox {
-    async fn seen(&self, group: &str, event: Uuid) -> Result<bool, RepoError> {
+    async fn list_seen(&self, group: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
         self.up()?;
-        Ok(self.receipts.lock().unwrap().contains(&(group.to_owned(), event)))
+        let receipts = self.receipts.lock().unwrap();
+        Ok(events.iter().filter(|event| receipts.contains(&(group.to_owned(), **event))).copied().collect())
     }
 
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
         self.up()?;
+        self.receipt_writes.fetch_add(1, Ordering::SeqCst);
         Ok(self.receipts.lock().unwrap().insert((receipt.group.clone(), receipt.event)))
     }
 
-    async fn count_attempt(&self, group: &str, event: Uuid, _now: Timestamp) -> Result<u32, RepoError> {
+    async fn record_all(&self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
         self.up()?;
-        let mut attempts = self.attempts.lock().unwrap();
-        let count = attempts.entry((group.to_owned(), event)).or_default();
-        *count += 1;
-        Ok(*count)
+        self.receipt_writes.fetch_add(1, Ordering::SeqCst);
+        let mut known = self.receipts.lock().unwrap();
+        let new = receipts.iter().filter(|receipt| known.insert((receipt.group.clone(), receipt.event)));
+        Ok(new.map(|receipt| receipt.event).collect())
     }
 
-    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
+    async fn count_attempts(
+        &self,
+        group: &str,
+        events: &[Uuid],
+        _now: Timestamp,
+    ) -> Result<HashMap<Uuid, u32>, RepoError> {
         self.up()?;
-        Ok(self.attempts.lock().unwrap().get(&(group.to_owned(), event)).copied().unwrap_or(0))
+        let mut attempts = self.attempts.lock().unwrap();
+        let count = |event: &Uuid| {
+            let count = attempts.entry((group.to_owned(), *event)).or_default();
+            *count += 1;
+            (*event, *count)
+        };
+        Ok(events.iter().map(count).collect())
+    }
+
+    async fn list_attempts(&self, group: &str, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
+        self.up()?;
+        let attempts = self.attempts.lock().unwrap();
+        let count = |event: &Uuid| Some((*event, *attempts.get(&(group.to_owned(), *event))?));
+        Ok(events.iter().filter_map(count).collect())
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {

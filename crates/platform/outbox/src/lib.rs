@@ -1,9 +1,11 @@
 //! Transactional outbox: moves events from the store in which they were committed to their consumers.
 //!
-//! [`Relay`] publishes the events of the outbox, [`Consumer`] calls a handler for each event, and [`EventFeed`] streams
-//! events to many listeners inside the process. All three are components; none depends on a store or a broker.
+//! [`Relay`] publishes the events of the outbox, [`Consumer`] calls a handler for each event and [`BatchConsumer`] for
+//! several at once, and [`EventFeed`] streams events to many listeners inside the process. All of them are components;
+//! none depends on a store or a broker.
 
 mod attempts;
+pub mod batch_consumer;
 pub mod config;
 pub mod consumer;
 #[cfg(test)]
@@ -18,6 +20,7 @@ mod resilient_subscription;
 pub mod span;
 
 pub use attempts::Quarantine;
+pub use batch_consumer::{BatchConsumer, BatchHandler, BatchItem, BatchLimits, BatchResults};
 pub use config::OutboxConfig;
 pub use consumer::{Consumer, ConsumerConfig, ConsumerPorts, Handled, Handler, HandlerError};
 pub use feed::{EventFeed, FeedConfig, FeedItem, FeedUpdate};

@@ -1,4 +1,4 @@
-//! The span of processing one delivery, after OpenTelemetry's semantic conventions for messaging.
+//! The spans of processing deliveries, after OpenTelemetry's semantic conventions for messaging.
 
 use kennel_core::Event;
 use kennel_telemetry::{as_i64, propagation};
@@ -26,4 +26,22 @@ pub fn process(system: &'static str, group: &'static str, event: &Event, attempt
         propagation::set_parent(&span, trace);
     }
     span
+}
+
+/// Creates the span for handling `count` deliveries of `topic` at once. It starts a trace of its own; the caller links it
+/// to the spans that published the events.
+pub fn process_batch(system: &'static str, group: &'static str, topic: &'static str, count: usize) -> Span {
+    tracing::info_span!(
+        parent: None,
+        "consumer.process",
+        otel.name = format_args!("process {topic}"),
+        otel.kind = "consumer",
+        otel.status_code = Empty,
+        messaging.system = system,
+        messaging.operation.name = "process",
+        messaging.operation.r#type = "process",
+        messaging.destination.name = topic,
+        messaging.consumer.group.name = group,
+        messaging.batch.message_count = as_i64(count),
+    )
 }

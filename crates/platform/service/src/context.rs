@@ -11,7 +11,10 @@ use kennel_client::{Client, ClientConfig, ClientMetrics};
 use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, Subscriber, SystemClock, UuidV7};
 use kennel_grpc::{GrpcChannel, GrpcClientConfig, GrpcClientMetrics};
 use kennel_objects::{InstrumentedObjectStore, LazyObjectStore, ObjectMetrics};
-use kennel_outbox::{Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Handler, Quarantine};
+use kennel_outbox::{
+    BatchConsumer, BatchHandler, BatchLimits, Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Handler,
+    Quarantine,
+};
 use kennel_storage::Database;
 use prometheus::Registry;
 use serde::Serialize;
@@ -46,6 +49,7 @@ pub struct Context<S: Service> {
     consumers: OnceCell<ConsumerMetrics>,
     http_clients: OnceCell<ClientMetrics>,
     grpc_clients: OnceCell<GrpcClientMetrics>,
+    quarantine: Quarantine,
     feeds: Mutex<Vec<EventFeed>>,
 }
 
@@ -78,6 +82,7 @@ impl<S: Service> Context<S> {
             consumers: OnceCell::new(),
             http_clients: OnceCell::new(),
             grpc_clients: OnceCell::new(),
+            quarantine: Quarantine::default(),
             feeds: Mutex::default(),
         }
     }
@@ -119,9 +124,15 @@ impl<S: Service> Context<S> {
     pub async fn broker(&self) -> anyhow::Result<&Arc<InstrumentedBroker>> {
         let open = Box::pin(async {
             uses::<S>(Uses::BROKER, "broker")?;
-            // The in-process broker stores dead letters in the database.
-            let sink = Arc::clone(&self.database().await?.dead_letter_sink);
-            let Connected { broker, .. } = kennel_broker::connect(&self.standard.broker, sink, self.clock()).await?;
+            let connected = if S::USES.includes(Uses::STORAGE) {
+                // The in-process broker stores dead letters in the database.
+                let sink = Arc::clone(&self.database().await?.dead_letter_sink);
+                kennel_broker::connect(&self.standard.broker, sink, self.clock()).await?
+            } else {
+                let server = kennel_broker::connect_server(&self.standard.broker, self.clock()).await?;
+                server.with_context(|| format!("the service `{}` has no store, so BROKER must be a server", S::NAME))?
+            };
+            let Connected { broker, .. } = connected;
             let metrics = BrokerMetrics::register(&self.registry)?;
             anyhow::Ok(Arc::new(InstrumentedBroker::new(broker, metrics, S::events().topics())))
         });
@@ -202,6 +213,16 @@ impl<S: Service> Context<S> {
         Ok(feed)
     }
 
+    /// The events of a topic that another service publishes, for many listeners inside the process. Without an outbox, the
+    /// latest events are in memory only; see [`EventFeed::without_outbox`]. Its component runs with the service.
+    pub async fn topic_feed(&self, topic: &'static str) -> anyhow::Result<EventFeed> {
+        self.check_topic(topic)?;
+        let subscriber: Arc<dyn Subscriber> = Arc::<InstrumentedBroker>::clone(self.broker().await?);
+        let feed = EventFeed::without_outbox(topic, subscriber, FeedConfig::default(), self.consumer_metrics().await?);
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).push(feed.clone());
+        Ok(feed)
+    }
+
     /// The in-process broker has only the events of its own service.
     fn check_topic(&self, topic: &str) -> anyhow::Result<()> {
         let reachable = !self.broker_is_in_process() || S::events().topics().contains(&topic);
@@ -220,19 +241,37 @@ impl<S: Service> Context<S> {
         topic: &'static str,
         handler: Arc<dyn Handler>,
     ) -> anyhow::Result<Worker> {
+        let ports = self.consumer_ports(topic).await?;
+        let consumer = Consumer::new(group, topic, handler, self.standard.outbox.consumer(), ports);
+        let progress = consumer.progress();
+        Ok(Worker::new(consumer).with_progress(progress))
+    }
+
+    /// A member of a consumer group, which calls `handler` for several events of `topic` at once.
+    pub async fn batch_consumer(
+        &self,
+        group: &'static str,
+        topic: &'static str,
+        handler: Arc<dyn BatchHandler>,
+        limits: BatchLimits,
+    ) -> anyhow::Result<Worker> {
+        let ports = self.consumer_ports(topic).await?;
+        let consumer = BatchConsumer::new(group, topic, handler, self.standard.outbox.consumer(), limits, ports);
+        let progress = consumer.progress();
+        Ok(Worker::new(consumer).with_progress(progress))
+    }
+
+    async fn consumer_ports(&self, topic: &'static str) -> anyhow::Result<ConsumerPorts> {
         self.check_topic(topic)?;
         let broker = self.broker().await?;
-        let ports = ConsumerPorts {
+        Ok(ConsumerPorts {
             subscriber: Arc::<InstrumentedBroker>::clone(broker),
             inbox: Arc::clone(&self.database().await?.inbox),
             clock: self.clock(),
             metrics: self.consumer_metrics().await?,
-            quarantine: Quarantine::default(),
+            quarantine: self.quarantine.clone(),
             system: broker.system(),
-        };
-        let consumer = Consumer::new(group, topic, handler, self.standard.outbox.consumer(), ports);
-        let progress = consumer.progress();
-        Ok(Worker::new(consumer).with_progress(progress))
+        })
     }
 
     /// A client of the HTTP service that is called `upstream` in logs and metrics.

@@ -19,12 +19,14 @@ use crate::{Context, Service, Uses, Worker, contracts};
 
 /// The name of the [`Relay`]'s component.
 const RELAY: &str = "outbox-relay";
+/// What a service with an outbox uses.
+const OUTBOX: Uses = Uses::STORAGE.and(Uses::BROKER);
 /// How often the lag of consumer groups is read from the broker.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The names of the service's components that `serve --only` can select; all other components always run.
 pub(crate) fn selectable<S: Service>(scope: Scope) -> Vec<&'static str> {
-    let standard = [(Uses::HTTP, "http"), (Uses::GRPC, "grpc"), (Uses::BROKER, RELAY)];
+    let standard = [(Uses::HTTP, "http"), (Uses::GRPC, "grpc"), (OUTBOX, RELAY)];
     let standard = standard.into_iter().filter(|(uses, _)| S::USES.includes(*uses)).map(|(_, name)| name);
     standard.chain(S::CONSUMERS.iter().copied()).map(|name| scope.component(name)).collect()
 }
@@ -60,7 +62,7 @@ impl<'a, S: Service> Components<'a, S> {
         components.connect().await?;
         let service = S::build(cx).await?;
         components.add_workers(service.workers(cx).await?)?;
-        if S::USES.includes(Uses::BROKER) && components.includes(RELAY) {
+        if S::USES.includes(OUTBOX) && components.includes(RELAY) {
             components.add_relay().await?;
         }
         if S::USES.includes(Uses::HTTP) && components.includes("http") {
@@ -84,7 +86,7 @@ impl<'a, S: Service> Components<'a, S> {
     /// Rejects a relay without consumers on the in-process broker: it reaches only consumers of its own process, so their
     /// events would be lost.
     fn check_subset(&self) -> anyhow::Result<()> {
-        if !S::USES.includes(Uses::BROKER) || !self.cx.broker_is_in_process() || !self.includes(RELAY) {
+        if !S::USES.includes(OUTBOX) || !self.cx.broker_is_in_process() || !self.includes(RELAY) {
             return Ok(());
         }
         if let Some(consumer) = S::CONSUMERS.iter().find(|consumer| !self.includes(consumer)) {

@@ -1,5 +1,6 @@
 //! Decorators that add spans and metrics to the ports that every database implements.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,12 +87,37 @@ impl Inbox for Instrumented<dyn Inbox> {
         instrument!(self, "inbox", "record", self.inner.record(receipt), event.id = %receipt.event)
     }
 
+    async fn list_seen(&self, group: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
+        let call = self.inner.list_seen(group, events);
+        instrument!(self, "inbox", "list_seen", call, db.operation.batch.size = as_i64(events.len()))
+    }
+
+    async fn record_all(&self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+        let call = self.inner.record_all(receipts);
+        instrument!(self, "inbox", "record_all", call, db.operation.batch.size = as_i64(receipts.len()))
+    }
+
     async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
         instrument!(self, "inbox", "count_attempt", self.inner.count_attempt(group, event, now), event.id = %event)
     }
 
+    async fn count_attempts(
+        &self,
+        group: &str,
+        events: &[Uuid],
+        now: Timestamp,
+    ) -> Result<HashMap<Uuid, u32>, RepoError> {
+        let call = self.inner.count_attempts(group, events, now);
+        instrument!(self, "inbox", "count_attempts", call, db.operation.batch.size = as_i64(events.len()))
+    }
+
     async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
         instrument!(self, "inbox", "attempts", self.inner.attempts(group, event), event.id = %event)
+    }
+
+    async fn list_attempts(&self, group: &str, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
+        let call = self.inner.list_attempts(group, events);
+        instrument!(self, "inbox", "list_attempts", call, db.operation.batch.size = as_i64(events.len()))
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
@@ -138,20 +164,24 @@ mod tests {
 
     #[async_trait]
     impl Inbox for FullInbox {
-        async fn seen(&self, _: &str, _: Uuid) -> Result<bool, RepoError> {
-            Ok(true)
+        async fn list_seen(&self, _: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
+            Ok(events.iter().copied().collect())
         }
 
         async fn record(&self, _: &Receipt) -> Result<bool, RepoError> {
             Err(RepoError::Unavailable("no disk".into()))
         }
 
-        async fn count_attempt(&self, _: &str, _: Uuid, _: Timestamp) -> Result<u32, RepoError> {
-            Ok(1)
+        async fn record_all(&self, _: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+            Err(RepoError::Unavailable("no disk".into()))
         }
 
-        async fn attempts(&self, _: &str, _: Uuid) -> Result<u32, RepoError> {
-            Ok(0)
+        async fn count_attempts(&self, _: &str, _: &[Uuid], _: Timestamp) -> Result<HashMap<Uuid, u32>, RepoError> {
+            Ok(HashMap::new())
+        }
+
+        async fn list_attempts(&self, _: &str, _: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
+            Ok(HashMap::new())
         }
 
         async fn forget(&self, _: &str, _: Uuid) -> Result<(), RepoError> {

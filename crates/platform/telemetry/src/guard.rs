@@ -28,6 +28,10 @@ use crate::{export, exporters, sampling};
 /// Timeout of exporting the last spans and log lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Maximum number of links of a span: the relay publishes up to 1,000 events at once, and the span links to each of them.
+/// OpenTelemetry's default is 128.
+const MAX_LINKS: u32 = 1_000;
+
 /// Targets whose spans are not exported: libraries used by the exporters, and those with too many spans.
 const EXCLUDED_TARGETS: [&str; 8] =
     ["clickhouse", "h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "tonic", "tower"];
@@ -106,7 +110,10 @@ fn tracers(
     trace_limit: u32,
     resource: Resource,
 ) -> Result<SdkTracerProvider, InitError> {
-    let builder = SdkTracerProvider::builder().with_resource(resource);
+    let mut builder = SdkTracerProvider::builder().with_resource(resource);
+    if std::env::var_os("OTEL_SPAN_LINK_COUNT_LIMIT").is_none() {
+        builder = builder.with_max_links_per_span(MAX_LINKS);
+    }
     let Some(otlp) = otlp else {
         // Ids without recording: new traces are not sampled, so their attributes are not stored.
         let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));

@@ -15,7 +15,8 @@ static SECOND_SUBSCRIBER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tr
 /// Records the spans that end on this thread until the guard is dropped.
 pub fn record() -> (DefaultGuard, InMemorySpanExporter) {
     let exporter = InMemorySpanExporter::default();
-    let tracers = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    let tracers =
+        SdkTracerProvider::builder().with_max_links_per_span(1_000).with_simple_exporter(exporter.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(tracers.tracer("test"));
     (subscribe(tracing_subscriber::registry().with(layer)), exporter)
 }

@@ -27,7 +27,7 @@ async fn filled() -> Option<(TestDatabase, Mysql)> {
          INSERT INTO dogs SELECT UNHEX(LEFT(SHA2(n, 224), 32)), CONCAT('breed', n % 100), 'x', null, null, null, null, null, 1, n, n
              FROM NUMBERS AS n;
          INSERT INTO outbox (id, name, source, topic, `key`, time, content_type, data, publish_seq, published_at)
-             SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'e', '/s', 't', 'k', n, 'x', IF(n <= 10000, n, NULL), IF(n <= 10000, n, NULL)
+             SELECT UNHEX(LEFT(SHA2(n, 224), 32)), 'e', '/s', 't', 'k', n, 'c', 'x', IF(n <= 10000, n, NULL), IF(n <= 10000, n, NULL)
              FROM NUMBERS AS n;
          INSERT INTO idempotency_keys SELECT n, REPEAT('x', 32), '{}', n, 1 FROM NUMBERS AS n;
          INSERT INTO imports SELECT n, n, 1, REPEAT('x', 32), n FROM NUMBERS AS n;

@@ -118,8 +118,13 @@ macro_rules! store_conformance {
                 a_receipt_is_recorded_once
                 receipts_are_stored_per_group
                 of_concurrent_receipts_one_is_recorded
+                receipts_are_recorded_together
+                a_batch_of_receipts_is_recorded_completely_or_not_at_all
+                of_concurrent_batches_each_receipt_is_new_once
                 attempts_are_counted_per_group_and_event
                 of_concurrent_attempts_each_is_counted
+                attempts_at_several_events_are_counted_together
+                of_concurrent_batches_each_attempt_is_counted
                 a_forgotten_event_starts_again
             }
             dead_letters {

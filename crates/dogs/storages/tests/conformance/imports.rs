@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dogs_domain::Dog;
 use dogs_domain::ports::ImportProgress;
 use dogs_storages::Stores;
-use kennel_core::{Event, RepoError};
+use kennel_core::{CodecError, Event, RepoError};
 use tokio::task::JoinSet;
 
 use crate::fixtures::{all, at, batch, count_event, dog, ids, pending, plain_dog, put};
@@ -109,7 +109,7 @@ pub(crate) async fn an_empty_batch_advances_the_progress(stores: &Stores) {
 
 pub(crate) async fn a_failing_event_stores_nothing(stores: &Stores) {
     stores.imports.begin_import("i", at(0)).await.unwrap();
-    let broken = || serde_json::from_str::<u8>("no").unwrap_err();
+    let broken = || CodecError::Encode("no".into());
     let result = stores.imports.import(&batch("i", dogs(3), 3), &|_| Err(broken())).await;
     assert!(matches!(result, Err(RepoError::Backend(_))), "{result:?}");
     assert_eq!(all(stores).await, []);

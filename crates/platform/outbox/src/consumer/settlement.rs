@@ -73,7 +73,6 @@ impl Settlement {
         delivery: &mut Delivery,
         attempt: &Attempt,
     ) -> Decision {
-        Span::current().record("otel.status_code", "ERROR");
         let (event, group) = (delivery.event.id, self.group);
         match self.attempts.failed(attempt, event).await {
             Ok(number) => delivery.attempt = number,
@@ -82,6 +81,13 @@ impl Settlement {
                 tracing::warn!(error = cause, event.id = %event, group, "cannot count attempt");
             }
         }
+        self.after_failure(error, delivery)
+    }
+
+    /// The handler failed, and the attempt is counted: retries later, or gives up.
+    pub(crate) fn after_failure(&self, error: &HandlerError, delivery: &Delivery) -> Decision {
+        Span::current().record("otel.status_code", "ERROR");
+        let (event, group) = (delivery.event.id, self.group);
         let (cause, attempt) = (error as &dyn std::error::Error, delivery.attempt);
         if matches!(error, HandlerError::Permanent(_)) || attempt >= self.config.max_attempts {
             tracing::error!(

@@ -54,8 +54,8 @@ impl Worker {
             Ok(attempt) => attempt,
             Err(error) => return settlement.on_inbox_error(&error, delivery, previous),
         };
-        delivery.attempt = attempt.number;
-        if settlement.is_exhausted(attempt.number) {
+        delivery.attempt = attempt.number.number;
+        if settlement.is_exhausted(delivery.attempt) {
             return settlement.on_attempts_exhausted(delivery);
         }
         let receipt = settlement.receipt(event);

@@ -1,7 +1,7 @@
 //! The committer: takes the queued writes, runs each of them, and stores all their rows with one insert.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::errors::SharedError;
 use super::events::EventRow;
@@ -228,6 +229,17 @@ impl Write<'_> {
         }
         self.put(&key, &ReceiptRow { recorded_at: given.at.as_millis() })?;
         Ok(true)
+    }
+
+    /// Adds receipts to the inbox, like [`Self::record`]. Returns the events that had none.
+    pub fn record_all(&mut self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+        let mut recorded = HashSet::new();
+        for receipt in receipts {
+            if self.record(receipt)? {
+                recorded.insert(receipt.event);
+            }
+        }
+        Ok(recorded)
     }
 
     /// Appends a row to the published events.

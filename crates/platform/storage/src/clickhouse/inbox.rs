@@ -1,12 +1,14 @@
 //! The inbox.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
 use kennel_core::{Inbox, Receipt, RepoError, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ClickHouse;
-use super::records::{ATTEMPTS, RECEIPT, Record, RecordKey};
+use super::records::{ATTEMPTS, RECEIPT, RecordKey};
 
 /// The columns of a receipt; an attempt count has them too.
 #[derive(Serialize, Deserialize)]
@@ -43,8 +45,10 @@ impl ClickHouseInbox {
 
 #[async_trait]
 impl Inbox for ClickHouseInbox {
-    async fn seen(&self, group: &str, event: Uuid) -> Result<bool, RepoError> {
-        Ok(!self.0.find(&[receipt(group, event)]).await?.is_empty())
+    async fn list_seen(&self, group: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
+        let keys: HashMap<_, _> = events.iter().map(|event| (receipt(group, *event), *event)).collect();
+        let found = self.0.find(&keys.keys().cloned().collect::<Vec<_>>()).await?;
+        Ok(found.keys().filter_map(|key| keys.get(key)).copied().collect())
     }
 
     async fn record(&self, given: &Receipt) -> Result<bool, RepoError> {
@@ -52,23 +56,44 @@ impl Inbox for ClickHouseInbox {
         self.0.write(vec![receipt(&given.group, given.event)], move |write| write.record(&given)).await
     }
 
-    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
-        let (key, recorded_at) = (attempts(group, event), now.as_millis());
+    async fn record_all(&self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+        let keys = receipts.iter().map(|given| receipt(&given.group, given.event)).collect();
+        let receipts = receipts.to_vec();
+        self.0.write(keys, move |write| write.record_all(&receipts)).await
+    }
+
+    async fn count_attempts(
+        &self,
+        group: &str,
+        events: &[Uuid],
+        now: Timestamp,
+    ) -> Result<HashMap<Uuid, u32>, RepoError> {
+        let keys: Vec<_> = events.iter().map(|event| (attempts(group, *event), *event)).collect();
+        let recorded_at = now.as_millis();
         self.0
-            .write(vec![key.clone()], move |write| {
-                let previous = write.get::<AttemptsRow>(&key)?.map_or(0, |row| row.attempts);
-                let attempts = previous.saturating_add(1);
-                write.put(&key, &AttemptsRow { attempts, recorded_at })?;
-                Ok(attempts)
+            .write(keys.iter().map(|(key, _)| key.clone()).collect(), move |write| {
+                let mut counts = HashMap::new();
+                for (key, event) in &keys {
+                    let previous = write.get::<AttemptsRow>(key)?.map_or(0, |row| row.attempts);
+                    let attempts = previous.saturating_add(1);
+                    write.put(key, &AttemptsRow { attempts, recorded_at })?;
+                    counts.insert(*event, attempts);
+                }
+                Ok(counts)
             })
             .await
     }
 
-    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
-        let key = attempts(group, event);
-        let found = self.0.find(std::slice::from_ref(&key)).await?;
-        let row: Option<AttemptsRow> = found.get(&key).map(Record::read).transpose()?;
-        Ok(row.map_or(0, |row| row.attempts))
+    async fn list_attempts(&self, group: &str, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
+        let keys: HashMap<_, _> = events.iter().map(|event| (attempts(group, *event), *event)).collect();
+        let found = self.0.find(&keys.keys().cloned().collect::<Vec<_>>()).await?;
+        let mut counts = HashMap::new();
+        for (key, record) in &found {
+            if let Some(event) = keys.get(key) {
+                counts.insert(*event, record.read::<AttemptsRow>()?.attempts);
+            }
+        }
+        Ok(counts)
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {

@@ -1,11 +1,16 @@
 //! The inbox.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
 use kennel_core::{Inbox, Receipt, RepoError, Timestamp};
-use sqlx::MySqlExecutor;
+use sqlx::{AssertSqlSafe, MySqlConnection, MySqlExecutor};
 use uuid::Uuid;
 
 use super::{Mysql, classify};
+
+/// Maximum number of rows per statement.
+const MAX_ROWS: usize = 500;
 
 /// Adds a receipt with `executor`, which may be a transaction's connection. Returns false when it was already recorded.
 pub async fn record(executor: impl MySqlExecutor<'_>, receipt: &Receipt) -> Result<bool, RepoError> {
@@ -24,27 +29,88 @@ pub async fn record(executor: impl MySqlExecutor<'_>, receipt: &Receipt) -> Resu
     }
 }
 
-/// Adds one attempt; returns the new number of attempts.
-async fn count(database: &Mysql, group: &str, event: Uuid, now: Timestamp) -> Result<i64, RepoError> {
+/// Adds receipts within the transaction that `connection` is in. Returns the events that had none.
+pub async fn record_all(connection: &mut MySqlConnection, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+    let mut recorded = HashSet::new();
+    // In one order for all processes, so that concurrent calls seldom deadlock.
+    let mut receipts = receipts.to_vec();
+    receipts.sort_unstable_by_key(|receipt| receipt.event);
+    for receipts in receipts.chunks(MAX_ROWS) {
+        match insert(connection, receipts).await {
+            Ok(()) => recorded.extend(receipts.iter().map(|receipt| receipt.event)),
+            // MySQL does not report which of them exist. That is rare, so only then each is inserted alone.
+            Err(RepoError::Conflict) => {
+                for receipt in receipts {
+                    if record(&mut *connection, receipt).await? {
+                        recorded.insert(receipt.event);
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(recorded)
+}
+
+/// Inserts receipts with one statement: all of them, or none if one exists.
+async fn insert(connection: &mut MySqlConnection, receipts: &[Receipt]) -> Result<(), RepoError> {
+    let rows = vec!["(?, ?, ?)"; receipts.len()].join(", ");
+    let sql = format!("INSERT INTO inbox (group_name, event, created_at) VALUES {rows}");
+    let mut insert = sqlx::query(AssertSqlSafe(sql));
+    for receipt in receipts {
+        insert = insert.bind(receipt.group.as_bytes()).bind(receipt.event).bind(receipt.at.as_millis());
+    }
+    insert.execute(connection).await.map_err(classify)?;
+    Ok(())
+}
+
+/// Adds one attempt at each event; returns the new numbers of attempts.
+async fn count(database: &Mysql, group: &str, events: &[Uuid], now: Timestamp) -> Result<Vec<(Uuid, i64)>, RepoError> {
     let mut write = database.write().await?;
-    sqlx::query(
-        "INSERT INTO inbox_attempts (group_name, event, attempts, last_attempt_at) VALUES (?, ?, 1, ?)
-         ON DUPLICATE KEY UPDATE attempts = attempts + 1, last_attempt_at = VALUES(last_attempt_at)",
-    )
-    .bind(group.as_bytes())
-    .bind(event)
-    .bind(now.as_millis())
-    .execute(write.connection())
-    .await
-    .map_err(classify)?;
-    let attempts = sqlx::query_scalar("SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?")
-        .bind(group.as_bytes())
-        .bind(event)
-        .fetch_one(write.connection())
-        .await
-        .map_err(classify)?;
+    let mut attempts = Vec::with_capacity(events.len());
+    let mut events = events.to_vec();
+    events.sort_unstable();
+    for events in events.chunks(MAX_ROWS) {
+        let rows = vec!["(?, ?, 1, ?)"; events.len()].join(", ");
+        let mut count = sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO inbox_attempts (group_name, event, attempts, last_attempt_at) VALUES {rows}
+             ON DUPLICATE KEY UPDATE attempts = attempts + 1, last_attempt_at = VALUES(last_attempt_at)"
+        )));
+        for event in events {
+            count = count.bind(group.as_bytes()).bind(event).bind(now.as_millis());
+        }
+        count.execute(write.connection()).await.map_err(classify)?;
+        attempts.extend(attempts_of(write.connection(), group, events).await?);
+    }
     write.commit().await?;
     Ok(attempts)
+}
+
+async fn attempts_of(
+    executor: impl MySqlExecutor<'_>,
+    group: &str,
+    events: &[Uuid],
+) -> Result<Vec<(Uuid, i64)>, RepoError> {
+    let sql = format!("SELECT event, attempts FROM inbox_attempts WHERE group_name = ? AND event IN {}", list(events));
+    let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(group.as_bytes());
+    for event in events {
+        query = query.bind(event);
+    }
+    query.fetch_all(executor).await.map_err(classify)
+}
+
+async fn seen_of(executor: impl MySqlExecutor<'_>, group: &str, events: &[Uuid]) -> Result<Vec<Uuid>, RepoError> {
+    let sql = format!("SELECT event FROM inbox WHERE group_name = ? AND event IN {}", list(events));
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(group.as_bytes());
+    for event in events {
+        query = query.bind(event);
+    }
+    query.fetch_all(executor).await.map_err(classify)
+}
+
+/// Placeholders for these events.
+fn list(events: &[Uuid]) -> String {
+    format!("({})", vec!["?"; events.len()].join(", "))
 }
 
 async fn forget(database: &Mysql, group: &str, event: Uuid) -> Result<(), RepoError> {
@@ -72,35 +138,43 @@ impl MysqlInbox {
 
 #[async_trait]
 impl Inbox for MysqlInbox {
-    async fn seen(&self, group: &str, event: Uuid) -> Result<bool, RepoError> {
-        let seen = || async {
-            let (seen,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM inbox WHERE group_name = ? AND event = ?)")
-                .bind(group.as_bytes())
-                .bind(event)
-                .fetch_one(self.0.pool())
-                .await
-                .map_err(classify)?;
-            Ok(seen)
-        };
-        self.0.run(seen).await
+    async fn list_seen(&self, group: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
+        let mut seen = HashSet::new();
+        for events in events.chunks(MAX_ROWS) {
+            seen.extend(self.0.run(|| seen_of(self.0.pool(), group, events)).await?);
+        }
+        Ok(seen)
     }
 
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
         self.0.run(|| record(self.0.pool(), receipt)).await
     }
 
-    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
-        Ok(saturating(self.0.run(|| count(&self.0, group, event, now)).await?))
+    async fn record_all(&self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+        let record = || async {
+            let mut write = self.0.write().await?;
+            let recorded = write.record_all(receipts).await?;
+            write.commit().await?;
+            Ok(recorded)
+        };
+        self.0.run(record).await
     }
 
-    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
-        let attempts = || async {
-            let sql = "SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?";
-            let found = sqlx::query_scalar(sql).bind(group.as_bytes()).bind(event).fetch_optional(self.0.pool());
-            let attempts: Option<i64> = found.await.map_err(classify)?;
-            Ok(attempts)
-        };
-        Ok(saturating(self.0.run(attempts).await?.unwrap_or(0)))
+    async fn count_attempts(
+        &self,
+        group: &str,
+        events: &[Uuid],
+        now: Timestamp,
+    ) -> Result<HashMap<Uuid, u32>, RepoError> {
+        Ok(by_event(self.0.run(|| count(&self.0, group, events, now)).await?))
+    }
+
+    async fn list_attempts(&self, group: &str, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
+        let mut attempts = HashMap::new();
+        for events in events.chunks(MAX_ROWS) {
+            attempts.extend(by_event(self.0.run(|| attempts_of(self.0.pool(), group, events)).await?));
+        }
+        Ok(attempts)
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {
@@ -108,6 +182,6 @@ impl Inbox for MysqlInbox {
     }
 }
 
-fn saturating(attempts: i64) -> u32 {
-    u32::try_from(attempts).unwrap_or(u32::MAX)
+fn by_event(attempts: Vec<(Uuid, i64)>) -> HashMap<Uuid, u32> {
+    attempts.into_iter().map(|(event, attempts)| (event, u32::try_from(attempts).unwrap_or(u32::MAX))).collect()
 }

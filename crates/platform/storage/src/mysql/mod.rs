@@ -13,7 +13,7 @@ pub use dead_letters::MysqlDeadLetters;
 pub(crate) use dsn::parse_dsn;
 pub use errors::classify;
 pub use events::append;
-pub use inbox::{MysqlInbox, record};
+pub use inbox::{MysqlInbox, record, record_all};
 pub use migrate::MysqlMigrator;
 pub use outbox::MysqlOutbox;
 pub use pool::{Mysql, Write};

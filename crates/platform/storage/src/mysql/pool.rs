@@ -1,5 +1,6 @@
 //! The connections to one MySQL database, and its write transaction.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use kennel_core::{Event, Receipt, RepoError, Timestamp};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySqlConnection, Row as _, Transaction};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
-use super::{append, classify, parse_dsn, record};
+use super::{append, classify, parse_dsn, record, record_all};
 use crate::closing::close;
 use crate::config::parsed;
 use crate::error::WRITE_PROBE;
@@ -137,6 +139,11 @@ impl Write {
     /// Adds a receipt to the inbox. Returns false when it was already recorded.
     pub async fn record(&mut self, receipt: &Receipt) -> Result<bool, RepoError> {
         record(&mut *self.transaction, receipt).await
+    }
+
+    /// Adds receipts to the inbox. Returns the events that had none.
+    pub async fn record_all(&mut self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+        record_all(&mut self.transaction, receipts).await
     }
 
     /// Commits, and wakes callers that wait for events. After an error it is unknown whether the transaction was

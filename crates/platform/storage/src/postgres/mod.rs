@@ -15,7 +15,7 @@ pub use dead_letters::PostgresDeadLetters;
 pub(crate) use dsn::parse_dsn;
 pub use errors::classify;
 pub use events::append;
-pub use inbox::{PostgresInbox, record};
+pub use inbox::{PostgresInbox, record, record_all};
 pub use migrate::PostgresMigrator;
 pub use outbox::PostgresOutbox;
 pub use pool::{Postgres, Write};

@@ -1,15 +1,17 @@
 //! The connections to one `PostgreSQL` database, and its write transaction.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use kennel_core::{Event, Receipt, RepoError, Timestamp};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
+use uuid::Uuid;
 
 use super::notifier::CommitNotifier;
 use super::session::{Session, Sessions};
-use super::{append, classify, parse_dsn, record};
+use super::{append, classify, parse_dsn, record, record_all};
 use crate::closing::close;
 use crate::config::parsed;
 use crate::error::WRITE_PROBE;
@@ -144,6 +146,11 @@ impl Write {
     /// Adds a receipt to the inbox. Returns false when it was already recorded.
     pub async fn record(&mut self, receipt: &Receipt) -> Result<bool, RepoError> {
         record(&mut self.session, receipt).await
+    }
+
+    /// Adds receipts to the inbox. Returns the events that had none.
+    pub async fn record_all(&mut self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+        record_all(&mut self.session, receipts).await
     }
 
     /// Commits, and wakes callers that wait for events. After an error it is unknown whether the transaction was

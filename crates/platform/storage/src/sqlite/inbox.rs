@@ -1,5 +1,7 @@
 //! The inbox.
 
+use std::collections::{HashMap, HashSet};
+
 use async_trait::async_trait;
 use kennel_core::{Inbox, Receipt, RepoError, Timestamp};
 use sqlx::SqliteConnection;
@@ -20,6 +22,28 @@ pub async fn record(connection: &mut SqliteConnection, receipt: &Receipt) -> Res
     Ok(recorded.rows_affected() == 1)
 }
 
+/// Adds receipts within the transaction that `connection` is in. Returns the events that had none.
+pub async fn record_all(connection: &mut SqliteConnection, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+    let row = |receipt: &Receipt| (receipt.group.clone(), receipt.event.simple(), receipt.at.as_millis());
+    let rows: Vec<_> = receipts.iter().map(row).collect();
+    let recorded: Vec<Uuid> = sqlx::query_scalar(
+        "INSERT INTO inbox (group_name, event, created_at)
+         SELECT value ->> 0, unhex(value ->> 1), value ->> 2 FROM json_each(?) WHERE true
+         ON CONFLICT DO NOTHING RETURNING event",
+    )
+    .bind(serde_json::to_string(&rows).map_err(|error| RepoError::Backend(error.into()))?)
+    .fetch_all(connection)
+    .await
+    .map_err(classify)?;
+    Ok(recorded.into_iter().collect())
+}
+
+/// Returns ids as an array of their hexadecimal digits.
+pub(super) fn json(ids: &[Uuid]) -> Result<String, RepoError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.simple()).collect();
+    serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))
+}
+
 /// The inbox of a SQLite database.
 #[derive(Debug, Clone)]
 pub struct SqliteInbox(Sqlite);
@@ -33,14 +57,16 @@ impl SqliteInbox {
 
 #[async_trait]
 impl Inbox for SqliteInbox {
-    async fn seen(&self, group: &str, event: Uuid) -> Result<bool, RepoError> {
-        let (seen,) = sqlx::query_as("SELECT EXISTS (SELECT 1 FROM inbox WHERE group_name = ? AND event = ?)")
-            .bind(group)
-            .bind(event)
-            .fetch_one(self.0.readers())
-            .await
-            .map_err(classify)?;
-        Ok(seen)
+    async fn list_seen(&self, group: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
+        let seen: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT event FROM inbox WHERE group_name = ? AND event IN (SELECT unhex(value) FROM json_each(?))",
+        )
+        .bind(group)
+        .bind(json(events)?)
+        .fetch_all(self.0.readers())
+        .await
+        .map_err(classify)?;
+        Ok(seen.into_iter().collect())
     }
 
     async fn record(&self, receipt: &Receipt) -> Result<bool, RepoError> {
@@ -50,31 +76,47 @@ impl Inbox for SqliteInbox {
         Ok(recorded)
     }
 
-    async fn count_attempt(&self, group: &str, event: Uuid, now: Timestamp) -> Result<u32, RepoError> {
+    async fn record_all(&self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
         let mut write = self.0.write().await?;
-        let (attempts,) = sqlx::query_as(
-            "INSERT INTO inbox_attempts (group_name, event, attempts, last_attempt_at) VALUES (?, ?, 1, ?)
+        let recorded = write.record_all(receipts).await?;
+        write.commit().await?;
+        Ok(recorded)
+    }
+
+    async fn count_attempts(
+        &self,
+        group: &str,
+        events: &[Uuid],
+        now: Timestamp,
+    ) -> Result<HashMap<Uuid, u32>, RepoError> {
+        let mut write = self.0.write().await?;
+        let attempts: Vec<(Uuid, u32)> = sqlx::query_as(
+            "INSERT INTO inbox_attempts (group_name, event, attempts, last_attempt_at)
+             SELECT ?, unhex(value), 1, ? FROM json_each(?) WHERE true
              ON CONFLICT DO UPDATE SET attempts = attempts + 1, last_attempt_at = excluded.last_attempt_at
-             RETURNING attempts",
+             RETURNING event, attempts",
         )
         .bind(group)
-        .bind(event)
         .bind(now.as_millis())
-        .fetch_one(write.connection())
+        .bind(json(events)?)
+        .fetch_all(write.connection())
         .await
         .map_err(classify)?;
         write.commit().await?;
-        Ok(attempts)
+        Ok(attempts.into_iter().collect())
     }
 
-    async fn attempts(&self, group: &str, event: Uuid) -> Result<u32, RepoError> {
-        let attempts = sqlx::query_scalar("SELECT attempts FROM inbox_attempts WHERE group_name = ? AND event = ?")
-            .bind(group)
-            .bind(event)
-            .fetch_optional(self.0.readers())
-            .await
-            .map_err(classify)?;
-        Ok(attempts.unwrap_or(0))
+    async fn list_attempts(&self, group: &str, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
+        let attempts: Vec<(Uuid, u32)> = sqlx::query_as(
+            "SELECT event, attempts FROM inbox_attempts
+             WHERE group_name = ? AND event IN (SELECT unhex(value) FROM json_each(?))",
+        )
+        .bind(group)
+        .bind(json(events)?)
+        .fetch_all(self.0.readers())
+        .await
+        .map_err(classify)?;
+        Ok(attempts.into_iter().collect())
     }
 
     async fn forget(&self, group: &str, event: Uuid) -> Result<(), RepoError> {

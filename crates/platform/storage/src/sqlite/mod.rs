@@ -12,7 +12,7 @@ mod write;
 pub use dead_letters::SqliteDeadLetters;
 pub use errors::classify;
 pub use events::append;
-pub use inbox::{SqliteInbox, record};
+pub use inbox::{SqliteInbox, record, record_all};
 pub use migrate::SqliteMigrator;
 pub use outbox::SqliteOutbox;
 pub use pool::Sqlite;

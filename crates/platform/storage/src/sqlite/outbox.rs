@@ -13,6 +13,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
+use super::inbox::json;
 use super::{Sqlite, classify};
 use crate::lease::{Lease, LeaseWatch, as_millis};
 
@@ -87,8 +88,7 @@ impl Outbox for SqliteOutbox {
         if ids.is_empty() {
             return Ok(());
         }
-        let ids: Vec<_> = ids.iter().map(|id| id.simple()).collect();
-        let ids = serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))?;
+        let ids = json(ids)?;
         let mut write = self.0.write().await?;
         let (last,): (i64,) =
             sqlx::query_as("SELECT coalesce(max(publish_seq), -1) FROM outbox WHERE publish_seq IS NOT NULL")

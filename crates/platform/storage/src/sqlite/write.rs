@@ -5,6 +5,7 @@
 //! soon as the queued writes have finished. A single write does not wait. Each write still succeeds or is rolled back
 //! on its own, and its caller gets the result only after the shared commit.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,9 +15,10 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{SqliteConnection, Transaction};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::errors::is_read_only;
-use super::{append, classify, record};
+use super::{append, classify, record, record_all};
 use crate::error::WRITE_PROBE;
 
 /// Starts write transactions, in order of arrival.
@@ -189,6 +191,11 @@ impl Write {
     /// Adds a receipt to the inbox. Returns false when it was already recorded.
     pub async fn record(&mut self, receipt: &Receipt) -> Result<bool, RepoError> {
         record(self.connection(), receipt).await
+    }
+
+    /// Adds receipts to the inbox. Returns the events that had none.
+    pub async fn record_all(&mut self, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
+        record_all(self.connection(), receipts).await
     }
 
     /// Commits, and wakes callers that wait for events. After an error it is unknown whether the transaction was
