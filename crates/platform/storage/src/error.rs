@@ -1,5 +1,8 @@
 //! Maps driver errors to [`RepoError`].
 
+use std::fmt;
+use std::sync::Arc;
+
 use kennel_core::RepoError;
 
 /// Maps a driver error, as far as the mapping is the same for every database; each database's own `classify` also maps
@@ -82,6 +85,39 @@ pub const fn label(error: &RepoError) -> &'static str {
     }
 }
 
+/// An error that several calls share.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedError(Arc<RepoError>);
+
+impl SharedError {
+    pub(crate) fn new(error: RepoError) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// The shared error as the error of one call.
+    pub(crate) fn to_error(&self) -> RepoError {
+        let cause = Box::new(self.clone());
+        match &*self.0 {
+            RepoError::Conflict => RepoError::Conflict,
+            RepoError::Unavailable(_) => RepoError::Unavailable(cause),
+            RepoError::Corrupt(_) => RepoError::Corrupt(cause),
+            _ => RepoError::Backend(cause),
+        }
+    }
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the batch of this call failed")
+    }
+}
+
+impl std::error::Error for SharedError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +133,15 @@ mod tests {
     fn unreadable_values_are_corrupt_and_other_errors_are_backend() {
         assert!(matches!(classify(sqlx::Error::Decode("odd".into())), RepoError::Corrupt(_)));
         assert!(matches!(classify(sqlx::Error::RowNotFound), RepoError::Backend(_)));
+    }
+
+    #[test]
+    fn a_shared_error_keeps_its_class_and_cause() {
+        let shared = SharedError::new(RepoError::Backend("no table".into()));
+        for error in [shared.to_error(), shared.to_error()] {
+            assert!(matches!(error, RepoError::Backend(_)));
+            let group = std::error::Error::source(&error).unwrap();
+            assert!(group.source().unwrap().to_string().contains("no table"));
+        }
     }
 }

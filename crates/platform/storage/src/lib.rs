@@ -3,6 +3,7 @@
 //! One folder per database, with the same file names in each; shared code is in the files next to the folders. Nothing
 //! here knows a service's tables: repositories bring their own SQL and write through the database's write transaction.
 
+pub mod batching;
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -33,7 +34,7 @@ pub use config::{Pooler, Storage, StorageConfig, Synchronous};
 pub use driver::{Connections, DatabaseCheck, Driver, WriteCheck};
 pub use error::classify;
 pub use instrumented::Instrumented;
-pub use metrics::DatabaseMetrics;
+pub use metrics::{BatchMetrics, DatabaseMetrics};
 pub use migration::{MigrateError, Migration, MigrationState, MigrationStep, Migrator};
 pub use open::{Database, Engine, Migrations, OpenError, open};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

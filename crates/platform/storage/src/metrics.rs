@@ -1,17 +1,21 @@
 //! Metrics of database calls and connections, with the same names for every database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kennel_core::RepoError;
-use kennel_telemetry::metrics::{LatencyHistogram, names};
+use kennel_telemetry::metrics::{LatencyHistogram, LatencySeries, names};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use crate::Driver;
 use crate::error::label;
+
+/// Upper bounds of the sizes of batches, up to the maximum size.
+const BATCH_SIZE_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// Metrics of the calls to one database. Clones update the same series.
 #[derive(Debug, Clone)]
@@ -19,12 +23,16 @@ pub struct DatabaseMetrics {
     system: &'static str,
     duration: LatencyHistogram,
     errors: IntCounterVec,
+    batch_size: HistogramVec,
+    batch_queue: LatencyHistogram,
 }
 
 impl DatabaseMetrics {
     /// Registers the metrics of `database`, its connections included.
     pub fn register(registry: &Registry, database: Arc<dyn Driver>) -> Result<Self, prometheus::Error> {
         let errors = Opts::new(names::DATABASE_ERRORS, "Failed calls to the database, by kind");
+        let sizes = HistogramOpts::new(names::DATABASE_BATCH_SIZE, "Number of calls that were executed together")
+            .buckets(BATCH_SIZE_BUCKETS.to_vec());
         let metrics = Self {
             system: database.system(),
             duration: LatencyHistogram::register(
@@ -34,8 +42,16 @@ impl DatabaseMetrics {
                 &["backend", "operation", "outcome"],
             )?,
             errors: IntCounterVec::new(errors, &["backend", "kind"])?,
+            batch_size: HistogramVec::new(sizes, &["backend", "operation"])?,
+            batch_queue: LatencyHistogram::register(
+                registry,
+                names::DATABASE_BATCH_QUEUE,
+                "Time that a call waited for its batch to start",
+                &["backend", "operation"],
+            )?,
         };
         registry.register(Box::new(metrics.errors.clone()))?;
+        registry.register(Box::new(metrics.batch_size.clone()))?;
         registry.register(Box::new(ConnectionCollector::new(database)?))?;
         Ok(metrics)
     }
@@ -43,6 +59,14 @@ impl DatabaseMetrics {
     /// The name of the database in metrics and spans.
     pub const fn system(&self) -> &'static str {
         self.system
+    }
+
+    /// The metrics of the batches of `operation`, the name of the port's method, such as `dogs.find`.
+    pub fn batches(&self, operation: &'static str) -> BatchMetrics {
+        BatchMetrics {
+            size: self.batch_size.with_label_values(&[self.system, operation]),
+            queue: self.batch_queue.series(&[self.system, operation]),
+        }
     }
 
     /// Runs one call inside `span`, created by [`database_span!`](crate::database_span), and records its metrics.
@@ -72,6 +96,25 @@ impl DatabaseMetrics {
             }
         };
         self.duration.observe(&[self.system, operation, outcome], started.elapsed());
+    }
+}
+
+/// Metrics of the batches of one operation; see [`crate::batching`].
+#[derive(Debug, Clone)]
+pub struct BatchMetrics {
+    size: Histogram,
+    queue: LatencySeries,
+}
+
+impl BatchMetrics {
+    /// Records the number of calls of a batch.
+    pub(crate) fn size(&self, calls: usize) {
+        self.size.observe(f64::from(u32::try_from(calls).unwrap_or(u32::MAX)));
+    }
+
+    /// Records how long a call waited for its batch to start.
+    pub(crate) fn queued(&self, waited: Duration) {
+        self.queue.observe(waited);
     }
 }
 
@@ -158,6 +201,8 @@ pub(crate) mod tests {
         let metrics = DatabaseMetrics::register(&registry, Arc::new(FixedDatabase)).unwrap();
         metrics.record("dogs.find", Instant::now(), &Ok(()));
         metrics.record::<()>("dogs.find", Instant::now(), &Err(RepoError::Conflict));
+        metrics.batches("dogs.find").size(3);
+        metrics.batches("dogs.find").queued(Duration::ZERO);
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
             r#"database_query_duration_seconds_count{backend="fixed",operation="dogs.find",outcome="ok"} 1"#,
@@ -165,6 +210,8 @@ pub(crate) mod tests {
             r#"database_errors_total{backend="fixed",kind="conflict"} 1"#,
             r#"database_connections{backend="fixed",state="idle"} 3"#,
             r#"database_connections{backend="fixed",state="used"} 1"#,
+            r#"database_batch_size_bucket{backend="fixed",operation="dogs.find",le="4"} 1"#,
+            r#"database_batch_queue_seconds_count{backend="fixed",operation="dogs.find"} 1"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

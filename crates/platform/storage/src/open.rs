@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kennel_core::{BackendError, BackendKind as _, DeadLetterSink, DeadLetters, Inbox, Outbox, RepoError};
 use prometheus::Registry;
 
+use crate::batching::BatchLimits;
 #[cfg(feature = "clickhouse")]
 use crate::clickhouse::{self, ClickHouse};
 #[cfg(feature = "mysql")]
@@ -76,6 +77,8 @@ pub struct Database {
     pub migrator: Arc<dyn Migrator>,
     /// The metrics of calls, for the decorators of a service's repositories.
     pub metrics: DatabaseMetrics,
+    /// The limits of batches, for the decorators of a service's repositories.
+    pub batches: BatchLimits,
 }
 
 /// Why a database could not be opened.
@@ -122,7 +125,7 @@ pub async fn open(
         absent => return Err(absent.absent().into()),
     };
     let engine = opened.map_err(|source| OpenError::Open { storage, source })?;
-    Ok(Database::new(storage, engine, migrations, registry)?)
+    Ok(Database::new(config, engine, migrations, registry)?)
 }
 
 /// The ports of one engine, without metrics.
@@ -152,7 +155,7 @@ macro_rules! ports {
 
 impl Database {
     fn new(
-        storage: Storage,
+        config: &StorageConfig,
         engine: Engine,
         migrations: &Migrations,
         registry: &Registry,
@@ -183,7 +186,7 @@ impl Database {
         };
         let metrics = DatabaseMetrics::register(registry, Arc::clone(&ports.driver))?;
         Ok(Self {
-            storage,
+            storage: config.storage,
             engine,
             driver: ports.driver,
             outbox: Arc::new(Instrumented::new(ports.outbox, metrics.clone())),
@@ -192,6 +195,7 @@ impl Database {
             dead_letter_sink: Arc::new(Instrumented::new(ports.dead_letter_sink, metrics.clone())),
             migrator: ports.migrator,
             metrics,
+            batches: BatchLimits::new(config),
         })
     }
 

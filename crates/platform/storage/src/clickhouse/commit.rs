@@ -13,11 +13,11 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::errors::SharedError;
 use super::events::EventRow;
 use super::inbox::{ReceiptRow, receipt};
 use super::pool::Server;
 use super::records::{COMMIT, EVENT, PUBLISHED, Record, RecordKey, RecordKind, padded, parse};
+use crate::error::SharedError;
 
 /// Maximum number of writes per commit.
 const MAX_GROUP_WRITES: usize = 1_024;

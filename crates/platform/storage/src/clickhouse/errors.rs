@@ -1,8 +1,5 @@
 //! Maps ClickHouse's error codes to [`RepoError`].
 
-use std::fmt;
-use std::sync::Arc;
-
 use clickhouse::error::Error;
 use kennel_core::RepoError;
 
@@ -45,39 +42,6 @@ fn code(text: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// An error that several calls share.
-#[derive(Debug, Clone)]
-pub(super) struct SharedError(Arc<RepoError>);
-
-impl SharedError {
-    pub(super) fn new(error: RepoError) -> Self {
-        Self(Arc::new(error))
-    }
-
-    /// The shared error as the error of one call.
-    pub(super) fn to_error(&self) -> RepoError {
-        let cause = Box::new(self.clone());
-        match &*self.0 {
-            RepoError::Conflict => RepoError::Conflict,
-            RepoError::Unavailable(_) => RepoError::Unavailable(cause),
-            RepoError::Corrupt(_) => RepoError::Corrupt(cause),
-            _ => RepoError::Backend(cause),
-        }
-    }
-}
-
-impl fmt::Display for SharedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the group commit of this write failed")
-    }
-}
-
-impl std::error::Error for SharedError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&*self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,15 +55,5 @@ mod tests {
         assert!(matches!(class("Code: 246. DB::Exception: Corrupted"), RepoError::Corrupt(_)));
         assert!(matches!(class("Code: 60. DB::Exception: Table a.b does not exist"), RepoError::Backend(_)));
         assert!(matches!(classify(Error::TimedOut), RepoError::Unavailable(_)));
-    }
-
-    #[test]
-    fn a_shared_error_keeps_its_class_and_cause() {
-        let shared = SharedError::new(classify(Error::BadResponse("Code: 60. no table".to_owned())));
-        for error in [shared.to_error(), shared.to_error()] {
-            assert!(matches!(error, RepoError::Backend(_)));
-            let group = std::error::Error::source(&error).unwrap();
-            assert!(group.source().unwrap().to_string().contains("no table"));
-        }
     }
 }

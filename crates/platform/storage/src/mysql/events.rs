@@ -1,5 +1,7 @@
 //! Events as rows.
 
+use std::borrow::Borrow;
+
 use kennel_core::{Event, RepoError};
 use sqlx::{AssertSqlSafe, MySqlConnection};
 
@@ -23,7 +25,7 @@ fn insert(rows: usize) -> String {
 ///
 /// Call it after the change: the `commit_seq` is assigned now, and the order of a key's events is correct only while
 /// the transaction has locked the row that the key identifies.
-pub async fn append(connection: &mut MySqlConnection, events: &[Event]) -> Result<(), RepoError> {
+pub async fn append(connection: &mut MySqlConnection, events: &[impl Borrow<Event> + Sync]) -> Result<(), RepoError> {
     let mut rest = events;
     while !rest.is_empty() {
         let (now, later) = rest.split_at(fitting(rest));
@@ -34,19 +36,21 @@ pub async fn append(connection: &mut MySqlConnection, events: &[Event]) -> Resul
 }
 
 /// How many of the events fit into one statement; at least one.
-fn fitting(events: &[Event]) -> usize {
+fn fitting(events: &[impl Borrow<Event>]) -> usize {
     let mut bytes = 0;
     let fits = |event: &&Event| {
         bytes += event.data.len();
         bytes <= MAX_BYTES
     };
-    events.iter().take(MAX_ROWS).take_while(fits).count().max(1)
+    events.iter().map(Borrow::borrow).take(MAX_ROWS).take_while(fits).count().max(1)
 }
 
-async fn append_rows(connection: &mut MySqlConnection, events: &[Event]) -> Result<(), RepoError> {
+async fn append_rows(connection: &mut MySqlConnection, events: &[impl Borrow<Event> + Sync]) -> Result<(), RepoError> {
     // One statement takes consecutive numbers, so that the events of a change stay together.
-    let mut insert = sqlx::query(AssertSqlSafe(insert(events.len())));
-    for event in events {
+    // Only a few lengths stay prepared, so that they do not evict other statements from the connection's cache.
+    let persistent = events.len() < 4 || events.len().is_power_of_two();
+    let mut insert = sqlx::query(AssertSqlSafe(insert(events.len()))).persistent(persistent);
+    for event in events.iter().map(Borrow::borrow) {
         insert = insert
             .bind(event.id)
             .bind(&event.name)

@@ -1,5 +1,7 @@
 //! Events as rows.
 
+use std::borrow::Borrow;
+
 use kennel_core::{Event, RepoError, TraceContext};
 use sqlx::PgExecutor;
 use uuid::Uuid;
@@ -12,13 +14,14 @@ pub(super) use crate::rows::{event, read_all, timestamp};
 ///
 /// Call it after the change: the `commit_seq` is assigned now, and the order of a key's events is correct only while
 /// the transaction has locked the row that the key identifies.
-pub async fn append(executor: impl PgExecutor<'_>, events: &[Event]) -> Result<(), RepoError> {
+pub async fn append(executor: impl PgExecutor<'_>, events: &[impl Borrow<Event> + Sync]) -> Result<(), RepoError> {
     if events.is_empty() {
         return Ok(());
     }
-    let column = |read: fn(&Event) -> &str| events.iter().map(read).collect::<Vec<_>>();
+    let events = || events.iter().map(Borrow::borrow);
+    let column = |read: fn(&Event) -> &str| events().map(read).collect::<Vec<_>>();
     let of_trace = |read: fn(&TraceContext) -> Option<&str>| {
-        events.iter().map(|event| event.trace.as_ref().and_then(read)).collect::<Vec<_>>()
+        events().map(|event| event.trace.as_ref().and_then(read)).collect::<Vec<_>>()
     };
     sqlx::query(
         "WITH change AS MATERIALIZED (SELECT nextval('outbox_commit_seq') AS commit_seq)
@@ -31,14 +34,14 @@ pub async fn append(executor: impl PgExecutor<'_>, events: &[Event]) -> Result<(
               WITH ORDINALITY AS given (id, name, source, topic, key, time, content_type, data, traceparent, tracestate,
                                         ordinal)",
     )
-    .bind(events.iter().map(|event| event.id).collect::<Vec<Uuid>>())
+    .bind(events().map(|event| event.id).collect::<Vec<Uuid>>())
     .bind(column(|event| &event.name))
     .bind(column(|event| &event.source))
     .bind(column(|event| &event.topic))
     .bind(column(|event| &event.key))
-    .bind(events.iter().map(|event| event.time.as_millis()).collect::<Vec<i64>>())
+    .bind(events().map(|event| event.time.as_millis()).collect::<Vec<i64>>())
     .bind(column(|event| &event.content_type))
-    .bind(events.iter().map(|event| &event.data[..]).collect::<Vec<&[u8]>>())
+    .bind(events().map(|event| &event.data[..]).collect::<Vec<&[u8]>>())
     .bind(of_trace(|trace| Some(&trace.traceparent)))
     .bind(of_trace(|trace| trace.tracestate.as_deref()))
     .execute(executor)

@@ -1,5 +1,6 @@
 //! The connections to one `PostgreSQL` database, and its write transaction.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -137,7 +138,7 @@ impl Write {
     }
 
     /// Adds events to the outbox, in this order; see [`append`].
-    pub async fn append(&mut self, events: &[Event]) -> Result<(), RepoError> {
+    pub async fn append(&mut self, events: &[impl Borrow<Event> + Sync]) -> Result<(), RepoError> {
         append(&mut self.session, events).await?;
         self.has_events |= !events.is_empty();
         Ok(())

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::errors::is_read_only;
 use super::{append, classify, record, record_all};
-use crate::error::WRITE_PROBE;
+use crate::error::{SharedError, WRITE_PROBE};
 
 /// Starts write transactions, in order of arrival.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ struct CommitGroup {
     has_events: bool,
 }
 
-type CommitOutcome = Result<(), Arc<RepoError>>;
+type CommitOutcome = Result<(), SharedError>;
 
 impl Writer {
     /// Writes through the single connection of `pool`; a write waits for it at most `acquire_timeout`.
@@ -134,7 +134,7 @@ impl Writer {
             // Stores a permit for a caller that has just polled and is about to wait.
             self.committed.notify_one();
         }
-        group.outcome.send_replace(Some(ended.map_err(|error| Arc::new(classify(error)))));
+        group.outcome.send_replace(Some(ended.map_err(|error| SharedError::new(classify(error)))));
     }
 }
 
@@ -215,7 +215,7 @@ impl Write {
         }
         let outcome =
             outcome.wait_for(Option::is_some).await.map_err(|closed| RepoError::Unavailable(closed.into()))?;
-        outcome.clone().unwrap_or(Ok(())).map_err(shared)
+        outcome.clone().unwrap_or(Ok(())).map_err(|error| error.to_error())
     }
 
     fn group(&mut self) -> &mut CommitGroup {
@@ -243,14 +243,4 @@ impl Drop for Write {
 )]
 fn commit_in_background(writer: Writer) {
     drop(tokio::spawn(writer.commit_group()));
-}
-
-/// The shared error of a group as an error of one write.
-fn shared(error: Arc<RepoError>) -> RepoError {
-    match &*error {
-        RepoError::Conflict => RepoError::Conflict,
-        RepoError::Unavailable(_) => RepoError::Unavailable(error.into()),
-        RepoError::Corrupt(_) => RepoError::Corrupt(error.into()),
-        _ => RepoError::Backend(error.into()),
-    }
 }

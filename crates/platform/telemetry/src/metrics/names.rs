@@ -47,6 +47,10 @@ names! {
     DATABASE_ERRORS = "database_errors_total";
     /// Gauge of open connections, by `backend` and `state`.
     DATABASE_CONNECTIONS = "database_connections";
+    /// Histogram of the number of calls that were executed together, by `backend` and `operation`.
+    DATABASE_BATCH_SIZE = "database_batch_size";
+    /// Histogram of the time that calls waited for their batch to start, by `backend` and `operation`.
+    DATABASE_BATCH_QUEUE = "database_batch_queue_seconds";
 
     /// Counter of requests to a cache, by `cache`, `tier` and `outcome`.
     CACHE_REQUESTS = "cache_requests_total";

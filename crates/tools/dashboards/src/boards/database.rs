@@ -9,6 +9,7 @@ pub(super) fn dashboard() -> Dashboard {
     Dashboard::new("database", "Database", "The same metrics for every store.")
         .row("Calls", calls())
         .row("Errors and connections", errors())
+        .row("Batches", batches())
 }
 
 fn selected(name: &'static str) -> Series {
@@ -51,5 +52,18 @@ fn errors() -> Vec<Panel> {
         Panel::lines("Pool utilization", Unit::Ratio)
             .describe("While it is 1, calls wait for a connection.")
             .metric(&used.over(&all), "{{backend}}"),
+    ]
+}
+
+fn batches() -> Vec<Panel> {
+    let (sizes, queued) = (selected(names::DATABASE_BATCH_SIZE), selected(names::DATABASE_BATCH_QUEUE));
+    let by = ["backend", "operation"];
+    let (calls, batches) = (sum(&by, &sizes.clone().sum().rate()), sum(&by, &sizes.count().rate()));
+    vec![
+        Panel::lines("Calls per batch", Unit::Number)
+            .describe("The average. It is 1 while the database is idle, and rises with the load.")
+            .metric(&calls.over(&batches), "{{backend}} {{operation}}"),
+        Panel::lines("p95 of the wait for a batch", Unit::Seconds)
+            .metric(&quantile(0.95, queued, &by), "{{backend}} {{operation}}"),
     ]
 }

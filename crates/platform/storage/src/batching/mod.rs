@@ -1,0 +1,61 @@
+//! Batches of calls to a database that form only while it is busy.
+//!
+//! A call that arrives while fewer than [`BatchLimits::in_flight`] batches run is executed at once, alone and in its
+//! caller's task. Other calls queue. When a batch ends, the next one takes the calls that are waiting then, the oldest
+//! first. So an idle database adds no wait and no timer, and a busy one executes many calls at the price of a few.
+//!
+//! - [`Coalescer`] finds single values by key: concurrent calls become one query for many keys.
+//! - [`GroupCommit`] executes operations: concurrent calls become one transaction.
+//!
+//! The queue is limited in length and in time. Each call has its own result: when a batch fails with an error that one
+//! call can cause, it is executed again in halves, down to single calls. A cancelled call leaves the queue; once its
+//! batch runs, it neither ends the batch nor fails its neighbours.
+
+mod coalescer;
+mod group;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use coalescer::{Coalescer, Lookup};
+pub use group::{Group, GroupCommit};
+
+use crate::StorageConfig;
+
+/// Maximum number of calls per batch. More calls per batch hardly make a query cheaper per call, but each waits for all
+/// of them; and a span has at most 128 links.
+const MAX_BATCH: usize = 128;
+/// Maximum number of calls that wait for their batch. Servers limit their requests in flight to less than this.
+const MAX_QUEUE: usize = 4_096;
+/// Number of batches in flight. With one, the database idles while the next batch is prepared; with more than two,
+/// batches are smaller and cost more per call; see docs/performance.md.
+const IN_FLIGHT: usize = 2;
+
+/// The limits of one [`Coalescer`] or [`GroupCommit`].
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    /// Maximum number of batches that run at the same time, calls that are executed alone included.
+    pub in_flight: usize,
+    /// Maximum number of calls per batch.
+    pub batch: usize,
+    /// Maximum number of waiting calls; a further one fails with [`kennel_core::RepoError::Unavailable`] at once.
+    pub queue: usize,
+    /// How long a call may wait for its batch to start; then it fails with [`kennel_core::RepoError::Unavailable`].
+    pub wait: Duration,
+}
+
+impl BatchLimits {
+    /// The limits for a database with these settings. A call waits for its batch as long as it may wait for a
+    /// connection.
+    pub fn new(config: &StorageConfig) -> Self {
+        let connections = usize::try_from(config.database_max_connections.get()).unwrap_or(usize::MAX);
+        Self {
+            in_flight: IN_FLIGHT.min(connections),
+            batch: MAX_BATCH,
+            queue: MAX_QUEUE,
+            wait: config.acquire_timeout(),
+        }
+    }
+}
