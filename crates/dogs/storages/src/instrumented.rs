@@ -7,6 +7,7 @@ use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, ImportEvent, Imp
 use dogs_domain::{BreedCount, Dog, DogId, DogImports, DogRepository, DogRetention, Revision};
 use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::DatabaseMetrics;
+use kennel_storage::tracing::field::Empty;
 use kennel_telemetry::as_i64;
 
 /// Decorator that records metrics and a span for every call to a port of dogs: [`DogRepository`], [`DogImports`] or
@@ -33,12 +34,13 @@ macro_rules! span {
 #[async_trait]
 impl DogRepository for InstrumentedDogs<dyn DogRepository> {
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
-        let span = span!(self, "insert", "dogs", dog.id = %dog.id);
+        let span = span!(self, "insert", "dogs", dog.id = %dog.id, db.operation.batch.size = Empty);
         self.metrics.instrument("dogs.insert", span, self.inner.insert(dog, events, key)).await
     }
 
     async fn find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
-        self.metrics.instrument("dogs.find", span!(self, "find", "dogs", dog.id = %id), self.inner.find(id)).await
+        let span = span!(self, "find", "dogs", dog.id = %id, db.operation.batch.size = Empty);
+        self.metrics.instrument("dogs.find", span, self.inner.find(id)).await
     }
 
     async fn list(&self, query: &DogQuery) -> Result<Vec<Dog>, RepoError> {

@@ -1,5 +1,6 @@
 //! Dog repositories: one folder per store, decorators of the port, and [`open`], which selects the store.
 
+mod batched;
 mod cached;
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
@@ -14,6 +15,7 @@ mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub use batched::BatchedDogs;
 pub use cached::{CachedDogImports, CachedDogRepository};
 #[cfg(feature = "clickhouse")]
 pub use clickhouse::ClickHouseDogs;

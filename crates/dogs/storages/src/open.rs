@@ -6,7 +6,8 @@ use dogs_domain::{Capabilities, DogImports, DogReplica, DogRepository, DogRetent
 use kennel_storage::{Database, Engine, Migrations, OpenError, StorageConfig};
 use prometheus::Registry;
 
-use crate::InstrumentedDogs;
+use crate::batched::InsertAll;
+use crate::{BatchedDogs, InstrumentedDogs};
 
 /// The migrations of the schema of dogs.
 #[expect(clippy::allow_attributes, reason = "whether a store is left out depends on the features")]
@@ -28,7 +29,7 @@ pub const MIGRATIONS: Migrations = Migrations {
 pub struct Stores {
     /// The database, with the ports of events.
     pub database: Database,
-    /// Dogs. Calls record metrics and spans.
+    /// Dogs. Calls record metrics and spans, and are executed together while the database is busy.
     pub dogs: Arc<dyn DogRepository>,
     /// Imports of dogs. Calls record metrics and spans.
     pub imports: Arc<dyn DogImports>,
@@ -51,23 +52,25 @@ impl Stores {
         match database.engine.clone() {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite(engine) => {
-                let store = crate::SqliteDogs::new(engine);
-                stores(database, store, crate::SqliteDogs::CAPABILITIES)
+                let store = Arc::new(crate::SqliteDogs::new(engine));
+                stores(database, store, None, crate::SqliteDogs::CAPABILITIES)
             }
             #[cfg(feature = "postgres")]
             Engine::Postgres(engine) => {
-                let store = crate::PostgresDogs::new(engine);
-                stores(database, store, crate::PostgresDogs::CAPABILITIES)
+                let store = Arc::new(crate::PostgresDogs::new(engine));
+                let inserts: Arc<dyn InsertAll> = Arc::<crate::PostgresDogs>::clone(&store);
+                stores(database, store, Some(inserts), crate::PostgresDogs::CAPABILITIES)
             }
             #[cfg(feature = "mysql")]
             Engine::Mysql(engine) => {
-                let store = crate::MysqlDogs::new(engine);
-                stores(database, store, crate::MysqlDogs::CAPABILITIES)
+                let store = Arc::new(crate::MysqlDogs::new(engine));
+                let inserts: Arc<dyn InsertAll> = Arc::<crate::MysqlDogs>::clone(&store);
+                stores(database, store, Some(inserts), crate::MysqlDogs::CAPABILITIES)
             }
             #[cfg(feature = "clickhouse")]
             Engine::ClickHouse(engine) => {
-                let store = crate::ClickHouseDogs::new(engine);
-                stores(database, store, crate::ClickHouseDogs::CAPABILITIES)
+                let store = Arc::new(crate::ClickHouseDogs::new(engine));
+                stores(database, store, None, crate::ClickHouseDogs::CAPABILITIES)
             }
             #[expect(clippy::allow_attributes, reason = "whether there is another one depends on the features")]
             #[allow(unreachable_patterns)]
@@ -76,12 +79,17 @@ impl Stores {
     }
 }
 
-fn stores<S>(database: Database, store: S, capabilities: Capabilities) -> Stores
+fn stores<S>(
+    database: Database,
+    store: Arc<S>,
+    inserts: Option<Arc<dyn InsertAll>>,
+    capabilities: Capabilities,
+) -> Stores
 where
     S: DogRepository + DogImports + DogRetention + DogReplica,
 {
-    let (store, metrics) = (Arc::new(store), &database.metrics);
-    let dogs: Arc<dyn DogRepository> = Arc::<S>::clone(&store);
+    let metrics = &database.metrics;
+    let dogs: Arc<dyn DogRepository> = Arc::new(BatchedDogs::new(Arc::clone(&store), inserts, &database));
     let imports: Arc<dyn DogImports> = Arc::<S>::clone(&store);
     let retention: Arc<dyn DogRetention> = Arc::<S>::clone(&store);
     Stores {

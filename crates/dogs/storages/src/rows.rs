@@ -1,5 +1,6 @@
 //! Reads dogs from the rows of any SQL database.
 
+use dogs_domain::ports::Inserted;
 use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
 use kennel_core::{BoxError, RepoError};
 use kennel_storage::{Columns, classify};
@@ -33,6 +34,11 @@ fn photo(row: &impl Columns) -> Result<Option<Photo>, RepoError> {
 
 pub(crate) fn breed_count((breed, dogs): (String, i64)) -> Result<BreedCount, RepoError> {
     Ok(BreedCount { breed: breed.parse().map_err(corrupt)?, dogs: dogs.unsigned_abs() })
+}
+
+/// The result of a request whose key was used before: for the `same` request, the `snapshot` of its dog.
+pub(crate) fn earlier_result(same: bool, snapshot: &str) -> Result<Inserted, RepoError> {
+    if same { serde_json::from_str(snapshot).map(Inserted::Replayed).map_err(corrupt) } else { Ok(Inserted::KeyReused) }
 }
 
 pub(crate) fn corrupt(error: impl Into<BoxError>) -> RepoError {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use dogs_domain::ports::ImportBatch;
 use dogs_domain::{Dog, DogImports, DogRepository, Revision};
 use dogs_storages::{CachedDogImports, CachedDogRepository, Stores};
+use futures_util::future::join_all;
 use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::RepoError;
 use kennel_storage::StorageConfig;
@@ -94,6 +95,22 @@ async fn failures_are_not_cached() {
     assert!(dogs.find(dog(1).id).await.is_err());
     stores.database.migrator.up(at()).await.unwrap();
     assert_eq!(dogs.find(dog(1).id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn concurrent_finds_share_queries_and_each_has_its_own_dog() {
+    let (folder, registry) = (tempfile::tempdir().unwrap(), Registry::new());
+    let stores = open(&folder, &registry).await;
+    for number in 1..=30 {
+        stores.dogs.insert(&dog(number), &[], None).await.unwrap();
+    }
+    let find = async |number| stores.dogs.find(dog(number).id).await.unwrap();
+    let found = join_all((1..=40).map(find)).await;
+    assert_eq!(found, (1..=40).map(|number| (number <= 30).then(|| dog(number))).collect::<Vec<_>>());
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    let name = r#"database_batch_size_count{backend="sqlite",operation="dogs.find"} "#;
+    let batches = text.lines().find_map(|line| line.strip_prefix(name)).map(|count| count.parse::<u32>().unwrap());
+    assert!(batches.is_some_and(|batches| batches < 10), "{batches:?} batches");
 }
 
 /// Records the name and fields of each span.

@@ -1,11 +1,13 @@
 //! Writes many dogs with few statements.
 
 use std::array;
-use std::borrow::Borrow;
 
 use dogs_domain::Dog;
 use kennel_core::RepoError;
 use kennel_storage::mysql::{Write, classify};
+use sqlx::MySql;
+use sqlx::mysql::MySqlArguments;
+use sqlx::query::Query;
 
 use super::rows::bind_dog;
 
@@ -18,6 +20,40 @@ const MAX_STATEMENT_BYTES: usize = 16_000;
 /// Maximum bytes of a row in addition to its texts: types, lengths, id, numbers and times.
 const ROW_OVERHEAD: usize = 88;
 
+/// A row of a statement.
+pub(super) trait BulkRow: Sync {
+    /// The bytes of its texts.
+    fn size(&self) -> usize;
+
+    /// Binds its columns, in the order of the statement.
+    fn bind<'q>(&self, query: Query<'q, MySql, MySqlArguments>) -> Result<Query<'q, MySql, MySqlArguments>, RepoError>;
+}
+
+impl<R: BulkRow> BulkRow for &R {
+    fn size(&self) -> usize {
+        R::size(self)
+    }
+
+    fn bind<'q>(&self, query: Query<'q, MySql, MySqlArguments>) -> Result<Query<'q, MySql, MySqlArguments>, RepoError> {
+        R::bind(self, query)
+    }
+}
+
+impl BulkRow for Dog {
+    fn size(&self) -> usize {
+        let photo = self.photo.as_ref().map_or(0, |photo| {
+            let thumbnail = photo.thumbnail.as_ref().map_or(0, |key| key.as_str().len());
+            photo.key.as_str().len() + photo.content_type.len() + thumbnail
+        });
+        let texts = [&self.name, &self.image_url].into_iter().flatten().map(String::len).sum::<usize>();
+        self.breed.as_str().len() + texts + photo
+    }
+
+    fn bind<'q>(&self, query: Query<'q, MySql, MySqlArguments>) -> Result<Query<'q, MySql, MySqlArguments>, RepoError> {
+        bind_dog(query, self)
+    }
+}
+
 /// A statement in a few fixed lengths, so that all of them stay prepared for every batch length.
 pub(super) struct Bulk([String; LENGTHS]);
 
@@ -27,48 +63,34 @@ impl Bulk {
         Self(array::from_fn(|power| statement(1 << power)))
     }
 
-    /// Executes the statement for all dogs, in their order.
-    pub(super) async fn execute(
-        &'static self,
-        write: &mut Write,
-        mut dogs: &[impl Borrow<Dog> + Sync],
-    ) -> Result<(), RepoError> {
-        while let Some(power) = fitting(dogs.iter().map(Borrow::borrow)) {
-            let (chunk, rest) = dogs.split_at(1 << power);
+    /// Executes the statement for all rows, in their order.
+    pub(super) async fn execute(&'static self, write: &mut Write, mut rows: &[impl BulkRow]) -> Result<(), RepoError> {
+        while let Some(power) = fitting(rows) {
+            let (chunk, rest) = rows.split_at(1 << power);
             let mut query = sqlx::query(self.0[power].as_str());
-            for dog in chunk {
-                query = bind_dog(query, dog.borrow())?;
+            for row in chunk {
+                query = row.bind(query)?;
             }
             query.execute(write.connection()).await.map_err(classify)?;
-            dogs = rest;
+            rows = rest;
         }
         Ok(())
     }
 }
 
-/// The exponent of the power of two of dogs that fit into the next statement, which is at least one dog; `None` without
-/// dogs.
-fn fitting<'a>(dogs: impl Iterator<Item = &'a Dog>) -> Option<usize> {
+/// The exponent of the power of two of rows that fit into the next statement, which is at least one row; `None` without
+/// rows.
+fn fitting(rows: &[impl BulkRow]) -> Option<usize> {
     let mut bytes = 0;
-    let mut rows = 0_usize;
-    for dog in dogs.take(1 << (LENGTHS - 1)) {
-        bytes += size(dog);
-        if rows > 0 && bytes > MAX_STATEMENT_BYTES {
+    let mut fit = 0_usize;
+    for row in rows.iter().take(1 << (LENGTHS - 1)) {
+        bytes += ROW_OVERHEAD + row.size();
+        if fit > 0 && bytes > MAX_STATEMENT_BYTES {
             break;
         }
-        rows += 1;
+        fit += 1;
     }
-    rows.checked_ilog2().map(|power| power as usize)
-}
-
-/// Maximum bytes of a dog's row in a statement.
-fn size(dog: &Dog) -> usize {
-    let photo = dog.photo.as_ref().map_or(0, |photo| {
-        let thumbnail = photo.thumbnail.as_ref().map_or(0, |key| key.as_str().len());
-        photo.key.as_str().len() + photo.content_type.len() + thumbnail
-    });
-    let texts = [&dog.name, &dog.image_url].into_iter().flatten().map(String::len).sum::<usize>();
-    ROW_OVERHEAD + dog.breed.as_str().len() + texts + photo
+    fit.checked_ilog2().map(|power| power as usize)
 }
 
 #[cfg(test)]
@@ -94,7 +116,7 @@ mod tests {
     }
 
     fn rows(url: usize, dogs: usize) -> Option<usize> {
-        fitting(vec![dog(url); dogs].iter()).map(|power| 1 << power)
+        fitting(&vec![dog(url); dogs]).map(|power| 1 << power)
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::bulk::Bulk;
 /// Maximum number of attempts of a batch when concurrent calls insert its ids.
 const MAX_ATTEMPTS: u32 = 5;
 
-static INSERT: LazyLock<Bulk> = LazyLock::new(|| Bulk::new(insert));
+pub(super) static INSERT: LazyLock<Bulk> = LazyLock::new(|| Bulk::new(insert));
 
 pub(super) fn insert(rows: usize) -> String {
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";

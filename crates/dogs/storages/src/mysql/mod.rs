@@ -2,6 +2,7 @@
 
 mod bulk;
 mod import;
+mod insert;
 #[cfg(test)]
 mod plans;
 mod replica;
@@ -16,7 +17,8 @@ use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::mysql::{EVENTS, Mysql, Write, classify};
 use kennel_storage::{Migration, migration};
 
-use rows::{bind_dog, read_dog};
+use crate::batched::{InsertAll, NewDog};
+use rows::read_dog;
 
 /// The migrations of the schema.
 pub(crate) const MIGRATIONS: &[Migration] = &[
@@ -37,26 +39,6 @@ impl MysqlDogs {
     /// The dogs in `database`, which has the tables of [`crate::MIGRATIONS`].
     pub const fn new(database: Mysql) -> Self {
         Self(database)
-    }
-
-    async fn try_insert(
-        &self,
-        dog: &Dog,
-        events: &[Event],
-        key: Option<&IdempotencyKey>,
-    ) -> Result<Inserted, RepoError> {
-        let mut write = self.0.write().await?;
-        if let Some(key) = key
-            && let Some(earlier) = insert_idempotency_key(&mut write, key, dog).await?
-        {
-            write.commit().await?;
-            return Ok(earlier);
-        }
-        let insert = sqlx::query("INSERT INTO dogs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-        bind_dog(insert, dog)?.execute(write.connection()).await.map_err(classify)?;
-        write.append(events).await?;
-        write.commit().await?;
-        Ok(Inserted::New)
     }
 
     async fn try_find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
@@ -147,7 +129,8 @@ impl MysqlDogs {
 #[async_trait]
 impl DogRepository for MysqlDogs {
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
-        self.0.run(|| self.try_insert(dog, events, key)).await
+        let inserted = self.insert_all(&[NewDog { dog, events, key }]).await?;
+        Ok(inserted.into_iter().next().unwrap_or(Inserted::New))
     }
 
     async fn find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
@@ -183,6 +166,13 @@ impl DogRepository for MysqlDogs {
 }
 
 #[async_trait]
+impl InsertAll for MysqlDogs {
+    async fn insert_all(&self, inserts: &[NewDog<'_>]) -> Result<Vec<Inserted>, RepoError> {
+        self.0.run(|| insert::insert_all(&self.0, inserts)).await
+    }
+}
+
+#[async_trait]
 impl DogImports for MysqlDogs {
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
         self.0.run(|| import::begin(&self.0, import, now)).await
@@ -208,40 +198,4 @@ async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<
         write.commit().await?;
     }
     Ok(changed)
-}
-
-/// Inserts the key with the dog that is about to be created. If the key exists, returns the result of the earlier
-/// request and updates the time of its last use. Concurrent calls with the same key wait here for the first one's
-/// transaction.
-async fn insert_idempotency_key(
-    write: &mut Write,
-    key: &IdempotencyKey,
-    dog: &Dog,
-) -> Result<Option<Inserted>, RepoError> {
-    let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
-    sqlx::query(
-        "INSERT INTO idempotency_keys (`key`, fingerprint, snapshot, used_at, uses) VALUES (?, ?, ?, ?, 1)
-         ON DUPLICATE KEY UPDATE used_at = GREATEST(used_at, VALUES(used_at)), uses = uses + 1",
-    )
-    .bind(key.key.as_bytes())
-    .bind(&key.fingerprint[..])
-    .bind(snapshot)
-    .bind(dog.created_at.as_millis())
-    .execute(write.connection())
-    .await
-    .map_err(classify)?;
-    let (uses, fingerprint, snapshot): (u64, Vec<u8>, String) =
-        sqlx::query_as("SELECT uses, fingerprint, snapshot FROM idempotency_keys WHERE `key` = ?")
-            .bind(key.key.as_bytes())
-            .fetch_one(write.connection())
-            .await
-            .map_err(classify)?;
-    if uses == 1 {
-        return Ok(None);
-    }
-    if fingerprint != key.fingerprint {
-        return Ok(Some(Inserted::KeyReused));
-    }
-    let dog = serde_json::from_str(&snapshot).map_err(|error| RepoError::Corrupt(error.into()))?;
-    Ok(Some(Inserted::Replayed(dog)))
 }

@@ -1,6 +1,7 @@
 //! Dogs in `PostgreSQL`.
 
 mod import;
+mod insert;
 #[cfg(test)]
 mod plans;
 mod replica;
@@ -15,6 +16,7 @@ use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::postgres::{EVENTS, Postgres, Write, classify};
 use kennel_storage::{Migration, migration};
 
+use crate::batched::{InsertAll, NewDog};
 use rows::{bind_dog, read_dog};
 
 /// The migrations of the schema.
@@ -36,26 +38,6 @@ impl PostgresDogs {
     /// The dogs in `database`, which has the tables of [`crate::MIGRATIONS`].
     pub const fn new(database: Postgres) -> Self {
         Self(database)
-    }
-
-    async fn try_insert(
-        &self,
-        dog: &Dog,
-        events: &[Event],
-        key: Option<&IdempotencyKey>,
-    ) -> Result<Inserted, RepoError> {
-        let mut write = self.0.write().await?;
-        if let Some(key) = key
-            && let Some(earlier) = insert_idempotency_key(&mut write, key, dog).await?
-        {
-            write.commit().await?;
-            return Ok(earlier);
-        }
-        let insert = sqlx::query("INSERT INTO dogs VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
-        bind_dog(insert, dog)?.execute(write.connection()).await.map_err(classify)?;
-        write.append(events).await?;
-        write.commit().await?;
-        Ok(Inserted::New)
     }
 
     async fn try_find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
@@ -145,7 +127,8 @@ impl PostgresDogs {
 #[async_trait]
 impl DogRepository for PostgresDogs {
     async fn insert(&self, dog: &Dog, events: &[Event], key: Option<&IdempotencyKey>) -> Result<Inserted, RepoError> {
-        self.0.run(|| self.try_insert(dog, events, key)).await
+        let inserted = self.insert_all(&[NewDog { dog, events, key }]).await?;
+        Ok(inserted.into_iter().next().unwrap_or(Inserted::New))
     }
 
     async fn find(&self, id: DogId) -> Result<Option<Dog>, RepoError> {
@@ -181,6 +164,13 @@ impl DogRepository for PostgresDogs {
 }
 
 #[async_trait]
+impl InsertAll for PostgresDogs {
+    async fn insert_all(&self, inserts: &[NewDog<'_>]) -> Result<Vec<Inserted>, RepoError> {
+        self.0.run(|| insert::insert_all(&self.0, inserts)).await
+    }
+}
+
+#[async_trait]
 impl DogImports for PostgresDogs {
     async fn begin_import(&self, import: &str, now: Timestamp) -> Result<ImportProgress, RepoError> {
         self.0.run(|| import::begin(&self.0, import, now)).await
@@ -210,36 +200,4 @@ async fn commit_if(mut write: Write, changed: bool, events: &[Event]) -> Result<
         write.commit().await?;
     }
     Ok(changed)
-}
-
-/// Inserts the key with the dog that is about to be created. If the key exists, returns the result of the earlier
-/// request and updates the time of its last use. Concurrent calls with the same key wait here for the first one's
-/// transaction.
-async fn insert_idempotency_key(
-    write: &mut Write,
-    key: &IdempotencyKey,
-    dog: &Dog,
-) -> Result<Option<Inserted>, RepoError> {
-    let snapshot = serde_json::to_string(dog).map_err(|error| RepoError::Backend(error.into()))?;
-    let (inserted, fingerprint, snapshot): (bool, Vec<u8>, String) = sqlx::query_as(
-        "INSERT INTO idempotency_keys AS stored (key, fingerprint, snapshot, used_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (key) DO UPDATE SET used_at = greatest(stored.used_at, excluded.used_at)
-         RETURNING xmax = 0, fingerprint, snapshot",
-    )
-    .bind(&key.key)
-    .bind(&key.fingerprint[..])
-    .bind(snapshot)
-    .bind(dog.created_at.as_millis())
-    .fetch_one(write.connection())
-    .await
-    .map_err(classify)?;
-    // `xmax` is 0 only for a row that this statement inserted.
-    if inserted {
-        return Ok(None);
-    }
-    if fingerprint != key.fingerprint {
-        return Ok(Some(Inserted::KeyReused));
-    }
-    let dog = serde_json::from_str(&snapshot).map_err(|error| RepoError::Corrupt(error.into()))?;
-    Ok(Some(Inserted::Replayed(dog)))
 }

@@ -1,5 +1,7 @@
 //! Dogs as rows, and the statements that read pages of them.
 
+use std::borrow::Borrow;
+
 use dogs_domain::ports::DogQuery;
 use dogs_domain::{Dog, Photo};
 use kennel_core::{ObjectKey, Order, RepoError};
@@ -41,17 +43,18 @@ pub(super) fn bind_dog<'q>(
 /// Binds the columns of dogs as arrays, in the order of the table.
 pub(super) fn bind_dogs<'q>(
     query: Query<'q, Postgres, PgArguments>,
-    dogs: &'q [Dog],
+    dogs: &'q [impl Borrow<Dog>],
 ) -> Result<Query<'q, Postgres, PgArguments>, RepoError> {
-    let text = |read: fn(&Dog) -> Option<&str>| dogs.iter().map(read).collect::<Vec<_>>();
+    let dogs = || dogs.iter().map(Borrow::borrow);
+    let text = |read: fn(&Dog) -> Option<&str>| dogs().map(read).collect::<Vec<_>>();
     let photo =
-        |read: fn(&Photo) -> Option<&str>| dogs.iter().map(|dog| dog.photo.as_ref().and_then(read)).collect::<Vec<_>>();
-    let number = |read: fn(&Dog) -> i64| dogs.iter().map(read).collect::<Vec<_>>();
+        |read: fn(&Photo) -> Option<&str>| dogs().map(|dog| dog.photo.as_ref().and_then(read)).collect::<Vec<_>>();
+    let number = |read: fn(&Dog) -> i64| dogs().map(read).collect::<Vec<_>>();
     let size = |dog: &Dog| dog.photo.as_ref().map(|photo| i64::try_from(photo.size)).transpose();
     let sizes: Vec<Option<i64>> =
-        dogs.iter().map(size).collect::<Result<_, _>>().map_err(|error| RepoError::Backend(error.into()))?;
+        dogs().map(size).collect::<Result<_, _>>().map_err(|error| RepoError::Backend(error.into()))?;
     Ok(query
-        .bind(dogs.iter().map(|dog| dog.id.0).collect::<Vec<_>>())
+        .bind(dogs().map(|dog| dog.id.0).collect::<Vec<_>>())
         .bind(text(|dog| Some(dog.breed.as_str())))
         .bind(text(|dog| dog.name.as_deref()))
         .bind(text(|dog| dog.image_url.as_deref()))

@@ -15,6 +15,7 @@ use kennel_core::{Event, ObjectKey, Receipt, RepoError, Timestamp};
 use kennel_storage::sqlite::{EVENTS, Sqlite, Write, classify};
 use kennel_storage::{Migration, migration};
 
+use crate::rows::earlier_result;
 use rows::{bind_dog, read_dog};
 
 /// The migrations of the schema.
@@ -185,11 +186,7 @@ async fn earlier_use(write: &mut Write, key: &IdempotencyKey, now: Timestamp) ->
     let Some((fingerprint, snapshot)) = earlier else {
         return Ok(None);
     };
-    if fingerprint != key.fingerprint {
-        return Ok(Some(Inserted::KeyReused));
-    }
-    let dog = serde_json::from_str(&snapshot).map_err(|error| RepoError::Corrupt(error.into()))?;
-    Ok(Some(Inserted::Replayed(dog)))
+    earlier_result(fingerprint == key.fingerprint, &snapshot).map(Some)
 }
 
 async fn insert_idempotency_key(write: &mut Write, key: &IdempotencyKey, dog: &Dog) -> Result<(), RepoError> {

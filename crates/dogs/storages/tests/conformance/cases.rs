@@ -56,6 +56,9 @@ macro_rules! store_conformance {
                 pages_continue_after_a_deleted_dog
                 a_dog_is_listed_under_its_current_breed
             }
+            batching {
+                concurrent_calls_have_the_results_that_they_have_alone
+            }
             imports {
                 an_import_starts_once
                 stores_a_batch_with_one_event

@@ -1,21 +1,20 @@
 //! Fresh stores and test data.
 
 use std::any::Any;
-#[cfg(feature = "sqlite")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "sqlite")]
 use std::time::Duration;
 
 use dogs_domain::ports::{DogQuery, IdempotencyKey, ImportBatch, Inserted};
-use dogs_domain::{Dog, DogId, Photo, Revision};
+use dogs_domain::{Dog, DogId, DogRepository, Photo, Revision};
 use dogs_storages::Stores;
 #[cfg(feature = "sqlite")]
 use dogs_storages::{CachedDogImports, CachedDogRepository};
 #[cfg(feature = "sqlite")]
 use kennel_cache::{CacheMetrics, Connected, Policy, TypedCache};
 use kennel_core::{Event, IdSource as _, Order, Receipt, Timestamp, TraceContext, UuidV7};
-use kennel_storage::StorageConfig;
+use kennel_storage::{Engine, StorageConfig};
 use prometheus::Registry;
 use uuid::Uuid;
 
@@ -83,6 +82,21 @@ pub(crate) async fn decorated() -> Option<Fresh> {
     let dogs = Arc::new(CachedDogRepository::new(Arc::clone(&stores.dogs), dogs));
     let imports = Arc::new(CachedDogImports::new(Arc::clone(&stores.imports), Arc::clone(&dogs)));
     Some(Fresh { stores: Stores { dogs, imports, ..stores }, ..fresh })
+}
+
+/// The dogs of a store without any decorator.
+pub(crate) fn undecorated(stores: &Stores) -> Arc<dyn DogRepository> {
+    match stores.database.engine.clone() {
+        #[cfg(feature = "sqlite")]
+        Engine::Sqlite(engine) => Arc::new(dogs_storages::SqliteDogs::new(engine)),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres(engine) => Arc::new(dogs_storages::PostgresDogs::new(engine)),
+        #[cfg(feature = "mysql")]
+        Engine::Mysql(engine) => Arc::new(dogs_storages::MysqlDogs::new(engine)),
+        #[cfg(feature = "clickhouse")]
+        Engine::ClickHouse(engine) => Arc::new(dogs_storages::ClickHouseDogs::new(engine)),
+        _ => unreachable!("the build of this crate has the same stores as the platform's"),
+    }
 }
 
 /// A point in time, `millis` after a fixed one.

@@ -15,12 +15,14 @@ mod support;
 
 use std::sync::Arc;
 
+use dogs_domain::ports::Inserted;
 use dogs_domain::{DogId, DogImports, DogRepository};
+use futures_util::future::join_all;
 use kennel_config::{Problems, Section as _};
 use kennel_core::{BackendKind as _, Outbox, RepoError};
 use kennel_storage::{Migration, Migrator, Storage, StorageConfig};
 use kennel_testkit::TestDatabase;
-use prometheus::Registry;
+use prometheus::{Registry, TextEncoder};
 use uuid::Uuid;
 
 use import::import;
@@ -52,6 +54,7 @@ macro_rules! server_cases {
             damaged_events_are_corrupt
             without_its_schema_a_store_fails_with_a_reason
             down_reverts_all_of_up
+            concurrent_calls_share_batches
         }
     };
 }
@@ -105,6 +108,26 @@ async fn a_damaged_dog_is_corrupt_and_affects_no_other<S: Server>(home: &TestDat
         dogs.insert(&dog, &[], None).await.unwrap();
         assert_eq!(dogs.find(dog.id).await.unwrap(), Some(dog));
         database.execute("DELETE FROM dogs").await.unwrap();
+    }
+}
+
+async fn concurrent_calls_share_batches<S: Server>(home: &TestDatabase) {
+    let registry = Registry::new();
+    let stores = dogs_storages::open(&S::config(home), &registry).await.unwrap();
+    stores.database.migrator.up(at()).await.unwrap();
+    let insert = async |number| stores.dogs.insert(&dog(number), &[event(number)], None).await.unwrap();
+    assert_eq!(join_all((1..=50).map(insert)).await, vec![Inserted::New; 50]);
+    let find = async |number| stores.dogs.find(dog(number).id).await.unwrap();
+    let found = join_all((1..=51).map(find)).await;
+    assert_eq!(found, (1..=51).map(|number| (number < 51).then(|| dog(number))).collect::<Vec<_>>());
+    assert_eq!(stores.database.outbox.pending(100).await.unwrap().len(), 50);
+    let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    for operation in ["dogs.insert", "dogs.find"] {
+        let batches = text.lines().find(|line| {
+            line.starts_with("database_batch_size_count") && line.contains(&format!(r#"operation="{operation}""#))
+        });
+        let batches: u32 = batches.and_then(|line| line.rsplit(' ').next()).unwrap().parse().unwrap();
+        assert!(batches < 10, "{operation}: {batches} batches");
     }
 }
 
