@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use kennel_core::Cache;
-use kennel_core::cache::CacheError;
+use kennel_core::cache::{CacheError, Lease, Lookup, Memo};
 
 use crate::counters::MemoryCounters;
 
@@ -18,6 +18,7 @@ const MAX_TTL: Duration = Duration::from_hours(365 * 24);
 struct MemoryEntry {
     value: Bytes,
     ttl: Duration,
+    memo: Memo,
 }
 
 /// Stores entries until they expire or are evicted. Cheap to clone; clones share the entries.
@@ -38,8 +39,8 @@ impl MemoryCache {
         Self { entries, counters: MemoryCounters::default() }
     }
 
-    pub(crate) fn find(&self, key: &str) -> Option<Bytes> {
-        self.entries.get(key).map(|entry| entry.value)
+    pub(crate) fn find(&self, key: &str) -> Option<Lookup> {
+        self.entries.get(key).map(|entry| Lookup::Hit { value: entry.value, depth: 0, memo: entry.memo })
     }
 
     pub(crate) fn insert(&self, key: &str, value: Bytes, ttl: Duration) {
@@ -47,7 +48,7 @@ impl MemoryCache {
             self.invalidate(key);
         } else {
             let ttl = ttl.min(MAX_TTL);
-            self.entries.insert(key.to_owned(), MemoryEntry { value, ttl });
+            self.entries.insert(key.to_owned(), MemoryEntry { value, ttl, memo: Memo::new() });
         }
     }
 
@@ -68,14 +69,20 @@ impl MemoryCache {
 }
 
 fn weight(key: &str, entry: &MemoryEntry) -> u32 {
-    let bytes = key.len().saturating_add(entry.value.len()).saturating_add(OVERHEAD_BYTES);
+    // Twice: as bytes, and decoded.
+    let value = entry.value.len().saturating_mul(2);
+    let bytes = key.len().saturating_add(value).saturating_add(OVERHEAD_BYTES);
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[async_trait]
 impl Cache for MemoryCache {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
-        Ok(self.find(key))
+        Ok(self.entries.get(key).map(|entry| entry.value))
+    }
+
+    async fn lookup(&self, key: &str) -> Result<Lookup, CacheError> {
+        Ok(self.find(key).unwrap_or_else(|| Lookup::Miss(Lease::default())))
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), CacheError> {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use kennel_core::Cache;
-use kennel_core::cache::{CacheError, Lease, Lookup};
+use kennel_core::cache::{CacheError, Lease, Lookup, Memo};
 use redis::{RedisError, Script};
 
 use self::connection::{CHANGE_PREFIX, ChangeListener, ConnectionManager};
@@ -197,7 +197,7 @@ impl Cache for RedisCache {
 
     async fn lookup(&self, key: &str) -> Result<Lookup, CacheError> {
         Ok(match self.lookup_with_ttl(key).await? {
-            RedisLookup::Value(value, _) => Lookup::Hit { value, depth: 0 },
+            RedisLookup::Value(value, _) => Lookup::Hit { value, depth: 0, memo: Memo::default() },
             RedisLookup::Missing(lease) => Lookup::Miss(lease),
         })
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use kennel_core::Cache;
-use kennel_core::cache::{CacheError, Lease, Lookup};
+use kennel_core::cache::{CacheError, Lease, Lookup, Memo};
 use redis::RedisError;
 
 use crate::config::CacheConfig;
@@ -92,11 +92,11 @@ impl Cache for TieredCache {
     }
 
     async fn lookup(&self, key: &str) -> Result<Lookup, CacheError> {
-        if let Some(value) = self.memory.find(key) {
-            return Ok(Lookup::Hit { value, depth: 0 });
+        if let Some(hit) = self.memory.find(key) {
+            return Ok(hit);
         }
         Ok(match self.find(key).await? {
-            RedisLookup::Value(value, _) => Lookup::Hit { value, depth: 1 },
+            RedisLookup::Value(value, _) => Lookup::Hit { value, depth: 1, memo: Memo::default() },
             RedisLookup::Missing(lease) => Lookup::Miss(lease),
         })
     }
@@ -160,7 +160,7 @@ impl MemoryTier {
         *self.lock_epoch(key)
     }
 
-    fn find(&self, key: &str) -> Option<Bytes> {
+    fn find(&self, key: &str) -> Option<Lookup> {
         let is_connected = self.is_connected();
         if *is_connected { self.memory.find(key) } else { None }
     }

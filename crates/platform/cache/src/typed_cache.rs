@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use kennel_core::Cache;
-use kennel_core::cache::{CacheError, Lease, Lookup};
+use kennel_core::cache::{CacheError, Lease, Lookup, Memo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -80,7 +80,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
     where
         F: Future<Output = Result<Option<V>, E>>,
     {
-        let span = tracing::info_span!(
+        let span = kennel_telemetry::sampled_span!(
             "cache.get_or_load",
             cache.name = self.policy.name,
             cache.tier = self.tier.name(),
@@ -213,7 +213,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
             return CacheLookup::missing(Outcome::Bypass, Lease::default());
         }
         match self.cache.lookup(key).await {
-            Ok(Lookup::Hit { value, depth }) => match decode(&value) {
+            Ok(Lookup::Hit { value, depth, memo }) => match decode(&value, &memo) {
                 Ok(found) => {
                     let outcome = if found.is_some() { Outcome::Hit } else { Outcome::NegativeHit };
                     CacheLookup { found: Ok(found), outcome, depth }
@@ -282,10 +282,20 @@ fn encode<V: Serialize>(value: Option<&V>) -> Option<Bytes> {
 /// The entry cannot be decoded.
 struct Unreadable;
 
-fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<Option<V>, Unreadable> {
+fn decode<V: DeserializeOwned + Clone + Send + Sync + 'static>(
+    bytes: &[u8],
+    memo: &Memo,
+) -> Result<Option<V>, Unreadable> {
     match bytes.split_first() {
         Some((&ABSENT, [])) => Ok(None),
-        Some((&PRESENT, json)) => serde_json::from_slice(json).map(Some).map_err(|_| Unreadable),
+        Some((&PRESENT, json)) => {
+            if let Some(decoded) = memo.get::<V>() {
+                return Ok(Some(V::clone(&decoded)));
+            }
+            let decoded: V = serde_json::from_slice(json).map_err(|_| Unreadable)?;
+            memo.set(Arc::new(decoded.clone()));
+            Ok(Some(decoded))
+        }
         _ => Err(Unreadable),
     }
 }

@@ -1,5 +1,8 @@
 //! The cache port: bytes under a text key, with a time to live.
 
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +34,45 @@ impl Lease {
     }
 }
 
+/// A slot for what was decoded from a value, which lives as long as the value in the memory of this process: of many
+/// lookups of one value only the first has to decode it. A value from outside the process has no slot.
+#[derive(Clone, Default)]
+pub struct Memo(Option<Arc<OnceLock<Arc<dyn Any + Send + Sync>>>>);
+
+impl Memo {
+    /// Creates an empty slot. The default has none.
+    pub fn new() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Returns what was decoded; `None` if it was not yet, or as another type.
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.0.as_ref()?.get()?).downcast().ok()
+    }
+
+    /// Fills the slot, if there is one and it is empty.
+    pub fn set<T: Send + Sync + 'static>(&self, decoded: Arc<T>) {
+        if let Some(slot) = &self.0 {
+            slot.set(decoded).ok();
+        }
+    }
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memo")
+    }
+}
+
+/// Equal values decode to the same.
+impl PartialEq for Memo {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Memo {}
+
 /// Result of [`Cache::lookup`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
@@ -40,6 +82,8 @@ pub enum Lookup {
         value: Bytes,
         /// Number of tiers, nearest first, that did not have the value.
         depth: usize,
+        /// What was decoded from the value.
+        memo: Memo,
     },
     /// The key has no value; the lease is the right to fill it.
     Miss(Lease),
@@ -68,7 +112,10 @@ pub trait Cache: Send + Sync + 'static {
     /// Like [`Cache::get`], for callers that load a missing value and then call [`Cache::fill`].
     async fn lookup(&self, key: &str) -> Result<Lookup, CacheError> {
         let found = self.get(key).await?;
-        Ok(found.map_or_else(|| Lookup::Miss(Lease::default()), |value| Lookup::Hit { value, depth: 0 }))
+        Ok(found.map_or_else(
+            || Lookup::Miss(Lease::default()),
+            |value| Lookup::Hit { value, depth: 0, memo: Memo::default() },
+        ))
     }
 
     /// Stores a value that was loaded after the lookup that returned `lease`.

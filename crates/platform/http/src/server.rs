@@ -133,7 +133,9 @@ impl ConnectionContext {
         let service = {
             let (context, started, unread) = (Arc::clone(&self), started.clone(), unread.clone());
             hyper::service::service_fn(move |request| {
-                started.cancel();
+                if !started.is_cancelled() {
+                    started.cancel();
+                }
                 Arc::clone(&context).respond(request, peer, unread.clone())
             })
         };

@@ -4,32 +4,29 @@
 //! timeout; the body limit; decompression of requests and compression of responses.
 
 mod body_timing;
+mod coding;
 mod load_shed;
+mod panics;
 mod request_telemetry;
 
-use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::extract::DefaultBodyLimit;
+use http::header::{CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method};
-use kennel_core::ErrorKind;
 use kennel_net::request_id;
-use tower::util::MapRequestLayer;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
+use tower::ServiceBuilder;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-use tower_http::decompression::RequestDecompressionLayer;
 
+use self::coding::CodingLayer;
+use self::load_shed::{Limits, LoadShedLayer};
+pub(crate) use self::panics::CatchPanicsLayer;
 pub(crate) use self::request_telemetry::RequestTelemetry;
 use crate::config::HttpConfig;
 use crate::metrics::HttpMetrics;
-use crate::problem::HttpError;
 
 /// How long a browser may cache a CORS preflight.
 const CORS_MAX_AGE: Duration = Duration::from_hours(1);
@@ -69,46 +66,17 @@ impl Stack {
     /// The body limit applies to extractors that buffer the body. A route overrides it with its own
     /// [`DefaultBodyLimit`]; a handler that reads the raw body must enforce a limit itself.
     pub fn apply(self, router: Router) -> Router {
-        let load_shed = load_shed::LoadShed::new(&self.config, self.exempt);
-        let router = router
-            .layer(CompressionLayer::new())
-            // Other encodings are refused with 415. Limits count decompressed bytes, so that no body expands past them.
-            .layer(RequestDecompressionLayer::new().no_br().no_deflate().no_zstd())
-            .layer(MapRequestLayer::new(normalize_encoding))
+        let limits = Limits::new(&self.config, self.exempt);
+        // One call of `layer`: each one would put every request and its future into another box.
+        let layers = ServiceBuilder::new()
+            .layer(RequestTelemetry::with_metrics(self.metrics, self.config.body_idle_timeout.get()))
+            .option_layer(cors(&self.config.cors_origins))
+            .layer(CatchPanicsLayer)
+            .layer(LoadShedLayer(Arc::new(limits)))
             .layer(DefaultBodyLimit::max(self.config.body_limit.as_usize()))
-            .layer(from_fn_with_state(Arc::new(load_shed), load_shed::load_shed));
-        let router = catch_panics(router);
-        let router = match cors(&self.config.cors_origins) {
-            Some(cors) => router.layer(cors),
-            None => router,
-        };
-        RequestTelemetry::with_metrics(self.metrics, self.config.body_idle_timeout.get()).apply(router)
+            .layer(CodingLayer);
+        router.layer(layers)
     }
-}
-
-/// Names of content codings are case-insensitive, and `x-gzip` is gzip (RFC 9110, section 8.4.1).
-fn normalize_encoding(mut request: Request) -> Request {
-    if let Some(encoding) = request.headers_mut().get_mut(CONTENT_ENCODING) {
-        let name = encoding.as_bytes();
-        if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") {
-            *encoding = HeaderValue::from_static("gzip");
-        }
-    }
-    request
-}
-
-/// Turns a panic into a problem with status 500.
-pub(crate) fn catch_panics(router: Router) -> Router {
-    router.layer(CatchPanicLayer::custom(panicked))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer passes the panic by value")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    HttpError::new(ErrorKind::Internal)
-        .with_source(format!("handler panicked: {}", text.as_deref().unwrap_or("no message")))
-        .into_response()
 }
 
 fn cors(origins: &[String]) -> Option<CorsLayer> {

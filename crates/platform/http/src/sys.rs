@@ -15,9 +15,10 @@ use kennel_app::Health;
 use kennel_telemetry::metrics::{BuildInfo, Format};
 use prometheus::Registry;
 use serde::Serialize;
+use tower::ServiceBuilder;
 
 pub use self::dependencies::register_dependencies;
-use crate::stack::{RequestTelemetry, SkipProblemDetails, catch_panics};
+use crate::stack::{CatchPanicsLayer, RequestTelemetry, SkipProblemDetails};
 
 /// The state that the routes report.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ pub fn router(sys: Sys) -> Router {
         .with_state(Arc::new(sys))
         .merge(profile::routes())
         .merge(health);
-    RequestTelemetry::default().apply(catch_panics(routes))
+    routes.layer(ServiceBuilder::new().layer(RequestTelemetry::default()).layer(CatchPanicsLayer))
 }
 
 /// `/live` and `/ready`, for a service's own router.

@@ -1,7 +1,6 @@
 //! The id of a request, in headers, logs and errors.
 
 use std::fmt;
-use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kennel_core::IdSource;
@@ -11,38 +10,42 @@ pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const MAX_CHARS: usize = 64;
 
-/// Id of the current request: the caller's id if it is valid, otherwise a generated one.
+/// Id of the current request: the caller's id if it is valid, otherwise a generated one. Clones share its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(Arc<str>);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The caller's id, if it is 1 to 64 letters, digits, `-`, `_` or `.`; otherwise a new one from `ids`.
     pub fn of(headers: &HeaderMap, ids: &dyn IdSource) -> Self {
-        let sent = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        sent.filter(|id| is_valid(id)).map_or_else(|| Self(ids.next().to_string().into()), |id| Self(id.into()))
+        let sent = headers.get(HEADER).filter(|value| is_valid(value.as_bytes()));
+        Self(sent.cloned().unwrap_or_else(|| new_id(ids)))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.to_str().unwrap_or_default()
     }
 
     /// Sets the header to the id.
     pub fn insert_into(&self, headers: &mut HeaderMap) {
-        if let Ok(value) = HeaderValue::from_str(&self.0) {
-            headers.insert(HEADER, value);
-        }
+        headers.insert(HEADER, self.0.clone());
     }
+}
+
+fn new_id(ids: &dyn IdSource) -> HeaderValue {
+    let mut text = uuid::Uuid::encode_buffer();
+    let text = ids.next().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
-fn is_valid(id: &str) -> bool {
-    (1..=MAX_CHARS).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+fn is_valid(id: &[u8]) -> bool {
+    (1..=MAX_CHARS).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
 }
 
 #[cfg(test)]

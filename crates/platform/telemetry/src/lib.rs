@@ -12,6 +12,9 @@ pub mod otel;
 pub mod propagation;
 mod sampling;
 
+#[doc(hidden)]
+pub use tracing;
+
 pub use config::{LogFormat, LogTarget, Process, TelemetryConfig};
 pub use guard::{InitError, Telemetry, UNTRACED, init};
 pub use otel::OtelConfig;
@@ -20,4 +23,18 @@ pub use otel::OtelConfig;
 /// capped.
 pub fn as_i64(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
+}
+
+/// Whether the current span belongs to a trace that is recorded.
+pub fn is_sampled() -> bool {
+    propagation::sampled().is_some()
+}
+
+/// An info span that exists only in a trace that is recorded; elsewhere there is none. For details inside a request,
+/// whose log lines do not need the span's fields: a span costs about as much as reading a value from memory.
+#[macro_export]
+macro_rules! sampled_span {
+    ($($span:tt)+) => {
+        if $crate::is_sampled() { $crate::tracing::info_span!($($span)+) } else { $crate::tracing::Span::none() }
+    };
 }

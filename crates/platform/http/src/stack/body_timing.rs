@@ -29,17 +29,19 @@ struct TimingState {
 }
 
 impl BodyTiming {
-    /// Wraps the body of `request`. The body fails with [`BodyIdleTimeout`] once no chunk has arrived for `idle`.
-    pub(super) fn attach(request: &mut Request, idle: Option<Duration>) -> Self {
+    /// Wraps the body of `request`; `None` if it has no body. The body fails with [`BodyIdleTimeout`] once no chunk has
+    /// arrived for `idle`.
+    pub(super) fn attach(request: &mut Request, idle: Option<Duration>) -> Option<Self> {
+        if request.body().is_end_stream() {
+            return None;
+        }
         let state = TimingState { last: Instant::now(), awaited_since: None, waited: Duration::ZERO };
         let timing = Self(Arc::new(Mutex::new(state)));
-        if !request.body().is_end_stream() {
-            let inner = std::mem::take(request.body_mut());
-            let timed = TimedBody { inner, idle, idle_timer: None, timing: timing.clone() };
-            *request.body_mut() = Body::new(timed);
-            request.extensions_mut().insert(timing.clone());
-        }
-        timing
+        let inner = std::mem::take(request.body_mut());
+        let timed = TimedBody { inner, idle, idle_timer: None, timing: timing.clone() };
+        *request.body_mut() = Body::new(timed);
+        request.extensions_mut().insert(timing.clone());
+        Some(timing)
     }
 
     /// How long the handler has waited for the body in total.

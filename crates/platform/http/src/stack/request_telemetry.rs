@@ -1,12 +1,13 @@
 //! The outermost layer: sets the request's id, span and metrics, and renders error responses as problem details.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
+use futures_util::future::BoxFuture;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
@@ -17,6 +18,7 @@ use kennel_net::{RequestContext, RequestId};
 use kennel_telemetry::metrics::NO_ROUTE;
 use kennel_telemetry::{UNTRACED, as_i64, propagation};
 use tokio::time::Instant;
+use tower::{Layer, Service};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
@@ -34,44 +36,81 @@ const SECURITY: [(HeaderName, &str); 3] = [
 
 /// Records telemetry for every request of a router. Without metrics it records no traces either.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RequestTelemetry {
+pub(crate) struct RequestTelemetry(Arc<Settings>);
+
+#[derive(Debug, Default)]
+struct Settings {
     metrics: Option<HttpMetrics>,
     body_idle: Option<Duration>,
 }
 
+/// A service with telemetry.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorded<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
 impl RequestTelemetry {
     pub(crate) fn with_metrics(metrics: HttpMetrics, body_idle: Duration) -> Self {
-        Self { metrics: Some(metrics), body_idle: Some(body_idle) }
-    }
-
-    pub(crate) fn apply(self, router: Router) -> Router {
-        router.layer(from_fn_with_state(Arc::new(self), record_request))
+        Self(Arc::new(Settings { metrics: Some(metrics), body_idle: Some(body_idle) }))
     }
 }
 
-async fn record_request(State(telemetry): State<Arc<RequestTelemetry>>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::of(request.headers(), &UuidV7);
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let span = if telemetry.metrics.is_some() {
-        span(&request, route.as_ref(), &id)
-    } else {
-        tracing::info_span!(target: UNTRACED, "request", request_id = id.as_str())
-    };
-    if let Some(trace) = propagation::extract(request.headers()) {
-        propagation::set_parent(&span, &trace);
+impl<S> Layer<S> for RequestTelemetry {
+    type Service = Recorded<S>;
+
+    fn layer(&self, inner: S) -> Recorded<S> {
+        Recorded { inner, settings: Arc::clone(&self.0) }
     }
-    request.extensions_mut().insert(id.clone());
-    let timing = BodyTiming::attach(&mut request, telemetry.body_idle);
-    let timer = RequestTimer::start(&telemetry, request.method().clone(), route, timing);
-    let context = RequestContext::new(id.clone());
-    let response = context.clone().scope(next.run(request)).instrument(span.clone()).await;
-    if let Some(principal) = context.principal() {
-        span.record("enduser.id", principal.subject());
+}
+
+impl<S> Service<Request> for Recorded<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
     }
-    let response = finish(response, &id);
-    record_status(&span, response.status());
-    span.in_scope(|| timer.stop(response.status()));
-    response
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let id = RequestId::of(request.headers(), &UuidV7);
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let span = self.settings.span(&request, route.as_ref(), &id);
+        if let Some(trace) = propagation::extract(request.headers()) {
+            propagation::set_parent(&span, &trace);
+        }
+        request.extensions_mut().insert(id.clone());
+        let timing = BodyTiming::attach(&mut request, self.settings.body_idle);
+        let timer = RequestTimer::start(self.settings.metrics.as_ref(), request.method().clone(), route, timing);
+        let context = RequestContext::new(id.clone());
+        // Routes do their work when they are polled, which is inside the span and the context.
+        let work = context.clone().scope(self.inner.call(request)).instrument(span.clone());
+        Box::pin(async move {
+            let response = finish(work.await?, &id);
+            if let Some(principal) = context.principal() {
+                span.record("enduser.id", principal.subject());
+            }
+            record_status(&span, response.status());
+            span.in_scope(|| timer.stop(response.status()));
+            Ok(response)
+        })
+    }
+}
+
+impl Settings {
+    fn span(&self, request: &Request, route: Option<&MatchedPath>, id: &RequestId) -> Span {
+        if self.metrics.is_some() {
+            span(request, route, id)
+        } else {
+            tracing::info_span!(target: UNTRACED, "request", request_id = id.as_str())
+        }
+    }
 }
 
 fn span(request: &Request, route: Option<&MatchedPath>, id: &RequestId) -> Span {
@@ -104,17 +143,23 @@ struct RequestTimer {
     method: Method,
     route: Option<MatchedPath>,
     started: Instant,
-    timing: BodyTiming,
+    /// `None` if the request has no body.
+    timing: Option<BodyTiming>,
     status: StatusCode,
 }
 
 impl RequestTimer {
-    fn start(telemetry: &RequestTelemetry, method: Method, route: Option<MatchedPath>, timing: BodyTiming) -> Self {
-        if let Some(metrics) = &telemetry.metrics {
+    fn start(
+        metrics: Option<&HttpMetrics>,
+        method: Method,
+        route: Option<MatchedPath>,
+        timing: Option<BodyTiming>,
+    ) -> Self {
+        if let Some(metrics) = metrics {
             metrics.start();
         }
         Self {
-            metrics: telemetry.metrics.clone(),
+            metrics: metrics.cloned(),
             method,
             route,
             started: Instant::now(),
@@ -134,8 +179,9 @@ impl Drop for RequestTimer {
         let millis = elapsed.as_secs_f64() * 1_000.0;
         tracing::debug!(target: "kennel_http::access", status = self.status.as_u16(), millis, "request completed");
         if let Some(metrics) = &self.metrics {
+            let waited = self.timing.as_ref().map_or(Duration::ZERO, BodyTiming::waited);
             let route = self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-            metrics.stop(&self.method, route, self.status, elapsed.saturating_sub(self.timing.waited()));
+            metrics.stop(&self.method, route, self.status, elapsed.saturating_sub(waited));
         }
     }
 }
