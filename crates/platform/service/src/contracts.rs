@@ -81,7 +81,7 @@ is 64. `{name} config check` only does this check; `{name} config print` shows e
 
 /// The contracts of the service: for each file its path in the repository and its content.
 pub fn files<S: Service>(version: &str) -> Result<Vec<(String, String)>, ContractError> {
-    let folder = format!("api/{}", S::NAME);
+    let folder = format!("api/{}", S::CONTRACTS);
     let mut files = vec![
         (format!("{folder}/openapi.json"), openapi_json::<S>()?),
         (format!("{folder}/openapi.yaml"), openapi_yaml::<S>()?),

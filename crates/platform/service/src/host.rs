@@ -204,7 +204,7 @@ fn check_databases(services: &[LoadedService], problems: &mut Problems) {
     for (name, storage) in stores {
         let database = storage.identity(name);
         if let Some((other, _)) = users.iter().find(|(_, known)| known.expose() == database.expose()) {
-            let key = format!("{name}_{}", storage.database_key());
+            let key = Scope(Some(name)).key(storage.database_key());
             problems.add(&key, format!("must not be the database of {other}: each service has its own"));
         }
         users.push((name, database));

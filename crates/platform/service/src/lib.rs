@@ -19,6 +19,7 @@ mod scope;
 mod serve;
 mod service;
 mod settings;
+pub mod watch;
 mod worker;
 
 pub use checks::check_schema;

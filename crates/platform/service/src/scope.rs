@@ -21,9 +21,9 @@ impl Scope {
         }
     }
 
-    /// The key of a setting of the service.
+    /// The key of a setting of the service. Names of variables have no hyphen.
     pub(crate) fn key(self, key: &str) -> String {
-        self.0.map_or_else(|| key.to_owned(), |service| format!("{service}_{key}"))
+        self.0.map_or_else(|| key.to_owned(), |service| format!("{}_{key}", service.replace('-', "_")))
     }
 
     /// As [`Scope::name`], for names that live as long as the process: there is a fixed number of them.
@@ -53,5 +53,12 @@ mod tests {
         assert_eq!(Scope(Some("notes")).name("http"), "notes.http");
         assert_eq!(Scope(Some("notes")).name("notes.indexer"), "notes.indexer");
         assert_eq!(Scope(Some("notes")).name("notes-indexer"), "notes.notes-indexer");
+        assert_eq!(Scope(Some("gif-files")).name("gif-files.media"), "gif-files.media");
+    }
+
+    #[test]
+    fn keys_have_the_prefix_of_variables() {
+        assert_eq!(Scope(None).key("server_port"), "server_port");
+        assert_eq!(Scope(Some("gif-files")).key("server_port"), "gif_files_server_port");
     }
 }

@@ -53,13 +53,15 @@ impl Uses {
     reason = "the futures run on the main task, which may be any thread, so they need not be `Send`"
 )]
 pub trait Service: Sized + Send + Sync + 'static {
-    /// Its name, in lower case: prefix of components and cache keys, `domain` of gRPC errors, folder of its contracts, and
-    /// name of its SQLite file. In a process with several services also the prefix of its settings.
+    /// Its name, in lower case: prefix of components and cache keys, `domain` of gRPC errors, and name of its SQLite
+    /// file. In a process with several services also the prefix of its settings.
     const NAME: &'static str;
     /// One sentence for the help of the command line.
     const ABOUT: &'static str;
     /// What it uses.
     const USES: Uses;
+    /// The folder of its contracts under `api/`; that of a system with several services has one for each.
+    const CONTRACTS: &'static str = Self::NAME;
     /// The consumer groups among its workers, which `serve --only` can select. A group is named `<service>.<purpose>`.
     const CONSUMERS: &'static [&'static str] = &[];
     /// Templates of HTTP routes that enforce their own limits on time and concurrency: streams and long uploads.

@@ -5,18 +5,16 @@ mod import;
 mod status;
 mod watch;
 
-use std::pin::Pin;
-
 use dogs_domain::ports::IdempotencyKey;
 use dogs_domain::service::Expected;
 use dogs_domain::{DogService, Revision};
-use futures_util::Stream;
 use kennel_core::IdSource;
 use kennel_grpc::{COMPRESSION, respond};
 use kennel_outbox::EventFeed;
 use kennel_proto::convert::timestamp;
 use kennel_proto::dogs::v1 as pb;
 use kennel_proto::dogs::v1::dog_service_server::{DogService as Rpc, DogServiceServer};
+use kennel_service::watch::Messages;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -135,7 +133,7 @@ impl Rpc for DogRpc {
         import::run(&self.service, &*self.ids, request).await.map(respond)
     }
 
-    type WatchDogsStream = Pin<Box<dyn Stream<Item = Result<pb::WatchDogsResponse, Status>> + Send>>;
+    type WatchDogsStream = Messages<pb::WatchDogsResponse>;
 
     async fn watch_dogs(
         &self,
