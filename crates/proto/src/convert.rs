@@ -1,9 +1,10 @@
 //! Conversions between well-known types and the types of the workspace.
 
 use std::ops::{Range, RangeInclusive};
+use std::time::Duration as StdDuration;
 
 use prost_types::value::Kind;
-use prost_types::{ListValue, Struct, Timestamp, Value};
+use prost_types::{Duration, ListValue, Struct, Timestamp, Value};
 use serde_json::{Map, Value as Json};
 
 /// From 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
@@ -14,6 +15,13 @@ const NANOS: Range<i32> = 0..1_000_000_000;
 pub fn timestamp(millis: i64) -> Timestamp {
     let nanos = millis.rem_euclid(1_000) * 1_000_000;
     Timestamp { seconds: millis.div_euclid(1_000), nanos: i32::try_from(nanos).unwrap_or_default() }
+}
+
+/// The duration; at most that of 10,000 years, the limit of `google.protobuf.Duration`.
+pub fn duration(duration: StdDuration) -> Duration {
+    const MAX_SECONDS: u64 = 315_576_000_000;
+    let seconds = i64::try_from(duration.as_secs().min(MAX_SECONDS)).unwrap_or_default();
+    Duration { seconds, nanos: i32::try_from(duration.subsec_nanos()).unwrap_or_default() }
 }
 
 /// Milliseconds since the Unix epoch, rounded down. Returns `None` for an invalid `google.protobuf.Timestamp`: a year
@@ -51,6 +59,12 @@ mod tests {
             assert_eq!((time.seconds, time.nanos), (seconds, nanos));
             assert_eq!(millis(&time), Some(ms));
         }
+    }
+
+    #[test]
+    fn durations_have_seconds_and_nanoseconds() {
+        assert_eq!(duration(StdDuration::from_millis(1_500)), Duration { seconds: 1, nanos: 500_000_000 });
+        assert_eq!(duration(StdDuration::MAX).seconds, 315_576_000_000);
     }
 
     #[test]

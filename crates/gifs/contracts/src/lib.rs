@@ -23,7 +23,10 @@
 //! only forward. For each `gifs.discovered` Media publishes one of its two events, unless the event becomes a dead letter;
 //! replaying that continues where it stopped.
 //!
-//! No event contains a key of a provider or the bytes of a GIF.
+//! No event contains a key of a provider or the bytes of a GIF. Media downloads every file from [`GifDiscovered::url`]. For the
+//! provider `local` that is gif-storage itself, at `/local/<id>.gif` below its `PUBLIC_URL`, in one process as in three. Its
+//! address is private in most installations, so the address policy of gif-files needs an exception for it, which an operator
+//! sets; nothing is excepted by the name of a provider, which is only data.
 //!
 //! These types are a public contract: a field may be added, anything else is a new event name.
 

@@ -120,7 +120,8 @@ impl From<&str> for Refusal {
 /// A SHA-256 digest: 64 hexadecimal digits in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct Sha256(#[schemars(regex(pattern = "^[0-9a-f]{64}$"))] String);
+#[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
+pub struct Sha256(String);
 
 /// The text is not a [`Sha256`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
