@@ -43,15 +43,24 @@ fn every_service_is_a_package_with_a_program_of_its_name() {
     }
 }
 
+/// A service has its own folders, or those of its system have one for it, such as `api/gifs/storage`.
 #[test]
 fn every_folder_of_migrations_and_descriptions_belongs_to_a_service() {
     let services = services();
-    for (name, service) in &services {
-        assert_eq!(service.migrations, Path::new("migrations").join(name));
-        assert_eq!(service.api, Path::new("api").join(name));
-    }
-    let known: BTreeSet<_> = services.into_keys().collect();
-    assert_eq!(names("api"), known);
+    let systems = |folder: &str, path: fn(&Service) -> &Path| -> BTreeSet<String> {
+        let system = |service: &Service| {
+            let path = path(service);
+            assert!(root().join(path).is_dir(), "{} does not exist", path.display());
+            let below = path.strip_prefix(folder).unwrap().components().next().unwrap();
+            below.as_os_str().to_str().unwrap().to_owned()
+        };
+        services.values().map(system).collect()
+    };
+    assert_eq!(names("api"), systems("api", |service| &service.api));
     // The tables of the platform.
-    assert_eq!(names("migrations"), known.into_iter().chain(["events".to_owned()]).collect());
+    let events = "events".to_owned();
+    let known: BTreeSet<_> = systems("migrations", |service| &service.migrations).into_iter().chain([events]).collect();
+    assert_eq!(names("migrations"), known);
+    let paths = services.values().flat_map(|service| [&service.api, &service.migrations]);
+    assert_eq!(paths.collect::<BTreeSet<_>>().len(), services.len() * 2, "two services share a folder");
 }

@@ -1,0 +1,59 @@
+//! The providers of GIFs: adapters that turn their responses into the language of the Catalogue.
+
+mod giphy;
+mod guarded;
+mod json;
+mod klipy;
+pub(crate) mod local;
+mod metrics;
+mod quota;
+mod upstream;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use gifs_domain::catalogue::{GifProvider, Provider};
+use kennel_client::ClientMetrics;
+use kennel_config::Secret;
+use prometheus::Registry;
+use url::Url;
+
+use crate::config::ProviderConfig;
+use giphy::Giphy;
+use guarded::GuardedProvider;
+use klipy::Klipy;
+use local::Local;
+use metrics::ProviderMetrics;
+use upstream::Upstream;
+
+/// The configured providers, in their order. `public_url` is where clients reach our HTTP API, which serves the bundled
+/// animations.
+pub fn connect(
+    config: &ProviderConfig,
+    public_url: &str,
+    registry: &Registry,
+) -> anyhow::Result<Vec<Arc<dyn GifProvider>>> {
+    let (metrics, client_metrics) = (ProviderMetrics::register(registry)?, ClientMetrics::register(registry)?);
+    let upstream = |name: &'static str, base: &str, key: Option<&Secret>| {
+        let key = key.with_context(|| format!("the provider `{name}` needs a key"))?;
+        Upstream::new(name, base, key, config, &client_metrics)
+    };
+    let connect = |provider: &Provider| -> anyhow::Result<Arc<dyn GifProvider>> {
+        let (inner, quota): (Arc<dyn GifProvider>, u32) = match provider {
+            Provider::Local => {
+                let base: Url = format!("{}/local/", public_url.trim_end_matches('/')).parse()?;
+                (Arc::new(Local { base }), 0)
+            }
+            Provider::Giphy => {
+                let upstream = upstream("giphy", &config.giphy_api_base_url, config.giphy_api_key.as_ref())?;
+                (Arc::new(Giphy { upstream, stores_media: config.giphy_store_media }), config.giphy_hourly_quota)
+            }
+            Provider::Klipy => {
+                let upstream = upstream("klipy", &config.klipy_api_base_url, config.klipy_api_key.as_ref())?;
+                (Arc::new(Klipy { upstream, stores_media: config.klipy_store_media }), config.klipy_hourly_quota)
+            }
+        };
+        Ok(Arc::new(GuardedProvider::new(inner, quota, metrics.clone())))
+    };
+    config.providers().iter().map(connect).collect()
+}

@@ -1,0 +1,93 @@
+//! Requests to the API of a provider.
+
+use std::time::Duration;
+
+use gifs_domain::catalogue::{FindRequest, ProviderError};
+use kennel_client::{Client, ClientConfig, ClientError, ClientMetrics};
+use kennel_config::Secret;
+use serde_json::Value;
+use url::Url;
+
+use crate::config::ProviderConfig;
+
+/// Pause after a response that says that the quota is used up, but not until when.
+const QUOTA_PAUSE: Duration = Duration::from_mins(5);
+
+/// The API of one provider. Requests are not retried, because each counts towards the quota.
+pub(super) struct Upstream {
+    client: Client,
+    base: Url,
+    key: Secret,
+}
+
+impl Upstream {
+    /// Creates the client; `name` is that of the provider in logs and metrics. The key is never shown.
+    pub(super) fn new(
+        name: &'static str,
+        base: &str,
+        key: &Secret,
+        config: &ProviderConfig,
+        metrics: &ClientMetrics,
+    ) -> anyhow::Result<Self> {
+        let timeout = config.gif_provider_timeout.get();
+        let client = ClientConfig {
+            timeout,
+            deadline: timeout,
+            max_retries: 0,
+            // `GuardedProvider` has a breaker that also counts responses of another shape.
+            breaker_failures: 0,
+            allow_private: config.gif_provider_allow_private,
+            propagate_trace: false,
+            secrets: vec![key.clone()],
+            max_redirects: 0,
+            ..ClientConfig::default()
+        };
+        Ok(Self { client: Client::new(name, &client, metrics)?, base: base.parse()?, key: key.clone() })
+    }
+
+    pub(super) fn key(&self) -> &str {
+        self.key.expose()
+    }
+
+    /// The URL of an endpoint, with a query.
+    pub(super) fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url.query_pairs_mut().extend_pairs(query);
+        url
+    }
+
+    /// The response to a GET request, which has to be JSON.
+    pub(super) async fn get(&self, url: &Url) -> Result<Value, ProviderError> {
+        self.client.get_json(url).await.map_err(classify)
+    }
+}
+
+/// The rating and the size as in queries.
+pub(super) fn common(request: &FindRequest) -> (&'static str, u32) {
+    (request.rating.name(), request.size.clamp(1, FindRequest::MAX_SIZE))
+}
+
+/// An error for a response of another shape.
+pub(super) fn malformed(what: &'static str) -> ProviderError {
+    ProviderError::Malformed(what.into())
+}
+
+fn classify(error: ClientError) -> ProviderError {
+    let retry_after = error.retry_after();
+    match &error {
+        ClientError::Status { status, .. } => match status.as_u16() {
+            429 => ProviderError::OverQuota { retry_after: retry_after.unwrap_or(QUOTA_PAUSE) },
+            401 | 403 | 404 => ProviderError::KeyRefused,
+            // GIPHY answers with 400 while it is down.
+            400 | 410 | 500.. => ProviderError::Unavailable { retry_after, source: Some(error.into()) },
+            _ => ProviderError::Malformed(error.into()),
+        },
+        ClientError::TooLarge { .. } | ClientError::Malformed(_) | ClientError::Refused(_) => {
+            ProviderError::Malformed(error.into())
+        }
+        _ => ProviderError::Unavailable { retry_after, source: Some(error.into()) },
+    }
+}

@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS gif_words;
+DROP TABLE IF EXISTS gifs;

@@ -1,0 +1,2 @@
+DROP TABLE gif_words;
+DROP TABLE gifs;
