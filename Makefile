@@ -32,7 +32,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help tools run release test test-matrix test-services test-gallery screenshots test-quick test-load lint \
-	features fmt bench docs generate migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
+	features fmt bench bench-parts docs generate migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
 	run-pg run-mysql run-ch down down-clean ps logs bucket-create
 
 help: ## List the targets
@@ -86,8 +86,12 @@ features: tools ## Check each store alone, and each pair of backends with a stor
 fmt: tools ## Format the code
 	$(CARGO) fmt --all
 
-bench: tools ## Run the benchmarks and print their ratios
-	$(CARGO) bench --workspace
+bench: tools ## Measure dogs against bare axum, axum with sqlx, and pgbench (those with PostgreSQL need TEST_POSTGRES_DSN)
+	$(CARGO) build --release -p dogs --features postgres
+	$(CARGO) run --release -p kennel-bench -- $(ARGS)
+
+bench-parts: tools ## Measure the cost of telemetry and of SQLite's group commit
+	$(CARGO) bench -p dogs -p dogs-storages
 
 docs: tools ## Build the API documentation of the crates
 	$(CARGO) doc --workspace --no-deps

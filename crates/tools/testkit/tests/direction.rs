@@ -11,7 +11,7 @@ const SHARED: [&str; 4] = ["kennel-core", "kennel-app", "kennel-config", "kennel
 const SERVER: [&str; 5] = ["kennel-core", "kennel-app", "kennel-config", "kennel-telemetry", "kennel-net"];
 
 /// The crates of `crates/tools`: only tests and benchmarks use them, and each other.
-const TOOLS: [&str; 3] = ["kennel-testkit", "kennel-matrix", "kennel-dashboards"];
+const TOOLS: [&str; 5] = ["kennel-testkit", "kennel-matrix", "kennel-dashboards", "kennel-loadgen", "kennel-bench"];
 
 /// The names in `services.toml`.
 fn services() -> BTreeSet<String> {
@@ -28,6 +28,8 @@ fn allowed(name: &str) -> Option<Allowed> {
         "kennel-app" | "kennel-telemetry" => Allowed::Only(&["kennel-core", "kennel-config"]),
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
         "kennel-service" => Allowed::Platform(Vec::new()),
+        "kennel-loadgen" => Allowed::Only(&[]),
+        "kennel-bench" => Allowed::Only(&["kennel-loadgen", "kennel-testkit"]),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         "gifs-contracts" => Allowed::Only(&["kennel-core"]),
         // Its contexts meet in the published events.

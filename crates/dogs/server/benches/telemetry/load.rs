@@ -1,9 +1,9 @@
-//! Cheap load: each caller has a thread and a connection, and repeats the same bytes.
+//! The requests that are measured.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use kennel_loadgen::{Load, get, post};
 
 /// The number of concurrent callers.
 pub(crate) const CALLERS: usize = 16;
@@ -55,80 +55,24 @@ impl Work {
     /// The bytes to send.
     pub(crate) fn request(self, dog: &str) -> Vec<u8> {
         match self {
-            Self::Read => get(&format!("/{dog}")),
-            Self::List => get("?limit=20"),
-            Self::Create => post(),
+            Self::Read => get(&format!("/api/v1/dogs/{dog}")),
+            Self::List => get("/api/v1/dogs?limit=20"),
+            Self::Create => post("/api/v1/dogs", "application/json", r#"{"breed":"husky"}"#),
         }
     }
-}
-
-fn get(path: &str) -> Vec<u8> {
-    format!("GET /api/v1/dogs{path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
-}
-
-fn post() -> Vec<u8> {
-    let dog = r#"{"breed":"husky"}"#;
-    let length = dog.len();
-    let head = "POST /api/v1/dogs HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json";
-    format!("{head}\r\ncontent-length: {length}\r\n\r\n{dog}").into_bytes()
 }
 
 /// Creates a dog; returns its id.
 pub(crate) fn create(service: SocketAddr) -> String {
-    let response = Caller::new(service).send(&post());
-    let text = String::from_utf8(response).expect("a response is text");
-    let (_, rest) = text.split_once(r#""id":""#).expect("a dog has an id");
-    rest.split('"').next().expect("there is a first").to_owned()
+    let response = kennel_loadgen::send(service, &Work::Create.request("")).expect("the service responds");
+    let dog: serde_json::Value = serde_json::from_slice(&response.body).expect("a dog is JSON");
+    dog["id"].as_str().expect("a dog has an id").to_owned()
 }
 
 /// Sends `request` from every caller for the duration, and counts the responses.
-pub(crate) fn run(service: SocketAddr, request: &[u8], duration: Duration) -> u64 {
-    let until = Instant::now() + duration;
-    let caller = || {
-        let mut caller = Caller::new(service);
-        let mut responses = 0;
-        while Instant::now() < until {
-            caller.send(request);
-            responses += 1;
-        }
-        responses
-    };
-    thread::scope(|scope| {
-        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(caller)).collect();
-        callers.into_iter().map(|caller| caller.join().expect("a caller ends well")).sum()
-    })
-}
-
-struct Caller(BufReader<TcpStream>);
-
-impl Caller {
-    fn new(service: SocketAddr) -> Self {
-        let stream = TcpStream::connect(service).expect("the service listens");
-        stream.set_nodelay(true).expect("the connection is there");
-        Self(BufReader::new(stream))
-    }
-
-    /// The body of the response, which must be successful.
-    fn send(&mut self, request: &[u8]) -> Vec<u8> {
-        self.0.get_mut().write_all(request).expect("the service takes the request");
-        let mut line = self.line();
-        assert!(line.starts_with("HTTP/1.1 20"), "{line}");
-        let mut length = 0;
-        while !line.is_empty() {
-            line = self.line();
-            if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.parse().expect("a length is a number");
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).expect("the body is whole");
-        body
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).expect("the service responds");
-        line.truncate(line.trim_end().len());
-        line
-    }
+pub(crate) fn run(service: SocketAddr, request: Vec<u8>, duration: Duration) -> u64 {
+    let load = Load { server: service, callers: CALLERS, duration };
+    let measured = load.run(&[request]).expect("the service responds");
+    assert_eq!(measured.failures, 0, "requests fail");
+    measured.responses() as u64
 }

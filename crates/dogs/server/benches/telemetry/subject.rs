@@ -52,7 +52,7 @@ impl Subject {
         let (http, request) = (self.http, work.request(&self.dog));
         let (cpu, started) = (self.cpu(), Instant::now());
         let requests =
-            tokio::task::spawn_blocking(move || load::run(http, &request, duration)).await.expect("load runs");
+            tokio::task::spawn_blocking(move || load::run(http, request, duration)).await.expect("load runs");
         Measured { requests, took: started.elapsed(), cpu: self.cpu().saturating_sub(cpu) }
     }
 

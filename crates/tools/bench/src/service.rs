@@ -1,0 +1,119 @@
+//! Processes under load: the service, and the baselines.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use kennel_loadgen::{get, post, send};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::baseline::Baseline;
+
+/// How long a process may take until it serves.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Dogs in the store.
+pub(crate) const DOGS: usize = 10_000;
+/// The largest page of a list.
+const PAGE: usize = 1_000;
+
+/// A process that serves HTTP, in a directory of its own. Killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) http: SocketAddr,
+    _directory: TempDir,
+}
+
+impl Running {
+    /// Starts dogs with `env` as its only settings, without any exporter, and logs at the default level.
+    pub(crate) fn service(binary: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let mut command = Command::new(binary);
+        command.arg("serve").env_clear().current_dir(directory.path());
+        command.envs([("SERVER_PORT", "0"), ("GRPC_PORT", "0"), ("PROMETHEUS_PORT", "0"), ("LOG_FORMAT", "json")]);
+        command.envs(env.iter().copied()).stdout(Stdio::piped());
+        Self::start(command, directory, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let is_http = line["component"] == "http";
+            line["address"].as_str().filter(|_| is_http)?.parse().ok()
+        })
+    }
+
+    /// Starts this program as a baseline.
+    pub(crate) fn baseline(baseline: &Baseline) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("baseline").args(baseline.arguments()).stdout(Stdio::piped());
+        Self::start(command, tempfile::tempdir()?, |line| line.parse().ok())
+    }
+
+    fn start(
+        mut command: Command,
+        directory: TempDir,
+        address: impl Fn(&str) -> Option<SocketAddr>,
+    ) -> anyhow::Result<Self> {
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        let mut output = String::new();
+        let http = loop {
+            let Some(line) = lines.next().transpose()? else { bail!("the process ended:\n{output}") };
+            if let Some(address) = address(&line) {
+                break address;
+            }
+            output.push_str(&line);
+            output.push('\n');
+        };
+        // Read on, so that the process does not wait for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let running = Self { child, http: SocketAddr::from(([127, 0, 0, 1], http.port())), _directory: directory };
+        running.wait_until_ready()?;
+        Ok(running)
+    }
+
+    fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + START_LIMIT;
+        while Instant::now() < until {
+            if send(self.http, &get("/ready")).is_ok_and(|response| response.status == 200) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the process is not ready after {START_LIMIT:?}")
+    }
+
+    /// The resident memory in bytes; `None` without `/proc`.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    }
+
+    /// Imports [`DOGS`] dogs, and returns the requests for each of them.
+    pub(crate) fn seed(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let lines = "{\"breed\":\"husky\"}\n".repeat(DOGS);
+        let response = send(self.http, &post("/api/v1/dogs/import", "application/x-ndjson", &lines))?;
+        ensure!(response.status == 200, "import: {}", String::from_utf8_lossy(&response.body));
+        let (mut dogs, mut cursor) = (Vec::with_capacity(DOGS), String::new());
+        loop {
+            let response = send(self.http, &get(&format!("/api/v1/dogs?limit={PAGE}{cursor}")))?;
+            let page: Value = serde_json::from_slice(&response.body).context("a page is JSON")?;
+            let items = page["items"].as_array().context("a page has items")?;
+            dogs.extend(items.iter().filter_map(|dog| dog["id"].as_str()).map(|id| get(&format!("/api/v1/dogs/{id}"))));
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        ensure!(dogs.len() == DOGS, "there are {} dogs", dogs.len());
+        Ok(dogs)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -1,0 +1,49 @@
+//! What a load measured.
+
+use std::time::Duration;
+
+/// The responses of a load.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// How long the load ran.
+    pub took: Duration,
+    /// Responses with another status than 2xx and 304.
+    pub failures: u64,
+    /// One for each response.
+    latencies: Vec<Duration>,
+}
+
+impl Measured {
+    pub(crate) fn record(&mut self, status: u16, latency: Duration) {
+        match status {
+            200..300 | 304 => self.latencies.push(latency),
+            _ => self.failures += 1,
+        }
+    }
+
+    /// Adds the responses of another caller, or of a later round.
+    pub fn add(&mut self, other: Self) {
+        self.failures += other.failures;
+        self.took += other.took;
+        self.latencies.extend(other.latencies);
+    }
+
+    /// The number of successful responses.
+    pub fn responses(&self) -> usize {
+        self.latencies.len()
+    }
+
+    /// Successful responses per second.
+    #[expect(clippy::cast_precision_loss, reason = "a count of requests is small")]
+    pub fn rate(&self) -> f64 {
+        self.responses() as f64 / self.took.as_secs_f64().max(f64::EPSILON)
+    }
+
+    /// The latency that a fraction of the responses, 0.0 to 1.0, did not exceed; zero without responses.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
+    pub fn percentile(&self, fraction: f64) -> Duration {
+        let mut sorted = self.latencies.clone();
+        let rank = (fraction.clamp(0.0, 1.0) * self.responses().saturating_sub(1) as f64).round() as usize;
+        if sorted.is_empty() { Duration::ZERO } else { *sorted.select_nth_unstable(rank).1 }
+    }
+}
