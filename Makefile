@@ -88,7 +88,7 @@ fmt: tools ## Format the code
 
 bench: tools ## Measure dogs against bare axum, axum with sqlx, and pgbench (those with PostgreSQL need TEST_POSTGRES_DSN)
 	$(CARGO) build --release -p dogs --features postgres
-	$(CARGO) run --release -p kennel-bench -- $(ARGS)
+	$(CARGO) run --release -p kennel-bench --features postgres -- $(ARGS)
 
 bench-parts: tools ## Measure the cost of telemetry and of SQLite's group commit
 	$(CARGO) bench -p dogs -p dogs-storages

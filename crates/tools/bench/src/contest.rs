@@ -25,6 +25,7 @@ pub(crate) enum Work {
     /// Requests to a process.
     Http { process: Running, requests: Vec<Vec<u8>> },
     /// A command that measures itself; returns transactions per second.
+    #[cfg(feature = "postgres")]
     Command(Box<dyn Fn(Duration) -> anyhow::Result<f64>>),
 }
 
@@ -66,6 +67,7 @@ pub(crate) fn run(contestants: &[Contestant], callers: usize, rounds: Rounds) ->
     let scores = contestants.iter().zip(rates).zip(totals).map(|((contestant, rates), total)| {
         let process = match &contestant.work {
             Work::Http { process, .. } => Some(process),
+            #[cfg(feature = "postgres")]
             Work::Command(_) => None,
         };
         Score {
@@ -80,6 +82,7 @@ pub(crate) fn run(contestants: &[Contestant], callers: usize, rounds: Rounds) ->
 
 fn measure(contestant: &Contestant, callers: usize, duration: Duration) -> anyhow::Result<(f64, Measured)> {
     match &contestant.work {
+        #[cfg(feature = "postgres")]
         Work::Command(command) => Ok((command(duration)?, Measured::default())),
         Work::Http { process, requests } => {
             let measured = Load { server: process.http, callers, duration }.run(requests)?;

@@ -7,6 +7,7 @@
 mod baseline;
 mod contest;
 mod contests;
+#[cfg(feature = "postgres")]
 mod pgbench;
 mod report;
 mod service;
@@ -20,6 +21,8 @@ use clap::{Parser, Subcommand};
 
 use self::baseline::Baseline;
 use self::contest::Rounds;
+
+const NEEDS_POSTGRES: &str = "it needs TEST_POSTGRES_DSN and a build with the feature `postgres`";
 
 /// Measure the release build of dogs against bare servers and pgbench.
 #[derive(Debug, Parser)]
@@ -78,7 +81,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
                 println!("{}", report::contest(&result));
                 results.push(result);
             }
-            None => println!("### {name}\n\nNot run: TEST_POSTGRES_DSN is not set.\n"),
+            None => println!("### {name}\n\nNot run: {NEEDS_POSTGRES}.\n"),
         }
     }
     if let Some(file) = &options.output {

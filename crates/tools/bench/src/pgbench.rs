@@ -35,6 +35,9 @@ fn measure(dsn: &str, clients: usize, duration: Duration, work: &[&str]) -> anyh
     let (clients, seconds) = (clients.to_string(), duration.as_secs().max(1).to_string());
     let common = ["-n", "-M", "prepared", "-c", &clients, "-j", "1", "-T", &seconds];
     let output = run(&[&common[..], work, &[dsn]].concat())?;
+    if output.contains("actually processed: 0") {
+        return Ok(0.0);
+    }
     let rate = output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
     rate.with_context(|| format!("pgbench prints no rate:\n{output}"))
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
-use kennel_loadgen::{get, post, send};
+use anyhow::{Context as _, bail};
+use kennel_loadgen::{get, send};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -16,8 +16,10 @@ use crate::baseline::Baseline;
 /// How long a process may take until it serves.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Dogs in the store.
+#[cfg(feature = "postgres")]
 pub(crate) const DOGS: usize = 10_000;
 /// The largest page of a list.
+#[cfg(feature = "postgres")]
 const PAGE: usize = 1_000;
 
 /// A process that serves HTTP, in a directory of its own. Killed when dropped.
@@ -91,10 +93,11 @@ impl Running {
     }
 
     /// Imports [`DOGS`] dogs, and returns the requests for each of them.
+    #[cfg(feature = "postgres")]
     pub(crate) fn seed(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         let lines = "{\"breed\":\"husky\"}\n".repeat(DOGS);
-        let response = send(self.http, &post("/api/v1/dogs/import", "application/x-ndjson", &lines))?;
-        ensure!(response.status == 200, "import: {}", String::from_utf8_lossy(&response.body));
+        let response = send(self.http, &kennel_loadgen::post("/api/v1/dogs/import", "application/x-ndjson", &lines))?;
+        anyhow::ensure!(response.status == 200, "import: {}", String::from_utf8_lossy(&response.body));
         let (mut dogs, mut cursor) = (Vec::with_capacity(DOGS), String::new());
         loop {
             let response = send(self.http, &get(&format!("/api/v1/dogs?limit={PAGE}{cursor}")))?;
@@ -106,7 +109,7 @@ impl Running {
                 None => break,
             }
         }
-        ensure!(dogs.len() == DOGS, "there are {} dogs", dogs.len());
+        anyhow::ensure!(dogs.len() == DOGS, "there are {} dogs", dogs.len());
         Ok(dogs)
     }
 }

@@ -87,9 +87,9 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Option<Parsed>> {
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
     let status: u16 = status.context("the response has no status")?;
-    let length = lines.filter_map(|line| line.split_once(':'));
-    let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value.trim());
-    let length: usize = match length.last() {
+    let mut headers = lines.filter_map(|line| line.split_once(':'));
+    let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value.trim());
+    let length: usize = match length {
         Some(length) => length.parse().context("the content-length is no number")?,
         None if status == 204 || status == 304 => 0,
         None => bail!("the response has no content-length"),

@@ -1,0 +1,35 @@
+//! The benchmarks run. Their figures are not judged: tests share the machine.
+
+use std::path::Path;
+use std::process::Command;
+
+use kennel_testkit::backends;
+
+#[test]
+fn every_contest_runs_and_prints_its_ratios() {
+    let bench = Path::new(env!("CARGO_BIN_EXE_bench"));
+    let service = bench.with_file_name("dogs");
+    if !service.exists() {
+        return backends::skip("dogs is not built; `cargo test --workspace` builds it");
+    }
+    let report = tempfile::tempdir().unwrap();
+    let report = report.path().join("benchmarks.md");
+    let arguments = ["--rounds", "1", "--seconds", "1", "--service"];
+    let output = Command::new(bench).args(arguments).arg(service).arg("--output").arg(&report).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = std::fs::read_to_string(&report).unwrap();
+    let with_postgres = cfg!(feature = "postgres") && std::env::var_os("TEST_POSTGRES_DSN").is_some();
+    let contests = if with_postgres { 4 } else { 1 };
+    assert_eq!(text.matches("| dogs | ").count(), contests, "{text}");
+    let ratios = text.matches("x |\n").count();
+    assert!(ratios >= contests, "{text}");
+}
+
+#[test]
+fn a_missing_program_is_an_error() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).args(["--service", "nowhere/dogs"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("there is no nowhere/dogs; `make bench` builds it"), "{errors}");
+}
