@@ -73,11 +73,7 @@ pub(crate) async fn story(variables: &Variables) {
     let mut program = Program::start(variables).await;
     let mut events = watching(&mut program.client).await;
     let cats = found_cats(&mut program).await;
-    let discovered =
-        [next(&mut events).await, next(&mut events).await, next(&mut events).await, next(&mut events).await];
-    let subjects: HashSet<_> = discovered.iter().map(|event| event.subject.as_str()).collect();
-    assert_eq!(subjects, cats.iter().map(|gif| gif.id.as_str()).collect());
-    assert!(discovered.iter().all(|event| event.r#type == "gifs.discovered"));
+    let discovered = discovered(&mut events, &cats).await;
 
     pages(&mut program.client).await;
     refusals(&mut program.client).await;
@@ -104,15 +100,25 @@ async fn watching(client: &mut Client) -> Streaming<WatchGifsResponse> {
         match events.message().await {
             Ok(first) => {
                 assert_eq!(first.unwrap().r#type, "gifs.discovered");
-                for _ in 0..3 {
-                    next(&mut events).await;
-                }
                 return events;
             }
             Err(status) => assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}"),
         }
     }
     panic!("the stream is reset again and again");
+}
+
+/// The events that report these GIFs, in their order. Events of other GIFs may come between them.
+async fn discovered(events: &mut Streaming<WatchGifsResponse>, gifs: &[Gif]) -> Vec<WatchGifsResponse> {
+    let mut missing: HashSet<_> = gifs.iter().map(|gif| gif.id.as_str()).collect();
+    let mut found = Vec::new();
+    while !missing.is_empty() {
+        let event = next(events, "gifs.discovered").await;
+        if missing.remove(event.subject.as_str()) {
+            found.push(event);
+        }
+    }
+    found
 }
 
 /// A search, which finds the same GIFs again.
@@ -214,8 +220,9 @@ async fn settled(client: &mut Client, variables: &Variables, cats: &[Gif]) {
     assert_eq!(stored.media.unwrap().sha256, "0f".repeat(32));
     let refused = in_state(client, &cats[1].id, State::Refused).await;
     assert_eq!((refused.refusal.as_str(), refused.media), ("too_large", None));
-    let settled = [next(&mut events).await, next(&mut events).await];
-    assert!(settled.iter().all(|event| event.r#type == "gifs.settled"), "{settled:?}");
+    let settled = [next(&mut events, "gifs.settled").await, next(&mut events, "gifs.settled").await];
+    let subjects: HashSet<_> = settled.iter().map(|event| event.subject.as_str()).collect();
+    assert_eq!(subjects, cats[..2].iter().map(|gif| gif.id.as_str()).collect());
     // What is found again stays in its state.
     let again = client.search(search("cat")).await.unwrap().into_inner().gifs;
     assert_eq!((again[0].state(), again[1].state()), (State::Stored, State::Refused));
@@ -236,20 +243,21 @@ async fn in_state(client: &mut Client, id: &str, state: State) -> Gif {
 }
 
 /// A client that was disconnected gets what it has missed.
-async fn resumed(client: &mut Client, discovered: &[WatchGifsResponse; 4]) {
+async fn resumed(client: &mut Client, discovered: &[WatchGifsResponse]) {
     let request = WatchGifsRequest { last_event_id: discovered[1].id.clone() };
     let mut events = client.watch_gifs(request).await.unwrap().into_inner();
-    for expected in &discovered[2..] {
-        assert_eq!(next(&mut events).await.id, expected.id);
+    let mut missing: HashSet<_> = discovered[2..].iter().map(|event| event.id.as_str()).collect();
+    while !missing.is_empty() {
+        missing.remove(next(&mut events, "gifs.discovered").await.id.as_str());
     }
 }
 
-/// The next event, without positions.
-async fn next(events: &mut Streaming<WatchGifsResponse>) -> WatchGifsResponse {
+/// The next event of this type.
+async fn next(events: &mut Streaming<WatchGifsResponse>, name: &str) -> WatchGifsResponse {
     let event = async {
         loop {
             let message = events.message().await.unwrap().unwrap();
-            if !message.r#type.is_empty() {
+            if message.r#type == name {
                 return message;
             }
         }
