@@ -3,6 +3,7 @@
 //! Every size in a header is checked against limits before it is used.
 
 mod config;
+pub mod gif;
 mod jpeg;
 mod memory;
 mod processor;

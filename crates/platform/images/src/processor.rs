@@ -1,12 +1,15 @@
 //! Decodes images within one memory budget, which requests and workers of a process share.
 
+use std::io::{BufRead, Seek};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kennel_core::BoxError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::DecodeError;
+use crate::gif::{self, GifError, GifInfo, GifLimits, Renditions};
 
 /// The unit of the budget, in bytes.
 const UNIT: u64 = 64 << 10;
@@ -37,6 +40,37 @@ impl ImageProcessor {
         self.run(image, crate::verify).await
     }
 
+    /// See [`gif::inspect`], which decodes nothing. Rejects a file that needs more than the budget to be decoded.
+    pub async fn inspect_gif(
+        &self,
+        file: impl BufRead + Seek + Send + 'static,
+        limits: GifLimits,
+    ) -> Result<GifInfo, GifError> {
+        let info = off_thread(move || gif::inspect(file, &limits))
+            .await
+            .unwrap_or_else(|panic| Err(GifError::Decoder(panic)))?;
+        if info.memory() > self.memory {
+            let (needed, most) = (info.memory() >> 20, self.memory >> 20);
+            let screen = format!("{}x{} pixels", info.width, info.height);
+            return Err(GifError::OverLimits(format!("{screen} need {needed} MiB to decode, at most {most} MiB")));
+        }
+        Ok(info)
+    }
+
+    /// See [`gif::render`].
+    pub async fn render_gif(
+        &self,
+        file: impl BufRead + Seek + Send + 'static,
+        info: GifInfo,
+    ) -> Result<Renditions, GifError> {
+        let (memory, permit) = (self.memory, self.permit(info.memory()).await);
+        let rendered = off_thread(move || {
+            let _permit = permit;
+            gif::render(file, &info, memory)
+        });
+        rendered.await.unwrap_or_else(|panic| Err(GifError::Decoder(panic)))
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         image: Bytes,
@@ -61,9 +95,13 @@ impl ImageProcessor {
     }
 }
 
-/// Runs the work on a blocking thread. It runs to its end even if the caller is cancelled.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DecodeError> + Send + 'static,
 ) -> Result<T, DecodeError> {
-    spawn_blocking(work).await.unwrap_or_else(|panic| Err(DecodeError::Decoder(panic.into())))
+    off_thread(work).await.unwrap_or_else(|panic| Err(DecodeError::Decoder(panic)))
+}
+
+/// Runs the work on a blocking thread. It runs to its end even if the caller is cancelled.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BoxError> {
+    Ok(spawn_blocking(work).await?)
 }

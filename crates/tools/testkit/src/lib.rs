@@ -12,6 +12,7 @@ pub mod conformance;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod database;
 pub mod fault;
+pub mod gifs;
 pub mod nginx;
 #[cfg(feature = "otlp")]
 pub mod otlp;
