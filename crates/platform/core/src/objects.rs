@@ -57,7 +57,8 @@ impl ObjectError {
 }
 
 /// Name of an object: one to eight segments of `a-z 0-9 . _ -` joined by `/`, at most 255 bytes. No segment starts with
-/// a dot. It is safe as a file path, as a URL path and as an S3 key. One key can be a prefix of another: `a` and `a/b`.
+/// a dot. It is safe as a file path, as a URL path and as an S3 key. One key can be a folder of another: `a` and `a/b`; see
+/// [`ObjectKey::is_folder_of`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectKey(String);
@@ -83,6 +84,13 @@ impl ObjectKey {
     /// Returns whether a valid key can start with `prefix`.
     pub fn is_valid_prefix(prefix: &str) -> bool {
         prefix.is_empty() || [prefix, &format!("{prefix}x")].iter().any(|text| text.parse::<Self>().is_ok())
+    }
+
+    /// Returns whether `other` is below this key, as `a/b` is below `a`. Use keys of which none is a folder of another one:
+    /// such as `<hash>.gif` and `<hash>.poster.webp`, not `<hash>/poster.webp` next to `<hash>`. A listing may omit the object
+    /// below, and then it is found by nothing that compares objects with a database.
+    pub fn is_folder_of(&self, other: &Self) -> bool {
+        other.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// Returns the key as text.
@@ -244,6 +252,16 @@ mod tests {
         }
         assert!("a".repeat(256).parse::<ObjectKey>().is_err());
         assert_eq!("photos/ab/c-1_2.jpg".parse::<ObjectKey>().unwrap().as_str(), "photos/ab/c-1_2.jpg");
+    }
+
+    #[test]
+    fn a_folder_is_a_key_up_to_a_slash() {
+        let is_folder =
+            |folder: &str, key: &str| folder.parse::<ObjectKey>().unwrap().is_folder_of(&key.parse().unwrap());
+        assert!(is_folder("a", "a/b") && is_folder("a", "a/b/c") && is_folder("a/b", "a/b/c"));
+        for (folder, key) in [("a", "a"), ("a", "a.b"), ("a", "ab/c"), ("a/b", "a"), ("a/b", "a/bc")] {
+            assert!(!is_folder(folder, key), "{folder} {key}");
+        }
     }
 
     #[test]

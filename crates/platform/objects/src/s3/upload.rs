@@ -1,6 +1,9 @@
 //! Splits a body into parts and sends a long one as a multipart upload.
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadError;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -132,13 +135,18 @@ impl Upload {
         match request.send().await {
             Ok(_) => Ok(UploadOutcome::Stored),
             Err(error) if skip_existing && is_conflict(&error) => Ok(UploadOutcome::AlreadyExists),
-            // An earlier attempt whose response was lost may have completed the upload, so that a retry finds none.
-            Err(error) if error.as_service_error().and_then(|error| error.meta().code()) == Some("NoSuchUpload") => {
-                Err(ObjectError::Unavailable(error.into()))
-            }
+            // An earlier attempt whose response was lost may have completed the upload, so that a retry finds none. The caller
+            // looks whether the object exists; only a conditional put may take any object for its own.
+            Err(error) if skip_existing && is_unknown(&error) => Ok(UploadOutcome::AlreadyExists),
+            Err(error) if is_unknown(&error) => Err(ObjectError::Unavailable(error.into())),
             Err(error) => Err(classify(error)),
         }
     }
+}
+
+/// Whether the server does not know the upload (any more).
+fn is_unknown(error: &SdkError<CompleteMultipartUploadError, HttpResponse>) -> bool {
+    error.as_service_error().and_then(|error| error.meta().code()) == Some("NoSuchUpload")
 }
 
 impl Drop for Upload {

@@ -40,6 +40,7 @@ macro_rules! objects_conformance {
             accepts_the_longest_keys,
             lists_in_byte_order,
             lists_by_prefix,
+            lists_keys_that_differ_in_their_ending,
             lists_in_pages,
             lists_nothing_in_an_empty_store,
             list_returns_the_metadata,
@@ -293,6 +294,18 @@ pub async fn lists_by_prefix(store: &dyn ObjectStore) {
         let expected: Vec<_> = ORDERED.iter().filter(|name| name.starts_with(prefix)).collect();
         assert_eq!(names(store, prefix).await.iter().collect::<Vec<_>>(), expected, "{prefix}");
     }
+}
+
+/// What belongs together is stored under such keys: of a key and one below it, a listing may omit the second.
+pub async fn lists_keys_that_differ_in_their_ending(store: &dyn ObjectStore) {
+    let together = ["gifs/ab/abc.gif", "gifs/ab/abc.poster.webp", "gifs/ab/abc.small.gif"];
+    for name in together {
+        put(store, name, name.as_bytes()).await;
+        assert!(together.iter().all(|other| !key(name).is_folder_of(&key(other))), "{name}");
+    }
+    assert_eq!(names(store, "").await, together);
+    assert_eq!(names(store, "gifs/ab/abc.").await, together);
+    assert_eq!(names(store, "gifs/ab/abc.s").await, together[2..]);
 }
 
 pub async fn lists_in_pages(store: &dyn ObjectStore) {
