@@ -3,3 +3,4 @@
 //! Each context has its own language; they share only the events of `gifs_contracts`.
 
 pub mod catalogue;
+pub mod media;

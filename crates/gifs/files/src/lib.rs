@@ -1,0 +1,17 @@
+//! Media of the GIF pipeline: downloads the GIFs of the catalogue, checks them, and stores them with a poster and a small
+//! version.
+
+mod cli;
+mod config;
+#[cfg(test)]
+mod contracts;
+mod downloader;
+pub mod fetcher;
+mod grpc;
+pub mod repository;
+mod service;
+mod temp_file;
+
+pub use config::MediaConfig;
+pub use downloader::Downloader;
+pub use service::GifFiles;
