@@ -23,12 +23,11 @@ fn services() -> BTreeSet<String> {
 /// The crates of the workspace that `name` may depend on; `None` if no rule covers the name.
 fn allowed(name: &str) -> Option<Allowed> {
     Some(match name {
-        "kennel-core" | "kennel-proto" | "dogs-drawing" => Allowed::Only(&[]),
+        "kennel-core" | "kennel-proto" | "kennel-loadgen" | "dogs-drawing" => Allowed::Only(&[]),
         "kennel-config" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
         "kennel-app" | "kennel-telemetry" => Allowed::Only(&["kennel-core", "kennel-config"]),
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
         "kennel-service" => Allowed::Platform(Vec::new()),
-        "kennel-loadgen" => Allowed::Only(&[]),
         "kennel-bench" => Allowed::Only(&["kennel-loadgen", "kennel-testkit"]),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         "gifs-contracts" => Allowed::Only(&["kennel-core"]),
