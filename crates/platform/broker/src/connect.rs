@@ -10,7 +10,7 @@ use crate::Broker;
 use crate::config::{Backend, BrokerConfig};
 #[cfg(feature = "kafka")]
 use crate::kafka::KafkaBroker;
-use crate::memory::MemoryBroker;
+use crate::memory::SharedBroker;
 #[cfg(feature = "nats")]
 use crate::nats::NatsBroker;
 #[cfg(feature = "rabbitmq")]
@@ -49,17 +49,18 @@ impl Connected {
 
 /// Opens the broker that the configuration selects. The only code that knows every adapter.
 ///
-/// Dead letters go to `sink` when the broker cannot store them durably. An unreachable server is not an error here:
+/// `shared` is the in-process broker of the process. Dead letters go to `sink` when the broker cannot store them durably. An unreachable server is not an error here:
 /// calls to the broker fail until it responds.
 pub async fn connect(
     config: &BrokerConfig,
+    shared: &SharedBroker,
     sink: Arc<dyn DeadLetterSink>,
     clock: Arc<dyn Clock>,
 ) -> Result<Connected, ConnectError> {
     if let Some(connected) = connect_server(config, Arc::clone(&clock)).await? {
         return Ok(connected);
     }
-    Ok(Connected { broker: Arc::new(MemoryBroker::new(config.limits, sink, clock)), dead_letters: None })
+    Ok(Connected { broker: Arc::new(shared.connect(config.limits, sink, clock)), dead_letters: None })
 }
 
 /// Opens the broker like [`connect`] if it is a server, which stores dead letters itself; `None` for the in-process
@@ -115,7 +116,7 @@ mod tests {
     async fn compiled_in_brokers_open_and_others_name_their_feature() {
         for (backend, name, built) in Backend::ALL.iter().copied() {
             let config = BrokerConfig { broker: backend, ..BrokerConfig::default() };
-            match connect(&config, Arc::new(NoSink), Arc::new(SystemClock)).await {
+            match connect(&config, &SharedBroker::default(), Arc::new(NoSink), Arc::new(SystemClock)).await {
                 Ok(connected) => {
                     assert_eq!(backend, Backend::Memory, "no other broker has a default address");
                     connected.broker.ping().await.unwrap();

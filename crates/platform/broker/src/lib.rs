@@ -29,7 +29,7 @@ pub use config::{Backend, BrokerConfig, EventTopic};
 pub use connect::{ConnectError, Connected, connect, connect_server};
 pub use instrumented::{BrokerMetrics, InstrumentedBroker};
 pub use lag::{Lag, LagWatch};
-pub use memory::{Lagged, MemoryBroker};
+pub use memory::{Lagged, MemoryBroker, SharedBroker};
 
 /// A broadcast subscription was disconnected for longer than the broker stores missed events, or the broker lost its
 /// data. Source of a [`BrokerError::Unavailable`]; the subscription continues with new events.

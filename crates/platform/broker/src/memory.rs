@@ -1,4 +1,4 @@
-//! The in-process broker.
+//! The in-process broker. The services of one process share it.
 //!
 //! It stores nothing on disk and so cannot acknowledge an event as durable: [`Publisher::publish`] returns after every
 //! [`Group::Shared`] group that ever joined the topic in this process has settled each event of the batch. An outbox
@@ -17,11 +17,11 @@
 mod group;
 mod subscription;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
@@ -61,14 +61,22 @@ impl Default for Limits {
 
 /// See the [module](self). Cheap to clone; clones are one broker.
 #[derive(Clone)]
-pub struct MemoryBroker(Arc<Core>);
+pub struct MemoryBroker {
+    core: Arc<Core>,
+    sink: Arc<dyn DeadLetterSink>,
+    /// The groups that were joined through this value and its clones.
+    groups: Arc<Mutex<HashSet<String>>>,
+}
+
+/// The in-process broker that the services of a process share. The first one that connects creates it.
+#[derive(Clone, Default)]
+pub struct SharedBroker(Arc<OnceLock<MemoryBroker>>);
 
 struct Core {
     state: Mutex<MemoryState>,
     capacity: Notify,
     ids: AtomicU64,
     limits: Limits,
-    sink: Arc<dyn DeadLetterSink>,
     clock: Arc<dyn Clock>,
 }
 
@@ -88,7 +96,26 @@ impl MemoryBroker {
     /// Creates a broker whose dead letters go to `sink`.
     pub fn new(limits: Limits, sink: Arc<dyn DeadLetterSink>, clock: Arc<dyn Clock>) -> Self {
         let (state, capacity, ids) = (Mutex::default(), Notify::new(), AtomicU64::new(0));
-        Self(Arc::new(Core { state, capacity, ids, limits, sink, clock }))
+        let core = Arc::new(Core { state, capacity, ids, limits, clock });
+        Self { core, sink, groups: Arc::default() }
+    }
+
+    /// The same broker for another service of the process: the dead letters of its groups go to `sink`, and it reports the
+    /// lag of its groups. Closing one closes all.
+    #[must_use]
+    pub fn with_sink(&self, sink: Arc<dyn DeadLetterSink>) -> Self {
+        Self { core: Arc::clone(&self.core), sink, groups: Arc::default() }
+    }
+
+    fn lock_groups(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SharedBroker {
+    /// The broker for a service whose dead letters go to `sink`.
+    pub(crate) fn connect(&self, limits: Limits, sink: Arc<dyn DeadLetterSink>, clock: Arc<dyn Clock>) -> MemoryBroker {
+        self.0.get_or_init(|| MemoryBroker::new(limits, Arc::clone(&sink), clock)).with_sink(sink)
     }
 }
 
@@ -152,7 +179,13 @@ impl Core {
         Ok(())
     }
 
-    fn join(self: &Arc<Self>, topic: &str, group: &str, filter: &EventFilter) -> Result<GroupSubscription, Closed> {
+    fn join(
+        self: &Arc<Self>,
+        topic: &str,
+        group: &str,
+        filter: &EventFilter,
+        sink: Arc<dyn DeadLetterSink>,
+    ) -> Result<GroupSubscription, Closed> {
         let mut state = self.open()?;
         let topic_state = state.topics.entry(topic.to_owned()).or_default();
         let group_state = topic_state.groups.entry(group.to_owned()).or_default();
@@ -162,6 +195,7 @@ impl Core {
         self.capacity.notify_waiters();
         Ok(GroupSubscription {
             core: Arc::clone(self),
+            sink,
             topic: topic.to_owned(),
             group: group.to_owned(),
             member,
@@ -183,9 +217,9 @@ impl Publisher for MemoryBroker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
         let ticket = Arc::new(PublishTicket::default());
         for event in batch {
-            self.0.enqueue(event, &ticket).await?;
+            self.core.enqueue(event, &ticket).await?;
         }
-        Ok(self.0.settled(&ticket).await?)
+        Ok(self.core.settled(&ticket).await?)
     }
 }
 
@@ -198,8 +232,12 @@ impl Subscriber for MemoryBroker {
         filter: &EventFilter,
     ) -> Result<Box<dyn Subscription>, BrokerError> {
         Ok(match group {
-            Group::Shared(name) => Box::new(self.0.join(topic, name, filter)?),
-            Group::Broadcast => Box::new(self.0.subscribe_broadcast(topic, filter)?),
+            Group::Shared(name) => {
+                let member = self.core.join(topic, name, filter, Arc::clone(&self.sink))?;
+                self.lock_groups().insert(name.clone());
+                Box::new(member)
+            }
+            Group::Broadcast => Box::new(self.core.subscribe_broadcast(topic, filter)?),
         })
     }
 }
@@ -211,14 +249,15 @@ impl Broker for MemoryBroker {
     }
 
     async fn ping(&self) -> Result<(), BrokerError> {
-        drop(self.0.open()?);
+        drop(self.core.open()?);
         Ok(())
     }
 
     async fn lag(&self) -> Result<Vec<Lag>, BrokerError> {
-        let state = self.0.open()?;
+        let (state, own) = (self.core.open()?, self.lock_groups());
         let groups =
             state.topics.iter().flat_map(|(topic, state)| state.groups.iter().map(move |group| (topic, group)));
+        let groups = groups.filter(|(_, (name, _))| own.contains(*name));
         let lag = |(topic, (group, state)): (&String, (&String, &GroupState))| {
             let events = u64::try_from(state.unsettled()).unwrap_or(u64::MAX);
             Lag { topic: topic.clone(), group: group.clone(), events }
@@ -228,13 +267,13 @@ impl Broker for MemoryBroker {
 
     async fn close(&self) {
         let topics = {
-            let mut state = self.0.lock();
+            let mut state = self.core.lock();
             state.closed = true;
             std::mem::take(&mut state.topics)
         };
         for group in topics.values().flat_map(|topic| topic.groups.values()) {
             group.wake_all();
         }
-        self.0.capacity.notify_waiters();
+        self.core.capacity.notify_waiters();
     }
 }

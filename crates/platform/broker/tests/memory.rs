@@ -102,6 +102,24 @@ async fn publish_returns_after_the_dead_letter_is_stored() {
 }
 
 #[tokio::test]
+async fn services_share_events_and_each_has_its_dead_letters_and_its_lag() {
+    let (publisher, own) = broker(Limits::default());
+    let sink = Arc::new(FailingSink::default());
+    let consumer = publisher.with_sink(Arc::clone(&sink) as Arc<_>);
+    let mut group = join(&consumer, "g").await;
+    let batch = [event(1, "rex")];
+    let mut publishing = publisher.publish(&batch);
+    assert!(poll!(&mut publishing).is_pending());
+    assert_eq!(consumer.lag().await.unwrap()[0].events, 1);
+    assert_eq!(publisher.lag().await.unwrap(), []);
+    next(&mut group).await.dead_letter("bad").await.unwrap();
+    publishing.await.unwrap();
+    assert_eq!((sink.dead_letters.lock().unwrap().len(), own.dead_letters.lock().unwrap().len()), (1, 0));
+    consumer.close().await;
+    publisher.publish(&batch).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn publishing_to_no_group_returns_at_once() {
     let (broker, _) = broker(Limits::default());
     broker.publish(&[event(1, "rex")]).await.unwrap();

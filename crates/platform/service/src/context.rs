@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use kennel_app::Health;
 use kennel_broker::{Broker as _, BrokerMetrics, Connected, InstrumentedBroker};
-use kennel_cache::{CacheMetrics, Counters, TypedCache};
+use kennel_cache::{CacheMetrics, Counters, Policy, TypedCache};
 use kennel_client::{Client, ClientConfig, ClientMetrics};
 use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, Subscriber, SystemClock, UuidV7};
 use kennel_grpc::{GrpcChannel, GrpcClientConfig, GrpcClientMetrics};
@@ -21,6 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
+use crate::in_process::InProcess;
 use crate::scope::Scope;
 use crate::settings::{ProcessSettings, ServiceSettings, StandardSettings};
 use crate::{Service, Uses, Worker};
@@ -39,6 +40,7 @@ pub struct Context<S: Service> {
     /// How to call the command line of the service, such as `notes`.
     pub program: String,
     pub(crate) scope: Scope,
+    pub(crate) in_process: InProcess,
     registry: Registry,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
@@ -60,9 +62,13 @@ impl<S: Service> Context<S> {
         scope: Scope,
         registry: Registry,
         health: Health,
+        in_process: InProcess,
         program: String,
     ) -> Self {
         let ServiceSettings { mut standard, own } = settings;
+        if S::USES.includes(Uses::BROKER) && standard.broker.broker == kennel_broker::Backend::Memory {
+            in_process.join(S::events().topics(), S::CONSUMERS.iter().map(|name| scope.component(name)));
+        }
         standard.http.server = process.server.clone();
         standard.grpc.server = process.server.clone();
         Self {
@@ -72,6 +78,7 @@ impl<S: Service> Context<S> {
             health,
             program,
             scope,
+            in_process,
             registry,
             clock: Arc::new(SystemClock),
             ids: Arc::new(UuidV7),
@@ -127,7 +134,7 @@ impl<S: Service> Context<S> {
             let connected = if S::USES.includes(Uses::STORAGE) {
                 // The in-process broker stores dead letters in the database.
                 let sink = Arc::clone(&self.database().await?.dead_letter_sink);
-                kennel_broker::connect(&self.standard.broker, sink, self.clock()).await?
+                kennel_broker::connect(&self.standard.broker, &self.in_process.broker, sink, self.clock()).await?
             } else {
                 let server = kennel_broker::connect_server(&self.standard.broker, self.clock()).await?;
                 server.with_context(|| format!("the service `{}` has no store, so BROKER must be a server", S::NAME))?
@@ -164,8 +171,16 @@ impl<S: Service> Context<S> {
         &self,
         name: &'static str,
     ) -> anyhow::Result<TypedCache<V>> {
+        self.cache_with(self.standard.cache.policy(name)).await
+    }
+
+    /// A cache of values with lifetimes of their own.
+    pub async fn cache_with<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static>(
+        &self,
+        policy: Policy,
+    ) -> anyhow::Result<TypedCache<V>> {
         let (cache, metrics) = self.connected_cache().await?;
-        Ok(TypedCache::new(cache, self.standard.cache.policy(name), metrics))
+        Ok(TypedCache::new(cache, policy, metrics))
     }
 
     /// Counters in the cache. `name` is unique in the service; it is a prefix of the keys.
@@ -223,11 +238,11 @@ impl<S: Service> Context<S> {
         Ok(feed)
     }
 
-    /// The in-process broker has only the events of its own service. A service that consumes those of others also starts
+    /// The in-process broker has only the events of its own process. A service that consumes those of others also starts
     /// without them, so that it can be tried alone.
     fn warn_if_unreachable(&self, topic: &str) {
-        if self.broker_is_in_process() && !S::events().topics().contains(&topic) {
-            tracing::warn!(topic, "with BROKER=memory, events of other services are not received");
+        if self.broker_is_in_process() && !self.in_process.publishes(topic) {
+            tracing::warn!(topic, "with BROKER=memory, events of other processes are not received");
         }
     }
 

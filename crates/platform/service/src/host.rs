@@ -187,9 +187,9 @@ async fn run(services: &[Box<dyn ErasedService>], command: Command, build: Build
 fn reference(services: &[Box<dyn ErasedService>]) -> String {
     let process = kennel_config::reference::<ProcessSettings>();
     let services = services.iter().map(|service| {
-        let prefix = service.name().to_ascii_uppercase();
+        let prefix = Scope(Some(service.name())).key("").to_ascii_uppercase();
         format!(
-            "\n# {}\n\nWith the prefix `{prefix}_`, or without it for all services.\n\n{}",
+            "\n# {}\n\nWith the prefix `{prefix}`, or without it for all services.\n\n{}",
             service.name(),
             service.reference()
         )

@@ -12,6 +12,7 @@ mod context;
 pub mod contracts;
 mod events;
 mod host;
+mod in_process;
 pub mod output;
 mod ports;
 mod process;

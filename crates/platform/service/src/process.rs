@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use kennel_app::{App, ComponentFilter, Health, signals};
+use kennel_app::{App, Component as _, ComponentFilter, Health, signals};
 use kennel_http::{HttpServer, sys};
 use kennel_telemetry::metrics::{self, BuildInfo};
 use prometheus::Registry;
 
+use crate::in_process::InProcess;
 use crate::scope::Scope;
-use crate::serve::{Components, selectable};
+use crate::serve::{Components, RELAY, selectable};
 use crate::settings::{ProcessSettings, ServiceSettings};
 use crate::worker::Named;
 use crate::{Context, Service};
@@ -21,6 +22,7 @@ pub(crate) struct Process {
     build: BuildInfo,
     health: Health,
     registry: Registry,
+    shared: InProcess,
 }
 
 /// A service with its settings, whose type is erased.
@@ -57,14 +59,16 @@ impl<S: Service> ConfiguredService for Context<S> {
 
 impl Process {
     pub(crate) fn new(settings: ProcessSettings, build: BuildInfo) -> Self {
-        Self { settings, build, health: Health::new(), registry: metrics::registry() }
+        let shared = InProcess::default();
+        Self { settings, build, health: Health::new(), registry: metrics::registry(), shared }
     }
 
     /// The context of a service in this process.
     pub(crate) fn context<S: Service>(&self, settings: ServiceSettings<S>, scope: Scope) -> anyhow::Result<Context<S>> {
         let registry = scope.registry(&self.registry)?;
         let program = scope.0.map_or_else(|| S::NAME.to_owned(), |service| format!("{} {service}", self.build.service));
-        Ok(Context::new(settings, self.settings.clone(), scope, registry, self.health.clone(), program))
+        let (health, shared) = (self.health.clone(), self.shared.clone());
+        Ok(Context::new(settings, self.settings.clone(), scope, registry, health, shared, program))
     }
 
     /// Runs the components that `only` selects, all of them by default, until SIGTERM or SIGINT.
@@ -80,16 +84,18 @@ impl Process {
         metrics::register_runtime(&self.registry, &tokio::runtime::Handle::current())?;
         sys::register_dependencies(&self.registry, &self.health)?;
         let mut app = App::new(self.settings.shutdown).health(self.health.clone());
+        let mut components = Vec::new();
         for service in &services {
             let selected =
                 only == ComponentFilter::all() || service.selectable().iter().any(|name| only.includes(name));
             if !selected {
                 continue;
             }
-            for component in service.components(&only).await? {
-                app = app.component(component);
-            }
+            components.extend(service.components(&only).await?);
         }
+        // The groups of all services must exist when the first event is published to the in-process broker.
+        components.sort_by_key(|component| component.name().ends_with(RELAY));
+        app = components.into_iter().fold(app, App::component);
         // The last driver is the first to stop: no check runs while the dependencies are closed.
         app = app.component(self.health.readiness());
         if only.includes("sys") {

@@ -18,7 +18,7 @@ use crate::worker::Named;
 use crate::{Context, Service, Uses, Worker, contracts};
 
 /// The name of the [`Relay`]'s component.
-const RELAY: &str = "outbox-relay";
+pub(crate) const RELAY: &str = "outbox-relay";
 /// What a service with an outbox uses.
 const OUTBOX: Uses = Uses::STORAGE.and(Uses::BROKER);
 /// How often the lag of consumer groups is read from the broker.
@@ -89,7 +89,7 @@ impl<'a, S: Service> Components<'a, S> {
         if !S::USES.includes(OUTBOX) || !self.cx.broker_is_in_process() || !self.includes(RELAY) {
             return Ok(());
         }
-        if let Some(consumer) = S::CONSUMERS.iter().find(|consumer| !self.includes(consumer)) {
+        if let Some(consumer) = self.cx.in_process.consumers().iter().find(|consumer| !self.only.includes(consumer)) {
             let relay = self.cx.scope.name(RELAY);
             bail!("with BROKER=memory, `{relay}` needs `{consumer}` in the same process");
         }

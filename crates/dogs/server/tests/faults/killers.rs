@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use dogs::Dogs;
 use dogs_domain::events::{DogCreated, TOPIC};
 use kennel_app::{App, ShutdownConfig};
-use kennel_broker::Backend;
+use kennel_broker::{Backend, SharedBroker};
 use kennel_core::{Clock, Event, EventFilter, EventType as _, IdSource as _, Receipt, SystemClock, UuidV7};
 use kennel_outbox::{
     Consumer, ConsumerMetrics, ConsumerPorts, Handled, Handler, HandlerError, Quarantine, Relay, RelayMetrics,
@@ -64,7 +64,8 @@ fn process() {
         let stores = dogs_storages::open(&settings.storage, &Registry::new()).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let sink = Arc::clone(&stores.database.dead_letter_sink);
-        let broker = kennel_broker::connect(&settings.broker, sink, Arc::clone(&clock)).await.unwrap().broker;
+        let shared = SharedBroker::default();
+        let broker = kennel_broker::connect(&settings.broker, &shared, sink, Arc::clone(&clock)).await.unwrap().broker;
         let registry = Registry::new();
         let ports = ConsumerPorts {
             subscriber: Arc::<dyn kennel_broker::Broker>::clone(&broker),

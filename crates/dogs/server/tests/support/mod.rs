@@ -20,7 +20,7 @@ use dogs_domain::service::Ports;
 use dogs_domain::{DogService, events};
 use dogs_storages::Stores;
 use kennel_app::{App, Health, RunError, ShutdownConfig, Stop};
-use kennel_broker::{Broker, BrokerConfig};
+use kennel_broker::{Broker, BrokerConfig, SharedBroker};
 use kennel_core::{Clock, IdSource, ObjectStore, SystemClock, UuidV7};
 use kennel_grpc::{GrpcConfig, GrpcMetrics, GrpcServer};
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer};
@@ -183,7 +183,8 @@ async fn open_stores(directory: &TempDir, clock: &dyn Clock) -> Stores {
 
 async fn open_broker(stores: &Stores, clock: &Arc<dyn Clock>) -> Arc<dyn Broker> {
     let sink = Arc::clone(&stores.database.dead_letter_sink);
-    kennel_broker::connect(&BrokerConfig::default(), sink, Arc::clone(clock)).await.unwrap().broker
+    let (config, shared) = (BrokerConfig::default(), SharedBroker::default());
+    kennel_broker::connect(&config, &shared, sink, Arc::clone(clock)).await.unwrap().broker
 }
 
 async fn open_objects(directory: &TempDir, clock: &dyn Clock) -> Arc<dyn ObjectStore> {

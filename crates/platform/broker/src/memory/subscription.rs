@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Claim, DeadLetter, Delivery, Event, EventFilter, RepoError, Settle, Subscription};
+use kennel_core::{Claim, DeadLetter, DeadLetterSink, Delivery, Event, EventFilter, RepoError, Settle, Subscription};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
@@ -17,6 +17,7 @@ use crate::delivery::{Closed, DEAD_LETTER_RETRY_DELAY, DeliveredElsewhere, Next,
 /// A subscription as a member of a group.
 pub(super) struct GroupSubscription {
     pub(super) core: Arc<Core>,
+    pub(super) sink: Arc<dyn DeadLetterSink>,
     pub(super) topic: String,
     pub(super) group: String,
     pub(super) member: u64,
@@ -32,6 +33,7 @@ impl GroupSubscription {
     fn delivery(&self, claimed: Claimed) -> Delivery {
         let pending = PendingAck {
             core: Arc::clone(&self.core),
+            sink: Arc::clone(&self.sink),
             topic: self.topic.clone(),
             group: self.group.clone(),
             member: self.member,
@@ -65,6 +67,7 @@ impl Drop for GroupSubscription {
 /// Settles one delivery.
 struct PendingAck {
     core: Arc<Core>,
+    sink: Arc<dyn DeadLetterSink>,
     topic: String,
     group: String,
     member: u64,
@@ -111,7 +114,7 @@ impl Settle for PendingAck {
             reason: reason.to_owned(),
             at: self.core.clock.now(),
         };
-        if let Err(error) = self.core.sink.store(&dead_letter).await {
+        if let Err(error) = self.sink.store(&dead_letter).await {
             self.release(DEAD_LETTER_RETRY_DELAY)?;
             return Err(match error {
                 RepoError::Unavailable(_) => BrokerError::Unavailable(error.into()),

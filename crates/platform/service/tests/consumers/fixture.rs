@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kennel_app::{Component, Stop};
 use kennel_broker::config::BrokerConfig;
-use kennel_broker::{Broker, Connected};
+use kennel_broker::{Broker, Connected, SharedBroker};
 use kennel_config::{Environment, Reader, Settings, load};
 use kennel_core::codec::Protobuf;
 use kennel_core::{
@@ -116,7 +116,7 @@ impl Fixture {
         let config = load::<BrokerSettings>(&environment).unwrap().settings.0;
         let sink = Arc::clone(&database.dead_letter_sink);
         let Connected { broker, dead_letters } =
-            kennel_broker::connect(&config, sink, Arc::new(SystemClock)).await.unwrap();
+            kennel_broker::connect(&config, &SharedBroker::default(), sink, Arc::new(SystemClock)).await.unwrap();
         let dead_letters = dead_letters.unwrap_or_else(|| Arc::clone(&database.dead_letters));
         let metrics = ConsumerMetrics::register(&Registry::new()).unwrap();
         Self { database, broker, dead_letters, metrics, _resources: Box::new((folder, namespace)) }
