@@ -4,6 +4,7 @@
 //! return errors as [`HttpError`] and read input through [`extract`]. [`etag`] has conditional requests, [`range`] ranges
 //! of bytes, and [`sse`] streams of events.
 
+pub mod asset;
 pub mod body;
 pub mod config;
 pub mod etag;
@@ -22,6 +23,7 @@ pub mod status;
 pub mod sys;
 pub mod urls;
 
+pub use asset::Asset;
 pub use config::{HttpConfig, SysConfig};
 pub use etag::{ETag, EntityTags, IfMatch, IfNoneMatch};
 pub use extract::{Json, Path, Query, header_text};
