@@ -9,7 +9,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::events::{EventContract, EventSchema};
 use crate::settings::ProgramSettings;
-use crate::{EventSet, Service};
+use crate::{EventSet, Service, Uses};
 
 /// A contract cannot be generated, because of a defect in the code that it describes.
 #[derive(Debug, thiserror::Error)]
@@ -85,8 +85,10 @@ pub fn files<S: Service>(version: &str) -> Result<Vec<(String, String)>, Contrac
     let mut files = vec![
         (format!("{folder}/openapi.json"), openapi_json::<S>()?),
         (format!("{folder}/openapi.yaml"), openapi_yaml::<S>()?),
-        (format!("{folder}/asyncapi.yaml"), asyncapi_yaml::<S>(version)?),
     ];
+    if S::USES.includes(Uses::BROKER) {
+        files.push((format!("{folder}/asyncapi.yaml"), asyncapi_yaml::<S>(version)?));
+    }
     let schemas = event_schemas::<S>()?.into_iter();
     files.extend(schemas.map(|(file, schema)| (format!("{folder}/events/{file}"), schema)));
     Ok(files)
