@@ -31,7 +31,7 @@ $(error SERVICE=$(SERVICE) is not in services.toml, which has: $(SERVICES))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run release test test-matrix test-services test-gallery screenshots test-quick test-load lint \
+.PHONY: help tools run run-gifs release test test-matrix test-services test-gallery screenshots test-quick test-load lint \
 	features fmt bench bench-parts docs generate migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
 	run-pg run-mysql run-ch down down-clean ps logs bucket-create
 
@@ -44,6 +44,17 @@ tools: # What every other target needs; prints how to install missing tools
 
 run: tools ## Run the service (SERVICE=dogs) with SQLite and everything else in memory or on disk: no server needed
 	$(CARGO) run -p $(SERVICE) -- serve $(ARGS)
+
+run-gifs: export GIF_API_SERVER_PORT ?= 8081
+run-gifs: export GIF_STORAGE_SERVER_PORT ?= 8082
+run-gifs: export GIF_STORAGE_GRPC_PORT ?= 50052
+run-gifs: export GIF_FILES_GRPC_PORT ?= 50053
+run-gifs: export CATALOGUE_GRPC_URL ?= http://localhost:$(GIF_STORAGE_GRPC_PORT)
+run-gifs: export MEDIA_GRPC_URL ?= http://localhost:$(GIF_FILES_GRPC_PORT)
+# The bundled animations are on this machine.
+run-gifs: export GIF_DOWNLOAD_ALLOW_PRIVATE ?= true
+run-gifs: tools ## Run the GIF pipeline, three services in one process, as `make run` does; its page is http://localhost:8081
+	$(CARGO) run -p gif-pipeline -- serve $(ARGS)
 
 release: tools ## Build target/release/dogs, or that of another SERVICE
 	$(CARGO) build --release -p $(SERVICE)

@@ -28,12 +28,26 @@ impl Response {
     }
 }
 
-/// Sends a GET request for `path` and reads until the server closes the connection, up to 16 MiB.
+/// Sends a GET request for `path`, as [`request`] does.
+pub async fn get(address: SocketAddr, path: &str) -> std::io::Result<Response> {
+    request(address, "GET", path, &[]).await
+}
+
+/// Sends a request without a body and reads until the server closes the connection, up to 16 MiB.
 ///
 /// Fails with `UnexpectedEof` if the head is incomplete.
-pub async fn get(address: SocketAddr, path: &str) -> std::io::Result<Response> {
+pub async fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request.push_str("\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.take(MAX_BYTES).read_to_end(&mut bytes).await?;

@@ -36,7 +36,7 @@ fn allowed(name: &str) -> Option<Allowed> {
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
         "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
         // Several services in one process.
-        "all-in-one" => Allowed::Anything,
+        "all-in-one" | "gif-pipeline" => Allowed::Anything,
         name if services().contains(name) => Allowed::Anything,
         name => Allowed::Platform(vec![format!("{}-domain", name.strip_suffix("-storages")?)]),
     })

@@ -1,0 +1,73 @@
+//! What failed calls to the other services mean for our clients.
+
+use kennel_core::ErrorKind;
+use kennel_grpc::CallError;
+use kennel_http::HttpError;
+use kennel_http::problem::DEFAULT_RETRY_AFTER;
+
+/// The response to a request whose call has failed. Invalid values are named by the parameters of our API.
+pub(crate) fn failed(error: CallError) -> HttpError {
+    match error.kind() {
+        ErrorKind::Invalid => {
+            let fields = error.fields();
+            let invalid = HttpError::new(ErrorKind::Invalid).with_source(error);
+            fields.into_iter().fold(invalid, |shown, (field, reason)| shown.with_field(parameter(&field), reason))
+        }
+        ErrorKind::NotFound => HttpError::new(ErrorKind::NotFound).with_detail("there is no such gif"),
+        ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::RateLimited => {
+            let after = error.retry_after().unwrap_or(DEFAULT_RETRY_AFTER);
+            HttpError::from_error(ErrorKind::Unavailable, error).with_retry_after(after)
+        }
+        kind @ (ErrorKind::Timeout | ErrorKind::Cancelled) => HttpError::from_error(kind, error),
+        _ => HttpError::from_error(ErrorKind::BadUpstream, error),
+    }
+}
+
+/// The parameter of our API that becomes this field of a call.
+fn parameter(field: &str) -> &str {
+    match field {
+        "page_token" => "cursor",
+        "query" => "q",
+        "language" => "lang",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::response::IntoResponse as _;
+    use kennel_grpc::{Details, status};
+
+    use super::*;
+
+    fn shown(kind: ErrorKind, details: Details) -> HttpError {
+        failed(status(kind, "secret", details).into())
+    }
+
+    #[test]
+    fn kinds_of_the_other_service_become_ours() {
+        for (kind, expected) in [
+            (ErrorKind::NotFound, 404),
+            (ErrorKind::Invalid, 422),
+            (ErrorKind::Unavailable, 503),
+            (ErrorKind::Overloaded, 503),
+            (ErrorKind::Timeout, 504),
+            (ErrorKind::Internal, 502),
+            (ErrorKind::PermissionDenied, 502),
+        ] {
+            let error = shown(kind, Details::default());
+            assert!(!error.to_string().contains("secret"), "{error}");
+            assert_eq!(error.into_response().status().as_u16(), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_and_a_delay_are_passed_on() {
+        let error = shown(ErrorKind::Invalid, Details::default().field("page_token", "must be from an earlier page"));
+        assert_eq!(error.to_string(), "cursor: must be from an earlier page");
+        let retry = Details::default().retry_after(Duration::from_secs(42));
+        assert_eq!(shown(ErrorKind::Unavailable, retry).into_response().headers()["retry-after"], "42");
+    }
+}

@@ -1,0 +1,14 @@
+//! Requests of the GIF pipeline: searches, answered from a cache, and the delivery of files.
+
+mod api;
+mod config;
+#[cfg(test)]
+mod contracts;
+mod errors;
+mod files;
+mod http;
+mod searches;
+mod service;
+
+pub use config::{GifApiConfig, SearchConfig};
+pub use service::GifApi;
