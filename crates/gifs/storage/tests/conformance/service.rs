@@ -1,4 +1,4 @@
-//! The use cases on a real store, with providers that answer as told.
+//! The use cases on a real store, with providers that answer as scripted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
