@@ -59,7 +59,7 @@ impl Rendition {
 /// Why an item of a provider is not added to the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableGif {
-    /// Its id is not a [`ProviderId`].
+    /// Its id is not a [`ProviderId`](super::ProviderId).
     #[error("its id must be 1 to 100 printable characters")]
     Id,
     /// None of its usable renditions is a GIF.
