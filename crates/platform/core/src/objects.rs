@@ -57,8 +57,7 @@ impl ObjectError {
 }
 
 /// Name of an object: one to eight segments of `a-z 0-9 . _ -` joined by `/`, at most 255 bytes. No segment starts with
-/// a dot. It is safe as a file path, as a URL path and as an S3 key. One key can be a folder of another: `a` and `a/b`; see
-/// [`ObjectKey::is_folder_of`].
+/// a dot. It is safe as a file path, as a URL path and as an S3 key. One key can be a folder of another: `a` and `a/b`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectKey(String);
