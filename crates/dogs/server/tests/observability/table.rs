@@ -61,9 +61,9 @@ impl Row {
         listed.find(|(name, _)| self.name.starts_with(name)).map(|(_, reason)| *reason)
     }
 
-    /// Whether exemplars of its buckets have traces. Those of the collector have none, because it does not run here.
+    /// Whether exemplars of its buckets have traces. There are none of a collector and of gRPC clients, which do not run here.
     fn has_exemplars(&self) -> bool {
-        self.has_exemplars && self.reason() != Some(COLLECTOR)
+        self.has_exemplars && !matches!(self.reason(), Some(COLLECTOR | NO_CLIENT))
     }
 
     /// Whether it returns nothing, or only NaN, without a reason.
