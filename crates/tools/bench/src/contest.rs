@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use kennel_loadgen::{Load, Measured};
+use kennel_loadgen::{Load, Measured, median};
 
 use crate::service::Running;
 
@@ -90,9 +90,4 @@ fn measure(contestant: &Contestant, callers: usize, duration: Duration) -> anyho
             Ok((measured.rate(), measured))
         }
     }
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }

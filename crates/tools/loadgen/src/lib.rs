@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use self::caller::Caller;
 pub use self::caller::Response;
-pub use self::measured::Measured;
+pub use self::measured::{Measured, median};
 
 /// Who calls, and for how long.
 #[derive(Debug, Clone, Copy)]

@@ -47,3 +47,26 @@ impl Measured {
         if sorted.is_empty() { Duration::ZERO } else { *sorted.select_nth_unstable(rank).1 }
     }
 }
+
+/// The median; the mean of the two values in the middle of an even number, zero of none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match &values[..] {
+        [] => 0.0,
+        sorted if sorted.len().is_multiple_of(2) => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        sorted => sorted[middle],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        for (values, expected) in [(vec![], 0.0), (vec![3.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 2.0, 3.0], 2.5)] {
+            assert!((median(values) - expected).abs() < f64::EPSILON);
+        }
+    }
+}

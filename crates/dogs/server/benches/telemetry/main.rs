@@ -12,6 +12,7 @@ mod subject;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kennel_loadgen::median;
 use kennel_testkit::Collector;
 use kennel_testkit::otlp::Span;
 use load::{Measured, Work};
@@ -79,10 +80,4 @@ fn row(work: Work, rounds: &[Round]) {
     let throughput_ratio = of(|round| round.with.rate() / round.without.rate());
     let of_cpu = of(|round| round.without.cpu_micros() / round.with.cpu_micros());
     println!("{:<14} {without:>22} {with:>22} {:>26}", work.name(), format!("{throughput_ratio:.3} ({of_cpu:.3})"));
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], values[middle]) } else { values[middle] }
 }
