@@ -12,7 +12,7 @@ mod sqlite;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kennel_core::{BoxError, Event, RepoError};
+use kennel_core::{Event, RepoError};
 use kennel_storage::{Database, DatabaseMetrics, Engine, Migrations, database_span, migration};
 
 use crate::domain::{Note, NoteId, NoteRepository};
@@ -89,11 +89,7 @@ fn read_note(row: &impl kennel_storage::Columns) -> Result<Note, RepoError> {
 
     Ok(Note {
         id: NoteId(row.id("id").map_err(classify)?),
-        text: row.text("text").map_err(classify)?.try_into().map_err(corrupt)?,
+        text: row.text("text").map_err(classify)?.try_into().map_err(RepoError::corrupt)?,
         created_at: row.time("created_at").map_err(classify)?,
     })
-}
-
-fn corrupt(error: impl Into<BoxError>) -> RepoError {
-    RepoError::Corrupt(error.into())
 }

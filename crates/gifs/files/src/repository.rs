@@ -14,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gifs_contracts::{GifId, Sha256};
 use gifs_domain::media::{Blob, BlobRepository, Outcome, Settling, Verdict};
-use kennel_core::{BoxError, Event, Receipt, RepoError};
+use kennel_core::{Event, Receipt, RepoError};
 use kennel_storage::{Database, DatabaseMetrics, Engine, Migrations, database_span, migration};
 
 /// The migrations of the schema.
@@ -107,7 +107,7 @@ fn to_json(blob: &Blob) -> Result<String, RepoError> {
 }
 
 fn from_json(text: &str) -> Result<Blob, RepoError> {
-    serde_json::from_str(text).map_err(corrupt)
+    serde_json::from_str(text).map_err(RepoError::corrupt)
 }
 
 /// The columns of a [`Verdict`]: the hash, the refusal and the details.
@@ -120,9 +120,9 @@ fn columns(verdict: &Verdict) -> (Option<&str>, Option<&'static str>, Option<&st
 
 fn verdict(sha256: Option<String>, refusal: Option<&str>, detail: Option<String>) -> Result<Verdict, RepoError> {
     match (sha256, refusal) {
-        (Some(sha256), None) => Ok(Verdict::Stored(sha256.try_into().map_err(corrupt)?)),
+        (Some(sha256), None) => Ok(Verdict::Stored(sha256.try_into().map_err(RepoError::corrupt)?)),
         (None, Some(refusal)) => Ok(Verdict::Refused { refusal: refusal.into(), detail }),
-        _ => Err(corrupt("an outcome is neither a hash nor a refusal")),
+        _ => Err(RepoError::corrupt("an outcome is neither a hash nor a refusal")),
     }
 }
 
@@ -145,8 +145,4 @@ fn read_outcome(row: &impl kennel_storage::Columns) -> Result<Outcome, RepoError
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn read_blob(row: &impl kennel_storage::Columns) -> Result<Blob, RepoError> {
     from_json(&row.text("blob").map_err(kennel_storage::classify)?)
-}
-
-fn corrupt(error: impl Into<BoxError>) -> RepoError {
-    RepoError::Corrupt(error.into())
 }

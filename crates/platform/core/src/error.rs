@@ -143,6 +143,11 @@ pub enum RepoError {
 }
 
 impl RepoError {
+    /// A stored value cannot be decoded, because of `error`.
+    pub fn corrupt(error: impl Into<BoxError>) -> Self {
+        Self::Corrupt(error.into())
+    }
+
     /// Returns the kind, which HTTP and gRPC map to a status code.
     pub const fn kind(&self) -> ErrorKind {
         match self {

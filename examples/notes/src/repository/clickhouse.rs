@@ -5,7 +5,6 @@ use kennel_core::{Event, RepoError, Timestamp};
 use kennel_storage::clickhouse::{ClickHouse, KeyRange, Record, RecordKey, RecordKind};
 use serde::{Deserialize, Serialize};
 
-use super::corrupt;
 use crate::domain::{Note, NoteId, NoteRepository};
 
 const NOTE: RecordKind = RecordKind { name: "note", columns: "text, created_at" };
@@ -24,9 +23,9 @@ struct NoteRow {
 fn read(record: &Record) -> Result<Note, RepoError> {
     let row: NoteRow = record.read()?;
     Ok(Note {
-        id: record.key.parse().map_err(corrupt)?,
-        text: row.text.try_into().map_err(corrupt)?,
-        created_at: Timestamp::from_millis(row.created_at).map_err(corrupt)?,
+        id: record.key.parse().map_err(RepoError::corrupt)?,
+        text: row.text.try_into().map_err(RepoError::corrupt)?,
+        created_at: Timestamp::from_millis(row.created_at).map_err(RepoError::corrupt)?,
     })
 }
 

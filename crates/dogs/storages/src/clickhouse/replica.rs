@@ -9,7 +9,7 @@ use kennel_core::RepoError;
 use kennel_storage::clickhouse::{Record, RecordKey, RecordKind, Write};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{breed, corrupt, dog, put, read};
+use super::rows::{breed, dog, put, read};
 use super::{ClickHouseDogs, current};
 
 const COPY: RecordKind = RecordKind { name: "copy", columns: "checkpoint" };
@@ -39,7 +39,7 @@ impl DogReplica for ClickHouseDogs {
         let key = COPY.key(source);
         let found = self.0.find(std::slice::from_ref(&key)).await?;
         let row = found.get(&key).map(Record::read::<CopyRow>).transpose()?;
-        row.map(|row| serde_json::from_str(&row.checkpoint).map_err(corrupt)).transpose()
+        row.map(|row| serde_json::from_str(&row.checkpoint).map_err(RepoError::corrupt)).transpose()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use dogs_domain::ports::IdempotencyKey;
 use dogs_domain::{BreedCount, Dog, DogId, Photo, Revision};
-use kennel_core::{BoxError, RepoError, Timestamp};
+use kennel_core::{RepoError, Timestamp};
 use kennel_storage::clickhouse::{RecordKey, RecordKind, Write};
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +74,8 @@ impl From<&Dog> for DogRow {
 /// Reads the dog from the key and the columns of its record.
 pub(super) fn read(key: &str, row: DogRow) -> Result<Dog, RepoError> {
     Ok(Dog {
-        id: key.parse().map_err(corrupt)?,
-        breed: row.breed.parse().map_err(corrupt)?,
+        id: key.parse().map_err(RepoError::corrupt)?,
+        breed: row.breed.parse().map_err(RepoError::corrupt)?,
         name: row.name,
         image_url: row.image_url,
         photo: photo(row.photo_key, row.photo_type, row.photo_size, row.thumbnail)?,
@@ -94,21 +94,17 @@ fn photo(
     match (key, content_type, size) {
         (None, None, None) => Ok(None),
         (Some(key), Some(content_type), Some(size)) => Ok(Some(Photo {
-            key: key.parse().map_err(corrupt)?,
+            key: key.parse().map_err(RepoError::corrupt)?,
             content_type,
             size,
-            thumbnail: thumbnail.map(|key| key.parse().map_err(corrupt)).transpose()?,
+            thumbnail: thumbnail.map(|key| key.parse().map_err(RepoError::corrupt)).transpose()?,
         })),
-        _ => Err(corrupt("the columns of an image are incomplete")),
+        _ => Err(RepoError::corrupt("the columns of an image are incomplete")),
     }
 }
 
 pub(super) fn timestamp(millis: i64) -> Result<Timestamp, RepoError> {
-    Timestamp::from_millis(millis).map_err(corrupt)
-}
-
-pub(super) fn corrupt(error: impl Into<BoxError>) -> RepoError {
-    RepoError::Corrupt(error.into())
+    Timestamp::from_millis(millis).map_err(RepoError::corrupt)
 }
 
 /// Stores a dog and its index entry, and removes the index entry of the previous version `before`.
@@ -143,7 +139,7 @@ impl KeyRow {
     }
 
     pub(super) fn dog(&self) -> Result<Dog, RepoError> {
-        serde_json::from_str(&self.snapshot).map_err(corrupt)
+        serde_json::from_str(&self.snapshot).map_err(RepoError::corrupt)
     }
 }
 
@@ -166,7 +162,7 @@ pub(super) fn digest(text: &str) -> Result<[u8; 32], RepoError> {
             digest[16..].copy_from_slice(low.as_bytes());
             Ok(digest)
         }
-        _ => Err(corrupt("digest of another length")),
+        _ => Err(RepoError::corrupt("digest of another length")),
     }
 }
 
@@ -181,7 +177,7 @@ impl TryFrom<CountRow> for BreedCount {
     type Error = RepoError;
 
     fn try_from(row: CountRow) -> Result<Self, Self::Error> {
-        Ok(Self { breed: row.breed.parse().map_err(corrupt)?, dogs: row.dogs })
+        Ok(Self { breed: row.breed.parse().map_err(RepoError::corrupt)?, dogs: row.dogs })
     }
 }
 

@@ -91,6 +91,6 @@ async fn checkpoint(database: &Mysql, source: &str) -> Result<Option<Checkpoint>
         .fetch_optional(database.pool())
         .await
         .map_err(classify)?;
-    let read = |(text,): (String,)| serde_json::from_str(&text).map_err(|error| RepoError::Corrupt(error.into()));
+    let read = |(text,): (String,)| serde_json::from_str(&text).map_err(RepoError::corrupt);
     found.map(read).transpose()
 }

@@ -27,7 +27,7 @@ pub(super) async fn begin(database: &Postgres, import: &str, now: Timestamp) -> 
     let started_at = row.try_get("started_at").map_err(classify)?;
     let lines: i64 = row.try_get("lines").map_err(classify)?;
     Ok(ImportProgress {
-        started_at: Timestamp::from_millis(started_at).map_err(|error| RepoError::Corrupt(error.into()))?,
+        started_at: Timestamp::from_millis(started_at).map_err(RepoError::corrupt)?,
         lines: lines.unsigned_abs(),
         digest: digest.try_into().map_err(|_| RepoError::Corrupt("digest of another length".into()))?,
     })

@@ -77,6 +77,6 @@ async fn checkpoint(database: &Postgres, source: &str) -> Result<Option<Checkpoi
         .fetch_optional(database.single())
         .await
         .map_err(classify)?;
-    let read = |(text,): (String,)| serde_json::from_str(&text).map_err(|error| RepoError::Corrupt(error.into()));
+    let read = |(text,): (String,)| serde_json::from_str(&text).map_err(RepoError::corrupt);
     found.map(read).transpose()
 }

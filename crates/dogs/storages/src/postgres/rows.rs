@@ -10,13 +10,13 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row as _};
 
+use crate::rows;
 pub(super) use crate::rows::breed_count;
-use crate::rows::{self, corrupt};
 
 /// Reads the dog in a row of `dogs`.
 pub(super) fn read_dog(row: &PgRow) -> Result<Dog, RepoError> {
     let revision: i64 = row.try_get("revision").map_err(classify)?;
-    rows::dog(row, revision.try_into().map_err(corrupt)?)
+    rows::dog(row, revision.try_into().map_err(RepoError::corrupt)?)
 }
 
 /// Binds the columns of a dog, in the order of the table.

@@ -65,7 +65,7 @@ impl DogReplica for SqliteDogs {
             .fetch_optional(self.0.readers())
             .await
             .map_err(classify)?;
-        let read = |(text,): (String,)| serde_json::from_str(&text).map_err(|error| RepoError::Corrupt(error.into()));
+        let read = |(text,): (String,)| serde_json::from_str(&text).map_err(RepoError::corrupt);
         found.map(read).transpose()
     }
 }

@@ -9,7 +9,7 @@ use kennel_core::{Event, Receipt, RepoError, Timestamp};
 use kennel_storage::clickhouse::{self, ClickHouse, KeyRange, Record, RecordKind};
 use serde::{Deserialize, Serialize};
 
-use super::{columns, corrupt, from_json, to_json, verdict};
+use super::{columns, from_json, to_json, verdict};
 
 const BLOB: RecordKind = RecordKind { name: "blob", columns: "blob" };
 const OUTCOME: RecordKind = RecordKind { name: "outcome", columns: "url, sha256, refusal, detail, decided_at" };
@@ -41,10 +41,10 @@ fn read_outcome(record: &Record) -> Result<Outcome, RepoError> {
     let given = |text: String| (!text.is_empty()).then_some(text);
     let refusal = given(row.refusal);
     Ok(Outcome {
-        id: record.key.parse::<GifId>().map_err(corrupt)?,
+        id: record.key.parse::<GifId>().map_err(RepoError::corrupt)?,
         url: row.url,
         verdict: verdict(given(row.sha256), refusal.as_deref(), given(row.detail))?,
-        at: Timestamp::from_millis(row.decided_at).map_err(corrupt)?,
+        at: Timestamp::from_millis(row.decided_at).map_err(RepoError::corrupt)?,
     })
 }
 

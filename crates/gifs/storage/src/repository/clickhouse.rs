@@ -11,7 +11,7 @@ use kennel_core::{RepoError, Timestamp};
 use kennel_storage::clickhouse::{ClickHouse, RecordKey, RecordKind, Write, receipt};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{self, corrupt, json, outcome};
+use super::rows::{self, json, outcome};
 use super::{MAX_ATTEMPTS, in_order};
 
 const GIF: RecordKind = RecordKind {
@@ -75,13 +75,13 @@ fn row(gif: &Gif) -> Result<GifRow, RepoError> {
 
 fn read(id: &str, row: GifRow) -> Result<Gif, RepoError> {
     Ok(Gif {
-        id: id.parse().map_err(corrupt)?,
+        id: id.parse().map_err(RepoError::corrupt)?,
         key: rows::key(&row.provider, row.provider_id)?,
-        rating: Rating::from_level(row.rating.into()).map_err(corrupt)?,
-        details: serde_json::from_str(&row.details).map_err(corrupt)?,
+        rating: Rating::from_level(row.rating.into()).map_err(RepoError::corrupt)?,
+        details: serde_json::from_str(&row.details).map_err(RepoError::corrupt)?,
         state: rows::state(&row.state, Some(&row.facts), Some(&row.refusal))?,
-        created_at: Timestamp::from_millis(row.created_at).map_err(corrupt)?,
-        updated_at: Timestamp::from_millis(row.updated_at).map_err(corrupt)?,
+        created_at: Timestamp::from_millis(row.created_at).map_err(RepoError::corrupt)?,
+        updated_at: Timestamp::from_millis(row.updated_at).map_err(RepoError::corrupt)?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use gifs_contracts::Refusal;
 use gifs_domain::catalogue::{GifKey, GifState, ProviderId, StateName};
-use kennel_core::{BoxError, RepoError};
+use kennel_core::RepoError;
 
 /// The columns `facts` and `refusal`.
 pub(super) fn outcome(state: &GifState) -> Result<(Option<String>, Option<String>), RepoError> {
@@ -15,22 +15,23 @@ pub(super) fn outcome(state: &GifState) -> Result<(Option<String>, Option<String
 
 /// The state, from its name and the columns `facts` and `refusal`.
 pub(super) fn state(name: &str, facts: Option<&str>, refusal: Option<&str>) -> Result<GifState, RepoError> {
-    Ok(match name.parse().map_err(corrupt)? {
+    Ok(match name.parse().map_err(RepoError::corrupt)? {
         StateName::Known => GifState::Known,
         StateName::Fetching => GifState::Fetching,
-        StateName::Stored => GifState::Stored(serde_json::from_str(facts.unwrap_or_default()).map_err(corrupt)?),
+        StateName::Stored => {
+            GifState::Stored(serde_json::from_str(facts.unwrap_or_default()).map_err(RepoError::corrupt)?)
+        }
         StateName::Refused => GifState::Refused(Refusal::from(refusal.unwrap_or_default())),
     })
 }
 
 pub(super) fn key(provider: &str, id: String) -> Result<GifKey, RepoError> {
-    Ok(GifKey { provider: provider.parse().map_err(corrupt)?, id: ProviderId::try_from(id).map_err(corrupt)? })
+    Ok(GifKey {
+        provider: provider.parse().map_err(RepoError::corrupt)?,
+        id: ProviderId::try_from(id).map_err(RepoError::corrupt)?,
+    })
 }
 
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, RepoError> {
     serde_json::to_string(value).map_err(|error| RepoError::Backend(error.into()))
-}
-
-pub(super) fn corrupt(error: impl Into<BoxError>) -> RepoError {
-    RepoError::Corrupt(error.into())
 }

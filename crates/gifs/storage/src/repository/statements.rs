@@ -6,7 +6,7 @@ use kennel_core::RepoError;
 use kennel_storage::{Columns, classify};
 use uuid::Uuid;
 
-use super::rows::{corrupt, json, key, outcome, state};
+use super::rows::{json, key, outcome, state};
 
 /// A statement under construction, with the placeholders of its database.
 pub(super) trait Statement {
@@ -146,8 +146,8 @@ pub(super) fn read(row: &impl Columns) -> Result<Gif, RepoError> {
     Ok(Gif {
         id: GifId(row.id("id").map_err(classify)?),
         key: key(&text("provider")?, text("provider_id")?)?,
-        rating: Rating::from_level(row.number("rating").map_err(classify)?).map_err(corrupt)?,
-        details: serde_json::from_str(&text("details")?).map_err(corrupt)?,
+        rating: Rating::from_level(row.number("rating").map_err(classify)?).map_err(RepoError::corrupt)?,
+        details: serde_json::from_str(&text("details")?).map_err(RepoError::corrupt)?,
         state: state(&text("state")?, maybe("facts")?.as_deref(), maybe("refusal")?.as_deref())?,
         created_at: row.time("created_at").map_err(classify)?,
         updated_at: row.time("updated_at").map_err(classify)?,

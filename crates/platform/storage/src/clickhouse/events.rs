@@ -79,7 +79,7 @@ impl TryFrom<EventRow> for Event {
 }
 
 pub(super) fn timestamp(millis: i64) -> Result<Timestamp, RepoError> {
-    Timestamp::from_millis(millis).map_err(|error| RepoError::Corrupt(error.into()))
+    Timestamp::from_millis(millis).map_err(RepoError::corrupt)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

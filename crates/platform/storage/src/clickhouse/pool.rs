@@ -324,7 +324,7 @@ impl Server {
 
     async fn lines_within(&self, limit: Duration, query: Query) -> Result<Vec<String>, RepoError> {
         let body = self.call_within(limit, async { query.fetch_bytes("JSONEachRow")?.collect().await }).await?;
-        let text = std::str::from_utf8(&body).map_err(|error| RepoError::Corrupt(error.into()))?;
+        let text = std::str::from_utf8(&body).map_err(RepoError::corrupt)?;
         Ok(text.lines().map(str::to_owned).collect())
     }
 

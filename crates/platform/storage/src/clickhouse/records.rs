@@ -71,7 +71,7 @@ impl Record {
 }
 
 pub(super) fn parse<T: DeserializeOwned>(row: &str) -> Result<T, RepoError> {
-    serde_json::from_str(row).map_err(|error| RepoError::Corrupt(error.into()))
+    serde_json::from_str(row).map_err(RepoError::corrupt)
 }
 
 /// Formats a number for keys, zero-padded so that it sorts as text.
