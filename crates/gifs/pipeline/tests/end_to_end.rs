@@ -90,7 +90,9 @@ async fn a_search_finds_gifs_whose_files_can_be_downloaded() {
     let cat = &page["items"][0];
     let id = cat["id"].as_str().unwrap();
     process.shows(http, &format!("/api/v1/gifs/{id}"), r#""state":"stored""#).await;
-    original(http, &path(&cat["files"]["original"])).await;
+    let file = path(&cat["files"]["original"]);
+    process.ready(http, &file).await;
+    original(http, &file).await;
     let poster = get(http, &path(&cat["files"]["poster"]), &[]).await;
     assert_eq!(
         (poster.status, poster.header("content-type"), &poster.body[8..12]),

@@ -1,15 +1,22 @@
 //! The addresses of a server: what is configured, what host names resolve to, and the state of each.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use kennel_core::BoxError;
 use tokio::net::lookup_host;
-use tokio::sync::watch;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::config::GrpcClientTuning;
 use super::metrics::AddressGauges;
+
+/// How long a call without an address waits for another connection attempt.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A configured URL. TLS is not supported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,12 +99,15 @@ pub(crate) struct Addresses {
     snapshot: watch::Sender<Snapshot>,
     /// Counts calls, which take turns.
     turn: AtomicUsize,
+    /// Notified by calls that find no address that serves.
+    demand: Notify,
     gauges: AddressGauges,
 }
 
 impl Addresses {
     pub(crate) fn new(gauges: AddressGauges) -> Self {
-        Self { snapshot: watch::Sender::new(Snapshot::default()), turn: AtomicUsize::new(0), gauges }
+        let (snapshot, turn) = (watch::Sender::default(), AtomicUsize::default());
+        Self { snapshot, turn, demand: Notify::new(), gauges }
     }
 
     /// Replaces the addresses after their names were resolved. One that is known has its state still.
@@ -135,16 +145,26 @@ impl Addresses {
     }
 
     /// The next address that serves: of those that are not in `tried`, if there are any. Waits while it is not known which
-    /// serve.
+    /// serve. If none does, makes the watchers connect again now, and waits a moment for what comes of it.
     pub(crate) async fn pick(&self, tried: &[SocketAddr]) -> Result<Address, NoAddress> {
         let mut changes = self.snapshot.subscribe();
+        let mut patience = pin!(sleep(PATIENCE));
+        let mut waited = false;
         loop {
             let found = self.pick_from(&changes.borrow_and_update(), tried);
-            if let Some(found) = found {
-                return found;
+            match found {
+                Some(Err(_)) if !waited => {
+                    self.demand.notify_waiters();
+                    tokio::select! {
+                        _ = changes.changed() => {}
+                        () = &mut patience => {}
+                    }
+                    waited = true;
+                }
+                Some(found) => return found,
+                // The sender lives as long as `self`.
+                None => changes.changed().await.unwrap_or_default(),
             }
-            // The sender lives as long as `self`.
-            changes.changed().await.ok();
         }
     }
 
@@ -162,6 +182,11 @@ impl Addresses {
             return None;
         }
         Some(Err(if snapshot.addresses.is_empty() { NoAddress::None } else { NoAddress::NotServing }))
+    }
+
+    /// Completes when a call finds no address that serves, from the time at which this is enabled or polled.
+    pub(crate) fn demand(&self) -> Notified<'_> {
+        self.demand.notified()
     }
 
     /// Whether an address serves, as far as it is known.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::task::{AbortHandle, JoinSet};
@@ -14,6 +15,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::addresses::{Address, AddressState, Addresses, Origin};
 use super::config::GrpcClientTuning;
+
+/// Failures after which it is logged that a server has not answered yet.
+const STARTUP_FAILURES: u32 = 3;
 
 /// Keeps the addresses up to date, until it is dropped.
 pub(crate) struct Watcher {
@@ -106,12 +110,23 @@ async fn watch(
         if served {
             failures = 0;
         }
-        if failures == 0 {
+        failures += 1;
+        // A server that starts together with this process is given a moment.
+        if served || failures == STARTUP_FAILURES {
             tracing::warn!(client = name, %address, code = ?error.code(), "grpc server does not answer");
         }
-        failures += 1;
-        sleep(tuning.reconnect.delay(failures)).await;
+        pause(&addresses, &tuning, failures).await;
     }
+}
+
+/// Waits until the next connection attempt. A call that finds no address makes it start early, but never sooner than after
+/// the first failure.
+async fn pause(addresses: &Addresses, tuning: &GrpcClientTuning, failures: u32) {
+    let mut demand = pin!(addresses.demand());
+    demand.as_mut().enable();
+    let (least, whole) = (tuning.reconnect.delay(1), tuning.reconnect.delay(failures));
+    sleep(least).await;
+    timeout(whole.saturating_sub(least), demand).await.ok();
 }
 
 /// Reports each state of the server until it does not answer, or ends the watch.

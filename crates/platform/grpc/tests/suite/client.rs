@@ -170,6 +170,21 @@ async fn a_server_may_start_after_its_clients() {
 }
 
 #[tokio::test]
+async fn a_call_without_an_address_makes_the_client_connect() {
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut config = settings([format!("http://{unused}")]);
+    config.tuning.reconnect = Backoff::new(Duration::from_millis(1), Duration::from_hours(1));
+    let client = connect(&config);
+    // Each failed attempt doubles the pause before the next one, which is several minutes by then.
+    for _ in 0..20 {
+        client.client.call("hello").await.unwrap_err();
+    }
+    let server = start(GrpcConfig { grpc_port: unused.port(), ..self::config() }).await;
+    server.health.open().await;
+    client.call_times(1).await;
+}
+
+#[tokio::test]
 async fn host_names_are_resolved() {
     let server = serving().await;
     let client = connect(&settings([format!("http://localhost:{}", server.addr.port())]));
