@@ -1,4 +1,4 @@
-//! Blobs in every store: one file per store, and a decorator with spans and metrics.
+//! Blobs in every store: one file per store, one for what the SQL databases share, and a decorator with spans and metrics.
 
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
@@ -6,6 +6,8 @@ mod clickhouse;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -1,93 +1,14 @@
 //! Blobs in SQLite.
 
-use std::slice;
+use kennel_storage::sqlite::Sqlite;
 
-use async_trait::async_trait;
-use gifs_contracts::{GifId, Sha256};
-use gifs_domain::media::{Blob, BlobRepository, Outcome, Settling};
-use kennel_core::{Event, Receipt, RepoError};
-use kennel_storage::sqlite::{Sqlite, classify};
-
-use super::{columns, read_blob, read_outcome, to_json};
+use super::sql::sql_blobs;
 
 /// The blobs of a SQLite database.
 pub(super) struct SqliteBlobs(pub(super) Sqlite);
 
-#[async_trait]
-impl BlobRepository for SqliteBlobs {
-    async fn settle(
-        &self,
-        outcome: &Outcome,
-        blob: Option<&Blob>,
-        answer: &Event,
-        receipt: &Receipt,
-    ) -> Result<Settling, RepoError> {
-        let mut write = self.0.write().await?;
-        if !write.record(receipt).await? {
-            return Ok(Settling::Seen);
-        }
-        let (sha256, refusal, detail) = columns(&outcome.verdict);
-        sqlx::query(
-            "INSERT INTO outcomes (gif_id, url, sha256, refusal, detail, decided_at) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(outcome.id.0)
-        .bind(outcome.url.as_str())
-        .bind(sha256)
-        .bind(refusal)
-        .bind(detail)
-        .bind(outcome.at.as_millis())
-        .execute(write.connection())
-        .await
-        .map_err(classify)?;
-        if let Some(blob) = blob {
-            sqlx::query(
-                "INSERT INTO blobs (sha256, blob, created_at) VALUES (?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
-            )
-            .bind(blob.sha256.as_str())
-            .bind(to_json(blob)?)
-            .bind(blob.created_at.as_millis())
-            .execute(write.connection())
-            .await
-            .map_err(classify)?;
-        }
-        write.append(slice::from_ref(answer)).await?;
-        write.commit().await?;
-        Ok(Settling::Recorded)
-    }
+/// Inserts a blob; one that is stored already stays as it is.
+const INSERT_BLOB: [&str; 2] =
+    ["INSERT INTO blobs (sha256, blob, created_at) VALUES (", ") ON CONFLICT (sha256) DO NOTHING"];
 
-    async fn answer(&self, answer: &Event, receipt: &Receipt) -> Result<Settling, RepoError> {
-        let mut write = self.0.write().await?;
-        if !write.record(receipt).await? {
-            return Ok(Settling::Seen);
-        }
-        write.append(slice::from_ref(answer)).await?;
-        write.commit().await?;
-        Ok(Settling::Recorded)
-    }
-
-    async fn outcome(&self, id: GifId) -> Result<Option<Outcome>, RepoError> {
-        let select =
-            sqlx::query("SELECT gif_id, url, sha256, refusal, detail, decided_at FROM outcomes WHERE gif_id = ?");
-        let row = select.bind(id.0).fetch_optional(self.0.readers()).await.map_err(classify)?;
-        row.as_ref().map(read_outcome).transpose()
-    }
-
-    async fn find(&self, sha256: &Sha256) -> Result<Option<Blob>, RepoError> {
-        let select = sqlx::query("SELECT blob FROM blobs WHERE sha256 = ?").bind(sha256.as_str());
-        let row = select.fetch_optional(self.0.readers()).await.map_err(classify)?;
-        row.as_ref().map(read_blob).transpose()
-    }
-
-    async fn list(&self, after: Option<&Sha256>, limit: u32) -> Result<Vec<Blob>, RepoError> {
-        let select = sqlx::query("SELECT blob FROM blobs WHERE sha256 > ? ORDER BY sha256 LIMIT ?");
-        let select = select.bind(after.map_or("", Sha256::as_str)).bind(limit);
-        let rows = select.fetch_all(self.0.readers()).await.map_err(classify)?;
-        rows.iter().map(read_blob).collect()
-    }
-
-    async fn urls(&self, sha256: &Sha256, limit: u32) -> Result<Vec<String>, RepoError> {
-        let select = sqlx::query_scalar("SELECT url FROM outcomes WHERE sha256 = ? ORDER BY gif_id LIMIT ?");
-        let select = select.bind(sha256.as_str()).bind(limit);
-        select.fetch_all(self.0.readers()).await.map_err(classify)
-    }
-}
+sql_blobs!(SqliteBlobs, sqlx::Sqlite, sqlite, readers);

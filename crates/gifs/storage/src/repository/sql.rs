@@ -1,9 +1,8 @@
 //! GIFs in the SQL databases: one implementation, because they differ only in their drivers.
 
-/// Implements the port for `$gifs`, which has a function `reader`, the executor of single statements, and `run`, which runs a
-/// call within the limits of the engine and repeats it after a deadlock.
+/// Implements the port for `$gifs`, a database of the engine; `$reader` is its executor of single statements.
 macro_rules! sql_gifs {
-    ($gifs:ident, $database:ty, $engine:ident) => {
+    ($gifs:ident, $database:ty, $engine:ident, $reader:ident) => {
         use std::collections::HashMap;
         use std::slice;
 
@@ -20,7 +19,7 @@ macro_rules! sql_gifs {
 
         impl $gifs {
             async fn select(&self, mut select: QueryBuilder<$database>) -> Result<Vec<Gif>, RepoError> {
-                let rows = select.build().fetch_all(self.reader()).await.map_err(classify)?;
+                let rows = select.build().fetch_all(self.0.$reader()).await.map_err(classify)?;
                 rows.iter().map(statements::read).collect()
             }
 
@@ -92,7 +91,7 @@ macro_rules! sql_gifs {
                 let mut sorted: Vec<_> = found.iter().collect();
                 sorted.sort_by_key(|discovery| &discovery.gif.key);
                 let mut attempts = 0;
-                while let Err(error) = self.run(|| self.try_upsert(&sorted)).await {
+                while let Err(error) = self.0.run(|| self.try_upsert(&sorted)).await {
                     attempts += 1;
                     // Another call has added one of the GIFs since this one has read them.
                     if !matches!(error, RepoError::Conflict) || attempts == MAX_ATTEMPTS {
@@ -104,11 +103,11 @@ macro_rules! sql_gifs {
             }
 
             async fn settle(&self, settlement: &Settlement) -> Result<Settled, RepoError> {
-                self.run(|| self.try_settle(settlement)).await
+                self.0.run(|| self.try_settle(settlement)).await
             }
 
             async fn find(&self, id: GifId) -> Result<Option<Gif>, RepoError> {
-                Ok(self.run(|| self.select(statements::by_id(id))).await?.pop())
+                Ok(self.0.run(|| self.select(statements::by_id(id))).await?.pop())
             }
 
             async fn find_by_keys(&self, keys: &[GifKey]) -> Result<Vec<Gif>, RepoError> {
@@ -116,11 +115,11 @@ macro_rules! sql_gifs {
                     return Ok(Vec::new());
                 }
                 let keys: Vec<_> = keys.iter().collect();
-                self.run(|| self.select(statements::by_keys(&keys))).await
+                self.0.run(|| self.select(statements::by_keys(&keys))).await
             }
 
             async fn list(&self, query: &GifQuery) -> Result<Vec<Gif>, RepoError> {
-                self.run(|| self.select(statements::page(query))).await
+                self.0.run(|| self.select(statements::page(query))).await
             }
         }
     };

@@ -57,6 +57,16 @@ impl Sqlite {
         &self.readers
     }
 
+    /// Runs a call, once: there are no deadlocks here. With the other engines' function of this name, one implementation
+    /// of a repository serves all SQL databases.
+    pub async fn run<T, F, C>(&self, call: F) -> Result<T, RepoError>
+    where
+        F: Fn() -> C,
+        C: Future<Output = Result<T, RepoError>>,
+    {
+        call().await
+    }
+
     /// Begins a write transaction after the writes queued before it. Queued writes are committed together; see
     /// [`Write`].
     pub async fn write(&self) -> Result<Write, RepoError> {
