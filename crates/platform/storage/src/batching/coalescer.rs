@@ -48,7 +48,7 @@ impl<T: Clone + Send + 'static> Value for T {}
 impl<K: Key, V: Value> Coalescer<K, V> {
     /// Finds values with `lookup`, within `limits`.
     pub fn new(lookup: impl Lookup<K, V>, limits: BatchLimits, metrics: BatchMetrics) -> Self {
-        Self(GroupCommit::new(Reads(Box::new(lookup)), limits, metrics))
+        Self(GroupCommit::with_alone(Reads(Box::new(lookup)), limits, metrics, limits.reads_alone))
     }
 
     /// The value of a key, found alone or together with others. Fails with [`RepoError::Unavailable`] when the queue is

@@ -75,7 +75,12 @@ struct Reply<T> {
 impl<G: Group> GroupCommit<G> {
     /// Executes operations with `group`, within `limits`.
     pub fn new(group: G, limits: BatchLimits, metrics: BatchMetrics) -> Self {
-        let queue = Queue::new(limits.in_flight.max(1), limits.queue);
+        Self::with_alone(group, limits, metrics, limits.in_flight)
+    }
+
+    /// The same, but so many operations are executed alone before further ones wait.
+    pub(super) fn with_alone(group: G, limits: BatchLimits, metrics: BatchMetrics, alone: usize) -> Self {
+        let queue = Queue::new(alone, limits.in_flight.max(1), limits.queue);
         Self(Arc::new(Shared { group, limits, metrics, queue }))
     }
 
@@ -98,7 +103,7 @@ impl<G: Group> GroupCommit<G> {
     }
 
     async fn run_alone(&self, operation: G::Operation) -> Result<G::Output, RepoError> {
-        let _permit = Permit(&self.0);
+        let _running = Running(&self.0);
         self.0.metrics.size(1);
         self.0.metrics.queued(Duration::ZERO);
         let results = self.0.group.execute(std::slice::from_ref(&operation)).await?;
@@ -140,12 +145,12 @@ impl<G: Group> Drop for Waiter<'_, G> {
     }
 }
 
-/// The permit of one batch in flight. However the batch ends, dropping it starts the next one, or returns the permit.
-struct Permit<'a, G: Group>(&'a Arc<Shared<G>>);
+/// A running operation or batch. However it ends, dropping this starts the next batch, if it is time for one.
+struct Running<'a, G: Group>(&'a Arc<Shared<G>>);
 
-impl<G: Group> Drop for Permit<'_, G> {
+impl<G: Group> Drop for Running<'_, G> {
     fn drop(&mut self) {
-        if !self.0.queue.release() {
+        if self.0.queue.end() {
             run_next(Arc::clone(self.0));
         }
     }
@@ -156,7 +161,7 @@ fn run_next<G: Group>(shared: Arc<Shared<G>>) {
     // Without a runtime the process is about to end, and so are the callers.
     let Ok(runtime) = Handle::try_current() else { return };
     drop(runtime.spawn(async move {
-        let _permit = Permit(&shared);
+        let _running = Running(&shared);
         let batch = shared.queue.take(shared.limits.batch);
         if !batch.is_empty() {
             shared.execute(batch).await;

@@ -1,8 +1,8 @@
 //! Batches of calls to a database that form only while it is busy.
 //!
-//! A call that arrives while fewer than [`BatchLimits::in_flight`] batches run is executed at once, alone and in its
-//! caller's task. Other calls queue. When a batch ends, the next one takes the calls that are waiting then, the oldest
-//! first. So an idle database adds no wait and no timer, and a busy one executes many calls at the price of a few.
+//! A call that arrives while few others run is executed at once, alone and in its caller's task. Other calls queue. When
+//! fewer than [`BatchLimits::in_flight`] calls and batches run, the next batch takes the calls that are waiting then, the
+//! oldest first. So an idle database adds no wait and no timer, and a busy one executes many calls at the price of a few.
 //!
 //! - [`Coalescer`] finds single values by key: concurrent calls become one query for many keys.
 //! - [`GroupCommit`] executes operations: concurrent calls become one transaction.
@@ -32,12 +32,17 @@ const MAX_QUEUE: usize = 4_096;
 /// Number of batches in flight. With one, the database idles while the next batch is prepared; with more than two,
 /// batches are smaller and cost more per call; see docs/performance.md.
 const IN_FLIGHT: usize = 2;
+/// Number of reads that run at once before further ones wait. A few callers are served sooner by a query each than by a
+/// batch of two. Commits are not: each waits for the disk.
+const READS_ALONE: usize = 4;
 
 /// The limits of one [`Coalescer`] or [`GroupCommit`].
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
     /// Maximum number of batches that run at the same time, calls that are executed alone included.
     pub in_flight: usize,
+    /// How many reads may run at the same time, each alone, before further ones wait. For writes it is `in_flight`.
+    pub reads_alone: usize,
     /// Maximum number of calls per batch.
     pub batch: usize,
     /// Maximum number of waiting calls; a further one fails with [`kennel_core::RepoError::Unavailable`] at once.
@@ -53,6 +58,7 @@ impl BatchLimits {
         let connections = usize::try_from(config.database_max_connections.get()).unwrap_or(usize::MAX);
         Self {
             in_flight: IN_FLIGHT.min(connections),
+            reads_alone: READS_ALONE.min(connections),
             batch: MAX_BATCH,
             queue: MAX_QUEUE,
             wait: config.acquire_timeout(),

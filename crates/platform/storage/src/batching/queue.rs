@@ -1,18 +1,21 @@
-//! The queue of waiting calls, and the permits of the batches in flight.
+//! The queue of waiting calls, and the number of those that run.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Waiting calls, oldest first. While any call waits, all permits are in use.
+/// Waiting calls, oldest first. While any call waits, at least `batches` calls or batches run.
 pub(super) struct Queue<T> {
-    permits: usize,
+    /// Number of running calls from which on further ones wait; not less than `batches`.
+    alone: usize,
+    /// Number of running calls and batches below which the next batch starts.
+    batches: usize,
     capacity: usize,
     state: Mutex<QueueState<T>>,
 }
 
 struct QueueState<T> {
-    /// Number of permits in use.
-    used: usize,
+    /// Number of calls that run alone, and of batches that run.
+    running: usize,
     /// The ticket of the next call; tickets rise in the order of arrival.
     next_ticket: u64,
     waiting: VecDeque<(u64, T)>,
@@ -21,7 +24,7 @@ struct QueueState<T> {
 /// What happens to a call that arrives.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission<C> {
-    /// It has a permit, and runs alone.
+    /// It runs alone.
     Now(C),
     /// It waits, and is identified by this ticket.
     Queued(u64),
@@ -30,16 +33,16 @@ pub(super) enum Admission<C> {
 }
 
 impl<T> Queue<T> {
-    pub(super) const fn new(permits: usize, capacity: usize) -> Self {
-        let state = QueueState { used: 0, next_ticket: 0, waiting: VecDeque::new() };
-        Self { permits, capacity, state: Mutex::new(state) }
+    pub(super) fn new(alone: usize, batches: usize, capacity: usize) -> Self {
+        let state = QueueState { running: 0, next_ticket: 0, waiting: VecDeque::new() };
+        Self { alone: alone.max(batches), batches, capacity, state: Mutex::new(state) }
     }
 
     /// Admits a call; `waiting` creates its entry if it has to wait.
     pub(super) fn admit<C>(&self, call: C, waiting: impl FnOnce(C) -> T) -> Admission<C> {
         let mut state = self.state();
-        if state.used < self.permits {
-            state.used += 1;
+        if state.waiting.is_empty() && state.running < self.alone {
+            state.running += 1;
             return Admission::Now(call);
         }
         if state.waiting.len() >= self.capacity {
@@ -58,12 +61,13 @@ impl<T> Queue<T> {
         state.waiting.drain(..count).map(|(_, call)| call).collect()
     }
 
-    /// Returns a permit, unless calls are waiting: then it returns false, and the permit belongs to their batch.
-    pub(super) fn release(&self) -> bool {
+    /// Ends a call or a batch. Returns whether a batch of waiting calls has to start, which counts as running from now on.
+    pub(super) fn end(&self) -> bool {
         let mut state = self.state();
-        let released = state.waiting.is_empty();
-        state.used -= usize::from(released);
-        released
+        state.running -= 1;
+        let starts = !state.waiting.is_empty() && state.running < self.batches;
+        state.running += usize::from(starts);
+        starts
     }
 
     /// Removes a call that waits. Returns false when its batch has taken it.
@@ -90,20 +94,26 @@ mod tests {
     }
 
     #[test]
-    fn a_call_waits_only_while_all_permits_are_in_use() {
-        let queue = Queue::new(2, 9);
-        assert_eq!(queue.admit(0, |call| call), Admission::Now(0));
-        assert_eq!(queue.admit(1, |call| call), Admission::Now(1));
-        queued(&queue, 2);
-        assert!(!queue.release(), "the permit belongs to the batch of the waiting call");
-        assert_eq!(queue.take(9), [2]);
-        assert!(queue.release() && queue.release());
-        assert_eq!(queue.admit(3, |call| call), Admission::Now(3));
+    fn a_call_waits_while_others_run_and_batches_start_when_few_do() {
+        let queue = Queue::new(3, 2, 9);
+        for call in 0..3 {
+            assert_eq!(queue.admit(call, |call| call), Admission::Now(call));
+        }
+        queued(&queue, 3);
+        assert!(!queue.end(), "two still run");
+        queued(&queue, 4);
+        assert!(queue.end(), "the second batch that may run");
+        assert_eq!(queue.take(9), [3, 4]);
+        assert_eq!(queue.admit(5, |call| call), Admission::Now(5), "nothing waits");
+        assert!(!queue.end() && !queue.end() && !queue.end());
+        for call in 6..9 {
+            assert_eq!(queue.admit(call, |call| call), Admission::Now(call));
+        }
     }
 
     #[test]
     fn the_oldest_calls_are_taken_and_removed_ones_are_not() {
-        let queue = Queue::new(0, 5);
+        let queue = Queue::new(0, 0, 5);
         let tickets: Vec<_> = (0..5).map(|call| queued(&queue, call)).collect();
         assert_eq!(queue.admit(5, |call| call), Admission::Full);
         assert!(queue.remove(tickets[1]) && !queue.remove(tickets[1]));

@@ -79,7 +79,7 @@ struct Fixture {
 }
 
 fn limits() -> BatchLimits {
-    BatchLimits { in_flight: 1, batch: 100, queue: 100, wait: Duration::from_secs(5) }
+    BatchLimits { in_flight: 1, reads_alone: 1, batch: 100, queue: 100, wait: Duration::from_secs(5) }
 }
 
 fn fixture(limits: BatchLimits) -> Fixture {
