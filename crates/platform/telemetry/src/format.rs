@@ -1,5 +1,6 @@
 //! The two formats of log lines. Both contain the trace ids and the fields of the spans around the event.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 
@@ -13,6 +14,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
+
+/// The capacity up to which the buffer of a thread is reused.
+const MAX_TEXT: usize = 4 * 1024;
 
 /// One JSON object per line. Fields of an event override those of its spans, inner spans override outer ones.
 pub(crate) struct JsonLines;
@@ -99,11 +103,23 @@ fn add_span_fields(line: &mut Map<String, Value>, fields_json: &str) {
 /// appended. They are formatted for every span although few spans have log lines, so this has to be fast.
 pub(crate) struct JsonFields;
 
+thread_local! {
+    /// The text of one span's fields before it is written at once, so that the span's own buffer is allocated only once.
+    static TEXT: Cell<String> = const { Cell::new(String::new()) };
+}
+
 impl<'writer> FormatFields<'writer> for JsonFields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = JsonFieldVisitor { writer, result: Ok(()) };
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+        // A value whose formatting creates a span itself finds an empty buffer.
+        let mut visitor = JsonFieldVisitor { text: TEXT.take() };
         fields.record(&mut visitor);
-        visitor.result
+        let mut text = visitor.text;
+        let written = writer.write_str(&text);
+        if text.capacity() <= MAX_TEXT {
+            text.clear();
+            TEXT.set(text);
+        }
+        written
     }
 
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
@@ -111,31 +127,44 @@ impl<'writer> FormatFields<'writer> for JsonFields {
     }
 }
 
-struct JsonFieldVisitor<'writer> {
-    writer: Writer<'writer>,
-    result: fmt::Result,
+struct JsonFieldVisitor {
+    text: String,
 }
 
-impl JsonFieldVisitor<'_> {
-    /// Writes a field whose value is already JSON.
-    fn field_json(&mut self, field: &Field, json: impl fmt::Display) {
+impl JsonFieldVisitor {
+    /// Writes a field; `json` writes its value.
+    fn field(&mut self, field: &Field, json: impl FnOnce(&mut String)) {
         // `otel.*` fields are for the tracer, not for log lines.
-        if !field.name().starts_with("otel.") {
-            let name = field.name().strip_prefix("r#").unwrap_or(field.name());
-            self.result = self.result.and_then(|()| write!(self.writer, "\"{name}\":{json},"));
+        if field.name().starts_with("otel.") {
+            return;
         }
+        self.text.push('"');
+        self.text.push_str(field.name().strip_prefix("r#").unwrap_or(field.name()));
+        self.text.push_str("\":");
+        json(&mut self.text);
+        self.text.push(',');
     }
 
-    fn text(&mut self, field: &Field, text: &str) {
-        if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
-            self.field_json(field, format_args!("\"{text}\""));
+    fn field_json(&mut self, field: &Field, json: impl fmt::Display) {
+        use fmt::Write as _;
+        // A `String` accepts everything.
+        self.field(field, |text| write!(text, "{json}").unwrap_or_default());
+    }
+
+    fn text(&mut self, field: &Field, value: &str) {
+        if value.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+            self.field(field, |text| {
+                text.push('"');
+                text.push_str(value);
+                text.push('"');
+            });
         } else {
-            self.field_json(field, Value::from(text));
+            self.field_json(field, Value::from(value));
         }
     }
 }
 
-impl Visit for JsonFieldVisitor<'_> {
+impl Visit for JsonFieldVisitor {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.field_json(field, Value::from(value));
     }
