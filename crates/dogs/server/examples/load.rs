@@ -2,225 +2,117 @@
 //!
 //! `make test-quick` and `make test-load` run it. It gives a first impression; it is not a benchmark.
 
-use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use clap::Parser;
-use reqwest::{Client, Response};
-use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use kennel_loadgen::{Load, Measured, delete, get, post, send};
+use serde_json::Value;
 
 /// Load on a running dogs service.
 #[derive(Debug, Clone, Parser)]
 struct Options {
-    /// The base URL of the service.
-    #[arg(long, default_value = "http://localhost:8080")]
-    url: String,
+    /// Host and port of the service.
+    #[arg(long, default_value = "localhost:8080")]
+    server: String,
     /// The duration.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// The number of concurrent callers, each with one request at a time.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=512))]
-    workers: u32,
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=512))]
+    workers: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Operation {
-    Create,
-    Fetch,
-    Read,
-    List,
+/// What callers do: its name, how many of 20 requests do it, and whether it creates a dog.
+const KINDS: [(&str, usize, bool); 4] =
+    [("create a dog", 3, true), ("fetch a picture", 1, true), ("read a dog", 12, false), ("list dogs", 4, false)];
+
+/// The requests of each kind. Readers read `dog`.
+fn requests(dog: &str) -> Vec<(usize, Vec<u8>)> {
+    let kinds = [create(), get("/api/v1/dogs/husky/image"), get(&path(dog)), get("/api/v1/dogs?limit=20")];
+    let times = KINDS.iter().map(|(_, times, _)| *times);
+    kinds.into_iter().enumerate().zip(times).flat_map(|(request, times)| std::iter::repeat_n(request, times)).collect()
 }
 
-impl Operation {
-    const ALL: [Self; 4] = [Self::Create, Self::Fetch, Self::Read, Self::List];
+fn create() -> Vec<u8> {
+    post("/api/v1/dogs", "application/json", r#"{"breed":"husky","name":"load"}"#)
+}
 
-    /// The operation of the `turn`th request of a caller: of 20, 3 create, 1 fetches an image, 4 list and 12 read.
-    const fn of(turn: usize) -> Self {
-        match turn % 20 {
-            0 | 7 | 14 => Self::Create,
-            10 => Self::Fetch,
-            3 | 8 | 13 | 18 => Self::List,
-            _ => Self::Read,
+fn path(dog: &str) -> String {
+    format!("/api/v1/dogs/{dog}")
+}
+
+/// The id of a dog in a response.
+fn id(body: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Value>(body).ok()?["id"].as_str().map(str::to_owned)
+}
+
+fn server(options: &Options) -> anyhow::Result<SocketAddr> {
+    let start = "start a service with `make run`, or name one with --server HOST:PORT";
+    let addresses = options.server.to_socket_addrs().with_context(|| format!("{:?}: {start}", options.server))?;
+    for address in addresses {
+        if let Ok(response) = send(address, &get("/ready")) {
+            ensure!(response.status == 200, "the service at {address} is not ready: {}", response.status);
+            return Ok(address);
         }
     }
+    anyhow::bail!("no service responds at {}; {start}", options.server)
+}
 
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create a dog",
-            Self::Fetch => "fetch a picture",
-            Self::Read => "read a dog",
-            Self::List => "list dogs",
+fn load(options: &Options) -> anyhow::Result<u64> {
+    let server = server(options)?;
+    let created = send(server, &create())?;
+    let dog = id(&created.body).with_context(|| format!("cannot create a dog: {}", created.status))?;
+    let dogs = Arc::new(Mutex::new(vec![dog.clone()]));
+    let seen = Arc::clone(&dogs);
+    let on_response = move |kind: usize, body: &[u8]| {
+        if KINDS[kind].2 {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).extend(id(body));
         }
+    };
+    let load = Load { server, callers: options.workers.into(), duration: Duration::from_secs(options.seconds) };
+    let measured = load.run_kinds(&requests(&dog), on_response);
+    for dog in &*dogs.lock().unwrap_or_else(PoisonError::into_inner) {
+        // A failed deletion does not affect the results.
+        drop(send(server, &delete(&path(dog))));
     }
+    Ok(print(&measured?))
 }
 
-/// The results of an operation.
-#[derive(Debug, Default)]
-struct OperationResults {
-    took: Vec<Duration>,
-    failures: BTreeMap<String, u64>,
-}
-
-type Report = BTreeMap<Operation, OperationResults>;
-
-/// One caller, with the dogs it created.
-struct Caller {
-    client: Client,
-    url: String,
-    dogs: Vec<String>,
-    report: Report,
-}
-
-impl Caller {
-    async fn run(mut self, until: Instant) -> Self {
-        let mut turn = 0;
-        while Instant::now() < until {
-            self.call(Operation::of(turn), turn).await;
-            turn += 1;
-        }
-        self
-    }
-
-    async fn call(&mut self, operation: Operation, turn: usize) {
-        let started = Instant::now();
-        let outcome = self.send(operation, turn).await;
-        let seen = self.report.entry(operation).or_default();
-        seen.took.push(started.elapsed());
-        match outcome {
-            Ok(dog) => self.dogs.extend(dog),
-            Err(reason) => *seen.failures.entry(reason).or_default() += 1,
-        }
-    }
-
-    /// Sends the request; returns the dog that it created, if any.
-    async fn send(&self, operation: Operation, turn: usize) -> Result<Option<String>, String> {
-        let dogs = format!("{}/api/v1/dogs", self.url);
-        let request = match operation {
-            Operation::Create => self.client.post(dogs).json(&json!({ "breed": "husky", "name": "load" })),
-            Operation::Fetch => self.client.get(format!("{dogs}/husky/image")),
-            Operation::List => self.client.get(format!("{dogs}?limit=20")),
-            // The first request created a dog, unless it failed, which is reported separately.
-            Operation::Read => match self.dogs.get(turn % self.dogs.len().max(1)) {
-                Some(dog) => self.client.get(format!("{dogs}/{dog}")),
-                None => self.client.get(dogs),
-            },
-        };
-        let response = request.send().await.map_err(|error| reason(&error))?;
-        let body = read(response).await?;
-        let creates = matches!(operation, Operation::Create | Operation::Fetch);
-        Ok(creates.then(|| body["id"].as_str().map(str::to_owned)).flatten())
-    }
-
-    async fn clean_up(&mut self) {
-        for dog in self.dogs.drain(..) {
-            // A failed deletion does not affect the results.
-            drop(self.client.delete(format!("{}/api/v1/dogs/{dog}", self.url)).send().await);
-        }
-    }
-}
-
-async fn read(response: Response) -> Result<Value, String> {
-    let status = response.status();
-    let body: Value = response.json().await.map_err(|error| reason(&error))?;
-    if status.is_success() { Ok(body) } else { Err(format!("{status}: {}", body["code"])) }
-}
-
-fn reason(error: &reqwest::Error) -> String {
-    let kind = if error.is_timeout() { "no response in time" } else { "no connection, or a broken one" };
-    kind.to_owned()
-}
-
-fn client() -> anyhow::Result<Client> {
-    // The client requires a TLS provider even for plain HTTP.
-    rustls::crypto::ring::default_provider().install_default().ok();
-    Ok(Client::builder().timeout(Duration::from_secs(30)).build()?)
-}
-
-async fn ready(client: &Client, url: &str) -> anyhow::Result<()> {
-    let start = "start a service with `make run`, or name one with --url";
-    let response = client.get(format!("{url}/ready")).send().await;
-    let response = response.with_context(|| format!("no service responds at {url}; {start}"))?;
-    if !response.status().is_success() {
-        bail!("the service at {url} is not ready: {}", response.status());
-    }
-    Ok(())
-}
-
-async fn load(options: &Options) -> anyhow::Result<(Report, Duration)> {
-    let url = options.url.trim_end_matches('/').to_owned();
-    let client = client()?;
-    ready(&client, &url).await?;
-    let started = Instant::now();
-    let until = started + Duration::from_secs(options.seconds);
-    let mut callers = JoinSet::new();
-    for _ in 0..options.workers {
-        let caller = Caller { client: client.clone(), url: url.clone(), dogs: Vec::new(), report: Report::new() };
-        callers.spawn(caller.run(until));
-    }
-    let callers = callers.join_all().await;
-    let took = started.elapsed();
-    let mut total = Report::new();
-    for mut caller in callers {
-        caller.clean_up().await;
-        merge(&mut total, caller.report);
-    }
-    Ok((total, took))
-}
-
-fn merge(total: &mut Report, report: Report) {
-    for (operation, seen) in report {
-        let sum = total.entry(operation).or_default();
-        sum.took.extend(seen.took);
-        for (reason, times) in seen.failures {
-            *sum.failures.entry(reason).or_default() += times;
-        }
-    }
-}
-
-/// The percentile of the sorted times.
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-    sorted.get(index).map_or(0.0, Duration::as_secs_f64) * 1_000.0
-}
-
-fn print(mut report: Report, took: Duration) -> u64 {
+/// Prints the results; returns the number of failures.
+fn print(measured: &[Measured]) -> u64 {
     println!(
         "{:<16} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9}",
         "", "requests", "per s", "p50 ms", "p95 ms", "p99 ms", "max ms", "failed"
     );
-    let mut all = Vec::new();
-    let mut failed = 0;
-    for operation in Operation::ALL {
-        let seen = report.remove(&operation).unwrap_or_default();
-        let failures: u64 = seen.failures.values().sum();
-        row(operation.name(), seen.took.clone(), took, failures);
-        for (reason, times) in &seen.failures {
-            println!("    {times} x {reason}");
+    let mut all = Measured::default();
+    for ((name, ..), of_kind) in KINDS.iter().zip(measured) {
+        row(name, of_kind);
+        for (status, times) in of_kind.failures() {
+            println!("    {times} x status {status}");
         }
-        all.extend(seen.took);
-        failed += failures;
+        all.add(of_kind.clone());
+        all.took = of_kind.took;
     }
-    row("all", all, took, failed);
-    failed
+    row("all", &all);
+    all.failed()
 }
 
-fn row(name: &str, mut times: Vec<Duration>, took: Duration, failed: u64) {
-    times.sort_unstable();
-    #[expect(clippy::cast_precision_loss, reason = "a count of requests is small")]
-    let rate = times.len() as f64 / took.as_secs_f64();
-    let [p50, p95, p99, max] = [50, 95, 99, 100].map(|percent| percentile(&times, percent));
-    println!("{name:<16} {:>9} {rate:>8.0} {p50:>8.1} {p95:>8.1} {p99:>8.1} {max:>8.1} {failed:>9}", times.len());
+fn row(name: &str, measured: &Measured) {
+    let [p50, p95, p99, max] =
+        [0.5, 0.95, 0.99, 1.0].map(|fraction| measured.percentile(fraction).as_secs_f64() * 1_000.0);
+    let (responses, rate, failed) = (measured.responses(), measured.rate(), measured.failed());
+    println!("{name:<16} {responses:>9} {rate:>8.0} {p50:>8.1} {p95:>8.1} {p99:>8.1} {max:>8.1} {failed:>9}");
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::parse();
-    println!("{} callers for {} s at {}", options.workers, options.seconds, options.url);
-    match load(&options).await {
-        Ok((report, took)) => ExitCode::from(u8::from(print(report, took) > 0)),
+    println!("{} callers for {} s at {}", options.workers, options.seconds, options.server);
+    match load(&options) {
+        Ok(failed) => ExitCode::from(u8::from(failed > 0)),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

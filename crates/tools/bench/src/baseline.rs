@@ -1,5 +1,6 @@
 //! Servers without anything but the work: what a user would write first.
 
+mod grpc;
 #[cfg(feature = "postgres")]
 mod postgres;
 
@@ -18,6 +19,11 @@ pub(crate) enum Baseline {
         /// The JSON.
         body: String,
     },
+    /// tonic that responds with the same message to every call of `GetDog`.
+    Tonic {
+        /// The bytes of the encoded `GetDogResponse`, as a JSON array.
+        message: String,
+    },
     /// axum and sqlx: one statement per request, on a table `bare_dogs` that it creates.
     #[cfg(feature = "postgres")]
     Postgres {
@@ -32,6 +38,7 @@ impl Baseline {
     pub(crate) fn arguments(&self) -> Vec<String> {
         match self {
             Self::Axum { body } => vec!["axum".to_owned(), body.clone()],
+            Self::Tonic { message } => vec!["tonic".to_owned(), message.clone()],
             #[cfg(feature = "postgres")]
             Self::Postgres { dsn, rows } => vec!["postgres".to_owned(), dsn.clone(), rows.to_string()],
         }
@@ -41,13 +48,18 @@ impl Baseline {
 /// Serves on a free port, and prints the address.
 pub(crate) fn serve(baseline: Baseline) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let address = listener.local_addr()?;
         let router = match baseline {
             Baseline::Axum { body } => axum_router(body),
+            Baseline::Tonic { message } => {
+                println!("{address}");
+                return grpc::serve(listener, &message).await;
+            }
             #[cfg(feature = "postgres")]
             Baseline::Postgres { dsn, rows } => postgres::router(&dsn, rows).await?,
         };
-        let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-        println!("{}", listener.local_addr()?);
+        println!("{address}");
         Ok(axum::serve(listener, router.route("/ready", get(async || StatusCode::OK))).await?)
     })
 }

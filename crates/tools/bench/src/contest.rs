@@ -24,9 +24,8 @@ pub(crate) struct Contestant {
 pub(crate) enum Work {
     /// Requests to a process.
     Http { process: Running, requests: Vec<Vec<u8>> },
-    /// A command that measures itself; returns transactions per second.
-    #[cfg(feature = "postgres")]
-    Command(Box<dyn Fn(Duration) -> anyhow::Result<f64>>),
+    /// A command that measures itself, and the process that it loads, if it is one of ours; returns transactions per second.
+    Command { process: Option<Running>, command: Box<dyn Fn(Duration) -> anyhow::Result<f64>> },
 }
 
 /// The results of a contestant.
@@ -65,15 +64,14 @@ pub(crate) fn run(contestants: &[Contestant], callers: usize, rounds: Rounds) ->
         }
     }
     let scores = contestants.iter().zip(rates).zip(totals).map(|((contestant, rates), total)| {
-        let process = match &contestant.work {
-            Work::Http { process, .. } => Some(process),
-            #[cfg(feature = "postgres")]
-            Work::Command(_) => None,
+        let (process, is_timed) = match &contestant.work {
+            Work::Http { process, .. } => (Some(process), true),
+            Work::Command { process, .. } => (process.as_ref(), false),
         };
         Score {
             name: contestant.name,
             rate: median(rates),
-            latency: process.map(|_| (total.percentile(0.5), total.percentile(0.99))),
+            latency: is_timed.then(|| (total.percentile(0.5), total.percentile(0.99))),
             memory: process.and_then(Running::memory),
         }
     });
@@ -82,11 +80,10 @@ pub(crate) fn run(contestants: &[Contestant], callers: usize, rounds: Rounds) ->
 
 fn measure(contestant: &Contestant, callers: usize, duration: Duration) -> anyhow::Result<(f64, Measured)> {
     match &contestant.work {
-        #[cfg(feature = "postgres")]
-        Work::Command(command) => Ok((command(duration)?, Measured::default())),
+        Work::Command { command, .. } => Ok((command(duration)?, Measured::default())),
         Work::Http { process, requests } => {
             let measured = Load { server: process.http, callers, duration }.run(requests)?;
-            ensure!(measured.failures == 0, "{}: {} requests failed", contestant.name, measured.failures);
+            ensure!(measured.failed() == 0, "{}: {} requests failed", contestant.name, measured.failed());
             Ok((measured.rate(), measured))
         }
     }

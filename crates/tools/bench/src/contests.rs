@@ -1,5 +1,6 @@
 //! The contests.
 
+mod grpc;
 #[cfg(feature = "postgres")]
 mod postgres;
 
@@ -14,21 +15,34 @@ use crate::contest::{self, ContestResult, Contestant, Rounds, Score, Work};
 use crate::service::Running;
 
 /// Their names.
-pub(crate) const ALL: [&str; 4] = ["hot-read", "cold-read", "cold-read-few", "create"];
+pub(crate) const ALL: [&str; 5] = ["hot-read", "hot-read-grpc", "cold-read", "cold-read-few", "create"];
 
 /// Clients of a busy service.
 const MANY: usize = 64;
 
-/// Runs a contest; `None` if it is one with PostgreSQL, and there is no server or this build has no driver for it.
+/// Runs a contest; `None` if this machine or this build does not have what it needs; see [`needs`].
 pub(crate) fn run(name: &'static str, service: &Path, rounds: Rounds) -> anyhow::Result<Option<ContestResult>> {
     let what = match name {
+        "hot-read-grpc" => "The same over gRPC, load by h2load",
         "hot-read" => "Read one dog that the memory cache has, SQLite, 64 clients",
         "cold-read" => "Read random dogs without a cache, PostgreSQL, 64 clients",
         "cold-read-few" => "Read random dogs without a cache, PostgreSQL, 4 clients",
         _ => "Create a dog with its event, PostgreSQL, 64 clients",
     };
-    let scores = if name == "hot-read" { Some(hot(service, rounds)?) } else { with_postgres(name, service, rounds)? };
+    let scores = match name {
+        "hot-read" => Some(hot(service, rounds)?),
+        "hot-read-grpc" => grpc::hot(service, MANY, rounds)?,
+        _ => with_postgres(name, service, rounds)?,
+    };
     Ok(scores.map(|scores| ContestResult { name, what, scores }))
+}
+
+/// What a contest needs that a machine or a build may not have.
+pub(crate) fn needs(name: &str) -> &'static str {
+    match name {
+        "hot-read-grpc" => "it needs h2load, in Debian's nghttp2-client",
+        _ => "it needs TEST_POSTGRES_DSN and a build with the feature `postgres`",
+    }
 }
 
 #[cfg(feature = "postgres")]

@@ -1,12 +1,13 @@
 //! Benchmarks of the release build of dogs, as ratios to what a user would pick instead.
 //!
 //! `make bench` runs it. Service and baselines are measured in turn, in one run, by the same load generator; the results
-//! are medians of the rounds. Baselines: axum without layers that responds with the same bytes, axum with sqlx and one
-//! statement per request, and pgbench. Contests with PostgreSQL need a server in `TEST_POSTGRES_DSN`.
+//! are medians of the rounds. Baselines: axum and tonic without layers that respond with the same bytes, axum with sqlx and
+//! one statement per request, and pgbench. Contests with PostgreSQL need a server in `TEST_POSTGRES_DSN`, those with gRPC h2load.
 
 mod baseline;
 mod contest;
 mod contests;
+mod h2load;
 #[cfg(feature = "postgres")]
 mod pgbench;
 mod report;
@@ -21,8 +22,6 @@ use clap::{Parser, Subcommand};
 
 use self::baseline::Baseline;
 use self::contest::Rounds;
-
-const NEEDS_POSTGRES: &str = "it needs TEST_POSTGRES_DSN and a build with the feature `postgres`";
 
 /// Measure the release build of dogs against bare servers and pgbench.
 #[derive(Debug, Parser)]
@@ -81,7 +80,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
                 println!("{}", report::contest(&result));
                 results.push(result);
             }
-            None => println!("### {name}\n\nNot run: {NEEDS_POSTGRES}.\n"),
+            None => println!("### {name}\n\nNot run: {}.\n", contests::needs(name)),
         }
     }
     if let Some(file) = &options.output {

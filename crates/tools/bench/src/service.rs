@@ -26,6 +26,8 @@ const PAGE: usize = 1_000;
 pub(crate) struct Running {
     child: Child,
     pub(crate) http: SocketAddr,
+    /// `None` for a baseline.
+    pub(crate) grpc: Option<SocketAddr>,
     _directory: TempDir,
 }
 
@@ -37,10 +39,16 @@ impl Running {
         command.arg("serve").env_clear().current_dir(directory.path());
         command.envs([("SERVER_PORT", "0"), ("GRPC_PORT", "0"), ("PROMETHEUS_PORT", "0"), ("LOG_FORMAT", "json")]);
         command.envs(env.iter().copied()).stdout(Stdio::piped());
+        let (mut http, mut grpc) = (None, None);
         Self::start(command, directory, |line| {
             let line: Value = serde_json::from_str(line).ok()?;
-            let is_http = line["component"] == "http";
-            line["address"].as_str().filter(|_| is_http)?.parse().ok()
+            let address = line["address"].as_str()?.parse().ok();
+            match line["component"].as_str()? {
+                "http" => http = address,
+                "grpc" => grpc = address,
+                _ => {}
+            }
+            http.filter(|_| grpc.is_some()).map(|http| (http, grpc))
         })
     }
 
@@ -48,28 +56,29 @@ impl Running {
     pub(crate) fn baseline(baseline: &Baseline) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("baseline").args(baseline.arguments()).stdout(Stdio::piped());
-        Self::start(command, tempfile::tempdir()?, |line| line.parse().ok())
+        Self::start(command, tempfile::tempdir()?, |line| Some((line.parse().ok()?, None)))
     }
 
     fn start(
         mut command: Command,
         directory: TempDir,
-        address: impl Fn(&str) -> Option<SocketAddr>,
+        mut addresses: impl FnMut(&str) -> Option<(SocketAddr, Option<SocketAddr>)>,
     ) -> anyhow::Result<Self> {
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
         let mut output = String::new();
-        let http = loop {
+        let (http, grpc) = loop {
             let Some(line) = lines.next().transpose()? else { bail!("the process ended:\n{output}") };
-            if let Some(address) = address(&line) {
-                break address;
+            if let Some(addresses) = addresses(&line) {
+                break addresses;
             }
             output.push_str(&line);
             output.push('\n');
         };
         // Read on, so that the process does not wait for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        let running = Self { child, http: SocketAddr::from(([127, 0, 0, 1], http.port())), _directory: directory };
+        let local = |address: SocketAddr| SocketAddr::from(([127, 0, 0, 1], address.port()));
+        let running = Self { child, http: local(http), grpc: grpc.map(local), _directory: directory };
         running.wait_until_ready()?;
         Ok(running)
     }

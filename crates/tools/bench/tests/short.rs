@@ -20,7 +20,8 @@ fn every_contest_runs_and_prints_its_ratios() {
     assert!(output.status.success(), "{errors}");
     let text = std::fs::read_to_string(&report).unwrap();
     let with_postgres = cfg!(feature = "postgres") && std::env::var_os("TEST_POSTGRES_DSN").is_some();
-    let contests = if with_postgres { 4 } else { 1 };
+    let with_h2load = Command::new("h2load").arg("--version").output().is_ok();
+    let contests = 1 + usize::from(with_h2load) + if with_postgres { 3 } else { 0 };
     assert_eq!(text.matches("| dogs | ").count(), contests, "{text}");
     let ratios = text.matches("x |\n").count();
     assert!(ratios >= contests, "{text}");

@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::Measured;
+use crate::measured::is_success;
+use crate::{Measured, OnResponse};
 
 /// The most bytes of a response's head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -40,16 +41,27 @@ impl Caller {
         Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
-    /// Repeats random ones of `requests` until the time.
-    pub(crate) async fn repeat(&mut self, requests: &[Vec<u8>], seed: u64, until: Instant) -> anyhow::Result<Measured> {
-        let (mut measured, mut random) = (Measured::default(), Random(seed));
+    /// Repeats random ones of `requests`, which are numbered by their kinds, until the time.
+    pub(crate) async fn repeat(
+        &mut self,
+        requests: &[(usize, Vec<u8>)],
+        seed: u64,
+        until: Instant,
+        on_response: &OnResponse,
+        measured: &mut [Measured],
+    ) -> anyhow::Result<()> {
+        let mut random = Random(seed);
         loop {
             let sent = Instant::now();
             if sent >= until {
-                return Ok(measured);
+                return Ok(());
             }
-            let parsed = self.round_trip(&requests[random.below(requests.len())]).await?;
-            measured.record(parsed.status, sent.elapsed());
+            let (kind, request) = &requests[random.below(requests.len())];
+            let parsed = self.round_trip(request).await?;
+            measured[*kind].record(parsed.status, sent.elapsed());
+            if is_success(parsed.status) {
+                on_response(*kind, &self.buffer[parsed.body..parsed.end]);
+            }
         }
     }
 

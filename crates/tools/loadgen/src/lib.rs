@@ -7,6 +7,7 @@ mod caller;
 mod measured;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,28 +29,52 @@ pub struct Load {
     pub duration: Duration,
 }
 
+/// What receives the body of each successful response, with the kind of its request.
+pub type OnResponse = dyn Fn(usize, &[u8]) + Send + Sync;
+
 impl Load {
     /// Sends `requests` in random order, and measures the time from the first byte sent to the last one received.
     ///
     /// Fails if the server cannot be reached, closes a connection or responds without `content-length`. A response that
     /// is not a success counts as a failure. Blocks the thread.
     pub fn run(self, requests: &[Vec<u8>]) -> anyhow::Result<Measured> {
-        anyhow::ensure!(!requests.is_empty(), "there are no requests to send");
-        let requests: std::sync::Arc<[Vec<u8>]> = requests.into();
+        let requests: Vec<_> = requests.iter().map(|request| (0, request.clone())).collect();
+        Ok(self.run_kinds(&requests, |_, _| {})?.pop().unwrap_or_default())
+    }
+
+    /// The same with requests of several kinds, each with the number of its kind; a request that occurs twice is sent twice
+    /// as often. Returns what was measured of each kind.
+    pub fn run_kinds(
+        self,
+        requests: &[(usize, Vec<u8>)],
+        on_response: impl Fn(usize, &[u8]) + Send + Sync + 'static,
+    ) -> anyhow::Result<Vec<Measured>> {
+        let kinds = requests.iter().map(|(kind, _)| kind + 1).max().context("there are no requests to send")?;
+        let requests: Arc<[(usize, Vec<u8>)]> = requests.into();
+        let on_response: Arc<OnResponse> = Arc::new(on_response);
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async move {
                 let (mut callers, started) = (JoinSet::new(), Instant::now());
                 for seed in 1..=self.callers {
                     let mut caller = Caller::connect(self.server).await?;
-                    let requests = std::sync::Arc::clone(&requests);
-                    callers.spawn(async move { caller.repeat(&requests, seed as u64, started + self.duration).await });
+                    let (requests, on_response) = (Arc::clone(&requests), Arc::clone(&on_response));
+                    let mut measured = vec![Measured::default(); kinds];
+                    callers.spawn(async move {
+                        let until = started + self.duration;
+                        caller.repeat(&requests, seed as u64, until, &*on_response, &mut measured).await?;
+                        anyhow::Ok(measured)
+                    });
                 }
-                let mut measured = Measured::default();
+                let mut measured = vec![Measured::default(); kinds];
                 while let Some(ended) = callers.join_next().await {
-                    measured.add(ended.context("a caller panicked")??);
+                    let of_caller = ended.context("a caller panicked")??;
+                    measured.iter_mut().zip(of_caller).for_each(|(kind, of_caller)| kind.add(of_caller));
                 }
-                measured.took = started.elapsed();
+                let took = started.elapsed();
+                for kind in &mut measured {
+                    kind.took = took;
+                }
                 Ok(measured)
             })
         };
@@ -66,6 +91,11 @@ pub fn send(server: SocketAddr, request: &[u8]) -> anyhow::Result<Response> {
 /// The bytes of a GET request.
 pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: load\r\n\r\n").into_bytes()
+}
+
+/// The bytes of a DELETE request.
+pub fn delete(path: &str) -> Vec<u8> {
+    format!("DELETE {path} HTTP/1.1\r\nhost: load\r\n\r\n").into_bytes()
 }
 
 /// The bytes of a POST request.
@@ -118,7 +148,7 @@ mod tests {
     fn responses_are_counted_and_timed() {
         let measured = load("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
         assert!(measured.responses() >= 3, "{measured:?}");
-        assert_eq!(measured.failures, 0);
+        assert_eq!(measured.failed(), 0);
         assert!(measured.rate() > 0.0);
         let (median, p99) = (measured.percentile(0.5), measured.percentile(0.99));
         assert!(median <= p99 && p99 <= measured.took, "{median:?} {p99:?}");
@@ -127,8 +157,23 @@ mod tests {
     #[test]
     fn errors_are_failures_and_not_responses() {
         let measured = load("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").unwrap();
-        assert_eq!(measured.responses(), 0);
-        assert!(measured.failures >= 3);
+        assert_eq!((measured.responses(), measured.failures().keys().copied().collect()), (0, vec![503]));
+        assert!(measured.failed() >= 3);
+    }
+
+    #[test]
+    fn kinds_are_measured_by_themselves() {
+        let server = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        let load = Load { server, callers: 2, duration: Duration::from_millis(200) };
+        let bodies = Arc::new(std::sync::Mutex::new([0, 0]));
+        let seen = Arc::clone(&bodies);
+        let requests = [(0, get("/a")), (0, get("/a")), (0, get("/a")), (1, get("/b"))];
+        let on_response = move |kind: usize, body: &[u8]| seen.lock().unwrap()[kind] += usize::from(body == b"ok");
+        let measured = load.run_kinds(&requests, on_response).unwrap();
+        let responses: Vec<_> = measured.iter().map(Measured::responses).collect();
+        assert_eq!(responses, *bodies.lock().unwrap());
+        assert!(responses[0] > responses[1] && responses[1] > 0, "{responses:?}");
+        assert!(load.run_kinds(&[], |_, _| {}).is_err());
     }
 
     #[test]

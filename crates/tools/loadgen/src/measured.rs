@@ -1,5 +1,6 @@
 //! What a load measured.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The responses of a load.
@@ -7,25 +8,42 @@ use std::time::Duration;
 pub struct Measured {
     /// How long the load ran.
     pub took: Duration,
-    /// Responses with another status than 2xx and 304.
-    pub failures: u64,
+    failures: BTreeMap<u16, u64>,
     /// One for each response.
     latencies: Vec<Duration>,
 }
 
+/// Whether a status is a success.
+pub(crate) const fn is_success(status: u16) -> bool {
+    matches!(status, 200..300 | 304)
+}
+
 impl Measured {
     pub(crate) fn record(&mut self, status: u16, latency: Duration) {
-        match status {
-            200..300 | 304 => self.latencies.push(latency),
-            _ => self.failures += 1,
+        if is_success(status) {
+            self.latencies.push(latency);
+        } else {
+            *self.failures.entry(status).or_default() += 1;
         }
     }
 
     /// Adds the responses of another caller, or of a later round.
     pub fn add(&mut self, other: Self) {
-        self.failures += other.failures;
+        for (status, count) in other.failures {
+            *self.failures.entry(status).or_default() += count;
+        }
         self.took += other.took;
         self.latencies.extend(other.latencies);
+    }
+
+    /// The number of responses with another status than 2xx and 304, by status.
+    pub const fn failures(&self) -> &BTreeMap<u16, u64> {
+        &self.failures
+    }
+
+    /// The number of responses with another status than 2xx and 304.
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum()
     }
 
     /// The number of successful responses.

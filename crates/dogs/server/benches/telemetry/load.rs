@@ -73,6 +73,6 @@ pub(crate) fn create(service: SocketAddr) -> String {
 pub(crate) fn run(service: SocketAddr, request: Vec<u8>, duration: Duration) -> u64 {
     let load = Load { server: service, callers: CALLERS, duration };
     let measured = load.run(&[request]).expect("the service responds");
-    assert_eq!(measured.failures, 0, "requests fail");
+    assert_eq!(measured.failed(), 0, "requests fail");
     measured.responses() as u64
 }

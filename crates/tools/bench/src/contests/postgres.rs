@@ -70,5 +70,5 @@ fn of_pgbench(dsn: String, clients: usize, kind: Kind) -> anyhow::Result<Contest
         Kind::Read => pgbench::reads(&dsn, clients, duration),
         Kind::Create => pgbench::inserts(&dsn, directory.path(), clients, duration),
     };
-    Ok(Contestant { name, work: Work::Command(Box::new(command)) })
+    Ok(Contestant { name, work: Work::Command { process: None, command: Box::new(command) } })
 }
