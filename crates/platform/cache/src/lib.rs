@@ -2,7 +2,7 @@
 //!
 //! Adapters implement [`kennel_core::Cache`], bytes under a key: [`memory`], [`none`] and, with the feature `redis`,
 //! Redis with a memory tier in front. Services use [`TypedCache`]: values of one type, with a namespace, negative
-//! entries, one load per key at a time, and invalidations that a running load cannot overwrite. [`connect()`] selects
+//! entries, one load per key at a time, on request over all processes, and invalidations that a running load cannot overwrite. [`connect()`] selects
 //! the adapter.
 
 pub mod config;
@@ -22,4 +22,4 @@ pub use config::{Backend, CacheConfig, RedisTuning};
 pub use connect::{ConnectError, Connected, Tier, connect};
 pub use counters::Counters;
 pub use metrics::CacheMetrics;
-pub use typed_cache::{Policy, TypedCache};
+pub use typed_cache::{Loaded, Policy, TypedCache};

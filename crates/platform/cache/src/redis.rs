@@ -1,7 +1,7 @@
 //! Cache in Redis, shared by processes.
 //!
 //! A value is stored under `<prefix>:v:<key>`. A lookup that finds none stores a random token under `<prefix>:l:<key>`,
-//! or returns the existing one: the lease. A removal deletes both keys. A fill writes only while its lease exists; one
+//! or returns the existing one: the lease. The token also tells which process created it. A removal deletes both keys. A fill writes only while its lease exists; one
 //! script checks and writes. So a load that started before a removal, in any process, cannot fill the key after it. A
 //! token is never reused, and an expired or evicted one fills nothing either. A plain set also ends the lease.
 //!
@@ -53,6 +53,8 @@ static FILL_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
         return 1",
     )
 });
+static RELEASE_SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"));
 static SET_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('DEL', KEYS[2])
@@ -73,6 +75,8 @@ static INCREMENT_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
 pub struct RedisCache {
     connection: ConnectionManager,
     prefix: String,
+    /// First half of the tokens of this process.
+    process: u64,
 }
 
 /// Result of a lookup in Redis.
@@ -99,7 +103,7 @@ impl RedisCache {
         listener: Arc<dyn ChangeListener>,
     ) -> Result<Self, RedisError> {
         let connection = ConnectionManager::open(config.clone(), prefix.to_owned(), listener).await?;
-        Ok(Self { connection, prefix: prefix.to_owned() })
+        Ok(Self { connection, prefix: prefix.to_owned(), process: rand::random() })
     }
 
     fn value_key(&self, key: &str) -> String {
@@ -116,7 +120,7 @@ impl RedisCache {
             .connection
             .run(async |mut connection| {
                 let mut lookup = LOOKUP_SCRIPT.key(self.value_key(key));
-                lookup.key(self.lease_key(key)).arg(format!("{:032x}", rand::random::<u128>())).arg(millis(LEASE_TTL));
+                lookup.key(self.lease_key(key)).arg(token_text(self.new_token())).arg(millis(LEASE_TTL));
                 lookup.invoke_async(&mut connection).await
             })
             .await?;
@@ -124,7 +128,15 @@ impl RedisCache {
             return Ok(RedisLookup::Value(value, Duration::from_millis(u64::try_from(remaining).unwrap_or(0))));
         }
         let token = token.and_then(|token| u128::from_str_radix(&token, 16).ok());
-        Ok(RedisLookup::Missing(token.map_or_else(Lease::default, Lease::new)))
+        Ok(RedisLookup::Missing(token.map_or_else(Lease::default, |token| self.lease(token))))
+    }
+
+    fn new_token(&self) -> u128 {
+        u128::from(self.process) << 64 | u128::from(rand::random::<u64>())
+    }
+
+    fn lease(&self, token: u128) -> Lease {
+        if token >> 64 == u128::from(self.process) { Lease::new(token) } else { Lease::of_another_process(token) }
     }
 
     async fn try_remove(&self, key: &str) -> Result<(), CacheError> {
@@ -145,6 +157,10 @@ fn value_key(prefix: &str, key: &str) -> String {
 
 fn lease_key(prefix: &str, key: &str) -> String {
     format!("{prefix}:l:{key}")
+}
+
+fn token_text(token: u128) -> String {
+    format!("{token:032x}")
 }
 
 fn change_message(key: &str) -> String {
@@ -209,8 +225,17 @@ impl Cache for RedisCache {
                     return Ok(false);
                 };
                 let mut fill = FILL_SCRIPT.key(self.value_key(key));
-                fill.key(self.lease_key(key)).arg(format!("{token:032x}")).arg(&*value).arg(millis(ttl));
+                fill.key(self.lease_key(key)).arg(token_text(token)).arg(&*value).arg(millis(ttl));
                 fill.invoke_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn release(&self, key: &str, lease: &Lease) -> Result<(), CacheError> {
+        let Some(token) = lease.token() else { return Ok(()) };
+        self.connection
+            .run(async |mut connection| {
+                RELEASE_SCRIPT.key(self.lease_key(key)).arg(token_text(token)).invoke_async(&mut connection).await
             })
             .await
     }

@@ -110,6 +110,10 @@ impl Cache for TieredCache {
         Ok(filled)
     }
 
+    async fn release(&self, key: &str, lease: &Lease) -> Result<(), CacheError> {
+        self.redis.release(key, lease).await
+    }
+
     /// Memory has no part in it: a counter is the same for all processes.
     async fn increment(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {
         self.redis.increment(key, by, ttl).await

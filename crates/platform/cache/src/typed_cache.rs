@@ -9,7 +9,7 @@ use kennel_core::Cache;
 use kennel_core::cache::{CacheError, Lease, Lookup, Memo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
 use crate::metrics::{Outcome, Series};
@@ -18,6 +18,8 @@ use crate::{CacheMetrics, Connected, Tier};
 
 /// Maximum number of concurrent removals.
 const MAX_CONCURRENT_REMOVALS: usize = 64;
+/// Interval of lookups while another process loads a value.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Name and lifetimes of the entries of a cache.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,17 +35,35 @@ pub struct Policy {
     /// Maximum fraction, 0.0 to 1.0, by which a lifetime is shortened at random, so that entries set together do not
     /// expire together.
     pub jitter: f64,
+    /// How long to wait for a value that another process loads. Zero: each process loads what it misses.
+    pub max_wait: Duration,
 }
 
 impl Policy {
-    /// Creates a policy: values for `ttl`, negative entries for a tenth of it, a tenth of jitter.
+    /// Creates a policy: values for `ttl`, negative entries for a tenth of it, a tenth of jitter, no waiting for other
+    /// processes.
     pub fn new(name: &'static str, ttl: Duration) -> Self {
-        Self { name, version: 1, ttl, negative_ttl: ttl / 10, jitter: 0.1 }
+        Self { name, version: 1, ttl, negative_ttl: ttl / 10, jitter: 0.1, max_wait: Duration::ZERO }
     }
 
     fn lifetime(&self, present: bool) -> Duration {
         let longest = if present { self.ttl } else { self.negative_ttl };
         longest.mul_f64(1.0 - self.jitter.clamp(0.0, 1.0) * rand::random::<f64>())
+    }
+}
+
+/// What a load returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded<V> {
+    /// The value, or its absence.
+    pub value: Option<V>,
+    /// Its lifetime; `None` for that of the policy.
+    pub ttl: Option<Duration>,
+}
+
+impl<V> From<Option<V>> for Loaded<V> {
+    fn from(value: Option<V>) -> Self {
+        Self { value, ttl: None }
     }
 }
 
@@ -76,9 +96,21 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
     /// Of concurrent callers for one key, one runs its load and the others wait. If that one is dropped, another one
     /// runs its load. If the load fails, the error goes to its caller, and each of the others runs its own load once,
     /// concurrently and without filling the cache: no caller waits longer than for two loads.
+    ///
+    /// With [`Policy::max_wait`] this is so over all processes that share the cache: the others wait up to that time for
+    /// the process that missed the key first. They load the value themselves if it takes longer, if the load fails, or if
+    /// the cache is unavailable.
     pub async fn get_or_load<E, F>(&self, key: &str, load: impl FnOnce() -> F) -> Result<Option<V>, E>
     where
         F: Future<Output = Result<Option<V>, E>>,
+    {
+        self.get_or_load_for(key, || async { load().await.map(Loaded::from) }).await
+    }
+
+    /// Like [`get_or_load`](Self::get_or_load), with a load that decides how long its result lasts.
+    pub async fn get_or_load_for<E, F>(&self, key: &str, load: impl FnOnce() -> F) -> Result<Option<V>, E>
+    where
+        F: Future<Output = Result<Loaded<V>, E>>,
     {
         let span = kennel_telemetry::sampled_span!(
             "cache.get_or_load",
@@ -87,6 +119,24 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
             cache.outcome = tracing::field::Empty
         );
         self.get_or_load_shared(&self.full_key(key), load).instrument(span).await
+    }
+
+    /// Stores `value` and replaces the one that is there, in all processes that share the cache. Callers of
+    /// [`get_or_load`](Self::get_or_load) see one of the two, and no load that started before fills the cache.
+    pub async fn set(&self, key: &str, value: &V) -> Result<(), CacheError> {
+        let key = self.full_key(key);
+        let lifetime = self.policy.lifetime(true);
+        if self.tier == Tier::None || lifetime.is_zero() {
+            return Ok(());
+        }
+        let bytes = encode(Some(value)).ok_or_else(|| CacheError("the value cannot be encoded".into()))?;
+        self.single_flight.cancel(&key);
+        let _writing = self.single_flight.write_lock(&key).await;
+        let set = self.cache.set(&key, bytes, lifetime).await;
+        if set.is_err() {
+            self.series.set_error.inc();
+        }
+        set
     }
 
     /// Removes `key`. After it has returned, no load that started before the call fills the cache, in this process or,
@@ -140,7 +190,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
 
     async fn get_or_load_shared<E, F>(&self, key: &str, load: impl FnOnce() -> F) -> Result<Option<V>, E>
     where
-        F: Future<Output = Result<Option<V>, E>>,
+        F: Future<Output = Result<Loaded<V>, E>>,
     {
         let completed = self.single_flight.completed();
         let looked_up = self.lookup(key).await;
@@ -161,7 +211,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
                     return Ok(value);
                 }
                 // Not another single-flight load: with a failing store, callers would fail one after the other.
-                LoadResult::Failed => return self.timed(load()).await,
+                LoadResult::Failed => return Ok(self.timed(load()).await?.value),
                 LoadResult::Abandoned => {}
             }
         }
@@ -176,7 +226,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
         load: impl FnOnce() -> F,
     ) -> Result<Option<V>, E>
     where
-        F: Future<Output = Result<Option<V>, E>>,
+        F: Future<Output = Result<Loaded<V>, E>>,
     {
         // Another load may have filled the cache between the lookup and the join.
         if self.single_flight.completed() != completed {
@@ -188,19 +238,47 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
                 Err(newer) => lease = newer,
             }
         }
-        let loaded = self.timed(load()).await;
-        match &loaded {
-            Ok(value) => {
-                // Before the fill, so that waiters do not wait for the cache.
-                leader.complete(LoadResult::Loaded(value.clone()));
-                self.store(key, leader, value.as_ref(), &lease).await;
+        let lease = match self.wait_for_other_process(key, lease).await {
+            Ok(found) => {
+                self.series.shared.inc();
+                leader.complete(LoadResult::Loaded(found.clone()));
+                return Ok(found);
             }
-            Err(_) => leader.complete(LoadResult::Failed),
+            Err(lease) => lease,
+        };
+        match self.timed(load()).await {
+            Ok(loaded) => {
+                // Before the fill, so that waiters do not wait for the cache.
+                leader.complete(LoadResult::Loaded(loaded.value.clone()));
+                self.store(key, leader, &loaded, &lease).await;
+                Ok(loaded.value)
+            }
+            Err(error) => {
+                leader.complete(LoadResult::Failed);
+                if !self.policy.max_wait.is_zero() {
+                    // Processes that wait load the value now; after an error, when the lease or their time ends.
+                    self.cache.release(key, &lease).await.ok();
+                }
+                Err(error)
+            }
         }
-        loaded
     }
 
-    async fn timed<E>(&self, load: impl Future<Output = Result<Option<V>, E>>) -> Result<Option<V>, E> {
+    /// Waits while another process loads `key`. Returns the value, or the lease to fill the key if it has to be loaded
+    /// here.
+    async fn wait_for_other_process(&self, key: &str, mut lease: Lease) -> Result<Option<V>, Lease> {
+        let started = Instant::now();
+        while lease.is_of_another_process() && started.elapsed() < self.policy.max_wait {
+            sleep(POLL_INTERVAL).await;
+            match self.lookup(key).await.found {
+                Ok(found) => return Ok(found),
+                Err(newer) => lease = newer,
+            }
+        }
+        Err(lease)
+    }
+
+    async fn timed<E>(&self, load: impl Future<Output = Result<Loaded<V>, E>>) -> Result<Loaded<V>, E> {
         let began = Instant::now();
         let loaded = load.await;
         let series = if loaded.is_ok() { &self.series.loaded } else { &self.series.load_error };
@@ -234,8 +312,9 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
         }
     }
 
-    async fn store(&self, key: &str, leader: &Leader<'_, V>, value: Option<&V>, lease: &Lease) {
-        let lifetime = self.policy.lifetime(value.is_some());
+    async fn store(&self, key: &str, leader: &Leader<'_, V>, loaded: &Loaded<V>, lease: &Lease) {
+        let value = loaded.value.as_ref();
+        let lifetime = loaded.ttl.unwrap_or_else(|| self.policy.lifetime(value.is_some()));
         if self.tier == Tier::None || lifetime.is_zero() {
             return;
         }

@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -99,10 +101,19 @@ struct Replica {
 
 impl Replica {
     async fn new(space: &Space, config: CacheConfig) -> Self {
+        Self::with(space, config, Policy::new("dogs", LONG)).await
+    }
+
+    /// A replica that waits for the loads of others.
+    async fn waiting(space: &Space, config: CacheConfig, max_wait: Duration) -> Self {
+        Self::with(space, config, Policy { max_wait, ..Policy::new("dogs", LONG) }).await
+    }
+
+    async fn with(space: &Space, config: CacheConfig, policy: Policy) -> Self {
         let connected = Connected { cache: Arc::new(tiered(space, config).await), tier: Tier::Redis };
         let registry = Registry::new();
         let metrics = CacheMetrics::register(&registry).unwrap();
-        Self { typed: TypedCache::new(&connected, Policy::new("dogs", LONG), &metrics), registry }
+        Self { typed: TypedCache::new(&connected, policy, &metrics), registry }
     }
 
     async fn load(&self, key: &str, value: &str) -> String {
@@ -161,6 +172,118 @@ async fn a_load_of_another_process_does_not_overwrite_an_invalidation() {
     assert_eq!(slow.await, Ok(Some("old".to_owned())), "who asked before may still see it");
     assert_eq!(one.load("rex", "new").await, "new");
     assert_eq!(other.load("rex", "newer").await, "new", "from the cache");
+}
+
+/// Polls a load until it runs, so that it is the first one of all replicas.
+async fn underway(load: &mut (impl Future + Unpin), running: &AtomicBool) {
+    eventually("the load runs", async || {
+        assert!(poll!(&mut *load).is_pending());
+        running.load(Ordering::SeqCst)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_all_replicas_one_loads_and_the_others_wait() {
+    let Some(space) = Space::new() else { return };
+    let one = Replica::waiting(&space, space.config(), LONG).await;
+    let other = Replica::waiting(&space, space.config(), LONG).await;
+    let loads = AtomicUsize::new(0);
+    let load = async || {
+        loads.fetch_add(1, Ordering::SeqCst);
+        sleep(Duration::from_millis(200)).await;
+        Ok::<_, ()>(Some("good".to_owned()))
+    };
+    let callers = (0..1_000).map(|number| if number % 2 == 0 { &one } else { &other });
+    let found = join_all(callers.map(|replica| replica.typed.get_or_load("rex", load))).await;
+    assert!(found.into_iter().all(|found| found.unwrap().as_deref() == Some("good")));
+    assert_eq!(loads.load(Ordering::SeqCst), 1);
+    // Absence is shared as well.
+    let none = async || {
+        loads.fetch_add(1, Ordering::SeqCst);
+        sleep(Duration::from_millis(200)).await;
+        Ok::<_, ()>(None)
+    };
+    let found = tokio::join!(one.typed.get_or_load("ghost", none), other.typed.get_or_load("ghost", none));
+    assert_eq!((found, loads.load(Ordering::SeqCst)), ((Ok(None), Ok(None)), 2));
+}
+
+#[tokio::test]
+async fn a_replica_that_waits_loads_when_the_other_fails_or_its_value_is_removed() {
+    let Some(space) = Space::new() else { return };
+    let one = Replica::waiting(&space, space.config(), LONG).await;
+    let other = Replica::waiting(&space, space.config(), LONG).await;
+    for (key, fails) in [("failed", true), ("removed", false)] {
+        let (running, (finish, finished)) = (AtomicBool::new(false), oneshot::channel::<()>());
+        let mut first = Box::pin(one.typed.get_or_load(key, async || {
+            running.store(true, Ordering::SeqCst);
+            finished.await.unwrap();
+            if fails { Err("down") } else { Ok(Some("old".to_owned())) }
+        }));
+        underway(&mut first, &running).await;
+        let mut second = Box::pin(other.load(key, "new"));
+        assert!(timeout(Duration::from_millis(100), &mut second).await.is_err(), "it waits");
+        if !fails {
+            one.typed.invalidate(key).await.unwrap();
+        }
+        let second = if fails {
+            finish.send(()).unwrap();
+            assert_eq!(first.await, Err("down"));
+            timeout(Duration::from_secs(20), second).await
+        } else {
+            let second = timeout(Duration::from_secs(20), second).await;
+            finish.send(()).unwrap();
+            assert_eq!(first.await, Ok(Some("old".to_owned())));
+            second
+        };
+        assert_eq!(second.unwrap(), "new");
+        assert_eq!(one.load(key, "newer").await, "new", "from the cache");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_waits_for_a_limited_time_and_not_without_redis() {
+    let Some(space) = Space::new() else { return };
+    let proxy = proxy(&space).await;
+    let gone = tiered(&space, space.config()).await;
+    for key in ["one", "other"] {
+        lease(&gone, &format!("dogs:v1:{key}")).await;
+    }
+    let brief = Replica::waiting(&space, space.config(), Duration::from_millis(100)).await;
+    let started = Instant::now();
+    assert_eq!(brief.load("one", "loaded").await, "loaded");
+    assert!(started.elapsed() >= Duration::from_millis(100));
+    assert_eq!(brief.load("one", "again").await, "loaded", "the first one fills the cache");
+
+    let patient = Replica::waiting(&space, hasty(&space, &proxy), LONG).await;
+    let mut waiting = Box::pin(patient.load("other", "loaded"));
+    assert!(timeout(Duration::from_millis(100), &mut waiting).await.is_err());
+    proxy.set(Mode::Drop);
+    assert_eq!(timeout(Duration::from_secs(20), waiting).await.unwrap(), "loaded");
+}
+
+#[tokio::test]
+async fn the_load_of_a_caller_that_left_is_taken_over_in_its_process() {
+    let Some(space) = Space::new() else { return };
+    let replica = Replica::waiting(&space, space.config(), LONG).await;
+    let running = AtomicBool::new(false);
+    let mut left = Box::pin(replica.typed.get_or_load("rex", async || {
+        running.store(true, Ordering::SeqCst);
+        pending::<Result<Option<String>, ()>>().await
+    }));
+    underway(&mut left, &running).await;
+    drop(left);
+    assert_eq!(timeout(Duration::from_secs(20), replica.load("rex", "loaded")).await.unwrap(), "loaded");
+}
+
+#[tokio::test]
+async fn a_value_that_is_set_is_seen_by_all_replicas() {
+    let Some(space) = Space::new() else { return };
+    let (one, other) = (Replica::new(&space, space.config()).await, Replica::new(&space, space.config()).await);
+    assert_eq!((one.load("rex", "old").await, other.load("rex", "unused").await), ("old".into(), "old".into()));
+    one.typed.set("rex", &"new".to_owned()).await.unwrap();
+    assert_eq!(one.load("rex", "unused").await, "new");
+    eventually("the other sees it", async || other.load("rex", "unused").await == "new").await;
 }
 
 #[tokio::test]

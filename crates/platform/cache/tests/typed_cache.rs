@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::poll;
-use kennel_cache::{CacheMetrics, Connected, Policy, Tier, TypedCache};
+use kennel_cache::{CacheMetrics, Connected, Loaded, Policy, Tier, TypedCache};
 use kennel_core::Cache;
 use kennel_core::cache::CacheError;
 use prometheus::{Registry, TextEncoder};
@@ -269,6 +269,38 @@ async fn replaces_unreadable_entries() {
         assert_eq!(bench.load("rex", Some("good")).await.as_deref(), Some("good"), "{garbage:?}");
         assert_eq!(bench.cached("rex").await.as_deref(), Some("good"));
     }
+}
+
+#[tokio::test]
+async fn a_load_decides_how_long_its_value_lasts() {
+    let bench = Bench::new();
+    for (key, ttl, expected) in [("rex", None, TTL), ("bello", Some(TTL * 2), TTL * 2)] {
+        let loaded = Loaded { value: Some("good".to_owned()), ttl };
+        let found = bench.typed.get_or_load_for(key, async || Ok::<_, ()>(loaded)).await;
+        assert_eq!(found, Ok(Some("good".to_owned())));
+        assert_eq!(bench.probe.ttl(&format!("dogs.by_id:v1:{key}")), Some(expected));
+    }
+    let loaded = Loaded { value: None, ttl: Some(Duration::ZERO) };
+    assert_eq!(bench.typed.get_or_load_for("ghost", async || Ok::<_, ()>(loaded)).await, Ok(None));
+    assert_eq!(bench.probe.ttl("dogs.by_id:v1:ghost"), None);
+}
+
+#[tokio::test]
+async fn a_value_that_is_set_replaces_the_old_one_and_a_running_load() {
+    let bench = Bench::new();
+    bench.load("rex", Some("old")).await;
+    bench.typed.set("rex", &"new".to_owned()).await.unwrap();
+    assert_eq!(bench.cached("rex").await.as_deref(), Some("new"));
+    let (finish, finished) = oneshot::channel();
+    let load = bench.typed.get_or_load("bello", async || Ok::<_, ()>(finished.await.ok()));
+    tokio::pin!(load);
+    assert!(poll!(&mut load).is_pending());
+    bench.typed.set("bello", &"new".to_owned()).await.unwrap();
+    finish.send("old".to_owned()).unwrap();
+    assert_eq!(load.await, Ok(Some("old".to_owned())));
+    assert_eq!(bench.cached("bello").await.as_deref(), Some("new"));
+    bench.probe.down.store(true, Ordering::SeqCst);
+    bench.typed.set("rex", &"newer".to_owned()).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -15,22 +15,37 @@ use crate::BoxError;
 #[error("cache is unavailable")]
 pub struct CacheError(#[source] pub BoxError);
 
-/// The right to fill a key that a lookup did not find. It ends when the key is removed or set.
+/// The right to fill a key that a lookup did not find. It ends when the key is removed, set or filled, and when it is
+/// released.
 ///
 /// A lease stops a slow load, in this process or in another, from overwriting a later invalidation. A cache inside one
 /// process needs none, because its callers see every removal; it uses the default lease, which has no token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lease(Option<u128>);
+pub struct Lease {
+    token: Option<u128>,
+    is_of_another_process: bool,
+}
 
 impl Lease {
     /// Creates a lease with the token that identifies it in the cache.
     pub const fn new(token: u128) -> Self {
-        Self(Some(token))
+        Self { token: Some(token), is_of_another_process: false }
+    }
+
+    /// Creates a lease that a lookup of another process has created.
+    pub const fn of_another_process(token: u128) -> Self {
+        Self { token: Some(token), is_of_another_process: true }
     }
 
     /// Returns the token; `None` for the default lease.
     pub const fn token(&self) -> Option<u128> {
-        self.0
+        self.token
+    }
+
+    /// Returns whether another process missed the key first. It loads the value now, unless it ended in between. A caller
+    /// may wait for the value, or load it and fill the key first.
+    pub const fn is_of_another_process(&self) -> bool {
+        self.is_of_another_process
     }
 }
 
@@ -124,6 +139,13 @@ pub trait Cache: Send + Sync + 'static {
     async fn fill(&self, key: &str, value: Bytes, ttl: Duration, lease: &Lease) -> Result<bool, CacheError> {
         let _one_process = lease;
         self.set(key, value, ttl).await.map(|()| true)
+    }
+
+    /// Ends `lease`, because the load for which it was taken has failed: the next lookup, in any process, takes a new one.
+    /// Does nothing when it has ended.
+    async fn release(&self, key: &str, lease: &Lease) -> Result<(), CacheError> {
+        let _one_process = (key, lease);
+        Ok(())
     }
 
     /// Adds `by` to the counter `key` and returns its new value. A counter that does not exist starts at zero, and expires

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use kennel_core::Cache;
+use kennel_core::cache::{Lease, Lookup};
 
 use super::eventually;
 
@@ -41,6 +42,8 @@ macro_rules! cache_conformance {
             accepts_long_keys,
             concurrent_writers_leave_one_complete_value,
             concurrent_callers_see_their_own_keys,
+            a_miss_is_of_this_process,
+            a_released_lease_leaves_the_key_to_the_next_lookup,
             counters_start_at_zero_and_are_separate,
             counters_are_no_values,
             concurrent_increments_are_exact,
@@ -204,6 +207,32 @@ pub async fn concurrent_callers_see_their_own_keys(cache: &dyn Cache) {
         assert_eq!(get(cache, &key).await, Some(key));
     };
     join_all((0..100).map(caller)).await;
+}
+
+/// The lease of a lookup that misses.
+async fn lease(cache: &dyn Cache, key: &str) -> Lease {
+    match cache.lookup(key).await.unwrap() {
+        Lookup::Miss(lease) => lease,
+        hit @ Lookup::Hit { .. } => panic!("{hit:?}"),
+    }
+}
+
+pub async fn a_miss_is_of_this_process(cache: &dyn Cache) {
+    for _ in 0..2 {
+        assert!(!lease(cache, "rex").await.is_of_another_process());
+    }
+}
+
+pub async fn a_released_lease_leaves_the_key_to_the_next_lookup(cache: &dyn Cache) {
+    let failed = lease(cache, "rex").await;
+    cache.release("rex", &failed).await.unwrap();
+    let next = lease(cache, "rex").await;
+    assert!(!next.is_of_another_process());
+    // Twice, or after its end, it has no effect.
+    cache.release("rex", &failed).await.unwrap();
+    assert!(cache.fill("rex", Bytes::from_static(b"good dog"), LONG_TTL, &next).await.unwrap());
+    cache.release("rex", &next).await.unwrap();
+    assert_eq!(get(cache, "rex").await.as_deref(), Some("good dog"));
 }
 
 async fn count(cache: &dyn Cache, key: &str, by: i64) -> i64 {
