@@ -1,5 +1,9 @@
 //! What clients see: GIFs, and pages of them.
 
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
 use kennel_core::Timestamp;
 use kennel_http::UrlBuilder;
 use kennel_proto::convert::millis;
@@ -18,6 +22,48 @@ pub(crate) struct GifPage {
     /// Where the page is from; null if nothing matches.
     #[schema(required = true)]
     pub(crate) source: Option<SourceResponse>,
+}
+
+/// A page in the cache: clones share it, and its JSON is created once.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "GifPage", into = "GifPage")]
+pub(crate) struct CachedPage(Arc<PageAndJson>);
+
+#[derive(Debug, Default)]
+struct PageAndJson {
+    page: GifPage,
+    json: OnceLock<Bytes>,
+}
+
+impl CachedPage {
+    /// The page as JSON.
+    pub(crate) fn json(&self) -> Result<Bytes, serde_json::Error> {
+        if let Some(json) = self.0.json.get() {
+            return Ok(json.clone());
+        }
+        let json = Bytes::from(serde_json::to_vec(&self.0.page)?);
+        Ok(self.0.json.get_or_init(|| json).clone())
+    }
+}
+
+impl Deref for CachedPage {
+    type Target = GifPage;
+
+    fn deref(&self) -> &GifPage {
+        &self.0.page
+    }
+}
+
+impl From<GifPage> for CachedPage {
+    fn from(page: GifPage) -> Self {
+        Self(Arc::new(PageAndJson { page, json: OnceLock::new() }))
+    }
+}
+
+impl From<CachedPage> for GifPage {
+    fn from(cached: CachedPage) -> Self {
+        cached.0.page.clone()
+    }
 }
 
 /// Where GIFs are from.
@@ -189,6 +235,15 @@ mod tests {
             assert_eq!(files.original.as_deref(), Some("https://cdn.example/original"));
             assert_eq!((files.small.as_deref(), files.poster), (Some("https://cdn.example/small"), None));
         }
+    }
+
+    #[test]
+    fn a_cached_page_is_its_page_in_the_cache_and_for_clients() {
+        let cached = CachedPage::from(GifPage { next: Some("giphy.25".to_owned()), ..GifPage::default() });
+        let json = serde_json::to_vec(&*cached).unwrap();
+        assert_eq!((&cached.json().unwrap()[..], serde_json::to_vec(&cached).unwrap()), (&json[..], json.clone()));
+        let read: CachedPage = serde_json::from_slice(&json).unwrap();
+        assert_eq!(*read, *cached);
     }
 
     #[test]

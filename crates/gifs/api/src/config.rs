@@ -1,5 +1,7 @@
 //! Settings of the service.
 
+use std::time::Duration;
+
 use gifs_domain::requests::CachePolicy;
 use kennel_config::{HumanDuration, Problems, Reader, Section, Settings};
 use kennel_grpc::GrpcClientConfig;
@@ -15,6 +17,8 @@ pub struct GifApiConfig {
     pub media: GrpcClientConfig,
     /// Answers to searches.
     pub searches: SearchConfig,
+    /// The delivery of files.
+    pub delivery: DeliveryConfig,
 }
 
 impl Settings for GifApiConfig {
@@ -23,7 +27,52 @@ impl Settings for GifApiConfig {
             catalogue: reader.named_section("catalogue"),
             media: reader.named_section("media"),
             searches: reader.section(),
+            delivery: reader.section(),
         }
+    }
+}
+
+/// How clients get the bytes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// From the service.
+    #[default]
+    Proxy,
+    /// From the object store, to which the service redirects.
+    Redirect,
+}
+
+/// The delivery of files.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DeliveryConfig {
+    /// `proxy`: the service sends the files. `redirect`: it redirects to signed URLs of the object store, which has to be S3;
+    /// clients reach it at `S3_STORAGE_ENDPOINT_PUBLIC`.
+    pub delivery: Delivery,
+    /// How long a signed URL is valid: 10 seconds to 7 days. Clients may cache the redirect for half of that.
+    pub delivery_url_ttl: HumanDuration,
+}
+
+impl Default for DeliveryConfig {
+    fn default() -> Self {
+        Self { delivery: Delivery::default(), delivery_url_ttl: HumanDuration(Duration::from_hours(1)) }
+    }
+}
+
+impl Section for DeliveryConfig {
+    const TITLE: &'static str = "Delivery of files";
+
+    fn check(&self, problems: &mut Problems) {
+        let (shortest, longest) = (HumanDuration::from_secs(10), HumanDuration(Duration::from_hours(7 * 24)));
+        problems.check_range("delivery_url_ttl", self.delivery_url_ttl, shortest..=longest);
+    }
+}
+
+impl DeliveryConfig {
+    /// How long signed URLs are valid, if files are delivered by redirects.
+    pub(crate) fn url_ttl(&self) -> Option<Duration> {
+        (self.delivery == Delivery::Redirect).then(|| self.delivery_url_ttl.get())
     }
 }
 
@@ -33,27 +82,36 @@ impl Settings for GifApiConfig {
 pub struct SearchConfig {
     /// How long an answer is returned without asking the catalogue again.
     pub search_fresh: HumanDuration,
+    /// How long before that ends an answer that is asked for is renewed in the background, at most every ten seconds; 0 for
+    /// never.
+    pub search_refresh: HumanDuration,
     /// How long an answer is returned if no provider answers.
     pub search_stale: HumanDuration,
     /// How long it is known that nothing matches; 0 for not at all.
     pub search_negative: HumanDuration,
+    /// How long to wait for an answer that another replica is asking for, before asking too; 0 for not at all.
+    pub search_wait: HumanDuration,
 }
 
 impl Default for SearchConfig {
     fn default() -> Self {
-        let CachePolicy { fresh, stale, negative } = CachePolicy::default();
-        let [search_fresh, search_stale, search_negative] = [fresh, stale, negative].map(HumanDuration);
-        Self { search_fresh, search_stale, search_negative }
+        let CachePolicy { fresh, refresh, stale, negative, outage: _ } = CachePolicy::default();
+        let [search_fresh, search_refresh, search_stale, search_negative] =
+            [fresh, refresh, stale, negative].map(HumanDuration);
+        let search_wait = HumanDuration::from_secs(1);
+        Self { search_fresh, search_refresh, search_stale, search_negative, search_wait }
     }
 }
 
 impl SearchConfig {
     /// How long answers last.
-    pub const fn policy(&self) -> CachePolicy {
+    pub fn policy(&self) -> CachePolicy {
         CachePolicy {
             fresh: self.search_fresh.get(),
+            refresh: self.search_refresh.get(),
             stale: self.search_stale.get(),
             negative: self.search_negative.get(),
+            ..CachePolicy::default()
         }
     }
 }

@@ -5,6 +5,18 @@ use kennel_grpc::CallError;
 use kennel_http::HttpError;
 use kennel_http::problem::DEFAULT_RETRY_AFTER;
 
+use crate::searches::NoAnswer;
+
+/// The response to a request for GIFs that has no answer.
+pub(crate) fn unanswered(reason: NoAnswer) -> HttpError {
+    match reason {
+        NoAnswer::Call(error) => failed(error),
+        NoAnswer::Outage { retry_after } => {
+            HttpError::from_error(ErrorKind::Unavailable, "no provider of gifs answers").with_retry_after(retry_after)
+        }
+    }
+}
+
 /// The response to a request whose call has failed. Invalid values are named by the parameters of our API.
 pub(crate) fn failed(error: CallError) -> HttpError {
     match error.kind() {

@@ -51,6 +51,8 @@ pub(crate) struct Files {
     pub(crate) objects: Arc<dyn ObjectStore>,
     /// The files of each GIF. They are final, so an entry is never wrong.
     pub(crate) cache: Arc<TypedCache<Vec<StoredFile>>>,
+    /// How long the URLs are valid to which clients are redirected; `None` if the bytes are sent to them.
+    pub(crate) url_ttl: Option<Duration>,
 }
 
 impl Files {
@@ -69,6 +71,14 @@ impl Files {
         let sha256 = gif.media.ok_or_else(|| not_stored(state))?.sha256;
         let found = self.media.clone().get_blob(GetBlobRequest { sha256 }).await.map_err(refused)?.into_inner();
         Ok(Some(found.blob.unwrap_or_default().files.into_iter().filter_map(stored_file).collect()))
+    }
+
+    /// The URL of a file at the object store, and how long it is valid; `None` if the bytes are sent from here.
+    pub(crate) async fn url(&self, file: &StoredFile) -> Result<Option<(String, Duration)>, HttpError> {
+        let Some(ttl) = self.url_ttl else { return Ok(None) };
+        let url = self.objects.presign(&file.key, ttl).await;
+        let url = url.map_err(|error| HttpError::from_error(error.kind(), error))?;
+        Ok(url.map(|url| (url, ttl)))
     }
 
     /// The bytes of a file; of a range, if it is given.

@@ -2,13 +2,15 @@
 
 mod file;
 mod page;
+mod requests;
 
 use axum::extract::State;
-use axum::http::header::{AGE, CACHE_CONTROL};
+use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use gifs_domain::catalogue::{Language, Rating};
 use gifs_domain::requests::{FindRequest, QueryText, Wanted};
+use kennel_core::ErrorKind;
 use kennel_http::openapi::problems::{BadUpstream, Failures, Invalid, NotFound};
 use kennel_http::{HttpError, Json, Path, Query};
 use kennel_service::OpenApiRouter;
@@ -18,7 +20,8 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::api::{GifPage, GifResponse};
-use crate::errors::failed;
+use crate::errors::{failed, unanswered};
+use crate::history::Outcome;
 use crate::service::GifApi;
 
 /// Whether an answer is from the cache: `hit`, `miss` or `stale`.
@@ -34,6 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<GifApi> {
         .routes(routes!(random))
         .routes(routes!(get))
         .routes(routes!(file::file))
+        .routes(routes!(requests::list))
         .merge(page::routes().into())
 }
 
@@ -108,8 +112,14 @@ async fn trending(api: State<GifApi>, params: Query<TrendingParams>) -> Result<R
     (status = 200, body = GifResponse, description = "The GIF."), (status = 404, response = NotFound),
     (status = 422, response = Invalid), (status = 502, response = BadUpstream), Failures))]
 async fn random(api: State<GifApi>, params: Query<RandomParams>) -> Result<impl IntoResponse, HttpError> {
-    let tag = optional("tag", params.0.tag)?;
-    let gif = api.searches.random(tag, rating(params.0.rating)?).await.map_err(failed)?;
+    let (tag, rating) = (optional("tag", params.0.tag)?, rating(params.0.rating)?);
+    let asked = api.history.random(tag.as_ref(), rating);
+    let found = api.searches.random(tag.as_ref(), rating).await.map_err(failed);
+    match &found {
+        Ok(gif) => api.history.record(asked, Outcome::Miss, Some(gif.provider.clone()), 1),
+        Err(error) => api.history.record(asked, error.kind().into(), None, 0),
+    }
+    let gif = found?;
     Ok(([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(gif)))
 }
 
@@ -131,11 +141,20 @@ async fn page(
     cursor: Option<String>,
 ) -> Result<Response, HttpError> {
     let request = FindRequest { wanted, rating: rating(highest)?, page: optional("cursor", cursor)? };
-    let (found, status) = api.searches.find(&request).await.map_err(failed)?;
+    let asked = api.history.page(&request);
+    let (found, status) = match api.searches.find(&request).await.map_err(unanswered) {
+        Ok(found) => found,
+        Err(error) => {
+            api.history.record(asked, error.kind().into(), None, 0);
+            return Err(error);
+        }
+    };
+    api.history.answered(asked, status, &found);
     let headers = [(X_CACHE, HeaderValue::from_static(status.name())), (CACHE_CONTROL, NO_CACHE)];
-    let age = found.source.as_ref().map(|source| api.searches.clock.now().since(source.fetched_at).as_secs());
-    let age = age.map(|seconds| [(AGE, HeaderValue::from(seconds))]);
-    Ok((headers, age, Json(found)).into_response())
+    let age = api.searches.age(&found).map(|age| [(AGE, HeaderValue::from(age.as_secs()))]);
+    let json = found.json().map_err(|error| HttpError::from_error(ErrorKind::Internal, error))?;
+    let content_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((headers, age, content_type, json).into_response())
 }
 
 fn rating(name: Option<String>) -> Result<Rating, HttpError> {

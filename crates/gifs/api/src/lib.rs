@@ -6,9 +6,10 @@ mod config;
 mod contracts;
 mod errors;
 mod files;
+mod history;
 mod http;
 mod searches;
 mod service;
 
-pub use config::{GifApiConfig, SearchConfig};
+pub use config::{Delivery, DeliveryConfig, GifApiConfig, SearchConfig};
 pub use service::GifApi;

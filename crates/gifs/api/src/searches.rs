@@ -1,21 +1,27 @@
 //! Finds GIFs: in the cache, or by the Catalogue.
 
-use std::convert::Infallible;
+mod refresh;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use gifs_domain::catalogue::Rating;
-use gifs_domain::requests::{FindRequest, PageToken, QueryText, Wanted};
-use kennel_cache::TypedCache;
-use kennel_core::Clock;
+use gifs_domain::requests::{CachePolicy, FindRequest, PageToken, QueryText, Wanted};
+use kennel_cache::{Loaded, TypedCache};
+use kennel_core::{Clock, ErrorKind};
 use kennel_grpc::{CallError, GrpcChannel};
 use kennel_http::UrlBuilder;
+use kennel_http::problem::DEFAULT_RETRY_AFTER;
 use kennel_proto::gifs::v1::catalogue_client::CatalogueClient;
 use kennel_proto::gifs::v1::{self as pb, GetGifRequest, RandomRequest, SearchRequest, TrendingRequest};
+use serde::{Deserialize, Serialize};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::api::{GifPage, GifResponse, SourceResponse};
+pub(crate) use refresh::{Refresher, Refreshes};
+
+use crate::api::{CachedPage, GifPage, GifResponse, SourceResponse};
 
 /// Whether an answer is from the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,61 +44,113 @@ impl CacheStatus {
     }
 }
 
-/// Why there is no new answer of a provider.
-enum NoAnswer {
+/// What the cache has about a request. An answer without GIFs is a negative entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// The answer of a provider.
+    Page(CachedPage),
+    /// No provider answers.
+    Outage {
+        /// What the own catalogue has instead.
+        substitute: Option<CachedPage>,
+        /// After how many seconds a provider may answer again.
+        retry_after: u64,
+    },
+}
+
+/// There is no answer to a request.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
     /// The call has failed.
     Call(CallError),
-    /// No provider answers. This is from the own catalogue, and the second choice if there is an older answer.
-    Substitute(GifPage),
+    /// No provider answers, and there is no older answer and nothing in the catalogue.
+    Outage {
+        /// After how long a provider may answer again.
+        retry_after: Duration,
+    },
 }
 
 /// Finds GIFs.
 #[derive(Clone)]
 pub(crate) struct Searches {
     pub(crate) catalogue: CatalogueClient<GrpcChannel>,
-    /// Answers that are returned without asking again. An answer without GIFs is a negative entry.
-    pub(crate) fresh: Arc<TypedCache<GifPage>>,
+    /// Answers that are returned without asking again.
+    pub(crate) answers: Arc<TypedCache<Answer>>,
     /// The latest answer of a provider to each request, for when none answers.
-    pub(crate) latest: Arc<TypedCache<GifPage>>,
+    pub(crate) latest: Arc<TypedCache<CachedPage>>,
+    pub(crate) policy: CachePolicy,
+    pub(crate) refreshes: Refreshes,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) urls: UrlBuilder,
 }
 
 impl Searches {
-    /// A page of GIFs. Of concurrent requests for one page, one asks the Catalogue.
-    pub(crate) async fn find(&self, request: &FindRequest) -> Result<(GifPage, CacheStatus), CallError> {
+    /// A page of GIFs. Of concurrent requests for one page, over all replicas, one asks the Catalogue.
+    pub(crate) async fn find(&self, request: &FindRequest) -> Result<(CachedPage, CacheStatus), NoAnswer> {
         let (key, asked) = (request.key(), AtomicBool::new(false));
         let load = || {
             asked.store(true, Ordering::Relaxed);
             self.load(&key, request)
         };
-        let no_answer = match self.fresh.get_or_load(&key, load).await {
-            Ok(found) => {
-                let status = if asked.load(Ordering::Relaxed) { CacheStatus::Miss } else { CacheStatus::Hit };
-                return Ok((found.unwrap_or_default(), status));
+        let found = self.answers.get_or_load_for(&key, load).await;
+        let status = if asked.into_inner() { CacheStatus::Miss } else { CacheStatus::Hit };
+        let no_answer = match found {
+            Ok(None) => return Ok((CachedPage::default(), status)),
+            Ok(Some(Answer::Page(page))) => {
+                if self.age(&page).is_some_and(|age| self.policy.is_due(age)) {
+                    self.refreshes.request(key, request);
+                }
+                return Ok((page, status));
             }
-            Err(no_answer) => no_answer,
+            Ok(Some(Answer::Outage { substitute, retry_after })) => {
+                substitute.ok_or(NoAnswer::Outage { retry_after: Duration::from_secs(retry_after) })
+            }
+            Err(error) => Err(NoAnswer::Call(error)),
         };
         match self.latest.get_or_load(&key, || async { Err(no_answer) }).await {
             Ok(older) => Ok((older.unwrap_or_default(), CacheStatus::Stale)),
-            Err(NoAnswer::Substitute(page)) => Ok((page, CacheStatus::Miss)),
-            Err(NoAnswer::Call(error)) => Err(error),
+            Err(substitute) => substitute.map(|page| (page, status)),
         }
     }
 
-    async fn load(&self, key: &str, request: &FindRequest) -> Result<Option<GifPage>, NoAnswer> {
-        let page = self.ask(request).await.map_err(|status| NoAnswer::Call(status.into()))?;
-        if page.source.as_ref().is_none_or(|source| source.provider.is_none()) {
-            return Err(NoAnswer::Substitute(page));
+    /// How old an answer is, if something has answered.
+    pub(crate) fn age(&self, page: &GifPage) -> Option<Duration> {
+        page.source.as_ref().map(|source| self.clock.now().since(source.fetched_at))
+    }
+
+    /// Asks the Catalogue. That no provider answers is a result, so that all who wait for it have it at once, and so that
+    /// the next ones do not ask again while it is new.
+    async fn load(&self, key: &str, request: &FindRequest) -> Result<Loaded<Answer>, CallError> {
+        let outage = |substitute, retry_after: Duration| {
+            let answer = Answer::Outage { substitute, retry_after: retry_after.as_secs().max(1) };
+            Loaded { value: Some(answer), ttl: Some(self.policy.outage) }
+        };
+        match self.ask(request).await.map_err(CallError::from) {
+            Ok(page) if page.source.as_ref().is_none_or(|source| source.provider.is_none()) => {
+                Ok(outage(Some(page.into()), DEFAULT_RETRY_AFTER))
+            }
+            Ok(page) if page.items.is_empty() => Ok(Loaded::from(None)),
+            Ok(page) => {
+                let page = CachedPage::from(page);
+                // An entry that cannot be set is counted by the cache.
+                self.latest.set(key, &page).await.ok();
+                Ok(Some(Answer::Page(page)).into())
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::RateLimited => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "no answer of the catalogue");
+                    Ok(outage(None, error.retry_after().unwrap_or(DEFAULT_RETRY_AFTER)))
+                }
+                _ => Err(error),
+            },
         }
-        if page.items.is_empty() {
-            return Ok(None);
+    }
+
+    /// Asks the Catalogue again, before an answer is too old, and replaces the answer for all replicas.
+    async fn refresh(&self, key: &str, request: &FindRequest) {
+        if let Ok(Loaded { value: Some(answer @ Answer::Page(_)), .. }) = self.load(key, request).await {
+            self.answers.set(key, &answer).await.ok();
         }
-        // An entry that cannot be removed is counted by the cache, and expires.
-        self.latest.invalidate(key).await.ok();
-        let replace = || async { Ok::<_, Infallible>(Some(page.clone())) };
-        let Ok(_replaced) = self.latest.get_or_load(key, replace).await;
-        Ok(Some(page))
     }
 
     /// Asks the Catalogue.
@@ -122,8 +180,8 @@ impl Searches {
     }
 
     /// A random GIF.
-    pub(crate) async fn random(&self, tag: Option<QueryText>, rating: Rating) -> Result<GifResponse, CallError> {
-        let tag = tag.map(|tag| tag.to_string()).unwrap_or_default();
+    pub(crate) async fn random(&self, tag: Option<&QueryText>, rating: Rating) -> Result<GifResponse, CallError> {
+        let tag = tag.map(ToString::to_string).unwrap_or_default();
         let request = RandomRequest { tag, rating: wire(rating).into() };
         let found = self.catalogue.clone().random(request).await?.into_inner();
         Ok(GifResponse::new(found.gif.unwrap_or_default(), &self.urls))

@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kennel_cache::Policy;
+use kennel_config::Problems;
 use kennel_http::UrlBuilder;
+use kennel_objects::config::Backend as Objects;
 use kennel_proto::gifs::v1::FILE_DESCRIPTOR_SET;
 use kennel_proto::gifs::v1::catalogue_client::CatalogueClient;
 use kennel_proto::gifs::v1::media_client::MediaClient;
-use kennel_service::{Context, NoCommand, OpenApiRouter, Service, Uses};
+use kennel_service::{Context, NoCommand, OpenApiRouter, Service, StandardSettings, Uses, Worker};
 
-use crate::config::GifApiConfig;
+use crate::config::{Delivery, GifApiConfig};
 use crate::files::Files;
+use crate::history::History;
 use crate::http;
-use crate::searches::Searches;
+use crate::searches::{Refresher, Refreshes, Searches};
 
 /// How long it is remembered which files a GIF has.
 const FILES_TTL: Duration = Duration::from_hours(1);
@@ -23,6 +26,7 @@ const FILES_TTL: Duration = Duration::from_hours(1);
 pub struct GifApi {
     pub(crate) searches: Searches,
     pub(crate) files: Files,
+    pub(crate) history: History,
 }
 
 impl Service for GifApi {
@@ -35,6 +39,12 @@ impl Service for GifApi {
     type Config = GifApiConfig;
     type Command = NoCommand;
 
+    fn check(standard: &StandardSettings, own: &GifApiConfig, problems: &mut Problems) {
+        if own.delivery.delivery == Delivery::Redirect && standard.objects.objects != Objects::S3 {
+            problems.add("delivery", "can be `redirect` only if OBJECTS is `s3`");
+        }
+    }
+
     fn http() -> OpenApiRouter<Self> {
         http::routes()
     }
@@ -43,18 +53,30 @@ impl Service for GifApi {
         let catalogue = cx.grpc_client("catalogue", &cx.config.catalogue, &[FILE_DESCRIPTOR_SET]).await?;
         let media = cx.grpc_client("media", &cx.config.media, &[FILE_DESCRIPTOR_SET]).await?;
         let (catalogue, media) = (CatalogueClient::new(catalogue), MediaClient::new(media));
-        let lasts = cx.config.searches.policy();
-        let fresh = Policy { negative_ttl: lasts.negative, ..Policy::new("gif-api.searches", lasts.fresh) };
+        let policy = cx.config.searches.policy();
+        let answers = Policy {
+            version: 2,
+            negative_ttl: policy.negative,
+            max_wait: cx.config.searches.search_wait.get(),
+            ..Policy::new("gif-api.searches", policy.fresh)
+        };
         let searches = Searches {
             catalogue: catalogue.clone(),
-            fresh: Arc::new(cx.cache_with(fresh).await?),
-            latest: Arc::new(cx.cache_with(Policy::new("gif-api.latest", lasts.stale)).await?),
+            answers: Arc::new(cx.cache_with(answers).await?),
+            latest: Arc::new(cx.cache_with(Policy::new("gif-api.latest", policy.stale)).await?),
+            policy,
+            refreshes: Refreshes::new(cx.counters("gif-api.refreshes").await?),
             clock: cx.clock(),
             urls: UrlBuilder::new(&cx.standard.http.public_url()),
         };
         let cache = Arc::new(cx.cache_with(Policy::new("gif-api.files", FILES_TTL)).await?);
-        let files = Files { catalogue, media, objects: Arc::clone(cx.objects().await?), cache };
-        Ok(Self { searches, files })
+        let (objects, url_ttl) = (Arc::clone(cx.objects().await?), cx.config.delivery.url_ttl());
+        let files = Files { catalogue, media, objects, cache, url_ttl };
+        Ok(Self { searches, files, history: History::new(cx.clock(), cx.ids()) })
+    }
+
+    async fn workers(&self, _: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
+        Ok(vec![Worker::new(Refresher(self.searches.clone()))])
     }
 
     fn state(&self) -> Self {

@@ -2,71 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+mod support;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use kennel_testkit::probe::{self, Response};
-use kennel_testkit::process::{Launch, ServiceProcess};
+use kennel_testkit::probe;
 use serde_json::Value;
-use tempfile::TempDir;
 
-const STOP_LIMIT: Duration = Duration::from_secs(20);
-
-/// The variables of a process, which are those of `make run-gifs` with other ports.
-struct Variables(Vec<(&'static str, String)>);
-
-impl Variables {
-    fn new() -> Self {
-        // All are reserved before the first one is released.
-        let ports: Vec<_> = (0..4).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
-        let [api, files, catalogue, media] =
-            [0, 1, 2, 3].map(|index: usize| ports[index].local_addr().unwrap().port().to_string());
-        Self(vec![
-            ("CATALOGUE_GRPC_URL", format!("http://127.0.0.1:{catalogue}")),
-            ("MEDIA_GRPC_URL", format!("http://127.0.0.1:{media}")),
-            ("GIF_API_SERVER_PORT", api),
-            ("GIF_STORAGE_SERVER_PORT", files),
-            ("GIF_STORAGE_GRPC_PORT", catalogue),
-            ("GIF_FILES_GRPC_PORT", media),
-            ("GIF_DOWNLOAD_ALLOW_PRIVATE", "true".to_owned()),
-            ("PROMETHEUS_PORT", "0".to_owned()),
-        ])
-    }
-
-    fn and(mut self, name: &'static str, value: &str) -> Self {
-        self.0.push((name, value.to_owned()));
-        self
-    }
-
-    fn start(&self, folder: &TempDir, args: &[&str]) -> ServiceProcess {
-        let env: Vec<_> = self.0.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let binary = Path::new(env!("CARGO_BIN_EXE_gif-pipeline"));
-        ServiceProcess::start(&Launch { binary, args, env: &env, directory: folder.path() })
-    }
-}
-
-async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
-    probe::request(address, "GET", path, headers).await.unwrap()
-}
-
-async fn json(address: SocketAddr, path: &str) -> (Response, Value) {
-    let response = get(address, path, &[]).await;
-    let value = serde_json::from_slice(&response.body)
-        .unwrap_or_else(|error| panic!("{path}: {error}: {}", String::from_utf8_lossy(&response.body)));
-    (response, value)
-}
-
-async fn stop(mut process: ServiceProcess) {
-    process.terminate();
-    assert!(process.wait(STOP_LIMIT).await.success(), "{}", process.output());
-}
-
-/// The path of a URL in an answer.
-fn path(url: &Value) -> String {
-    let url = url.as_str().unwrap();
-    url[url.find("/api/").unwrap()..].to_owned()
-}
+use support::{Variables, get, json, path, stop};
 
 #[tokio::test]
 async fn a_search_finds_gifs_whose_files_can_be_downloaded() {
@@ -102,6 +46,7 @@ async fn a_search_finds_gifs_whose_files_can_be_downloaded() {
     assert_eq!((small.status, small.header("content-type")), (200, Some("image/gif")));
 
     lists(http).await;
+    requests(http).await;
     refusals(http, id).await;
     let page = get(http, "/", &[]).await;
     let text = String::from_utf8_lossy(&page.body);
@@ -158,6 +103,32 @@ async fn lists(http: SocketAddr) {
         let (response, page) = json(http, nothing).await;
         assert_eq!((response.status, response.header("x-cache"), count(&page)), (200, Some(status), 0));
     }
+}
+
+/// What was asked so far, and how it was answered.
+async fn requests(http: SocketAddr) {
+    let (response, page) = json(http, "/api/v1/requests?limit=2").await;
+    assert_eq!((response.status, response.header("cache-control")), (200, Some("no-cache")));
+    let outcomes = |page: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        let show =
+            |request: &Value| ["kind", "query", "outcome", "provider"].map(|field| text(&request[field])).join(" ");
+        page["items"].as_array().unwrap().iter().map(show).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(&page), ["search qqzzy hit -", "search qqzzy miss -"]);
+    let (_, rest) = json(http, &format!("/api/v1/requests?cursor={}", page["next"].as_str().unwrap())).await;
+    let rest_outcomes = outcomes(&rest);
+    assert_eq!(rest_outcomes[..3], ["random dog miss local", "trending - miss local", "trending - miss local"]);
+    assert!(rest_outcomes.contains(&"search cat hit local".to_owned()), "{rest_outcomes:?}");
+    let trending = &rest["items"][1];
+    assert_eq!(
+        (&trending["cursor"], &trending["gifs"], &trending["rating"]),
+        (&"local.25".into(), &7.into(), &"g".into())
+    );
+    // Nothing about who has asked.
+    assert!(!rest.to_string().contains("127.0.0.1"), "{rest}");
+    let (response, _) = json(http, "/api/v1/requests?cursor=x").await;
+    assert_eq!(response.status, 422);
 }
 
 /// Requests that are not valid, and GIFs that do not exist.

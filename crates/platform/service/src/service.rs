@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use kennel_config::Settings;
+use kennel_config::{Problems, Settings};
 use kennel_grpc::GrpcServer;
 use kennel_storage::Migrations;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{Context, EventSet, Worker};
+use crate::{Context, EventSet, StandardSettings, Worker};
 
 /// The standard dependencies and servers that a service uses. Others have no settings, connections and health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,11 @@ pub trait Service: Sized + Send + Sync + 'static {
     type Config: Settings + Send + Sync;
     /// The commands that only it has; [`NoCommand`] if there are none.
     type Command: Subcommand + Send;
+
+    /// Adds problems between its own settings and those of its standard dependencies.
+    fn check(standard: &StandardSettings, own: &Self::Config, problems: &mut Problems) {
+        let _ = (standard, own, problems);
+    }
 
     /// The migrations of its schema.
     fn migrations() -> Migrations {

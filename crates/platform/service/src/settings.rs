@@ -107,6 +107,7 @@ impl<S: Service> Settings for ServiceSettings<S> {
 
     fn check(&self, problems: &mut Problems) {
         self.own.check(problems);
+        S::check(&self.standard, &self.own, problems);
     }
 }
 

@@ -1,9 +1,12 @@
 //! Delivers the files of GIFs, and ranges of them.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -43,7 +46,8 @@ struct GifFile(Vec<u8>);
 
 /// Download a file of a GIF
 ///
-/// Supports a single range of bytes. A file that is being stored is 404 with `Retry-After`.
+/// Supports a single range of bytes. A file that is being stored is 404 with `Retry-After`. The service may redirect to the
+/// object store, except for the headers alone.
 #[utoipa::path(get, path = "/api/v1/gifs/{id}/file", operation_id = "getGifFile",
     params(("id" = Uuid, Path, description = "The GIF's id."), FileParams, IfMatch, IfNoneMatch, RangeHeaders),
     responses(
@@ -57,6 +61,9 @@ struct GifFile(Vec<u8>);
             ("Content-Range" = String, description = "The range, and the length of the file."),
         )),
         (status = 304, description = "The client has the file."),
+        (status = 307, description = "The file is at the object store.", headers(
+            ("Location" = String, description = "A URL that is valid for a limited time."),
+        )),
         (status = 400, response = Malformed), (status = 404, response = NotFound),
         (status = 412, response = PreconditionFailed), (status = 416, response = RangeNotSatisfiable),
         (status = 422, response = Invalid), (status = 502, response = BadUpstream), Failures))]
@@ -76,6 +83,11 @@ pub(crate) async fn file(
     if known.matches(&tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag, [(CACHE_CONTROL, IMMUTABLE)]).into_response());
     }
+    if method != Method::HEAD
+        && let Some((url, ttl)) = api.files.url(&file).await?
+    {
+        return redirect(&url, ttl);
+    }
     match requested.resolve(&tag, file.size) {
         RangeRequest::Unsatisfiable => Ok(range::unsatisfiable(file.size)),
         // The object is not opened for the headers alone.
@@ -90,6 +102,15 @@ pub(crate) async fn file(
             Ok(range::partial(&bytes, file.size, content(&file, tag, length, body)?))
         }
     }
+}
+
+/// A redirect that is not cached longer than its URL is valid. A URL of GET is not valid for HEAD.
+fn redirect(url: &str, ttl: Duration) -> Result<Response, HttpError> {
+    let header =
+        |text: &str| HeaderValue::from_str(text).map_err(|error| HttpError::from_error(ErrorKind::Internal, error));
+    let max_age = format!("private, max-age={}", ttl.as_secs() / 2);
+    let headers = [(LOCATION, header(url)?), (CACHE_CONTROL, header(&max_age)?)];
+    Ok((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
 }
 
 fn content(file: &StoredFile, tag: ETag, length: u64, body: Body) -> Result<Response, HttpError> {

@@ -110,15 +110,32 @@ impl FindRequest {
 pub struct CachePolicy {
     /// How long it is returned without asking again.
     pub fresh: Duration,
+    /// How long before that ends it is renewed in the background, if it is asked for; zero for never.
+    pub refresh: Duration,
     /// How long it is returned if asking again fails.
     pub stale: Duration,
     /// How long it is known that nothing matches.
     pub negative: Duration,
+    /// How long it is known that there is no new answer.
+    pub outage: Duration,
 }
 
 impl Default for CachePolicy {
     fn default() -> Self {
-        Self { fresh: Duration::from_mins(1), stale: Duration::from_hours(24), negative: Duration::from_secs(10) }
+        Self {
+            fresh: Duration::from_mins(1),
+            refresh: Duration::from_secs(10),
+            stale: Duration::from_hours(24),
+            negative: Duration::from_secs(10),
+            outage: Duration::from_secs(1),
+        }
+    }
+}
+
+impl CachePolicy {
+    /// Whether a fresh answer of this age is to be renewed.
+    pub fn is_due(&self, age: Duration) -> bool {
+        !self.refresh.is_zero() && age.saturating_add(self.refresh) >= self.fresh
     }
 }
 
@@ -172,6 +189,14 @@ mod tests {
         for invalid in ["", "a:b", "A.1", "local 25", &"a".repeat(65)] {
             assert_eq!(invalid.parse::<PageToken>(), Err(InvalidPageToken), "{invalid}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_renewed_before_it_is_too_old() {
+        let policy = CachePolicy::default();
+        assert!(!policy.is_due(Duration::ZERO) && !policy.is_due(Duration::from_secs(49)));
+        assert!(policy.is_due(Duration::from_secs(50)) && policy.is_due(Duration::MAX));
+        assert!(!CachePolicy { refresh: Duration::ZERO, ..policy }.is_due(Duration::MAX));
     }
 
     #[test]
