@@ -21,8 +21,8 @@ pub struct ProviderConfig {
     pub giphy_api_key: Option<Secret>,
     /// Base URL of the API of GIPHY.
     pub giphy_api_base_url: String,
-    /// Maximum number of requests to GIPHY per hour; 0 is no limit. Beta keys allow 100. Each replica counts its own:
-    /// divide the quota of the key by the number of replicas.
+    /// Maximum number of requests to GIPHY per hour; 0 is no limit. Beta keys allow 100. Replicas that share a cache count
+    /// them together, also over restarts; without a shared cache each process counts its own.
     pub giphy_hourly_quota: u32,
     /// Whether to store the files of GIPHY; its terms do not allow it without a contract.
     pub giphy_store_media: bool,
@@ -30,7 +30,7 @@ pub struct ProviderConfig {
     pub klipy_api_key: Option<Secret>,
     /// Base URL of the API of KLIPY.
     pub klipy_api_base_url: String,
-    /// Maximum number of requests to KLIPY per hour; 0 is no limit. Test keys allow 100. Each replica counts its own.
+    /// Maximum number of requests to KLIPY per hour; 0 is no limit. Test keys allow 100. Counted as for GIPHY.
     pub klipy_hourly_quota: u32,
     /// Whether to store the files of KLIPY; ask for a contract that allows it.
     pub klipy_store_media: bool,

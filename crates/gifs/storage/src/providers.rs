@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use gifs_domain::catalogue::{GifProvider, Provider};
+use kennel_cache::Counters;
 use kennel_client::ClientMetrics;
 use kennel_config::Secret;
+use kennel_core::Clock;
 use prometheus::Registry;
 use url::Url;
 
@@ -24,13 +26,16 @@ use guarded::GuardedProvider;
 use klipy::Klipy;
 use local::Local;
 use metrics::ProviderMetrics;
+use quota::SharedCounts;
 use upstream::Upstream;
 
 /// The configured providers, in their order. `public_url` is where clients reach our HTTP API, which serves the bundled
-/// animations.
+/// animations. All replicas count their requests in `counters`.
 pub fn connect(
     config: &ProviderConfig,
     public_url: &str,
+    counters: &Counters,
+    clock: &Arc<dyn Clock>,
     registry: &Registry,
 ) -> anyhow::Result<Vec<Arc<dyn GifProvider>>> {
     let (metrics, client_metrics) = (ProviderMetrics::register(registry)?, ClientMetrics::register(registry)?);
@@ -53,7 +58,8 @@ pub fn connect(
                 (Arc::new(Klipy { upstream, stores_media: config.klipy_store_media }), config.klipy_hourly_quota)
             }
         };
-        Ok(Arc::new(GuardedProvider::new(inner, quota, metrics.clone())))
+        let shared = SharedCounts { name: provider.name(), counters: counters.clone(), clock: Arc::clone(clock) };
+        Ok(Arc::new(GuardedProvider::new(inner, quota, shared, metrics.clone())))
     };
     config.providers().iter().map(connect).collect()
 }

@@ -55,7 +55,7 @@ impl Service for GifStorage {
     const NAME: &'static str = "gif-storage";
     const ABOUT: &'static str =
         "The catalogue of GIFs: finds them at several providers, over gRPC and the command line";
-    const USES: Uses = Uses::HTTP.and(Uses::GRPC).and(Uses::STORAGE).and(Uses::BROKER);
+    const USES: Uses = Uses::HTTP.and(Uses::GRPC).and(Uses::STORAGE).and(Uses::BROKER).and(Uses::CACHE);
     const CONTRACTS: &'static str = "gifs/storage";
     const CONSUMERS: &'static [&'static str] = &[MediaResults::GROUP];
 
@@ -111,6 +111,8 @@ impl Service for GifStorage {
 
 async fn catalogue(cx: &Context<GifStorage>) -> anyhow::Result<CatalogueService> {
     let gifs = repository::gifs(cx.database().await?);
-    let providers = providers::connect(&cx.config.providers, &cx.standard.http.public_url(), cx.registry())?;
+    let counters = cx.counters("gif-storage.quotas").await?;
+    let public_url = cx.standard.http.public_url();
+    let providers = providers::connect(&cx.config.providers, &public_url, &counters, &cx.clock(), cx.registry())?;
     Ok(CatalogueService::new(gifs, providers, cx.clock(), cx.ids(), kennel_service::current_trace))
 }

@@ -9,7 +9,7 @@ use gifs_domain::catalogue::{FindRequest, FoundPage, GifProvider, Provider, Prov
 use kennel_client::Breaker;
 
 use super::metrics::ProviderMetrics;
-use super::quota::Quota;
+use super::quota::{Quota, SharedCounts};
 
 /// Failures in a row after which a provider is not asked for a while.
 const FAILURES: u32 = 3;
@@ -25,9 +25,9 @@ pub(super) struct GuardedProvider {
 }
 
 impl GuardedProvider {
-    /// `limit` is the number of requests per hour; 0 is no limit.
-    pub(super) fn new(inner: Arc<dyn GifProvider>, limit: u32, metrics: ProviderMetrics) -> Self {
-        let (quota, breaker) = (Quota::new(limit, Duration::from_hours(1)), Breaker::new(FAILURES, PAUSE));
+    /// `limit` is the number of requests per hour, of which all replicas count theirs in `shared`; 0 is no limit.
+    pub(super) fn new(inner: Arc<dyn GifProvider>, limit: u32, shared: SharedCounts, metrics: ProviderMetrics) -> Self {
+        let (quota, breaker) = (Quota::new(limit, Duration::from_hours(1), shared), Breaker::new(FAILURES, PAUSE));
         Self { inner, quota, breaker, metrics }
     }
 
@@ -37,7 +37,7 @@ impl GuardedProvider {
             source: Some("the circuit is open".into()),
         };
         let permit = self.breaker.permit().map_err(open)?;
-        self.quota.take().map_err(|retry_after| ProviderError::OverQuota { retry_after })?;
+        self.quota.take().await.map_err(|retry_after| ProviderError::OverQuota { retry_after })?;
         let result = self.inner.find(request).await;
         if let Err(error) = &result {
             let error = error as &dyn Error;

@@ -59,9 +59,43 @@ impl Upstream {
         url
     }
 
-    /// The response to a GET request, which has to be JSON.
+    /// The response to a GET request, which has to be JSON. A key that it contains is removed: what was found is stored,
+    /// published and shown.
     pub(super) async fn get(&self, url: &Url) -> Result<Value, ProviderError> {
-        self.client.get_json(url).await.map_err(classify)
+        let mut response = self.client.get_json(url).await.map_err(classify)?;
+        redact(&mut response, &spellings(self.key()));
+        Ok(response)
+    }
+}
+
+/// What stands for a key.
+const REDACTED: &str = "redacted";
+
+/// A key as it is, and as it is in a path and in a query.
+fn spellings(key: &str) -> Vec<String> {
+    let in_query: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
+    let in_path = Url::parse("a:/").ok().and_then(|mut url| {
+        url.path_segments_mut().ok()?.push(key);
+        url.path().rsplit('/').next().map(str::to_owned)
+    });
+    let mut spellings = vec![key.to_owned(), in_query];
+    spellings.extend(in_path);
+    spellings.dedup();
+    spellings
+}
+
+fn redact(value: &mut Value, keys: &[String]) {
+    match value {
+        Value::String(text) => {
+            for key in keys.iter().filter(|key| !key.is_empty()) {
+                if text.contains(key.as_str()) {
+                    *text = text.replace(key.as_str(), REDACTED);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, keys)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| redact(value, keys)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -89,5 +123,25 @@ fn classify(error: ClientError) -> ProviderError {
             ProviderError::Malformed(error.into())
         }
         _ => ProviderError::Unavailable { retry_after, source: Some(error.into()) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_removed_in_every_spelling_and_at_every_depth() {
+        let mut value = json!({
+            "title": "k/1+ k/1+", "number": 7, "images": [{ "url": "https://a.example/k%2F1+/x?key=k%2F1%2B&y" }, null],
+        });
+        redact(&mut value, &spellings("k/1+"));
+        let expected = json!({
+            "title": "redacted redacted", "number": 7,
+            "images": [{ "url": "https://a.example/redacted/x?key=redacted&y" }, null],
+        });
+        assert_eq!(value, expected);
     }
 }

@@ -13,7 +13,9 @@ use std::time::Duration;
 use gif_storage::ProviderConfig;
 use gif_storage::providers::connect;
 use gifs_domain::catalogue::{FindRequest, GifProvider, Rating, Wanted};
+use kennel_cache::{Connected, Counters};
 use kennel_config::{HumanDuration, Section as _};
+use kennel_core::{Clock, SystemClock};
 use prometheus::Registry;
 use scripted::{KEY, Scripted};
 
@@ -46,7 +48,9 @@ impl Fixture {
         };
         change(&mut config);
         config.validate().unwrap();
-        let mut providers = connect(&config, "http://localhost:8082/", &Registry::new()).unwrap();
+        let counters = Counters::new(&Connected::memory(1 << 20), "quotas");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut providers = connect(&config, "http://localhost:8082/", &counters, &clock, &Registry::new()).unwrap();
         let provider = providers.pop().unwrap();
         assert_eq!((provider.provider().name(), providers.len()), (name, 0));
         Self { name, provider, server }
@@ -97,6 +101,7 @@ macro_rules! misbehaving {
             an_answer_of_another_shape_is_malformed
             an_answer_that_is_too_large_is_malformed
             a_key_that_is_refused_is_not_shown
+            a_key_among_the_items_is_removed
             an_api_that_fails_is_unavailable
             an_api_says_when_it_is_back
             an_answer_that_is_cut_is_unavailable

@@ -123,6 +123,14 @@ pub(crate) async fn a_key_that_is_refused_is_not_shown(fixture: Fixture) {
     }
 }
 
+pub(crate) async fn a_key_among_the_items_is_removed(fixture: Fixture) {
+    fixture.server.set(Mode::Echoing);
+    let page = fixture.provider.find(&search("cat")).await.unwrap();
+    assert_eq!(page.gifs.len(), 25);
+    let shown = format!("{page:?}");
+    assert!(!shown.contains(KEY) && shown.contains("redacted"), "{shown}");
+}
+
 pub(crate) async fn an_api_that_fails_is_unavailable(fixture: Fixture) {
     for status in [400, 410, 500, 502, 504] {
         let fixture = Fixture::new(fixture.name).await;

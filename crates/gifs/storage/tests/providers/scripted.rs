@@ -29,6 +29,8 @@ pub(crate) enum Mode {
     Advertisements,
     /// With items whose values vary in type, and of which some cannot be used.
     Untidy,
+    /// With items that contain the key in their texts and URLs.
+    Echoing,
     /// With no item.
     Empty,
     /// With this status, `Retry-After` and body; `$KEY` in the body is the key.
@@ -109,7 +111,7 @@ async fn answer(State(script): State<Script>, request: Request) -> Response {
             items(&url, &mode)
         }
         Mode::Empty => Vec::new(),
-        Mode::Items | Mode::Advertisements | Mode::Untidy | Mode::Cut => items(&url, &mode),
+        Mode::Items | Mode::Advertisements | Mode::Untidy | Mode::Echoing | Mode::Cut => items(&url, &mode),
     };
     let body = document(&url, &items).to_string();
     if matches!(mode, Mode::Cut) {
@@ -133,6 +135,11 @@ fn items(url: &Url, mode: &Mode) -> Vec<Value> {
     match mode {
         Mode::Advertisements => items.iter_mut().step_by(3).for_each(|item| item["type"] = json!("ad")),
         Mode::Untidy => untidy(&mut items),
+        Mode::Echoing => items.iter_mut().for_each(|item| {
+            let echoing = item.to_string().replace("Cat ", &format!("Cat {KEY} "));
+            *item = serde_json::from_str(&echoing.replace(".example/", &format!(".example/{KEY}/?api_key={KEY}&")))
+                .unwrap();
+        }),
         _ => {}
     }
     items

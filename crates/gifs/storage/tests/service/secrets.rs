@@ -86,7 +86,8 @@ async fn keys_are_shown_nowhere() {
     let mut server = Scripted::start().await;
     let redirect = Mode::Redirect(format!("{}?api_key={KEY}", server.base(KEY)));
     let slow = Mode::Slow(Duration::from_secs(5));
-    for mode in [Mode::Items, Mode::Advertisements, Mode::Untidy, Mode::Empty, Mode::Cut, redirect, slow] {
+    let other_items = [Mode::Advertisements, Mode::Untidy, Mode::Echoing, Mode::Empty, Mode::Cut];
+    for mode in [vec![Mode::Items, redirect, slow], other_items.to_vec()].concat() {
         shows_no_key(&server, mode).await;
     }
     for status in [200, 404, 429, 500] {

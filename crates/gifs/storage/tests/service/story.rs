@@ -36,7 +36,10 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) async fn start(variables: &[(&'static str, String)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), variables).await
+    }
+
+    async fn start_in(folder: TempDir, variables: &[(&'static str, String)]) -> Self {
         let mut process = launch(&folder, &["serve"], variables);
         let http = process.listener("http").await;
         let grpc = process.listener("grpc").await;
@@ -71,7 +74,7 @@ pub(crate) fn search(query: &str) -> SearchRequest {
 /// Runs the program with these variables, and uses it as clients do.
 pub(crate) async fn story(variables: &Variables) {
     let mut program = Program::start(variables).await;
-    let mut events = watching(&mut program.client).await;
+    let (mut events, earlier) = watching(&mut program.client).await;
     let cats = found_cats(&mut program).await;
     let discovered = discovered(&mut events, &cats).await;
 
@@ -82,16 +85,39 @@ pub(crate) async fn story(variables: &Variables) {
     if variables.iter().any(|(name, _)| *name == "BROKER") {
         settled(&mut program.client, variables, &cats).await;
     }
-    resumed(&mut program.client, &discovered).await;
+    resumed(&mut program.client, &discovered[1].id, &discovered[2..]).await;
 
     let metrics = program.metrics().await;
     assert!(metrics.contains("gif_provider_requests_total{outcome=\"ok\",provider=\"local\"}"), "{metrics}");
     assert!(metrics.contains("operation=\"gifs.upsert\",outcome=\"ok\""), "{metrics}");
-    program.stop().await;
+    let folder = drained(program).await;
+    let mut next = Program::start_in(folder, variables).await;
+    // After an event of another search: the events of one search are at the same moment, and have no order.
+    resumed(&mut next.client, &earlier, &discovered).await;
+    next.stop().await;
 }
 
-/// The events from now on. A stream that begins before the feed of an empty catalogue is subscribed is reset once.
-async fn watching(client: &mut Client) -> Streaming<WatchGifsResponse> {
+/// A server that stops ends its streams, so that clients resume at another one.
+async fn drained(mut program: Program) -> TempDir {
+    let mut events = program.client.watch_gifs(WatchGifsRequest::default()).await.unwrap().into_inner();
+    events.message().await.unwrap().unwrap();
+    program.process.terminate();
+    let ended = async {
+        loop {
+            match events.message().await {
+                Ok(message) => assert!(message.is_some(), "a stream does not end as if all events were sent"),
+                Err(status) => return status,
+            }
+        }
+    };
+    let status = timeout(WAIT_LIMIT, ended).await.unwrap();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert!(program.process.wait(STOP_LIMIT).await.success(), "{}", program.process.output());
+    program.folder
+}
+
+/// The events from now on, and the id of the last one before them. A stream that begins before the feed of an empty catalogue is subscribed is reset once.
+async fn watching(client: &mut Client) -> (Streaming<WatchGifsResponse>, String) {
     for text in ["ghost", "heart", "star"] {
         let mut events = client.watch_gifs(WatchGifsRequest::default()).await.unwrap().into_inner();
         let start = events.message().await.unwrap().unwrap();
@@ -99,8 +125,9 @@ async fn watching(client: &mut Client) -> Streaming<WatchGifsResponse> {
         client.search(search(text)).await.unwrap();
         match events.message().await {
             Ok(first) => {
-                assert_eq!(first.unwrap().r#type, "gifs.discovered");
-                return events;
+                let first = first.unwrap();
+                assert_eq!(first.r#type, "gifs.discovered");
+                return (events, first.id);
             }
             Err(status) => assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}"),
         }
@@ -242,11 +269,11 @@ async fn in_state(client: &mut Client, id: &str, state: State) -> Gif {
     timeout(WAIT_LIMIT, reached).await.unwrap()
 }
 
-/// A client that was disconnected gets what it has missed.
-async fn resumed(client: &mut Client, discovered: &[WatchGifsResponse]) {
-    let request = WatchGifsRequest { last_event_id: discovered[1].id.clone() };
+/// A client that was disconnected gets what it has missed, also from another process.
+async fn resumed(client: &mut Client, last: &str, missed: &[WatchGifsResponse]) {
+    let request = WatchGifsRequest { last_event_id: last.to_owned() };
     let mut events = client.watch_gifs(request).await.unwrap().into_inner();
-    let mut missing: HashSet<_> = discovered[2..].iter().map(|event| event.id.as_str()).collect();
+    let mut missing: HashSet<_> = missed.iter().map(|event| event.id.as_str()).collect();
     while !missing.is_empty() {
         missing.remove(next(&mut events, "gifs.discovered").await.id.as_str());
     }
