@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use prost_types::method_options::IdempotencyLevel;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use protox::prost::Message as _;
 
 /// Packages (file names without extension) and their sources.
@@ -76,4 +78,20 @@ fn every_source_is_listed() {
     let mut known: Vec<_> = PACKAGES.iter().flat_map(|(_, sources)| *sources).map(PathBuf::from).collect();
     known.sort();
     assert_eq!(found, known);
+}
+
+/// Clients repeat a failed call only if its method says that it has no side effects.
+#[test]
+fn reads_of_the_gif_pipeline_have_no_side_effects() {
+    let files = FileDescriptorSet::decode(kennel_proto::gifs::v1::FILE_DESCRIPTOR_SET).unwrap();
+    let services = files.file.into_iter().flat_map(|file| file.service);
+    let methods = services.flat_map(|service| service.method);
+    let (reads, others): (Vec<_>, Vec<_>) = methods.partition(|method| {
+        let options = method.options.clone().unwrap_or_default();
+        options.idempotency_level() == IdempotencyLevel::NoSideEffects
+    });
+    let names =
+        |methods: Vec<MethodDescriptorProto>| methods.into_iter().filter_map(|method| method.name).collect::<Vec<_>>();
+    assert_eq!(names(reads), ["GetGif", "ListGifs", "WatchGifs", "GetBlob", "OpenBlob"]);
+    assert_eq!(names(others), ["Search", "Trending", "Random"], "they count towards quotas");
 }

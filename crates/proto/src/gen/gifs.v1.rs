@@ -449,6 +449,9 @@ pub mod catalogue_client {
     use tonic::codegen::http::Uri;
     /// Finds GIFs at the providers, and describes every GIF that was ever found.
     ///
+    /// Search, Trending and Random count towards the quotas of providers, and add what they find to the catalogue; clients do not
+    /// repeat them by themselves. The other calls have no side effects.
+    ///
     /// Every error has `google.rpc.ErrorInfo` with a stable reason and `google.rpc.RequestInfo` with the request's id.
     /// `google.rpc.BadRequest` names invalid values, and `google.rpc.RetryInfo` contains when to retry.
     #[derive(Debug, Clone)]
@@ -760,6 +763,9 @@ pub mod catalogue_server {
         ) -> std::result::Result<tonic::Response<Self::WatchGifsStream>, tonic::Status>;
     }
     /// Finds GIFs at the providers, and describes every GIF that was ever found.
+    ///
+    /// Search, Trending and Random count towards the quotas of providers, and add what they find to the catalogue; clients do not
+    /// repeat them by themselves. The other calls have no side effects.
     ///
     /// Every error has `google.rpc.ErrorInfo` with a stable reason and `google.rpc.RequestInfo` with the request's id.
     /// `google.rpc.BadRequest` names invalid values, and `google.rpc.RetryInfo` contains when to retry.
