@@ -183,8 +183,8 @@ mod tests {
     async fn concurrent_requests_of_all_replicas_are_counted() {
         let replicas = Replicas::new();
         let quotas = [replicas.start(20), replicas.start(20)];
-        let takes = (0..100).map(|number| quotas[number % 2].take());
-        let taken = futures_util::future::join_all(takes).await.into_iter().filter(Result::is_ok).count();
+        let calls = (0..100).map(|number| quotas[number % 2].take());
+        let taken = futures_util::future::join_all(calls).await.into_iter().flatten().count();
         assert!((1..=20).contains(&taken), "{taken}");
         let mut total = taken;
         while quotas[total % 2].take().await.is_ok() {
@@ -192,7 +192,7 @@ mod tests {
         }
         assert_eq!(total, 20, "what was refused is not counted");
         let left = replicas.start(20).take().await.unwrap_err();
-        assert!(left > WINDOW - 5 * MINUTE && left <= WINDOW + 5 * MINUTE, "{left:?}");
+        assert!(left + 5 * MINUTE > WINDOW && left <= WINDOW + 5 * MINUTE, "{left:?}");
         replicas.clock.advance(left);
         replicas.start(20).take().await.unwrap();
     }
