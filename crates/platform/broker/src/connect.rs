@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use kennel_config::ConfigErrors;
 use kennel_core::broker::BrokerError;
-use kennel_core::{BackendError, BackendKind as _, Clock, DeadLetterSink, DeadLetters};
+use kennel_core::{BackendError, BackendKind as _, Clock, DeadLetter, DeadLetterSink, DeadLetters, RepoError};
 
 use crate::Broker;
 use crate::config::{Backend, BrokerConfig};
@@ -49,8 +50,8 @@ impl Connected {
 
 /// Opens the broker that the configuration selects. The only code that knows every adapter.
 ///
-/// `shared` is the in-process broker of the process. Dead letters go to `sink` when the broker cannot store them durably. An unreachable server is not an error here:
-/// calls to the broker fail until it responds.
+/// `shared` is the in-process broker of the process. Dead letters go to `sink` when the broker cannot store them durably. An
+/// unreachable server is not an error here: calls to the broker fail until it responds.
 pub async fn connect(
     config: &BrokerConfig,
     shared: &SharedBroker,
@@ -61,6 +62,26 @@ pub async fn connect(
         return Ok(connected);
     }
     Ok(Connected { broker: Arc::new(shared.connect(config.limits, sink, clock)), dead_letters: None })
+}
+
+/// Opens the broker like [`connect`], for a service without a store. It publishes and has broadcast subscriptions; a group of
+/// its own would have no store for the dead letters of the in-process broker.
+pub async fn connect_without_store(
+    config: &BrokerConfig,
+    shared: &SharedBroker,
+    clock: Arc<dyn Clock>,
+) -> Result<Connected, ConnectError> {
+    connect(config, shared, Arc::new(NoStore), clock).await
+}
+
+/// The sink of a service without a store.
+struct NoStore;
+
+#[async_trait]
+impl DeadLetterSink for NoStore {
+    async fn store(&self, _: &DeadLetter) -> Result<(), RepoError> {
+        Err(RepoError::Backend("the service has no store".into()))
+    }
 }
 
 /// Opens the broker like [`connect`] if it is a server, which stores dead letters itself; `None` for the in-process
@@ -98,25 +119,47 @@ pub async fn connect_server(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Res
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use kennel_core::{DeadLetter, RepoError, SystemClock};
+    use kennel_core::broker::Group;
+    use kennel_core::{Event, EventFilter, SystemClock, Timestamp};
+    use uuid::Uuid;
 
     use super::*;
 
-    struct NoSink;
-
-    #[async_trait]
-    impl DeadLetterSink for NoSink {
-        async fn store(&self, _: &DeadLetter) -> Result<(), RepoError> {
-            Err(RepoError::Conflict)
-        }
+    #[tokio::test]
+    async fn a_service_without_a_store_reaches_the_groups_of_others() {
+        let (config, shared) = (BrokerConfig::default(), SharedBroker::default());
+        let publisher = connect_without_store(&config, &shared, Arc::new(SystemClock)).await.unwrap().broker;
+        let other = connect(&config, &shared, Arc::new(NoStore), Arc::new(SystemClock)).await.unwrap().broker;
+        let group = Group::Shared("other.group".to_owned());
+        let mut member = other.subscribe("trades", &group, &EventFilter::All).await.unwrap();
+        let event = Event {
+            id: Uuid::from_u128(1),
+            name: "traded".to_owned(),
+            source: "/test".to_owned(),
+            topic: "trades".to_owned(),
+            key: String::new(),
+            time: Timestamp::from_millis(0).unwrap(),
+            content_type: "application/json".to_owned(),
+            data: "{}".into(),
+            trace: None,
+        };
+        let receive = async {
+            let delivery = member.next().await.unwrap().unwrap();
+            let received = delivery.event.clone();
+            delivery.ack().await.unwrap();
+            received
+        };
+        let batch = [event.clone()];
+        let (sent, received) = tokio::join!(publisher.publish(&batch), receive);
+        sent.unwrap();
+        assert_eq!(received, event);
     }
 
     #[tokio::test]
     async fn compiled_in_brokers_open_and_others_name_their_feature() {
         for (backend, name, built) in Backend::ALL.iter().copied() {
             let config = BrokerConfig { broker: backend, ..BrokerConfig::default() };
-            match connect(&config, &SharedBroker::default(), Arc::new(NoSink), Arc::new(SystemClock)).await {
+            match connect(&config, &SharedBroker::default(), Arc::new(NoStore), Arc::new(SystemClock)).await {
                 Ok(connected) => {
                     assert_eq!(backend, Backend::Memory, "no other broker has a default address");
                     connected.broker.ping().await.unwrap();

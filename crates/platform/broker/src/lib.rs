@@ -26,7 +26,7 @@ pub mod nats;
 pub mod rabbitmq;
 
 pub use config::{Backend, BrokerConfig, EventTopic};
-pub use connect::{ConnectError, Connected, connect, connect_server};
+pub use connect::{ConnectError, Connected, connect, connect_server, connect_without_store};
 pub use instrumented::{BrokerMetrics, InstrumentedBroker};
 pub use lag::{Lag, LagWatch};
 pub use memory::{Lagged, MemoryBroker, SharedBroker};

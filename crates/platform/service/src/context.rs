@@ -67,7 +67,8 @@ impl<S: Service> Context<S> {
     ) -> Self {
         let ServiceSettings { mut standard, own } = settings;
         if S::USES.includes(Uses::BROKER) && standard.broker.broker == kennel_broker::Backend::Memory {
-            in_process.join(S::events().topics(), S::CONSUMERS.iter().map(|name| scope.component(name)));
+            let consumers = S::CONSUMERS.iter().map(|name| scope.component(name));
+            in_process.join(S::events().topics(), consumers, S::USES.includes(Uses::STORAGE));
         }
         standard.http.server = process.server.clone();
         standard.grpc.server = process.server.clone();
@@ -136,8 +137,13 @@ impl<S: Service> Context<S> {
                 let sink = Arc::clone(&self.database().await?.dead_letter_sink);
                 kennel_broker::connect(&self.standard.broker, &self.in_process.broker, sink, self.clock()).await?
             } else {
-                let server = kennel_broker::connect_server(&self.standard.broker, self.clock()).await?;
-                server.with_context(|| format!("the service `{}` has no store, so BROKER must be a server", S::NAME))?
+                ensure!(
+                    !self.broker_is_in_process() || self.in_process.has_store(),
+                    "the service `{}` has no store, so BROKER must be a server, unless another service of the process has one",
+                    S::NAME
+                );
+                let shared = &self.in_process.broker;
+                kennel_broker::connect_without_store(&self.standard.broker, shared, self.clock()).await?
             };
             let Connected { broker, .. } = connected;
             let metrics = BrokerMetrics::register(&self.registry)?;

@@ -15,12 +15,20 @@ pub(crate) struct InProcess {
 struct Members {
     topics: Vec<&'static str>,
     consumers: Vec<&'static str>,
+    /// Whether one of them has a store.
+    has_store: bool,
 }
 
 impl InProcess {
-    /// Adds a service: the topics that it publishes to, and the components of its consumers.
-    pub(crate) fn join(&self, topics: Vec<&'static str>, consumers: impl Iterator<Item = &'static str>) {
+    /// Adds a service: the topics that it publishes to, the components of its consumers, and whether it has a store.
+    pub(crate) fn join(
+        &self,
+        topics: Vec<&'static str>,
+        consumers: impl Iterator<Item = &'static str>,
+        has_store: bool,
+    ) {
         let mut members = self.lock();
+        members.has_store |= has_store;
         members.topics.extend(topics);
         members.consumers.extend(consumers);
     }
@@ -28,6 +36,11 @@ impl InProcess {
     /// Whether a service of the process publishes to the topic.
     pub(crate) fn publishes(&self, topic: &str) -> bool {
         self.lock().topics.contains(&topic)
+    }
+
+    /// Whether a service of the process has a store, so that it can consume events.
+    pub(crate) fn has_store(&self) -> bool {
+        self.lock().has_store
     }
 
     /// The consumers of all services.

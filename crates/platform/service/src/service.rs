@@ -23,8 +23,9 @@ impl Uses {
     pub const GRPC: Self = Self(1 << 1);
     /// The store, with its outbox and inbox.
     pub const STORAGE: Self = Self(1 << 2);
-    /// The broker, and with a store, the relay that publishes the events of its outbox. A service without a store has feeds
-    /// of the topics of other services, but no consumers, and needs a broker that is a server.
+    /// The broker, and with a store, the relay that publishes the events of its outbox. A service without a store publishes
+    /// directly, and has feeds of the topics of other services, but no consumers. It needs a broker that is a server, or a
+    /// service with a store in the same process.
     pub const BROKER: Self = Self(1 << 3);
     /// The cache.
     pub const CACHE: Self = Self(1 << 4);
