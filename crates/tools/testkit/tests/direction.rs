@@ -33,10 +33,13 @@ fn allowed(name: &str) -> Option<Allowed> {
         "gifs-contracts" => Allowed::Only(&["kennel-core"]),
         // Its contexts meet in the published events.
         "gifs-domain" => Allowed::Only(&["kennel-core", "gifs-contracts"]),
+        "market-domain" => Allowed::Only(&[]),
+        "market-venues" => Allowed::Only(&["market-domain"]),
+        "market-contracts" => Allowed::Only(&["kennel-core", "kennel-proto", "market-domain"]),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
         "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
         // Several services in one process.
-        "all-in-one" | "gif-pipeline" => Allowed::Anything,
+        "all-in-one" | "gif-pipeline" | "market-pipeline" => Allowed::Anything,
         name if services().contains(name) => Allowed::Anything,
         name => Allowed::Platform(vec![format!("{}-domain", name.strip_suffix("-storages")?)]),
     })
@@ -118,6 +121,8 @@ fn the_rules_detect_a_forbidden_dependency() {
         ("dogs", "kennel-dashboards"),
         ("gifs-contracts", "gifs-domain"),
         ("gifs-domain", "kennel-proto"),
+        ("market-domain", "kennel-core"),
+        ("market-contracts", "kennel-service"),
     ] {
         assert_eq!(violations(&edge(from, to)), [format!("{from} -> {to}")]);
     }
