@@ -27,6 +27,17 @@ pub mod gifs {
     }
 }
 
+/// The market analytics: trades, candles, and the service of the stored candles.
+pub mod market {
+    /// Version 1 of the messages and of the API.
+    pub mod v1 {
+        include!("gen/market.v1.rs");
+
+        /// Encoded descriptors of `market.v1` and of its imports, for reflection.
+        pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/market.v1.binpb");
+    }
+}
+
 /// Notes.
 pub mod notes {
     /// Version 1 of the API.

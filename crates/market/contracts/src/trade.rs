@@ -1,0 +1,143 @@
+//! Trades.
+
+use kennel_core::id::derive_id;
+use kennel_proto::market::v1 as pb;
+use market_domain::{Instrument, Micros, Side, Trade};
+use uuid::Uuid;
+
+use crate::TRADES;
+use crate::message::message_event;
+
+/// A collector received a trade.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TradeReported(pub pb::Trade);
+
+message_event!(TradeReported, "market.trade_reported", TRADES);
+
+impl TradeReported {
+    /// The message in `proto/`.
+    pub const MESSAGE: &str = "Trade";
+    /// The file of the message.
+    pub const PROTO: &str = include_str!("../../../../proto/market/v1/trade.proto");
+
+    /// The id of the event, which is the same whoever reports the trade.
+    pub fn event_id(trade: &Trade) -> Uuid {
+        let Instrument { venue, symbol } = &trade.instrument;
+        derive_id([venue.name(), symbol.as_str(), &trade.id.to_string()])
+    }
+}
+
+impl From<&Trade> for TradeReported {
+    fn from(trade: &Trade) -> Self {
+        let side = match trade.taker {
+            None => pb::Side::Unspecified,
+            Some(Side::Buy) => pb::Side::Buy,
+            Some(Side::Sell) => pb::Side::Sell,
+        };
+        Self(pb::Trade {
+            venue: trade.instrument.venue.name().to_owned(),
+            symbol: trade.instrument.symbol.as_str().to_owned(),
+            trade_id: trade.id,
+            price: trade.price.to_string(),
+            size: trade.size.to_string(),
+            taker_side: side.into(),
+            time_us: trade.time.0,
+            received_us: trade.received.0,
+        })
+    }
+}
+
+/// A message is not a trade.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("field `{field}` {reason}")]
+pub struct InvalidTrade {
+    field: &'static str,
+    reason: String,
+}
+
+fn field<T: std::str::FromStr<Err: ToString>>(field: &'static str, text: &str) -> Result<T, InvalidTrade> {
+    text.parse().map_err(|error: T::Err| InvalidTrade { field, reason: error.to_string() })
+}
+
+impl TryFrom<TradeReported> for Trade {
+    type Error = InvalidTrade;
+
+    fn try_from(TradeReported(message): TradeReported) -> Result<Self, InvalidTrade> {
+        // A side of a later version is not known here.
+        let taker = match message.taker_side() {
+            pb::Side::Unspecified => None,
+            pb::Side::Buy => Some(Side::Buy),
+            pb::Side::Sell => Some(Side::Sell),
+        };
+        Ok(Self {
+            instrument: Instrument {
+                venue: field("venue", &message.venue)?,
+                symbol: field("symbol", &message.symbol)?,
+            },
+            id: message.trade_id,
+            price: field("price", &message.price)?,
+            size: field("size", &message.size)?,
+            taker,
+            time: Micros(message.time_us),
+            received: Micros(message.received_us),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kennel_core::{Event, EventType as _, Timestamp};
+
+    use super::*;
+    use market_domain::Venue;
+
+    fn trade() -> Trade {
+        Trade {
+            instrument: Instrument { venue: Venue::Kraken, symbol: "BTC-USD".parse().unwrap() },
+            id: 7,
+            price: "105944.20".parse().unwrap(),
+            size: "1E-8".parse().unwrap(),
+            taker: Some(Side::Sell),
+            time: Micros(1_700_000_000_000_001),
+            received: Micros(1_700_000_000_000_002),
+        }
+    }
+
+    #[test]
+    fn a_trade_survives_the_topic() {
+        let reported = TradeReported::from(&trade());
+        assert_eq!((reported.0.price.as_str(), reported.0.size.as_str()), ("105944.2", "0.00000001"));
+        let at = Timestamp::from_millis(0).unwrap();
+        let event = Event::new(TradeReported::event_id(&trade()), "/test", at, &reported).unwrap();
+        assert_eq!((event.topic.as_str(), event.key.as_str()), ("market.trades.v1", "kraken:BTC-USD"));
+        // Engines read the message itself.
+        assert_eq!(<pb::Trade as prost::Message>::decode(&event.data[..]).unwrap(), reported.0);
+        let read: Trade = event.decode::<TradeReported>().unwrap().unwrap().try_into().unwrap();
+        assert_eq!(read, trade());
+    }
+
+    #[test]
+    fn a_trade_has_one_id_whoever_reports_it() {
+        let later = Trade { received: Micros(1_800_000_000_000_000), ..trade() };
+        assert_eq!(TradeReported::event_id(&later), TradeReported::event_id(&trade()));
+        let next = Trade { id: 8, ..trade() };
+        assert_ne!(TradeReported::event_id(&next), TradeReported::event_id(&trade()));
+    }
+
+    #[test]
+    fn what_is_no_trade_is_refused_with_its_field() {
+        let invalid = |change: fn(&mut pb::Trade)| {
+            let mut reported = TradeReported::from(&trade());
+            change(&mut reported.0);
+            Trade::try_from(reported).unwrap_err().to_string()
+        };
+        assert!(invalid(|trade| trade.venue = "mtgox".to_owned()).starts_with("field `venue` must be"));
+        assert!(invalid(|trade| trade.symbol.clear()).starts_with("field `symbol` must be"));
+        assert!(invalid(|trade| trade.price = "NaN".to_owned()).starts_with("field `price` must be"));
+        assert!(invalid(|trade| trade.size = "1,0".to_owned()).starts_with("field `size` must be"));
+        let mut newer = TradeReported::from(&trade());
+        newer.0.taker_side = 9;
+        assert_eq!(Trade::try_from(newer).unwrap().taker, None);
+        assert_eq!(TradeReported::NAME, "market.trade_reported");
+    }
+}
