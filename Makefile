@@ -31,7 +31,7 @@ $(error SERVICE=$(SERVICE) is not in services.toml, which has: $(SERVICES))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run run-gifs release test test-matrix test-services test-gallery screenshots test-quick test-load lint \
+.PHONY: help tools run run-gifs run-market release test test-matrix test-services test-gallery screenshots test-quick test-load lint \
 	features fmt bench bench-parts docs generate migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
 	run-pg run-mysql run-ch down down-clean ps logs bucket-create
 
@@ -55,6 +55,27 @@ run-gifs: export MEDIA_GRPC_URL ?= http://localhost:$(GIF_FILES_GRPC_PORT)
 run-gifs: export GIF_DOWNLOAD_ALLOW_PRIVATE ?= true
 run-gifs: tools ## Run the GIF pipeline, three services in one process, as `make run` does; its page is http://localhost:8081
 	$(CARGO) run -p gif-pipeline -- serve $(ARGS)
+
+run-market: export ANALYTICS_API_SERVER_PORT ?= 8083
+run-market: export ANALYTICS_API_GRPC_PORT ?= 50055
+run-market: export MARKET_PREPROCESSOR_GRPC_PORT ?= 50054
+run-market: export CANDLES_GRPC_URL ?= http://localhost:$(MARKET_PREPROCESSOR_GRPC_PORT)
+run-market: export SIMULATOR_PORT ?= 8095
+run-market: export BINANCE_SYMBOLS ?= BTC-USD,ETH-USD
+run-market: export COINBASE_SYMBOLS ?= BTC-USD,ETH-USD
+run-market: export KRAKEN_SYMBOLS ?= BTC-USD,ETH-USD
+# The exchanges are simulated, on this machine.
+run-market: export BINANCE_STREAM_URL ?= ws://127.0.0.1:$(SIMULATOR_PORT)/binance/ws
+run-market: export BINANCE_REST_URL ?= http://127.0.0.1:$(SIMULATOR_PORT)/binance
+run-market: export COINBASE_STREAM_URL ?= ws://127.0.0.1:$(SIMULATOR_PORT)/coinbase/ws
+run-market: export COINBASE_REST_URL ?= http://127.0.0.1:$(SIMULATOR_PORT)/coinbase
+run-market: export KRAKEN_STREAM_URL ?= ws://127.0.0.1:$(SIMULATOR_PORT)/kraken/v2
+run-market: export KRAKEN_REST_URL ?= http://127.0.0.1:$(SIMULATOR_PORT)/kraken
+run-market: export BINANCE_ALLOW_PRIVATE ?= true
+run-market: export COINBASE_ALLOW_PRIVATE ?= true
+run-market: export KRAKEN_ALLOW_PRIVATE ?= true
+run-market: tools ## Run the market analytics with simulated exchanges, as `make run` does; its page is http://localhost:8083
+	$(CARGO) run -p market-pipeline -- serve $(ARGS)
 
 release: tools ## Build target/release/dogs, or that of another SERVICE
 	$(CARGO) build --release -p $(SERVICE)

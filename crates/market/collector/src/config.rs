@@ -1,0 +1,97 @@
+//! Settings of the collector.
+
+use std::time::Duration;
+
+use kennel_client::ClientConfig;
+use kennel_config::{HumanDuration, Problems, Reader, Section, Settings};
+use kennel_grpc::GrpcClientConfig;
+use market_domain::{Symbol, Venue};
+use market_venues::{Rules, adapter};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// The settings of the service.
+#[derive(Debug, Clone)]
+pub struct CollectorConfig {
+    /// The stored candles, market-preprocessor.
+    pub candles: GrpcClientConfig,
+    /// The venues.
+    pub venues: Vec<(Venue, VenueConfig)>,
+}
+
+impl Settings for CollectorConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let candles = reader.named_section("candles");
+        let venues = Venue::ALL.map(|venue| (venue, reader.named_section(venue.name())));
+        Self { candles, venues: venues.into() }
+    }
+}
+
+/// An exchange. No other addresses are connected to than these.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct VenueConfig {
+    /// The symbols to collect, such as `BTC-USD`, separated by commas; none by default.
+    pub symbols: Vec<String>,
+    /// URL of the WebSocket; that of the exchange if unset.
+    pub stream_url: Option<String>,
+    /// Base URL of the REST API; that of the exchange if unset.
+    pub rest_url: Option<String>,
+    /// The shortest pause between two connections; that of the exchange's limits if unset.
+    pub reconnect_pause: Option<HumanDuration>,
+    /// The pause between two requests for missing trades; that of the exchange's limits if unset.
+    pub request_pause: Option<HumanDuration>,
+    /// Allow private and loopback addresses, such as those of the simulator.
+    pub allow_private: bool,
+}
+
+impl VenueConfig {
+    /// The symbols; those that are not valid are reported by [`Section::check`].
+    pub fn symbols(&self) -> Vec<Symbol> {
+        self.symbols.iter().filter_map(|symbol| symbol.trim().parse().ok()).collect()
+    }
+
+    /// The pauses between connections and between requests.
+    pub fn pauses(&self, venue: Venue) -> (Duration, Duration) {
+        let rules = adapter(venue).rules();
+        let or = |set: Option<HumanDuration>, default| set.map_or(default, HumanDuration::get);
+        (or(self.reconnect_pause, rules.reconnect_pause), or(self.request_pause, rules.request_pause))
+    }
+
+    /// Where the venue's WebSocket and REST API are.
+    pub fn urls(&self, venue: Venue) -> Result<(Url, Url), url::ParseError> {
+        let Rules { stream_url, rest_url, .. } = adapter(venue).rules();
+        let stream = self.stream_url.as_deref().unwrap_or(stream_url).parse()?;
+        Ok((stream, self.rest_url.as_deref().unwrap_or(rest_url).trim_end_matches('/').parse()?))
+    }
+
+    /// The client of the REST API.
+    pub fn client(&self) -> ClientConfig {
+        ClientConfig {
+            max_bytes: 8 << 20,
+            max_retries: 4,
+            backoff: Duration::from_millis(250),
+            deadline: Duration::from_secs(30),
+            allow_private: self.allow_private,
+            propagate_trace: false,
+            ..ClientConfig::default()
+        }
+    }
+}
+
+impl Section for VenueConfig {
+    const TITLE: &'static str = "Exchange";
+
+    fn check(&self, problems: &mut Problems) {
+        if self.symbols.iter().any(|symbol| symbol.trim().parse::<Symbol>().is_err()) {
+            problems.add("symbols", "must be symbols such as `BTC-USD`, separated by commas");
+        }
+        let is_stream =
+            |url: &str| url.parse::<Url>().is_ok_and(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host());
+        if self.stream_url.as_deref().is_some_and(|url| !is_stream(url)) {
+            problems.add("stream_url", "must be a URL with the scheme ws or wss");
+        }
+        problems.check_base_url("rest_url", self.rest_url.as_deref());
+    }
+}

@@ -1,0 +1,16 @@
+//! The market analytics in one process, with simulated exchanges. `make run-market` sets the ports at which its services find
+//! each other.
+
+use std::process::ExitCode;
+
+use kennel_service::{build_info, erased, main_all};
+
+fn main() -> ExitCode {
+    let services = [
+        erased::<market_simulator::MarketSimulator>(),
+        erased::<market_preprocessor::MarketPreprocessor>(),
+        erased::<analytics_api::AnalyticsApi>(),
+        erased::<market_data_collector::MarketDataCollector>(),
+    ];
+    main_all(&services, build_info!("market-pipeline"))
+}

@@ -1,0 +1,3 @@
+DROP TABLE gaps;
+DROP TABLE candles;
+DROP TABLE books;
