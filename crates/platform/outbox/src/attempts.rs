@@ -32,7 +32,8 @@ pub(crate) struct PreviousAttempt {
     pub(crate) trace: Option<TraceContext>,
     /// The attempt returned, so it did not terminate the process.
     pub(crate) has_ended: bool,
-    /// It failed outside the handler, or in a batch: the next attempt is not counted.
+    /// It failed outside the handler, in a batch, or because a dependency was unavailable: the next attempt is not
+    /// counted.
     pub(crate) is_uncounted: bool,
     /// It failed in a batch that failed as a whole: the next attempt is in a batch of its own.
     pub(crate) is_isolated: bool,
@@ -49,8 +50,9 @@ impl PreviousAttempt {
         Self { has_ended: true, is_uncounted: true, is_isolated: true, trace: None }
     }
 
-    /// The handler succeeded, but its receipt could not be recorded.
-    pub(crate) fn unrecorded() -> Self {
+    /// The attempt does not count: the handler succeeded but its receipt could not be recorded, or a dependency was
+    /// unavailable.
+    pub(crate) fn uncounted() -> Self {
         Self { has_ended: true, is_uncounted: true, ..Self::default() }
     }
 }
@@ -80,6 +82,15 @@ pub(crate) struct BatchAttempt {
 
 impl AttemptNumber {
     const FIRST: Self = Self { number: 1, is_counted: false };
+
+    /// An attempt that repeats an uncounted one, after this many that the inbox has counted.
+    const fn repeated(counted: u32) -> Self {
+        if counted == 0 { Self::FIRST } else { Self { number: counted, is_counted: true } }
+    }
+
+    const fn counted(number: u32) -> Self {
+        Self { number, is_counted: true }
+    }
 }
 
 #[expect(dead_code, reason = "held until dropped")]
@@ -128,11 +139,11 @@ impl Attempts {
             self.shared().await
         };
         let number = if previous.is_some_and(|previous| previous.is_uncounted) {
-            self.inbox.attempts(self.group, event).await?.max(1)
+            AttemptNumber::repeated(self.inbox.attempts(self.group, event).await?)
         } else {
-            self.inbox.count_attempt(self.group, event, self.clock.now()).await?
+            AttemptNumber::counted(self.inbox.count_attempt(self.group, event, self.clock.now()).await?)
         };
-        Ok(Attempt { number: AttemptNumber { number, is_counted: true }, _permit: permit })
+        Ok(Attempt { number, _permit: permit })
     }
 
     /// Counts the attempts at a batch before it starts, like [`Self::begin`] but with one read and one write.
@@ -144,7 +155,7 @@ impl Attempts {
             deliveries.iter().map(|(delivery, _)| delivery.event.id).collect()
         };
         let repeated: Vec<_> = deliveries.iter().filter(|(delivery, _)| self.may_be_redelivery(delivery)).collect();
-        let mut numbers: HashMap<Uuid, Option<u32>> = HashMap::new();
+        let mut numbers: HashMap<Uuid, Option<AttemptNumber>> = HashMap::new();
         let permit = if repeated.is_empty() {
             self.shared().await
         } else {
@@ -154,26 +165,25 @@ impl Attempts {
             let mut to_count = Vec::new();
             for repeated in &repeated {
                 let (delivery, previous) = **repeated;
-                let number = match previous {
-                    Some(previous) if previous.is_uncounted => Some(known(delivery).max(1)),
-                    Some(previous) if previous.has_ended => Some(0),
-                    _ if known(delivery) > 0 => None,
-                    _ => Some(0),
-                };
-                if number == Some(0) {
-                    to_count.push(*repeated);
+                let has_ended = previous.is_some_and(|previous| previous.has_ended);
+                match previous {
+                    Some(previous) if previous.is_uncounted => {
+                        numbers.insert(delivery.event.id, Some(AttemptNumber::repeated(known(delivery))));
+                    }
+                    _ if !has_ended && known(delivery) > 0 => drop(numbers.insert(delivery.event.id, None)),
+                    _ => to_count.push(*repeated),
                 }
-                numbers.insert(delivery.event.id, number);
             }
             if !to_count.is_empty() {
                 let counted = self.inbox.count_attempts(self.group, &ids(&to_count), self.clock.now()).await?;
-                numbers.extend(counted.into_iter().map(|(event, number)| (event, Some(number))));
+                numbers
+                    .extend(counted.into_iter().map(|(event, number)| (event, Some(AttemptNumber::counted(number)))));
             }
             permit
         };
         let number = |(delivery, _): &(&Delivery, Option<&PreviousAttempt>)| match numbers.get(&delivery.event.id) {
             None => Some(AttemptNumber::FIRST),
-            Some(number) => number.map(|number| AttemptNumber { number, is_counted: true }),
+            Some(number) => *number,
         };
         Ok(BatchAttempt { numbers: deliveries.iter().map(number).collect(), _permit: permit })
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_app::{Component, Progress, Stop};
 use kennel_core::{BoxError, Event, EventFilter, Receipt};
+use tokio::time::sleep;
 
 use self::intake::Intake;
 use self::worker::BatchWorker;
@@ -117,9 +118,16 @@ impl Component for BatchConsumer {
                 batch = intake.next(&mut subscription) => batch,
             };
             let count = batch.len();
-            tokio::select! {
+            let pause = tokio::select! {
                 () = stop.aborted() => return Ok(()),
-                () = worker.process(batch) => intake.ended(count),
+                pause = worker.process(batch) => pause,
+            };
+            intake.ended(count);
+            if let Some(pause) = pause {
+                tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    () = sleep(pause) => {}
+                }
             }
         }
     }

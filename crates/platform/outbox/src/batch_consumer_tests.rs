@@ -21,6 +21,8 @@ enum Reaction {
     Permanent,
     /// The whole batch fails.
     FailBatch,
+    /// No batch can be handled now.
+    Unavailable,
     Panic,
     Hang,
     /// The handler returns no result for it.
@@ -70,6 +72,7 @@ impl BatchHandler for Scripted {
                 Reaction::Retry => Err(HandlerError::Retry("no disk".into())),
                 Reaction::Permanent => Err(HandlerError::Permanent("not a picture".into())),
                 Reaction::FailBatch => return Err(HandlerError::Retry("constraint violated".into())),
+                Reaction::Unavailable => return Err(HandlerError::Unavailable("no disk".into())),
                 Reaction::Panic => panic!("the bowl is empty"),
                 Reaction::Hang => std::future::pending().await,
                 Reaction::Forget => continue,
@@ -387,4 +390,32 @@ async fn a_stop_finishes_the_batch_in_progress() {
     );
     ended.unwrap();
     assert_eq!((setup.acks(), setup.broker.queued()), ([1, 2].into(), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unavailable_dependency_uses_up_no_attempts_and_pauses() {
+    let setup = setup();
+    let began = Instant::now();
+    let outage = Duration::from_mins(5);
+    let handler = Scripted::new(move |id, _| match id {
+        _ if began.elapsed() < outage => Reaction::Unavailable,
+        1 => Reaction::Retry,
+        _ => Reaction::Done,
+    });
+    let settled = run_alongside(setup.consumer(&handler), async {
+        setup.send(1..=3);
+        eventually("settled", || setup.broker.settled().iter().any(|settled| matches!(settled, Settled::Dead(..))))
+            .await;
+        setup.broker.settled()
+    })
+    .await;
+    assert!(handler.batches().len() < 200, "{} calls in {outage:?}", handler.batches().len());
+    let dead: Vec<_> = settled.iter().filter(|settled| matches!(settled, Settled::Dead(..))).collect();
+    let reason = "event cannot be handled now: no disk".to_owned();
+    assert_eq!(dead, [&Settled::Dead(1, 3, reason)]);
+    let mut acks = setup.broker.acks();
+    acks.sort_unstable();
+    assert_eq!(acks, [2, 3]);
+    let retries = handler.batches().iter().filter(|batch| batch.as_slice() == [1]).count();
+    assert!(retries >= 2, "all attempts are left after the outage");
 }

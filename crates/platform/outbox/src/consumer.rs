@@ -13,9 +13,9 @@ use kennel_app::{Component, Progress, Stop, progress};
 use kennel_core::{
     Backoff, BoxError, Clock, Delivery, Event, EventFilter, Group, Inbox, KeyQueues, Receipt, Subscriber,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use self::settlement::Settlement;
+use self::settlement::{Settled, Settlement};
 use self::worker::{Completed, Worker};
 use crate::ConsumerMetrics;
 use crate::attempts::Quarantine;
@@ -36,6 +36,10 @@ pub enum HandlerError {
     /// A later attempt may succeed.
     #[error("event cannot be handled now")]
     Retry(#[source] BoxError),
+    /// Something that every event needs does not respond. The attempt does not count, so that an outage of any length
+    /// creates no dead letters, and the consumer takes no other events for up to five seconds.
+    #[error("a dependency is unavailable")]
+    Unavailable(#[source] BoxError),
     /// No attempt can succeed, as with unreadable data.
     #[error("event cannot be handled")]
     Permanent(#[source] BoxError),
@@ -161,6 +165,8 @@ impl Component for Consumer {
         // while the handler of its last delivery runs. A delivery is `None` while it is in progress.
         let mut queues = KeyQueues::<(), Option<Delivery>>::default();
         let mut working = FuturesUnordered::new();
+        // While a dependency is unavailable.
+        let mut paused_until = None;
         loop {
             tokio::select! {
                 // Ended deliveries before new ones: they make room in the queues and settle in order.
@@ -168,14 +174,22 @@ impl Component for Consumer {
                 () = stop.requested() => break,
                 Some(ended) = working.next() => {
                     let Completed { claim, settled } = ended;
-                    if settled {
-                        queues.complete(&claim);
-                    } else {
+                    match settled {
+                        Settled::Finally => drop(queues.complete(&claim)),
                         // Dropped unsettled, so that none overtakes it; the broker delivers them again in order.
-                        queues.remove_key(&claim);
+                        Settled::ForLater => queues.remove_key(&claim),
+                        Settled::ForAfter(pause) => {
+                            queues.remove_key(&claim);
+                            paused_until = Some(Instant::now() + pause);
+                        }
                     }
                 }
-                next = subscription.next(), if queues.len() < worker.settlement.config.concurrency.max(1) => {
+                () = sleep_until(paused_until.unwrap_or_else(Instant::now)), if paused_until.is_some() => {
+                    paused_until = None;
+                }
+                next = subscription.next(),
+                    if paused_until.is_none() && queues.len() < worker.settlement.config.concurrency.max(1) =>
+                {
                     if let Some(delivery) = next {
                         queues.push((), delivery.event.key.clone(), Some(delivery));
                     }

@@ -26,6 +26,7 @@ enum Reaction {
     Done,
     Recorded,
     Retry,
+    Unavailable,
     Permanent,
     Panic,
     Hang,
@@ -84,6 +85,7 @@ impl Handler for Scripted {
             Reaction::Done => Ok(Handled::Done),
             Reaction::Recorded => Ok(Handled::Recorded),
             Reaction::Retry => Err(HandlerError::Retry(RepoError::Unavailable("no disk".into()).into())),
+            Reaction::Unavailable => Err(HandlerError::Unavailable("no disk".into())),
             Reaction::Permanent => Err(HandlerError::Permanent("not a picture".into())),
             Reaction::Panic => panic!("the bowl is empty"),
             Reaction::Hang => std::future::pending().await,
@@ -225,6 +227,45 @@ async fn an_event_becomes_a_dead_letter_after_the_maximum_of_attempts() {
     assert_eq!(settled[2], Settled::Dead(1, 3, reason.to_owned()));
     assert_eq!((handler.calls(1), setup.counted(Outcome::DeadLetter)), (3, 1));
     assert!(setup.inbox.seen("thumbnails", event(1, "rex").id).await.unwrap(), "a copy would be tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unavailable_dependency_uses_up_no_attempts_and_pauses() {
+    let mut setup = setup();
+    setup.config.concurrency = 2;
+    let (began, outage) = (Instant::now(), Duration::from_mins(5));
+    let handler = Scripted::new(move |id, _| match id {
+        _ if began.elapsed() < outage => Reaction::Unavailable,
+        1 => Reaction::Retry,
+        _ => Reaction::Done,
+    });
+    run_alongside(setup.consumer(&handler), async {
+        for id in 1..=20 {
+            setup.send([id], &format!("k{id}"));
+        }
+        sleep(outage).await;
+        assert!((60..300).contains(&handler.order().len()), "{} calls", handler.order().len());
+        assert_eq!(setup.broker.acks(), [0_u128; 0]);
+        let before = handler.calls(1);
+        let is_over = || setup.broker.acks().len() == 19 && setup.counted(Outcome::DeadLetter) == 1;
+        eventually("everything is handled", is_over).await;
+        assert!(began.elapsed() < outage + Duration::from_secs(30), "{:?}", began.elapsed());
+        assert_eq!(handler.calls(1), before + 3, "all attempts were left");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_an_unavailable_dependency() {
+    let setup = setup();
+    let handler = Scripted::new(|_, _| Reaction::Unavailable);
+    let began = run_alongside(setup.consumer(&handler), async {
+        setup.send([1], "rex");
+        eventually("the pauses are long", || handler.calls(1) == 8).await;
+        Instant::now()
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,6 +65,7 @@ impl Outcome {
 pub struct ConsumerMetrics {
     consumed: IntCounterVec,
     handle: LatencyHistogram,
+    age: LatencyHistogram,
     errors: IntCounterVec,
 }
 
@@ -72,12 +73,14 @@ impl ConsumerMetrics {
     /// Creates and registers the metrics.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let help = "Duration of a handler call";
+        let age = "Time from the creation of an event until the group has handled it";
         let consumed = Opts::new(names::BROKER_CONSUMED, "Deliveries by outcome");
         let errors =
             Opts::new(names::BROKER_SUBSCRIPTION_ERRORS, "Subscriptions that were lost or could not be created");
         let metrics = Self {
             consumed: IntCounterVec::new(consumed, &["topic", "group", "outcome"])?,
             handle: LatencyHistogram::register(registry, names::CONSUMER_DURATION, help, &["group"])?,
+            age: LatencyHistogram::register(registry, names::CONSUMER_EVENT_AGE, age, &["group"])?,
             errors: IntCounterVec::new(errors, &["topic", "group"])?,
         };
         registry.register(Box::new(metrics.consumed.clone()))?;
@@ -91,6 +94,7 @@ impl ConsumerMetrics {
         for outcome in Outcome::ALL {
             self.consumed.with_label_values(&[topic, group, outcome.label()]);
         }
+        self.age.series(&[group]);
     }
 
     /// Creates the series of a subscription, for the same reason.
@@ -104,6 +108,11 @@ impl ConsumerMetrics {
 
     pub(crate) fn handled(&self, group: &'static str, took: Duration) {
         self.handle.observe(&[group], took);
+    }
+
+    /// An event was handled this long after it had been created.
+    pub(crate) fn fresh(&self, group: &'static str, age: Duration) {
+        self.age.observe(&[group], age);
     }
 
     pub(crate) fn subscription_error(&self, topic: &'static str, group: &'static str) {
@@ -141,6 +150,7 @@ mod tests {
             consumer.consumed("dogs", "thumbnails", outcome);
         }
         consumer.handled("thumbnails", Duration::from_millis(1));
+        consumer.fresh("thumbnails", Duration::from_millis(1));
         consumer.subscription_error("dogs", "thumbnails");
 
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
@@ -155,6 +165,7 @@ mod tests {
             r#"broker_consumed_total{group="thumbnails",outcome="retry",topic="dogs"} 1"#,
             r#"broker_consumed_total{group="thumbnails",outcome="dead_letter",topic="dogs"} 1"#,
             r#"consumer_handle_seconds_count{group="thumbnails"} 1"#,
+            r#"consumer_event_age_seconds_count{group="thumbnails"} 1"#,
             r#"broker_subscription_errors_total{group="thumbnails",topic="dogs"} 1"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -61,3 +61,8 @@ pub fn files() -> Result<Vec<(PathBuf, String)>, Error> {
 pub fn groups() -> Vec<Group> {
     rules::files(&[]).into_iter().flat_map(|(_, groups)| groups).collect()
 }
+
+/// The groups of rules of all services.
+pub fn all_groups() -> Result<Vec<Group>, Error> {
+    Ok(rules::files(&services::declared()?).into_iter().flat_map(|(_, groups)| groups).collect())
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::slo::{OBJECTIVES, Objective};
+use crate::slo::{FURTHER_OBJECTIVES, OBJECTIVES, Objective};
 
 /// A service that declares its objectives.
 #[derive(Debug, Clone)]
@@ -37,7 +37,8 @@ fn of_service(service: String, percentages: &BTreeMap<String, f64>) -> Result<Se
     let mut objectives = Vec::new();
     for (name, percentage) in percentages {
         let invalid = || Error::Objective { service: service.clone(), objective: name.clone() };
-        let known = OBJECTIVES.into_iter().find(|known| known.name == *name).ok_or_else(invalid)?;
+        let mut known = OBJECTIVES.into_iter().chain(FURTHER_OBJECTIVES);
+        let known = known.find(|known| known.name == *name).ok_or_else(invalid)?;
         if !(50.0..100.0).contains(percentage) {
             return Err(invalid());
         }

@@ -63,6 +63,8 @@ pub const LATE_AFTER: f64 = 0.5;
 pub const EVENT_LATE_AFTER: u32 = 30;
 /// A consumer group with more unsettled events than this is lagging.
 pub const BEHIND_BY: u32 = 1_000;
+/// An event that is handled later than this after its creation, in seconds, is stale. It has to be the bound of a bucket.
+pub const STALE_AFTER: f64 = 5.0;
 /// HTTP statuses for failures of the service. 501 is not among them: like gRPC's `UNIMPLEMENTED`, it means that the
 /// service never supports the operation.
 pub const HTTP_FAILURES: &str = "50[02-9]|5[1-9].";
@@ -94,6 +96,14 @@ pub const OBJECTIVES: [Objective; 4] = [
         indicator: Indicator::Time(consumer_behind),
     },
 ];
+
+/// Objectives that only services have which declare them.
+pub const FURTHER_OBJECTIVES: [Objective; 1] = [Objective {
+    name: "freshness",
+    budget: 0.01,
+    alerts: ["FreshnessBudgetBurnsFast", "FreshnessBudgetBurns"],
+    indicator: Indicator::Requests(stale),
+}];
 
 /// Recorded windows and their series.
 pub const WINDOWS: [(&str, &str); 7] = [
@@ -155,6 +165,14 @@ fn late(jobs: &Jobs, window: &str) -> Expr {
     let in_time = |duration: &Series| duration.clone().bucket().is("le", &format!("{LATE_AFTER:?}"));
     let total = requests(window, &http.clone().count(), &grpc.clone().count());
     Expr::raw(format!("1 - {}", requests(window, &in_time(&http), &in_time(&grpc)).over(&total)))
+}
+
+/// Ratio of events that are handled late, over all groups of the service.
+fn stale(jobs: &Jobs, window: &str) -> Expr {
+    let age = jobs.series(names::CONSUMER_EVENT_AGE);
+    let in_time = age.clone().bucket().is("le", &format!("{STALE_AFTER:?}"));
+    let of = |series: Series| sum(&["job"], &series.rate_over(window));
+    Expr::raw(format!("1 - {}", of(in_time).over(&of(age.count()))))
 }
 
 fn outbox_late(jobs: &Jobs) -> Expr {
@@ -286,8 +304,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_latency_objective_is_the_bound_of_a_bucket() {
-        assert!(LATENCY_BUCKETS.contains(&LATE_AFTER));
+    fn objectives_for_durations_are_bounds_of_buckets() {
+        assert!(LATENCY_BUCKETS.contains(&LATE_AFTER) && LATENCY_BUCKETS.contains(&STALE_AFTER));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::{BatchHandler, BatchItem, BatchResults};
 use crate::attempts::{AttemptNumber, PreviousAttempt};
-use crate::consumer::settlement::{Decision, Settlement, panicked};
+use crate::consumer::settlement::{Decision, Settled, Settlement, panicked};
 use crate::metrics::Outcome;
 use crate::{Handled, HandlerError, span};
 
@@ -42,33 +43,36 @@ impl Started {
 }
 
 impl BatchWorker {
-    /// Processes the deliveries, together as far as possible.
-    pub(super) async fn process(&self, deliveries: Vec<Delivery>) {
+    /// Processes the deliveries, together as far as possible. Returns how long to wait before the next ones.
+    pub(super) async fn process(&self, deliveries: Vec<Delivery>) -> Option<Duration> {
         let take_previous = |delivery: Delivery| {
             let previous = self.settlement.attempts.take_previous(delivery.event.id);
             Item { delivery, previous }
         };
         let is_isolated = |item: &Item| item.previous.as_ref().is_some_and(|previous| previous.is_isolated);
         let (mut alone, together): (Vec<_>, Vec<_>) = deliveries.into_iter().map(take_previous).partition(is_isolated);
+        let mut pause = None;
         if !together.is_empty() {
             let span = self.span(&together);
-            alone.extend(self.process_together(together).instrument(span).await);
+            let (rest, after) = self.process_together(together).instrument(span).await;
+            alone.extend(rest);
+            pause = after;
         }
         for item in alone {
             let span = self.settlement.span(&item.delivery, item.previous.as_ref());
-            self.process_alone(item).instrument(span).await;
+            pause = pause.max(self.process_alone(item).instrument(span).await);
         }
+        pause
     }
 
-    /// Processes deliveries with one call of the handler. Returns those that must be processed alone.
-    async fn process_together(&self, items: Vec<Item>) -> Vec<Item> {
+    /// Processes deliveries with one call of the handler. Returns those that must be processed alone, and the pause.
+    async fn process_together(&self, items: Vec<Item>) -> (Vec<Item>, Option<Duration>) {
         let settlement = &self.settlement;
         let ids: Vec<_> = items.iter().map(|item| item.delivery.event.id).collect();
         let seen = match settlement.ports.inbox.list_seen(settlement.group, &ids).await {
             Ok(seen) => seen,
             Err(error) => {
-                self.retry(items, &error).await;
-                return Vec::new();
+                return (Vec::new(), self.retry(items, &error).await);
             }
         };
         let (duplicates, new): (Vec<_>, Vec<_>) =
@@ -80,8 +84,7 @@ impl BatchWorker {
             Ok(begun) => begun,
             Err(error) => {
                 self.conclude(concluded).await;
-                self.retry(new, &error).await;
-                return Vec::new();
+                return (Vec::new(), self.retry(new, &error).await);
             }
         };
         let (mut alone, mut started) = (Vec::new(), Vec::new());
@@ -102,12 +105,11 @@ impl BatchWorker {
             concluded.extend(self.handle(started).await);
         }
         drop(begun);
-        self.conclude(concluded).await;
-        alone
+        (alone, self.conclude(concluded).await)
     }
 
     /// Processes a delivery in a batch of its own.
-    async fn process_alone(&self, item: Item) {
+    async fn process_alone(&self, item: Item) -> Option<Duration> {
         let settlement = &self.settlement;
         let Item { mut delivery, previous } = item;
         let seen = settlement.ports.inbox.seen(settlement.group, delivery.event.id).await;
@@ -131,7 +133,7 @@ impl BatchWorker {
                 }
             }
         };
-        self.conclude(concluded).await;
+        self.conclude(concluded).await
     }
 
     /// Calls the handler, and records the receipts with one write.
@@ -144,21 +146,26 @@ impl BatchWorker {
         let results = match self.call(&items).await {
             Ok(results) => results,
             Err(error) if started.len() == 1 => vec![Err(error)],
+            Err(error @ HandlerError::Unavailable(_)) => return self.wait(started, &error),
             Err(error) => return self.isolate(started, &error).await,
         };
         let is_done = |result: &Result<Handled, HandlerError>| matches!(result, Ok(Handled::Done));
         let done: Vec<_> = items.into_iter().zip(&results).filter(|(_, result)| is_done(result)).collect();
         let receipts: Vec<Receipt> = done.into_iter().map(|(item, _)| item.receipt).collect();
         let recorded = if receipts.is_empty() { Ok(()) } else { self.record(&receipts).await };
+        let has_failed = |result: &Result<Handled, HandlerError>| {
+            matches!(result, Err(HandlerError::Retry(_) | HandlerError::Permanent(_)))
+        };
         let failed: Vec<_> =
-            started.iter().zip(&results).filter(|(_, result)| result.is_err()).map(|(started, _)| started).collect();
+            started.iter().zip(&results).filter(|(_, result)| has_failed(result)).map(|(started, _)| started).collect();
         let numbers = self.count_failed(&failed).await;
         let decide = |(Started { mut delivery, .. }, result): (Started, Result<Handled, HandlerError>)| {
             let decision = match (result, &recorded) {
                 (Ok(Handled::Recorded), _) | (Ok(Handled::Done), Ok(())) => Decision::Done(Outcome::Ok),
                 (Ok(Handled::Done), Err(error)) => {
-                    self.settlement.on_inbox_error(error, &delivery, Some(&PreviousAttempt::unrecorded()))
+                    self.settlement.on_inbox_error(error, &delivery, Some(&PreviousAttempt::uncounted()))
                 }
+                (Err(error @ HandlerError::Unavailable(_)), _) => self.settlement.wait(&error, &delivery),
                 (Err(error), _) => {
                     delivery.attempt = numbers.get(&delivery.event.id).copied().unwrap_or(delivery.attempt);
                     self.settlement.after_failure(&error, &delivery)
@@ -200,6 +207,15 @@ impl BatchWorker {
         started.into_iter().map(retry).collect()
     }
 
+    /// No event can be handled now.
+    fn wait(&self, started: Vec<Started>, error: &HandlerError) -> Vec<(Delivery, Decision)> {
+        let wait = |Started { delivery, .. }: Started| {
+            let decision = self.settlement.wait(error, &delivery);
+            (delivery, decision)
+        };
+        started.into_iter().map(wait).collect()
+    }
+
     /// Counts failed attempts that were not counted before they started. Returns the numbers of those attempts.
     async fn count_failed(&self, failed: &[&Started]) -> HashMap<Uuid, u32> {
         let uncounted: Vec<_> =
@@ -214,16 +230,20 @@ impl BatchWorker {
         }
     }
 
-    async fn retry(&self, items: Vec<Item>, error: &RepoError) {
+    async fn retry(&self, items: Vec<Item>, error: &RepoError) -> Option<Duration> {
         let decide = |Item { delivery, previous }: Item| {
             let decision = self.settlement.on_inbox_error(error, &delivery, previous.as_ref());
             (delivery, decision)
         };
-        self.conclude(items.into_iter().map(decide).collect()).await;
+        self.conclude(items.into_iter().map(decide).collect()).await
     }
 
-    async fn conclude(&self, concluded: Vec<(Delivery, Decision)>) {
-        join_all(concluded.into_iter().map(|(delivery, decision)| self.settlement.conclude(delivery, decision))).await;
+    /// Settles deliveries; returns how long to wait before others are begun.
+    async fn conclude(&self, concluded: Vec<(Delivery, Decision)>) -> Option<Duration> {
+        let conclude = |(delivery, decision)| self.settlement.conclude(delivery, decision);
+        let settled = join_all(concluded.into_iter().map(conclude)).await;
+        let pause = |settled| if let Settled::ForAfter(pause) = settled { Some(pause) } else { None };
+        settled.into_iter().filter_map(pause).max()
     }
 
     /// Creates the span of a batch, with links to the spans that published its events and to their previous attempts.

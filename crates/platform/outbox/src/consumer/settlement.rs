@@ -1,8 +1,10 @@
 //! Decides how deliveries are settled, and settles them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use kennel_core::{Delivery, Receipt, RepoError};
+use kennel_core::{Backoff, Delivery, Receipt, RepoError};
 use kennel_telemetry::propagation;
 use tracing::Span;
 use uuid::Uuid;
@@ -14,22 +16,38 @@ use crate::span;
 
 /// Maximum length of the reason in a dead letter, in bytes.
 const MAX_REASON_BYTES: usize = 1_000;
+/// Pauses while a dependency is unavailable. Work continues at most this long after the dependency is back.
+const PAUSE: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 
 /// How a delivery is settled.
 pub(crate) enum Decision {
     Done(Outcome),
     Retry(PreviousAttempt),
-    GiveUp { reason: String },
+    /// A dependency is unavailable: retry after this time, and begin nothing else before.
+    Wait(Duration),
+    GiveUp {
+        reason: String,
+    },
 }
 
 impl Decision {
     pub(crate) const fn outcome(&self) -> Outcome {
         match self {
             Self::Done(outcome) => *outcome,
-            Self::Retry(_) => Outcome::Retry,
+            Self::Retry(_) | Self::Wait(_) => Outcome::Retry,
             Self::GiveUp { .. } => Outcome::DeadLetter,
         }
     }
+}
+
+/// How a delivery was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    Finally,
+    /// It will be delivered again.
+    ForLater,
+    /// It will be delivered again; nothing should be begun before this time has passed.
+    ForAfter(Duration),
 }
 
 /// What the members of a consumer group need to settle deliveries.
@@ -39,6 +57,8 @@ pub(crate) struct Settlement {
     pub(crate) config: ConsumerConfig,
     pub(crate) ports: ConsumerPorts,
     pub(crate) attempts: Attempts,
+    /// Attempts since the last success that failed because a dependency was unavailable.
+    unavailable: AtomicU32,
 }
 
 impl Settlement {
@@ -46,19 +66,30 @@ impl Settlement {
         ports.metrics.announce(topic, group);
         let (inbox, clock) = (Arc::clone(&ports.inbox), Arc::clone(&ports.clock));
         let attempts = Attempts::new(group, inbox, clock, ports.quarantine.clone());
-        Self { group, topic, config, ports, attempts }
+        Self { group, topic, config, ports, attempts, unavailable: AtomicU32::new(0) }
     }
 
-    /// Settles a delivery inside the span of its attempt. Returns false when it will be delivered again.
-    pub(crate) async fn conclude(&self, delivery: Delivery, decision: Decision) -> bool {
+    /// Settles a delivery inside the span of its attempt.
+    pub(crate) async fn conclude(&self, delivery: Delivery, decision: Decision) -> Settled {
         let outcome = decision.outcome();
-        if let Decision::Retry(previous) = &decision {
-            let previous = PreviousAttempt { trace: propagation::current(), ..previous.clone() };
+        let (previous, settled) = match &decision {
+            Decision::Retry(previous) => (Some(previous.clone()), Settled::ForLater),
+            Decision::Wait(pause) => (Some(PreviousAttempt::uncounted()), Settled::ForAfter(*pause)),
+            Decision::Done(_) | Decision::GiveUp { .. } => (None, Settled::Finally),
+        };
+        if let Some(previous) = previous {
+            let previous = PreviousAttempt { trace: propagation::current(), ..previous };
             self.attempts.store_previous(delivery.event.id, previous);
+        }
+        if outcome == Outcome::Ok {
+            self.ports.metrics.fresh(self.group, self.ports.clock.now().since(delivery.event.time));
+            if self.unavailable.swap(0, Ordering::Relaxed) > 0 {
+                tracing::info!(group = self.group, "dependency is available again");
+            }
         }
         self.settle(delivery, decision).await;
         self.ports.metrics.consumed(self.topic, self.group, outcome);
-        outcome != Outcome::Retry
+        settled
     }
 
     /// Whether an attempt with this number is one too many.
@@ -73,6 +104,9 @@ impl Settlement {
         delivery: &mut Delivery,
         attempt: &Attempt,
     ) -> Decision {
+        if let HandlerError::Unavailable(_) = error {
+            return self.wait(error, delivery);
+        }
         let (event, group) = (delivery.event.id, self.group);
         match self.attempts.failed(attempt, event).await {
             Ok(number) => delivery.attempt = number,
@@ -99,6 +133,20 @@ impl Settlement {
             tracing::warn!(error = cause, event.id = %event, group, attempt, "handler failed, event will be retried");
             Decision::Retry(PreviousAttempt::failed())
         }
+    }
+
+    /// The handler cannot handle any event now. Only the beginning of an outage is a warning.
+    pub(crate) fn wait(&self, error: &HandlerError, delivery: &Delivery) -> Decision {
+        Span::current().record("otel.status_code", "ERROR");
+        let (event, group) = (delivery.event.id, self.group);
+        let cause = error as &dyn std::error::Error;
+        let before = self.unavailable.fetch_add(1, Ordering::Relaxed);
+        if before == 0 {
+            tracing::warn!(error = cause, event.id = %event, group, "dependency is unavailable, events wait");
+        } else {
+            tracing::debug!(error = cause, event.id = %event, group, "dependency is still unavailable");
+        }
+        Decision::Wait(PAUSE.delay(before.saturating_add(1)))
     }
 
     /// All attempts are used and none has returned: each time the process terminated first.
@@ -137,6 +185,7 @@ impl Settlement {
                 let delay = self.config.backoff.delay(delivery.attempt);
                 delivery.nack(delay).await
             }
+            Decision::Wait(pause) => delivery.nack(pause).await,
             Decision::GiveUp { reason } => delivery.dead_letter(&reason).await,
         };
         // The broker delivers it again, and the inbox recognizes it.

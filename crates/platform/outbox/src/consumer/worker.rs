@@ -8,7 +8,7 @@ use kennel_core::{Claim, Delivery, Event, Receipt};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use super::settlement::{Decision, Settlement, panicked};
+use super::settlement::{Decision, Settled, Settlement, panicked};
 use super::{Handled, Handler, HandlerError};
 use crate::attempts::PreviousAttempt;
 use crate::metrics::Outcome;
@@ -16,8 +16,7 @@ use crate::metrics::Outcome;
 /// A delivery whose processing has ended.
 pub(super) struct Completed {
     pub(super) claim: Claim<()>,
-    /// False when it will be delivered again.
-    pub(super) settled: bool,
+    pub(super) settled: Settled,
 }
 
 pub(super) struct Worker {
@@ -34,8 +33,7 @@ impl Worker {
         Completed { claim, settled }
     }
 
-    /// Returns false when the delivery will be delivered again.
-    async fn process(&self, mut delivery: Delivery, previous: Option<PreviousAttempt>) -> bool {
+    async fn process(&self, mut delivery: Delivery, previous: Option<PreviousAttempt>) -> Settled {
         let decision = self.decide(&mut delivery, previous.as_ref()).await;
         self.settlement.conclude(delivery, decision).await
     }
@@ -66,7 +64,7 @@ impl Worker {
         };
         match recorded {
             Ok(_) => Decision::Done(Outcome::Ok),
-            Err(error) => settlement.on_inbox_error(&error, delivery, Some(&PreviousAttempt::unrecorded())),
+            Err(error) => settlement.on_inbox_error(&error, delivery, Some(&PreviousAttempt::uncounted())),
         }
     }
 

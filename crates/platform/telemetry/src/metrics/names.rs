@@ -73,6 +73,8 @@ names! {
     BROKER_SUBSCRIPTION_ERRORS = "broker_subscription_errors_total";
     /// Histogram of the duration of handler calls, by `group`.
     CONSUMER_DURATION = "consumer_handle_seconds";
+    /// Histogram of the time from the creation of an event until a group has handled it, by `group`.
+    CONSUMER_EVENT_AGE = "consumer_event_age_seconds";
 
     /// Gauge of events that are not published yet.
     OUTBOX_PENDING = "outbox_pending";

@@ -73,6 +73,12 @@ fn consumers() -> Vec<Panel> {
             .metric(&sum(&by, &failures.rate()), "{{group}} {{outcome}}"),
         Panel::lines("Handler p95", Unit::Seconds)
             .metric(&quantile(0.95, selected(names::CONSUMER_DURATION), &["group"]), "{{group}}"),
+        Panel::lines("Event age p50", Unit::Seconds)
+            .describe("Time from the creation of an event until a group has handled it.")
+            .metric(&quantile(0.5, selected(names::CONSUMER_EVENT_AGE), &["group"]), "{{group}}"),
+        Panel::lines("Event age p99", Unit::Seconds)
+            .describe("Of gif-files: from the acceptance of a GIF until its files can be read.")
+            .metric(&quantile(0.99, selected(names::CONSUMER_EVENT_AGE), &["group"]), "{{group}}"),
         Panel::lines("Lag", Unit::Number)
             .describe("Events that a group has not settled yet.")
             .metric(&max(&["topic", "group"], &selected(names::BROKER_CONSUMER_LAG).now()), "{{group}}"),
