@@ -17,6 +17,10 @@ BROKER_FEATURE := $(filter-out memory,$(BROKER))
 # Built with the store of STORAGE; its DSN is read from the environment or .env.
 MIGRATE = $(CARGO) run -q -p $(SERVICE) $(STORAGE:%=--features %) -- migrate
 STACK = $(KENNEL) -f docker/compose.$(STORE).yml $(BROKER_FEATURE:%=-f docker/compose.%.yml)
+# The GIF pipeline in containers, with volumes of its own.
+GIFS_BROKER = $(if $(filter file,$(origin BROKER)),kafka,$(BROKER))
+GIFS = SCRAPE=gifs S3_STORAGE_BUCKET=gifs $(COMPOSE) -p kennel-gifs --env-file .env-docker -f docker/compose.yml \
+	$(patsubst %,-f docker/compose.%.yml,$(STORE) $(GIFS_BROKER) gifs gifs-$(STORE) gifs-$(GIFS_BROKER))
 EVERYTHING := $(KENNEL) $(patsubst %,-f docker/compose.%.yml,postgres mysql clickhouse nats kafka rabbitmq) --profile app
 
 # Every test, with results by the rows of the table.
@@ -31,9 +35,9 @@ $(error SERVICE=$(SERVICE) is not in services.toml, which has: $(SERVICES))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run run-gifs run-market release test test-matrix test-services test-gallery screenshots test-quick test-load lint \
+.PHONY: help tools run run-gifs run-market release test test-matrix test-services test-gallery test-chart screenshots test-quick test-load lint \
 	features fmt bench bench-parts docs generate migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
-	run-pg run-mysql run-ch down down-clean ps logs bucket-create
+	run-pg run-mysql run-ch up-gifs full-gifs down-gifs down down-clean ps logs bucket-create
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,12 +49,8 @@ tools: # What every other target needs; prints how to install missing tools
 run: tools ## Run the service (SERVICE=dogs) with SQLite and everything else in memory or on disk: no server needed
 	$(CARGO) run -p $(SERVICE) -- serve $(ARGS)
 
-run-gifs: export GIF_API_SERVER_PORT ?= 8081
-run-gifs: export GIF_STORAGE_SERVER_PORT ?= 8082
-run-gifs: export GIF_STORAGE_GRPC_PORT ?= 50052
-run-gifs: export GIF_FILES_GRPC_PORT ?= 50053
-run-gifs: export CATALOGUE_GRPC_URL ?= http://localhost:$(GIF_STORAGE_GRPC_PORT)
-run-gifs: export MEDIA_GRPC_URL ?= http://localhost:$(GIF_FILES_GRPC_PORT)
+run-gifs: export CATALOGUE_GRPC_URL ?= http://localhost:50052
+run-gifs: export MEDIA_GRPC_URL ?= http://localhost:50053
 # The bundled animations are on this machine.
 run-gifs: export GIF_DOWNLOAD_ALLOW_PRIVATE ?= true
 run-gifs: tools ## Run the GIF pipeline, three services in one process, as `make run` does; its page is http://localhost:8081
@@ -95,6 +95,9 @@ test-gallery: tools ## Test the gallery in Chromium, driven by Node 20 or newer;
 
 screenshots: tools ## Take the screenshots of docs/images, with the same browser
 	TEST_CHROMIUM=$(CHROMIUM) $(CARGO) test -p dogs --test gallery -- --nocapture --ignored screenshots
+
+test-chart: tools ## Check the Helm charts with Helm and the schemas of Kubernetes; builds Helm (needs Go 1.26 and Python)
+	variables=$$(.ci/services --only helm) && export $$variables && $(CARGO) test -p kennel-testkit --test helm
 
 test-quick: tools ## Put a running service under light load for 5 seconds and print a summary
 	$(CARGO) run -q -p dogs --example load -- --seconds 5 --workers 4 $(ARGS)
@@ -159,6 +162,18 @@ run-pg run-mysql run-ch: run-%: tools up-% ## The same, with the service on the 
 full-pg full-mysql full-ch: engine ## The same, with the service in a container of its own
 	$(STACK) --profile app up -d --build --remove-orphans $(WAIT)
 	@echo "gallery http://localhost:8080   metrics http://localhost:9090/metrics   Grafana http://localhost:3000"
+
+up-gifs full-gifs down-gifs: STORE ?= postgres
+
+up-gifs: engine ## Start what the GIF pipeline needs: a store (STORE=postgres), a broker (BROKER=kafka), Redis, MinIO, telemetry
+	$(GIFS) up -d --build --remove-orphans $(WAIT)
+
+full-gifs: engine ## The same, with its three services in containers
+	$(GIFS) --profile gifs up -d --build --remove-orphans $(WAIT)
+	@echo "page http://localhost:8081   Grafana http://localhost:3000"
+
+down-gifs: engine ## Stop and remove these containers; with ARGS=-v their data too
+	$(GIFS) --profile gifs down --remove-orphans $(ARGS)
 
 ps: engine ## Show the containers and their health
 	$(EVERYTHING) ps

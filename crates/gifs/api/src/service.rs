@@ -34,6 +34,7 @@ impl Service for GifApi {
     const ABOUT: &'static str = "Searches for GIFs, answered from a cache, and their files, over HTTP";
     const USES: Uses = Uses::HTTP.and(Uses::CACHE).and(Uses::OBJECTS);
     const CONTRACTS: &'static str = "gifs/api";
+    const HTTP_PORT: u16 = 8081;
 
     type State = Self;
     type Config = GifApiConfig;

@@ -12,7 +12,7 @@ use kennel_service::{Context, EventSet, Service, Uses, Worker};
 use kennel_storage::Migrations;
 
 use crate::cli::{self, GifFilesCommand};
-use crate::config::MediaConfig;
+use crate::config::{CatalogueConfig, MediaConfig};
 use crate::downloader::Downloader;
 use crate::fetcher::HttpFetcher;
 use crate::grpc::MediaRpc;
@@ -26,11 +26,13 @@ pub struct GifFiles(MediaService);
 pub struct GifFilesConfig {
     /// Downloads of GIFs.
     pub media: MediaConfig,
+    /// The Catalogue.
+    pub catalogue: CatalogueConfig,
 }
 
 impl Settings for GifFilesConfig {
     fn read(reader: &mut Reader<'_>) -> Self {
-        Self { media: reader.section() }
+        Self { media: reader.section(), catalogue: reader.section() }
     }
 }
 
@@ -39,6 +41,7 @@ impl Service for GifFiles {
     const ABOUT: &'static str = "The bytes of GIFs: downloads, checks and stores them, and returns them over gRPC";
     const USES: Uses = Uses::GRPC.and(Uses::STORAGE).and(Uses::BROKER).and(Uses::OBJECTS);
     const CONTRACTS: &'static str = "gifs/files";
+    const GRPC_PORT: u16 = 50053;
     const CONSUMERS: &'static [&'static str] = &[Downloader::GROUP];
 
     type State = ();
@@ -64,7 +67,7 @@ impl Service for GifFiles {
     }
 
     async fn workers(&self, cx: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
-        Ok(vec![cx.consumer(Downloader::GROUP, GIF_EVENTS, Arc::new(Downloader(self.0.clone()))).await?])
+        Ok(vec![cx.consumer(Downloader::GROUP, GIF_EVENTS, Arc::new(Downloader::new(self.0.clone()))).await?])
     }
 
     async fn run(cx: &Context<Self>, command: GifFilesCommand) -> anyhow::Result<ExitCode> {

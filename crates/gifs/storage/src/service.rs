@@ -57,6 +57,8 @@ impl Service for GifStorage {
         "The catalogue of GIFs: finds them at several providers, over gRPC and the command line";
     const USES: Uses = Uses::HTTP.and(Uses::GRPC).and(Uses::STORAGE).and(Uses::BROKER).and(Uses::CACHE);
     const CONTRACTS: &'static str = "gifs/storage";
+    const HTTP_PORT: u16 = 8082;
+    const GRPC_PORT: u16 = 50052;
     const CONSUMERS: &'static [&'static str] = &[MediaResults::GROUP];
 
     type State = ();

@@ -41,18 +41,28 @@ impl Reader<'_> {
     /// Reads a section. If it has errors, loading fails later, and the returned value only serves to find further
     /// errors.
     pub fn section<S: Section>(&mut self) -> S {
-        self.read(S::TITLE.to_owned(), "")
+        self.read(S::TITLE.to_owned(), "", &[])
+    }
+
+    /// Reads a section some of whose numbers have other defaults, by the names of the fields.
+    pub fn section_with<S: Section>(&mut self, defaults: &[(&str, u64)]) -> S {
+        self.read(S::TITLE.to_owned(), "", defaults)
     }
 
     /// Reads a section of which there are several: `name` is the prefix of its keys, such as `catalogue` in
     /// `catalogue_grpc_url`.
     pub fn named_section<S: Section>(&mut self, name: &str) -> S {
-        self.read(format!("{}: {name}", S::TITLE), &format!("{name}_"))
+        self.read(format!("{}: {name}", S::TITLE), &format!("{name}_"), &[])
     }
 
-    fn read<S: Section>(&mut self, title: String, prefix: &str) -> S {
-        let fields = fields::<S>(prefix);
-        let layers = self.layers(&fields);
+    fn read<S: Section>(&mut self, title: String, prefix: &str, defaults: &[(&str, u64)]) -> S {
+        let mut fields = fields::<S>(prefix);
+        let mut layers = self.layers(&fields);
+        for field in &mut fields {
+            let Some((name, default)) = defaults.iter().find(|(name, _)| *name == field.name) else { continue };
+            field.default = Some((*default).into());
+            layers[0].entry((*name).to_owned()).or_insert_with(|| (*default).into());
+        }
         let section: S = self.extract(&fields, layers);
         self.problems.with_prefix(prefix, |problems| section.check(problems));
         self.printed.push(PrintedSection::new(title, &self.scope, &section, fields, &self.problems));

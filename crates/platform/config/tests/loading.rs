@@ -468,3 +468,22 @@ fn the_reference_lists_every_setting() {
     }
     assert_eq!(text.lines().filter(|line| line.starts_with("| `")).count(), 12);
 }
+
+#[test]
+fn a_service_can_have_other_defaults() {
+    struct OtherPort(Web);
+    impl Settings for OtherPort {
+        fn read(reader: &mut Reader<'_>) -> Self {
+            Self(reader.section_with(&[("server_port", 8081)]))
+        }
+    }
+    let port = |pairs: &[(&str, &str)]| {
+        let loaded = load::<OtherPort>(&Environment::from_pairs(pairs.iter().copied())).unwrap();
+        (loaded.settings.0.server_port, loaded.settings.0.log_format)
+    };
+    assert_eq!(port(&[]), (8081, LogFormat::Json));
+    assert_eq!(port(&[("SERVER_PORT", "8080")]), (8080, LogFormat::Json));
+    assert_eq!(port(&[("LOG_FORMAT", "pretty")]), (8081, LogFormat::Pretty));
+    let row = reference::<OtherPort>();
+    assert!(row.contains("| `SERVER_PORT` |") && row.contains("| `8081` |"), "{row}");
+}

@@ -63,6 +63,10 @@ pub trait Service: Sized + Send + Sync + 'static {
     const USES: Uses;
     /// The folder of its contracts under `api/`; that of a system with several services has one for each.
     const CONTRACTS: &'static str = Self::NAME;
+    /// The default of `SERVER_PORT`. The services of a system have different ones, so that they run on one machine.
+    const HTTP_PORT: u16 = 8080;
+    /// The default of `GRPC_PORT`.
+    const GRPC_PORT: u16 = 50051;
     /// The consumer groups among its workers, which `serve --only` can select. A group is named `<service>.<purpose>`.
     const CONSUMERS: &'static [&'static str] = &[];
     /// Templates of HTTP routes that enforce their own limits on time and concurrency: streams and long uploads.

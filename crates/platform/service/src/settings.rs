@@ -84,10 +84,11 @@ impl<S: Service> Settings for ServiceSettings<S> {
     fn read(reader: &mut Reader<'_>) -> Self {
         let mut standard = StandardSettings::default();
         if S::USES.includes(Uses::HTTP) {
-            standard.http = reader.section();
+            standard.http = reader.section_with(&[("server_port", S::HTTP_PORT.into())]);
         }
         if S::USES.includes(Uses::GRPC) {
-            standard.grpc = GrpcConfig { domain: S::NAME, ..reader.section() };
+            let grpc = reader.section_with(&[("grpc_port", S::GRPC_PORT.into())]);
+            standard.grpc = GrpcConfig { domain: S::NAME, ..grpc };
         }
         if S::USES.includes(Uses::STORAGE) {
             standard.storage = reader.section();
