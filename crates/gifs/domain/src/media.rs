@@ -6,6 +6,9 @@ mod reconcile;
 mod service;
 
 pub use model::{Blob, Outcome, PREFIX, StoredFile, Variant, Verdict, file_key};
-pub use ports::{BlobRepository, FetchError, Fetched, Fetcher, NewFile, Settling};
-pub use reconcile::{Difference, Finding, Options, Progress, Reconciliation};
+pub use ports::{
+    BlobRepository, CatalogueGif, CataloguePage, CatalogueReader, CatalogueState, FetchError, Fetched, Fetcher,
+    NewFile, Settling,
+};
+pub use reconcile::{Difference, Finding, Options, Progress, Reconciliation, Subject};
 pub use service::{MediaError, MediaPorts, MediaService, SOURCE};

@@ -1,10 +1,11 @@
-//! Settings of downloads.
+//! Settings of downloads, and where the Catalogue is.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kennel_client::ClientConfig;
 use kennel_config::{ByteSize, HumanDuration, Problems, Section};
+use kennel_grpc::GrpcClientConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,5 +70,35 @@ impl Section for MediaConfig {
             self.gif_download_timeout,
             HumanDuration::from_millis(1)..=Self::MAX_TIMEOUT,
         );
+    }
+}
+
+/// The Catalogue, with which `reconcile` compares.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CatalogueConfig {
+    /// URLs of gif-storage, such as `http://localhost:50052`, separated by commas. `reconcile` does not compare with the
+    /// Catalogue if there is none.
+    pub catalogue_grpc_url: Vec<String>,
+}
+
+impl CatalogueConfig {
+    /// The client of the Catalogue, if its URL is set.
+    pub(crate) fn client(&self) -> Option<GrpcClientConfig> {
+        let grpc_url = self.catalogue_grpc_url.clone();
+        (!grpc_url.is_empty()).then(|| GrpcClientConfig { grpc_url, ..GrpcClientConfig::default() })
+    }
+}
+
+impl Section for CatalogueConfig {
+    const TITLE: &'static str = "Catalogue";
+
+    fn check(&self, problems: &mut Problems) {
+        for url in &self.catalogue_grpc_url {
+            problems.check_base_url("catalogue_grpc_url", Some(url));
+            if !url.starts_with("http://") {
+                problems.add("catalogue_grpc_url", "must be URLs such as http://localhost:50052");
+            }
+        }
     }
 }

@@ -1,17 +1,70 @@
 //! Stores the bytes of every GIF that the catalogue discovers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gifs_contracts::GifDiscovered;
 use gifs_domain::media::{MediaError, MediaService};
-use kennel_core::{Event, EventFilter, EventType as _, Receipt};
+use kennel_core::{ErrorKind, Event, EventFilter, EventType as _, Receipt};
 use kennel_outbox::{Handled, Handler, HandlerError};
+use tokio::time::timeout;
+
+/// How long a GIF may take. It is shorter than the handler's limit, so that the reason can be found.
+const STORE_TIMEOUT: Duration = Duration::from_secs(26);
+/// How long an object store may take to respond.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Handles [`GifDiscovered`].
-pub struct Downloader(pub MediaService);
+pub struct Downloader {
+    media: MediaService,
+    /// The object store did not respond; nothing is downloaded in vain until it does.
+    is_waiting: AtomicBool,
+}
 
 impl Downloader {
     /// The consumer group, and the name of its component. Its members share the GIFs.
     pub const GROUP: &str = "gif-files.downloader";
+
+    /// A handler that stores with `media`.
+    pub const fn new(media: MediaService) -> Self {
+        Self { media, is_waiting: AtomicBool::new(false) }
+    }
+
+    async fn store(&self, gif: &GifDiscovered, receipt: &Receipt) -> Result<(), HandlerError> {
+        if self.is_waiting.load(Ordering::Relaxed) {
+            self.ping().await?;
+        }
+        match timeout(STORE_TIMEOUT, self.media.store(gif.id, &gif.url, receipt)).await {
+            Ok(stored) => stored.map_err(|error| self.failed(error)),
+            // The provider may be slow, and the object store may not respond.
+            Err(elapsed) => {
+                self.ping().await?;
+                Err(HandlerError::Retry(elapsed.into()))
+            }
+        }
+    }
+
+    /// Fails if the object store does not respond.
+    async fn ping(&self) -> Result<(), HandlerError> {
+        let pinged = timeout(PING_TIMEOUT, self.media.ping_objects()).await;
+        self.is_waiting.store(!matches!(pinged, Ok(Ok(()))), Ordering::Relaxed);
+        match pinged {
+            Ok(pinged) => pinged.map_err(|error| HandlerError::Unavailable(error.into())),
+            Err(elapsed) => Err(HandlerError::Unavailable(elapsed.into())),
+        }
+    }
+
+    /// An outage of the stores concerns every GIF, and one of a provider does not.
+    fn failed(&self, error: MediaError) -> HandlerError {
+        match error {
+            MediaError::Objects(_) | MediaError::Repo(_) if error.kind() == ErrorKind::Unavailable => {
+                self.is_waiting.store(true, Ordering::Relaxed);
+                HandlerError::Unavailable(error.into())
+            }
+            _ => HandlerError::Retry(error.into()),
+        }
+    }
 }
 
 #[async_trait]
@@ -24,7 +77,11 @@ impl Handler for Downloader {
         let decoded = event.decode::<GifDiscovered>().map_err(|error| HandlerError::Permanent(error.into()))?;
         let Some(gif) = decoded else { return Ok(Handled::Done) };
         // A refusal is an outcome. What is left as an error, a later attempt may not meet.
-        self.0.store(&gif, receipt).await.map_err(|error: MediaError| HandlerError::Retry(error.into()))?;
+        self.store(&gif, receipt).await?;
         Ok(Handled::Recorded)
     }
 }
+
+#[cfg(test)]
+#[path = "downloader_tests.rs"]
+mod tests;

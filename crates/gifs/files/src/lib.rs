@@ -1,6 +1,7 @@
 //! Media of the GIF pipeline: downloads the GIFs of the catalogue, checks them, and stores them with a poster and a small
 //! version.
 
+mod catalogue;
 mod cli;
 mod config;
 #[cfg(test)]

@@ -87,6 +87,11 @@ impl BlobRepository for InstrumentedBlobRepository {
         self.metrics.instrument("blobs.outcome", span, self.inner.outcome(id)).await
     }
 
+    async fn list_outcomes(&self, before: Option<GifId>, limit: u32) -> Result<Vec<Outcome>, RepoError> {
+        let span = database_span!(self.metrics.system(), "blobs", "list_outcomes", "outcomes", page.limit = limit);
+        self.metrics.instrument("blobs.list_outcomes", span, self.inner.list_outcomes(before, limit)).await
+    }
+
     async fn find(&self, sha256: &Sha256) -> Result<Option<Blob>, RepoError> {
         let span = database_span!(self.metrics.system(), "blobs", "find", "blobs", blob.sha256 = %sha256);
         self.metrics.instrument("blobs.find", span, self.inner.find(sha256)).await

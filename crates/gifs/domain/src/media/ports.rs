@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gifs_contracts::{GifId, Refusal, Sha256};
 use kennel_core::objects::ByteStream;
-use kennel_core::{BoxError, Event, Receipt, RepoError};
+use kennel_core::{BoxError, Event, Receipt, RepoError, Timestamp};
 
 use super::model::{Blob, Outcome, Variant};
 
@@ -45,6 +45,9 @@ pub trait BlobRepository: Send + Sync + 'static {
 
     /// What became of this GIF; `None` while that is not known.
     async fn outcome(&self, id: GifId) -> Result<Option<Outcome>, RepoError>;
+
+    /// Up to `limit` outcomes of GIFs with ids below `before`, in descending order of their ids.
+    async fn list_outcomes(&self, before: Option<GifId>, limit: u32) -> Result<Vec<Outcome>, RepoError>;
 
     /// The blob with this hash; `None` when there is none.
     async fn find(&self, sha256: &Sha256) -> Result<Option<Blob>, RepoError>;
@@ -113,4 +116,49 @@ pub enum FetchError {
 pub trait Fetcher: Send + Sync + 'static {
     /// Fetches the GIF at this URL, which is untrusted.
     async fn fetch(&self, url: &str) -> Result<Fetched, FetchError>;
+}
+
+/// What the Catalogue knows about a GIF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueGif {
+    /// The GIF.
+    pub id: GifId,
+    /// Where its provider serves it.
+    pub url: Option<String>,
+    /// What the Catalogue knows about its bytes.
+    pub state: CatalogueState,
+    /// When the Catalogue last changed it.
+    pub changed_at: Timestamp,
+}
+
+/// What the Catalogue knows about the bytes of a GIF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogueState {
+    /// They stay at the provider.
+    Known,
+    /// Media was asked to store them.
+    Fetching,
+    /// Media reported that they are stored.
+    Stored(Sha256),
+    /// Media reported that they cannot be stored.
+    Refused(Refusal),
+}
+
+/// A page of the GIFs of the Catalogue, in descending order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CataloguePage {
+    /// The GIFs.
+    pub gifs: Vec<CatalogueGif>,
+    /// Where the next page starts; `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// Reads the Catalogue, which is another service.
+#[async_trait]
+pub trait CatalogueReader: Send + Sync + 'static {
+    /// A page of all GIFs: the first one, or the one that starts here.
+    async fn page(&self, start: Option<&str>) -> Result<CataloguePage, BoxError>;
+
+    /// The GIF with this id; `None` when there is none.
+    async fn find(&self, id: GifId) -> Result<Option<CatalogueGif>, BoxError>;
 }

@@ -1,34 +1,42 @@
-//! Compares the rows of blobs with the objects, in both directions, and repairs the differences.
+//! Compares the rows of blobs with the objects, and what became of each GIF with the Catalogue, in both directions, and
+//! repairs the differences.
 //!
-//! Both are read in the order of their keys and merged, so that memory does not grow with their number. The service runs
+//! All are read in the order of their keys and merged, so that memory does not grow with their number. The services run
 //! meanwhile: each difference is checked a second time before it counts.
 
+mod catalogue;
+
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
-use gifs_contracts::Sha256;
+use gifs_contracts::{GifId, Sha256};
 use kennel_core::ObjectKey;
 use kennel_core::objects::ObjectMeta;
 
 use super::model::{Blob, PREFIX, StoredFile};
-use super::ports::FetchError;
+use super::ports::{CatalogueReader, FetchError};
 use super::service::{MediaError, MediaService};
 
 /// Rows and objects that are read at once.
 const PAGE: u32 = 500;
 /// How many GIFs of a lost blob are tried.
 const MAX_URLS: u32 = 10;
+/// Why something cannot be repaired.
+const OTHER_BYTES: &str = "the provider has other bytes now";
+const PROVIDER_UNAVAILABLE: &str = "the provider is unavailable";
 
 /// Options of a reconciliation.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Whether to repair the differences.
     pub repair: bool,
-    /// An object without a row that is younger than this may get one soon, and is no difference.
+    /// What is younger than this may be changed soon, and is no difference: an object without a row, a GIF without an
+    /// outcome, an outcome that the Catalogue does not know.
     pub grace: Duration,
 }
 
-/// A difference between a row and an object.
+/// A difference between a row and an object, or between an outcome and the Catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {
     /// A row has no object.
@@ -37,6 +45,16 @@ pub enum Difference {
     WrongSize,
     /// An object has no row.
     Orphan,
+    /// The Catalogue waits for a GIF whose outcome is known.
+    Unreported,
+    /// The Catalogue waits for a GIF that has no outcome.
+    Unsettled,
+    /// The Catalogue knows the outcome of a GIF, Media does not.
+    Forgotten,
+    /// The Catalogue knows another outcome.
+    Contradiction,
+    /// The Catalogue does not have the GIF of an outcome.
+    UnknownGif,
 }
 
 impl Difference {
@@ -46,6 +64,29 @@ impl Difference {
             Self::Lost => "lost",
             Self::WrongSize => "wrong_size",
             Self::Orphan => "orphan",
+            Self::Unreported => "unreported",
+            Self::Unsettled => "unsettled",
+            Self::Forgotten => "forgotten",
+            Self::Contradiction => "contradiction",
+            Self::UnknownGif => "unknown_gif",
+        }
+    }
+}
+
+/// What has a difference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// An object.
+    Object(ObjectKey),
+    /// A GIF.
+    Gif(GifId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(key) => key.fmt(f),
+            Self::Gif(id) => id.fmt(f),
         }
     }
 }
@@ -55,8 +96,8 @@ impl Difference {
 pub struct Finding {
     /// What differs.
     pub difference: Difference,
-    /// The object.
-    pub key: ObjectKey,
+    /// The object or the GIF.
+    pub subject: Subject,
     /// What was done: `Ok` if it is repaired, the reason if it cannot be; `None` without repair.
     pub repair: Option<Result<(), String>>,
 }
@@ -68,6 +109,8 @@ pub struct Progress {
     pub blobs: u64,
     /// Objects so far.
     pub objects: u64,
+    /// GIFs of the Catalogue so far.
+    pub gifs: u64,
 }
 
 /// The result of a reconciliation.
@@ -81,14 +124,38 @@ pub struct Reconciliation {
     pub repaired: u64,
 }
 
+impl Reconciliation {
+    fn count(&mut self, finding: Option<&Finding>) {
+        if let Some(finding) = finding {
+            self.found += 1;
+            self.repaired += u64::from(matches!(finding.repair, Some(Ok(()))));
+        }
+    }
+}
+
 impl MediaService {
-    /// Compares rows and objects. `report` gets the progress, with each difference.
+    /// Compares rows and objects, then outcomes and the Catalogue if that is given. `report` gets the progress, with each
+    /// difference.
     pub async fn reconcile(
         &self,
         options: Options,
+        catalogue: Option<&dyn CatalogueReader>,
         mut report: impl FnMut(Progress, Option<Finding>),
     ) -> Result<Reconciliation, MediaError> {
         let mut result = Reconciliation::default();
+        self.compare_objects(options, &mut result, &mut report).await?;
+        if let Some(catalogue) = catalogue {
+            self.compare_catalogue(catalogue, options, &mut result, &mut report).await?;
+        }
+        Ok(result)
+    }
+
+    async fn compare_objects(
+        &self,
+        options: Options,
+        result: &mut Reconciliation,
+        report: &mut impl FnMut(Progress, Option<Finding>),
+    ) -> Result<(), MediaError> {
         let (mut rows, mut objects) = (Rows::default(), Objects::default());
         loop {
             // Objects are read after the rows, so that the objects of a row that was just committed are seen.
@@ -115,13 +182,10 @@ impl MediaService {
                     None => None,
                 },
             };
-            if let Some(finding) = &finding {
-                result.found += 1;
-                result.repaired += u64::from(matches!(finding.repair, Some(Ok(()))));
-            }
+            result.count(finding.as_ref());
             report(result.compared, finding);
         }
-        Ok(result)
+        Ok(())
     }
 
     /// A file whose object seems to be lost or to have another size.
@@ -137,7 +201,7 @@ impl MediaService {
             Some(_) => return Ok(None),
         };
         let repair = if options.repair { Some(self.restore(blob, &file).await?) } else { None };
-        Ok(Some(Finding { difference, key: file.key, repair }))
+        Ok(Some(Finding { difference, subject: Subject::Object(file.key), repair }))
     }
 
     /// Downloads the bytes of a blob again, and stores one of its files.
@@ -151,7 +215,7 @@ impl MediaService {
                     continue;
                 }
                 Err(FetchError::Unavailable(_)) => {
-                    "the provider is unavailable".clone_into(&mut reason);
+                    PROVIDER_UNAVAILABLE.clone_into(&mut reason);
                     continue;
                 }
             };
@@ -160,7 +224,7 @@ impl MediaService {
                     self.put(&lost.key, file, false).await?;
                     return Ok(Ok(()));
                 }
-                _ => "the provider has other bytes now".clone_into(&mut reason),
+                _ => OTHER_BYTES.clone_into(&mut reason),
             }
         }
         Ok(Err(reason))
@@ -182,7 +246,7 @@ impl MediaService {
             }
             repair = Some(Ok(()));
         }
-        Ok(Some(Finding { difference: Difference::Orphan, key: object.key, repair }))
+        Ok(Some(Finding { difference: Difference::Orphan, subject: Subject::Object(object.key), repair }))
     }
 
     async fn has_row(&self, key: &ObjectKey) -> Result<bool, MediaError> {

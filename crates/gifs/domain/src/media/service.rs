@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gifs_contracts::{GifDiscovered, MediaRefused, MediaStored, Sha256};
+use gifs_contracts::{GifId, MediaRefused, MediaStored, Sha256};
 use kennel_core::objects::{ByteStream, InvalidObjectKey, ObjectError, PutOptions};
 use kennel_core::{
     BoxError, Clock, CodecError, ErrorKind, Event, EventType, IdSource, ObjectKey, ObjectStore, Receipt, RepoError,
@@ -52,6 +52,9 @@ pub enum MediaError {
     /// The provider does not return the file now.
     #[error("the provider is unavailable")]
     Upstream(#[source] BoxError),
+    /// The Catalogue does not answer.
+    #[error("the catalogue is unavailable")]
+    Catalogue(#[source] BoxError),
     /// The store failed.
     #[error(transparent)]
     Repo(#[from] RepoError),
@@ -71,7 +74,7 @@ impl MediaError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownBlob(_) | Self::UnknownVariant { .. } => ErrorKind::NotFound,
-            Self::Upstream(_) => ErrorKind::Unavailable,
+            Self::Upstream(_) | Self::Catalogue(_) => ErrorKind::Unavailable,
             Self::Repo(error) => error.kind(),
             Self::Objects(error) => error.kind(),
             Self::LostObject(_) | Self::WrongSize { .. } | Self::Key(_) | Self::Event(_) => ErrorKind::Internal,
@@ -114,11 +117,23 @@ impl MediaService {
     /// Its steps are: download and check, store the objects, then commit the rows, the event and the receipt together. After a
     /// crash at any point it can run again; an interrupted run leaves at most objects without a row, which the next one finds.
     /// After an error, a later call may succeed.
-    pub async fn store(&self, gif: &GifDiscovered, receipt: &Receipt) -> Result<(), MediaError> {
-        if let Some(outcome) = self.ports.blobs.outcome(gif.id).await? {
+    pub async fn store(&self, id: GifId, url: &str, receipt: &Receipt) -> Result<(), MediaError> {
+        if let Some(outcome) = self.ports.blobs.outcome(id).await? {
             return self.answer(&outcome, receipt).await;
         }
-        let (verdict, blob) = match self.ports.fetcher.fetch(&gif.url).await {
+        let fetched = self.ports.fetcher.fetch(url).await;
+        self.settle(id, url, fetched, receipt).await
+    }
+
+    /// Stores what was fetched, or that it is refused, and reports it.
+    pub(super) async fn settle(
+        &self,
+        id: GifId,
+        url: &str,
+        fetched: Result<Fetched, FetchError>,
+        receipt: &Receipt,
+    ) -> Result<(), MediaError> {
+        let (verdict, blob) = match fetched {
             Ok(fetched) => {
                 let blob = self.store_files(&fetched).await?;
                 (Verdict::Stored(blob.sha256.clone()), Some(blob))
@@ -126,12 +141,12 @@ impl MediaService {
             Err(FetchError::Refused { refusal, detail }) => (Verdict::Refused { refusal, detail: Some(detail) }, None),
             Err(FetchError::Unavailable(error)) => return Err(MediaError::Upstream(error)),
         };
-        let outcome = Outcome { id: gif.id, url: gif.url.clone(), verdict, at: self.ports.clock.now() };
+        let outcome = Outcome { id, url: url.to_owned(), verdict, at: self.ports.clock.now() };
         let answer = self.event(&outcome, blob.as_ref())?;
         match self.ports.blobs.settle(&outcome, blob.as_ref(), &answer, receipt).await {
             Ok(Settling::Recorded | Settling::Seen) => Ok(()),
             // Another member of the group was faster, or another event named the same GIF.
-            Err(RepoError::Conflict) => match self.ports.blobs.outcome(gif.id).await? {
+            Err(RepoError::Conflict) => match self.ports.blobs.outcome(id).await? {
                 Some(outcome) => self.answer(&outcome, receipt).await,
                 None => Err(RepoError::Conflict.into()),
             },
@@ -139,7 +154,8 @@ impl MediaService {
         }
     }
 
-    async fn answer(&self, outcome: &Outcome, receipt: &Receipt) -> Result<(), MediaError> {
+    /// Reports again what became of a GIF.
+    pub(super) async fn answer(&self, outcome: &Outcome, receipt: &Receipt) -> Result<(), MediaError> {
         let blob = match &outcome.verdict {
             Verdict::Stored(sha256) => Some(self.get(sha256).await?),
             Verdict::Refused { .. } => None,
@@ -236,6 +252,11 @@ impl MediaService {
         let content_type = Some(file.content_type.to_owned());
         let options = PutOptions { content_type, max_bytes: file.size, skip_existing };
         Ok(self.ports.objects.put(key, (file.body)(), &options).await?)
+    }
+
+    /// Checks that the object store responds.
+    pub async fn ping_objects(&self) -> Result<(), MediaError> {
+        Ok(self.ports.objects.ping().await?)
     }
 
     /// The blob with this hash.

@@ -123,6 +123,12 @@ impl BlobRepository for ClickHouseBlobs {
         found.values().next().map(read_outcome).transpose()
     }
 
+    async fn list_outcomes(&self, before: Option<GifId>, limit: u32) -> Result<Vec<Outcome>, RepoError> {
+        let below = before.map(|id| id.to_string());
+        let range = KeyRange { kind: OUTCOME, above: String::new(), below, descending: true };
+        self.0.scan(&range, limit as usize).await?.iter().map(read_outcome).collect()
+    }
+
     async fn find(&self, sha256: &Sha256) -> Result<Option<Blob>, RepoError> {
         let found = self.0.find(&[BLOB.key(sha256.as_str())]).await?;
         found.values().next().map(read_blob).transpose()

@@ -91,6 +91,21 @@ macro_rules! sql_blobs {
                 self.0.run(find).await
             }
 
+            async fn list_outcomes(&self, before: Option<GifId>, limit: u32) -> Result<Vec<Outcome>, RepoError> {
+                let list = || async {
+                    let mut select = QueryBuilder::<$database>::new(
+                        "SELECT gif_id, url, sha256, refusal, detail, decided_at FROM outcomes",
+                    );
+                    if let Some(before) = before {
+                        select.push(" WHERE gif_id < ").push_bind(before.0);
+                    }
+                    select.push(" ORDER BY gif_id DESC LIMIT ").push_bind(i64::from(limit));
+                    let rows = select.build().fetch_all(self.0.$reader()).await.map_err(classify)?;
+                    rows.iter().map(read_outcome).collect()
+                };
+                self.0.run(list).await
+            }
+
             async fn find(&self, sha256: &Sha256) -> Result<Option<Blob>, RepoError> {
                 let find = || async {
                     let mut select = QueryBuilder::<$database>::new("SELECT blobs.blob FROM blobs WHERE sha256 = ");

@@ -160,6 +160,27 @@ pub(crate) async fn lists_by_hash_in_pages(store: &Store) {
     assert_eq!(store.blobs.list(Some(&hash(u64::MAX)), 9).await.unwrap(), []);
 }
 
+pub(crate) async fn lists_outcomes_from_the_newest_gif_in_pages(store: &Store) {
+    let mut expected = Vec::new();
+    for number in 0..7 {
+        expected.push(store.stored(&blob(&hash(number))).await);
+        expected.push(refused());
+        store.settle(expected.last().unwrap(), None).await.unwrap();
+    }
+    expected.sort_by_key(|outcome| std::cmp::Reverse(outcome.id));
+    for limit in [1, 3, 14, 100] {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.blobs.list_outcomes(before, limit).await.unwrap();
+            assert!(page.len() <= limit as usize);
+            let Some(last) = page.last() else { break };
+            before = Some(last.id);
+            found.extend(page);
+        }
+        assert_eq!(found, expected, "{limit}");
+    }
+}
+
 pub(crate) async fn urls_are_those_of_the_blob(store: &Store) {
     let first = store.stored(&blob(&hash(1))).await;
     let second = store.stored(&blob(&hash(1))).await;

@@ -21,6 +21,7 @@ macro_rules! conformance {
             gifs_with_the_same_bytes_settle_at_once
             an_answer_is_stored_once_for_an_event
             lists_by_hash_in_pages
+            lists_outcomes_from_the_newest_gif_in_pages
             urls_are_those_of_the_blob
             down_reverts_up
         }

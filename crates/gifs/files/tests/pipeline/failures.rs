@@ -67,7 +67,7 @@ async fn an_object_store_that_fails_or_loses_answers_is_retried() {
         let event = event(&gif);
         let mut attempts = 0;
         while let Err(error) = bench.deliver(&event).await {
-            assert!(matches!(error, HandlerError::Retry(_)), "{error:?}");
+            assert!(matches!(error, HandlerError::Unavailable(_)), "{error:?}");
             attempts += 1;
             assert!(attempts < 10, "{error:?}");
         }

@@ -2,6 +2,7 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod catalogue;
 mod failures;
 mod outcomes;
 mod reconcile;
@@ -68,7 +69,7 @@ impl Bench {
     /// Handles an event; the result is that of the handler.
     async fn deliver(&self, event: &Event) -> Result<Handled, HandlerError> {
         let receipt = Receipt { group: Downloader::GROUP.to_owned(), event: event.id, at: event.time };
-        Downloader(self.media.clone()).handle(event, &receipt).await
+        Downloader::new(self.media.clone()).handle(event, &receipt).await
     }
 
     /// Handles the discovery of a new GIF at this URL, and returns the GIF.

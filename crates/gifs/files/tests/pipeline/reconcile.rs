@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use gifs_domain::media::{Difference, Finding, Options, Reconciliation, Variant, file_key};
+use gifs_domain::media::{Difference, Finding, Options, Reconciliation, Subject, Variant, file_key};
 use kennel_core::ObjectKey;
 use kennel_core::objects::PutOptions;
 use sha2::{Digest as _, Sha256};
@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_hours(1);
 async fn reconcile(bench: &Bench, repair: bool) -> (Reconciliation, Vec<Finding>) {
     let mut findings = Vec::new();
     let options = Options { repair, grace: GRACE };
-    let result = bench.media.reconcile(options, |_, finding| findings.extend(finding)).await.unwrap();
+    let result = bench.media.reconcile(options, None, |_, finding| findings.extend(finding)).await.unwrap();
     assert_eq!(result.found, findings.len() as u64);
     (result, findings)
 }
@@ -29,7 +29,9 @@ async fn put(bench: &Bench, key: &ObjectKey, bytes: impl Into<Bytes>) {
 }
 
 fn keys(findings: &[Finding], difference: Difference) -> BTreeSet<ObjectKey> {
-    findings.iter().filter(|finding| finding.difference == difference).map(|finding| finding.key.clone()).collect()
+    let subjects = findings.iter().filter(|finding| finding.difference == difference).map(|finding| &finding.subject);
+    let key = |subject: &Subject| if let Subject::Object(key) = subject { key.clone() } else { panic!("{subject}") };
+    subjects.map(key).collect()
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 mod backends;
 mod commands;
 mod kills;
+#[cfg(feature = "s3")]
+mod outages;
 mod running;
 mod story;
 #[path = "../support/upstream.rs"]
@@ -31,6 +33,24 @@ macro_rules! suite {
     };
 }
 
+/// A test of an outage of the object store with the broker of `$setup`.
+macro_rules! outage {
+    ($name:ident, $setup:expr $(, $feature:literal)*) => {
+        #[cfg(all(feature = "s3" $(, feature = $feature)*))]
+        mod $name {
+            #[tokio::test]
+            async fn events_wait_until_the_object_store_is_back() {
+                let Some((variables, _resources)) = $setup.await else { return };
+                crate::outages::outage(&variables).await;
+            }
+        }
+    };
+}
+
+outage!(s3_memory, async { Some((crate::backends::Variables::new(), ())) });
+outage!(s3_nats, crate::backends::nats(), "nats");
+outage!(s3_kafka, crate::backends::kafka(), "kafka");
+outage!(s3_rabbitmq, crate::backends::rabbitmq(), "rabbitmq");
 suite!(sqlite_memory, async { Some((crate::backends::Variables::new(), ())) }, kills: 20, "sqlite");
 suite!(sqlite_nats, crate::backends::nats(), kills: 20, "sqlite", "nats");
 suite!(

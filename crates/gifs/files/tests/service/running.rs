@@ -34,6 +34,7 @@ pub(crate) struct Home {
 pub(crate) struct Running {
     pub(crate) process: ServiceProcess,
     pub(crate) grpc: SocketAddr,
+    pub(crate) sys: SocketAddr,
 }
 
 impl Home {
@@ -54,7 +55,7 @@ impl Home {
         let mut process = self.start(&["serve"]);
         let (grpc, sys) = (process.listener("grpc").await, process.listener("sys").await);
         process.ready(sys, "/ready").await;
-        Running { process, grpc }
+        Running { process, grpc, sys }
     }
 
     /// Runs a command; returns its exit code and its output.
