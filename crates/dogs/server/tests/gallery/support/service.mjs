@@ -15,19 +15,24 @@ export class Service {
   #child = null;
   #folder;
   #variables;
+  #program;
+  #component;
   #log = [];
 
-  constructor(folder, variables) {
+  /** `component` is the HTTP server of the service, as the program logs it. */
+  constructor(folder, variables, { program = process.env.DOGS, component = "http" } = {}) {
     this.#folder = folder;
+    this.#program = program;
+    this.#component = component;
     this.#variables = {
       SERVER_PORT: "0", GRPC_PORT: "0", PROMETHEUS_PORT: "0", LOG_FORMAT: "json", OUTBOX_LEASE: "1s", OUTBOX_POLL: "50ms", ...variables,
     };
   }
 
   /** Starts a service in an empty directory; it is removed after the test file. */
-  static async start(context, variables = {}) {
+  static async start(context, variables = {}, options = {}) {
     const folder = await mkdtemp(join(tmpdir(), "gallery-"));
-    const service = new Service(folder, variables);
+    const service = new Service(folder, variables, options);
     context.after(async () => {
       await service.stop();
       await rm(folder, { recursive: true, force: true });
@@ -38,19 +43,20 @@ export class Service {
 
   /** Starts the service, on the port of its last start, and waits until it is ready. */
   async start() {
-    this.#child = spawn(process.env.DOGS, ["serve"], { cwd: this.#folder, env: this.#variables, stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = spawn(this.#program, ["serve"], { cwd: this.#folder, env: this.#variables, stdio: ["ignore", "pipe", "inherit"] });
     const lines = createInterface({ input: this.#child.stdout });
     const bound = new Promise((resolve, reject) => {
       lines.on("line", (line) => {
         this.#log.push(line);
         const entry = line.startsWith("{") ? JSON.parse(line) : {};
-        if (entry.message === "listening" && entry.component === "http") resolve(entry.address);
+        if (entry.message === "listening" && entry.component === this.#component) resolve(entry.address);
       });
       this.#child.once("exit", (code) => reject(new Error(`ended with ${code}:\n${this.#log.join("\n")}`)));
     });
     const address = await within(bound, "the service listens");
-    this.#variables.SERVER_PORT = address.split(":").at(-1);
-    this.url = `http://localhost:${this.#variables.SERVER_PORT}`;
+    const port = address.split(":").at(-1);
+    if (this.#component === "http") this.#variables.SERVER_PORT = port;
+    this.url = `http://localhost:${port}`;
     await eventually("the service is ready", async () => (await fetch(`${this.url}/ready`)).ok);
   }
 
@@ -66,7 +72,7 @@ export class Service {
 
   /** Runs a command in the same directory until it exits. */
   async run(...args) {
-    const child = spawn(process.env.DOGS, args, { cwd: this.#folder, env: this.#variables, stdio: ["ignore", "ignore", "inherit"] });
+    const child = spawn(this.#program, args, { cwd: this.#folder, env: this.#variables, stdio: ["ignore", "ignore", "inherit"] });
     const [code] = await within(once(child, "exit"), `dogs ${args.join(" ")} ends`);
     if (code !== 0) throw new Error(`dogs ${args.join(" ")} ended with ${code}`);
   }
