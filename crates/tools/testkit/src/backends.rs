@@ -48,6 +48,8 @@ pub enum Backend {
     Nginx,
     /// schemathesis, by `TEST_SCHEMATHESIS`: the path of the program. Tests start it against their own service.
     Schemathesis,
+    /// Helm, by `TEST_HELM`: the path of the program. `TEST_KUBERNETES_VALIDATE` is that of the validator of what it renders.
+    Helm,
 }
 
 /// Why the tests of a backend must fail.
@@ -59,7 +61,7 @@ enum ConfigurationError {
 
 impl Backend {
     /// All backends.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Postgres,
         Self::PgBouncer,
         Self::MySql,
@@ -77,6 +79,7 @@ impl Backend {
         Self::Faketime,
         Self::Nginx,
         Self::Schemathesis,
+        Self::Helm,
     ];
 
     /// Name of the backend in `REQUIRE_BACKENDS`.
@@ -99,6 +102,7 @@ impl Backend {
             Self::Faketime => "faketime",
             Self::Nginx => "nginx",
             Self::Schemathesis => "schemathesis",
+            Self::Helm => "helm",
         }
     }
 
@@ -122,6 +126,7 @@ impl Backend {
             Self::Faketime => "TEST_FAKETIME",
             Self::Nginx => "TEST_NGINX",
             Self::Schemathesis => "TEST_SCHEMATHESIS",
+            Self::Helm => "TEST_HELM",
         }
     }
 

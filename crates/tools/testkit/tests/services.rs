@@ -65,3 +65,29 @@ fn every_folder_of_migrations_and_descriptions_belongs_to_a_service() {
     let paths: Vec<_> = services.values().flat_map(|service| service.migrations.iter().chain([&service.api])).collect();
     assert_eq!(paths.iter().collect::<BTreeSet<_>>().len(), paths.len(), "two services share a folder");
 }
+
+/// The files of GitHub and GitLab call targets of the Makefile, so that nothing runs there that does not run here.
+#[test]
+fn ci_files_only_call_targets_that_exist() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let targets: BTreeSet<_> = makefile
+        .lines()
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        .filter_map(|line| line.split_once(':'))
+        .flat_map(|(names, _)| names.split(' '))
+        .collect();
+    for (file, at_least) in [(".github/workflows/ci.yml", 4), (".gitlab-ci.yml", 4)] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        yaml_serde::from_str::<yaml_serde::Value>(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let called: Vec<_> = text.split("\"make ").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(called.len() >= at_least, "{file}: {called:?}");
+        for target in called {
+            assert!(targets.contains(target), "{file}: make {target}");
+        }
+        // Other people's actions are pinned to a commit.
+        for action in text.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, action)| action) {
+            let commit = action.trim_matches('"').split_once('@').unwrap().1.split('"').next().unwrap();
+            assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{file}: {action}");
+        }
+    }
+}

@@ -76,6 +76,15 @@ fn stack(store: &str, broker: Option<&str>) -> File {
     stack
 }
 
+/// The same with the GIF pipeline.
+fn gifs(store: &str, broker: &str) -> File {
+    let mut stack = stack(store, Some(broker));
+    for part in ["gifs".to_owned(), format!("gifs-{store}"), format!("gifs-{broker}")] {
+        stack.merge(load(&format!("compose.{part}.yml")));
+    }
+    stack
+}
+
 /// The servers of the tests, merged with the services that they extend.
 fn test_servers() -> File {
     let mut file = load("compose.test.yml");
@@ -115,6 +124,40 @@ fn the_service_waits_for_all_servers_of_its_configuration() {
         assert_eq!((setting("STORAGE"), setting("BROKER")), (store.to_owned(), broker.to_owned()));
         assert!(dogs.read_only && dogs.cap_drop == ["ALL"] && dogs.profiles == ["app"]);
     }
+}
+
+#[test]
+fn the_gif_pipeline_runs_with_every_store_and_broker() {
+    for (store, broker) in STORES.into_iter().flat_map(|store| BROKERS.map(|broker| (store, broker))) {
+        let stack = gifs(store, broker);
+        assert_eq!(problems(&stack, &folder()), Vec::<String>::new(), "{store} with {broker}");
+        for name in ["gif-storage", "gif-files"] {
+            let service = &stack.services[name];
+            assert!(["otel-collector", store, broker].iter().all(|server| service.depends_on.contains_key(*server)));
+            let setting = |name: &str| service.environment[name].text();
+            assert_eq!((setting("STORAGE"), setting("BROKER")), (store.to_owned(), broker.to_owned()));
+            let dsn = setting(&format!("{}_DSN", store.to_uppercase()));
+            let database = name.replace('-', "_");
+            assert!(dsn.ends_with(&format!("/{database}")), "{dsn}");
+            let init = fs::read_dir(folder().join("gifs")).unwrap().map(|entry| entry.unwrap().path());
+            let init = init.filter(|path| path.file_stem().is_some_and(|stem| stem == store)).collect::<Vec<_>>();
+            let [script] = &init[..] else { panic!("{store}: {init:?}") };
+            assert!(fs::read_to_string(script).unwrap().contains(&database), "{}", script.display());
+        }
+        for name in ["gif-api", "gif-storage", "gif-files"] {
+            let service = &stack.services[name];
+            assert!(service.read_only && service.cap_drop == ["ALL"] && service.profiles == ["gifs"]);
+        }
+    }
+}
+
+#[test]
+fn prometheus_finds_the_services_of_the_gif_pipeline() {
+    let targets = text("infra/prometheus/targets/gifs/services.yml");
+    for name in ["gif-api", "gif-storage", "gif-files"] {
+        assert!(targets.contains(&format!("[{name}:9090]")) && targets.contains(&format!("job: {name} ")), "{targets}");
+    }
+    assert!(text("Makefile").contains("SCRAPE=gifs S3_STORAGE_BUCKET=gifs $(COMPOSE)"));
 }
 
 #[test]
@@ -163,6 +206,7 @@ fn the_tests_have_every_server_and_its_address() {
         Backend::Faketime,
         Backend::Nginx,
         Backend::Schemathesis,
+        Backend::Helm,
     ];
     let without =
         [Backend::PgBouncer, Backend::NatsCurrent, Backend::KafkaSasl].into_iter().chain(programs).collect::<Vec<_>>();
