@@ -131,10 +131,11 @@ bench-parts: tools ## Measure the cost of telemetry and of SQLite's group commit
 docs: tools ## Build the API documentation of the crates
 	$(CARGO) doc --workspace --no-deps
 
-generate: tools ## Regenerate api/, docs/configuration.md, protobuf code, dashboards and rules in infra/
+generate: tools ## Regenerate api/, docs/configuration.md, protobuf code, dashboards and rules in infra/, examples/shop
 	UPDATE=1 $(CARGO) test -q -p kennel-proto --test generated
 	UPDATE=1 $(CARGO) test -q $(SERVICES:%=-p %) --lib contracts
 	UPDATE=1 $(CARGO) test -q -p kennel-dashboards --test generated committed
+	UPDATE=1 $(CARGO) test -q -p kennel-starter --test generated
 
 migrate-up: tools ## Migrate the database to the newest schema; another store with STORAGE=postgres|mysql|clickhouse
 	$(MIGRATE) up

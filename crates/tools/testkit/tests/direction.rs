@@ -23,7 +23,7 @@ fn services() -> BTreeSet<String> {
 /// The crates of the workspace that `name` may depend on; `None` if no rule covers the name.
 fn allowed(name: &str) -> Option<Allowed> {
     Some(match name {
-        "kennel-core" | "kennel-proto" | "kennel-loadgen" | "dogs-drawing" => Allowed::Only(&[]),
+        "kennel-core" | "kennel-proto" | "kennel-loadgen" | "kennel-starter" | "dogs-drawing" => Allowed::Only(&[]),
         "kennel-config" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
         "kennel-app" | "kennel-telemetry" => Allowed::Only(&["kennel-core", "kennel-config"]),
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
@@ -38,8 +38,14 @@ fn allowed(name: &str) -> Option<Allowed> {
         "market-contracts" => Allowed::Only(&["kennel-core", "kennel-proto", "market-domain"]),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
         "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
-        // Several services in one process.
-        "all-in-one" | "gif-pipeline" | "market-pipeline" => Allowed::Anything,
+        // What the programs of a generated project share.
+        "shop-proto" | "shop-transport" | "shop-workers" => {
+            Allowed::Platform(vec!["shop-domain".to_owned(), "shop-proto".to_owned()])
+        }
+        // Several services in one process, and the programs of the generated project.
+        "all-in-one" | "gif-pipeline" | "market-pipeline" | "shop" | "shop-web" | "shop-rpc" | "shop-background" => {
+            Allowed::Anything
+        }
         name if services().contains(name) => Allowed::Anything,
         name => Allowed::Platform(vec![format!("{}-domain", name.strip_suffix("-storages")?)]),
     })
@@ -123,6 +129,9 @@ fn the_rules_detect_a_forbidden_dependency() {
         ("gifs-domain", "kennel-proto"),
         ("market-domain", "kennel-core"),
         ("market-contracts", "kennel-service"),
+        ("kennel-starter", "kennel-core"),
+        ("shop-domain", "kennel-storage"),
+        ("shop-transport", "kennel-service"),
     ] {
         assert_eq!(violations(&edge(from, to)), [format!("{from} -> {to}")]);
     }

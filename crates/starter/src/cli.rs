@@ -1,0 +1,204 @@
+//! The command line.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::project::{self, CONFIG, Invalid, Project};
+use crate::update::Update;
+use crate::{describe, merge};
+
+/// Exit codes, besides 0: conflicts; files that `generate` would change; invalid arguments or configuration; other failures.
+const CONFLICTS: u8 = 1;
+const OUT_OF_DATE: u8 = 2;
+const INVALID: u8 = 64;
+const FAILED: u8 = 70;
+
+/// Generates services on the platform Kennel, and updates them without losing your changes.
+///
+/// Exit codes: 0 success, 1 conflicts, 2 out of date (`generate --dry-run`), 64 invalid arguments or kennel.yaml, 70 other failures.
+#[derive(Parser)]
+#[command(name = "kennel", version)]
+struct Arguments {
+    /// The folder of the project.
+    #[arg(long, global = true, default_value = ".", value_name = "DIR")]
+    project: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create a project in a new or empty folder.
+    New {
+        /// The folder.
+        folder: PathBuf,
+        /// A file that becomes the project's kennel.yaml.
+        #[arg(long)]
+        answers: PathBuf,
+    },
+    /// Update the generated files, and merge the changes with yours.
+    Generate {
+        /// Print the differences instead; nothing is written.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Check kennel.yaml, and print all its problems.
+    Check,
+    /// Print the JSON Schema of kennel.yaml.
+    Schema,
+    /// Print the reference of all keys, as Markdown.
+    Reference,
+    /// Explain a key, such as `rest.port`.
+    Explain {
+        /// The path of the key.
+        key: String,
+    },
+    /// Show which generated files you have changed or deleted.
+    Drift {
+        /// Print the differences.
+        #[arg(long)]
+        diff: bool,
+    },
+    /// Take over a generated file, or those in a folder: it is not updated any more.
+    Eject {
+        /// Its path in the project.
+        path: String,
+    },
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let is_failure = error.use_stderr();
+            error.print().ok();
+            return ExitCode::from(if is_failure { INVALID } else { 0 });
+        }
+    };
+    match run(&arguments, &mut io::stdout().lock()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => ExitCode::from(report(&error)),
+    }
+}
+
+fn report(error: &anyhow::Error) -> u8 {
+    if let Some(invalid) = error.downcast_ref::<Invalid>() {
+        for problem in &invalid.problems {
+            eprintln!("{}:{problem}", invalid.file);
+        }
+        eprintln!("error: {invalid}");
+        return INVALID;
+    }
+    // The reader of a pipe may end first.
+    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        return 0;
+    }
+    eprintln!("error: {error:#}");
+    FAILED
+}
+
+fn run(arguments: &Arguments, out: &mut impl io::Write) -> anyhow::Result<u8> {
+    let root = &arguments.project;
+    match &arguments.command {
+        Command::New { folder, answers } => {
+            let update = project::create(folder, answers)?;
+            writeln!(out, "created {} with {} files", folder.display(), update.changes.len())?;
+            Ok(0)
+        }
+        Command::Generate { dry_run: false } => generate(root, out),
+        Command::Generate { dry_run: true } => dry_run(root, out),
+        Command::Check => {
+            project::read_config(&root.join(CONFIG))?;
+            writeln!(out, "{CONFIG} is valid")?;
+            Ok(0)
+        }
+        Command::Schema => print(out, &describe::json_schema()),
+        Command::Reference => print(out, &describe::reference()),
+        Command::Explain { key } => match describe::explain(key) {
+            Ok(text) => print(out, &text),
+            Err(message) => {
+                eprintln!("error: {message}");
+                Ok(INVALID)
+            }
+        },
+        Command::Drift { diff } => drift(root, *diff, out),
+        Command::Eject { path } => {
+            for path in open(root)?.eject(path)? {
+                writeln!(out, "{path}: yours now; kennel does not update it any more")?;
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn print(out: &mut impl io::Write, text: &str) -> anyhow::Result<u8> {
+    out.write_all(text.as_bytes())?;
+    Ok(0)
+}
+
+fn open(root: &Path) -> anyhow::Result<Project> {
+    let project = Project::open(root)?;
+    for path in &project.skipped {
+        eprintln!("warning: {path}: changed after an interrupted update, and stays as it is");
+    }
+    Ok(project)
+}
+
+fn generate(root: &Path, out: &mut impl io::Write) -> anyhow::Result<u8> {
+    let mut project = open(root)?;
+    let (update, next) = project.plan()?;
+    project.apply(&update, next)?;
+    let code = print_events(&update, out)?;
+    if update.changes.is_empty() && code == 0 {
+        writeln!(out, "up to date")?;
+    }
+    Ok(code)
+}
+
+fn dry_run(root: &Path, out: &mut impl io::Write) -> anyhow::Result<u8> {
+    let project = open(root)?;
+    let (update, _) = project.plan()?;
+    for (path, content) in &update.changes {
+        print_diff(out, path, project.read(path).as_deref(), content.as_deref())?;
+    }
+    let code = print_events(&update, out)?;
+    Ok(if code == 0 && !update.changes.is_empty() { OUT_OF_DATE } else { code })
+}
+
+/// Returns the exit code.
+fn print_events(update: &Update, out: &mut impl io::Write) -> anyhow::Result<u8> {
+    for (path, event) in &update.events {
+        writeln!(out, "{path}: {event}")?;
+    }
+    Ok(if update.events.iter().any(|(_, event)| event.is_conflict()) { CONFLICTS } else { 0 })
+}
+
+fn drift(root: &Path, diff: bool, out: &mut impl io::Write) -> anyhow::Result<u8> {
+    let project = open(root)?;
+    for (path, (pristine, current)) in project.drift() {
+        match &current {
+            _ if diff => print_diff(out, &path, Some(pristine.as_bytes()), current.as_deref())?,
+            None => writeln!(out, "{path}: deleted")?,
+            Some(current) if merge::has_conflict(&String::from_utf8_lossy(current)) => {
+                writeln!(out, "{path}: has unresolved conflict markers")?;
+            }
+            Some(_) => writeln!(out, "{path}: changed")?,
+        }
+    }
+    Ok(0)
+}
+
+fn print_diff(out: &mut impl io::Write, path: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> io::Result<()> {
+    let name = |side: &str, content: Option<&[u8]>| {
+        if content.is_some() { format!("{side}/{path}") } else { "/dev/null".to_owned() }
+    };
+    let (from, to) = (name("a", old), name("b", new));
+    let [old, new] = [old, new].map(|content| String::from_utf8_lossy(content.unwrap_or_default()));
+    let mut options = diffy::DiffOptions::new();
+    options.set_original_filename(from).set_modified_filename(to);
+    write!(out, "{}", options.create_patch(&old, &new))
+}

@@ -1,0 +1,202 @@
+//! A project on disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::config::Config;
+use crate::generate::{self, Files};
+use crate::state::{self, Hash, State};
+use crate::transaction::{self, Change};
+use crate::update::{self, Update};
+use crate::yaml::{self, Problem};
+use crate::{check, git, templates};
+
+/// The file that describes a project.
+pub const CONFIG: &str = "kennel.yaml";
+
+/// The configuration is invalid.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} has {} problem(s)", .problems.len())]
+pub struct Invalid {
+    /// The file.
+    pub file: String,
+    /// Its problems.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads and checks a configuration.
+pub fn read_config(file: &Path) -> anyhow::Result<(String, Config)> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let config = check_text(file, &text)?;
+    Ok((text, config))
+}
+
+fn check_text(file: &Path, text: &str) -> Result<Config, Invalid> {
+    check::read(text).map_err(|problems| Invalid { file: file.display().to_string(), problems })
+}
+
+/// A project that no other process of `kennel` changes at the same time.
+pub struct Project {
+    root: PathBuf,
+    state: State,
+    /// Locked as long as it is open.
+    _lock: File,
+    /// Files that an earlier, interrupted update could not change, since they were changed after it.
+    pub skipped: Vec<String>,
+}
+
+impl Project {
+    /// Opens the project in a folder, and completes an interrupted update.
+    pub fn open(root: &Path) -> anyhow::Result<Self> {
+        let file = root.join(CONFIG);
+        let lock =
+            File::open(&file).with_context(|| format!("{} is not a project: cannot open {CONFIG}", root.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!("another kennel is running in {}", root.display()),
+            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the project"),
+        }
+        let skipped = transaction::recover(root)?;
+        Ok(Self { root: root.to_owned(), state: State::read(root)?, _lock: lock, skipped })
+    }
+
+    /// Plans what `generate` would do.
+    pub fn plan(&self) -> anyhow::Result<(Update, State)> {
+        let (text, config) = read_config(&self.root.join(CONFIG))?;
+        let source = source(&text);
+        let new = if self.state.source.as_ref() == Some(&source) { self.pristine() } else { generate::files(&config)? };
+        let update = update::plan(&self.state.base, &|path| self.read(path), &new);
+        // After an incomplete update, the files have to be rendered again.
+        let source = if update.is_incomplete { Hash::of(b"") } else { source };
+        let next = State { source: Some(source), base: update.base.clone() };
+        Ok((update, next))
+    }
+
+    /// The files as they were generated last: rendering the same again would give the same.
+    fn pristine(&self) -> Files {
+        let file = |(path, pristine): (&String, &state::Pristine)| {
+            (path.clone(), generate::File { id: pristine.id.clone(), text: pristine.text.clone() })
+        };
+        self.state.base.iter().map(file).collect()
+    }
+
+    /// The user's file at a path.
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        fs::read(self.root.join(path)).ok()
+    }
+
+    /// Applies a plan, completely or not at all.
+    pub fn apply(&mut self, update: &Update, next: State) -> anyhow::Result<()> {
+        let files =
+            update.changes.iter().map(|(path, content)| Change { path: path.clone(), content: content.clone() });
+        let changes: Vec<_> = files.chain(next.changes(&self.state, &self.root)?).collect();
+        transaction::apply(&self.root, &changes)?;
+        self.state = next;
+        if !update.conflicts.is_empty() {
+            // The markers in the files are what counts; the index is a convenience.
+            if let Err(error) = git::mark_unmerged(&self.root, &update.conflicts) {
+                eprintln!("warning: conflicts are not in the index of Git: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the update of a file, or of those in a folder. Returns them.
+    pub fn eject(&mut self, path: &str) -> anyhow::Result<Vec<String>> {
+        let selected: Vec<_> = state::select(&self.state.base, path).into_iter().map(str::to_owned).collect();
+        if selected.is_empty() {
+            bail!("{path} is not a generated file");
+        }
+        let mut next = self.state.clone();
+        for (path, pristine) in &mut next.base {
+            pristine.ejected |= selected.contains(path);
+        }
+        transaction::apply(&self.root, &next.changes(&self.state, &self.root)?)?;
+        self.state = next;
+        Ok(selected)
+    }
+
+    /// The generated files that differ from what was generated, with both versions.
+    pub fn drift(&self) -> BTreeMap<String, (String, Option<Vec<u8>>)> {
+        let files = self.state.base.iter().map(|(path, pristine)| (path, &pristine.text, self.read(path)));
+        let changed = files.filter(|(_, text, current)| {
+            let current = current.as_ref().map(|bytes| String::from_utf8_lossy(bytes).replace("\r\n", "\n"));
+            current.as_ref() != Some(*text)
+        });
+        changed.map(|(path, text, current)| (path.clone(), (text.clone(), current))).collect()
+    }
+}
+
+/// What files are generated from: the configuration, the templates and the code that fills them in.
+fn source(text: &str) -> Hash {
+    let mut all = text.to_owned();
+    for input in templates::inputs() {
+        all.push('\0');
+        all.push_str(input);
+    }
+    Hash::of(all.as_bytes())
+}
+
+/// Creates a project in a folder that is empty or does not exist, from a file with answers, which becomes its
+/// configuration. Without `platform`, the answers get the clone of Kennel around the folder, or around the working
+/// directory.
+pub fn create(folder: &Path, answers: &Path) -> anyhow::Result<Update> {
+    let absolute = std::path::absolute(folder)?;
+    let parent = absolute.parent().context("a project cannot be in the root folder")?;
+    let is_empty = fs::read_dir(&absolute).map_or(true, |mut entries| entries.next().is_none());
+    if !is_empty || absolute.is_file() {
+        bail!("{} exists and is not an empty folder", folder.display());
+    }
+    let text = fs::read_to_string(answers).with_context(|| format!("cannot read {}", answers.display()))?;
+    let text = with_platform(text, &absolute)?;
+    check_text(answers, &text)?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let temporary = tempfile::Builder::new().prefix(".kennel-new-").tempdir_in(parent)?;
+    let root = temporary.path().join("project");
+    fs::create_dir(&root)?;
+    fs::write(root.join(CONFIG), text)?;
+    let mut project = Project::open(&root)?;
+    let (update, next) = project.plan()?;
+    project.apply(&update, next)?;
+    fs::rename(&root, &absolute).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(update)
+}
+
+fn with_platform(text: String, folder: &Path) -> anyhow::Result<String> {
+    if yaml::parse(&text).map_or(true, |root| root.get("platform").is_some()) {
+        return Ok(text);
+    }
+    let working = std::env::current_dir()?;
+    let is_clone = |folder: &&Path| folder.join("crates/platform/service/Cargo.toml").is_file();
+    let Some(clone) = folder.ancestors().find(is_clone).or_else(|| working.ancestors().find(is_clone)) else {
+        return Ok(text);
+    };
+    let path = relative(folder, clone);
+    Ok(format!("{}\nplatform:\n  path: {}\n", text.trim_end(), serde_json::to_string(&path)?))
+}
+
+/// The path of `target` from `folder`, both absolute.
+fn relative(folder: &Path, target: &Path) -> String {
+    let common = folder.components().zip(target.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(common).map(|_| "..".to_owned());
+    let down = target.components().skip(common).map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let parts: Vec<_> = up.chain(down).collect();
+    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_from_one_folder_to_another() {
+        let relative = |folder: &str, target: &str| super::relative(Path::new(folder), Path::new(target));
+        assert_eq!(relative("/a/b/c", "/a/d"), "../../d");
+        assert_eq!(relative("/a/b", "/a"), "..");
+        assert_eq!(relative("/a", "/a/b"), "b");
+        assert_eq!(relative("/a", "/a"), ".");
+    }
+}

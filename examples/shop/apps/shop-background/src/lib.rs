@@ -1,0 +1,45 @@
+//! shop-background: Items of a small shop
+
+use std::sync::Arc;
+
+use kennel_service::{Context, EventSet, NoCommand, Service, Uses, Worker};
+use kennel_storage::Migrations;
+use shop_domain::{ItemCreated, ItemService, SOURCE, TOPIC};
+use shop_workers::{indexer, poller, report};
+
+/// The application, as the platform runs it.
+pub struct App(ItemService);
+
+impl Service for App {
+    const NAME: &'static str = "shop-background";
+    const ABOUT: &'static str = "Items of a small shop";
+    const USES: Uses = Uses::STORAGE.and(Uses::BROKER);
+    const CONSUMERS: &'static [&'static str] = &["shop-background.indexer"];
+
+    type State = ();
+    type Config = ();
+    type Command = NoCommand;
+
+    fn migrations() -> Migrations {
+        shop_storages::MIGRATIONS
+    }
+
+    fn events() -> EventSet {
+        EventSet::new(SOURCE, "the id of an item").with::<ItemCreated>()
+    }
+
+    async fn build(cx: &Context<Self>) -> anyhow::Result<Self> {
+        let items = shop_storages::items(cx.database().await?);
+        Ok(Self(ItemService::new(items, cx.clock(), cx.ids(), kennel_service::current_trace)))
+    }
+
+    fn state(&self) {}
+
+    async fn workers(&self, cx: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
+        Ok(vec![
+            cx.consumer("shop-background.indexer", TOPIC, Arc::new(indexer::Indexer(self.0.clone()))).await?,
+            Worker::new(report::report(self.0.clone())),
+            Worker::new(poller::Poller(self.0.clone())),
+        ])
+    }
+}

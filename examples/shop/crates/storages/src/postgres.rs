@@ -1,0 +1,63 @@
+//! Items in `PostgreSQL`.
+
+use async_trait::async_trait;
+use kennel_core::{Event, RepoError};
+use kennel_storage::postgres::{Postgres, classify};
+
+use super::read_item;
+use shop_domain::{Item, ItemId, ItemRepository};
+
+/// The items of a `PostgreSQL` database.
+pub(super) struct PostgresItems(pub(super) Postgres);
+
+#[async_trait]
+impl ItemRepository for PostgresItems {
+    async fn insert(&self, item: &Item, events: &[Event]) -> Result<(), RepoError> {
+        let insert = || async {
+            let mut write = self.0.write().await?;
+            sqlx::query("INSERT INTO items (id, text, created_at) VALUES ($1, $2, $3)")
+                .bind(item.id.0)
+                .bind(item.text.as_str())
+                .bind(item.created_at.as_millis())
+                .execute(write.connection())
+                .await
+                .map_err(classify)?;
+            write.append(events).await?;
+            write.commit().await
+        };
+        self.0.run(insert).await
+    }
+
+    async fn find(&self, id: ItemId) -> Result<Option<Item>, RepoError> {
+        let find = || async {
+            let select = sqlx::query("SELECT id, text, created_at FROM items WHERE id = $1").bind(id.0);
+            let row = select.fetch_optional(self.0.single()).await.map_err(classify)?;
+            row.as_ref().map(read_item).transpose()
+        };
+        self.0.run(find).await
+    }
+
+    async fn list(&self, after: Option<ItemId>, limit: u32) -> Result<Vec<Item>, RepoError> {
+        let list = || async {
+            let select = match after {
+                None => sqlx::query("SELECT id, text, created_at FROM items ORDER BY id DESC LIMIT $1"),
+                Some(after) => {
+                    sqlx::query("SELECT id, text, created_at FROM items WHERE id < $1 ORDER BY id DESC LIMIT $2")
+                        .bind(after.0)
+                }
+            };
+            let rows = select.bind(i64::from(limit)).fetch_all(self.0.single()).await.map_err(classify)?;
+            rows.iter().map(read_item).collect()
+        };
+        self.0.run(list).await
+    }
+
+    async fn delete(&self, id: ItemId) -> Result<bool, RepoError> {
+        let delete = || async {
+            let delete = sqlx::query("DELETE FROM items WHERE id = $1").bind(id.0);
+            let deleted = delete.execute(self.0.single()).await.map_err(classify)?;
+            Ok(deleted.rows_affected() == 1)
+        };
+        self.0.run(delete).await
+    }
+}

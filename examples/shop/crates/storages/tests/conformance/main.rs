@@ -1,0 +1,72 @@
+//! Conformance suite for every store: tests each statement of the port's documentation, and the service on top of it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cases;
+mod service;
+mod store;
+
+/// Expands to one test per case on the store that `$setup` opens, so that a failure names both.
+macro_rules! expand {
+    ($setup:path; $($module:ident { $($case:ident)+ })+) => {
+        $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            let Some(store) = $setup().await else { return };
+            crate::$module::$case(&store).await;
+            store.database.close().await;
+        })+)+
+    };
+}
+
+/// The list of cases.
+macro_rules! conformance {
+    ($setup:path) => {
+        expand! { $setup;
+            cases {
+                an_item_is_read_as_written
+                times_are_stored_to_the_millisecond
+                an_unknown_id_is_none
+                an_existing_id_is_a_conflict_and_stores_nothing
+                an_insert_commits_its_events_in_order
+                of_concurrent_inserts_of_one_id_one_succeeds
+                lists_newest_first
+                a_page_has_at_most_the_limit
+                an_empty_store_has_an_empty_page
+                pages_miss_and_repeat_nothing_among_inserts
+                pages_continue_after_a_deleted_item
+                a_delete_is_true_once_and_leaves_other_items
+                of_concurrent_deletes_one_is_true
+                down_reverts_up
+            }
+            service {
+                a_created_item_is_published_with_its_trace
+                the_service_lists_page_by_page
+                unknown_items_are_not_found
+            }
+        }
+    };
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    //! SQLite.
+    conformance!(crate::store::sqlite);
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    //! A real `PostgreSQL`, a database per case.
+    conformance!(crate::store::postgres);
+}
+
+#[cfg(feature = "mysql")]
+mod mysql {
+    //! A real MySQL or `MariaDB`, a database per case.
+    conformance!(crate::store::mysql);
+}
+
+#[cfg(feature = "clickhouse")]
+mod clickhouse {
+    //! A real ClickHouse, a database per case.
+    conformance!(crate::store::clickhouse);
+}
