@@ -28,7 +28,7 @@ fn allowed(name: &str) -> Option<Allowed> {
         "kennel-app" | "kennel-telemetry" => Allowed::Only(&["kennel-core", "kennel-config"]),
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
         "kennel-service" => Allowed::Platform(Vec::new()),
-        "kennel-bench" => Allowed::Only(&["kennel-loadgen", "kennel-testkit"]),
+        "kennel-bench" => Allowed::Only(&["kennel-loadgen", "kennel-proto", "kennel-testkit"]),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
         "gifs-contracts" => Allowed::Only(&["kennel-core"]),
         // Its contexts meet in the published events.
