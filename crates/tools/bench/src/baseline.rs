@@ -66,5 +66,6 @@ pub(crate) fn serve(baseline: Baseline) -> anyhow::Result<()> {
 
 fn axum_router(body: String) -> Router {
     let headers = [(CONTENT_TYPE, "application/json"), (ETAG, "\"1\"")];
-    Router::new().route("/api/v1/dogs/{id}", get(async move || (headers, body.clone())))
+    let respond = get(async move || (headers, body.clone()));
+    Router::new().route("/api/v1/dogs/{id}", respond.clone()).route("/api/v1/gifs/search", respond)
 }

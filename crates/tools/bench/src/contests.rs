@@ -1,5 +1,6 @@
 //! The contests.
 
+mod gifs;
 mod grpc;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -15,7 +16,8 @@ use crate::contest::{self, ContestResult, Contestant, Rounds, Score, Work};
 use crate::service::Running;
 
 /// Their names.
-pub(crate) const ALL: [&str; 5] = ["hot-read", "hot-read-grpc", "cold-read", "cold-read-few", "create"];
+pub(crate) const ALL: [&str; 7] =
+    ["hot-read", "hot-read-grpc", "cold-read", "cold-read-few", "create", "cached-search", "gif-file"];
 
 /// Clients of a busy service.
 const MANY: usize = 64;
@@ -27,11 +29,15 @@ pub(crate) fn run(name: &'static str, service: &Path, rounds: Rounds) -> anyhow:
         "hot-read" => "Read one dog that the memory cache has, SQLite, 64 clients",
         "cold-read" => "Read random dogs without a cache, PostgreSQL, 64 clients",
         "cold-read-few" => "Read random dogs without a cache, PostgreSQL, 4 clients",
+        "cached-search" => "Search for GIFs, answered from the memory cache, 64 clients",
+        "gif-file" => "Download a GIF of 200 KB from disk, 64 clients; nginx as one process",
         _ => "Create a dog with its event, PostgreSQL, 64 clients",
     };
     let scores = match name {
         "hot-read" => Some(hot(service, rounds)?),
         "hot-read-grpc" => grpc::hot(service, MANY, rounds)?,
+        "cached-search" => gifs::search(service, rounds)?,
+        "gif-file" => gifs::file(service, rounds)?,
         _ => with_postgres(name, service, rounds)?,
     };
     Ok(scores.map(|scores| ContestResult { name, what, scores }))
@@ -41,6 +47,8 @@ pub(crate) fn run(name: &'static str, service: &Path, rounds: Rounds) -> anyhow:
 pub(crate) fn needs(name: &str) -> &'static str {
     match name {
         "hot-read-grpc" => "it needs h2load, in Debian's nghttp2-client",
+        "cached-search" => "it needs gif-pipeline in the folder of dogs",
+        "gif-file" => "it needs gif-pipeline in the folder of dogs, and TEST_NGINX",
         _ => "it needs TEST_POSTGRES_DSN and a build with the feature `postgres`",
     }
 }

@@ -10,7 +10,7 @@ use crate::contest::{ContestResult, Rounds, Score};
 /// One contest as a table, with the ratio of the service to each baseline.
 pub(crate) fn contest(result: &ContestResult) -> String {
     let mut text = format!("### {}\n\n{}.\n\n", result.name, result.what);
-    text.push_str("| | per second | p50 | p99 | memory | dogs has |\n|---|---:|---:|---:|---:|---:|\n");
+    text.push_str("| | per second | p50 | p99 | memory | ratio |\n|---|---:|---:|---:|---:|---:|\n");
     let ours = result.scores.first().map_or(0.0, |score| score.rate);
     for (index, score) in result.scores.iter().enumerate() {
         let ratio = if index == 0 { String::new() } else { format!("{:.2}x", ours / score.rate.max(f64::EPSILON)) };

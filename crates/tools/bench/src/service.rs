@@ -1,7 +1,7 @@
 //! Processes under load: the service, and the baselines.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,6 +50,36 @@ impl Running {
             }
             http.filter(|_| grpc.is_some()).map(|http| (http, grpc))
         })
+    }
+
+    /// Starts the GIF pipeline with `env` as its only settings.
+    pub(crate) fn pipeline(binary: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let mut command = Command::new(binary);
+        command.arg("serve").env_clear().current_dir(directory.path());
+        command
+            .envs([("PROMETHEUS_PORT", "0"), ("LOG_FORMAT", "json")])
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped());
+        Self::start(command, directory, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let is_api = line["component"] == "gif-api.http";
+            Some((line["address"].as_str().filter(|_| is_api)?.parse().ok()?, None))
+        })
+    }
+
+    /// Starts nginx, which serves `file` as `/file.gif`.
+    pub(crate) fn nginx(program: &Path, file: &[u8]) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let http = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        std::fs::write(directory.path().join("file.gif"), file)?;
+        std::fs::write(directory.path().join("nginx.conf"), nginx_config(http, directory.path()))?;
+        let mut command = Command::new(program);
+        command.arg("-p").arg(directory.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let running = Self { child, http, grpc: None, _directory: directory };
+        running.wait_until_ready()?;
+        Ok(running)
     }
 
     /// Starts this program as a baseline.
@@ -121,6 +151,20 @@ impl Running {
         anyhow::ensure!(dogs.len() == DOGS, "there are {} dogs", dogs.len());
         Ok(dogs)
     }
+}
+
+/// One process, which ends with this one's child, and else the defaults of nginx with `sendfile`, as Debian has them.
+fn nginx_config(address: SocketAddr, directory: &Path) -> String {
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path temp;"));
+    format!(
+        "daemon off; master_process off; pid nginx.pid; error_log stderr; events {{}}
+        http {{
+            access_log off; sendfile on; tcp_nopush on; types {{ image/gif gif; }} {}
+            server {{ listen {address}; root {}; location = /ready {{ return 200; }} }}
+        }}",
+        temporary.join(" "),
+        directory.display(),
+    )
 }
 
 impl Drop for Running {

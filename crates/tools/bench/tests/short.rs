@@ -15,7 +15,7 @@ fn every_contest_runs_and_prints_its_ratios() {
     let report = tempfile::tempdir().unwrap();
     let report = report.path().join("benchmarks.md");
     let arguments = ["--rounds", "1", "--seconds", "1", "--service"];
-    let output = Command::new(bench).args(arguments).arg(service).arg("--output").arg(&report).output().unwrap();
+    let output = Command::new(bench).args(arguments).arg(&service).arg("--output").arg(&report).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let text = std::fs::read_to_string(&report).unwrap();
@@ -23,8 +23,13 @@ fn every_contest_runs_and_prints_its_ratios() {
     let with_h2load = Command::new("h2load").arg("--version").output().is_ok();
     let contests = 1 + usize::from(with_h2load) + if with_postgres { 3 } else { 0 };
     assert_eq!(text.matches("| dogs | ").count(), contests, "{text}");
+    let of_gifs = match (service.with_file_name("gif-pipeline").exists(), std::env::var_os("TEST_NGINX")) {
+        (false, _) => 0,
+        (true, nginx) => 1 + usize::from(nginx.is_some()),
+    };
+    assert_eq!(text.matches("| gif-api | ").count(), of_gifs, "{text}");
     let ratios = text.matches("x |\n").count();
-    assert!(ratios >= contests, "{text}");
+    assert!(ratios >= contests + of_gifs, "{text}");
 }
 
 #[test]
