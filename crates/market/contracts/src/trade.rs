@@ -116,6 +116,16 @@ mod tests {
         assert_eq!(read, trade());
     }
 
+    /// What a collector of version 1 has published.
+    const PUBLISHED: &[u8] = b"\x0a\x06kraken\x12\x07BTC-USD\x18\x07\x22\x08105944.2*\x0a0.000000010\x028\x81\x80\xf9\xc0\xc1\xc4\x82\x03@\x82\x80\xf9\xc0\xc1\xc4\x82\x03";
+
+    #[test]
+    fn what_version_1_has_published_is_read_with_the_same_values() {
+        let read: TradeReported = prost::Message::decode(PUBLISHED).unwrap();
+        assert_eq!(Trade::try_from(read.clone()).unwrap(), trade());
+        assert_eq!(prost::Message::encode_to_vec(&read), PUBLISHED);
+    }
+
     #[test]
     fn a_trade_has_one_id_whoever_reports_it() {
         let later = Trade { received: Micros(1_800_000_000_000_000), ..trade() };

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backends;
 mod support;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use backends::Variables;
 use serde_json::Value;
 use support::{Candles, Ports, get, json, stop, stream};
 
@@ -86,12 +88,50 @@ async fn all_gaps_are_healed(ports: &Ports, venue: &str, symbol: &str) {
     }
 }
 
-#[tokio::test]
-async fn with_faults_on_three_venues_the_candles_are_those_of_the_ledger() {
+/// The tests of the in-process broker and SQLite.
+mod memory {
+    #[tokio::test]
+    async fn with_faults_on_three_venues_the_candles_are_those_of_the_ledger() {
+        super::faults(&Vec::new()).await;
+    }
+
+    #[tokio::test]
+    async fn after_kills_the_candles_are_those_of_the_ledger() {
+        super::kills().await;
+    }
+}
+
+/// The test with the variables that `$backends` returns; nothing when a server is missing.
+macro_rules! servers {
+    ($backends:ident, $($feature:literal),+) => {
+        #[cfg(all($(feature = $feature),+))]
+        mod $backends {
+            #[tokio::test]
+            async fn with_faults_on_three_venues_the_candles_are_those_of_the_ledger() {
+                let Some((variables, _resources)) = crate::backends::$backends().await else { return };
+                crate::faults(&variables).await;
+            }
+
+            #[tokio::test]
+            async fn two_collectors_of_which_one_is_killed_give_the_candles_of_the_ledger() {
+                let Some((variables, _resources)) = crate::backends::$backends().await else { return };
+                crate::two_collectors(&variables).await;
+            }
+        }
+    };
+}
+
+servers!(postgres_kafka, "postgres", "kafka");
+servers!(mysql_nats, "mysql", "nats");
+
+async fn faults(backends: &Variables) {
     const TRADES: u64 = 300;
     let folder = tempfile::tempdir().unwrap();
     let ports = Ports::reserve();
-    let mut process = ports.start(&folder, &["serve"], &[("SIMULATOR_TRADES", &TRADES.to_string())]);
+    let trades = TRADES.to_string();
+    let mut further = vec![("SIMULATOR_TRADES", trades.as_str())];
+    further.extend(backends.iter().map(|(name, value)| (*name, value.as_str())));
+    let mut process = ports.start(&folder, &["serve"], &further);
     process.listener("analytics-api.http").await;
     the_stream_resumes(&ports).await;
     let mut counts = BTreeMap::new();
@@ -151,9 +191,34 @@ async fn surface(ports: &Ports) {
     }
 }
 
+/// Each collector loses trades of its own, and both publish those that they have.
+#[cfg(any(all(feature = "postgres", feature = "kafka"), all(feature = "mysql", feature = "nats")))]
+async fn two_collectors(backends: &Variables) {
+    const TRADES: u64 = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let ports = Ports::reserve();
+    let trades = TRADES.to_string();
+    let mut further = vec![("SIMULATOR_TRADES", trades.as_str())];
+    further.extend(backends.iter().map(|(name, value)| (*name, value.as_str())));
+    let mut process = ports.start(&folder, &["serve"], &further);
+    process.listener("analytics-api.http").await;
+    further.push(("PROMETHEUS_PORT", "0"));
+    let mut second = ports.start(&folder, &["market-data-collector", "serve"], &further);
+    second.listener("sys").await;
+    ports.until_progress("kraken", "BTC-USD", 30).await;
+    second.kill();
+    second.wait(LIMIT).await;
+    for venue in VENUES {
+        for symbol in SYMBOLS {
+            matches_the_ledger(&ports, venue, symbol, TRADES).await;
+            all_gaps_are_healed(&ports, venue, symbol).await;
+        }
+    }
+    stop(process).await;
+}
+
 /// The exchanges survive; everything else is killed again and again. `MARKET_KILLS` is how often.
-#[tokio::test]
-async fn after_kills_the_candles_are_those_of_the_ledger() {
+async fn kills() {
     let kills: u64 = std::env::var("MARKET_KILLS").map_or(3, |kills| kills.parse().unwrap());
     let trades = 200 + kills * 60;
     let folder = tempfile::tempdir().unwrap();
