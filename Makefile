@@ -56,21 +56,17 @@ run-gifs: export GIF_DOWNLOAD_ALLOW_PRIVATE ?= true
 run-gifs: tools ## Run the GIF pipeline, three services in one process, as `make run` does; its page is http://localhost:8081
 	$(CARGO) run -p gif-pipeline -- serve $(ARGS)
 
-run-market: export ANALYTICS_API_SERVER_PORT ?= 8083
-run-market: export ANALYTICS_API_GRPC_PORT ?= 50055
-run-market: export MARKET_PREPROCESSOR_GRPC_PORT ?= 50054
-run-market: export CANDLES_GRPC_URL ?= http://localhost:$(MARKET_PREPROCESSOR_GRPC_PORT)
-run-market: export SIMULATOR_PORT ?= 8095
+run-market: export CANDLES_GRPC_URL ?= http://localhost:50054
 run-market: export BINANCE_SYMBOLS ?= BTC-USD,ETH-USD
 run-market: export COINBASE_SYMBOLS ?= BTC-USD,ETH-USD
 run-market: export KRAKEN_SYMBOLS ?= BTC-USD,ETH-USD
 # The exchanges are simulated, on this machine.
-run-market: export BINANCE_STREAM_URL ?= ws://127.0.0.1:$(SIMULATOR_PORT)/binance/ws
-run-market: export BINANCE_REST_URL ?= http://127.0.0.1:$(SIMULATOR_PORT)/binance
-run-market: export COINBASE_STREAM_URL ?= ws://127.0.0.1:$(SIMULATOR_PORT)/coinbase/ws
-run-market: export COINBASE_REST_URL ?= http://127.0.0.1:$(SIMULATOR_PORT)/coinbase
-run-market: export KRAKEN_STREAM_URL ?= ws://127.0.0.1:$(SIMULATOR_PORT)/kraken/v2
-run-market: export KRAKEN_REST_URL ?= http://127.0.0.1:$(SIMULATOR_PORT)/kraken
+run-market: export BINANCE_STREAM_URL ?= ws://127.0.0.1:8095/binance/ws
+run-market: export BINANCE_REST_URL ?= http://127.0.0.1:8095/binance
+run-market: export COINBASE_STREAM_URL ?= ws://127.0.0.1:8095/coinbase/ws
+run-market: export COINBASE_REST_URL ?= http://127.0.0.1:8095/coinbase
+run-market: export KRAKEN_STREAM_URL ?= ws://127.0.0.1:8095/kraken/v2
+run-market: export KRAKEN_REST_URL ?= http://127.0.0.1:8095/kraken
 run-market: export BINANCE_ALLOW_PRIVATE ?= true
 run-market: export COINBASE_ALLOW_PRIVATE ?= true
 run-market: export KRAKEN_ALLOW_PRIVATE ?= true

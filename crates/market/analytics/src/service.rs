@@ -36,6 +36,8 @@ impl Service for AnalyticsApi {
     const ABOUT: &'static str = "Candles of several exchanges, stored and live, over HTTP and gRPC";
     const USES: Uses = Uses::HTTP.and(Uses::GRPC).and(Uses::BROKER);
     const CONTRACTS: &'static str = "market/analytics";
+    const HTTP_PORT: u16 = 8083;
+    const GRPC_PORT: u16 = 50055;
     const UNBOUNDED: &'static [&'static str] = &[http::STREAM];
 
     type State = Self;

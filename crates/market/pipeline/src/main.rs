@@ -1,5 +1,5 @@
-//! The market analytics in one process, with simulated exchanges. `make run-market` sets the ports at which its services find
-//! each other.
+//! The market analytics in one process, with simulated exchanges. `make run-market` sets the addresses at which its services
+//! find each other.
 
 use std::process::ExitCode;
 

@@ -179,6 +179,8 @@ impl BatchHandler for TradeHandler {
             match self.apply(&accepted).await {
                 Ok(refusals) => break refusals,
                 Err(RepoError::Conflict) if attempts < MAX_ATTEMPTS => attempts += 1,
+                // Trades wait for the store, however long that takes.
+                Err(error @ RepoError::Unavailable(_)) => return Err(HandlerError::Unavailable(error.into())),
                 Err(error) => return Err(HandlerError::Retry(error.into())),
             }
         };

@@ -41,6 +41,7 @@ impl Service for MarketPreprocessor {
     const ABOUT: &'static str = "Builds candles from trades, and stores them with what is missing";
     const USES: Uses = Uses::GRPC.and(Uses::STORAGE).and(Uses::BROKER);
     const CONTRACTS: &'static str = "market/preprocessor";
+    const GRPC_PORT: u16 = 50054;
     const CONSUMERS: &'static [&'static str] = &[TradeHandler::GROUP];
 
     type State = ();

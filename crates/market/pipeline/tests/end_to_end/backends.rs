@@ -8,7 +8,7 @@ pub(crate) async fn postgres_kafka() -> Option<(Variables, impl Sized)> {
     let database = kennel_testkit::TestDatabase::postgres().await?;
     let broker = kennel_testkit::broker_namespace::ProxiedBroker::kafka().await?;
     let store = [("STORAGE", "postgres".to_owned()), ("POSTGRES_DSN", database.dsn())];
-    Some((store.into_iter().chain(broker.direct().to_vec()).collect(), (database, broker)))
+    Some((store.into_iter().chain(broker.direct().iter().cloned()).collect(), (database, broker)))
 }
 
 #[cfg(all(feature = "mysql", feature = "nats"))]
@@ -16,5 +16,5 @@ pub(crate) async fn mysql_nats() -> Option<(Variables, impl Sized)> {
     let database = kennel_testkit::TestDatabase::mysql().await?;
     let broker = kennel_testkit::broker_namespace::ProxiedBroker::nats().await?;
     let store = [("STORAGE", "mysql".to_owned()), ("MYSQL_DSN", database.dsn())];
-    Some((store.into_iter().chain(broker.direct().to_vec()).collect(), (database, broker)))
+    Some((store.into_iter().chain(broker.direct().iter().cloned()).collect(), (database, broker)))
 }
