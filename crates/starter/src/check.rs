@@ -1,4 +1,4 @@
-//! Compares `kennel.yaml` with the table in [`spec`](crate::spec), and its sections with each other.
+//! Compares `kennel.yaml` with the table in [`spec`], and its sections with each other.
 
 mod references;
 
