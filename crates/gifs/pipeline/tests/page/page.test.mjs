@@ -32,7 +32,10 @@ before(async (context) => {
     const states = await Promise.all(items.map((gif) => service.call("GET", `/gifs/${gif.id}`)));
     return items.length > 0 && states.every((gif) => gif.state === "stored");
   };
-  for (const path of ["/gifs/trending", "/gifs/search?q=cat"]) await eventually(`${path} is stored`, () => stored(path));
+  const { next } = await service.call("GET", "/gifs/trending");
+  for (const path of ["/gifs/trending", `/gifs/trending?cursor=${next}`, "/gifs/search?q=cat"]) {
+    await eventually(`${path} is stored`, () => stored(path));
+  }
 });
 
 const images = (page) => page.locator("#gifs img");
