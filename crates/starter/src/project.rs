@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
@@ -144,7 +144,7 @@ fn source(text: &str) -> Hash {
 /// configuration. Without `platform`, the answers get the clone of Kennel around the folder, or around the working
 /// directory.
 pub fn create(folder: &Path, answers: &Path) -> anyhow::Result<Update> {
-    let absolute = std::path::absolute(folder)?;
+    let absolute = resolve(folder)?;
     let parent = absolute.parent().context("a project cannot be in the root folder")?;
     let is_empty = fs::read_dir(&absolute).map_or(true, |mut entries| entries.next().is_none());
     if !is_empty || absolute.is_file() {
@@ -165,11 +165,26 @@ pub fn create(folder: &Path, answers: &Path) -> anyhow::Result<Update> {
     Ok(update)
 }
 
+/// The absolute path without links and `..`, also of a folder that does not exist yet.
+fn resolve(folder: &Path) -> anyhow::Result<PathBuf> {
+    let absolute = std::path::absolute(folder)?;
+    let existing = absolute.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    let (ancestor, mut resolved) = existing.with_context(|| format!("{} has no root folder", folder.display()))?;
+    for component in absolute.strip_prefix(ancestor)?.components() {
+        if component == Component::ParentDir {
+            resolved.pop();
+        } else {
+            resolved.push(component);
+        }
+    }
+    Ok(resolved)
+}
+
 fn with_platform(text: String, folder: &Path) -> anyhow::Result<String> {
     if yaml::parse(&text).map_or(true, |root| root.get("platform").is_some()) {
         return Ok(text);
     }
-    let working = std::env::current_dir()?;
+    let working = std::env::current_dir()?.canonicalize()?;
     let is_clone = |folder: &&Path| folder.join("crates/platform/service/Cargo.toml").is_file();
     let Some(clone) = folder.ancestors().find(is_clone).or_else(|| working.ancestors().find(is_clone)) else {
         return Ok(text);
@@ -178,7 +193,7 @@ fn with_platform(text: String, folder: &Path) -> anyhow::Result<String> {
     Ok(format!("{}\nplatform:\n  path: {}\n", text.trim_end(), serde_json::to_string(&path)?))
 }
 
-/// The path of `target` from `folder`, both absolute.
+/// The path of `target` from `folder`, both absolute and without `..`.
 fn relative(folder: &Path, target: &Path) -> String {
     let common = folder.components().zip(target.components()).take_while(|(one, other)| one == other).count();
     let up = folder.components().skip(common).map(|_| "..".to_owned());
@@ -198,5 +213,20 @@ mod tests {
         assert_eq!(relative("/a/b", "/a"), "..");
         assert_eq!(relative("/a", "/a/b"), "b");
         assert_eq!(relative("/a", "/a"), ".");
+    }
+
+    #[test]
+    fn a_path_is_resolved_before_its_folder_exists() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("a")).unwrap();
+        assert_eq!(resolve(&root.join("a/../b/c")).unwrap(), root.join("b/c"));
+        assert_eq!(resolve(&root.join("b/../c")).unwrap(), root.join("c"));
+        assert_eq!(resolve(&root.join("a/.")).unwrap(), root.join("a"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
+            assert_eq!(resolve(&root.join("link/b")).unwrap(), root.join("a/b"));
+        }
     }
 }

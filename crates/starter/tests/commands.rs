@@ -229,6 +229,32 @@ fn answers_without_a_platform_use_the_clone_around_them() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// The command in the README, in a clone: nothing in the path of the project is the clone's.
+#[cfg(unix)]
+#[test]
+fn a_project_next_to_the_clone_refers_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let clone = folder.path().join("kennel");
+    fs::create_dir(&clone).unwrap();
+    for name in ["Cargo.toml", "crates", "examples"] {
+        std::os::unix::fs::symlink(repository.join(name), clone.join(name)).unwrap();
+    }
+    let command = "kennel new ../shop --answers examples/shop.yaml";
+    for readme in ["README.md", "docs/starter/README.md"] {
+        assert!(fs::read_to_string(repository.join(readme)).unwrap().contains(command), "{readme}");
+    }
+    let arguments: Vec<_> = command.split(' ').skip(1).collect();
+    let (code, text) = run(&clone, &arguments);
+    assert_eq!(code, 0, "{text}");
+    let target = folder.path().join("shop");
+    let configuration = fs::read_to_string(target.join("kennel.yaml")).unwrap();
+    assert!(configuration.ends_with("\nplatform:\n  path: \"../kennel\"\n"), "{configuration}");
+    let manifest: toml::Table = fs::read_to_string(target.join("Cargo.toml")).unwrap().parse().unwrap();
+    let path = manifest["workspace"]["dependencies"]["kennel-core"]["path"].as_str().unwrap();
+    assert_eq!(path, "../kennel/crates/platform/core");
+}
+
 /// Kills the process at many moments; `transaction` has the test that kills it at every step.
 #[test]
 fn a_killed_update_leaves_the_old_project_or_the_new_one() {
