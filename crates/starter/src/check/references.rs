@@ -176,6 +176,25 @@ const RESERVED: &[&str] = &[
     "write",
 ];
 
+/// Crates that the generated code names: another crate, or a module that it imports, would hide them.
+const FOREIGN: &[&str] = &[
+    "alloc",
+    "anyhow",
+    "async-trait",
+    "core",
+    "proc-macro",
+    "reqwest",
+    "rustls",
+    "serde",
+    "serde-json",
+    "std",
+    "tempfile",
+    "test",
+    "tokio",
+    "tonic",
+    "tracing",
+];
+
 /// Suffixes of the project's own crates.
 const CRATES: &[&str] = &["domain", "storages", "proto", "transport", "workers"];
 
@@ -191,7 +210,9 @@ pub(super) fn check(root: &Node, config: &Config, problems: &mut Problems) {
     // Their modules are in one crate.
     unique(root, &["kafka", "worker"], problems);
     for (name, node) in names(root, "kafka").into_iter().chain(names(root, "worker")) {
-        if RESERVED.contains(&name) || name == "lib" {
+        if is_foreign(name) || is_own(name, &config.main.name) {
+            problems.add::<()>(node.position, format!("`{name}` is the name of a crate that the generated code uses"));
+        } else if RESERVED.contains(&name) || ["lib", "str"].contains(&name) {
             problems.add::<()>(node.position, format!("`{name}` has another meaning in the generated code"));
         }
     }
@@ -296,13 +317,22 @@ fn applications(root: &Node, config: &Config, problems: &mut Problems) {
     }
     let project = &config.main.name;
     for (name, node) in names(root, "applications") {
-        if CRATES.iter().any(|suffix| name == format!("{project}-{suffix}")) {
+        if is_own(name, project) {
             problems.add::<()>(node.position, format!("`{name}` is the name of another crate of the project"));
         }
-        if ["test", "core", "std", "alloc", "proc_macro"].contains(&name) || name.starts_with("kennel") {
-            problems.add::<()>(node.position, format!("`{name}` cannot be the name of a crate"));
+        if is_foreign(name) {
+            problems.add::<()>(node.position, format!("`{name}` is the name of a crate that the generated code uses"));
         }
     }
+}
+
+fn is_foreign(name: &str) -> bool {
+    FOREIGN.contains(&name) || name.starts_with("kennel")
+}
+
+/// Whether the project has another crate of this name.
+fn is_own(name: &str, project: &str) -> bool {
+    name.strip_prefix(project).and_then(|rest| rest.strip_prefix('-')).is_some_and(|suffix| CRATES.contains(&suffix))
 }
 
 /// What is listed has to be used: a forgotten reference is not a program without a server.

@@ -97,6 +97,22 @@ fn references_are_checked() {
     );
 }
 
+#[test]
+fn names_of_crates_are_refused() {
+    for name in ["std", "anyhow", "async-trait", "serde-json", "kennel-service"] {
+        let expected = format!("`{name}` is the name of a crate that the generated code uses");
+        assert_eq!(after("name: shop-api", &format!("name: {name}")), [format!("10:11: {expected}")]);
+        for section in ["kafka:\n  - type: consumer", "worker:\n  - generator_type: daemon"] {
+            let list = section.split(':').next().unwrap();
+            let text = format!("{VALID}    {list}: [{name}]\n{section}\n    name: {name}\n");
+            assert_eq!(problems(&text), [format!("15:11: {expected}")], "{text}");
+        }
+    }
+    let text =
+        format!("{VALID}    worker: [shop-domain]\nworker:\n  - name: shop-domain\n    generator_type: daemon\n");
+    assert_eq!(problems(&text), ["14:11: `shop-domain` is the name of a crate that the generated code uses"]);
+}
+
 /// `yes`, `0x10`, `1_000`, a quoted number and nothing at all are not what a reader takes them for.
 #[test]
 fn scalars_are_taken_literally() {

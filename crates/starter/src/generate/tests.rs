@@ -76,6 +76,27 @@ fn the_same_configuration_gives_the_same_bytes() {
     assert_eq!(files(&config(&text)).unwrap(), files(&config(&text)).unwrap());
 }
 
+/// A type that a file imports has the name of none that it declares.
+#[test]
+fn consumers_and_daemons_may_have_names_of_what_they_use() {
+    let text = everything("item", "[sqlite]");
+    let consumers = ["item-created", "item-service", "handled", "event-filter", "handler-error"];
+    for (from, names) in
+        [("indexer", &consumers[..]), ("poller", &["duration", "page-size", "item-service", "box-error"])]
+    {
+        for name in names {
+            let files = files(&config(&text.replace(from, name))).unwrap();
+            let module = &files[&format!("crates/workers/src/{}.rs", name.replace('-', "_"))].text;
+            let imports: Vec<_> = module.lines().filter(|line| line.starts_with("use ")).collect();
+            let declared = module.lines().find_map(|line| line.strip_prefix("pub struct ")).unwrap();
+            let declared = declared.split('(').next().unwrap();
+            let is_word = |line: &&str| line.split(|char: char| !char.is_alphanumeric()).any(|word| word == declared);
+            assert!(!imports.iter().any(is_word), "{declared}: {imports:?}");
+            assert!(files["apps/background/src/lib.rs"].text.contains(&format!("::{declared}(")), "{declared}");
+        }
+    }
+}
+
 /// Every set of stores, each with another set of the rest. rustfmt reads the code, and finds the file of every module.
 #[test]
 fn combinations_are_complete() {

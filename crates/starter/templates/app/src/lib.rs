@@ -79,13 +79,13 @@ impl Service for App {
 //% endif
         Ok(vec![
 //% for consumer in consumers
-            cx.consumer("«app».«consumer.name»", TOPIC, Arc::new(«consumer.module»::«consumer.Name»(self.0.clone()))).await?,
+            cx.consumer("«app».«consumer.name»", TOPIC, Arc::new(«consumer.module»::«consumer.Name»Consumer(self.0.clone()))).await?,
 //% endfor
 //% for schedule in schedules
             Worker::new(«schedule.module»::«schedule.module»(self.0.clone())),
 //% endfor
 //% for daemon in daemons
-            Worker::new(«daemon.module»::«daemon.Name»(self.0.clone())),
+            Worker::new(«daemon.module»::«daemon.Name»Daemon(self.0.clone())),
 //% endfor
         ])
     }

@@ -7,10 +7,10 @@ use «ident»_domain::{NoteCreated, NoteService};
 
 /// Handles [`NoteCreated`]. An event is delivered at least once: the effect must be idempotent, or be stored together with
 /// the receipt.
-pub struct «Name»(pub NoteService);
+pub struct «Name»Consumer(pub NoteService);
 
 #[async_trait]
-impl Handler for «Name» {
+impl Handler for «Name»Consumer {
     fn filter(&self) -> EventFilter {
         EventFilter::names([NoteCreated::NAME])
     }

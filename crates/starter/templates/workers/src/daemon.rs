@@ -11,9 +11,9 @@ use «ident»_domain::NoteService;
 const PAUSE: Duration = Duration::from_«unit»(«number»);
 
 /// Runs rounds until the process stops.
-pub struct «Name»(pub NoteService);
+pub struct «Name»Daemon(pub NoteService);
 
-impl «Name» {
+impl «Name»Daemon {
     async fn round(&self) -> Result<(), BoxError> {
         let newest = self.0.list(None, PageSize::default()).await?;
         tracing::info!(count = newest.items.len(), "newest notes");
@@ -22,7 +22,7 @@ impl «Name» {
 }
 
 #[async_trait]
-impl Component for «Name» {
+impl Component for «Name»Daemon {
     fn name(&self) -> &'static str {
         "«name»"
     }

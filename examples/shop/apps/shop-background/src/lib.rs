@@ -37,9 +37,9 @@ impl Service for App {
 
     async fn workers(&self, cx: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
         Ok(vec![
-            cx.consumer("shop-background.indexer", TOPIC, Arc::new(indexer::Indexer(self.0.clone()))).await?,
+            cx.consumer("shop-background.indexer", TOPIC, Arc::new(indexer::IndexerConsumer(self.0.clone()))).await?,
             Worker::new(report::report(self.0.clone())),
-            Worker::new(poller::Poller(self.0.clone())),
+            Worker::new(poller::PollerDaemon(self.0.clone())),
         ])
     }
 }

@@ -50,7 +50,7 @@ impl Service for App {
 
     async fn workers(&self, cx: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
         Ok(vec![
-            cx.consumer("shop.indexer", TOPIC, Arc::new(indexer::Indexer(self.0.clone()))).await?,
+            cx.consumer("shop.indexer", TOPIC, Arc::new(indexer::IndexerConsumer(self.0.clone()))).await?,
             Worker::new(report::report(self.0.clone())),
         ])
     }

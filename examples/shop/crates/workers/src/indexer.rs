@@ -7,10 +7,10 @@ use shop_domain::{ItemCreated, ItemService};
 
 /// Handles [`ItemCreated`]. An event is delivered at least once: the effect must be idempotent, or be stored together with
 /// the receipt.
-pub struct Indexer(pub ItemService);
+pub struct IndexerConsumer(pub ItemService);
 
 #[async_trait]
-impl Handler for Indexer {
+impl Handler for IndexerConsumer {
     fn filter(&self) -> EventFilter {
         EventFilter::names([ItemCreated::NAME])
     }

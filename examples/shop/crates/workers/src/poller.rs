@@ -11,9 +11,9 @@ use shop_domain::ItemService;
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Runs rounds until the process stops.
-pub struct Poller(pub ItemService);
+pub struct PollerDaemon(pub ItemService);
 
-impl Poller {
+impl PollerDaemon {
     async fn round(&self) -> Result<(), BoxError> {
         let newest = self.0.list(None, PageSize::default()).await?;
         tracing::info!(count = newest.items.len(), "newest items");
@@ -22,7 +22,7 @@ impl Poller {
 }
 
 #[async_trait]
-impl Component for Poller {
+impl Component for PollerDaemon {
     fn name(&self) -> &'static str {
         "poller"
     }
