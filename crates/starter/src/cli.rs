@@ -127,7 +127,10 @@ fn run(arguments: &Arguments, out: &mut impl io::Write) -> anyhow::Result<u8> {
         },
         Command::Drift { diff } => drift(root, *diff, out),
         Command::Eject { path } => {
-            for path in open(root)?.eject(path)? {
+            let mut project = open(root)?;
+            let paths = project.eject(path)?;
+            report_skipped(&project);
+            for path in paths {
                 writeln!(out, "{path}: yours now; kennel does not update it any more")?;
             }
             Ok(0)
@@ -142,16 +145,21 @@ fn print(out: &mut impl io::Write, text: &str) -> anyhow::Result<u8> {
 
 fn open(root: &Path) -> anyhow::Result<Project> {
     let project = Project::open(root)?;
-    for path in &project.skipped {
-        eprintln!("warning: {path}: changed after an interrupted update, and stays as it is");
-    }
+    report_skipped(&project);
     Ok(project)
+}
+
+fn report_skipped(project: &Project) {
+    for path in &project.skipped {
+        eprintln!("warning: {path}: changed during an update, and stays as it is, without what the update has for it");
+    }
 }
 
 fn generate(root: &Path, out: &mut impl io::Write) -> anyhow::Result<u8> {
     let mut project = open(root)?;
-    let (update, next) = project.plan()?;
-    project.apply(&update, next)?;
+    let plan = project.plan()?;
+    let update = project.apply(plan)?;
+    report_skipped(&project);
     let code = print_events(&update, out)?;
     if update.changes.is_empty() && code == 0 {
         writeln!(out, "up to date")?;
@@ -160,8 +168,8 @@ fn generate(root: &Path, out: &mut impl io::Write) -> anyhow::Result<u8> {
 }
 
 fn dry_run(root: &Path, out: &mut impl io::Write) -> anyhow::Result<u8> {
-    let project = open(root)?;
-    let (update, _) = project.plan()?;
+    let project = Project::inspect(root)?;
+    let update = project.plan()?.update;
     for (path, content) in &update.changes {
         print_diff(out, path, project.read(path).as_deref(), content.as_deref())?;
     }
@@ -178,7 +186,7 @@ fn print_events(update: &Update, out: &mut impl io::Write) -> anyhow::Result<u8>
 }
 
 fn drift(root: &Path, diff: bool, out: &mut impl io::Write) -> anyhow::Result<u8> {
-    let project = open(root)?;
+    let project = Project::inspect(root)?;
     for (path, (pristine, current)) in project.drift() {
         match &current {
             _ if diff => print_diff(out, &path, Some(pristine.as_bytes()), current.as_deref())?,

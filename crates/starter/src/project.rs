@@ -1,5 +1,6 @@
 //! A project on disk.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Component, Path, PathBuf};
@@ -44,35 +45,52 @@ pub struct Project {
     state: State,
     /// Locked as long as it is open.
     _lock: File,
-    /// Files that an earlier, interrupted update could not change, since they were changed after it.
+    /// Files that an update could not change, since they were changed after it was interrupted, or while it ran.
     pub skipped: Vec<String>,
+}
+
+/// What `generate` would do.
+pub struct Plan {
+    /// The changes of the project.
+    pub update: Update,
+    /// The state after it.
+    next: State,
+    /// The files as they were read for the plan.
+    read: BTreeMap<String, Option<Hash>>,
 }
 
 impl Project {
     /// Opens the project in a folder, and completes an interrupted update.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
-        let file = root.join(CONFIG);
-        let lock =
-            File::open(&file).with_context(|| format!("{} is not a project: cannot open {CONFIG}", root.display()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!("another kennel is running in {}", root.display()),
-            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the project"),
-        }
+        let lock = lock(root)?;
         let skipped = transaction::recover(root)?;
         Ok(Self { root: root.to_owned(), state: State::read(root)?, _lock: lock, skipped })
     }
 
+    /// Opens the project in a folder to look at it. It is an error if an update was interrupted, since the files are then
+    /// those of two versions.
+    pub fn inspect(root: &Path) -> anyhow::Result<Self> {
+        let lock = lock(root)?;
+        if transaction::is_interrupted(root)? {
+            bail!("an update was interrupted; `kennel generate` completes it");
+        }
+        Ok(Self { root: root.to_owned(), state: State::read(root)?, _lock: lock, skipped: Vec::new() })
+    }
+
     /// Plans what `generate` would do.
-    pub fn plan(&self) -> anyhow::Result<(Update, State)> {
+    pub fn plan(&self) -> anyhow::Result<Plan> {
         let (text, config) = read_config(&self.root.join(CONFIG))?;
         let source = source(&text);
         let new = if self.state.source.as_ref() == Some(&source) { self.pristine() } else { generate::files(&config)? };
-        let update = update::plan(&self.state.base, &|path| self.read(path), &new);
+        // Every file is read once, so that all decisions are about the same content.
+        let contents = RefCell::new(BTreeMap::new());
+        let read = |path: &str| contents.borrow_mut().entry(path.to_owned()).or_insert_with(|| self.read(path)).clone();
+        let update = update::plan(&self.state.base, &read, &new);
         // After an incomplete update, the files have to be rendered again.
         let source = if update.is_incomplete { Hash::of(b"") } else { source };
         let next = State { source: Some(source), base: update.base.clone() };
-        Ok((update, next))
+        let hash = |(path, content): (String, Option<Vec<u8>>)| (path, content.map(|content| Hash::of(&content)));
+        Ok(Plan { update, next, read: contents.into_inner().into_iter().map(hash).collect() })
     }
 
     /// The files as they were generated last: rendering the same again would give the same.
@@ -88,12 +106,17 @@ impl Project {
         fs::read(self.root.join(path)).ok()
     }
 
-    /// Applies a plan, completely or not at all.
-    pub fn apply(&mut self, update: &Update, next: State) -> anyhow::Result<()> {
-        let files =
-            update.changes.iter().map(|(path, content)| Change { path: path.clone(), content: content.clone() });
-        let changes: Vec<_> = files.chain(next.changes(&self.state, &self.root)?).collect();
-        transaction::apply(&self.root, &changes)?;
+    /// Applies a plan, completely or not at all. Returns what it did.
+    pub fn apply(&mut self, plan: Plan) -> anyhow::Result<Update> {
+        let Plan { update, next, read } = plan;
+        let change = |(path, content): (&String, &Option<Vec<u8>>)| Change {
+            path: path.clone(),
+            content: content.clone(),
+            before: read.get(path).cloned().flatten(),
+        };
+        let state = next.changes(&self.state, &self.root)?;
+        let changes: Vec<_> = update.changes.iter().map(change).chain(state).collect();
+        self.skipped = transaction::apply(&self.root, &changes)?;
         self.state = next;
         if !update.conflicts.is_empty() {
             // The markers in the files are what counts; the index is a convenience.
@@ -101,7 +124,7 @@ impl Project {
                 eprintln!("warning: conflicts are not in the index of Git: {error}");
             }
         }
-        Ok(())
+        Ok(update)
     }
 
     /// Stops the update of a file, or of those in a folder. Returns them.
@@ -114,7 +137,7 @@ impl Project {
         for (path, pristine) in &mut next.base {
             pristine.ejected |= selected.contains(path);
         }
-        transaction::apply(&self.root, &next.changes(&self.state, &self.root)?)?;
+        self.skipped = transaction::apply(&self.root, &next.changes(&self.state, &self.root)?)?;
         self.state = next;
         Ok(selected)
     }
@@ -127,6 +150,17 @@ impl Project {
             current.as_ref() != Some(*text)
         });
         changed.map(|(path, text, current)| (path.clone(), (text.clone(), current))).collect()
+    }
+}
+
+fn lock(root: &Path) -> anyhow::Result<File> {
+    let file = root.join(CONFIG);
+    let lock =
+        File::open(&file).with_context(|| format!("{} is not a project: cannot open {CONFIG}", root.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!("another kennel is running in {}", root.display()),
+        Err(TryLockError::Error(error)) => Err(error).context("cannot lock the project"),
     }
 }
 
@@ -159,8 +193,8 @@ pub fn create(folder: &Path, answers: &Path) -> anyhow::Result<Update> {
     fs::create_dir(&root)?;
     fs::write(root.join(CONFIG), text)?;
     let mut project = Project::open(&root)?;
-    let (update, next) = project.plan()?;
-    project.apply(&update, next)?;
+    let plan = project.plan()?;
+    let update = project.apply(plan)?;
     fs::rename(&root, &absolute).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(update)
 }
@@ -213,6 +247,28 @@ mod tests {
         assert_eq!(relative("/a/b", "/a"), "..");
         assert_eq!(relative("/a", "/a/b"), "b");
         assert_eq!(relative("/a", "/a"), ".");
+    }
+
+    #[test]
+    fn a_save_between_the_plan_and_its_application_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, answers) = (folder.path().join("shop"), folder.path().join("answers.yaml"));
+        let text = "main: {name: shop}\nplatform: {path: ../kennel}\nentity: {name: item}\nrest: [{name: web}]\n\
+                    applications: [{name: shop-web, transport: [{name: web}]}]\n";
+        fs::write(&answers, text).unwrap();
+        create(&root, &answers).unwrap();
+        fs::write(root.join(CONFIG), text.replace("item", "product")).unwrap();
+        let mut project = Project::open(&root).unwrap();
+        let plan = project.plan().unwrap();
+        let (changed, other) = (root.join("crates/domain/src/lib.rs"), root.join("crates/storages/src/sqlite.rs"));
+        let before = fs::read(&other).unwrap();
+        fs::write(&changed, "saved").unwrap();
+        let error = project.apply(plan).unwrap_err().to_string();
+        assert!(error.starts_with("crates/domain/src/lib.rs was changed during the update"), "{error}");
+        assert_eq!((fs::read(&changed).unwrap(), fs::read(&other).unwrap()), (b"saved".to_vec(), before));
+        // The next update is about what was saved.
+        let plan = project.plan().unwrap();
+        assert!(!project.apply(plan).unwrap().conflicts.is_empty());
     }
 
     #[test]

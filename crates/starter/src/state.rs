@@ -123,10 +123,10 @@ impl State {
         let (new, old) = (blobs(&self.base), blobs(&old.base));
         let mut changes = Vec::new();
         for (hash, text) in new.iter().filter(|(hash, _)| !old.contains_key(hash)) {
-            changes.push(Change { path: hash.path()?, content: Some(compress(text)?) });
+            changes.push(Change::of(root, hash.path()?, Some(compress(text)?))?);
         }
         for hash in old.keys().filter(|hash| !new.contains_key(hash)) {
-            changes.push(Change { path: hash.path()?, content: None });
+            changes.push(Change::of(root, hash.path()?, None)?);
         }
         let entry = |pristine: &Pristine| Entry {
             id: pristine.id.clone(),
@@ -138,7 +138,7 @@ impl State {
         let lock = Lock { format: FORMAT, generator, source: source.clone(), files };
         let text = serde_json::to_string_pretty(&lock)? + "\n";
         if fs::read(root.join(LOCK)).ok().as_deref() != Some(text.as_bytes()) {
-            changes.push(Change { path: LOCK.to_owned(), content: Some(text.into_bytes()) });
+            changes.push(Change::of(root, LOCK.to_owned(), Some(text.into_bytes()))?);
         }
         Ok(changes)
     }

@@ -19,6 +19,16 @@ pub struct Change {
     pub path: String,
     /// The new content; `None` removes the file.
     pub content: Option<Vec<u8>>,
+    /// The content that the change was planned for; `None` if there was no file.
+    pub before: Option<Hash>,
+}
+
+impl Change {
+    /// A change of what is at the path now.
+    pub fn of(root: &Path, path: String, content: Option<Vec<u8>>) -> anyhow::Result<Self> {
+        let before = current(&target(root, &path)?, &path)?;
+        Ok(Self { path, content, before })
+    }
 }
 
 const STAGED: &str = ".kennel/staged";
@@ -34,53 +44,63 @@ struct Step {
     before: Option<Hash>,
 }
 
-/// Applies the changes.
-pub fn apply(root: &Path, changes: &[Change]) -> anyhow::Result<()> {
+/// Applies the changes. Nothing is changed if a file is not what its change was planned for. Returns the files that were
+/// changed by somebody else at the last moment, and therefore stay as they are.
+pub fn apply(root: &Path, changes: &[Change]) -> anyhow::Result<Vec<String>> {
     apply_until(root, changes, &mut |_| Ok(()))
 }
 
 /// Calls `step` before each change of the disk, which ends the transaction there with an error, as a crash would.
-fn apply_until(root: &Path, changes: &[Change], step: &mut dyn FnMut(&str) -> io::Result<()>) -> anyhow::Result<()> {
+fn apply_until(
+    root: &Path,
+    changes: &[Change],
+    step: &mut dyn FnMut(&str) -> io::Result<()>,
+) -> anyhow::Result<Vec<String>> {
     if changes.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let staged = root.join(STAGED);
+    for Change { path, before, .. } in changes {
+        if current(&target(root, path)?, path)? != *before {
+            bail!("{path} was changed during the update, of which nothing is written; run the command again");
+        }
+    }
+    let staged = target(root, STAGED)?;
     step("create the folder")?;
     fs::create_dir_all(&staged).context(STAGED)?;
     let mut steps = Vec::new();
     for (index, change) in changes.iter().enumerate() {
-        let target = target(root, &change.path)?;
-        let before = content(&target).with_context(|| change.path.clone())?.map(|content| Hash::of(&content));
         if let Some(content) = &change.content {
             step(&change.path)?;
             let file = staged.join(index.to_string());
             fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
-            if let Ok(metadata) = fs::metadata(&target) {
+            if let Ok(metadata) = fs::metadata(target(root, &change.path)?) {
                 fs::set_permissions(&file, metadata.permissions()).context("cannot copy permissions")?;
             }
         }
-        steps.push(Step { path: change.path.clone(), staged: change.content.as_ref().map(|_| index), before });
+        let staged = change.content.as_ref().map(|_| index);
+        steps.push(Step { path: change.path.clone(), staged, before: change.before.clone() });
     }
     let journal = serde_json::to_vec(&steps)?;
     step("write the journal")?;
     fs::write(staged.join("journal"), journal).context(JOURNAL)?;
     step("commit")?;
     fs::rename(staged.join("journal"), root.join(JOURNAL)).context(JOURNAL)?;
-    complete(root, &steps, step)?;
-    Ok(())
+    complete(root, &steps, step)
+}
+
+/// Whether a transaction was interrupted that [`recover`] would complete.
+pub fn is_interrupted(root: &Path) -> anyhow::Result<bool> {
+    fs::exists(target(root, JOURNAL)?).context(JOURNAL)
 }
 
 /// Completes an interrupted transaction, or removes what is left of one that did not happen. Returns the files that were
 /// changed by somebody else after the interruption, and therefore stay as they are.
 pub fn recover(root: &Path) -> anyhow::Result<Vec<String>> {
-    let journal = match fs::read(root.join(JOURNAL)) {
-        Ok(journal) => journal,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            remove_folder(&root.join(STAGED))?;
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error).context(JOURNAL),
-    };
+    if !is_interrupted(root)? {
+        remove_folder(&target(root, STAGED)?)?;
+        return Ok(Vec::new());
+    }
+    let journal = fs::read(root.join(JOURNAL)).context(JOURNAL)?;
     let steps: Vec<Step> = serde_json::from_slice(&journal).with_context(|| format!("{JOURNAL} is damaged"))?;
     complete(root, &steps, &mut |_| Ok(()))
 }
@@ -93,7 +113,7 @@ fn complete(root: &Path, steps: &[Step], step: &mut dyn FnMut(&str) -> io::Resul
         if file.as_ref().is_some_and(|file| !file.exists()) {
             continue; // it was moved before an interruption
         }
-        let current = content(&target).with_context(|| path.clone())?.map(|content| Hash::of(&content));
+        let current = current(&target, path)?;
         if current != *before {
             if current.is_some() || file.is_some() {
                 skipped.push(path.clone());
@@ -122,24 +142,29 @@ fn complete(root: &Path, steps: &[Step], step: &mut dyn FnMut(&str) -> io::Resul
     Ok(skipped)
 }
 
-/// The file of a path, which must be below the root.
+/// The file of a path, which must be below the root, also after links are followed.
 fn target(root: &Path, path: &str) -> anyhow::Result<PathBuf> {
     let relative = Path::new(path);
     if !relative.components().all(|component| matches!(component, Component::Normal(_))) {
         bail!("`{path}` is not a path in the project");
     }
-    let target = root.join(relative);
-    if target.is_symlink() {
-        bail!("{path} is a symbolic link, which kennel does not replace; eject it: kennel eject {path}");
+    let mut target = root.to_owned();
+    for component in relative {
+        target.push(component);
+        if target.is_symlink() {
+            let link = target.strip_prefix(root)?.display();
+            bail!("{link} is a symbolic link, and kennel writes to none; eject what is there: kennel eject {link}");
+        }
     }
     Ok(target)
 }
 
-fn content(file: &Path) -> io::Result<Option<Vec<u8>>> {
+/// The hash of the file of a path; `None` if there is none.
+fn current(file: &Path, path: &str) -> anyhow::Result<Option<Hash>> {
     match fs::read(file) {
-        Ok(content) => Ok(Some(content)),
+        Ok(content) => Ok(Some(Hash::of(&content))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(error).context(path.to_owned()),
     }
 }
 

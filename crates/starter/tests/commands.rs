@@ -286,9 +286,22 @@ fn a_killed_update_leaves_the_old_project_or_the_new_one() {
         thread::sleep(duration.mul_f64(0.5) + duration.mul_f64(0.6) * number / kills);
         process.kill().unwrap();
         process.wait().unwrap();
-        // Any command completes what was interrupted.
-        let (code, text) = project.run(&["drift"]);
-        assert_eq!((code, &*text), (0, ""));
+        // Commands that only look at the project leave what was interrupted as it is.
+        let interrupted = project.tree();
+        let has_journal = project.root.join(".kennel/journal.json").exists();
+        for (command, expected) in [(&["drift"][..], 0), (&["generate", "--dry-run"], 2)] {
+            let (code, text) = project.run(command);
+            if has_journal {
+                let expected = "error: an update was interrupted; `kennel generate` completes it\n";
+                assert_eq!((code, &*text), (70, expected));
+            } else {
+                assert!(code == expected || code == 0, "{code}: {text}");
+            }
+        }
+        assert_eq!(project.tree(), interrupted);
+        // Any other one completes it first.
+        let (code, text) = project.run(&["eject", "nothing"]);
+        assert_eq!((code, &*text), (70, "error: nothing is not a generated file\n"));
         let tree = project.tree();
         assert!(tree == changed || tree == new, "kill {number}: {:?}", tree.keys());
     }

@@ -29,20 +29,24 @@ fn project() -> tempfile::TempDir {
     root
 }
 
+fn change(path: &str, content: Option<&str>, before: Option<&str>) -> Change {
+    let before = before.map(|before| Hash::of(before.as_bytes()));
+    Change { path: path.to_owned(), content: content.map(Into::into), before }
+}
+
 fn changes() -> Vec<Change> {
-    let change = |path: &str, content: Option<&str>| Change { path: path.to_owned(), content: content.map(Into::into) };
     vec![
-        change("a", Some("new a")),
-        change("src/b", Some("")),
-        change("src/deep/c", None),
-        change("new/folder/d", Some("new d")),
-        change(".kennel/lock.json", Some("{}")),
+        change("a", Some("new a"), Some("old a")),
+        change("src/b", Some(""), Some("old b")),
+        change("src/deep/c", None, Some("old c")),
+        change("new/folder/d", Some("new d"), None),
+        change(".kennel/lock.json", Some("{}"), None),
     ]
 }
 
 fn new_tree() -> Tree {
     let root = project();
-    apply(root.path(), &changes()).unwrap();
+    assert_eq!(apply(root.path(), &changes()).unwrap(), Vec::<String>::new());
     let tree = tree(root.path());
     assert_eq!(tree.keys().collect::<Vec<_>>(), [".kennel/lock.json", "a", "mine", "new/folder/d", "src/b"]);
     assert!(!root.path().join("src/deep").exists(), "a folder that became empty is removed");
@@ -129,13 +133,58 @@ fn what_somebody_changes_after_an_interruption_stays() {
 fn paths_outside_of_the_project_and_links_are_refused() {
     let root = project();
     for path in ["../a", "/a", "src/../../a", "./a"] {
-        let change = Change { path: path.to_owned(), content: Some(Vec::new()) };
-        assert!(apply(root.path(), &[change]).is_err(), "{path}");
+        assert!(apply(root.path(), &[change(path, Some(""), None)]).is_err(), "{path}");
     }
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::symlink("mine", root.path().join("link")).unwrap();
-        let change = Change { path: "link".to_owned(), content: Some(Vec::new()) };
-        assert!(apply(root.path(), &[change]).unwrap_err().to_string().contains("symbolic link"));
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_or_removed_through_a_link() {
+    use std::os::unix::fs::symlink;
+
+    let (root, outside) = (project(), project());
+    symlink("mine", root.path().join("link")).unwrap();
+    symlink(outside.path(), root.path().join("folder")).unwrap();
+    let before = tree(outside.path());
+    for (path, content, before) in [
+        ("link", Some(""), Some("mine")),
+        ("folder/a", Some("new"), Some("old a")),
+        ("folder/src/b", None, Some("old b")),
+        ("folder/src/new", Some("new"), None),
+    ] {
+        let error = apply(root.path(), &[change(path, content, before)]).unwrap_err().to_string();
+        let link = path.split('/').next().unwrap();
+        assert!(error.starts_with(&format!("{link} is a symbolic link")), "{path}: {error}");
     }
+    fs::create_dir_all(outside.path().join("staged")).unwrap();
+    symlink(outside.path(), root.path().join(".kennel")).unwrap();
+    assert!(recover(root.path()).unwrap_err().to_string().contains("symbolic link"));
+    assert!(apply(root.path(), &[change("new", Some(""), None)]).unwrap_err().to_string().contains("symbolic link"));
+    assert!(outside.path().join("staged").exists());
+    assert_eq!(tree(outside.path()), before);
+}
+
+#[test]
+fn what_somebody_saves_after_the_plan_stays_and_nothing_else_changes() {
+    for path in ["a", "src/deep/c", "new/folder/d"] {
+        let root = project();
+        fs::create_dir_all(root.path().join("new/folder")).unwrap();
+        fs::write(root.path().join(path), "saved").unwrap();
+        let before = tree(root.path());
+        let error = apply(root.path(), &changes()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{path} was changed during the update")), "{error}");
+        assert_eq!(tree(root.path()), before);
+    }
+}
+
+#[test]
+fn what_somebody_saves_during_the_update_is_returned() {
+    let root = project();
+    let skipped = apply_until(root.path(), &changes(), &mut |step| match step {
+        "commit" => fs::write(root.path().join("src/b"), "saved"),
+        _ => Ok(()),
+    });
+    assert_eq!(skipped.unwrap(), ["src/b"]);
+    assert_eq!(fs::read_to_string(root.path().join("src/b")).unwrap(), "saved");
+    assert_eq!(fs::read_to_string(root.path().join("a")).unwrap(), "new a");
 }
