@@ -221,10 +221,13 @@ pub(crate) fn worker(worker: &Worker) -> &'static Template {
 /// All that decides what is generated from a configuration.
 pub(crate) fn inputs() -> impl Iterator<Item = &'static str> {
     let code = [
+        include_str!("config.rs"),
         include_str!("generate.rs"),
         include_str!("generate/variables.rs"),
         include_str!("generate/workspace.rs"),
         include_str!("rustfmt.rs"),
+        include_str!("spec.rs"),
+        include_str!("templates.rs"),
         include_str!("words.rs"),
         include_str!("../../../Cargo.toml"),
         env!("CARGO_PKG_VERSION"),
@@ -237,4 +240,40 @@ pub(crate) fn inputs() -> impl Iterator<Item = &'static str> {
         [template.path, text]
     });
     code.into_iter().chain(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// With another version of any of them, an unchanged configuration has to be rendered again.
+    #[test]
+    fn every_module_that_rendering_uses_is_an_input() {
+        let inputs: BTreeSet<_> = inputs().collect();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let is_module = |name: &str| source.join(format!("{name}.rs")).is_file();
+        let mut modules = vec!["generate".to_owned()];
+        let mut seen = BTreeSet::new();
+        while let Some(module) = modules.pop() {
+            let text = fs::read_to_string(source.join(format!("{module}.rs"))).unwrap();
+            assert!(inputs.contains(&*text), "{module}");
+            let own = text
+                .lines()
+                .filter_map(|line| Some(format!("{module}/{}", line.strip_prefix("mod ")?.strip_suffix(';')?)));
+            let others = text.split("crate::").skip(1).map(|rest| {
+                rest.split(|char: char| !char.is_alphanumeric() && char != '_').next().unwrap_or_default().to_owned()
+            });
+            let used = own.filter(|path| !path.ends_with("/tests")).chain(others);
+            for name in used.filter(|name| is_module(name)) {
+                if seen.insert(name.clone()) {
+                    modules.push(name);
+                }
+            }
+        }
+        assert!(seen.contains("spec") && seen.contains("generate/variables"), "{seen:?}");
+    }
 }
