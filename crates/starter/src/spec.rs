@@ -161,7 +161,12 @@ const REST: &[Key] = &[
         "entity",
         "What the API is made from.",
     ),
-    optional("port", Kind::Integer(1, 65_535), "8080", "Port of `make run-<application>`: `SERVER_PORT`."),
+    optional(
+        "port",
+        Kind::Integer(1, 65_535),
+        "8080",
+        "Port of `make run-<application>`: `SERVER_PORT`. Further applications with the server have the next free ports.",
+    ),
 ];
 
 const GRPC: &[Key] = &[
@@ -172,7 +177,12 @@ const GRPC: &[Key] = &[
         "entity",
         "What the API is made from.",
     ),
-    optional("port", Kind::Integer(1, 65_535), "50051", "Port of `make run-<application>`: `GRPC_PORT`."),
+    optional(
+        "port",
+        Kind::Integer(1, 65_535),
+        "50051",
+        "Port of `make run-<application>`: `GRPC_PORT`. Further applications with the server have the next free ports.",
+    ),
 ];
 
 const KAFKA: &[Key] = &[

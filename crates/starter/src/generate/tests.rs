@@ -97,6 +97,38 @@ fn consumers_and_daemons_may_have_names_of_what_they_use() {
     }
 }
 
+#[test]
+fn the_description_is_in_no_comment_and_in_the_readme_as_it_is() {
+    let text = everything("apple", "[sqlite]").replace("a \"quoted\" \\ text", "a \"quoted\" \\ text of MyShop");
+    let files = files(&config(&text)).unwrap();
+    assert!(files["README.md"].text.contains("\na \"quoted\" \\ text of MyShop\n"), "{}", files["README.md"].text);
+    for (path, File { text, .. }) in files.iter().filter(|(path, _)| has_extension(path, "rs")) {
+        let comments = text.lines().filter(|line| line.trim_start().starts_with("//"));
+        assert_eq!(comments.filter(|line| line.contains("MyShop")).count(), 0, "{path}");
+    }
+    let about = "const ABOUT: &'static str = \"a \\\"quoted\\\" \\\\ text of MyShop\";";
+    assert!(files["apps/both/src/lib.rs"].text.contains(about), "{}", files["apps/both/src/lib.rs"].text);
+}
+
+#[test]
+fn programs_that_run_next_to_each_other_have_different_ports() {
+    for (rest, grpc) in [(8_081, 50_051), (9_090, 9_091), (50_051, 50_052), (65_535, 65_534)] {
+        let text = everything("apple", "[sqlite]");
+        let text = text
+            .replace("port: 8081", &format!("port: {rest}"))
+            .replace("{name: rpc}]\nkafka", &format!("{{name: rpc, port: {grpc}}}]\nkafka"));
+        let files = files(&config(&text)).unwrap();
+        let makefile = &files["Makefile"].text;
+        let ports: Vec<u16> =
+            makefile.split("PORT=").skip(1).map(|rest| rest.split(' ').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(ports.len(), 8, "{makefile}");
+        assert_eq!(ports.iter().collect::<std::collections::BTreeSet<_>>().len(), 8, "{ports:?}");
+        // The first program has the ports of the configuration.
+        assert_eq!(ports[..2], [rest, grpc]);
+        assert!(ports.iter().all(|port| files["README.md"].text.contains(&format!("on {port}"))), "{ports:?}");
+    }
+}
+
 /// Every set of stores, each with another set of the rest. rustfmt reads the code, and finds the file of every module.
 #[test]
 fn combinations_are_complete() {

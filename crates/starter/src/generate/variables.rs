@@ -1,5 +1,7 @@
 //! The variables of templates.
 
+use std::collections::BTreeSet;
+
 use minijinja::{Value, context};
 
 use crate::config::{Application, Config};
@@ -13,16 +15,19 @@ fn ident(name: &str) -> String {
     name.replace('-', "_")
 }
 
+fn description(config: &Config) -> String {
+    config.main.description.clone().unwrap_or_else(|| format!("The service {}", config.main.name))
+}
+
+/// The description between the quotes of Rust and of TOML.
 fn about(config: &Config) -> String {
-    let description = config.main.description.clone().unwrap_or_else(|| format!("The service {}", config.main.name));
-    // It becomes a text of Rust and of TOML.
-    description.replace('\\', "\\\\").replace('"', "\\\"")
+    description(config).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// Of the files of the whole project.
 pub(super) fn project(config: &Config) -> Value {
-    let apps: Vec<_> =
-        config.applications.iter().enumerate().map(|(index, app)| application_row(config, index, app)).collect();
+    let mut ports = Ports::new(config);
+    let apps: Vec<_> = config.applications.iter().map(|app| application_row(config, &mut ports, app)).collect();
     let phony: Vec<_> = config.applications.iter().map(|app| format!(" run-{}", app.name)).collect();
     let modules: Vec<_> = config
         .kafka
@@ -39,24 +44,53 @@ pub(super) fn project(config: &Config) -> Value {
     any_grpc => !config.grpc.is_empty(), any_transport => !config.rest.is_empty() || !config.grpc.is_empty(),
     any_module => !modules.is_empty(), modules => modules, schedules => is_kind("schedule"),
     daemons => is_kind("daemon"), consumers => !config.kafka.is_empty(), ..stores };
-    context! { project => config.main.name.clone(), ident => ident(&config.main.name), about => about(config), rust => RUST,
+    context! { project => config.main.name.clone(), ident => ident(&config.main.name), about => about(config),
+    description => description(config), rust => RUST,
     own => !config.platform.workspace, apps => apps, phony => phony.concat(), features => features.join(","), ..kinds }
 }
 
+/// The ports of programs that run next to each other.
+struct Ports {
+    /// Those of the configuration, and those that programs have.
+    reserved: BTreeSet<u16>,
+    /// Servers that a program has with the port of the configuration.
+    served: BTreeSet<u16>,
+}
+
+impl Ports {
+    fn new(config: &Config) -> Self {
+        let configured = config.rest.iter().map(|rest| rest.port).chain(config.grpc.iter().map(|grpc| grpc.port));
+        Self { reserved: configured.collect(), served: BTreeSet::new() }
+    }
+
+    /// The first program with a server has its port; the others have the next ones.
+    fn of_server(&mut self, port: u16) -> u16 {
+        if self.served.insert(port) { port } else { self.next(port) }
+    }
+
+    fn next(&mut self, from: u16) -> u16 {
+        let free = (from..=u16::MAX).chain((1_024..from).rev()).find(|port| !self.reserved.contains(port));
+        let port = free.unwrap_or(from);
+        self.reserved.insert(port);
+        port
+    }
+}
+
 /// What the README and the Makefile have of an application.
-fn application_row(config: &Config, index: usize, app: &Application) -> Value {
+fn application_row(config: &Config, ports: &mut Ports, app: &Application) -> Value {
     let mut servers = Vec::new();
     let mut variables = Vec::new();
     if let Some(rest) = config.rest_of(app) {
-        servers.push(format!("HTTP on {}", rest.port));
-        variables.push(format!("SERVER_PORT={}", rest.port));
+        let port = ports.of_server(rest.port);
+        servers.push(format!("HTTP on {port}"));
+        variables.push(format!("SERVER_PORT={port}"));
     }
     if let Some(grpc) = config.grpc_of(app) {
-        servers.push(format!("gRPC on {}", grpc.port));
-        variables.push(format!("GRPC_PORT={}", grpc.port));
+        let port = ports.of_server(grpc.port);
+        servers.push(format!("gRPC on {port}"));
+        variables.push(format!("GRPC_PORT={port}"));
     }
-    // Programs run next to each other.
-    let sys = 9_090 + index;
+    let sys = ports.next(9_090);
     servers.push(format!("metrics and health on {sys}"));
     variables.push(format!("PROMETHEUS_PORT={sys}"));
     context! { name => app.name.clone(), servers => servers.join(", "), variables => variables.join(" ") }

@@ -1,4 +1,4 @@
-//! «app»: «about»
+//! The application `«app»`.
 
 //% if consumers
 use std::sync::Arc;

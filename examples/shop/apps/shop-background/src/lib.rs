@@ -1,4 +1,4 @@
-//! shop-background: Items of a small shop
+//! The application `shop-background`.
 
 use std::sync::Arc;
 

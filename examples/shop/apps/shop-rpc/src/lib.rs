@@ -1,4 +1,4 @@
-//! shop-rpc: Items of a small shop
+//! The application `shop-rpc`.
 
 use kennel_grpc::GrpcServer;
 use kennel_service::{Context, EventSet, NoCommand, Service, Uses};

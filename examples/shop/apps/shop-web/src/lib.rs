@@ -1,4 +1,4 @@
-//! shop-web: Items of a small shop
+//! The application `shop-web`.
 
 use kennel_service::{Context, EventSet, NoCommand, OpenApiRouter, Service, Uses};
 use kennel_storage::Migrations;

@@ -1,4 +1,4 @@
-//! shop: Items of a small shop
+//! The application `shop`.
 
 use std::sync::Arc;
 
