@@ -49,14 +49,14 @@ tools: # What every other target needs; prints how to install missing tools
 run: tools ## Run the service (SERVICE=dogs) with SQLite and everything else in memory or on disk: no server needed
 	$(CARGO) run -p $(SERVICE) -- serve $(ARGS)
 
-run-gifs: export CATALOGUE_GRPC_URL ?= http://localhost:50052
-run-gifs: export MEDIA_GRPC_URL ?= http://localhost:50053
+run-gifs: export CATALOGUE_GRPC_URL ?= http://localhost:$(or $(GIF_STORAGE_GRPC_PORT),50052)
+run-gifs: export MEDIA_GRPC_URL ?= http://localhost:$(or $(GIF_FILES_GRPC_PORT),50053)
 # The bundled animations are on this machine.
 run-gifs: export GIF_DOWNLOAD_ALLOW_PRIVATE ?= true
 run-gifs: tools ## Run the GIF pipeline, three services in one process, as `make run` does; its page is http://localhost:8081
 	$(CARGO) run -p gif-pipeline -- serve $(ARGS)
 
-run-market: export CANDLES_GRPC_URL ?= http://localhost:50054
+run-market: export CANDLES_GRPC_URL ?= http://localhost:$(or $(MARKET_PREPROCESSOR_GRPC_PORT),50054)
 run-market: export BINANCE_SYMBOLS ?= BTC-USD,ETH-USD
 run-market: export COINBASE_SYMBOLS ?= BTC-USD,ETH-USD
 run-market: export KRAKEN_SYMBOLS ?= BTC-USD,ETH-USD
@@ -117,8 +117,8 @@ features: tools ## Check each store alone, and each pair of backends with a stor
 fmt: tools ## Format the code
 	$(CARGO) fmt --all
 
-bench: tools ## Measure dogs against bare axum, axum with sqlx, and pgbench (those with PostgreSQL need TEST_POSTGRES_DSN)
-	$(CARGO) build --release -p dogs --features postgres
+bench: tools ## Measure dogs and the GIF pipeline against bare servers, pgbench (needs TEST_POSTGRES_DSN) and nginx (TEST_NGINX)
+	$(CARGO) build --release -p dogs -p gif-pipeline --features dogs/postgres
 	$(CARGO) run --release -p kennel-bench --features postgres -- $(ARGS)
 
 bench-parts: tools ## Measure the cost of telemetry and of SQLite's group commit
@@ -169,7 +169,7 @@ full-gifs: engine ## The same, with its three services in containers
 	$(GIFS) --profile gifs up -d --build --remove-orphans $(WAIT)
 	@echo "page http://localhost:8081   Grafana http://localhost:3000"
 
-down-gifs: engine ## Stop and remove these containers; with ARGS=-v their data too
+down-gifs: engine ## Stop and remove these containers, with the same STORE and BROKER; with ARGS=-v their data too
 	$(GIFS) --profile gifs down --remove-orphans $(ARGS)
 
 ps: engine ## Show the containers and their health

@@ -83,7 +83,7 @@ pub struct SearchConfig {
     /// How long an answer is returned without asking the catalogue again.
     pub search_fresh: HumanDuration,
     /// How long before that ends an answer that is asked for is renewed in the background, at most every ten seconds; 0 for
-    /// never.
+    /// never. If it is not shorter than `SEARCH_FRESH`, half of that is used.
     pub search_refresh: HumanDuration,
     /// How long an answer is returned if no provider answers.
     pub search_stale: HumanDuration,
@@ -106,9 +106,11 @@ impl Default for SearchConfig {
 impl SearchConfig {
     /// How long answers last.
     pub fn policy(&self) -> CachePolicy {
+        let (fresh, refresh) = (self.search_fresh.get(), self.search_refresh.get());
         CachePolicy {
-            fresh: self.search_fresh.get(),
-            refresh: self.search_refresh.get(),
+            fresh,
+            // Otherwise every answer would be due when it is new.
+            refresh: if refresh < fresh { refresh } else { fresh / 2 },
             stale: self.search_stale.get(),
             negative: self.search_negative.get(),
             ..CachePolicy::default()

@@ -137,7 +137,7 @@ impl Searches {
                 Ok(Some(Answer::Page(page)).into())
             }
             Err(error) => match error.kind() {
-                ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::RateLimited => {
+                ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::RateLimited | ErrorKind::Timeout => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "no answer of the catalogue");
                     Ok(outage(None, error.retry_after().unwrap_or(DEFAULT_RETRY_AFTER)))
                 }

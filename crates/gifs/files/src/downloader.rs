@@ -36,7 +36,8 @@ impl Downloader {
             self.ping().await?;
         }
         match timeout(STORE_TIMEOUT, self.media.store(gif.id, &gif.url, receipt)).await {
-            Ok(stored) => stored.map_err(|error| self.failed(error)),
+            Ok(Err(error)) => Err(self.failed(error).await),
+            Ok(Ok(())) => Ok(()),
             // The provider may be slow, and the object store may not respond.
             Err(elapsed) => {
                 self.ping().await?;
@@ -55,13 +56,19 @@ impl Downloader {
         }
     }
 
-    /// An outage of the stores concerns every GIF, and one of a provider does not.
-    fn failed(&self, error: MediaError) -> HandlerError {
+    /// An outage of the stores or of the own disk concerns every GIF, and one of a provider does not.
+    async fn failed(&self, error: MediaError) -> HandlerError {
         match error {
             MediaError::Objects(_) | MediaError::Repo(_) if error.kind() == ErrorKind::Unavailable => {
                 self.is_waiting.store(true, Ordering::Relaxed);
                 HandlerError::Unavailable(error.into())
             }
+            // Keys that were replaced, and a bucket that was removed, concern every GIF too.
+            MediaError::Objects(_) => match self.ping().await {
+                Ok(()) => HandlerError::Retry(error.into()),
+                Err(unavailable) => unavailable,
+            },
+            MediaError::Local(_) => HandlerError::Unavailable(error.into()),
             _ => HandlerError::Retry(error.into()),
         }
     }

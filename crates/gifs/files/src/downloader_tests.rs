@@ -47,24 +47,26 @@ impl BlobRepository for NoBlobs {
     }
 }
 
-/// An object store that does not respond while `hangs`.
+/// An object store that does not respond while `hangs`, and allows nothing while `denies`.
 #[derive(Default)]
 struct Objects {
     hangs: AtomicBool,
+    denies: AtomicBool,
 }
 
 impl Objects {
-    async fn respond(&self) {
+    async fn respond(&self) -> Result<(), ObjectError> {
         if self.hangs.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
+        if self.denies.load(Ordering::Relaxed) { Err(ObjectError::Backend("403".into())) } else { Ok(()) }
     }
 }
 
 #[async_trait]
 impl ObjectStore for Objects {
     async fn put(&self, key: &ObjectKey, _: ByteStream, options: &PutOptions) -> Result<ObjectMeta, ObjectError> {
-        self.respond().await;
+        self.respond().await?;
         let modified = Timestamp::from_millis(0).unwrap();
         Ok(ObjectMeta { key: key.clone(), size: options.max_bytes, content_type: "image/gif".to_owned(), modified })
     }
@@ -90,8 +92,7 @@ impl ObjectStore for Objects {
     }
 
     async fn ping(&self) -> Result<(), ObjectError> {
-        self.respond().await;
-        Ok(())
+        self.respond().await
     }
 }
 
@@ -99,6 +100,8 @@ impl ObjectStore for Objects {
 #[derive(Default)]
 struct Provider {
     seconds: AtomicU32,
+    /// The disk for downloads is full.
+    is_full: AtomicBool,
     downloads: AtomicU32,
 }
 
@@ -106,6 +109,9 @@ struct Provider {
 impl Fetcher for Provider {
     async fn fetch(&self, _: &str) -> Result<Fetched, FetchError> {
         self.downloads.fetch_add(1, Ordering::Relaxed);
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(FetchError::Local("no space left on device".into()));
+        }
         tokio::time::sleep(Duration::from_secs(self.seconds.load(Ordering::Relaxed).into())).await;
         let sha256: Sha256 = "ab".repeat(32).parse().unwrap();
         let file = NewFile {
@@ -167,6 +173,19 @@ async fn an_object_store_that_does_not_respond_is_an_outage() {
     let started = Instant::now();
     assert_eq!(deliver(&downloader).await.unwrap(), Handled::Recorded);
     assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_denied_and_a_full_disk_concern_every_gif() {
+    let (downloader, objects, provider) = setup();
+    objects.denies.store(true, Ordering::Relaxed);
+    let failed = deliver(&downloader).await;
+    assert!(matches!(failed, Err(HandlerError::Unavailable(_))), "{failed:?}");
+    objects.denies.store(false, Ordering::Relaxed);
+    assert_eq!(deliver(&downloader).await.unwrap(), Handled::Recorded);
+    provider.is_full.store(true, Ordering::Relaxed);
+    let failed = deliver(&downloader).await;
+    assert!(matches!(failed, Err(HandlerError::Unavailable(_))), "{failed:?}");
 }
 
 #[tokio::test(start_paused = true)]

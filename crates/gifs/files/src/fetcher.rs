@@ -30,10 +30,13 @@ pub struct HttpFetcher {
 }
 
 impl HttpFetcher {
-    /// A fetcher that downloads with `client`, within the limits of the settings.
-    pub fn new(client: Client, config: &MediaConfig) -> Self {
+    /// A fetcher that downloads with `client`, within the limits of the settings. Fails if it cannot write to the folder for
+    /// downloads.
+    pub fn new(client: Client, config: &MediaConfig) -> io::Result<Self> {
         let folder = config.gif_download_path.clone().unwrap_or_else(std::env::temp_dir);
-        Self { client, images: ImageProcessor::new(config.gif_memory_limit.0), folder, max_bytes: config.gif_limit.0 }
+        drop(tempfile::tempfile_in(&folder)?);
+        let images = ImageProcessor::new(config.gif_memory_limit.0);
+        Ok(Self { client, images, folder, max_bytes: config.gif_limit.0 })
     }
 
     /// Downloads a file, and computes its hash meanwhile.
@@ -42,7 +45,7 @@ impl HttpFetcher {
         let response = request.send().await.map_err(refused_or_unavailable)?;
         let folder = self.folder.clone();
         let file = spawn_blocking(move || tempfile::tempfile_in(folder)).await;
-        let file = file.map_err(io::Error::other).flatten().map_err(|error| FetchError::Unavailable(error.into()))?;
+        let file = file.map_err(io::Error::other).flatten().map_err(local)?;
         write(response, file).await
     }
 }
@@ -68,14 +71,13 @@ impl Fetcher for HttpFetcher {
 }
 
 async fn write(mut response: Response, file: File) -> Result<(TempFile, u64, Sha256), FetchError> {
-    let unavailable = |error: io::Error| FetchError::Unavailable(error.into());
     let (mut file, mut hasher, mut size) = (tokio::fs::File::from_std(file), Hasher::new(), 0);
     while let Some(chunk) = response.chunk().await.map_err(refused_or_unavailable)? {
         hasher.update(&chunk);
         size += chunk.len() as u64;
-        file.write_all(&chunk).await.map_err(unavailable)?;
+        file.write_all(&chunk).await.map_err(local)?;
     }
-    file.flush().await.map_err(unavailable)?;
+    file.flush().await.map_err(local)?;
     let sha256 = digest(hasher).map_err(|error| FetchError::Unavailable(error.into()))?;
     Ok((TempFile::new(file.into_std().await, size), size, sha256))
 }
@@ -123,6 +125,11 @@ fn digest(hasher: Hasher) -> Result<Sha256, gifs_contracts::InvalidSha256> {
     format!("{:x}", hasher.finalize()).parse()
 }
 
+/// The disk of this machine is full, or has another fault.
+fn local(error: io::Error) -> FetchError {
+    FetchError::Local(error.into())
+}
+
 fn refused(refusal: Refusal, detail: impl Into<String>) -> FetchError {
     FetchError::Refused { refusal, detail: detail.into() }
 }
@@ -151,7 +158,7 @@ fn unusable(error: GifError) -> FetchError {
         // If the decoder panicked, the same bytes would make it panic again.
         GifError::Damaged(_) | GifError::Decoder(_) => Refusal::Damaged,
         GifError::OverLimits(_) => Refusal::OverLimits,
-        GifError::Io(_) => return FetchError::Unavailable(error.into()),
+        GifError::Io(_) => return FetchError::Local(error.into()),
     };
     refused(refusal, error.to_string())
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use gifs_contracts::{GIF_EVENTS, MediaRefused, MediaStored};
 use gifs_domain::media::{MediaPorts, MediaService, SOURCE};
 use kennel_config::{Reader, Settings};
@@ -82,7 +83,7 @@ pub(crate) async fn media(cx: &Context<GifFiles>) -> anyhow::Result<MediaService
     Ok(MediaService::new(MediaPorts {
         blobs: repository::blobs(cx.database().await?),
         objects: Arc::clone(cx.objects().await?),
-        fetcher: Arc::new(HttpFetcher::new(client, config)),
+        fetcher: Arc::new(HttpFetcher::new(client, config).context("cannot write to GIF_DOWNLOAD_PATH")?),
         clock: cx.clock(),
         ids: cx.ids(),
         trace: kennel_service::current_trace,

@@ -255,10 +255,7 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
             }
             Err(error) => {
                 leader.complete(LoadResult::Failed);
-                if !self.policy.max_wait.is_zero() {
-                    // Processes that wait load the value now; after an error, when the lease or their time ends.
-                    self.cache.release(key, &lease).await.ok();
-                }
+                self.release(key, &lease).await;
                 Err(error)
             }
         }
@@ -276,6 +273,13 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
             }
         }
         Err(lease)
+    }
+
+    /// Lets processes that wait load the value now; after an error, they do when the lease or their time ends.
+    async fn release(&self, key: &str, lease: &Lease) {
+        if !self.policy.max_wait.is_zero() {
+            self.cache.release(key, lease).await.ok();
+        }
     }
 
     async fn timed<E>(&self, load: impl Future<Output = Result<Loaded<V>, E>>) -> Result<Loaded<V>, E> {
@@ -315,12 +319,15 @@ impl<V: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> TypedCache
     async fn store(&self, key: &str, leader: &Leader<'_, V>, loaded: &Loaded<V>, lease: &Lease) {
         let value = loaded.value.as_ref();
         let lifetime = loaded.ttl.unwrap_or_else(|| self.policy.lifetime(value.is_some()));
-        if self.tier == Tier::None || lifetime.is_zero() {
+        if self.tier == Tier::None {
             return;
+        }
+        if lifetime.is_zero() {
+            return self.release(key, lease).await;
         }
         let Some(bytes) = encode(value) else {
             self.series.set_error.inc();
-            return;
+            return self.release(key, lease).await;
         };
         let _writing = self.single_flight.write_lock(key).await;
         if !leader.is_cancelled() && self.cache.fill(key, bytes, lifetime, lease).await.is_err() {

@@ -242,6 +242,17 @@ async fn a_replica_that_waits_loads_when_the_other_fails_or_its_value_is_removed
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_load_whose_result_is_not_stored() {
+    let Some(space) = Space::new() else { return };
+    let policy = Policy { max_wait: LONG, negative_ttl: Duration::ZERO, ..Policy::new("dogs", LONG) };
+    for _ in 0..2 {
+        let replica = Replica::with(&space, space.config(), policy).await;
+        let found = replica.typed.get_or_load("ghost", async || Ok::<_, ()>(None));
+        assert_eq!(timeout(Duration::from_secs(20), found).await.unwrap(), Ok(None));
+    }
+}
+
+#[tokio::test]
 async fn a_replica_waits_for_a_limited_time_and_not_without_redis() {
     let Some(space) = Space::new() else { return };
     let proxy = proxy(&space).await;

@@ -15,8 +15,9 @@ use kennel_core::{Clock, Delivery, Inbox, RepoError, Timestamp, TraceContext};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
 
-/// Maximum number of failed attempts in memory.
-const MAX_PREVIOUS_ATTEMPTS: usize = 1_024;
+/// Maximum number of failed attempts in memory. More than the deliveries that a member of a group can have at once, which with
+/// Kafka are 4,096: during an outage all of them are attempted in turn, and none may be forgotten.
+const MAX_PREVIOUS_ATTEMPTS: usize = 16_384;
 /// An event whose time is later than now plus this was created with a wrong clock, so its time proves nothing.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 

@@ -185,4 +185,6 @@ fn mistakes_are_refused() {
             "{mistake}: {text}"
         );
     }
+    let output = chart.run(&TEMPLATE, "storage: {providers: giphy}");
+    assert!(!output.status.success() && text(&output).contains("allowPrivateDownloads"), "{}", text(&output));
 }

@@ -106,9 +106,12 @@ pub enum FetchError {
         /// Details for an operator, without a URL.
         detail: String,
     },
-    /// A later attempt may succeed.
+    /// The provider does not return it now; a later attempt may succeed.
     #[error("the file cannot be fetched now")]
     Unavailable(#[source] BoxError),
+    /// There is no room for the download here: that concerns every GIF.
+    #[error("the download cannot be written")]
+    Local(#[source] BoxError),
 }
 
 /// Downloads GIFs, checks them before they are decoded, and creates their versions.

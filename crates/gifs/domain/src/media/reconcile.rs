@@ -218,6 +218,7 @@ impl MediaService {
                     PROVIDER_UNAVAILABLE.clone_into(&mut reason);
                     continue;
                 }
+                Err(FetchError::Local(error)) => return Err(MediaError::Local(error)),
             };
             match fetched.files.iter().find(|file| file.sha256 == lost.sha256) {
                 Some(file) if fetched.sha256 == *blob => {

@@ -52,6 +52,9 @@ pub enum MediaError {
     /// The provider does not return the file now.
     #[error("the provider is unavailable")]
     Upstream(#[source] BoxError),
+    /// Downloads cannot be written.
+    #[error("downloads cannot be written")]
+    Local(#[source] BoxError),
     /// The Catalogue does not answer.
     #[error("the catalogue is unavailable")]
     Catalogue(#[source] BoxError),
@@ -74,7 +77,7 @@ impl MediaError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownBlob(_) | Self::UnknownVariant { .. } => ErrorKind::NotFound,
-            Self::Upstream(_) | Self::Catalogue(_) => ErrorKind::Unavailable,
+            Self::Upstream(_) | Self::Local(_) | Self::Catalogue(_) => ErrorKind::Unavailable,
             Self::Repo(error) => error.kind(),
             Self::Objects(error) => error.kind(),
             Self::LostObject(_) | Self::WrongSize { .. } | Self::Key(_) | Self::Event(_) => ErrorKind::Internal,
@@ -140,6 +143,7 @@ impl MediaService {
             }
             Err(FetchError::Refused { refusal, detail }) => (Verdict::Refused { refusal, detail: Some(detail) }, None),
             Err(FetchError::Unavailable(error)) => return Err(MediaError::Upstream(error)),
+            Err(FetchError::Local(error)) => return Err(MediaError::Local(error)),
         };
         let outcome = Outcome { id, url: url.to_owned(), verdict, at: self.ports.clock.now() };
         let answer = self.event(&outcome, blob.as_ref())?;

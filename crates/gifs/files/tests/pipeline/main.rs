@@ -58,7 +58,7 @@ impl Bench {
         let media = MediaService::new(MediaPorts {
             blobs: Arc::clone(&blobs),
             objects: Arc::clone(&objects),
-            fetcher: Arc::new(HttpFetcher::new(client, &config)),
+            fetcher: Arc::new(HttpFetcher::new(client, &config).unwrap()),
             clock: Arc::<ManualClock>::clone(&clock),
             ids: Arc::new(UuidV7),
             trace: || None,

@@ -10,15 +10,24 @@ use tokio::time::{Instant, interval, timeout};
 use crate::scripted::Mode;
 use crate::system::{Answer, Replica, System, eventually};
 
-/// No answer takes longer.
-const LIMIT: Duration = Duration::from_secs(1);
+/// An outage: half of the time the provider does not answer; then it refuses connections.
+struct Outage {
+    seconds: u32,
+    /// The number of searches per second.
+    rate: u32,
+    /// No answer takes longer.
+    limit: Duration,
+}
 
-/// How long the provider is gone, in seconds, and the number of searches per second. Half of the time it does not answer;
-/// then it refuses connections. `GIFS_OUTAGE_SECONDS=60` is the long form, for a machine that does nothing else; the short
-/// one leaves room for other tests.
-fn outage() -> (u32, u32) {
-    let seconds = std::env::var("GIFS_OUTAGE_SECONDS").ok().map(|text| text.parse().unwrap());
-    seconds.map_or((4, 40), |seconds| (seconds, 100))
+impl Outage {
+    /// `GIFS_OUTAGE_SECONDS=60` is the long form, for a machine that does nothing else; the short one leaves room for other
+    /// tests.
+    fn of_environment() -> Self {
+        match std::env::var("GIFS_OUTAGE_SECONDS") {
+            Ok(seconds) => Self { seconds: seconds.parse().unwrap(), rate: 100, limit: Duration::from_secs(1) },
+            Err(_) => Self { seconds: 4, rate: 40, limit: Duration::from_secs(5) },
+        }
+    }
 }
 
 /// What is known about a text before the outage.
@@ -57,7 +66,7 @@ fn check(text: &str, known: Known, answer: &Answer) {
 }
 
 /// Searches at a constant rate, however long the answers take. None may take too long.
-async fn load(replicas: &[Replica; 2], rate: u32, numbers: std::ops::Range<u32>) {
+async fn load(replicas: &[Replica; 2], outage: &Outage, numbers: std::ops::Range<u32>) {
     let began = Instant::now();
     let one = async |number: u32| {
         let (text, known) = search(number);
@@ -68,11 +77,11 @@ async fn load(replicas: &[Replica; 2], rate: u32, numbers: std::ops::Range<u32>)
     };
     let mut slow = Vec::new();
     let (mut ticks, mut numbers, mut running) =
-        (interval(Duration::from_secs(1) / rate), numbers.peekable(), FuturesUnordered::new());
+        (interval(Duration::from_secs(1) / outage.rate), numbers.peekable(), FuturesUnordered::new());
     while numbers.peek().is_some() || !running.is_empty() {
         tokio::select! {
             _ = ticks.tick(), if numbers.peek().is_some() => running.extend(numbers.next().map(one)),
-            Some(answered) = running.next() => slow.extend(Some(answered).filter(|(_, _, took)| *took >= LIMIT)),
+            Some(answered) = running.next() => slow.extend(Some(answered).filter(|(_, _, took)| *took >= outage.limit)),
         }
     }
     assert!(slow.is_empty(), "text, start and duration of those that took too long: {slow:?}");
@@ -93,11 +102,11 @@ async fn searches_are_answered_while_the_provider_is_gone() {
         eventually("the answer is too old", async || (replicas[0].search(text).await.cache() == "stale").then_some(()))
             .await;
     }
-    let (seconds, rate) = outage();
-    let each = seconds * rate / 2;
-    load(&replicas, rate, 0..each).await;
+    let outage = Outage::of_environment();
+    let each = outage.seconds * outage.rate / 2;
+    load(&replicas, &outage, 0..each).await;
     system.provider.stop().await;
-    load(&replicas, rate, each..2 * each).await;
+    load(&replicas, &outage, each..2 * each).await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::backends::Variables;
 use crate::provider::Provider;
-use crate::system::{API, FILES, STORAGE, System, search, stop};
+use crate::system::{API, STORAGE, System, search, stop};
 
 /// GIFs that are found before each kill.
 const BATCH: usize = 8;
@@ -39,7 +39,7 @@ pub(crate) async fn check(variables: &Variables) {
     let mut catalogue = system.serve(&format!("{API},{STORAGE}")).await;
     let http = catalogue.listener(API).await;
     let (started, mut found) = (Instant::now(), BTreeSet::new());
-    let (mut victim, mut second, mut changes) = (system.serve(FILES).await, None, 0);
+    let (mut victim, mut second, mut changes) = (system.serve_member().await, None, 0);
     for round in 0..kills.max(rebalances) {
         found.extend(search(http, &format!("round{round}"), &[]).await);
         // The rebalances are spread over the kills.
@@ -58,7 +58,7 @@ pub(crate) async fn check(variables: &Variables) {
             sleep(Duration::from_millis(u64::from(round) * 37 % 230)).await;
             victim.kill();
             victim.wait(LIMIT).await;
-            victim = system.serve(FILES).await;
+            victim = system.serve_member().await;
         }
     }
     let killed = started.elapsed();

@@ -61,7 +61,7 @@ impl System {
         self.ready(self.start(&["serve", "--only", &format!("sys,{components}")], self.ports[1])).await
     }
 
-    /// Starts another member of gif-files, whose gRPC server nobody calls.
+    /// Starts a member of gif-files, whose gRPC server nobody calls.
     pub(crate) async fn serve_member(&self) -> ServiceProcess {
         self.ready(self.start(&["serve", "--only", &format!("sys,{FILES}")], 0)).await
     }
