@@ -94,3 +94,59 @@ fn ci_files_only_call_targets_that_exist() {
         }
     }
 }
+
+/// The paths that the macros `include_…!` of a file name.
+fn included(source: &str) -> impl Iterator<Item = &str> {
+    ["include_str!(\"", "include_bytes!(\"", "include!(\""]
+        .into_iter()
+        .flat_map(|head| source.split(head).skip(1))
+        .filter_map(|rest| rest.split('"').next())
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The crates that images do not contain.
+const NOT_IN_IMAGES: [&str; 2] = ["crates/starter", "crates/tools"];
+
+#[test]
+fn what_crates_include_from_elsewhere_is_there_when_images_are_built() {
+    let ignored = fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let sent: BTreeSet<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
+    let root = metadata.workspace_root.as_std_path();
+    let mut checked = 0;
+    for package in &metadata.packages {
+        let folder = package.manifest_path.as_std_path().parent().unwrap();
+        if NOT_IN_IMAGES.iter().any(|ignored| folder.starts_with(root.join(ignored))) {
+            continue;
+        }
+        let mut files = Vec::new();
+        rust_files(&folder.join("src"), &mut files);
+        for file in files {
+            for path in included(&fs::read_to_string(&file).unwrap()) {
+                let Ok(path) = file.parent().unwrap().join(path).canonicalize() else { continue };
+                if path.starts_with(folder) {
+                    continue;
+                }
+                let top = path.strip_prefix(root).unwrap().iter().next().unwrap().to_str().unwrap();
+                assert!(
+                    sent.contains(top),
+                    "{} includes {}, which .dockerignore excludes",
+                    file.display(),
+                    path.display()
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 0, "no path was found");
+}
