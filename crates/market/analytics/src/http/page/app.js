@@ -93,7 +93,10 @@ const draw = () => {
 };
 
 const load = async () => {
+  const asked = candles;
   const list = await get(`api/v1/candles?${query()}&limit=${SHOWN}`);
+  // Another instrument or timeframe may have been chosen meanwhile.
+  if (candles !== asked) return;
   list.items.forEach(put);
   draw();
 };
@@ -104,8 +107,12 @@ const show = () => {
   candles = new Map();
   const opened = new EventSource(`api/v1/stream?${query()}`);
   source = opened;
-  const reload = () => load().catch((error) => say(`Cannot load candles: ${error.message}.`));
+  const reload = () => {
+    if (source !== opened) return;
+    load().catch((error) => source === opened && say(`Cannot load candles: ${error.message}.`));
+  };
   opened.addEventListener("open", () => {
+    if (source !== opened) return;
     say(`${instrument.value}, ${timeframe.value}: live.`);
     reload();
   });
