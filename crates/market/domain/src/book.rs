@@ -180,6 +180,14 @@ impl Book {
         Changes { candles, gaps: std::mem::take(&mut self.gaps).into_values().collect() }
     }
 
+    /// Forgets the gaps that were given up and whose trades cannot come any more, since trades are refused that are older
+    /// than `age` microseconds. No window is changed any more that such a gap touches.
+    pub fn forget(&mut self, age: i64) {
+        if let Some(continuity) = &mut self.state.continuity {
+            continuity.forget(age.saturating_add(Timeframe::D1.micros()));
+        }
+    }
+
     /// The gaps whose trades are still missing.
     pub fn missing(&self) -> Vec<Missing> {
         let gaps = self.state.continuity.as_ref().map(Continuity::gaps).unwrap_or_default();

@@ -115,9 +115,24 @@ impl Continuity {
 
     /// Continues after the trade `last`, of the time `latest`, when these ids are missing.
     pub fn resume(last: i64, latest: Micros, missing: &[Missing]) -> Self {
-        let first = missing.first().map_or(last, |missing| missing.from - 1);
-        let started = missing.first().map_or(latest, |missing| missing.after);
-        Self { first, last, started, latest, gaps: missing.iter().copied().map(Gap::new).collect() }
+        let mut ids = Self::start(last, latest);
+        ids.precede(last, latest, missing);
+        ids
+    }
+
+    /// Adds what is known about the ids before the first one: the trade `last`, of the time `latest`, was there, and these
+    /// ids, in ascending order, are missing. What is said about later ids is ignored.
+    pub fn precede(&mut self, last: i64, latest: Micros, missing: &[Missing]) {
+        let (first, started) = (self.first, self.started);
+        let before = missing.iter().filter(|missing| missing.from < first);
+        let mut ranges: Vec<_> = before.map(|missing| Missing { to: missing.to.min(first - 1), ..*missing }).collect();
+        if last < first - 1 {
+            let (after, before) = (latest.min(started), latest.max(started));
+            ranges.push(Missing { from: last + 1, to: first - 1, after, before });
+        }
+        let Some(lowest) = ranges.first() else { return };
+        (self.first, self.started) = (lowest.from - 1, lowest.after.min(started));
+        self.gaps.splice(0..0, ranges.into_iter().map(Gap::new));
     }
 
     /// The highest id that was seen.
@@ -206,6 +221,14 @@ impl Continuity {
         given_up.collect()
     }
 
+    /// Forgets the gaps that were given up and are more than `age` microseconds older than the latest trade. Their ids count
+    /// as seen from then on.
+    pub fn forget(&mut self, age: i64) {
+        let latest = self.latest.0;
+        let is_old = |gap: &Gap| latest.saturating_sub(gap.whole.before.0) > age;
+        self.gaps.retain(|gap| gap.state == GapState::Open || !is_old(gap));
+    }
+
     /// The time up to which no trade is waited for: windows that end before or at it are final.
     pub fn watermark(&self) -> Micros {
         let open = self.gaps.iter().filter(|gap| gap.state == GapState::Open);
@@ -266,6 +289,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_later_about_earlier_ids_is_missing_until_it_is_there() {
+        let missing = [(5, 6), (9, 25)].map(|(from, to)| Missing { from, to, after: Micros(40), before: Micros(90) });
+        // Nothing else is known about the ids from the first one.
+        let mut ids = Continuity::start(20, Micros(200));
+        ids.observe(22, Micros(220));
+        ids.precede(30, Micros(300), &missing);
+        assert!(ids.has(4) && !ids.has(5) && ids.has(7) && !ids.has(9) && !ids.has(19) && ids.has(20) && !ids.has(21));
+        assert_eq!((ids.last(), ids.gaps().len()), (22, 3));
+        // The ids between what was known and what was seen.
+        let mut ids = Continuity::start(20, Micros(200));
+        ids.precede(12, Micros(120), &missing[..1]);
+        assert!(!ids.has(6) && ids.has(12) && !ids.has(13) && !ids.has(19) && ids.has(20));
+        ids.precede(3, Micros(30), &[]);
+        assert!(ids.has(4), "it was there already");
+    }
+
+    #[test]
     fn an_id_before_the_first_one_is_new_once() {
         let mut ids = Continuity::start(10, Micros(100));
         let gap = gap_of(ids.observe(7, Micros(70))).unwrap();
@@ -291,5 +331,19 @@ mod tests {
         assert!(!ids.is_complete(window(minute)) && ids.is_complete(window(2 * minute)));
         assert_eq!(gap_of(ids.observe(3, Micros(minute + 5))).unwrap().state, GapState::Healed);
         assert!(ids.is_complete(window(minute)));
+    }
+
+    #[test]
+    fn a_gap_is_forgotten_when_it_was_given_up_and_is_old() {
+        let mut ids = Continuity::start(1, Micros(0));
+        ids.observe(3, Micros(10));
+        ids.observe(4, Micros(1_000));
+        ids.forget(100);
+        assert!(!ids.has(2), "candles wait for it");
+        ids.give_up(50);
+        ids.forget(1_000);
+        assert!(!ids.has(2), "it may still come");
+        ids.forget(100);
+        assert!(ids.gaps().is_empty() && ids.observe(2, Micros(5)) == Seen::Duplicate);
     }
 }

@@ -16,6 +16,8 @@ use crate::store::{CandleQuery, CandleRepository, StoredBook, StoredGap};
 const DEFAULT_CANDLES: i32 = 500;
 const DEFAULT_GAPS: i32 = 100;
 const MAX_LIMIT: i32 = 1_000;
+/// Maximum number of missing ranges of an instrument in a response: the latest ones.
+const MAX_MISSING: usize = 1_000;
 
 /// `market.v1.CandleService` over the store.
 #[derive(Clone)]
@@ -98,7 +100,8 @@ fn limit_of(limit: i32, default: i32) -> Result<u32, Status> {
 fn status(book: StoredBook) -> Option<pb::InstrumentStatus> {
     let StoredBook { instrument, state, .. } = book;
     let known = state.continuity?;
-    let ranges = known.gaps().iter().flat_map(|gap| &gap.missing).map(missing).collect();
+    let mut ranges: Vec<_> = known.gaps().iter().flat_map(|gap| &gap.missing).map(missing).collect();
+    ranges.drain(..ranges.len().saturating_sub(MAX_MISSING));
     Some(pb::InstrumentStatus {
         venue: instrument.venue.name().to_owned(),
         symbol: instrument.symbol.into(),

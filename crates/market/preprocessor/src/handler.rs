@@ -139,6 +139,7 @@ impl TradeHandler {
             if changes.candles.is_empty() && changes.gaps.is_empty() {
                 continue;
             }
+            cached.book.forget(self.limits.behind);
             cached.version += 1;
             // Every change of a minute, and longer candles when they are final: their changes follow from the minutes.
             let is_published = |candle: &&Candle| candle.is_final || candle.key.window.timeframe == Timeframe::M1;
