@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kennel_client::{Client, ClientError};
-use kennel_core::Clock;
+use kennel_core::{Backoff, Clock};
 use market_domain::{Micros, Missing, Symbol, Trade, Venue};
 use market_venues::{InvalidFrame, adapter};
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
-/// More missing trades than this are not asked for at once: candles are marked as incomplete.
-const MAX_MISSING: i64 = 200_000;
+/// The pause after requests that failed.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+/// The pause after a refusal that does not say when to ask again.
+const LIMITED: Duration = Duration::from_secs(30);
+/// The pause after 418, by which Binance bans an address that did not heed 429.
+const BANNED: Duration = Duration::from_mins(5);
 
 /// Why missing trades could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +26,23 @@ pub(crate) enum BackfillError {
     Page(#[from] InvalidFrame),
     #[error("url of missing trades is invalid")]
     Url(#[from] url::ParseError),
-    #[error("too many trades are missing: {0}")]
-    TooMany(i64),
+}
+
+impl BackfillError {
+    /// How long the venue does not want requests, as far as it says so.
+    fn pause(&self) -> Duration {
+        let pause = match self {
+            Self::Client(ClientError::Status { status, retry_after }) => match status.as_u16() {
+                429 => Some(retry_after.unwrap_or(LIMITED)),
+                418 => Some(retry_after.unwrap_or(BANNED)),
+                _ => *retry_after,
+            },
+            Self::Client(error) => error.retry_after(),
+            Self::Page(InvalidFrame::Refused(_)) => Some(LIMITED),
+            Self::Page(_) | Self::Url(_) => None,
+        };
+        pause.unwrap_or_default()
+    }
 }
 
 /// The REST API of a venue.
@@ -36,18 +55,34 @@ pub(crate) struct Backfill {
     pub(crate) pause: Duration,
     /// When the next request may be sent.
     pub(crate) next: Instant,
+    /// How many requests have failed since the last success.
+    pub(crate) failures: u32,
 }
 
 impl Backfill {
-    /// Reads a page of missing trades, in the order of their ids. Returns what is missing after it; `None` at the end.
+    /// Reads a page of missing trades, in the order of their ids. Returns what is missing after it; `None` at the end. After
+    /// an error there is no request for as long as the venue wants, or longer with each error.
     pub(crate) async fn page(
         &mut self,
         symbol: &Symbol,
         missing: &Missing,
     ) -> Result<(Vec<Trade>, Option<Missing>), BackfillError> {
-        if missing.to != Missing::UNKNOWN && missing.count() > MAX_MISSING {
-            return Err(BackfillError::TooMany(missing.count()));
+        let result = self.request(symbol, missing).await;
+        match &result {
+            Ok(_) => self.failures = 0,
+            Err(error) => {
+                self.failures += 1;
+                self.next = Instant::now() + error.pause().max(BACKOFF.delay(self.failures)).max(self.pause);
+            }
         }
+        result
+    }
+
+    async fn request(
+        &mut self,
+        symbol: &Symbol,
+        missing: &Missing,
+    ) -> Result<(Vec<Trade>, Option<Missing>), BackfillError> {
         let adapter = adapter(self.venue);
         sleep_until(self.next).await;
         self.next = Instant::now() + self.pause;
@@ -61,5 +96,23 @@ impl Backfill {
             trades.into_iter().filter(|trade| (missing.from..=missing.to).contains(&trade.id)).collect();
         found.sort_by_key(|trade| trade.id);
         Ok((found, rest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_venue_says_how_long_it_wants_no_requests() {
+        let pause = |status: u16, retry_after: Option<u64>| {
+            let (status, retry_after) = (status.try_into().unwrap(), retry_after.map(Duration::from_secs));
+            BackfillError::Client(ClientError::Status { status, retry_after }).pause()
+        };
+        assert_eq!(pause(429, Some(7)), Duration::from_secs(7));
+        assert_eq!((pause(429, None), pause(418, None)), (LIMITED, BANNED));
+        assert_eq!(pause(418, Some(3_600)), Duration::from_hours(1));
+        assert_eq!(pause(404, None), Duration::ZERO);
+        assert_eq!(BackfillError::Page(InvalidFrame::Refused("too many".to_owned())).pause(), LIMITED);
     }
 }

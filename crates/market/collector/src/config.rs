@@ -23,7 +23,13 @@ pub struct CollectorConfig {
 impl Settings for CollectorConfig {
     fn read(reader: &mut Reader<'_>) -> Self {
         let candles = reader.named_section("candles");
-        let venues = Venue::ALL.map(|venue| (venue, reader.named_section(venue.name())));
+        let venues: [(Venue, VenueConfig); _] = Venue::ALL.map(|venue| (venue, reader.named_section(venue.name())));
+        for (venue, config) in &venues {
+            let limit = adapter(*venue).rules().symbols;
+            if config.symbols.len() > limit {
+                reader.problems().add(&format!("{venue}_symbols"), format!("must be at most {limit} symbols"));
+            }
+        }
         Self { candles, venues: venues.into() }
     }
 }
@@ -70,9 +76,10 @@ impl VenueConfig {
     pub fn client(&self) -> ClientConfig {
         ClientConfig {
             max_bytes: 8 << 20,
-            max_retries: 4,
-            backoff: Duration::from_millis(250),
-            deadline: Duration::from_secs(30),
+            // The collector asks again, and waits as long as the venue wants.
+            max_retries: 0,
+            // Nothing reads the WebSocket meanwhile.
+            deadline: Duration::from_secs(10),
             allow_private: self.allow_private,
             propagate_trace: false,
             ..ClientConfig::default()

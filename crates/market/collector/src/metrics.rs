@@ -10,6 +10,8 @@ pub(crate) struct CollectorMetrics {
     gaps: IntCounterVec,
     connections: IntCounterVec,
     invalid: IntCounterVec,
+    given_up: IntCounterVec,
+    refused: IntCounterVec,
 }
 
 /// Where a trade was found.
@@ -43,6 +45,16 @@ impl CollectorMetrics {
                 "Frames and pages that could not be read, by venue",
                 &["venue"],
             )?,
+            given_up: counter(
+                "market_gaps_given_up_total",
+                "Gaps whose trades the venue does not have, by venue",
+                &["venue"],
+            )?,
+            refused: counter(
+                "market_symbols_refused_total",
+                "Symbols that are not collected because the venue does not have them, by venue",
+                &["venue"],
+            )?,
         })
     }
 
@@ -63,6 +75,14 @@ impl CollectorMetrics {
         self.connections.with_label_values(&[venue.name(), reason]).inc();
     }
 
+    pub(crate) fn given_up(&self, venue: Venue) {
+        self.given_up.with_label_values(&[venue.name()]).inc();
+    }
+
+    pub(crate) fn refused(&self, venue: Venue) {
+        self.refused.with_label_values(&[venue.name()]).inc();
+    }
+
     pub(crate) fn invalid(&self, venue: Venue) {
         self.invalid.with_label_values(&[venue.name()]).inc();
     }
@@ -80,12 +100,16 @@ mod tests {
         metrics.gap(Venue::Kraken);
         metrics.connection_ended(Venue::Kraken, "silent");
         metrics.invalid(Venue::Kraken);
+        metrics.given_up(Venue::Kraken);
+        metrics.refused(Venue::Kraken);
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
             "market_trades_total{source=\"backfill\",venue=\"kraken\"} 3",
             "market_gaps_total{venue=\"kraken\"} 1",
             "market_connections_total{reason=\"silent\",venue=\"kraken\"} 1",
             "market_invalid_frames_total{venue=\"kraken\"} 1",
+            "market_gaps_given_up_total{venue=\"kraken\"} 1",
+            "market_symbols_refused_total{venue=\"kraken\"} 1",
         ] {
             assert!(text.contains(line), "{text}");
         }

@@ -1,6 +1,6 @@
 //! One connection to a venue, from its start to its end.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
@@ -11,12 +11,18 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::metrics::Source;
 use crate::socket::Socket;
+use crate::tracker::Due;
 use crate::worker::VenueWorker;
 
 /// How soon all symbols must be subscribed to.
 const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(10);
-/// How often missing trades are asked for again.
-const RETRY: Duration = Duration::from_secs(5);
+/// How often it is looked for trades that are due to be asked for.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long trades wait for those that are missing before them. Nothing reads the socket meanwhile, so it is shorter than a
+/// venue waits for the answer to its ping. What is still missing then is asked for between other frames.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After so many failed requests, a quiet symbol waits for its next trade, which shows what is missing.
+const MAX_FAILURES: u32 = 5;
 /// When symbols are caught up that have had no trade on the connection: a later trade would show what is missing.
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// Maximum number of trades that are published at once.
@@ -60,17 +66,26 @@ pub(crate) struct Session<'a> {
     opened: Instant,
     /// The symbols whose subscription is not confirmed.
     unconfirmed: HashSet<Symbol>,
-    /// When missing trades are asked for again.
-    retry_at: Instant,
-    /// The symbols that have had no trade on this connection.
-    quiet: HashSet<Symbol>,
+    /// When missing trades are asked for.
+    ask_at: Instant,
+    /// The symbols that have had no trade on this connection and are not caught up, with the number of failed requests.
+    quiet: BTreeMap<Symbol, u32>,
+}
+
+/// A page of missing trades was read and published.
+struct Page {
+    /// How many were new.
+    found: usize,
+    /// What is missing after it.
+    rest: Option<Missing>,
 }
 
 impl<'a> Session<'a> {
     pub(crate) fn new(worker: &'a mut VenueWorker, socket: Socket) -> Self {
         let unconfirmed: HashSet<_> = worker.symbols.all().into_iter().collect();
-        let (opened, quiet) = (Instant::now(), unconfirmed.clone());
-        Self { worker, socket, opened, unconfirmed, retry_at: opened + CATCH_UP, quiet }
+        let quiet = unconfirmed.iter().map(|symbol| (symbol.clone(), 0)).collect();
+        let opened = Instant::now();
+        Self { worker, socket, opened, unconfirmed, ask_at: opened + CATCH_UP, quiet }
     }
 
     /// Publishes the trades of the connection until it ends.
@@ -91,7 +106,7 @@ impl<'a> Session<'a> {
         loop {
             let silent_at = heard + rules.silence;
             let mut trades = Vec::new();
-            match timeout_at(silent_at.min(self.retry_at), self.socket.next()).await {
+            match timeout_at(silent_at.min(self.ask_at), self.socket.next()).await {
                 Ok(received) => {
                     heard = Instant::now();
                     self.read(received, &mut trades).await?;
@@ -105,9 +120,9 @@ impl<'a> Session<'a> {
                 self.read(received, &mut trades).await?;
             }
             self.take(trades).await;
-            if Instant::now() >= self.retry_at {
-                self.heal().await;
-                self.retry_at = Instant::now() + RETRY;
+            self.worker.learn();
+            if Instant::now() >= self.ask_at {
+                self.ask().await;
             }
             if !self.unconfirmed.is_empty() && self.opened.elapsed() > SUBSCRIBE_LIMIT {
                 return Err(End::NotSubscribed);
@@ -129,7 +144,7 @@ impl<'a> Session<'a> {
             self.take(std::mem::take(trades)).await;
             let latest = self.worker.tracker.latest(&symbol).unwrap_or_default();
             if let Some(missing) = self.worker.tracker.missing_before(&symbol, last.saturating_add(1), latest) {
-                self.fill(&symbol, missing).await;
+                self.fill(&symbol, missing, Instant::now()).await;
             }
         }
         Ok(())
@@ -166,15 +181,19 @@ impl<'a> Session<'a> {
                         self.unconfirmed.remove(&symbol);
                     }
                 }
-                Incoming::Refused(reason) => return Err(End::Refused(reason)),
+                Incoming::Refused(reason) => {
+                    self.worker.refused(&reason);
+                    return Err(End::Refused(reason));
+                }
                 Incoming::ClosingSoon => return Err(End::ClosingSoon),
             }
         }
         Ok(heartbeats)
     }
 
-    /// Publishes trades in the order of their ids, with those that are missing between them.
+    /// Publishes trades in the order of their ids, with those that are missing between them if they are found soon.
     async fn take(&mut self, trades: Vec<Trade>) {
+        let until = Instant::now() + PATIENCE;
         let mut new = Vec::with_capacity(trades.len());
         for trade in trades {
             let symbol = &trade.instrument.symbol;
@@ -182,7 +201,7 @@ impl<'a> Session<'a> {
             if let Some(missing) = self.worker.tracker.missing_before(symbol, trade.id, trade.time) {
                 self.publish(&mut new, Source::Live).await;
                 self.worker.metrics.gap(self.worker.venue);
-                self.fill(symbol, missing).await;
+                self.fill(symbol, missing, until).await;
             }
             if self.worker.tracker.observe(&trade) {
                 new.push(trade);
@@ -201,34 +220,76 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Asks again for what is missing, and once for what may have happened between two connections.
-    async fn heal(&mut self) {
-        for symbol in std::mem::take(&mut self.quiet) {
-            if let Some(missing) = self.worker.tracker.after_last(&symbol) {
-                self.fill(&symbol, missing).await;
-            }
+    /// Asks for one page: of what may have happened between two connections, or of what is missing.
+    async fn ask(&mut self) {
+        let now = Instant::now();
+        if self.worker.backfill.next > now {
+            self.ask_at = self.worker.backfill.next;
+            return;
         }
-        for (symbol, missing) in self.worker.tracker.open() {
-            self.fill(&symbol, missing).await;
+        let quiet = self.quiet.iter().min_by_key(|(_, failures)| **failures).map(|(symbol, _)| symbol.clone());
+        if let Some(symbol) = quiet {
+            self.catch_up(symbol).await;
+        } else if let Some(due) = self.worker.tracker.due(now) {
+            self.ask_for(&due).await;
+        } else {
+            self.ask_at = now + LOOK;
+            return;
+        }
+        self.ask_at = self.worker.backfill.next;
+    }
+
+    /// Asks for what may have happened after the last trade of a symbol, until there is nothing more.
+    async fn catch_up(&mut self, symbol: Symbol) {
+        let Some(missing) = self.worker.tracker.after_last(&symbol) else {
+            self.quiet.remove(&symbol);
+            return;
+        };
+        let is_done = if let Some(page) = self.page(&symbol, &missing).await {
+            // What is missing below a page is a gap now.
+            page.rest.is_none_or(|rest| rest.to != Missing::UNKNOWN)
+        } else {
+            let failures = self.quiet.entry(symbol.clone()).or_default();
+            *failures += 1;
+            *failures >= MAX_FAILURES
+        };
+        if is_done {
+            self.quiet.remove(&symbol);
         }
     }
 
-    /// Publishes missing trades, page by page. What cannot be read stays missing, and is asked for again.
-    async fn fill(&mut self, symbol: &Symbol, missing: Missing) {
+    async fn ask_for(&mut self, due: &Due) {
+        let found = self.page(&due.symbol, &due.missing).await.map(|page| page.found);
+        if self.worker.tracker.asked(due, found, Instant::now()) {
+            self.worker.metrics.given_up(self.worker.venue);
+        }
+    }
+
+    /// Publishes missing trades, page by page, until this time. What is not read by then is asked for later.
+    async fn fill(&mut self, symbol: &Symbol, missing: Missing, until: Instant) {
         let mut rest = Some(missing);
         while let Some(missing) = rest {
-            let page = self.worker.backfill.page(symbol, &missing).await;
-            let (mut trades, next) = match page {
-                Ok(page) => page,
-                Err(error) => {
-                    let (venue, error) = (self.worker.venue, &error as &dyn std::error::Error);
-                    tracing::warn!(%venue, %symbol, missing = missing.count(), error, "trades stay missing for now");
-                    return;
-                }
-            };
-            trades.retain(|trade| self.worker.tracker.observe(trade));
-            self.publish(&mut trades, Source::Backfill).await;
-            rest = next;
+            if self.worker.backfill.next > until {
+                return;
+            }
+            rest = self.page(symbol, &missing).await.and_then(|page| page.rest);
+        }
+    }
+
+    /// Publishes a page of missing trades; `None` if it cannot be read.
+    async fn page(&mut self, symbol: &Symbol, missing: &Missing) -> Option<Page> {
+        match self.worker.backfill.page(symbol, missing).await {
+            Ok((mut trades, rest)) => {
+                trades.retain(|trade| self.worker.tracker.observe(trade));
+                let found = trades.len();
+                self.publish(&mut trades, Source::Backfill).await;
+                Some(Page { found, rest })
+            }
+            Err(error) => {
+                let (venue, error) = (self.worker.venue, &error as &dyn std::error::Error);
+                tracing::warn!(%venue, %symbol, from = missing.from, error, "trades stay missing for now");
+                None
+            }
         }
     }
 }

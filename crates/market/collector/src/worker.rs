@@ -9,12 +9,13 @@ use kennel_client::AddressPolicy;
 use kennel_core::{Backoff, BoxError, Clock};
 use market_domain::Venue;
 use market_venues::Symbols;
-use tokio::time::{Instant, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use crate::backfill::Backfill;
 use crate::metrics::CollectorMetrics;
-use crate::positions::Positions;
+use crate::positions::{Known, Positions};
 use crate::publisher::TradePublisher;
 use crate::session::{End, Session};
 use crate::socket::connect;
@@ -22,9 +23,8 @@ use crate::tracker::Tracker;
 
 /// A connection that lasted this long was not a failure.
 const STABLE: Duration = Duration::from_secs(30);
-/// How long it may take to learn up to where trades are known; without that, only later gaps are filled.
-const POSITION_ATTEMPTS: u32 = 20;
-const POSITION_BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+/// How long the first connection waits for what is known about the trades before it. What is learned later is filled later.
+const POSITION_WAIT: Duration = Duration::from_secs(30);
 
 /// The connections to one venue, one after the other.
 pub(crate) struct VenueWorker {
@@ -37,6 +37,8 @@ pub(crate) struct VenueWorker {
     pub(crate) pause: Duration,
     pub(crate) backfill: Backfill,
     pub(crate) positions: Positions,
+    /// What the preprocessor knows, once it has answered.
+    pub(crate) learned: Option<oneshot::Receiver<Vec<Known>>>,
     pub(crate) publisher: TradePublisher,
     pub(crate) tracker: Tracker,
     pub(crate) metrics: CollectorMetrics,
@@ -51,9 +53,12 @@ impl Component for VenueWorker {
 
     /// A trade that is published when the process stops may be published again after the next start, with the same id.
     async fn run(mut self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
+        let (sender, learned) = oneshot::channel();
+        self.learned = Some(learned);
+        let learn = self.positions.clone().learn(self.venue, sender);
         tokio::select! {
             () = stop.requested() => {}
-            () = self.collect() => {}
+            _ = async { tokio::join!(learn, self.collect()) } => {}
         }
         Ok(())
     }
@@ -61,7 +66,11 @@ impl Component for VenueWorker {
 
 impl VenueWorker {
     async fn collect(&mut self) {
-        self.resume().await;
+        if let Some(learned) = &mut self.learned
+            && let Ok(Ok(known)) = timeout(POSITION_WAIT, learned).await
+        {
+            self.resume(known);
+        }
         let backoff = Backoff::new(self.pause, self.pause * 16);
         let mut failures = 0;
         loop {
@@ -80,17 +89,32 @@ impl VenueWorker {
         }
     }
 
-    /// Learns up to where trades are known.
-    async fn resume(&mut self) {
-        for attempt in 1..=POSITION_ATTEMPTS {
-            match self.positions.resume(self.venue, &mut self.tracker).await {
-                Ok(()) => return,
-                Err(error) => {
-                    let cause = &error as &dyn std::error::Error;
-                    tracing::warn!(venue = %self.venue, attempt, error = cause, "cannot read what is known, will retry");
-                }
-            }
-            sleep(POSITION_BACKOFF.delay(attempt)).await;
+    /// Continues where the preprocessor's knowledge ends, as soon as it has answered.
+    pub(crate) fn learn(&mut self) {
+        if let Some(Ok(known)) = self.learned.as_mut().map(oneshot::Receiver::try_recv) {
+            self.resume(known);
+        }
+    }
+
+    fn resume(&mut self, known: Vec<Known>) {
+        self.learned = None;
+        let symbols = self.symbols.all();
+        for known in known.into_iter().filter(|known| symbols.contains(&known.symbol)) {
+            self.tracker.resume(known.symbol, known.last, known.time, &known.missing);
+        }
+    }
+
+    /// Drops the symbols that the venue does not have, according to its refusal: the others are collected without them. The
+    /// last one is not dropped.
+    pub(crate) fn refused(&mut self, answer: &str) {
+        let refused = self.symbols.refused_by(answer);
+        if refused.len() >= self.symbols.count() {
+            return;
+        }
+        for symbol in refused {
+            tracing::error!(venue = %self.venue, %symbol, answer, "the venue does not have the symbol; it is not collected");
+            self.metrics.refused(self.venue);
+            self.symbols.remove(&symbol);
         }
     }
 }

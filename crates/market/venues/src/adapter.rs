@@ -73,6 +73,12 @@ pub enum InvalidFrame {
     Refused(String),
 }
 
+/// What venues write of a symbol that they do not have.
+const REFUSALS: [&str; 6] = ["not supported", "not a valid", "invalid", "unknown", "not found", "delisted"];
+
+/// Number of trades of a full page.
+const PAGE: usize = 1_000;
+
 /// Symbols, found by how a venue spells them.
 #[derive(Debug, Clone, Default)]
 pub struct Symbols(HashMap<String, Symbol>);
@@ -86,6 +92,31 @@ impl Symbols {
     /// The symbol with this spelling.
     pub fn find(&self, spelling: &str) -> Result<&Symbol, InvalidFrame> {
         self.0.get(spelling).ok_or(InvalidFrame::Symbol)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The symbols that a refusal names, if it says that the venue does not have them. Other refusals, such as those of
+    /// limits, say nothing about a symbol.
+    pub fn refused_by(&self, answer: &str) -> Vec<Symbol> {
+        let lower = answer.to_ascii_lowercase();
+        if !REFUSALS.iter().any(|refusal| lower.contains(refusal)) {
+            return Vec::new();
+        }
+        let unescaped = answer.replace("\\/", "/");
+        let words = unescaped.split(|c: char| !c.is_ascii_alphanumeric() && !"-/".contains(c));
+        let mut refused: Vec<_> = words.filter_map(|word| self.0.get(&word.to_ascii_uppercase())).cloned().collect();
+        refused.sort_unstable();
+        refused.dedup();
+        refused
+    }
+
+    /// Removes a symbol.
+    pub fn remove(&mut self, symbol: &Symbol) {
+        self.0.retain(|_, found| found != symbol);
     }
 
     /// All of them, in the order of their texts.
@@ -116,8 +147,12 @@ pub trait Adapter: Send + Sync {
     /// Reads a page. It may have trades that are not missing.
     fn read_page(&self, symbol: &Symbol, page: &[u8], received: Micros) -> Result<Vec<Trade>, InvalidFrame>;
 
-    /// What is missing after a page was read; `None` if there is nothing more, or the venue has nothing more.
+    /// What is missing after a page was read; `None` if there is nothing more, or the venue has nothing more. If the end of
+    /// what is missing is not known, a page that is not full is the last one: an active symbol never has an empty page.
     fn rest(&self, missing: &Missing, page: &[Trade]) -> Option<Missing> {
+        if missing.to == Missing::UNKNOWN && page.len() < PAGE {
+            return None;
+        }
         let found = page.iter().filter(|trade| (missing.from..=missing.to).contains(&trade.id));
         let rest = match self.rules().order {
             Order::Ascending => {

@@ -197,6 +197,10 @@ mod tests {
         assert_eq!(read(answer).unwrap(), [Incoming::Subscribed(vec!["BTC-USD".parse().unwrap()])]);
         let refused = r#"{"error":"Currency pair not supported BTC/XXX","method":"subscribe","success":false}"#;
         assert_eq!(read(refused).unwrap(), [Incoming::Refused(refused.to_owned())]);
+        let named = |answer: &str| symbols().refused_by(answer);
+        assert_eq!(named(refused), []);
+        assert_eq!(named(&refused.replace("BTC/XXX", "BTC\\/USD")), ["BTC-USD".parse().unwrap()]);
+        assert_eq!(named(r#"{"error":"Exceeded msg rate","symbol":"BTC/USD"}"#), []);
     }
 
     #[test]
@@ -217,6 +221,11 @@ mod tests {
         assert_eq!((trades[1].price.to_string().as_str(), trades[1].time), ("30243.5", Micros(1_688_669_598_280_411)));
         let rest = Kraken.rest(&missing, &trades).unwrap();
         assert_eq!((rest.from, rest.to, rest.after), (12, 12, trades[1].time));
+        // Whether trades are missing after these is not known; a page that is not full has the latest ones.
+        let unknown = Missing { to: Missing::UNKNOWN, ..missing };
+        assert_eq!(Kraken.rest(&unknown, &trades), None);
+        let full: Vec<_> = (0..1_000).map(|n| Trade { id: 11 + n, ..trades[1].clone() }).collect();
+        assert_eq!(Kraken.rest(&unknown, &full).unwrap().from, 1_011);
         let refused = Kraken.read_page(&symbol, br#"{"error":["EGeneral:Too many requests"]}"#, Micros(5));
         assert_eq!(refused.unwrap_err().to_string(), "venue answered with an error: EGeneral:Too many requests");
     }
