@@ -102,3 +102,22 @@ impl Section for VenueConfig {
         problems.check_base_url("rest_url", self.rest_url.as_deref());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kennel_config::{Environment, load};
+
+    use super::*;
+
+    #[test]
+    fn more_symbols_than_a_connection_may_have_are_refused() {
+        let load = |count: usize| {
+            let symbols = (0..count).map(|n| format!("A{n}-USD")).collect::<Vec<_>>().join(",");
+            let variables = [("COINBASE_SYMBOLS", symbols.as_str()), ("CANDLES_GRPC_URL", "http://localhost:1")];
+            load::<CollectorConfig>(&Environment::from_pairs(variables)).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(load(100), Ok(()));
+        let error = load(101).unwrap_err();
+        assert!(error.contains("COINBASE_SYMBOLS") && error.contains("at most 100 symbols"), "{error}");
+    }
+}
