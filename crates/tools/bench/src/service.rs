@@ -34,37 +34,32 @@ pub(crate) struct Running {
 impl Running {
     /// Starts dogs with `env` as its only settings, without any exporter, and logs at the default level.
     pub(crate) fn service(binary: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let mut command = Command::new(binary);
-        command.arg("serve").env_clear().current_dir(directory.path());
-        command.envs([("SERVER_PORT", "0"), ("GRPC_PORT", "0"), ("PROMETHEUS_PORT", "0"), ("LOG_FORMAT", "json")]);
-        command.envs(env.iter().copied()).stdout(Stdio::piped());
-        let (mut http, mut grpc) = (None, None);
-        Self::start(command, directory, |line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            let address = line["address"].as_str()?.parse().ok();
-            match line["component"].as_str()? {
-                "http" => http = address,
-                "grpc" => grpc = address,
-                _ => {}
-            }
-            http.filter(|_| grpc.is_some()).map(|http| (http, grpc))
-        })
+        let ports = [("SERVER_PORT", "0"), ("GRPC_PORT", "0")];
+        Self::program(binary, &[&ports, env].concat(), "http", Some("grpc"))
     }
 
     /// Starts the GIF pipeline with `env` as its only settings.
     pub(crate) fn pipeline(binary: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::program(binary, env, "gif-api.http", None)
+    }
+
+    /// Starts a program of the platform, and waits for the addresses of these components.
+    fn program(binary: &Path, env: &[(&str, &str)], http: &str, grpc: Option<&str>) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let mut command = Command::new(binary);
         command.arg("serve").env_clear().current_dir(directory.path());
-        command
-            .envs([("PROMETHEUS_PORT", "0"), ("LOG_FORMAT", "json")])
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped());
+        command.envs([("PROMETHEUS_PORT", "0"), ("LOG_FORMAT", "json")]);
+        command.envs(env.iter().copied()).stdout(Stdio::piped());
+        let (mut http_address, mut grpc_address) = (None, None);
         Self::start(command, directory, |line| {
             let line: Value = serde_json::from_str(line).ok()?;
-            let is_api = line["component"] == "gif-api.http";
-            Some((line["address"].as_str().filter(|_| is_api)?.parse().ok()?, None))
+            let (component, address) = (line["component"].as_str()?, line["address"].as_str()?.parse().ok());
+            if component == http {
+                http_address = address;
+            } else if Some(component) == grpc {
+                grpc_address = address;
+            }
+            http_address.filter(|_| grpc.is_some() == grpc_address.is_some()).map(|http| (http, grpc_address))
         })
     }
 

@@ -30,7 +30,7 @@ pub struct Load {
 }
 
 /// What receives the body of each successful response, with the kind of its request.
-pub type OnResponse = dyn Fn(usize, &[u8]) + Send + Sync;
+pub(crate) type OnResponse = dyn Fn(usize, &[u8]) + Send + Sync;
 
 impl Load {
     /// Sends `requests` in random order, and measures the time from the first byte sent to the last one received.
