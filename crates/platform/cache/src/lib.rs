@@ -2,8 +2,8 @@
 //!
 //! Adapters implement [`kennel_core::Cache`], bytes under a key: [`memory`], [`none`] and, with the feature `redis`,
 //! Redis with a memory tier in front. Services use [`TypedCache`]: values of one type, with a namespace, negative
-//! entries, one load per key at a time, on request over all processes, and invalidations that a running load cannot overwrite. [`connect()`] selects
-//! the adapter.
+//! entries, one load per key at a time, on request over all processes, and invalidations that a running load cannot
+//! overwrite. [`connect()`] selects the adapter.
 
 pub mod config;
 pub mod connect;

@@ -1,9 +1,10 @@
 //! Cache in Redis, shared by processes.
 //!
 //! A value is stored under `<prefix>:v:<key>`. A lookup that finds none stores a random token under `<prefix>:l:<key>`,
-//! or returns the existing one: the lease. The token also tells which process created it. A removal deletes both keys. A fill writes only while its lease exists; one
-//! script checks and writes. So a load that started before a removal, in any process, cannot fill the key after it. A
-//! token is never reused, and an expired or evicted one fills nothing either. A plain set also ends the lease.
+//! or returns the existing one: the lease. Half of the token identifies the process that created it. A removal deletes both
+//! keys. A fill writes only while its lease exists; one script checks and writes. So a load that started before a removal,
+//! in any process, cannot fill the key after it. A token is never reused, and an expired or evicted one fills nothing
+//! either. A plain set also ends the lease.
 //!
 //! A counter is stored under `<prefix>:c:<key>`; one script changes it and sets its lifetime.
 //!
