@@ -21,7 +21,20 @@ STACK = $(KENNEL) -f docker/compose.$(STORE).yml $(BROKER_FEATURE:%=-f docker/co
 GIFS_BROKER = $(if $(filter file,$(origin BROKER)),kafka,$(BROKER))
 GIFS = SCRAPE=gifs S3_STORAGE_BUCKET=gifs $(COMPOSE) -p kennel-gifs --env-file .env-docker -f docker/compose.yml \
 	$(patsubst %,-f docker/compose.%.yml,$(STORE) $(GIFS_BROKER) gifs gifs-$(STORE) gifs-$(GIFS_BROKER))
+# The market analytics in containers, with volumes of their own.
+MARKET_BROKER = $(GIFS_BROKER)
+MARKET = SCRAPE=market $(COMPOSE) -p kennel-market --env-file .env-docker -f docker/compose.yml \
+	$(patsubst %,-f docker/compose.%.yml,$(STORE) $(MARKET_BROKER) market market-$(STORE) market-$(MARKET_BROKER))
 EVERYTHING := $(KENNEL) $(patsubst %,-f docker/compose.%.yml,postgres mysql clickhouse nats kafka rabbitmq) --profile app
+
+IMAGE_REPOSITORY ?= kennel
+IMAGE_TAG ?= dev
+CHART ?= gifs
+NAMESPACE ?= $(CHART)
+# A file with values of the chart.
+VALUES ?=
+# Prints how to install a tool if it is missing.
+installed = @command -v $(1) >/dev/null || { echo "$(1) is missing; install it with: cargo install --locked $(1)"; exit 1; }
 
 # Every test, with results by the rows of the table.
 MATRIX := $(CARGO) run -q -p kennel-matrix -- .ci/suites --workspace --all-features $(ARGS)
@@ -35,9 +48,9 @@ $(error SERVICE=$(SERVICE) is not in services.toml, which has: $(SERVICES))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help tools run run-gifs run-market release test test-matrix test-services test-gallery test-chart screenshots test-quick test-load lint \
+.PHONY: help tools run run-gifs run-market release test test-matrix test-services test-gallery test-chart screenshots test-quick test-load lint coverage audit images push deploy \
 	features fmt bench bench-parts docs generate migrate-up migrate-down migrate-status clean engine up-pg up-mysql up-ch full-pg full-mysql full-ch \
-	run-pg run-mysql run-ch up-gifs full-gifs down-gifs down down-clean ps logs bucket-create
+	run-pg run-mysql run-ch up-gifs full-gifs down-gifs up-market full-market down-market down down-clean ps logs bucket-create
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,7 +83,19 @@ run-market: export KRAKEN_REST_URL ?= http://127.0.0.1:8095/kraken
 run-market: export BINANCE_ALLOW_PRIVATE ?= true
 run-market: export COINBASE_ALLOW_PRIVATE ?= true
 run-market: export KRAKEN_ALLOW_PRIVATE ?= true
-run-market: tools ## Run the market analytics with simulated exchanges, as `make run` does; its page is http://localhost:8083
+run-market: export API_GATEWAY_AUTH ?= jwt
+# Who may log in: `admin`, with the password in data/admin-password.
+run-market: export AUTH ?= none
+run-market: export AUTH_ISSUER ?= http://localhost:8085
+run-market: export AUTH_AUDIENCE ?= kennel
+run-market: export AUTH_JWKS_URL ?= http://localhost:8085/.well-known/jwks.json
+run-market: export TOKEN_SECRET_FILE ?= data/token-secret
+run-market: export FIRST_ADMIN ?= admin
+run-market: export FIRST_ADMIN_PASSWORD_FILE ?= data/admin-password
+run-market: export FIRST_ADMIN_PERMISSIONS ?= market:read
+data/token-secret data/admin-password: # Secrets of this checkout, which are shown nowhere
+	@mkdir -p data && umask 077 && head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >$@
+run-market: tools data/token-secret data/admin-password ## Run the market analytics with simulated exchanges, as `make run` does; its page is http://localhost:8083, its gateway :8084
 	$(CARGO) run -p market-pipeline -- serve $(ARGS)
 
 release: tools ## Build target/release/dogs, or that of another SERVICE
@@ -107,6 +132,27 @@ lint: tools ## Check formatting, lints and documentation as CI does
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
+coverage: tools ## Run the tests that need no server, and write their coverage to target/coverage.lcov (needs cargo-llvm-cov)
+	$(call installed,cargo-llvm-cov)
+	$(CARGO) llvm-cov --workspace --lcov --output-path target/coverage.lcov
+	$(CARGO) llvm-cov report --summary-only
+
+audit: tools ## Check the licenses, sources and known vulnerabilities of all dependencies (needs cargo-deny and cargo-audit)
+	$(call installed,cargo-deny)
+	$(call installed,cargo-audit)
+	$(CARGO) deny --all-features check
+	$(CARGO) audit $(foreach id,$(shell sed -n 's/.*id = "\(RUSTSEC-[0-9-]*\)".*/\1/p' deny.toml),--ignore $(id))
+
+images: engine ## Build the images of all services: IMAGE_REPOSITORY/<service>:IMAGE_TAG
+	$(foreach service,$(SERVICES),docker build -f docker/Dockerfile --build-arg SERVICE=$(service) -t $(IMAGE_REPOSITORY)/$(service):$(IMAGE_TAG) . &&) true
+
+push: images ## Build and push them
+	$(foreach service,$(SERVICES),docker push $(IMAGE_REPOSITORY)/$(service):$(IMAGE_TAG) &&) true
+
+deploy: ## Install or upgrade a system (CHART=gifs) with Helm: images IMAGE_REPOSITORY and IMAGE_TAG, settings in VALUES
+	helm upgrade --install $(CHART) infra/helm/$(CHART) --namespace $(NAMESPACE) --create-namespace --atomic --timeout 10m \
+		--set image.repository=$(IMAGE_REPOSITORY) --set image.tag=$(IMAGE_TAG) $(VALUES:%=--values %)
+
 # Every crate of the workspace that a build of the service has is linted with it.
 features: tools ## Check each store alone, and each pair of backends with a store, without the default features (needs cargo-hack)
 	@$(CARGO) hack --version >/dev/null 2>&1 || { echo "cargo-hack is missing; install it with: cargo install cargo-hack --locked"; exit 1; }
@@ -117,9 +163,14 @@ features: tools ## Check each store alone, and each pair of backends with a stor
 fmt: tools ## Format the code
 	$(CARGO) fmt --all
 
-bench: tools ## Measure dogs and the GIF pipeline against bare servers, pgbench (needs TEST_POSTGRES_DSN) and nginx (TEST_NGINX)
-	$(CARGO) build --release -p dogs -p gif-pipeline --features dogs/postgres
-	$(CARGO) run --release -p kennel-bench --features postgres -- $(ARGS)
+bench: RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
+bench: tools ## Measure dogs and the GIF pipeline against bare servers, and write docs/benchmarks.md (needs the servers of .ci/services)
+	$(CARGO) build --release -p dogs
+	cp $(RELEASE)/dogs $(RELEASE)/dogs-embedded
+	$(CARGO) build --release -p dogs --features full
+	$(CARGO) build --release -p gif-pipeline --features full
+	$(CARGO) build --release -p kennel-bench --features servers
+	$(RELEASE)/bench --service $(RELEASE)/dogs --embedded $(RELEASE)/dogs-embedded --output docs/benchmarks.md $(ARGS)
 
 bench-parts: tools ## Measure the cost of telemetry and of SQLite's group commit
 	$(CARGO) bench -p dogs -p dogs-storages
@@ -132,6 +183,7 @@ generate: tools ## Regenerate api/, docs/configuration.md, protobuf code, dashbo
 	UPDATE=1 $(CARGO) test -q $(SERVICES:%=-p %) --lib contracts
 	UPDATE=1 $(CARGO) test -q -p kennel-dashboards --test generated committed
 	UPDATE=1 $(CARGO) test -q -p kennel-starter --test generated
+	UPDATE=1 $(CARGO) test -q $(patsubst examples/shop/apps/%,-p %,$(wildcard examples/shop/apps/*)) --lib contracts
 
 migrate-up: tools ## Migrate the database to the newest schema; another store with STORAGE=postgres|mysql|clickhouse
 	$(MIGRATE) up
@@ -171,6 +223,18 @@ full-gifs: engine ## The same, with its three services in containers
 
 down-gifs: engine ## Stop and remove these containers, with the same STORE and BROKER; with ARGS=-v their data too
 	$(GIFS) --profile gifs down --remove-orphans $(ARGS)
+
+up-market full-market down-market: STORE ?= postgres
+
+up-market: engine ## Start what the market analytics need: a store (STORE=postgres), a broker (BROKER=kafka), Redis, telemetry
+	$(MARKET) up -d --build --remove-orphans $(WAIT)
+
+full-market: engine ## The same, with its services and simulated exchanges in containers
+	$(MARKET) --profile market up -d --build --remove-orphans $(WAIT)
+	@echo "chart http://localhost:8083   gateway http://localhost:8084   Grafana http://localhost:3000"
+
+down-market: engine ## Stop and remove these containers, with the same STORE and BROKER; with ARGS=-v their data too
+	$(MARKET) --profile market down --remove-orphans $(ARGS)
 
 ps: engine ## Show the containers and their health
 	$(EVERYTHING) ps

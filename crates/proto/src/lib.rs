@@ -36,6 +36,14 @@ pub mod market {
         /// Encoded descriptors of `market.v1` and of its imports, for reflection.
         pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/market.v1.binpb");
     }
+
+    /// Version 2 of the messages of trades: those of version 1 with further fields.
+    pub mod v2 {
+        include!("gen/market.v2.rs");
+
+        /// Encoded descriptors of `market.v2`.
+        pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/market.v2.binpb");
+    }
 }
 
 /// Notes.

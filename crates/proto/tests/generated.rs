@@ -11,7 +11,16 @@ use protox::prost::Message as _;
 const PACKAGES: &[(&str, &[&str])] = &[
     ("dogs.v1", &["dogs/v1/dog.proto", "dogs/v1/dog_service.proto"]),
     ("gifs.v1", &["gifs/v1/catalogue.proto", "gifs/v1/gif.proto", "gifs/v1/media.proto"]),
-    ("market.v1", &["market/v1/candle.proto", "market/v1/candle_service.proto", "market/v1/trade.proto"]),
+    (
+        "market.v1",
+        &[
+            "market/v1/analytics_service.proto",
+            "market/v1/candle.proto",
+            "market/v1/candle_service.proto",
+            "market/v1/trade.proto",
+        ],
+    ),
+    ("market.v2", &["market/v2/trade.proto"]),
     ("notes.v1", &["notes/v1/note.proto", "notes/v1/note_service.proto"]),
 ];
 

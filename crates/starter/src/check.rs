@@ -1,7 +1,14 @@
 //! Compares `kennel.yaml` with the table in [`spec`], and its sections with each other.
 
+mod applications;
+mod events;
+mod names;
 mod references;
+mod servers;
+mod surroundings;
+mod workers;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use crate::config::Config;
@@ -25,8 +32,23 @@ pub fn read(text: &str) -> Result<Config, Vec<Problem>> {
         Some(config) if problems.0.is_empty() => Ok(config),
         _ => {
             problems.0.sort();
+            problems.0.dedup();
             Err(problems.0)
         }
+    }
+}
+
+/// Reads a file next to `kennel.yaml`. Returns its root for further checks, and its values.
+pub(crate) fn read_file<T: DeserializeOwned>(text: &str, kind: &Kind) -> Result<(Node, T), Vec<Problem>> {
+    let root = yaml::parse(text)?;
+    let mut problems = Problems::default();
+    let Some(json) = problems.value(&root, "", kind) else {
+        problems.0.sort();
+        return Err(problems.0);
+    };
+    match serde_json::from_value(json) {
+        Ok(values) => Ok((root, values)),
+        Err(error) => Err(vec![Problem { position: root.position, message: error.to_string() }]),
     }
 }
 
@@ -108,7 +130,7 @@ fn unknown(name: &str, path: &str, keys: &[Key]) -> String {
 }
 
 /// The nearest of `names`, or all of them.
-fn hint(name: &str, names: &[&str]) -> String {
+pub(crate) fn hint(name: &str, names: &[&str]) -> String {
     match nearest(name, names) {
         Some(near) => format!("; did you mean `{near}`?"),
         None if names.is_empty() => "; there are none".to_owned(),
@@ -131,6 +153,8 @@ pub(crate) fn expected(kind: &Kind) -> String {
         Kind::Word => "lower-case words joined by `_`, such as `order_line`".to_owned(),
         Kind::Duration => "a duration such as `30s`, `5m` or `1h`".to_owned(),
         Kind::True => "`true`".to_owned(),
+        Kind::Boolean => "`true` or `false`".to_owned(),
+        Kind::Scalar => "a text, a number, `true` or `false`, in one line".to_owned(),
         Kind::Integer(from, to) => format!("a whole number from {from} to {to}"),
         Kind::Choice(choices) => {
             format!("one of {}", choices.iter().map(|choice| choice.value).collect::<Vec<_>>().join(", "))
@@ -140,7 +164,7 @@ pub(crate) fn expected(kind: &Kind) -> String {
     }
 }
 
-fn scalar(kind: &Kind, text: &str, plain: bool) -> Result<Json, String> {
+pub(crate) fn scalar(kind: &Kind, text: &str, plain: bool) -> Result<Json, String> {
     let is_null = plain && matches!(text, "" | "~" | "null" | "Null" | "NULL");
     let valid = !is_null
         && match kind {
@@ -149,6 +173,8 @@ fn scalar(kind: &Kind, text: &str, plain: bool) -> Result<Json, String> {
             Kind::Word => is_name(text, '_'),
             Kind::Duration => is_duration(text),
             Kind::True => plain && text == "true",
+            Kind::Boolean => plain && matches!(text, "true" | "false"),
+            Kind::Scalar => !text.chars().any(char::is_control),
             Kind::Integer(from, to) => {
                 return match text.parse::<u32>() {
                     Ok(number) if plain && (*from..=*to).contains(&number) && !text.starts_with(['+', '0']) => {
@@ -171,7 +197,7 @@ fn scalar(kind: &Kind, text: &str, plain: bool) -> Result<Json, String> {
         };
     match kind {
         _ if !valid => Err(format!("must be {}", expected(kind))),
-        Kind::True => Ok(Json::Bool(true)),
+        Kind::True | Kind::Boolean => Ok(Json::Bool(text == "true")),
         _ => Ok(Json::from(text)),
     }
 }
@@ -185,7 +211,7 @@ fn is_name(text: &str, separator: char) -> bool {
         && text.split(separator).all(is_word)
 }
 
-fn is_duration(text: &str) -> bool {
+pub(crate) fn is_duration(text: &str) -> bool {
     let Some(number) = text.strip_suffix(['s', 'm', 'h']) else { return false };
     number.len() <= 5
         && !number.starts_with('0')

@@ -1,14 +1,17 @@
 //! The command line.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{fs, io};
 
-use clap::{Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::project::{self, CONFIG, Invalid, Project};
+use crate::prompt::Prompt;
 use crate::update::Update;
-use crate::{describe, merge};
+use crate::{describe, import, merge, post_generate, setup, wizard};
 
 /// Exit codes, besides 0: conflicts; files that `generate` would change; invalid arguments or configuration; other failures.
 const CONFLICTS: u8 = 1;
@@ -35,9 +38,30 @@ enum Command {
     New {
         /// The folder.
         folder: PathBuf,
-        /// A file that becomes the project's kennel.yaml.
+        /// A file that becomes the project's kennel.yaml. Without it, the answers are asked for.
         #[arg(long)]
-        answers: PathBuf,
+        answers: Option<PathBuf>,
+    },
+    /// Set up the pipelines, the servers, or a deployment: show what would be done, ask, and do it.
+    Setup {
+        /// What to set up.
+        part: SetupPart,
+        /// A file with the answers; default: setup.yaml of the project, which is asked for if there is none.
+        #[arg(long)]
+        answers: Option<PathBuf>,
+        /// Only show what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do it without a question.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the kennel.yaml for a project of another generator, and what differs on the standard error.
+    Import {
+        /// The other generator.
+        from: Generator,
+        /// Its configuration.
+        file: PathBuf,
     },
     /// Update the generated files, and merge the changes with yours.
     Generate {
@@ -47,8 +71,12 @@ enum Command {
     },
     /// Check kennel.yaml, and print all its problems.
     Check,
-    /// Print the JSON Schema of kennel.yaml.
-    Schema,
+    /// Print the JSON Schema of kennel.yaml, or of a file that it refers to.
+    Schema {
+        /// The file.
+        #[arg(default_value = "kennel", value_parser = describe::FILES.iter().map(|(name, ..)| *name).collect::<Vec<_>>())]
+        of: String,
+    },
     /// Print the reference of all keys, as Markdown.
     Reference,
     /// Explain a key, such as `rest.port`.
@@ -67,6 +95,28 @@ enum Command {
         /// Its path in the project.
         path: String,
     },
+    /// Print the script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// What can be set up.
+#[derive(Clone, Copy, ValueEnum)]
+enum SetupPart {
+    /// Variables and secrets of the pipelines, by `gh` or `glab`.
+    Ci,
+    /// The servers, by `ssh`.
+    Server,
+    /// Compose file, script and pipeline of a deployment.
+    Deploy,
+}
+
+/// A generator whose projects can be imported.
+#[derive(Clone, Copy, ValueEnum)]
+enum Generator {
+    GoProjectStarter,
 }
 
 /// Runs the program.
@@ -87,8 +137,8 @@ pub fn main() -> ExitCode {
 
 fn report(error: &anyhow::Error) -> u8 {
     if let Some(invalid) = error.downcast_ref::<Invalid>() {
-        for problem in &invalid.problems {
-            eprintln!("{}:{problem}", invalid.file);
+        for (file, problem) in &invalid.0 {
+            eprintln!("{file}:{problem}");
         }
         eprintln!("error: {invalid}");
         return INVALID;
@@ -104,19 +154,29 @@ fn report(error: &anyhow::Error) -> u8 {
 fn run(arguments: &Arguments, out: &mut impl io::Write) -> anyhow::Result<u8> {
     let root = &arguments.project;
     match &arguments.command {
-        Command::New { folder, answers } => {
-            let update = project::create(folder, answers)?;
-            writeln!(out, "created {} with {} files", folder.display(), update.changes.len())?;
+        Command::New { folder, answers } => create(folder, answers.as_deref(), out),
+        Command::Setup { part, answers, dry_run, yes } => {
+            let part = match part {
+                SetupPart::Ci => setup::Part::Ci,
+                SetupPart::Server => setup::Part::Server,
+                SetupPart::Deploy => setup::Part::Deploy,
+            };
+            let options = setup::Options { dry_run: *dry_run, yes: *yes };
+            setup::run(root, part, answers.as_deref(), options, &mut Prompt::new(&mut io::stdin().lock(), out))?;
             Ok(0)
         }
+        Command::Import { from: Generator::GoProjectStarter, file } => import_project(file, out),
         Command::Generate { dry_run: false } => generate(root, out),
         Command::Generate { dry_run: true } => dry_run(root, out),
         Command::Check => {
-            project::read_config(&root.join(CONFIG))?;
+            project::read_input(&root.join(CONFIG))?;
             writeln!(out, "{CONFIG} is valid")?;
             Ok(0)
         }
-        Command::Schema => print(out, &describe::json_schema()),
+        Command::Schema { of } => {
+            let found = describe::FILES.iter().filter(|(name, ..)| name == of);
+            print(out, &found.map(describe::json_schema).collect::<String>())
+        }
         Command::Reference => print(out, &describe::reference()),
         Command::Explain { key } => match describe::explain(key) {
             Ok(text) => print(out, &text),
@@ -135,7 +195,49 @@ fn run(arguments: &Arguments, out: &mut impl io::Write) -> anyhow::Result<u8> {
             }
             Ok(0)
         }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "kennel", &mut script);
+            out.write_all(&script)?;
+            Ok(0)
+        }
     }
+}
+
+fn create(folder: &Path, answers: Option<&Path>, out: &mut impl io::Write) -> anyhow::Result<u8> {
+    let update = if let Some(file) = answers {
+        project::create(folder, file)?
+    } else {
+        project::check_new(folder)?;
+        let mut input = io::stdin().lock();
+        let mut prompt = Prompt::new(&mut input, out);
+        let text = wizard::ask(&mut prompt, folder)?;
+        writeln!(prompt.output(), "\n{CONFIG}:\n{text}")?;
+        if !prompt.confirm(&format!("Create {}", folder.display()), true)? {
+            return Ok(0);
+        }
+        project::create_from(folder, Path::new(CONFIG), text)?
+    };
+    writeln!(out, "created {} with {} files", folder.display(), update.changes.len())?;
+    after(folder, &update)?;
+    Ok(0)
+}
+
+/// Somebody has to decide about what has no counterpart, as after a conflict.
+fn import_project(file: &Path, out: &mut impl io::Write) -> anyhow::Result<u8> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let name = file.display().to_string();
+    let import = import::go_project_starter(&text)
+        .map_err(|problems| Invalid(problems.into_iter().map(|problem| (name.clone(), problem)).collect()))?;
+    for finding in &import.findings {
+        eprintln!("{name}:{finding}");
+    }
+    for problem in &import.problems {
+        eprintln!("{CONFIG}:{}:{}: problem: {}", problem.position.line, problem.position.column, problem.message);
+    }
+    out.write_all(import.text.as_bytes())?;
+    let is_complete = import.problems.is_empty() && import.findings.iter().all(|finding| !finding.is_lost);
+    Ok(if is_complete { 0 } else { CONFLICTS })
 }
 
 fn print(out: &mut impl io::Write, text: &str) -> anyhow::Result<u8> {
@@ -164,7 +266,17 @@ fn generate(root: &Path, out: &mut impl io::Write) -> anyhow::Result<u8> {
     if update.changes.is_empty() && code == 0 {
         writeln!(out, "up to date")?;
     }
+    if !update.changes.is_empty() && code == 0 {
+        after(root, &update)?;
+    }
     Ok(code)
+}
+
+/// Runs `post_generate`.
+fn after(root: &Path, update: &Update) -> anyhow::Result<()> {
+    let steps = project::read_input(&root.join(CONFIG))?.config.post_generate;
+    let scripts = update.base.iter().filter(|(_, pristine)| pristine.text.starts_with("#!"));
+    post_generate::run(root, &steps, scripts.map(|(path, _)| path.as_str()))
 }
 
 fn dry_run(root: &Path, out: &mut impl io::Write) -> anyhow::Result<u8> {

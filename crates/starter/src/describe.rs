@@ -5,15 +5,24 @@ use serde_json::{Map, Value as Json, json};
 use crate::check::{expected, nearest};
 use crate::spec::{self, Key, Kind};
 
-/// Where the schema is published.
-pub const SCHEMA_FILE: &str = "api/starter/kennel.schema.json";
+/// The files that `kennel` reads: the name of the schema, the title, and what the file may contain.
+pub const FILES: &[(&str, &str, Kind)] = &[
+    ("kennel", "kennel.yaml", spec::ROOT),
+    ("commands", "Commands of `cli`", spec::COMMANDS),
+    ("queue", "Tasks of a `queue`", spec::QUEUE),
+];
 
-/// The JSON Schema of `kennel.yaml`.
-pub fn json_schema() -> String {
-    let mut schema = value_schema(&spec::ROOT);
+/// Where the schema of a file is published.
+pub fn schema_file(name: &str) -> String {
+    format!("api/starter/{name}.schema.json")
+}
+
+/// The JSON Schema of one of the [`FILES`].
+pub fn json_schema((name, title, kind): &(&str, &str, Kind)) -> String {
+    let mut schema = value_schema(kind);
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-    schema["$id"] = "kennel.schema.json".into();
-    schema["title"] = "kennel.yaml".into();
+    schema["$id"] = format!("{name}.schema.json").into();
+    schema["title"] = (*title).into();
     format!("{schema:#}\n")
 }
 
@@ -24,6 +33,8 @@ fn value_schema(kind: &Kind) -> Json {
         Kind::Word => json!({ "type": "string", "pattern": spec::WORD_PATTERN, "maxLength": spec::MAX_NAME }),
         Kind::Duration => json!({ "type": "string", "pattern": spec::DURATION_PATTERN }),
         Kind::True => json!({ "const": true }),
+        Kind::Boolean => json!({ "type": "boolean" }),
+        Kind::Scalar => json!({ "type": ["boolean", "number", "string"] }),
         Kind::Integer(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
         Kind::Choice(choices) => {
             let options: Vec<_> =
@@ -47,8 +58,8 @@ fn key_schema(key: &Key) -> Json {
     schema
 }
 
-/// All keys with their paths, such as `rest[].port`, in the order of the table.
-fn keys() -> Vec<(String, &'static Key)> {
+/// All keys of a file with their paths, such as `rest[].port`, in the order of the table.
+fn keys(kind: &Kind) -> Vec<(String, &'static Key)> {
     fn collect(prefix: &str, kind: &Kind, found: &mut Vec<(String, &'static Key)>) {
         match kind {
             Kind::Section(keys) => {
@@ -65,14 +76,14 @@ fn keys() -> Vec<(String, &'static Key)> {
         }
     }
     let mut found = Vec::new();
-    collect("", &spec::ROOT, &mut found);
+    collect("", kind, &mut found);
     found
 }
 
 /// What a key is, by its path: `rest.port` is the same as `rest[].port`. The error names the nearest one.
 pub fn explain(path: &str) -> Result<String, String> {
     let wanted = path.replace("[]", "");
-    let keys = keys();
+    let keys: Vec<_> = FILES.iter().flat_map(|(_, _, kind)| keys(kind)).collect();
     let Some((path, key)) = keys.iter().find(|(known, _)| known.replace("[]", "") == wanted) else {
         let known: Vec<_> = keys.iter().map(|(known, _)| known.as_str()).collect();
         let hint = nearest(path, &known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -117,8 +128,12 @@ pub fn reference() -> String {
         let options: Vec<_> = choices(&key.kind).iter().map(|(value, doc)| format!(" `{value}`: {doc}")).collect();
         format!("| `{path}` | {} | {}{} |\n", facts(key), key.doc, options.concat())
     };
-    let rows: Vec<_> = keys().into_iter().map(row).collect();
-    format!("{REFERENCE}{}", rows.concat())
+    let section = |(name, title, kind): &(&str, &str, Kind)| {
+        let rows: String = keys(kind).into_iter().map(row).collect();
+        let heading = if *name == "kennel" { String::new() } else { format!("\n## {title}\n\n") };
+        format!("{heading}| key | value | meaning |\n|---|---|---|\n{rows}")
+    };
+    format!("{REFERENCE}{}", FILES.iter().map(section).collect::<String>())
 }
 
 const REFERENCE: &str = "\
@@ -127,6 +142,4 @@ const REFERENCE: &str = "\
 Generated from the table in `crates/starter/src/spec.rs` by `make generate`; do not edit. `kennel explain KEY` prints an entry, and
 `api/starter/kennel.schema.json` is the same for editors. Unknown keys, and values for which nothing is generated, are errors.
 
-| key | value | meaning |
-|---|---|---|
 ";

@@ -1,6 +1,14 @@
 //! Renders a configuration to the files of a project, in memory. The same configuration gives the same bytes.
 
+mod code;
+mod commands;
+mod contracts;
+mod helm;
+mod infra;
+mod packages;
+mod stand;
 mod variables;
+mod workers;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -9,11 +17,14 @@ use anyhow::{Context as _, bail};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-use crate::config::Config;
+use crate::config::{Config, DriverKind, KafkaKind, WorkerKind};
+use crate::contract::Contracts;
 use crate::rustfmt;
 use crate::spec::STORES;
 use crate::templates::{self, Source, Template};
 use crate::words::{self, Words};
+
+pub(crate) use code::errors::unsupported;
 
 /// A generated file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,25 +38,56 @@ pub struct File {
 /// Generated files by their paths, whose folders are separated by `/`.
 pub type Files = BTreeMap<String, File>;
 
+/// The texts of other folders that files are made from.
+pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
+    infra::TEXTS.into_iter().chain(stand::texts()).chain(helm::texts())
+}
+
 /// All files of a project.
-pub fn files(config: &Config) -> anyhow::Result<Files> {
+pub fn files(config: &Config, contracts: &Contracts) -> anyhow::Result<Files> {
     let mut renderer = Renderer::new(config)?;
-    let project = variables::project(config);
+    contracts::render(&mut renderer, config, contracts)?;
+    let project = variables::project(config, contracts, &renderer.code_in("crates/contracts/"));
     for template in templates::PROJECT.iter().filter(|template| (template.needs)(config)) {
         renderer.render(template, "", &project)?;
     }
     for application in &config.applications {
-        let variables = variables::application(config, application);
-        for template in templates::APPLICATION {
+        let variables = variables::application(config, contracts, application);
+        for template in templates::of_application(config, application) {
             renderer.render(template, &application.name, &variables)?;
         }
     }
-    for consumer in &config.kafka {
-        renderer.render(templates::consumer(), &consumer.name, &variables::module(config, &consumer.name, "1h"))?;
+    for consumer in config.kafka.iter().filter(|kafka| kafka.kind == KafkaKind::Consumer) {
+        if consumer.events.is_empty() {
+            renderer.render(templates::consumer(), &consumer.name, &variables::module(config, &consumer.name, "1h"))?;
+        } else {
+            let variables = variables::typed(config, consumer, contracts);
+            renderer.render(templates::typed_consumer(), &consumer.name, &variables)?;
+        }
     }
     for worker in &config.worker {
-        let variables = variables::module(config, &worker.name, &worker.interval);
+        let variables = if worker.generator_type == WorkerKind::Queue {
+            let tasks = contracts.tasks.get(&worker.name).map(Vec::as_slice).unwrap_or_default();
+            let variables = workers::queue(config, worker, tasks);
+            renderer.render(templates::queue(), &worker.name, &variables)?;
+            variables
+        } else {
+            variables::module(config, &worker.name, &worker.interval)
+        };
         renderer.render(templates::worker(worker), &worker.name, &variables)?;
+    }
+    for driver in config.driver.iter().filter(|driver| driver.generator_type == DriverKind::Custom) {
+        renderer.render(templates::driver(), &driver.name, &variables::module(config, &driver.name, "1h"))?;
+    }
+    if config.has_dashboards() {
+        infra::render(&mut renderer, config)?;
+    }
+    if config.has_chart() {
+        helm::render(&mut renderer, config)?;
+    }
+    packages::render(&mut renderer, config)?;
+    if config.main.dev_stand {
+        stand::render(&mut renderer, config)?;
     }
     let Renderer { mut texts, mut ids, .. } = renderer;
     if !config.platform.workspace {
@@ -112,6 +154,22 @@ impl<'a> Renderer<'a> {
         if self.texts.insert(path.clone(), text).is_some() {
             bail!("two templates are at {path}");
         }
+        Ok(())
+    }
+
+    /// The code that was rendered into a folder.
+    fn code_in(&self, folder: &str) -> String {
+        let code = self.texts.iter().filter(|(path, _)| path.starts_with(folder) && rustfmt::is_rust(path));
+        code.map(|(_, text)| text.as_str()).collect()
+    }
+
+    /// Adds a file of code, which is made for a document. `owner` is the entry of the configuration.
+    fn add(&mut self, path: String, kind: &str, owner: &str, text: String) -> anyhow::Result<()> {
+        if self.texts.contains_key(&path) {
+            bail!("two files are at {path}");
+        }
+        self.ids.insert(path.clone(), format!("{kind} {owner}"));
+        self.texts.insert(path, text);
         Ok(())
     }
 

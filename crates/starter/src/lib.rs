@@ -8,21 +8,29 @@
 //!   in `templates/` for what notes does not have.
 //! - [`update`] decides what to do with each file: the last generated version, the one of the user, and the new one are
 //!   merged by [`merge`]. [`state`] stores the last generated version.
+//! - [`import`] reads the configuration of go-project-starter. `wizard` asks for that of a new project, and `setup` for what
+//!   its pipelines and servers need; both show what they would do first.
 //! - [`transaction`] changes the project completely or not at all.
 
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod contract;
 pub mod describe;
 pub mod generate;
 mod git;
+pub mod import;
 pub mod merge;
+pub mod post_generate;
 pub mod project;
+mod prompt;
 pub mod rustfmt;
+mod setup;
 pub mod spec;
 pub mod state;
 mod templates;
 pub mod transaction;
 pub mod update;
+mod wizard;
 mod words;
 pub mod yaml;

@@ -1,6 +1,7 @@
 //! Three-way merge of one file: what the user changed and what the generator changed, since the last generated version.
 
 mod toml;
+mod yaml;
 
 use diffy::MergeOptions;
 
@@ -18,8 +19,42 @@ pub enum Merged {
 /// The first line of a conflict.
 pub const MARKER: &str = "<<<<<<< ours";
 
+/// A format that can be merged by key.
+struct Format {
+    is_valid: fn(&str) -> bool,
+    /// `None` if both sides changed the same key.
+    merge: fn(&str, &str, &str) -> Option<String>,
+    /// Whether the merge of the lines, which is valid, has the values of the merge by key.
+    is_equal: fn(&str, &str) -> bool,
+}
+
+impl Format {
+    fn of(path: &str) -> Option<Self> {
+        let is_any = |extensions: &[&str]| extensions.iter().any(|extension| has_extension(path, extension));
+        if is_any(&["toml"]) {
+            return Some(Self { is_valid: toml::is_valid, merge: toml::merge, is_equal: |_, _| true });
+        }
+        let is_valid = if is_any(&["json"]) { yaml::is_valid_json } else { yaml::is_valid };
+        is_any(&["yaml", "yml", "json"]).then_some(Self { is_valid, merge: yaml::merge, is_equal: yaml::is_equal })
+    }
+
+    fn merge(&self, lines: Merged, base: &str, ours: &str, theirs: &str) -> Merged {
+        let by_key = (self.merge)(base, ours, theirs).filter(|text| (self.is_valid)(text));
+        match (lines, by_key) {
+            // Lines that merge can still define a key twice.
+            (Merged::Clean(lines), _) if !(self.is_valid)(ours) => Merged::Clean(lines),
+            (Merged::Clean(lines), Some(text)) if (self.is_valid)(&lines) && (self.is_equal)(&lines, &text) => {
+                Merged::Clean(lines)
+            }
+            (_, Some(text)) => Merged::Clean(text),
+            (Merged::Clean(lines), None) if (self.is_valid)(&lines) => Merged::Clean(lines),
+            (lines, None) => conflict_of(lines, base, ours, theirs),
+        }
+    }
+}
+
 /// Merges texts. `base` is the last generated version, `ours` that of the user, `theirs` the new generated one. Lines that
-/// both sides changed are a conflict, except in TOML files if they changed different keys.
+/// both sides changed are a conflict, except in TOML, YAML and JSON files if they changed different keys.
 pub fn merge(path: &str, base: &str, ours: &str, theirs: &str) -> Merged {
     if ours == base || ours == theirs {
         return Merged::Clean(theirs.to_owned());
@@ -27,16 +62,10 @@ pub fn merge(path: &str, base: &str, ours: &str, theirs: &str) -> Merged {
     if theirs == base {
         return Merged::Clean(ours.to_owned());
     }
-    let text = lines(base, ours, theirs);
-    if !has_extension(path, "toml") {
-        return text;
-    }
-    match text {
-        // Lines that merge can still define a key twice.
-        Merged::Clean(text) if toml::is_valid(&text) || !toml::is_valid(ours) => Merged::Clean(text),
-        Merged::Clean(_) | Merged::Conflict(_) => {
-            toml::merge(base, ours, theirs).map_or_else(|| conflict_of(text, base, ours, theirs), Merged::Clean)
-        }
+    let lines = lines(base, ours, theirs);
+    match Format::of(path) {
+        Some(format) => format.merge(lines, base, ours, theirs),
+        None => lines,
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::config::Config;
+use crate::contract::{self, Contracts, proto};
 use crate::generate::{self, Files};
 use crate::state::{self, Hash, State};
 use crate::transaction::{self, Change};
@@ -18,25 +19,59 @@ use crate::{check, git, templates};
 /// The file that describes a project.
 pub const CONFIG: &str = "kennel.yaml";
 
-/// The configuration is invalid.
+/// The versions of dependencies with which the platform is tested. A new project starts with them; Cargo removes what it does not use.
+const LOCK: &str = include_str!("../../../Cargo.lock");
+
+/// The configuration, or a document that it refers to, is invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("{file} has {} problem(s)", .problems.len())]
-pub struct Invalid {
-    /// The file.
-    pub file: String,
-    /// Its problems.
-    pub problems: Vec<Problem>,
+#[error("{} problem(s)", .0.len())]
+pub struct Invalid(
+    /// The problems, each with its file.
+    pub Vec<(String, Problem)>,
+);
+
+/// What a project is generated from.
+pub struct Input {
+    /// The configuration.
+    pub config: Config,
+    /// The documents that it refers to.
+    pub contracts: Contracts,
+    /// The texts of all, for the comparison with those of the last update.
+    texts: Vec<String>,
 }
 
-/// Reads and checks a configuration.
-pub fn read_config(file: &Path) -> anyhow::Result<(String, Config)> {
+/// Reads and checks a configuration, and the documents in the folder around it.
+pub fn read_input(file: &Path) -> anyhow::Result<Input> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let config = check_text(file, &text)?;
-    Ok((text, config))
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let documents = read_documents(folder, &config);
+    let contracts = contract::read(&config, &documents).map_err(Invalid)?;
+    let texts = std::iter::once(text).chain(documents.into_values()).collect();
+    Ok(Input { config, contracts, texts })
+}
+
+/// The documents of a configuration, with the files that they import; those that cannot be read are not in it.
+fn read_documents(folder: &Path, config: &Config) -> BTreeMap<String, String> {
+    let mut documents = BTreeMap::new();
+    let mut paths: Vec<_> = config.documents().map(str::to_owned).collect();
+    while let Some(path) = paths.pop() {
+        if documents.contains_key(&path) {
+            continue;
+        }
+        if let Ok(text) = fs::read_to_string(folder.join(&path)) {
+            if path.starts_with(proto::FOLDER) {
+                paths.extend(proto::imports(&text));
+            }
+            documents.insert(path, text);
+        }
+    }
+    documents
 }
 
 fn check_text(file: &Path, text: &str) -> Result<Config, Invalid> {
-    check::read(text).map_err(|problems| Invalid { file: file.display().to_string(), problems })
+    let file = file.display().to_string();
+    check::read(text).map_err(|problems| Invalid(problems.into_iter().map(|problem| (file.clone(), problem)).collect()))
 }
 
 /// A project that no other process of `kennel` changes at the same time.
@@ -79,9 +114,10 @@ impl Project {
 
     /// Plans what `generate` would do.
     pub fn plan(&self) -> anyhow::Result<Plan> {
-        let (text, config) = read_config(&self.root.join(CONFIG))?;
-        let source = source(&text);
-        let new = if self.state.source.as_ref() == Some(&source) { self.pristine() } else { generate::files(&config)? };
+        let Input { config, contracts, texts } = read_input(&self.root.join(CONFIG))?;
+        let source = source(&texts);
+        let is_current = self.state.source.as_ref() == Some(&source);
+        let new = if is_current { self.pristine() } else { generate::files(&config, &contracts)? };
         // Every file is read once, so that all decisions are about the same content.
         let contents = RefCell::new(BTreeMap::new());
         let read = |path: &str| contents.borrow_mut().entry(path.to_owned()).or_insert_with(|| self.read(path)).clone();
@@ -164,9 +200,9 @@ fn lock(root: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// What files are generated from: the configuration, the templates and the code that fills them in.
-fn source(text: &str) -> Hash {
-    let mut all = text.to_owned();
+/// What files are generated from: the configuration, the documents, the templates and the code that fills them in.
+fn source(texts: &[String]) -> Hash {
+    let mut all = texts.join("\0");
     for input in templates::inputs() {
         all.push('\0');
         all.push_str(input);
@@ -175,28 +211,47 @@ fn source(text: &str) -> Hash {
 }
 
 /// Creates a project in a folder that is empty or does not exist, from a file with answers, which becomes its
-/// configuration. Without `platform`, the answers get the clone of Kennel around the folder, or around the working
+/// configuration; the documents that it refers to are copied from the same folder. Without `platform`, the answers get the clone of Kennel around the folder, or around the working
 /// directory.
 pub fn create(folder: &Path, answers: &Path) -> anyhow::Result<Update> {
-    let absolute = resolve(folder)?;
-    let parent = absolute.parent().context("a project cannot be in the root folder")?;
-    let is_empty = fs::read_dir(&absolute).map_or(true, |mut entries| entries.next().is_none());
-    if !is_empty || absolute.is_file() {
-        bail!("{} exists and is not an empty folder", folder.display());
-    }
     let text = fs::read_to_string(answers).with_context(|| format!("cannot read {}", answers.display()))?;
+    create_from(folder, answers, text)
+}
+
+/// What [`create`] does with the text of the answers, which need not be in the file yet.
+pub fn create_from(folder: &Path, answers: &Path, text: String) -> anyhow::Result<Update> {
+    let absolute = check_new(folder)?;
+    let parent = absolute.parent().context("a project cannot be in the root folder")?;
     let text = with_platform(text, &absolute)?;
-    check_text(answers, &text)?;
+    let config = check_text(answers, &text)?;
     fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     let temporary = tempfile::Builder::new().prefix(".kennel-new-").tempdir_in(parent)?;
     let root = temporary.path().join("project");
     fs::create_dir(&root)?;
     fs::write(root.join(CONFIG), text)?;
+    for (path, text) in read_documents(answers.parent().unwrap_or(Path::new("")), &config) {
+        let file = root.join(path);
+        fs::create_dir_all(file.parent().unwrap_or(&root))?;
+        fs::write(file, text)?;
+    }
+    if !config.platform.workspace {
+        fs::write(root.join("Cargo.lock"), LOCK)?;
+    }
     let mut project = Project::open(&root)?;
     let plan = project.plan()?;
     let update = project.apply(plan)?;
     fs::rename(&root, &absolute).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(update)
+}
+
+/// The absolute path of a folder that can become a project: it is empty or does not exist.
+pub fn check_new(folder: &Path) -> anyhow::Result<PathBuf> {
+    let absolute = resolve(folder)?;
+    let is_empty = fs::read_dir(&absolute).map_or(true, |mut entries| entries.next().is_none());
+    if !is_empty || absolute.is_file() {
+        bail!("{} exists and is not an empty folder", folder.display());
+    }
+    Ok(absolute)
 }
 
 /// The absolute path without links and `..`, also of a folder that does not exist yet.
@@ -260,7 +315,7 @@ mod tests {
         fs::write(root.join(CONFIG), text.replace("item", "product")).unwrap();
         let mut project = Project::open(&root).unwrap();
         let plan = project.plan().unwrap();
-        let (changed, other) = (root.join("crates/domain/src/lib.rs"), root.join("crates/storages/src/sqlite.rs"));
+        let (changed, other) = (root.join("crates/domain/src/lib.rs"), root.join("crates/storages/src/sql.rs"));
         let before = fs::read(&other).unwrap();
         fs::write(&changed, "saved").unwrap();
         let error = project.apply(plan).unwrap_err().to_string();

@@ -1,5 +1,9 @@
 //! What `kennel.yaml` may contain. Checks, JSON Schema, `kennel explain` and the reference are all made from this table.
 
+mod surroundings;
+
+use surroundings::{ARTIFACT, DEPLOY, GRAFANA, PACKAGING, POST_GENERATE};
+
 /// One key of a section.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
@@ -28,6 +32,10 @@ pub enum Kind {
     Duration,
     /// True.
     True,
+    /// True or false.
+    Boolean,
+    /// A text, a number or a truth value in one line.
+    Scalar,
     /// A whole number in a range.
     Integer(u32, u32),
     /// One of these texts.
@@ -90,21 +98,50 @@ pub const ROOT: Kind = Kind::Section(&[
         "[sqlite]",
         "The stores that the applications can be built with. The first one is the default; `STORAGE` selects another one at run time, if the Cargo feature of its name is enabled.",
     ),
-    optional("rest", Kind::List(&Kind::Section(REST), 0), "[]", "REST servers."),
-    optional("grpc", Kind::List(&Kind::Section(GRPC), 0), "[]", "gRPC servers."),
+    optional("rest", Kind::List(&Kind::Section(REST), 0), "[]", "REST servers and clients."),
+    optional("grpc", Kind::List(&Kind::Section(GRPC), 0), "[]", "gRPC servers and clients."),
     optional(
         "kafka",
         Kind::List(&Kind::Section(KAFKA), 0),
         "[]",
-        "Consumers of events. They work with every broker; `BROKER` selects it at run time. Producers need no entry: the domain publishes its events through the outbox.",
+        "Consumers and producers of events. They work with every broker; `BROKER` selects it at run time. The events of the entity need no producer: the domain publishes them through the outbox.",
     ),
+    optional("cli", Kind::List(&Kind::Section(CLI), 0), "[]", "Command lines."),
+    optional("jsonschema", Kind::List(&Kind::Section(JSONSCHEMA), 0), "[]", "JSON Schemas of the data of events."),
     optional("worker", Kind::List(&Kind::Section(WORKER), 0), "[]", "Background work."),
+    optional("driver", Kind::List(&Kind::Section(DRIVER), 0), "[]", "Connections of applications to something else."),
     required(
         "applications",
         Kind::List(&Kind::Section(APPLICATION), 1),
-        "The programs. Each is a scaling unit, and uses at least one transport, consumer or worker.",
+        "The programs. Each is a scaling unit, and uses at least one transport, consumer or worker, or is a command line.",
+    ),
+    optional(
+        "grafana",
+        Kind::Section(GRAFANA),
+        "",
+        "A dashboard of each application, and alerts, for Grafana and Prometheus: `infra/`. `{}` is enough.",
+    ),
+    optional("deploy", Kind::Section(DEPLOY), "", "How the applications are deployed."),
+    optional(
+        "packaging",
+        Kind::Section(PACKAGING),
+        "",
+        "What the packages of `applications[].artifacts` have in common: `packaging/`, for nfpm, with hardened units of systemd.",
+    ),
+    optional(
+        "post_generate",
+        Kind::List(&Kind::Choice(POST_GENERATE), 0),
+        "[]",
+        "What `kennel new` runs after it has written files, and `kennel generate` if it has written some: in this order. Nothing else is run.",
     ),
 ]);
+
+/// A file of the tasks of a queue.
+pub const QUEUE: Kind = Kind::Section(&[required("queues", Kind::List(&Kind::Section(TASK), 1), "The tasks.")]);
+
+/// A file of commands.
+pub const COMMANDS: Kind =
+    Kind::Section(&[required("commands", Kind::List(&Kind::Section(COMMAND), 1), "The commands.")]);
 
 const MAIN: &[Key] = &[
     required(
@@ -118,7 +155,19 @@ const MAIN: &[Key] = &[
         "",
         "One sentence about the project, for its README and the help of its programs.",
     ),
+    optional(
+        "live_settings",
+        Kind::True,
+        "",
+        "Servers and workers have settings that change without a restart, from a file or a bucket of NATS: `LIVE_SETTINGS`. Such as `<application>/transport/rest/<name>/timeout`.",
+    ),
     optional("ci", Kind::List(&Kind::Choice(CI), 0), "[]", "CI providers to write a pipeline for."),
+    optional(
+        "dev_stand",
+        Kind::True,
+        "",
+        "Containers for developers, by Docker Compose: the stores of `storage`, brokers, Traefik, and Grafana with Prometheus, Loki and Tempo. It has what `grafana` has.",
+    ),
 ];
 
 const CI: &[Choice] =
@@ -154,34 +203,76 @@ const STORE: &[Choice] = &[
 ];
 
 const REST: &[Key] = &[
-    required("name", Kind::Name, "Name for `applications[].transport`."),
+    required("name", Kind::Name, "Name for `applications[].transport`, and of the module of an OpenAPI document."),
     optional(
         "generator_type",
-        Kind::Choice(&[choice("entity", "Create, get, list and delete the entity.")]),
+        Kind::Choice(&[
+            choice("entity", "A server: create, get, list and delete the entity."),
+            choice("openapi", "A server for the OpenAPI document `path`; `crates/domain` implements its operations."),
+            choice("openapi_client", "A client for the OpenAPI document `path`, and a mock of its server for tests."),
+        ]),
         "entity",
         "What the API is made from.",
+    ),
+    optional(
+        "path",
+        Kind::Text,
+        "",
+        "The OpenAPI document, version 3.0 or 3.1, in YAML or JSON: a path below the folder of `kennel.yaml`.",
     ),
     optional(
         "port",
         Kind::Integer(1, 65_535),
         "8080",
-        "Port of `make run-<application>`: `SERVER_PORT`. Further applications with the server have the next free ports.",
+        "Port of `make run-<application>`: `SERVER_PORT`. Servers need different ports. Further applications with the server have the next free ports.",
     ),
+    optional(
+        "auth_params",
+        Kind::Section(AUTH),
+        "",
+        "How a client authenticates. The credential is the setting `<NAME>_API_CREDENTIAL`.",
+    ),
+];
+
+const AUTH: &[Key] = &[
+    required("transport", Kind::Choice(&[choice("header", "In a header.")]), "Where the credential is."),
+    required(
+        "type",
+        Kind::Choice(&[
+            choice("apikey", "A key in the header `name`."),
+            choice("bearer", "A bearer token in the header `Authorization`."),
+        ]),
+        "What the credential is.",
+    ),
+    optional("name", Kind::Text, "X-API-Key", "The header of an `apikey`."),
 ];
 
 const GRPC: &[Key] = &[
     required("name", Kind::Name, "Name for `applications[].transport`."),
     optional(
         "generator_type",
-        Kind::Choice(&[choice("entity", "Create, get, list and delete the entity.")]),
+        Kind::Choice(&[
+            choice("entity", "A server: create, get, list and delete the entity."),
+            choice(
+                "proto",
+                "A server for the services of the protobuf file `path`; `crates/transport` implements them.",
+            ),
+            choice("proto_client", "A client for the service of the protobuf file `path`."),
+        ]),
         "entity",
         "What the API is made from.",
+    ),
+    optional(
+        "path",
+        Kind::Text,
+        "",
+        "The protobuf file: a path below `proto/`, which is also the root of its imports.",
     ),
     optional(
         "port",
         Kind::Integer(1, 65_535),
         "50051",
-        "Port of `make run-<application>`: `GRPC_PORT`. Further applications with the server have the next free ports.",
+        "Port of `make run-<application>`: `GRPC_PORT`. Servers need different ports. Further applications with the server have the next free ports.",
     ),
 ];
 
@@ -193,11 +284,132 @@ const KAFKA: &[Key] = &[
     ),
     required(
         "type",
-        Kind::Choice(&[choice(
-            "consumer",
-            "Handles the events of the entity, each at least once; failed ones become dead letters.",
-        )]),
+        Kind::Choice(&[
+            choice(
+                "consumer",
+                "Handles events, each at least once; failed ones become dead letters. Without `events`, those of the entity.",
+            ),
+            choice("producer", "Publishes the `events`, for the operations of an `openapi` server."),
+        ]),
         "What it does.",
+    ),
+    optional("topic", Kind::Text, "", "The topic of the `events`, such as `shop.orders`."),
+    optional("events", Kind::List(&Kind::Section(EVENT), 1), "", "The events, each with the schema of its data."),
+];
+
+const EVENT: &[Key] = &[
+    required("name", Kind::Text, "The type of the event, such as `orders.paid`."),
+    required(
+        "schema",
+        Kind::Text,
+        "The schema of its data: the name of an entry of `jsonschema` and the id of a schema, such as `events.order-paid`.",
+    ),
+];
+
+const TASK: &[Key] = &[
+    required("name", Kind::Name, "Name of the task, of its type and of its function."),
+    optional("description", Kind::Text, "", "What it does."),
+    optional(
+        "key",
+        Kind::Word,
+        "",
+        "A field: tasks with the same value run in order. Without it, they run in any order.",
+    ),
+    optional("fields", Kind::List(&Kind::Section(FIELD), 0), "[]", "Its data."),
+];
+
+const FIELD: &[Key] = &[
+    required("name", Kind::Word, "Name of the field."),
+    required(
+        "type",
+        Kind::Choice(&[
+            choice("string", "A text."),
+            choice("int", "A whole number of 64 bits."),
+            choice("int64", "The same."),
+            choice("float64", "A number."),
+            choice("bool", "A truth value."),
+            choice("[]byte", "Bytes."),
+            choice("[]string", "Texts."),
+            choice("[]int", "Whole numbers."),
+            choice("[]int64", "The same."),
+        ]),
+        "What its value is.",
+    ),
+];
+
+const DRIVER: &[Key] = &[
+    required("name", Kind::Name, "Name for `applications[].driver`, and of the field."),
+    required(
+        "generator_type",
+        Kind::Choice(&[
+            choice("s3", "An object store: files of a folder, or S3. An application has one."),
+            choice("telegram", "A Telegram bot that sends. Its token is the setting `<NAME>_TELEGRAM_TOKEN`."),
+            choice(
+                "custom",
+                "A component of yours: it is connected before servers and workers, and closed after them.",
+            ),
+        ]),
+        "What it is connected to.",
+    ),
+];
+
+const CLI: &[Key] = &[
+    required("name", Kind::Name, "Name for `applications[].cli`, and of the module."),
+    required(
+        "path",
+        Kind::Text,
+        "The file of the commands, in YAML or JSON: a path below the folder of `kennel.yaml`.",
+    ),
+];
+
+const COMMAND: &[Key] = &[
+    required("name", Kind::Name, "Name of the command."),
+    required("description", Kind::Text, "What it does, for its help."),
+    optional("flags", Kind::List(&Kind::Section(FLAG), 0), "[]", "Its flags."),
+    optional(
+        "subcommands",
+        Kind::List(&Kind::Section(SUBCOMMAND), 1),
+        "",
+        "Its commands: it has either these or flags.",
+    ),
+];
+
+const SUBCOMMAND: &[Key] = &[
+    required("name", Kind::Name, "Name of the command, after that of its group."),
+    required("description", Kind::Text, "What it does, for its help."),
+    optional("flags", Kind::List(&Kind::Section(FLAG), 0), "[]", "Its flags."),
+];
+
+const FLAG: &[Key] = &[
+    required("name", Kind::Name, "Name of the flag: `dry-run` is `--dry-run`."),
+    required(
+        "type",
+        Kind::Choice(&[
+            choice("string", "A text."),
+            choice("int", "A whole number of 64 bits."),
+            choice("float64", "A number."),
+            choice("bool", "A switch; with a default, or if it is required, `true` or `false`."),
+            choice("duration", "A duration such as `30s`, `250ms` or `1h 30m`."),
+        ]),
+        "What its value is.",
+    ),
+    optional("required", Kind::Boolean, "false", "Whether the command needs it."),
+    optional("default", Kind::Scalar, "", "Its value if it is not given."),
+    required("description", Kind::Text, "What it means, for the help."),
+];
+
+const JSONSCHEMA: &[Key] = &[
+    required("name", Kind::Name, "Name for `kafka[].events[].schema`, and of the module."),
+    required("schemas", Kind::List(&Kind::Section(SCHEMA), 1), "The schemas."),
+];
+
+const SCHEMA: &[Key] = &[
+    required("id", Kind::Name, "Name for `kafka[].events[].schema`, of the type and of the module."),
+    required("path", Kind::Text, "The JSON Schema, in JSON or YAML: a path below the folder of `kennel.yaml`."),
+    required(
+        "key",
+        Kind::Text,
+        "The required property by which events are ordered, such as `order_id`: those with one value arrive in order.",
     ),
 ];
 
@@ -208,9 +420,15 @@ const WORKER: &[Key] = &[
         Kind::Choice(&[
             choice("schedule", "A job that runs at start and then at every interval, in every replica."),
             choice("daemon", "A loop that runs until the process stops."),
+            choice("queue", "Runs tasks that were added before, each at least once; failed ones become dead letters."),
+            choice(
+                "telegram",
+                "A Telegram bot that polls for messages. Its token is the setting `<NAME>_TELEGRAM_TOKEN`; one process may run it.",
+            ),
         ]),
         "What it does.",
     ),
+    optional("path", Kind::Text, "", "The file of the tasks of a queue: a path below the folder of `kennel.yaml`."),
     optional(
         "interval",
         Kind::Duration,
@@ -225,74 +443,69 @@ const APPLICATION: &[Key] = &[
         "transport",
         Kind::List(&Kind::Section(&[required("name", Kind::Name, "Name of an entry of `rest` or `grpc`.")]), 0),
         "[]",
-        "The servers that it runs.",
+        "The servers that it runs, one of `rest` and one of `grpc`, and the clients that they use.",
     ),
-    optional("kafka", Kind::List(&Kind::Name, 0), "[]", "The consumers that it runs: names of entries of `kafka`."),
+    optional(
+        "kafka",
+        Kind::List(&Kind::Name, 0),
+        "[]",
+        "The consumers that it runs, and the producers that it has: names of entries of `kafka`.",
+    ),
     optional(
         "worker",
         Kind::List(&Kind::Name, 0),
         "[]",
         "The background work that it runs: names of entries of `worker`.",
     ),
+    optional(
+        "queue",
+        Kind::List(&Kind::Name, 0),
+        "[]",
+        "The queues to which its `openapi` server or its commands add tasks: names of entries of `worker` of the type `queue`.",
+    ),
+    optional(
+        "driver",
+        Kind::List(&Kind::Name, 0),
+        "[]",
+        "The drivers that it has: names of entries of `driver`. Each is a public field of `App`; your code in `build` and `workers` passes it to what needs it.",
+    ),
+    optional(
+        "cli",
+        Kind::Name,
+        "",
+        "The command line that it is: the name of an entry of `cli`. Such an application has no transport, consumer or worker.",
+    ),
+    optional(
+        "artifacts",
+        Kind::List(&Kind::Choice(ARTIFACT), 0),
+        "[]",
+        "The formats of its packages. A command line has no packages.",
+    ),
 ];
 
 /// Sections and keys of go-project-starter for which nothing is generated yet, by their parent.
 pub const PLANNED: &[(&str, &[&str])] = &[
-    (
-        "",
-        &[
-            "jsonschema",
-            "cli",
-            "driver",
-            "grafana",
-            "packaging",
-            "deploy",
-            "docker",
-            "documentation",
-            "artifacts",
-            "post_generate",
-            "git",
-            "tools",
-            "ws",
-            "consumer",
-            "repository",
-            "scheduler",
-        ],
-    ),
-    (
-        "main",
-        &[
-            "logger",
-            "registry_type",
-            "author",
-            "skip_service_init",
-            "use_active_record",
-            "dev_stand",
-            "generate_llms_md",
-        ],
-    ),
+    ("", &["docker", "documentation", "git", "tools", "ws", "consumer", "repository", "scheduler"]),
+    ("main", &["logger", "registry_type", "author", "skip_service_init", "use_active_record", "generate_llms_md"]),
     (
         "rest",
         &[
-            "path",
             "generator_template",
             "generator_params",
             "version",
             "api_prefix",
             "public_service",
             "health_check_path",
-            "auth_params",
             "instantiation",
         ],
     ),
-    ("grpc", &["path", "short", "buf_local_plugins", "instantiation"]),
-    ("kafka", &["driver", "driver_import", "driver_package", "driver_obj", "client", "group", "events"]),
-    ("worker", &["path", "version", "generator_template", "generator_params"]),
+    ("grpc", &["short", "buf_local_plugins", "instantiation"]),
+    ("kafka", &["driver", "driver_import", "driver_package", "driver_obj", "client", "group"]),
+    ("worker", &["version", "generator_template", "generator_params"]),
+    ("driver", &["import", "package", "obj_name", "service_injection"]),
     (
         "applications",
         &[
-            "driver",
-            "cli",
             "deploy",
             "use_active_record",
             "use_envs",
@@ -300,21 +513,9 @@ pub const PLANNED: &[(&str, &[&str])] = &[
             "grafana",
             "goat_tests",
             "goat_tests_config",
-            "artifacts",
         ],
     ),
 ];
 
 /// Values of go-project-starter and of the plan for which nothing is generated yet.
-pub const PLANNED_VALUES: &[&str] = &[
-    "ogen",
-    "ogen_client",
-    "openapi",
-    "template",
-    "proto",
-    "buf_client",
-    "buf_server",
-    "producer",
-    "telegram",
-    "queue",
-];
+pub const PLANNED_VALUES: &[&str] = &["ogen", "ogen_client", "template", "buf_client", "buf_server", "producer"];

@@ -84,6 +84,23 @@ pub(crate) fn pascal(text: &str) -> String {
     text.split(['_', '-']).map(capital).collect()
 }
 
+/// `orderLine`, `OrderLine` and `order_line` as `order-line`.
+pub(crate) fn kebab(text: &str) -> String {
+    let mut result = String::with_capacity(text.len() + 4);
+    let mut previous = '-';
+    for char in text.chars() {
+        let is_start = char.is_ascii_uppercase() && (previous.is_ascii_lowercase() || previous.is_ascii_digit());
+        if is_start || (!char.is_ascii_alphanumeric() && !result.is_empty() && !result.ends_with('-')) {
+            result.push('-');
+        }
+        if char.is_ascii_alphanumeric() {
+            result.push(char.to_ascii_lowercase());
+        }
+        previous = char;
+    }
+    result.trim_end_matches('-').to_owned()
+}
+
 /// `order_line` as `Order line`.
 fn sentence(text: &str) -> String {
     let mut chars = text.chars();
@@ -157,6 +174,13 @@ mod tests {
             "    /// An order line of `order_lines`, Order lines.\norder_line"
         );
         assert_eq!(Words::new("category", "categories").apply("a note of Notes"), "a category of Categories");
+    }
+
+    #[test]
+    fn names_of_every_spelling_are_words_with_hyphens() {
+        let names = ["payment_api", "ItemService", "apiServer", "HTTPServer", "a__b ", "_x", "v1", "данные-x"];
+        let expected = ["payment-api", "item-service", "api-server", "httpserver", "a-b", "x", "v1", "x"];
+        assert_eq!(names.map(kebab), expected);
     }
 
     #[test]

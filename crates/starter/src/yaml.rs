@@ -1,8 +1,9 @@
 //! YAML with positions. Of YAML, `kennel.yaml` may use mappings, lists and scalars; anchors, aliases and tags are refused.
 
 use std::fmt;
+use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 
 /// A position in the file, both numbers from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +34,10 @@ impl fmt::Display for Problem {
 pub struct Node {
     /// Where it starts.
     pub position: Position,
+    /// Its bytes in the text. Of a mapping or list without brackets, only the start is exact.
+    pub range: Range<usize>,
+    /// Whether it is a mapping or list in brackets.
+    pub is_flow: bool,
     /// The value.
     pub value: Value,
 }
@@ -53,6 +58,8 @@ pub enum Value {
 pub struct Key {
     /// Where it starts.
     pub position: Position,
+    /// Its bytes in the text.
+    pub range: Range<usize>,
     /// The key.
     pub name: String,
 }
@@ -64,6 +71,50 @@ impl Node {
         entries.iter().find(|(name, _)| name.name == key).map(|(_, node)| node)
     }
 
+    /// The text, if this is a scalar that is not `null`.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(text, _) if !self.is_null() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if this is one.
+    pub fn boolean(&self) -> Option<bool> {
+        match &self.value {
+            Value::Scalar(text, true) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// Whether this is `null`.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar(text, true) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// The value in JSON: scalars without quotes are numbers, truth values and `null` as in the core schema of YAML.
+    pub fn json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Map(entries) => entries
+                .iter()
+                .map(|(key, node)| (key.name.clone(), node.json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            Value::List(elements) => elements.iter().map(Self::json).collect::<Vec<_>>().into(),
+            Value::Scalar(..) if self.is_null() => serde_json::Value::Null,
+            Value::Scalar(text, true) => {
+                let is_number = text.starts_with(|char: char| char.is_ascii_digit() || char == '-');
+                let number = || serde_json::from_str::<serde_json::Number>(text).ok().filter(|_| is_number);
+                match (text.parse::<bool>(), number()) {
+                    (Ok(flag), _) => flag.into(),
+                    (_, Some(number)) => number.into(),
+                    _ => text.as_str().into(),
+                }
+            }
+            Value::Scalar(text, false) => text.as_str().into(),
+        }
+    }
+
     /// The elements, if this is a list.
     pub fn elements(&self) -> &[Node] {
         if let Value::List(elements) = &self.value { elements } else { &[] }
@@ -72,6 +123,11 @@ impl Node {
 
 fn position(span: Span) -> Position {
     Position { line: span.start.line(), column: span.start.col() + 1 }
+}
+
+/// The parser of a string always has offsets.
+fn bytes(span: Span) -> Range<usize> {
+    span.byte_range().unwrap_or_default()
 }
 
 /// Depth of nesting; the table of keys needs 6.
@@ -129,10 +185,14 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
-        let position = position(span);
+        let (position, mut range) = (position(span), bytes(span));
         if depth > MAX_DEPTH {
             return Err(Problem { position, message: format!("nested more than {MAX_DEPTH} levels deep") });
         }
+        let is_flow = matches!(
+            event,
+            Event::SequenceStart(StructureStyle::Flow, ..) | Event::MappingStart(StructureStyle::Flow, ..)
+        );
         let value = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse(position, anchor, tag.is_some());
@@ -140,15 +200,15 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.refuse(position, anchor, tag.is_some());
-                self.list(depth)?
+                self.list(depth, &mut range)?
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse(position, anchor, tag.is_some());
-                self.map(depth)?
+                self.map(depth, &mut range)?
             }
             _ => return Err(Problem { position, message: "anchors and aliases are not supported".to_owned() }),
         };
-        Ok(Node { position, value })
+        Ok(Node { position, range, is_flow, value })
     }
 
     fn refuse(&mut self, position: Position, anchor: usize, tag: bool) {
@@ -157,21 +217,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn list(&mut self, depth: usize) -> Result<Value, Problem> {
+    fn list(&mut self, depth: usize, range: &mut Range<usize>) -> Result<Value, Problem> {
         let mut elements = Vec::new();
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Value::List(elements)),
+                (Event::SequenceEnd, span) => {
+                    range.end = bytes(span).end;
+                    return Ok(Value::List(elements));
+                }
                 (event, span) => elements.push(self.node(event, span, depth + 1)?),
             }
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Value, Problem> {
+    fn map(&mut self, depth: usize, range: &mut Range<usize>) -> Result<Value, Problem> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
+                range.end = bytes(span).end;
                 return Ok(Value::Map(entries));
             }
             let key = self.node(event, span, depth + 1)?;
@@ -184,7 +248,7 @@ impl<'a> Reader<'a> {
                 let message = format!("`{name}` is already defined in line {}", first.position.line);
                 self.problems.push(Problem { position: key.position, message });
             } else {
-                entries.push((Key { position: key.position, name }, value));
+                entries.push((Key { position: key.position, range: key.range, name }, value));
             }
         }
     }

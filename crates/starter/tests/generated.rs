@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use kennel_starter::{check, describe, generate};
+use kennel_starter::{check, describe, generate, project};
 use regex::Regex;
 use serde_json::Value;
 
@@ -29,7 +30,9 @@ fn assert_current(path: &Path, expected: &str) {
 
 #[test]
 fn the_schema_and_the_reference_are_current() {
-    assert_current(&root().join(describe::SCHEMA_FILE), &describe::json_schema());
+    for file in describe::FILES {
+        assert_current(&root().join(describe::schema_file(file.0)), &describe::json_schema(file));
+    }
     assert_current(&root().join("docs/starter/reference.md"), &describe::reference());
 }
 
@@ -52,12 +55,18 @@ fn files_in(folder: &Path) -> Vec<String> {
 #[test]
 fn the_example_is_what_is_generated() {
     let folder = root().join("examples/shop");
-    let text = fs::read_to_string(folder.join("kennel.yaml")).unwrap();
-    let files = generate::files(&check::read(&text).unwrap()).unwrap();
+    let input = project::read_input(&folder.join("kennel.yaml")).unwrap_or_else(|error| panic!("{error:?}"));
+    let files = generate::files(&input.config, &input.contracts).unwrap();
     for (path, file) in &files {
         assert_current(&folder.join(path), &file.text);
     }
-    for path in files_in(&folder).iter().filter(|path| *path != "kennel.yaml" && !files.contains_key(*path)) {
+    // Those of the user.
+    let is_own = |path: &str| {
+        ["kennel.yaml", "api/", "cli/", "events/", "queues/", "proto/billing/", "proto/catalog/"]
+            .iter()
+            .any(|own| path.starts_with(own))
+    };
+    for path in files_in(&folder).iter().filter(|path| !is_own(path) && !files.contains_key(*path)) {
         // Of a server, a build or `kennel` that was started in the folder.
         if ["data/", "target/", ".kennel/"].iter().any(|folder| path.starts_with(folder)) {
             continue;
@@ -79,7 +88,7 @@ fn applications_are_small() {
         let text = fs::read_to_string(folder.join(path)).unwrap();
         *lines.entry(path.split('/').next().unwrap().to_owned()).or_default() += text.lines().count();
     }
-    assert!(lines.len() == 4 && lines.values().all(|lines| *lines <= 130), "{lines:?}");
+    assert!(lines.len() == 8 && lines.values().all(|lines| *lines <= 130), "{lines:?}");
 }
 
 /// Validates by the keywords that the schema uses; another one is an error.
@@ -87,13 +96,18 @@ fn accepts(schema: &Value, value: &Value) -> bool {
     let number = |key: &str| schema[key].as_u64().unwrap();
     schema.as_object().unwrap().iter().all(|(keyword, argument)| match keyword.as_str() {
         "$schema" | "$id" | "title" | "description" => true,
-        "type" => match argument.as_str().unwrap() {
-            "object" => value.is_object(),
-            "array" => value.is_array(),
-            "string" => value.is_string(),
-            "integer" => value.is_u64(),
-            other => panic!("{other}"),
-        },
+        "type" => {
+            let is_one = |name: &Value| match name.as_str().unwrap() {
+                "object" => value.is_object(),
+                "array" => value.is_array(),
+                "string" => value.is_string(),
+                "integer" => value.is_u64(),
+                "number" => value.is_number(),
+                "boolean" => value.is_boolean(),
+                other => panic!("{other}"),
+            };
+            argument.as_array().map_or_else(|| is_one(argument), |names| names.iter().any(is_one))
+        }
         "const" => value == argument,
         "oneOf" => argument.as_array().unwrap().iter().filter(|option| accepts(option, value)).count() == 1,
         "pattern" => value.as_str().is_some_and(|text| Regex::new(argument.as_str().unwrap()).unwrap().is_match(text)),
@@ -120,15 +134,20 @@ fn accepts(schema: &Value, value: &Value) -> bool {
 /// What editors accept is what `kennel check` accepts, where a schema can say it.
 #[test]
 fn the_schema_accepts_what_the_check_accepts() {
-    let schema = serde_json::from_str(&describe::json_schema()).unwrap();
+    let schemas: Vec<Value> =
+        describe::FILES.iter().map(|file| serde_json::from_str(&describe::json_schema(file)).unwrap()).collect();
+    for (index, path) in ["kennel.yaml", "cli/admin.yaml", "queues/mailer.yaml"].into_iter().enumerate() {
+        let text = fs::read_to_string(root().join("examples/shop").join(path)).unwrap();
+        assert!(accepts(&schemas[index], &yaml_serde::from_str(&text).unwrap()), "{path}");
+    }
+    let schema = &schemas[0];
     let text = fs::read_to_string(root().join("examples/shop/kennel.yaml")).unwrap();
-    let is_valid = |text: &str| accepts(&schema, &yaml_serde::from_str(text).unwrap());
-    assert!(is_valid(&text));
+    let is_valid = |text: &str| accepts(schema, &yaml_serde::from_str(text).unwrap());
     for (from, to) in [
         ("name: shop\n", "name: Shop\n"),
         ("name: shop\n", "nam: shop\n"),
         ("  workspace: true", "  workspace: yes"),
-        ("generator_type: daemon", "generator_type: telegram"),
+        ("generator_type: daemon", "generator_type: demon"),
         ("interval: 30s", "interval: 30"),
         ("storage: [sqlite, ", "storage: [postgers, "),
         ("- name: web\n", "- name: web\n    port: 0\n"),
@@ -144,8 +163,45 @@ fn the_schema_accepts_what_the_check_accepts() {
 #[test]
 fn keys_are_explained() {
     let text = describe::explain("worker.generator_type").unwrap();
-    assert!(text.starts_with("worker[].generator_type: one of schedule, daemon; required\n"), "{text}");
+    assert!(
+        text.starts_with("worker[].generator_type: one of schedule, daemon, queue, telegram; required\n"),
+        "{text}"
+    );
     assert!(text.contains("\n  daemon       A loop that runs until the process stops."), "{text}");
     assert!(describe::explain("platform").unwrap().contains("platform.workspace"));
     assert_eq!(describe::explain("rest.prot").unwrap_err(), "there is no key `rest.prot`; did you mean `rest[].port`?");
+}
+
+/// A threshold of `systemd-analyze security`, in tenths: what is left is the network.
+const EXPOSURE: &str = "15";
+
+/// systemd accepts every line of the units, and rates them as well restricted.
+#[test]
+fn units_of_systemd_are_valid_and_restricted() {
+    let folder = root().join("examples/shop/packaging");
+    let units: Vec<_> = files_in(&folder).into_iter().filter(|path| path.ends_with(".service")).collect();
+    assert!(!units.is_empty());
+    for unit in units {
+        let temporary = tempfile::tempdir().unwrap();
+        let copy = temporary.path().join(Path::new(&unit).file_name().unwrap());
+        let text = fs::read_to_string(folder.join(&unit)).unwrap();
+        let (line, _) = text.split_once(" serve\n").unwrap();
+        let (_, program) = line.rsplit_once("ExecStart=").unwrap();
+        // The program is not installed here.
+        fs::write(&copy, text.replace(program, "/bin/true")).unwrap();
+        let arguments = [
+            &["verify", "--man=no", "--recursive-errors=no"][..],
+            &["security", "--offline=true", "--no-pager", "--threshold", EXPOSURE],
+        ];
+        for arguments in arguments {
+            let Ok(output) = Command::new("systemd-analyze").args(arguments).arg(&copy).output() else {
+                eprintln!("skipped: systemd-analyze is not installed");
+                return;
+            };
+            let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+            assert!(output.status.success(), "{unit}: {printed}");
+            // It reports misspelt settings with success.
+            assert!(arguments[0] != "verify" || printed.is_empty(), "{unit}: {printed}");
+        }
+    }
 }

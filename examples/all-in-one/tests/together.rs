@@ -6,12 +6,74 @@ use std::time::Duration;
 
 use kennel_proto::notes::v1::ListNotesRequest;
 use kennel_proto::notes::v1::note_service_client::NoteServiceClient;
+use kennel_testkit::access::{Addresses, Callers, Operations};
 use kennel_testkit::probe;
 use kennel_testkit::process::{Launch, ServiceProcess};
 use tempfile::TempDir;
 
 const PORTS: [(&str, &str); 3] = [("SERVER_PORT", "0"), ("GRPC_PORT", "0"), ("PROMETHEUS_PORT", "0")];
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// What `dogs:read`, `dogs:write` and so on are for, written by hand: the services themselves derive it from the operations.
+const SCOPES: [(&str, &[&str]); 4] = [
+    (
+        "dogs:read",
+        &[
+            "GET /api/v1/breeds",
+            "GET /api/v1/dogs",
+            "GET /api/v1/dogs/{id}",
+            "GET /api/v1/dogs/{id}/photo",
+            "GET /api/v1/events",
+            "GET /api/v1/status",
+            "dogs.v1.DogService/GetDog",
+            "dogs.v1.DogService/ListBreeds",
+            "dogs.v1.DogService/ListDogs",
+            "dogs.v1.DogService/WatchDogs",
+        ],
+    ),
+    (
+        "dogs:write",
+        &[
+            "DELETE /api/v1/dogs/{id}",
+            "GET /api/v1/dogs/{breed}/image",
+            "GET /api/v1/dogs/{breed}/{sub_breed}/image",
+            "PATCH /api/v1/dogs/{id}",
+            "POST /api/v1/dogs",
+            "POST /api/v1/dogs/import",
+            "PUT /api/v1/dogs/{id}/photo",
+            "dogs.v1.DogService/CreateDog",
+            "dogs.v1.DogService/DeleteDog",
+            "dogs.v1.DogService/GetRandomDogImage",
+            "dogs.v1.DogService/ImportDogs",
+            "dogs.v1.DogService/UpdateDog",
+        ],
+    ),
+    (
+        "notes:read",
+        &[
+            "GET /api/v1/notes",
+            "GET /api/v1/notes/{id}",
+            "notes.v1.NoteService/GetNote",
+            "notes.v1.NoteService/ListNotes",
+        ],
+    ),
+    (
+        "notes:write",
+        &[
+            "DELETE /api/v1/notes/{id}",
+            "POST /api/v1/notes",
+            "notes.v1.NoteService/CreateNote",
+            "notes.v1.NoteService/DeleteNote",
+        ],
+    ),
+];
+
+/// The operations of a service, with the scope that each needs.
+fn operations(service: &str) -> Operations {
+    let own = SCOPES.iter().filter(|(scope, _)| scope.split(':').next() == Some(service));
+    own.flat_map(|(scope, operations)| operations.iter().map(|name| ((*name).to_owned(), Some((*scope).to_owned()))))
+        .collect()
+}
 
 fn start(folder: &TempDir, args: &[&str], env: &[(&str, &str)]) -> ServiceProcess {
     let binary = Path::new(env!("CARGO_BIN_EXE_all-in-one"));
@@ -132,4 +194,20 @@ async fn each_service_has_its_command_line() {
     assert!(up.wait(STOP_LIMIT).await.success(), "{}", up.output());
     assert!(up.output().contains("0002_notes applied"), "{}", up.output());
     assert!(folder.path().join("other/notes.db").exists());
+}
+
+#[tokio::test]
+async fn each_operation_is_open_to_its_scope_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let services = ["dogs", "notes"].map(|service| (service, operations(service)));
+    let callers = Callers::of(services.iter().map(|(_, operations)| operations));
+    let (keys, [http, grpc, sys]) = (callers.api_keys(), PORTS);
+    let mut process = start(&folder, &["serve"], &[http, grpc, sys, ("AUTH", "api-key"), ("AUTH_API_KEYS", &keys)]);
+    for (service, operations) in &services {
+        let http = Some(process.listener(&format!("{service}.http")).await);
+        let grpc = Some(process.listener(&format!("{service}.grpc")).await);
+        callers.call(Addresses { http, grpc }, operations).await;
+    }
+    process.terminate();
+    assert!(process.wait(STOP_LIMIT).await.success(), "{}", process.output());
 }

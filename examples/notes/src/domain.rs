@@ -9,8 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kennel_core::codec::Json;
 use kennel_core::{
-    Clock, CodecError, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, RepoError, Timestamp,
-    TraceContext,
+    Clock, CodecError, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, RepoError, ServiceError,
+    Timestamp, TraceContext,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -156,9 +156,8 @@ pub enum NoteError {
     Event(#[from] CodecError),
 }
 
-impl NoteError {
-    /// The kind, which determines the status code of each protocol.
-    pub const fn kind(&self) -> ErrorKind {
+impl ServiceError for NoteError {
+    fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownNote(_) => ErrorKind::NotFound,
             Self::Repo(error) => error.kind(),

@@ -1,44 +1,39 @@
 //! The gRPC service `notes.v1.NoteService`.
 
-use kennel_grpc::{invalid, page, respond};
+use kennel_grpc::{Reply, failed, items, page, respond, valid};
+use kennel_proto::convert::timestamp;
 use kennel_proto::notes::v1::{self as pb, note_service_server::NoteService as Rpc};
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
-use crate::domain::{InvalidNoteText, NoteId, NoteService};
+use crate::domain::{Note, NoteService};
 
-fn note_id(text: &str) -> Result<NoteId, Status> {
-    text.parse().map_err(|error: uuid::Error| invalid("id", &error))
+impl From<Note> for pb::Note {
+    fn from(note: Note) -> Self {
+        let created_at = Some(timestamp(note.created_at.as_millis()));
+        Self { id: note.id.to_string(), text: note.text.into(), created_at }
+    }
 }
 
 #[tonic::async_trait]
 impl Rpc for NoteService {
-    async fn create_note(
-        &self,
-        new: Request<pb::CreateNoteRequest>,
-    ) -> Result<Response<pb::CreateNoteResponse>, Status> {
-        let text = new.into_inner().text.try_into().map_err(|error: InvalidNoteText| invalid("text", &error))?;
-        Ok(respond(pb::CreateNoteResponse { note: Some(self.create(text).await?.into()) }))
+    async fn create_note(&self, new: Request<pb::CreateNoteRequest>) -> Reply<pb::CreateNoteResponse> {
+        let note = self.create(valid("text", new.into_inner().text.try_into())?).await.map_err(failed)?;
+        Ok(respond(pb::CreateNoteResponse { note: Some(note.into()) }))
     }
 
-    async fn get_note(&self, request: Request<pb::GetNoteRequest>) -> Result<Response<pb::GetNoteResponse>, Status> {
-        Ok(respond(pb::GetNoteResponse { note: Some(self.get(note_id(&request.get_ref().id)?).await?.into()) }))
+    async fn get_note(&self, request: Request<pb::GetNoteRequest>) -> Reply<pb::GetNoteResponse> {
+        let note = self.get(valid("id", request.get_ref().id.parse())?).await.map_err(failed)?;
+        Ok(respond(pb::GetNoteResponse { note: Some(note.into()) }))
     }
 
-    async fn list_notes(
-        &self,
-        request: Request<pb::ListNotesRequest>,
-    ) -> Result<Response<pb::ListNotesResponse>, Status> {
+    async fn list_notes(&self, request: Request<pb::ListNotesRequest>) -> Reply<pb::ListNotesResponse> {
         let (size, after) = page(request.get_ref().page_size, &request.get_ref().page_token)?;
-        let page = self.list(after, size).await?;
-        let next_page_token = page.next.map(|cursor| cursor.to_string()).unwrap_or_default();
-        Ok(respond(pb::ListNotesResponse { notes: page.items.into_iter().map(Into::into).collect(), next_page_token }))
+        let (notes, next_page_token) = items(self.list(after, size).await.map_err(failed)?, pb::Note::from);
+        Ok(respond(pb::ListNotesResponse { notes, next_page_token }))
     }
 
-    async fn delete_note(
-        &self,
-        request: Request<pb::DeleteNoteRequest>,
-    ) -> Result<Response<pb::DeleteNoteResponse>, Status> {
-        self.delete(note_id(&request.get_ref().id)?).await?;
+    async fn delete_note(&self, request: Request<pb::DeleteNoteRequest>) -> Reply<pb::DeleteNoteResponse> {
+        self.delete(valid("id", request.get_ref().id.parse())?).await.map_err(failed)?;
         Ok(respond(pb::DeleteNoteResponse {}))
     }
 }

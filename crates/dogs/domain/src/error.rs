@@ -1,7 +1,9 @@
 //! Errors of the service.
 
+use std::time::Duration;
+
 use kennel_core::objects::ObjectError;
-use kennel_core::{BoxError, CodecError, ErrorKind, RepoError};
+use kennel_core::{BoxError, CodecError, ErrorKind, RepoError, ServiceError};
 
 use crate::ports::SourceError;
 use crate::{Breed, DogId};
@@ -80,24 +82,6 @@ impl DogError {
         Self::Invalid { field, reason: reason.into() }
     }
 
-    /// The kind, which determines the status code of each protocol.
-    pub const fn kind(&self) -> ErrorKind {
-        match self {
-            Self::UnknownDog(_) | Self::UnknownBreed(_) | Self::NoPhoto(_) => ErrorKind::NotFound,
-            Self::Stale(_) => ErrorKind::PreconditionFailed,
-            Self::Invalid { .. } | Self::InvalidKey(_) | Self::KeyReused | Self::OtherImport { .. } => {
-                ErrorKind::Invalid
-            }
-            Self::Interrupted { .. } => ErrorKind::Malformed,
-            Self::NotAPicture => ErrorKind::UnsupportedMediaType,
-            Self::PictureTooLarge { .. } => ErrorKind::TooLarge,
-            Self::Repo(error) => error.kind(),
-            Self::Objects(error) => error.kind(),
-            Self::Source(error) => error.kind(),
-            Self::Event(_) => ErrorKind::Internal,
-        }
-    }
-
     /// The name of the invalid value and what is wrong with it, if the error has one. `key` is the protocol's name of the
     /// key of a request or an import.
     pub fn invalid_value(&self, key: &'static str) -> Option<(&'static str, String)> {
@@ -114,6 +98,32 @@ impl DogError {
         match self {
             Self::InvalidKey(reason) => format!("{key}: {reason}"),
             other => other.to_string(),
+        }
+    }
+}
+
+impl ServiceError for DogError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownDog(_) | Self::UnknownBreed(_) | Self::NoPhoto(_) => ErrorKind::NotFound,
+            Self::Stale(_) => ErrorKind::PreconditionFailed,
+            Self::Invalid { .. } | Self::InvalidKey(_) | Self::KeyReused | Self::OtherImport { .. } => {
+                ErrorKind::Invalid
+            }
+            Self::Interrupted { .. } => ErrorKind::Malformed,
+            Self::NotAPicture => ErrorKind::UnsupportedMediaType,
+            Self::PictureTooLarge { .. } => ErrorKind::TooLarge,
+            Self::Repo(error) => error.kind(),
+            Self::Objects(error) => error.kind(),
+            Self::Source(error) => error.kind(),
+            Self::Event(_) => ErrorKind::Internal,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Source(SourceError::Unavailable { retry_after, .. }) => *retry_after,
+            _ => None,
         }
     }
 }

@@ -68,12 +68,19 @@ impl FromStr for Breed {
         if text.len() > Self::MAX_BYTES {
             return Err(InvalidBreed);
         }
-        let name = text.to_ascii_lowercase().replace([' ', '_', '/'], "-");
-        let good = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if name.split('-').count() > Self::MAX_WORDS || !name.split('-').all(good) {
+        let mut name = text.as_bytes().to_ascii_lowercase();
+        for byte in &mut name {
+            if matches!(byte, b' ' | b'_' | b'/') {
+                *byte = b'-';
+            }
+        }
+        let is_good =
+            |word: &[u8]| !word.is_empty() && word.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let words = || name.split(|byte| *byte == b'-');
+        if words().count() > Self::MAX_WORDS || !words().all(is_good) {
             return Err(InvalidBreed);
         }
-        Ok(Self(name))
+        String::from_utf8(name).map(Self).map_err(|_| InvalidBreed)
     }
 }
 

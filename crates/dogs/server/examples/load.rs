@@ -73,7 +73,8 @@ fn load(options: &Options) -> anyhow::Result<u64> {
             seen.lock().unwrap_or_else(PoisonError::into_inner).extend(id(body));
         }
     };
-    let load = Load { server, callers: options.workers.into(), duration: Duration::from_secs(options.seconds) };
+    let duration = Duration::from_secs(options.seconds);
+    let load = Load { server, callers: options.workers.into(), duration, interval: Duration::ZERO };
     let measured = load.run_kinds(&requests(&dog), on_response);
     for dog in &*dogs.lock().unwrap_or_else(PoisonError::into_inner) {
         // A failed deletion does not affect the results.

@@ -9,14 +9,13 @@ use dogs_domain::{DogImports, DogRepository, DogService, DogSource};
 use dogs_storages::{CachedDogImports, CachedDogRepository, Stores};
 use kennel_broker::Broker as _;
 use kennel_core::{BackendKind as _, ObjectStore};
-use kennel_grpc::GrpcServer;
 use kennel_images::ImageProcessor;
 use kennel_outbox::{EventFeed, Invalidator};
 use kennel_proto::dogs::v1::FILE_DESCRIPTOR_SET;
-use kennel_service::{Context, EventSet, Service, Uses, Worker};
-use kennel_storage::Migrations;
-use kennel_telemetry::propagation;
-use utoipa_axum::router::OpenApiRouter;
+use kennel_service::{
+    AccessRules, Context, EventSet, FromRef, GrpcServer, Migrations, OpenApiRouter, Service, Uses, Worker,
+    current_trace,
+};
 
 use crate::cli::DogsCommand;
 use crate::config::DogsConfig;
@@ -44,14 +43,11 @@ impl Service for Dogs {
         Uses::HTTP.and(Uses::GRPC).and(Uses::STORAGE).and(Uses::BROKER).and(Uses::CACHE).and(Uses::OBJECTS);
     const CONSUMERS: &'static [&'static str] = &[Thumbnailer::GROUP];
     const UNBOUNDED: &'static [&'static str] = &http::UNBOUNDED;
+    const MIGRATIONS: Migrations = dogs_storages::MIGRATIONS;
 
     type State = Arc<ApiContext>;
     type Config = DogsConfig;
     type Command = DogsCommand;
-
-    fn migrations() -> Migrations {
-        dogs_storages::MIGRATIONS
-    }
 
     fn events() -> EventSet {
         EventSet::new(events::SOURCE, "the id of a dog, or the key of an import")
@@ -65,6 +61,13 @@ impl Service for Dogs {
 
     fn http() -> OpenApiRouter<Self::State> {
         http::routes()
+    }
+
+    /// A random image is stored, so it is a new dog.
+    fn access() -> AccessRules {
+        let fetch = ["GET /api/v1/dogs/{breed}/image", "GET /api/v1/dogs/{breed}/{sub_breed}/image"];
+        let (read, write) = ("dogs:read", "dogs:write");
+        AccessRules::new().public(http::gallery::GALLERY.operations()).scope(write, fetch).others(read, write)
     }
 
     async fn build(cx: &Context<Self>) -> anyhow::Result<Self> {
@@ -92,10 +95,6 @@ impl Service for Dogs {
         Ok(Self { api, service, feed, stores, cached, objects, images })
     }
 
-    fn state(&self) -> Self::State {
-        Arc::clone(&self.api)
-    }
-
     fn grpc(&self, cx: &Context<Self>, server: GrpcServer) -> GrpcServer {
         let urls = DogUrls::new(&cx.standard.http.public_url());
         let max_bytes = cx.standard.grpc.max_message_bytes;
@@ -115,6 +114,12 @@ impl Service for Dogs {
 
     async fn run(cx: &Context<Self>, command: DogsCommand) -> anyhow::Result<ExitCode> {
         crate::cli::run(cx, command).await
+    }
+}
+
+impl FromRef<Dogs> for Arc<ApiContext> {
+    fn from_ref(dogs: &Dogs) -> Self {
+        Self::clone(&dogs.api)
     }
 }
 
@@ -152,7 +157,7 @@ pub(crate) async fn domain_service(
         pictures: Arc::new(DecodedPictureCheck(images.clone())),
         clock: cx.clock(),
         ids: cx.ids(),
-        trace: propagation::current,
+        trace: current_trace,
     };
     Ok(DogService::new(ports, cx.config.images.image_limit.0))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gifs_domain::requests::CachePolicy;
-use kennel_config::{HumanDuration, Problems, Reader, Section, Settings};
+use kennel_config::{ByteSize, HumanDuration, Problems, Reader, Section, Settings};
 use kennel_grpc::GrpcClientConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,11 +52,17 @@ pub struct DeliveryConfig {
     pub delivery: Delivery,
     /// How long a signed URL is valid: 10 seconds to 7 days. Clients may cache the redirect for half of that.
     pub delivery_url_ttl: HumanDuration,
+    /// Memory for the bytes of the files that are asked for most; 0 for none.
+    pub delivery_memory: ByteSize,
 }
 
 impl Default for DeliveryConfig {
     fn default() -> Self {
-        Self { delivery: Delivery::default(), delivery_url_ttl: HumanDuration(Duration::from_hours(1)) }
+        Self {
+            delivery: Delivery::default(),
+            delivery_url_ttl: HumanDuration(Duration::from_hours(1)),
+            delivery_memory: ByteSize::mib(32),
+        }
     }
 }
 
@@ -66,6 +72,7 @@ impl Section for DeliveryConfig {
     fn check(&self, problems: &mut Problems) {
         let (shortest, longest) = (HumanDuration::from_secs(10), HumanDuration(Duration::from_hours(7 * 24)));
         problems.check_range("delivery_url_ttl", self.delivery_url_ttl, shortest..=longest);
+        problems.check_range("delivery_memory", self.delivery_memory, ByteSize(0)..=ByteSize::gib(64));
     }
 }
 

@@ -3,7 +3,7 @@
 use kennel_core::ErrorKind;
 use kennel_grpc::CallError;
 use kennel_http::HttpError;
-use kennel_http::problem::DEFAULT_RETRY_AFTER;
+use kennel_service::call_failed;
 
 use crate::searches::NoAnswer;
 
@@ -20,18 +20,8 @@ pub(crate) fn unanswered(reason: NoAnswer) -> HttpError {
 /// The response to a request whose call has failed. Invalid values are named by the parameters of our API.
 pub(crate) fn failed(error: CallError) -> HttpError {
     match error.kind() {
-        ErrorKind::Invalid => {
-            let fields = error.fields();
-            let invalid = HttpError::new(ErrorKind::Invalid).with_source(error);
-            fields.into_iter().fold(invalid, |shown, (field, reason)| shown.with_field(parameter(&field), reason))
-        }
         ErrorKind::NotFound => HttpError::new(ErrorKind::NotFound).with_detail("there is no such gif"),
-        ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::RateLimited => {
-            let after = error.retry_after().unwrap_or(DEFAULT_RETRY_AFTER);
-            HttpError::from_error(ErrorKind::Unavailable, error).with_retry_after(after)
-        }
-        kind @ (ErrorKind::Timeout | ErrorKind::Cancelled) => HttpError::from_error(kind, error),
-        _ => HttpError::from_error(ErrorKind::BadUpstream, error),
+        _ => call_failed(error, parameter),
     }
 }
 

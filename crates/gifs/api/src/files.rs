@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use kennel_cache::TypedCache;
 use kennel_core::objects::ByteStream;
-use kennel_core::{ErrorKind, ObjectKey, ObjectStore};
+use kennel_core::{ErrorKind, ObjectKey};
 use kennel_grpc::{CallError, GrpcChannel};
 use kennel_http::HttpError;
+use kennel_objects::HotObjects;
 use kennel_proto::gifs::v1::catalogue_client::CatalogueClient;
 use kennel_proto::gifs::v1::media_client::MediaClient;
 use kennel_proto::gifs::v1::{self as pb, GetBlobRequest, GetGifRequest};
@@ -48,7 +49,7 @@ pub(crate) struct StoredFile {
 pub(crate) struct Files {
     pub(crate) catalogue: CatalogueClient<GrpcChannel>,
     pub(crate) media: MediaClient<GrpcChannel>,
-    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) objects: HotObjects,
     /// The files of each GIF. They are final, so an entry is never wrong.
     pub(crate) cache: Arc<TypedCache<Vec<StoredFile>>>,
     /// How long the URLs are valid to which clients are redirected; `None` if the bytes are sent to them.
@@ -86,7 +87,7 @@ impl Files {
         let found = self.objects.get(&file.key, range).await;
         let found = found.map_err(|error| HttpError::from_error(error.kind(), error))?;
         let lost = || HttpError::from_error(ErrorKind::Internal, format!("the object {} is lost", file.key));
-        found.map(|(_, bytes)| bytes).ok_or_else(lost)
+        found.ok_or_else(lost)
     }
 }
 

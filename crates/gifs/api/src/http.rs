@@ -13,7 +13,7 @@ use gifs_domain::requests::{FindRequest, QueryText, Wanted};
 use kennel_core::ErrorKind;
 use kennel_http::openapi::problems::{BadUpstream, Failures, Invalid, NotFound};
 use kennel_http::{HttpError, Json, Path, Query};
-use kennel_service::OpenApiRouter;
+use kennel_service::{AccessRules, OpenApiRouter};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
@@ -29,6 +29,21 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// Browsers ask again; the cache is ours.
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
+/// Who may call which operation.
+pub(crate) fn access() -> AccessRules {
+    AccessRules::new().public(page::PAGE.operations()).scope(
+        "gifs:read",
+        [
+            "GET /api/v1/gifs/search",
+            "GET /api/v1/gifs/trending",
+            "GET /api/v1/gifs/random",
+            "GET /api/v1/gifs/{id}",
+            "GET /api/v1/gifs/{id}/file",
+            "GET /api/v1/requests",
+        ],
+    )
+}
+
 pub(crate) fn routes() -> OpenApiRouter<GifApi> {
     let description = "Searches for GIFs, and their files. Show the attribution next to the GIFs.";
     OpenApiRouter::with_openapi(kennel_http::openapi::document("GIFs", description))
@@ -38,7 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<GifApi> {
         .routes(routes!(get))
         .routes(routes!(file::file))
         .routes(routes!(requests::list))
-        .merge(page::routes().into())
+        .merge(page::PAGE.routes().into())
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -2,8 +2,6 @@
 
 mod api;
 mod config;
-#[cfg(test)]
-mod contracts;
 mod errors;
 mod files;
 mod history;
@@ -13,3 +11,5 @@ mod service;
 
 pub use config::{Delivery, DeliveryConfig, GifApiConfig, SearchConfig};
 pub use service::GifApi;
+
+kennel_service::contract_test!(crate::GifApi, "../../..");

@@ -6,11 +6,12 @@ use std::time::Duration;
 use kennel_cache::Policy;
 use kennel_config::Problems;
 use kennel_http::UrlBuilder;
+use kennel_objects::HotObjects;
 use kennel_objects::config::Backend as Objects;
 use kennel_proto::gifs::v1::FILE_DESCRIPTOR_SET;
 use kennel_proto::gifs::v1::catalogue_client::CatalogueClient;
 use kennel_proto::gifs::v1::media_client::MediaClient;
-use kennel_service::{Context, NoCommand, OpenApiRouter, Service, StandardSettings, Uses, Worker};
+use kennel_service::{AccessRules, Context, NoCommand, OpenApiRouter, Service, StandardSettings, Uses, Worker};
 
 use crate::config::{Delivery, GifApiConfig};
 use crate::files::Files;
@@ -50,6 +51,10 @@ impl Service for GifApi {
         http::routes()
     }
 
+    fn access() -> AccessRules {
+        http::access()
+    }
+
     async fn build(cx: &Context<Self>) -> anyhow::Result<Self> {
         let catalogue = cx.grpc_client("catalogue", &cx.config.catalogue, &[FILE_DESCRIPTOR_SET]).await?;
         let media = cx.grpc_client("media", &cx.config.media, &[FILE_DESCRIPTOR_SET]).await?;
@@ -71,16 +76,14 @@ impl Service for GifApi {
             urls: UrlBuilder::new(&cx.standard.http.public_url()),
         };
         let cache = Arc::new(cx.cache_with(Policy::new("gif-api.files", FILES_TTL)).await?);
-        let (objects, url_ttl) = (Arc::clone(cx.objects().await?), cx.config.delivery.url_ttl());
+        let (delivery, objects) = (&cx.config.delivery, Arc::clone(cx.objects().await?));
+        let objects = HotObjects::new(objects, delivery.delivery_memory.0, cx.registry())?;
+        let url_ttl = delivery.url_ttl();
         let files = Files { catalogue, media, objects, cache, url_ttl };
         Ok(Self { searches, files, history: History::new(cx.clock(), cx.ids()) })
     }
 
     async fn workers(&self, _: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
         Ok(vec![Worker::new(Refresher(self.searches.clone()))])
-    }
-
-    fn state(&self) -> Self {
-        self.clone()
     }
 }

@@ -94,8 +94,8 @@ async fn reconcile(cx: &Context<GifFiles>, repair: bool, grace: Duration) -> any
 
 /// The Catalogue, if its URL is set.
 async fn catalogue(cx: &Context<GifFiles>) -> anyhow::Result<Option<GrpcCatalogue>> {
-    let Some(client) = cx.config.catalogue.client() else { return Ok(None) };
-    let channel = cx.grpc_client("catalogue", &client, &[FILE_DESCRIPTOR_SET]).await?;
+    let Some(client) = &cx.config.catalogue else { return Ok(None) };
+    let channel = cx.grpc_client("catalogue", client, &[FILE_DESCRIPTOR_SET]).await?;
     Ok(Some(GrpcCatalogue(CatalogueClient::new(channel))))
 }
 

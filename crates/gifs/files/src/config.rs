@@ -1,11 +1,10 @@
-//! Settings of downloads, and where the Catalogue is.
+//! Settings of downloads.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kennel_client::ClientConfig;
 use kennel_config::{ByteSize, HumanDuration, Problems, Section};
-use kennel_grpc::GrpcClientConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +17,8 @@ pub struct MediaConfig {
     /// The total memory for decoding GIFs. A GIF that alone needs more is refused: it needs 12 bytes per pixel of its screen,
     /// and 8 MiB.
     pub gif_memory_limit: ByteSize,
+    /// How many GIFs are downloaded and stored at once.
+    pub gif_downloads: usize,
     /// How long a download may take, retries included.
     pub gif_download_timeout: HumanDuration,
     /// The folder of files that are being downloaded; that of the system if unset. They have no names, and do not stay after a
@@ -32,6 +33,7 @@ impl Default for MediaConfig {
         Self {
             gif_limit: ByteSize::mib(16),
             gif_memory_limit: ByteSize::mib(64),
+            gif_downloads: 16,
             gif_download_timeout: HumanDuration::from_secs(20),
             gif_download_path: None,
             gif_download_allow_private: false,
@@ -65,40 +67,11 @@ impl Section for MediaConfig {
     fn check(&self, problems: &mut Problems) {
         problems.check_range("gif_limit", self.gif_limit, ByteSize(1)..=ByteSize::mib(256));
         problems.check_range("gif_memory_limit", self.gif_memory_limit, ByteSize::mib(16)..=ByteSize::gib(4));
+        problems.check_range("gif_downloads", self.gif_downloads, 1..=256);
         problems.check_range(
             "gif_download_timeout",
             self.gif_download_timeout,
             HumanDuration::from_millis(1)..=Self::MAX_TIMEOUT,
         );
-    }
-}
-
-/// The Catalogue, with which `reconcile` compares.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct CatalogueConfig {
-    /// URLs of gif-storage, such as `http://localhost:50052`, separated by commas. `reconcile` does not compare with the
-    /// Catalogue if there is none.
-    pub catalogue_grpc_url: Vec<String>,
-}
-
-impl CatalogueConfig {
-    /// The client of the Catalogue, if its URL is set.
-    pub(crate) fn client(&self) -> Option<GrpcClientConfig> {
-        let grpc_url = self.catalogue_grpc_url.clone();
-        (!grpc_url.is_empty()).then(|| GrpcClientConfig { grpc_url, ..GrpcClientConfig::default() })
-    }
-}
-
-impl Section for CatalogueConfig {
-    const TITLE: &'static str = "Catalogue";
-
-    fn check(&self, problems: &mut Problems) {
-        for url in &self.catalogue_grpc_url {
-            problems.check_base_url("catalogue_grpc_url", Some(url));
-            if !url.starts_with("http://") {
-                problems.add("catalogue_grpc_url", "must be URLs such as http://localhost:50052");
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gifs_contracts::GifDiscovered;
 use gifs_domain::media::{MediaError, MediaService};
-use kennel_core::{ErrorKind, Event, EventFilter, EventType as _, Receipt};
+use kennel_core::{ErrorKind, Event, EventFilter, EventType as _, Receipt, ServiceError as _};
 use kennel_outbox::{Handled, Handler, HandlerError};
 use tokio::time::timeout;
 
@@ -18,6 +18,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Handles [`GifDiscovered`].
 pub struct Downloader {
     media: MediaService,
+    concurrency: usize,
     /// The object store did not respond; nothing is downloaded in vain until it does.
     is_waiting: AtomicBool,
 }
@@ -26,9 +27,9 @@ impl Downloader {
     /// The consumer group, and the name of its component. Its members share the GIFs.
     pub const GROUP: &str = "gif-files.downloader";
 
-    /// A handler that stores with `media`.
-    pub const fn new(media: MediaService) -> Self {
-        Self { media, is_waiting: AtomicBool::new(false) }
+    /// A handler that stores with `media`, up to `concurrency` GIFs at once.
+    pub const fn new(media: MediaService, concurrency: usize) -> Self {
+        Self { media, concurrency, is_waiting: AtomicBool::new(false) }
     }
 
     async fn store(&self, gif: &GifDiscovered, receipt: &Receipt) -> Result<(), HandlerError> {
@@ -78,6 +79,10 @@ impl Downloader {
 impl Handler for Downloader {
     fn filter(&self) -> EventFilter {
         EventFilter::names([GifDiscovered::NAME])
+    }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
     async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError> {

@@ -138,7 +138,7 @@ fn setup() -> (Downloader, Arc<Objects>, Arc<Provider>) {
         ids: Arc::new(UuidV7),
         trace: || None,
     });
-    (Downloader::new(media), objects, provider)
+    (Downloader::new(media, 1), objects, provider)
 }
 
 async fn deliver(downloader: &Downloader) -> Result<Handled, HandlerError> {

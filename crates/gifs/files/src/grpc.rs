@@ -3,11 +3,10 @@
 use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use gifs_contracts::{InvalidSha256, Sha256};
-use gifs_domain::media::{Blob, MediaError, MediaService, StoredFile, Variant};
+use gifs_domain::media::{Blob, MediaService, StoredFile, Variant};
 use kennel_core::ErrorKind;
 use kennel_core::objects::ObjectError;
-use kennel_grpc::{Details, fault, invalid, respond, status};
+use kennel_grpc::{Details, Reply, failed, invalid, respond, status, valid};
 use kennel_proto::convert::timestamp;
 use kennel_proto::gifs::v1::{self as pb, media_server::Media as Rpc};
 use tonic::{Request, Response, Status};
@@ -24,12 +23,12 @@ type Responses = Pin<Box<dyn Stream<Item = Result<pb::OpenBlobResponse, Status>>
 impl Rpc for MediaRpc {
     type OpenBlobStream = Responses;
 
-    async fn get_blob(&self, request: Request<pb::GetBlobRequest>) -> Result<Response<pb::GetBlobResponse>, Status> {
-        let blob = self.0.get(&hash(&request.get_ref().sha256)?).await.map_err(|error| failed(&error))?;
+    async fn get_blob(&self, request: Request<pb::GetBlobRequest>) -> Reply<pb::GetBlobResponse> {
+        let blob = self.0.get(&valid("sha256", request.get_ref().sha256.parse())?).await.map_err(failed)?;
         Ok(respond(pb::GetBlobResponse { blob: Some(message(blob)) }))
     }
 
-    async fn open_blob(&self, request: Request<pb::OpenBlobRequest>) -> Result<Response<Responses>, Status> {
+    async fn open_blob(&self, request: Request<pb::OpenBlobRequest>) -> Reply<Responses> {
         let request = request.into_inner();
         let variant = match pb::Variant::try_from(request.variant) {
             Ok(pb::Variant::Unspecified | pb::Variant::Original) => Variant::Original,
@@ -41,7 +40,7 @@ impl Rpc for MediaRpc {
         let range = (request.offset, end) != (0, u64::MAX);
         let range = range.then_some(request.offset..end);
         let (file, body) =
-            self.0.open(&hash(&request.sha256)?, variant, range).await.map_err(|error| failed(&error))?;
+            self.0.open(&valid("sha256", request.sha256.parse())?, variant, range).await.map_err(failed)?;
         if request.offset > file.size {
             let reason = format!("the file has {} bytes", file.size);
             let details = Details::default().field("offset", reason.clone());
@@ -63,14 +62,6 @@ impl Rpc for MediaRpc {
         response.disable_compression();
         Ok(response)
     }
-}
-
-fn hash(text: &str) -> Result<Sha256, Status> {
-    text.parse().map_err(|error: InvalidSha256| invalid("sha256", &error))
-}
-
-fn failed(error: &MediaError) -> Status {
-    fault(error.kind(), error, Details::default())
 }
 
 /// The object store failed in the middle of a file.

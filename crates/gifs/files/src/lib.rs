@@ -4,8 +4,6 @@
 mod catalogue;
 mod cli;
 mod config;
-#[cfg(test)]
-mod contracts;
 mod downloader;
 pub mod fetcher;
 mod grpc;
@@ -16,3 +14,5 @@ mod temp_file;
 pub use config::MediaConfig;
 pub use downloader::Downloader;
 pub use service::GifFiles;
+
+kennel_service::contract_test!(crate::GifFiles, "../../..");

@@ -1,15 +1,9 @@
-//! Blobs in every store: one file per store, one for what the SQL databases share, and a decorator with spans and metrics.
+//! Blobs in every store, and a decorator with spans and metrics.
 
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
-#[cfg(feature = "mysql")]
-mod mysql;
-#[cfg(feature = "postgres")]
-mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 
 use std::sync::Arc;
 
@@ -17,43 +11,33 @@ use async_trait::async_trait;
 use gifs_contracts::{GifId, Sha256};
 use gifs_domain::media::{Blob, BlobRepository, Outcome, Settling, Verdict};
 use kennel_core::{Event, Receipt, RepoError};
-use kennel_storage::{Database, DatabaseMetrics, Engine, Migrations, database_span, migration};
+use kennel_storage::{Database, DatabaseMetrics, Migrations, database_span};
 
 /// The migrations of the schema.
-#[expect(clippy::allow_attributes, reason = "whether a store is left out depends on the features")]
-#[allow(clippy::needless_update)]
-pub const MIGRATIONS: Migrations = Migrations {
+pub const MIGRATIONS: Migrations = kennel_storage::migrations! {
+    "../../../../migrations/gifs/media", [(2, "0002_blobs")];
     #[cfg(feature = "sqlite")]
-    sqlite: &[kennel_storage::sqlite::EVENTS, migration!("../../../../migrations/gifs/media/sqlite", 2, "0002_blobs")],
+    sqlite,
     #[cfg(feature = "postgres")]
-    postgres: &[
-        kennel_storage::postgres::EVENTS,
-        migration!("../../../../migrations/gifs/media/postgres", 2, "0002_blobs"),
-    ],
+    postgres,
     #[cfg(feature = "mysql")]
-    mysql: &[kennel_storage::mysql::EVENTS, migration!("../../../../migrations/gifs/media/mysql", 2, "0002_blobs")],
+    mysql,
     #[cfg(feature = "clickhouse")]
-    clickhouse: &[
-        kennel_storage::clickhouse::EVENTS,
-        migration!("../../../../migrations/gifs/media/clickhouse", 2, "0002_blobs"),
-    ],
-    ..Migrations::NONE
+    clickhouse,
 };
 
 /// The blobs in `database`, which has the tables of [`MIGRATIONS`]. Calls record metrics and spans.
 pub fn blobs(database: &Database) -> Arc<dyn BlobRepository> {
-    let inner: Arc<dyn BlobRepository> = match &database.engine {
+    let inner: Arc<dyn BlobRepository> = kennel_storage::adapter! {
+        database;
         #[cfg(feature = "sqlite")]
-        Engine::Sqlite(engine) => Arc::new(sqlite::SqliteBlobs(engine.clone())),
+        Sqlite => sql::SqlBlobs,
         #[cfg(feature = "postgres")]
-        Engine::Postgres(engine) => Arc::new(postgres::PostgresBlobs(engine.clone())),
+        Postgres => sql::SqlBlobs,
         #[cfg(feature = "mysql")]
-        Engine::Mysql(engine) => Arc::new(mysql::MysqlBlobs(engine.clone())),
+        Mysql => sql::SqlBlobs,
         #[cfg(feature = "clickhouse")]
-        Engine::ClickHouse(engine) => Arc::new(clickhouse::ClickHouseBlobs(engine.clone())),
-        #[expect(clippy::allow_attributes, reason = "whether there is another one depends on the features")]
-        #[allow(unreachable_patterns)]
-        _ => unreachable!("the build of this crate has the same stores as the platform's"),
+        ClickHouse => clickhouse::ClickHouseBlobs,
     };
     Arc::new(InstrumentedBlobRepository { inner, metrics: database.metrics.clone() })
 }
@@ -131,25 +115,4 @@ fn verdict(sha256: Option<String>, refusal: Option<&str>, detail: Option<String>
         (None, Some(refusal)) => Ok(Verdict::Refused { refusal: refusal.into(), detail }),
         _ => Err(RepoError::corrupt("an outcome is neither a hash nor a refusal")),
     }
-}
-
-/// Reads the outcome in a row of any SQL database.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-fn read_outcome(row: &impl kennel_storage::Columns) -> Result<Outcome, RepoError> {
-    use kennel_storage::classify;
-
-    let refusal = row.maybe_text("refusal").map_err(classify)?;
-    let (sha256, detail) = (row.maybe_text("sha256").map_err(classify)?, row.maybe_text("detail").map_err(classify)?);
-    Ok(Outcome {
-        id: GifId(row.id("gif_id").map_err(classify)?),
-        url: row.text("url").map_err(classify)?,
-        verdict: verdict(sha256, refusal.as_deref(), detail)?,
-        at: row.time("decided_at").map_err(classify)?,
-    })
-}
-
-/// Reads the blob in a row of any SQL database.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-fn read_blob(row: &impl kennel_storage::Columns) -> Result<Blob, RepoError> {
-    from_json(&row.text("blob").map_err(kennel_storage::classify)?)
 }

@@ -7,19 +7,20 @@ use anyhow::Context as _;
 use gifs_contracts::{GIF_EVENTS, MediaRefused, MediaStored};
 use gifs_domain::media::{MediaPorts, MediaService, SOURCE};
 use kennel_config::{Reader, Settings};
-use kennel_grpc::GrpcServer;
+use kennel_grpc::{GrpcClientConfig, GrpcServer};
 use kennel_proto::gifs::v1::{FILE_DESCRIPTOR_SET, media_server::MediaServer};
-use kennel_service::{Context, EventSet, Service, Uses, Worker};
+use kennel_service::{AccessRules, Context, EventSet, Service, Uses, Worker};
 use kennel_storage::Migrations;
 
 use crate::cli::{self, GifFilesCommand};
-use crate::config::{CatalogueConfig, MediaConfig};
+use crate::config::MediaConfig;
 use crate::downloader::Downloader;
 use crate::fetcher::HttpFetcher;
 use crate::grpc::MediaRpc;
 use crate::repository;
 
 /// The bytes of GIFs.
+#[derive(Clone)]
 pub struct GifFiles(MediaService);
 
 /// The settings of the service.
@@ -27,13 +28,13 @@ pub struct GifFiles(MediaService);
 pub struct GifFilesConfig {
     /// Downloads of GIFs.
     pub media: MediaConfig,
-    /// The Catalogue.
-    pub catalogue: CatalogueConfig,
+    /// The Catalogue, gif-storage. `reconcile` compares with it if it is set.
+    pub catalogue: Option<GrpcClientConfig>,
 }
 
 impl Settings for GifFilesConfig {
     fn read(reader: &mut Reader<'_>) -> Self {
-        Self { media: reader.section(), catalogue: reader.section() }
+        Self { media: reader.section(), catalogue: reader.optional_section("catalogue") }
     }
 }
 
@@ -44,31 +45,31 @@ impl Service for GifFiles {
     const CONTRACTS: &'static str = "gifs/files";
     const GRPC_PORT: u16 = 50053;
     const CONSUMERS: &'static [&'static str] = &[Downloader::GROUP];
+    const MIGRATIONS: Migrations = repository::MIGRATIONS;
 
-    type State = ();
+    type State = Self;
     type Config = GifFilesConfig;
     type Command = GifFilesCommand;
 
-    fn migrations() -> Migrations {
-        repository::MIGRATIONS
-    }
-
     fn events() -> EventSet {
         EventSet::new(SOURCE, "the id of a GIF").with::<MediaStored>().with::<MediaRefused>()
+    }
+
+    fn access() -> AccessRules {
+        AccessRules::new().scope("gifs:internal", ["gifs.v1.Media/GetBlob", "gifs.v1.Media/OpenBlob"])
     }
 
     async fn build(cx: &Context<Self>) -> anyhow::Result<Self> {
         Ok(Self(media(cx).await?))
     }
 
-    fn state(&self) {}
-
     fn grpc(&self, _: &Context<Self>, server: GrpcServer) -> GrpcServer {
         server.add_service(MediaServer::new(MediaRpc(self.0.clone()))).descriptors(FILE_DESCRIPTOR_SET)
     }
 
     async fn workers(&self, cx: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
-        Ok(vec![cx.consumer(Downloader::GROUP, GIF_EVENTS, Arc::new(Downloader::new(self.0.clone()))).await?])
+        let downloader = Downloader::new(self.0.clone(), cx.config.media.gif_downloads);
+        Ok(vec![cx.consumer(Downloader::GROUP, GIF_EVENTS, Arc::new(downloader)).await?])
     }
 
     async fn run(cx: &Context<Self>, command: GifFilesCommand) -> anyhow::Result<ExitCode> {

@@ -7,6 +7,8 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use kennel_service::Service as _;
+use kennel_testkit::access::{Addresses, Callers};
 use kennel_testkit::probe;
 use serde_json::Value;
 
@@ -174,4 +176,45 @@ async fn without_the_catalogue_earlier_answers_are_returned() {
     let (response, _) = json(http, "/api/v1/gifs/search?q=dog").await;
     assert_eq!((response.status, response.header("retry-after")), (503, Some("5")));
     stop(api).await;
+}
+
+#[test]
+fn help_shows_commands_for_a_store_and_dead_letters_only_where_there_are_any() {
+    let shown = |service: &str| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_gif-pipeline"));
+        let help = program.args([service, "--help"]).env_clear().output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        let commands = help.lines().filter_map(|line| line.split_whitespace().next());
+        ["serve", "migrate", "dlq"].map(|name| commands.clone().any(|command| command == name))
+    };
+    assert_eq!(shown("gif-files"), [true, true, true]);
+    assert_eq!(shown("gif-api"), [true, false, false]);
+}
+
+#[test]
+fn make_run_gifs_has_a_valid_configuration() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../..");
+    let program = env!("CARGO_BIN_EXE_gif-pipeline");
+    kennel_testkit::make::has_valid_configuration(root.as_ref(), "run-gifs", program.as_ref());
+}
+
+#[tokio::test]
+async fn each_operation_is_open_to_its_scope_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let services = [
+        gif_api::GifApi::access().scopes(),
+        gif_storage::GifStorage::access().scopes(),
+        gif_files::GifFiles::access().scopes(),
+    ];
+    let callers = Callers::of(&services);
+    let variables = Variables::new().and("AUTH", "api-key").and("AUTH_API_KEYS", &callers.api_keys());
+    let mut process = variables.start(&folder, &["serve"]);
+    let [api, storage, files] = &services;
+    let http = Some(process.listener("gif-api.http").await);
+    callers.call(Addresses { http, grpc: None }, api).await;
+    let (http, grpc) = (process.listener("gif-storage.http").await, process.listener("gif-storage.grpc").await);
+    callers.call(Addresses { http: Some(http), grpc: Some(grpc) }, storage).await;
+    let grpc = Some(process.listener("gif-files.grpc").await);
+    callers.call(Addresses { http: None, grpc }, files).await;
+    stop(process).await;
 }

@@ -1,9 +1,22 @@
 //! Settings of the providers. `api/gifs/storage` has the contracts of the service.
 
 use gifs_domain::catalogue::Provider;
-use kennel_config::{HumanDuration, Problems, Secret, Section};
+use kennel_config::{HumanDuration, Problems, Reader, Secret, Section, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// The settings of the service.
+#[derive(Debug, Clone)]
+pub struct GifStorageConfig {
+    /// Where GIFs are found.
+    pub providers: ProviderConfig,
+}
+
+impl Settings for GifStorageConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self { providers: reader.section() }
+    }
+}
 
 /// Where GIFs are found.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

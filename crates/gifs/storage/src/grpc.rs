@@ -2,14 +2,14 @@
 
 mod convert;
 
-use gifs_domain::catalogue::{CatalogueError, CatalogueService, FindRequest, Position, Rating, SearchText, Wanted};
-use kennel_core::{ErrorKind, Event};
-use kennel_grpc::{COMPRESSION, Details, fault, invalid, page, respond};
+use gifs_domain::catalogue::{CatalogueError, CatalogueService, FindRequest, Rating, Wanted};
+use kennel_core::Event;
+use kennel_grpc::{COMPRESSION, Reply, failed, invalid, items, optional, page, respond, valid};
 use kennel_outbox::EventFeed;
 use kennel_proto::convert::{object, timestamp};
 use kennel_proto::gifs::v1 as pb;
 use kennel_proto::gifs::v1::catalogue_server::{Catalogue as Rpc, CatalogueServer};
-use kennel_service::watch::{Messages, watch};
+use kennel_service::watch::{Messages, data, watch};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -51,92 +51,76 @@ impl CatalogueRpc {
             1..=FindRequest::MAX_SIZE => size,
             _ => return Err(invalid("page_size", &format_args!("must be 1 to {}", FindRequest::MAX_SIZE))),
         };
-        let language = Some(language).filter(|text| !text.is_empty()).map(str::parse).transpose();
-        let language = language.map_err(|error| invalid("language", &error))?;
-        let position = Some(token).filter(|text| !text.is_empty()).map(str::parse::<Position>).transpose();
-        let position = position.map_err(|error| invalid("page_token", &error))?;
+        let (language, position) = (optional("language", language)?, optional("page_token", token)?);
         let request = FindRequest { wanted, rating: convert::rating(rating), language, size, position: 0 };
         let found = self.catalogue.find(request, position).await.map_err(refused)?;
         let next = found.next.map(|position| position.to_string()).unwrap_or_default();
-        Ok((found.gifs.into_iter().map(convert::gif).collect(), next, convert::source(found.origin, found.at)))
+        let source = convert::source(found.origin, found.attribution, found.at);
+        Ok((found.gifs.into_iter().map(convert::gif).collect(), next, source))
     }
 }
 
 #[tonic::async_trait]
 impl Rpc for CatalogueRpc {
-    async fn search(&self, request: Request<pb::SearchRequest>) -> Result<Response<pb::SearchResponse>, Status> {
+    async fn search(&self, request: Request<pb::SearchRequest>) -> Reply<pb::SearchResponse> {
         let rating = request.get_ref().rating();
         let pb::SearchRequest { query, language, page_size, page_token, .. } = request.into_inner();
-        let wanted = Wanted::Search(text("query", &query)?);
+        let wanted = Wanted::Search(valid("query", query.parse())?);
         let (gifs, next_page_token, source) = self.find(wanted, rating, &language, (page_size, &page_token)).await?;
         Ok(respond(pb::SearchResponse { gifs, next_page_token, source: Some(source) }))
     }
 
-    async fn trending(&self, request: Request<pb::TrendingRequest>) -> Result<Response<pb::TrendingResponse>, Status> {
+    async fn trending(&self, request: Request<pb::TrendingRequest>) -> Reply<pb::TrendingResponse> {
         let rating = request.get_ref().rating();
         let pb::TrendingRequest { page_size, page_token, .. } = request.into_inner();
         let (gifs, next_page_token, source) = self.find(Wanted::Trending, rating, "", (page_size, &page_token)).await?;
         Ok(respond(pb::TrendingResponse { gifs, next_page_token, source: Some(source) }))
     }
 
-    async fn random(&self, request: Request<pb::RandomRequest>) -> Result<Response<pb::RandomResponse>, Status> {
+    async fn random(&self, request: Request<pb::RandomRequest>) -> Reply<pb::RandomResponse> {
         let rating: Rating = convert::rating(request.get_ref().rating());
-        let tag = Some(request.get_ref().tag.as_str()).filter(|tag| !tag.is_empty());
-        let wanted = Wanted::Random(tag.map(|tag| text("tag", tag)).transpose()?);
+        let wanted = Wanted::Random(optional("tag", &request.get_ref().tag)?);
         let request = FindRequest { wanted, rating, language: None, size: FindRequest::MAX_SIZE, position: 0 };
-        let (gif, origin, at) = self.catalogue.random(request).await.map_err(refused)?;
-        Ok(respond(pb::RandomResponse { gif: Some(convert::gif(gif)), source: Some(convert::source(origin, at)) }))
+        let found = self.catalogue.random(request).await.map_err(refused)?;
+        let source = Some(convert::source(found.origin, found.attribution, found.at));
+        Ok(respond(pb::RandomResponse { gif: found.gifs.into_iter().next().map(convert::gif), source }))
     }
 
-    async fn get_gif(&self, request: Request<pb::GetGifRequest>) -> Result<Response<pb::GetGifResponse>, Status> {
-        let id = request.get_ref().id.parse().map_err(|error: uuid::Error| invalid("id", &error))?;
-        let gif = self.catalogue.get(id).await.map_err(refused)?;
+    async fn get_gif(&self, request: Request<pb::GetGifRequest>) -> Reply<pb::GetGifResponse> {
+        let gif = self.catalogue.get(valid("id", request.get_ref().id.parse())?).await.map_err(refused)?;
         Ok(respond(pb::GetGifResponse { gif: Some(convert::gif(gif)) }))
     }
 
-    async fn list_gifs(&self, request: Request<pb::ListGifsRequest>) -> Result<Response<pb::ListGifsResponse>, Status> {
+    async fn list_gifs(&self, request: Request<pb::ListGifsRequest>) -> Reply<pb::ListGifsResponse> {
         let (size, after) = page(request.get_ref().page_size, &request.get_ref().page_token)?;
         let state = convert::state_name(request.get_ref().state());
         let page = self.catalogue.list(state, after, size).await.map_err(refused)?;
-        let next_page_token = page.next.map(|cursor| cursor.to_string()).unwrap_or_default();
-        let gifs = page.items.into_iter().map(convert::gif).collect();
+        let (gifs, next_page_token) = items(page, convert::gif);
         Ok(respond(pb::ListGifsResponse { gifs, next_page_token }))
     }
 
     type WatchGifsStream = Messages<pb::WatchGifsResponse>;
 
-    async fn watch_gifs(
-        &self,
-        request: Request<pb::WatchGifsRequest>,
-    ) -> Result<Response<Self::WatchGifsStream>, Status> {
+    async fn watch_gifs(&self, request: Request<pb::WatchGifsRequest>) -> Reply<Self::WatchGifsStream> {
         Ok(Response::new(watch(&self.feed, &request.get_ref().last_event_id, message)?))
     }
-}
-
-/// The text of the field `field`.
-fn text(field: &'static str, text: &str) -> Result<SearchText, Status> {
-    text.parse().map_err(|error| invalid(field, &error))
 }
 
 fn message(id: Uuid, event: Option<&Event>) -> Result<pb::WatchGifsResponse, Status> {
     let id = id.to_string();
     let Some(event) = event else { return Ok(pb::WatchGifsResponse { id, ..Default::default() }) };
-    let data: serde_json::Map<_, _> =
-        serde_json::from_slice(&event.data).map_err(|error| fault(ErrorKind::Internal, &error, Details::default()))?;
     Ok(pb::WatchGifsResponse {
         id,
         r#type: event.name.clone(),
         time: Some(timestamp(event.time.as_millis())),
         subject: event.key.clone(),
-        data: Some(object(data)),
+        data: Some(object(data(event)?)),
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is the argument of `map_err`")]
 fn refused(error: CatalogueError) -> Status {
-    if matches!(error, CatalogueError::UnknownPage) {
-        return invalid("page_token", &error);
+    match error {
+        CatalogueError::UnknownPage => invalid("page_token", &error),
+        error => failed(error),
     }
-    let details = Details { retry_after: error.retry_after(), ..Details::default() };
-    fault(error.kind(), &error, details)
 }

@@ -10,8 +10,9 @@ use kennel_service::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::providers::local;
+use crate::service::GifStorage;
 
-pub(crate) fn routes() -> OpenApiRouter<()> {
+pub(crate) fn routes() -> OpenApiRouter<GifStorage> {
     let description = "The files of the bundled animations. GIFs are found by gRPC.";
     OpenApiRouter::with_openapi(kennel_http::openapi::document("GIF storage", description)).routes(routes!(file))
 }

@@ -1,8 +1,7 @@
 //! The Catalogue of the GIF pipeline, as the service `gif-storage`.
 
+mod cli;
 mod config;
-#[cfg(test)]
-mod contracts;
 mod grpc;
 mod http;
 mod media_results;
@@ -10,5 +9,8 @@ pub mod providers;
 pub mod repository;
 mod service;
 
-pub use config::ProviderConfig;
-pub use service::{GifStorage, GifStorageCommand, GifStorageConfig};
+pub use cli::GifStorageCommand;
+pub use config::{GifStorageConfig, ProviderConfig};
+pub use service::GifStorage;
+
+kennel_service::contract_test!(crate::GifStorage, "../../..");

@@ -37,11 +37,12 @@ pub fn connect(
     counters: &Counters,
     clock: &Arc<dyn Clock>,
     registry: &Registry,
+    clients: &ClientMetrics,
 ) -> anyhow::Result<Vec<Arc<dyn GifProvider>>> {
-    let (metrics, client_metrics) = (ProviderMetrics::register(registry)?, ClientMetrics::register(registry)?);
+    let metrics = ProviderMetrics::register(registry)?;
     let upstream = |name: &'static str, base: &str, key: Option<&Secret>| {
         let key = key.with_context(|| format!("the provider `{name}` needs a key"))?;
-        Upstream::new(name, base, key, config, &client_metrics)
+        Upstream::new(name, base, key, config, clients)
     };
     let connect = |provider: &Provider| -> anyhow::Result<Arc<dyn GifProvider>> {
         let (inner, quota): (Arc<dyn GifProvider>, u32) = match provider {

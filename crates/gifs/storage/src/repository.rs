@@ -2,15 +2,9 @@
 
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
-#[cfg(feature = "mysql")]
-mod mysql;
-#[cfg(feature = "postgres")]
-mod postgres;
 mod rows;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod statements;
 
@@ -21,46 +15,33 @@ use async_trait::async_trait;
 use gifs_contracts::GifId;
 use gifs_domain::catalogue::{Discovery, Gif, GifKey, GifQuery, GifRepository, Settled, Settlement};
 use kennel_core::RepoError;
-use kennel_storage::{Database, DatabaseMetrics, Engine, Migrations, database_span, migration};
+use kennel_storage::{Database, DatabaseMetrics, Migrations, database_span};
 
 /// The migrations of the schema.
-#[expect(clippy::allow_attributes, reason = "whether a store is left out depends on the features")]
-#[allow(clippy::needless_update)]
-pub const MIGRATIONS: Migrations = Migrations {
+pub const MIGRATIONS: Migrations = kennel_storage::migrations! {
+    "../../../../migrations/gifs/catalogue", [(2, "0002_gifs")];
     #[cfg(feature = "sqlite")]
-    sqlite: &[
-        kennel_storage::sqlite::EVENTS,
-        migration!("../../../../migrations/gifs/catalogue/sqlite", 2, "0002_gifs"),
-    ],
+    sqlite,
     #[cfg(feature = "postgres")]
-    postgres: &[
-        kennel_storage::postgres::EVENTS,
-        migration!("../../../../migrations/gifs/catalogue/postgres", 2, "0002_gifs"),
-    ],
+    postgres,
     #[cfg(feature = "mysql")]
-    mysql: &[kennel_storage::mysql::EVENTS, migration!("../../../../migrations/gifs/catalogue/mysql", 2, "0002_gifs")],
+    mysql,
     #[cfg(feature = "clickhouse")]
-    clickhouse: &[
-        kennel_storage::clickhouse::EVENTS,
-        migration!("../../../../migrations/gifs/catalogue/clickhouse", 2, "0002_gifs"),
-    ],
-    ..Migrations::NONE
+    clickhouse,
 };
 
 /// The GIFs in `database`, which has the tables of [`MIGRATIONS`]. Calls record metrics and spans.
 pub fn gifs(database: &Database) -> Arc<dyn GifRepository> {
-    let inner: Arc<dyn GifRepository> = match &database.engine {
+    let inner: Arc<dyn GifRepository> = kennel_storage::adapter! {
+        database;
         #[cfg(feature = "sqlite")]
-        Engine::Sqlite(engine) => Arc::new(sqlite::SqliteGifs(engine.clone())),
+        Sqlite => sql::SqlGifs,
         #[cfg(feature = "postgres")]
-        Engine::Postgres(engine) => Arc::new(postgres::PostgresGifs(engine.clone())),
+        Postgres => sql::SqlGifs,
         #[cfg(feature = "mysql")]
-        Engine::Mysql(engine) => Arc::new(mysql::MysqlGifs(engine.clone())),
+        Mysql => sql::SqlGifs,
         #[cfg(feature = "clickhouse")]
-        Engine::ClickHouse(engine) => Arc::new(clickhouse::ClickHouseGifs(engine.clone())),
-        #[expect(clippy::allow_attributes, reason = "whether there is another one depends on the features")]
-        #[allow(unreachable_patterns)]
-        _ => unreachable!("the build of this crate has the same stores as the platform's"),
+        ClickHouse => clickhouse::ClickHouseGifs,
     };
     Arc::new(InstrumentedGifRepository { inner, metrics: database.metrics.clone() })
 }

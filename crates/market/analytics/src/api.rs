@@ -6,8 +6,7 @@ use market_domain::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Digits after the point of an average price.
-const AVERAGE_SCALE: u8 = 12;
+use crate::statistics;
 
 /// A candle: what was traded in a window of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -119,7 +118,7 @@ pub(crate) struct GapList {
 }
 
 /// The time in milliseconds. A time out of range, which no service sends, is shown as the epoch.
-fn timestamp(micros: i64) -> Timestamp {
+pub(crate) fn timestamp(micros: i64) -> Timestamp {
     let epoch = Timestamp::from_millis(0);
     Timestamp::from_millis(micros.div_euclid(1_000)).or(epoch).unwrap_or_else(|_| unreachable!("zero is in range"))
 }
@@ -127,8 +126,7 @@ fn timestamp(micros: i64) -> Timestamp {
 /// The average price by volume.
 fn vwap(quote_volume: &str, volume: &str) -> Option<String> {
     let [quote_volume, volume] = [quote_volume, volume].map(str::parse::<Decimal>);
-    let average = |scale| quote_volume.ok()?.rounded_div(volume.ok()?, scale);
-    (0..=AVERAGE_SCALE).rev().find_map(average).map(|average| average.to_string())
+    statistics::vwap(quote_volume.ok()?, volume.ok()?).map(|average| average.to_string())
 }
 
 impl From<pb::Candle> for CandleResponse {
@@ -181,22 +179,5 @@ impl From<pb::Gap> for GapResponse {
             missing: gap.missing,
             state: gap.state,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_average_is_as_exact_as_it_can_be() {
-        assert_eq!(vwap("10", "4").as_deref(), Some("2.5"));
-        assert_eq!(vwap("1", "3").as_deref(), Some("0.333333333333"));
-        // With fewer digits, if the quotient would have too many.
-        assert_eq!(
-            vwap("99999999999999999999999999999999999", "3").as_deref(),
-            Some("33333333333333333333333333333333333")
-        );
-        assert_eq!(vwap("1", "0"), None);
     }
 }

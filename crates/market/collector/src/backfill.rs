@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use kennel_client::{Client, ClientError};
 use kennel_core::{Backoff, Clock};
 use market_domain::{Micros, Missing, Symbol, Trade, Venue};
-use market_venues::{InvalidFrame, adapter};
-use tokio::time::{Instant, sleep_until};
+use market_venues::{InvalidFrame, LIMITED, adapter, pause_after};
+use tokio::time::Instant;
 use url::Url;
 
 /// The pause after requests that failed.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
-/// The pause after a refusal that does not say when to ask again.
-const LIMITED: Duration = Duration::from_secs(30);
-/// The pause after 418, by which Binance bans an address that did not heed 429.
-const BANNED: Duration = Duration::from_mins(5);
 
 /// Why missing trades could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +29,7 @@ impl BackfillError {
     /// How long the venue does not want requests, as far as it says so.
     fn pause(&self) -> Duration {
         let pause = match self {
-            Self::Client(ClientError::Status { status, retry_after }) => match status.as_u16() {
-                429 => Some(retry_after.unwrap_or(LIMITED)),
-                418 => Some(retry_after.unwrap_or(BANNED)),
-                _ => *retry_after,
-            },
+            Self::Client(ClientError::Status { status, retry_after }) => pause_after(status.as_u16(), *retry_after),
             Self::Client(error) => error.retry_after(),
             Self::Page(InvalidFrame::Refused(_)) => Some(LIMITED),
             Self::Page(_) | Self::Url(_) => None,
@@ -46,46 +39,19 @@ impl BackfillError {
 }
 
 /// The REST API of a venue.
-pub(crate) struct Backfill {
+pub(crate) struct Api {
     pub(crate) venue: Venue,
     pub(crate) client: Client,
     pub(crate) url: Url,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The pause between two requests.
-    pub(crate) pause: Duration,
-    /// When the next request may be sent.
-    pub(crate) next: Instant,
-    /// How many requests have failed since the last success.
-    pub(crate) failures: u32,
 }
 
-impl Backfill {
-    /// Reads a page of missing trades, in the order of their ids. Returns what is missing after it; `None` at the end. After
-    /// an error there is no request for as long as the venue wants, or longer with each error.
-    pub(crate) async fn page(
-        &mut self,
-        symbol: &Symbol,
-        missing: &Missing,
-    ) -> Result<(Vec<Trade>, Option<Missing>), BackfillError> {
-        let result = self.request(symbol, missing).await;
-        match &result {
-            Ok(_) => self.failures = 0,
-            Err(error) => {
-                self.failures += 1;
-                self.next = Instant::now() + error.pause().max(BACKOFF.delay(self.failures)).max(self.pause);
-            }
-        }
-        result
-    }
+/// A page of missing trades: those that are missing, in the order of their ids, and what is missing after it.
+pub(crate) type Page = (Vec<Trade>, Option<Missing>);
 
-    async fn request(
-        &mut self,
-        symbol: &Symbol,
-        missing: &Missing,
-    ) -> Result<(Vec<Trade>, Option<Missing>), BackfillError> {
+impl Api {
+    async fn page(&self, symbol: &Symbol, missing: &Missing) -> Result<Page, BackfillError> {
         let adapter = adapter(self.venue);
-        sleep_until(self.next).await;
-        self.next = Instant::now() + self.pause;
         let url: Url =
             format!("{}{}", self.url.as_str().trim_end_matches('/'), adapter.page(symbol, missing)).parse()?;
         let page = self.client.get(&url).fetch().await?;
@@ -99,8 +65,49 @@ impl Backfill {
     }
 }
 
+/// The requests for missing trades of a venue: one at a time, and not more often than the venue wants.
+pub(crate) struct Backfill {
+    api: Arc<Api>,
+    /// The pause between two requests.
+    pause: Duration,
+    /// When the next request may be sent.
+    pub(crate) next: Instant,
+    /// How many requests have failed since the last success.
+    failures: u32,
+}
+
+impl Backfill {
+    pub(crate) fn new(api: Api, pause: Duration) -> Self {
+        Self { api: Arc::new(api), pause, next: Instant::now(), failures: 0 }
+    }
+
+    /// Asks for a page of missing trades. It may be sent at [`Self::next`]; its result is for [`Self::answered`].
+    pub(crate) fn ask(
+        &mut self,
+        symbol: &Symbol,
+        missing: &Missing,
+    ) -> BoxFuture<'static, Result<Page, BackfillError>> {
+        self.next = Instant::now() + self.pause;
+        let (api, symbol, missing) = (Arc::clone(&self.api), symbol.clone(), *missing);
+        Box::pin(async move { api.page(&symbol, &missing).await })
+    }
+
+    /// After an error there is no request for as long as the venue wants, or longer with each error.
+    pub(crate) fn answered(&mut self, result: &Result<Page, BackfillError>) {
+        match result {
+            Ok(_) => self.failures = 0,
+            Err(error) => {
+                self.failures += 1;
+                self.next = Instant::now() + error.pause().max(BACKOFF.delay(self.failures)).max(self.pause);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use market_venues::BANNED;
+
     use super::*;
 
     #[test]

@@ -16,13 +16,17 @@ use url::Url;
 pub struct CollectorConfig {
     /// The stored candles, market-preprocessor.
     pub candles: GrpcClientConfig,
+    /// What is published.
+    pub publishing: PublishingConfig,
+    /// How several collectors share the symbols.
+    pub sharding: ShardingConfig,
     /// The venues.
     pub venues: Vec<(Venue, VenueConfig)>,
 }
 
 impl Settings for CollectorConfig {
     fn read(reader: &mut Reader<'_>) -> Self {
-        let candles = reader.named_section("candles");
+        let (candles, sharding) = (reader.named_section("candles"), reader.section());
         let venues: [(Venue, VenueConfig); _] = Venue::ALL.map(|venue| (venue, reader.named_section(venue.name())));
         for (venue, config) in &venues {
             let limit = adapter(*venue).rules().symbols;
@@ -30,8 +34,60 @@ impl Settings for CollectorConfig {
                 reader.problems().add(&format!("{venue}_symbols"), format!("must be at most {limit} symbols"));
             }
         }
-        Self { candles, venues: venues.into() }
+        Self { candles, publishing: reader.section(), sharding, venues: venues.into() }
     }
+}
+
+/// How several collectors share the symbols of each venue. They need a cache that they share, Redis.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ShardingConfig {
+    /// Into how many parts the symbols of a venue are divided; the same for all collectors. At most so many collect them at once.
+    pub collector_shards: u16,
+    /// After how long the symbols of a collector that does not respond are given to others.
+    pub collector_lease: HumanDuration,
+}
+
+impl Default for ShardingConfig {
+    fn default() -> Self {
+        Self { collector_shards: 8, collector_lease: HumanDuration::from_secs(5) }
+    }
+}
+
+impl Section for ShardingConfig {
+    const TITLE: &'static str = "Sharding";
+
+    fn check(&self, problems: &mut Problems) {
+        problems.check_range("collector_shards", self.collector_shards, 1..=256);
+        let range = HumanDuration::from_secs(1)..=HumanDuration::from_mins(5);
+        problems.check_range("collector_lease", self.collector_lease, range);
+    }
+}
+
+/// The versions of the messages in which a trade is published, each to the topic of the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TradeVersions {
+    /// Version 1.
+    #[default]
+    V1,
+    /// Version 2.
+    V2,
+    /// Both, while readers are changed over.
+    Both,
+}
+
+/// Published trades.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PublishingConfig {
+    /// In which version trades are published: `v1`, to the topic `market.trades.v1`; `v2`, to `market.trades.v2`; or `both`,
+    /// while readers are changed over. The preprocessor reads both topics, and counts each trade once.
+    pub trade_versions: TradeVersions,
+}
+
+impl Section for PublishingConfig {
+    const TITLE: &'static str = "Published trades";
 }
 
 /// An exchange. No other addresses are connected to than these.
@@ -48,6 +104,8 @@ pub struct VenueConfig {
     pub reconnect_pause: Option<HumanDuration>,
     /// The pause between two requests for missing trades; that of the exchange's limits if unset.
     pub request_pause: Option<HumanDuration>,
+    /// Of how many frames one is logged, as the exchange has sent it: at most one a second, and 2 KiB of it. None by default.
+    pub sample_frames: u32,
     /// Allow private and loopback addresses, such as those of the simulator.
     pub allow_private: bool,
 }
@@ -78,7 +136,7 @@ impl VenueConfig {
             max_bytes: 8 << 20,
             // The collector asks again, and waits as long as the venue wants.
             max_retries: 0,
-            // Nothing reads the WebSocket meanwhile.
+            // Trades wait for the answer.
             deadline: Duration::from_secs(10),
             allow_private: self.allow_private,
             propagate_trace: false,

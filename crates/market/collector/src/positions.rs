@@ -7,7 +7,6 @@ use kennel_grpc::{CallError, GrpcChannel};
 use kennel_proto::market::v1::candle_service_client::CandleServiceClient;
 use kennel_proto::market::v1::{ListInstrumentsRequest, MissingTrades};
 use market_domain::{Micros, Missing, Symbol, Venue};
-use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
@@ -27,15 +26,11 @@ pub(crate) struct Positions(pub(crate) CandleServiceClient<GrpcChannel>);
 
 impl Positions {
     /// Asks until there is an answer.
-    pub(crate) async fn learn(self, venue: Venue, learned: oneshot::Sender<Vec<Known>>) {
+    pub(crate) async fn learn(self, venue: Venue) -> Vec<Known> {
         let mut failures = 0;
         loop {
             let error = match self.known(venue).await {
-                Ok(known) => {
-                    // The receiver is only gone when the process stops.
-                    learned.send(known).ok();
-                    return;
-                }
+                Ok(known) => return known,
                 Err(error) => error,
             };
             failures += 1;

@@ -1,28 +1,27 @@
-//! One connection to a venue, from its start to its end.
+//! One connection to a venue, from its start to its end: what it receives, and when that is published.
+
+mod requests;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use market_domain::{Micros, Missing, Symbol, Trade};
+use market_domain::{Micros, Symbol, Trade};
 use market_venues::{Incoming, adapter};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use self::requests::Request;
+use crate::backfill::{BackfillError, Page};
 use crate::metrics::Source;
 use crate::socket::Socket;
-use crate::tracker::Due;
+use crate::waiting::Waiting;
 use crate::worker::VenueWorker;
 
 /// How soon all symbols must be subscribed to.
 const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked for trades that are due to be asked for.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long trades wait for those that are missing before them. Nothing reads the socket meanwhile, so it is shorter than a
-/// venue waits for the answer to its ping. What is still missing then is asked for between other frames.
+/// How long trades wait for those that are missing before them. What is still missing then is asked for later.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// After so many failed requests, a quiet symbol waits for its next trade, which shows what is missing.
-const MAX_FAILURES: u32 = 5;
 /// When symbols are caught up that have had no trade on the connection: a later trade would show what is missing.
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// Maximum number of trades that are published at once.
@@ -35,6 +34,8 @@ pub(crate) enum End {
     Closed,
     #[error("the venue will close the connection")]
     ClosingSoon,
+    #[error("the connection is old, or others are to be collected")]
+    Replaced,
     #[error("nothing was received for too long")]
     Silent,
     #[error("not all symbols were subscribed to")]
@@ -51,6 +52,7 @@ impl End {
         match self {
             Self::Closed => "closed",
             Self::ClosingSoon => "closing_soon",
+            Self::Replaced => "replaced",
             Self::Silent => "silent",
             Self::NotSubscribed => "not_subscribed",
             Self::Refused(_) => "refused",
@@ -59,25 +61,30 @@ impl End {
     }
 }
 
-/// What one connection is waiting for.
+/// What a connection is woken by.
+enum Wake {
+    Received(Option<Result<Message, Error>>),
+    Answered(Result<Page, BackfillError>),
+    Time,
+}
+
+/// One connection.
 pub(crate) struct Session<'a> {
     worker: &'a mut VenueWorker,
     socket: Socket,
     opened: Instant,
+    /// When the last frame was received.
+    heard: Instant,
     /// The symbols whose subscription is not confirmed.
     unconfirmed: HashSet<Symbol>,
-    /// When missing trades are asked for.
-    ask_at: Instant,
+    /// When it is looked for trades that are due to be asked for.
+    look_at: Instant,
     /// The symbols that have had no trade on this connection and are not caught up, with the number of failed requests.
     quiet: BTreeMap<Symbol, u32>,
-}
-
-/// A page of missing trades was read and published.
-struct Page {
-    /// How many were new.
-    found: usize,
-    /// What is missing after it.
-    rest: Option<Missing>,
+    waiting: Waiting,
+    request: Option<Request>,
+    /// When the connection is replaced.
+    ends_at: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
@@ -85,51 +92,93 @@ impl<'a> Session<'a> {
         let unconfirmed: HashSet<_> = worker.symbols.all().into_iter().collect();
         let quiet = unconfirmed.iter().map(|symbol| (symbol.clone(), 0)).collect();
         let opened = Instant::now();
-        Self { worker, socket, opened, unconfirmed, ask_at: opened + CATCH_UP, quiet }
+        // A little earlier than the venue closes it; or when refused symbols are tried again.
+        let lifetime = adapter(worker.venue).rules().lifetime.map(|lifetime| opened + lifetime.mul_f32(0.98));
+        let ends_at = lifetime.into_iter().chain(worker.listing.retry_at(opened)).min();
+        Self {
+            worker,
+            socket,
+            opened,
+            heard: opened,
+            unconfirmed,
+            look_at: opened + CATCH_UP,
+            quiet,
+            waiting: Waiting::default(),
+            request: None,
+            ends_at,
+        }
     }
 
     /// Publishes the trades of the connection until it ends.
     pub(crate) async fn run(mut self) -> End {
-        match self.try_run().await {
+        let end = self.try_run().await;
+        while let Some(symbol) = self.waiting.any() {
+            self.release(&symbol, false).await;
+        }
+        match end {
             Ok(end) | Err(end) => end,
         }
     }
 
     async fn try_run(&mut self) -> Result<End, End> {
-        let rules = adapter(self.worker.venue).rules();
         for request in adapter(self.worker.venue).subscribe(&self.worker.symbols) {
             self.socket.send(Message::text(request)).await?;
         }
-        // A little earlier than the venue.
-        let lifetime = rules.lifetime.map(|lifetime| lifetime.mul_f32(0.98));
-        let mut heard = Instant::now();
         loop {
-            let silent_at = heard + rules.silence;
+            self.start_request();
             let mut trades = Vec::new();
-            match timeout_at(silent_at.min(self.ask_at), self.socket.next()).await {
-                Ok(received) => {
-                    heard = Instant::now();
+            match self.wake().await {
+                Wake::Received(received) => {
+                    self.heard = Instant::now();
                     self.read(received, &mut trades).await?;
                 }
-                Err(_) if Instant::now() >= silent_at => return Err(End::Silent),
-                Err(_) => {}
+                Wake::Answered(result) => self.answered(result).await,
+                Wake::Time if Instant::now() >= self.heard + self.silence() => return Err(End::Silent),
+                Wake::Time => {}
             }
             // What has arrived meanwhile is published together.
             while trades.len() < BATCH {
                 let Some(received) = self.socket.next().now_or_never() else { break };
+                self.heard = Instant::now();
                 self.read(received, &mut trades).await?;
             }
             self.take(trades).await;
             self.worker.learn();
-            if Instant::now() >= self.ask_at {
-                self.ask().await;
-            }
             if !self.unconfirmed.is_empty() && self.opened.elapsed() > SUBSCRIBE_LIMIT {
                 return Err(End::NotSubscribed);
             }
-            if lifetime.is_some_and(|lifetime| self.opened.elapsed() > lifetime) {
-                return Ok(End::ClosingSoon);
+            let has_other_symbols = self.worker.owned.has_changed().unwrap_or(false);
+            if has_other_symbols || self.ends_at.is_some_and(|ends_at| Instant::now() > ends_at) {
+                return Ok(End::Replaced);
             }
+        }
+    }
+
+    fn silence(&self) -> Duration {
+        adapter(self.worker.venue).rules().silence
+    }
+
+    /// Waits for a frame, an answer, or the time at which something is due.
+    async fn wake(&mut self) -> Wake {
+        let ask_at = match &self.request {
+            Some(_) => None,
+            None if self.waiting.first().is_some() => Some(self.worker.backfill.next),
+            None => Some(self.look_at.max(self.worker.backfill.next)),
+        };
+        let silent_at = self.heard + self.silence();
+        let at = [ask_at, self.waiting.until(), self.ends_at].into_iter().flatten().fold(silent_at, Instant::min);
+        let (socket, request, mut owned) = (&mut self.socket, &mut self.request, self.worker.owned.clone());
+        let answer = async {
+            match request {
+                Some(request) => (&mut request.answer).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            received = socket.next() => Wake::Received(received),
+            result = answer => Wake::Answered(result),
+            _ = owned.changed() => Wake::Time,
+            () = sleep_until(at) => Wake::Time,
         }
     }
 
@@ -143,8 +192,9 @@ impl<'a> Session<'a> {
         for (symbol, last) in heartbeats {
             self.take(std::mem::take(trades)).await;
             let latest = self.worker.tracker.latest(&symbol).unwrap_or_default();
-            if let Some(missing) = self.worker.tracker.missing_before(&symbol, last.saturating_add(1), latest) {
-                self.fill(&symbol, missing, Instant::now()).await;
+            let missing = self.worker.tracker.missing_before(&symbol, last.saturating_add(1), latest);
+            if let Some(missing) = missing.filter(|_| !self.waiting.has(&symbol)) {
+                self.waiting.start(symbol, missing, Instant::now() + PATIENCE, Vec::new());
             }
         }
         Ok(())
@@ -162,6 +212,7 @@ impl<'a> Session<'a> {
             // Pings are answered by the library.
             Some(Ok(_)) => return Ok(Vec::new()),
         };
+        self.worker.sampler.sample(self.worker.venue, frame.as_str());
         let worker = &self.worker;
         let incoming = match adapter(worker.venue).read(&worker.symbols, frame.as_str(), worker.now()) {
             Ok(incoming) => incoming,
@@ -179,6 +230,7 @@ impl<'a> Session<'a> {
                 Incoming::Subscribed(symbols) => {
                     for symbol in symbols {
                         self.unconfirmed.remove(&symbol);
+                        self.worker.listing.accept(&symbol);
                     }
                 }
                 Incoming::Refused(reason) => {
@@ -191,105 +243,68 @@ impl<'a> Session<'a> {
         Ok(heartbeats)
     }
 
-    /// Publishes trades in the order of their ids, with those that are missing between them if they are found soon.
+    /// Publishes trades, except those that wait for others.
     async fn take(&mut self, trades: Vec<Trade>) {
-        let until = Instant::now() + PATIENCE;
         let mut new = Vec::with_capacity(trades.len());
+        let mut over = Vec::new();
         for trade in trades {
             let symbol = &trade.instrument.symbol;
             self.quiet.remove(symbol);
-            if let Some(missing) = self.worker.tracker.missing_before(symbol, trade.id, trade.time) {
-                self.publish(&mut new, Source::Live).await;
+            if !self.waiting.has(symbol)
+                && let Some(missing) = self.worker.tracker.missing_before(symbol, trade.id, trade.time)
+            {
                 self.worker.metrics.gap(self.worker.venue);
-                self.fill(symbol, missing, until).await;
+                self.waiting.start(symbol.clone(), missing, Instant::now() + PATIENCE, vec![trade]);
+            } else if let Some(trade) = self.waiting.add(trade) {
+                if self.waiting.is_over(&trade.instrument.symbol) {
+                    over.push(trade.instrument.symbol.clone());
+                }
+                self.observe(trade, &mut new);
             }
-            if self.worker.tracker.observe(&trade) {
-                new.push(trade);
-            } else {
-                self.worker.metrics.trades(self.worker.venue, Source::Duplicate, 1);
+        }
+        self.publish(&mut new, Source::Live).await;
+        for symbol in over {
+            self.release(&symbol, true).await;
+        }
+        while let Some(symbol) = self.waiting.expired(Instant::now()) {
+            self.release(&symbol, false).await;
+        }
+    }
+
+    /// Records a trade, and adds it to those that are new.
+    fn observe(&mut self, trade: Trade, new: &mut Vec<Trade>) {
+        if self.worker.tracker.observe(&trade) {
+            new.push(trade);
+        } else {
+            self.worker.metrics.trades(self.worker.venue, Source::Duplicate, 1);
+        }
+    }
+
+    /// Publishes the trades of a symbol that have waited. If others are missing between them, and it is to be waited for
+    /// those too, the rest waits again.
+    async fn release(&mut self, symbol: &Symbol, waits: bool) {
+        let (mut new, mut left) = (Vec::new(), self.waiting.end(symbol).into_iter());
+        let mut is_first = true;
+        while let Some(trade) = left.next() {
+            if !std::mem::take(&mut is_first)
+                && let Some(missing) = self.worker.tracker.missing_before(symbol, trade.id, trade.time)
+            {
+                self.worker.metrics.gap(self.worker.venue);
+                if waits {
+                    let rest = std::iter::once(trade).chain(left).collect();
+                    self.waiting.start(symbol.clone(), missing, Instant::now() + PATIENCE, rest);
+                    break;
+                }
             }
+            self.observe(trade, &mut new);
         }
         self.publish(&mut new, Source::Live).await;
     }
 
-    async fn publish(&self, trades: &mut Vec<Trade>, source: Source) {
+    async fn publish(&mut self, trades: &mut Vec<Trade>, source: Source) {
         if !trades.is_empty() {
-            self.worker.publisher.publish(trades).await;
-            self.worker.metrics.trades(self.worker.venue, source, trades.len());
+            self.worker.publisher.publish(trades, source).await;
             trades.clear();
-        }
-    }
-
-    /// Asks for one page: of what may have happened between two connections, or of what is missing.
-    async fn ask(&mut self) {
-        let now = Instant::now();
-        if self.worker.backfill.next > now {
-            self.ask_at = self.worker.backfill.next;
-            return;
-        }
-        let quiet = self.quiet.iter().min_by_key(|(_, failures)| **failures).map(|(symbol, _)| symbol.clone());
-        if let Some(symbol) = quiet {
-            self.catch_up(symbol).await;
-        } else if let Some(due) = self.worker.tracker.due(now) {
-            self.ask_for(&due).await;
-        } else {
-            self.ask_at = now + LOOK;
-            return;
-        }
-        self.ask_at = self.worker.backfill.next;
-    }
-
-    /// Asks for what may have happened after the last trade of a symbol, until there is nothing more.
-    async fn catch_up(&mut self, symbol: Symbol) {
-        let Some(missing) = self.worker.tracker.after_last(&symbol) else {
-            self.quiet.remove(&symbol);
-            return;
-        };
-        let is_done = if let Some(page) = self.page(&symbol, &missing).await {
-            // What is missing below a page is a gap now.
-            page.rest.is_none_or(|rest| rest.to != Missing::UNKNOWN)
-        } else {
-            let failures = self.quiet.entry(symbol.clone()).or_default();
-            *failures += 1;
-            *failures >= MAX_FAILURES
-        };
-        if is_done {
-            self.quiet.remove(&symbol);
-        }
-    }
-
-    async fn ask_for(&mut self, due: &Due) {
-        let found = self.page(&due.symbol, &due.missing).await.map(|page| page.found);
-        if self.worker.tracker.asked(due, found, Instant::now()) {
-            self.worker.metrics.given_up(self.worker.venue);
-        }
-    }
-
-    /// Publishes missing trades, page by page, until this time. What is not read by then is asked for later.
-    async fn fill(&mut self, symbol: &Symbol, missing: Missing, until: Instant) {
-        let mut rest = Some(missing);
-        while let Some(missing) = rest {
-            if self.worker.backfill.next > until {
-                return;
-            }
-            rest = self.page(symbol, &missing).await.and_then(|page| page.rest);
-        }
-    }
-
-    /// Publishes a page of missing trades; `None` if it cannot be read.
-    async fn page(&mut self, symbol: &Symbol, missing: &Missing) -> Option<Page> {
-        match self.worker.backfill.page(symbol, missing).await {
-            Ok((mut trades, rest)) => {
-                trades.retain(|trade| self.worker.tracker.observe(trade));
-                let found = trades.len();
-                self.publish(&mut trades, Source::Backfill).await;
-                Some(Page { found, rest })
-            }
-            Err(error) => {
-                let (venue, error) = (self.worker.venue, &error as &dyn std::error::Error);
-                tracing::warn!(%venue, %symbol, from = missing.from, error, "trades stay missing for now");
-                None
-            }
         }
     }
 }

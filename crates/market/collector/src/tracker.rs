@@ -33,8 +33,8 @@ struct Asked {
     requests: u32,
     /// How many answers had nothing that is missing, since one had.
     empty: u32,
-    /// When to ask again; never if it is given up.
-    next: Option<Instant>,
+    /// When to ask again.
+    next: Instant,
 }
 
 /// Missing trades that are to be asked for.
@@ -61,6 +61,11 @@ impl Tracker {
                 unknown.insert(Known::new(Continuity::resume(last, time, missing)));
             }
         }
+    }
+
+    /// Forgets the symbols that are not these.
+    pub(crate) fn retain(&mut self, is_own: impl Fn(&Symbol) -> bool) {
+        self.0.retain(|symbol, _| is_own(symbol));
     }
 
     /// What is missing before a trade of this symbol and id, which may be one that was not received.
@@ -94,8 +99,6 @@ impl Tracker {
             for gap in known.ids.gaps() {
                 let asked = known.asked.get(&gap.whole.from);
                 let next = asked.map(|asked| asked.next);
-                // One that was given up has no next time.
-                let Some(next) = next.map_or(Some(None), |next| next.map(Some)) else { continue };
                 let is_earlier = first.as_ref().is_none_or(|(earliest, _)| next < *earliest);
                 if is_earlier && next.is_none_or(|next| next <= now) {
                     // The venue may have only some of several ranges.
@@ -109,28 +112,29 @@ impl Tracker {
     }
 
     /// Records that missing trades were asked for, and how many were found; `None` if there was no answer. Returns whether
-    /// the gap is given up now.
+    /// the gap is given up: it is forgotten.
     pub(crate) fn asked(&mut self, due: &Due, found: Option<usize>, now: Instant) -> bool {
         let Some(known) = self.0.get_mut(&due.symbol) else { return false };
         let Some(gap) = known.ids.gaps().iter().find(|gap| gap.whole.from == due.gap) else {
             known.asked.remove(&due.gap);
             return false;
         };
-        let new = Asked { since: now, requests: 0, empty: 0, next: None };
+        let new = Asked { since: now, requests: 0, empty: 0, next: now };
         let asked = known.asked.entry(due.gap).or_insert(new);
         asked.requests = asked.requests.saturating_add(1);
         match found {
-            Some(1..) => *asked = Asked { next: Some(now), ..new },
+            Some(1..) => *asked = new,
             Some(0) => asked.empty += 1,
             None => {}
         }
         if asked.empty >= GIVE_UP_ANSWERS && now.duration_since(asked.since) >= GIVE_UP_AFTER {
-            asked.next = None;
             tracing::warn!(symbol = %due.symbol, from = due.gap, missing = gap.count(), "missing trades are given up");
+            known.asked.remove(&due.gap);
+            known.ids.dismiss(due.gap);
             return true;
         }
         if found.is_none_or(|found| found == 0) {
-            asked.next = Some(now + BACKOFF.delay(asked.requests));
+            asked.next = now + BACKOFF.delay(asked.requests);
         }
         false
     }
@@ -201,7 +205,8 @@ mod tests {
         }
         assert_eq!(ranges, [3, 5, 3, 5, 3], "every range has its turn");
         assert_eq!(tracker.due(now + GIVE_UP_AFTER), None);
-        assert!(tracker.observe(&trade(5, 50)), "it is accepted later");
+        let known = &tracker.0[&symbol];
+        assert!(known.ids.gaps().is_empty() && known.asked.is_empty(), "nothing of it stays in memory");
     }
 
     #[test]

@@ -1,23 +1,29 @@
 //! Collects the trades of one venue.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use kennel_app::{Component, Stop};
 use kennel_client::AddressPolicy;
 use kennel_core::{Backoff, BoxError, Clock};
-use market_domain::Venue;
+use market_domain::{Symbol, Venue};
 use market_venues::Symbols;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use crate::backfill::Backfill;
+use crate::listing::Listing;
 use crate::metrics::CollectorMetrics;
 use crate::positions::{Known, Positions};
 use crate::publisher::TradePublisher;
+use crate::sampler::Sampler;
 use crate::session::{End, Session};
+use crate::shards::{Owned, Shards, shard_of};
 use crate::socket::connect;
 use crate::tracker::Tracker;
 
@@ -30,6 +36,8 @@ const POSITION_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct VenueWorker {
     pub(crate) name: &'static str,
     pub(crate) venue: Venue,
+    pub(crate) listing: Listing,
+    /// The symbols of the connection.
     pub(crate) symbols: Symbols,
     pub(crate) url: Url,
     pub(crate) policy: AddressPolicy,
@@ -37,11 +45,18 @@ pub(crate) struct VenueWorker {
     pub(crate) pause: Duration,
     pub(crate) backfill: Backfill,
     pub(crate) positions: Positions,
-    /// What the preprocessor knows, once it has answered.
-    pub(crate) learned: Option<oneshot::Receiver<Vec<Known>>>,
+    /// The question what the preprocessor knows, until it is answered.
+    pub(crate) question: Option<BoxFuture<'static, Vec<Known>>>,
+    /// The symbols for which it was asked.
+    pub(crate) asked: HashSet<Symbol>,
+    pub(crate) shards: Option<Shards>,
+    /// The shards that this collector has, and their number.
+    pub(crate) owned: watch::Receiver<Owned>,
+    pub(crate) shard_count: u16,
     pub(crate) publisher: TradePublisher,
     pub(crate) tracker: Tracker,
     pub(crate) metrics: CollectorMetrics,
+    pub(crate) sampler: Sampler,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -53,12 +68,13 @@ impl Component for VenueWorker {
 
     /// A trade that is published when the process stops may be published again after the next start, with the same id.
     async fn run(mut self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        let (sender, learned) = oneshot::channel();
-        self.learned = Some(learned);
-        let learn = self.positions.clone().learn(self.venue, sender);
+        let owned = watch::Sender::new(Owned::new());
+        self.owned = owned.subscribe();
+        let Some(shards) = self.shards.take() else { return Err("it has run before".into()) };
         tokio::select! {
             () = stop.requested() => {}
-            _ = async { tokio::join!(learn, self.collect()) } => {}
+            () = shards.maintain(&owned) => {}
+            () = self.collect() => {}
         }
         Ok(())
     }
@@ -66,15 +82,12 @@ impl Component for VenueWorker {
 
 impl VenueWorker {
     async fn collect(&mut self) {
-        if let Some(learned) = &mut self.learned
-            && let Ok(Ok(known)) = timeout(POSITION_WAIT, learned).await
-        {
-            self.resume(known);
-        }
         let backoff = Backoff::new(self.pause, self.pause * 16);
         let mut failures = 0;
         loop {
+            self.assign().await;
             let started = Instant::now();
+            self.symbols = self.listing.symbols(self.venue, started);
             let end = match connect(&self.url, &self.policy).await {
                 Ok(socket) => {
                     tracing::info!(venue = %self.venue, "connected");
@@ -83,38 +96,64 @@ impl VenueWorker {
                 Err(error) => End::Failed(error),
             };
             self.metrics.connection_ended(self.venue, end.reason());
-            failures = if started.elapsed() < STABLE && !matches!(end, End::ClosingSoon) { failures + 1 } else { 0 };
+            failures = if started.elapsed() < STABLE && !matches!(end, End::ClosingSoon | End::Replaced) {
+                failures + 1
+            } else {
+                0
+            };
             tracing::warn!(venue = %self.venue, failures, reason = &end as &dyn std::error::Error, "connection ended");
             sleep(backoff.delay(failures)).await;
         }
     }
 
+    /// Waits until this collector has symbols. For those that it did not have before, it asks what the preprocessor knows.
+    async fn assign(&mut self) {
+        loop {
+            let owned = self.owned.borrow_and_update().clone();
+            let count = self.shard_count;
+            self.listing.assign(|symbol| owned.contains(&shard_of(symbol, count)));
+            self.tracker.retain(|symbol| self.listing.has(symbol));
+            let symbols = self.listing.symbols(self.venue, Instant::now()).all();
+            self.asked.retain(|symbol| symbols.contains(symbol));
+            let is_new = symbols.iter().filter(|symbol| self.asked.insert((*symbol).clone())).count() > 0;
+            if is_new {
+                let mut question = self.positions.clone().learn(self.venue).boxed();
+                match timeout(POSITION_WAIT, &mut question).await {
+                    Ok(known) => self.resume(known),
+                    Err(_) => self.question = Some(question),
+                }
+            }
+            // Without a sender, the process stops.
+            if !symbols.is_empty() || self.owned.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Continues where the preprocessor's knowledge ends, as soon as it has answered.
     pub(crate) fn learn(&mut self) {
-        if let Some(Ok(known)) = self.learned.as_mut().map(oneshot::Receiver::try_recv) {
+        if let Some(known) = self.question.as_mut().and_then(FutureExt::now_or_never) {
             self.resume(known);
         }
     }
 
     fn resume(&mut self, known: Vec<Known>) {
-        self.learned = None;
-        let symbols = self.symbols.all();
-        for known in known.into_iter().filter(|known| symbols.contains(&known.symbol)) {
+        self.question = None;
+        for known in known.into_iter().filter(|known| self.listing.has(&known.symbol)) {
             self.tracker.resume(known.symbol, known.last, known.time, &known.missing);
         }
     }
 
-    /// Drops the symbols that the venue does not have, according to its refusal: the others are collected without them. The
-    /// last one is not dropped.
+    /// Leaves out the symbols that the venue does not have, according to its refusal, until they are tried again: the others
+    /// are collected without them. The last one is not left out.
     pub(crate) fn refused(&mut self, answer: &str) {
         let refused = self.symbols.refused_by(answer);
         if refused.len() >= self.symbols.count() {
             return;
         }
         for symbol in refused {
-            tracing::error!(venue = %self.venue, %symbol, answer, "the venue does not have the symbol; it is not collected");
-            self.metrics.refused(self.venue);
-            self.symbols.remove(&symbol);
+            tracing::error!(venue = %self.venue, %symbol, answer, "the venue does not have the symbol; it is not collected for now");
+            self.listing.refuse(&symbol, Instant::now());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Candles.
 
 use kennel_proto::market::v1 as pb;
-use market_domain::Candle;
+use market_domain::{Bar, Candle, CandleKey, Instrument, Micros, Window};
 
 use crate::CANDLES;
 use crate::message::message_event;
@@ -43,5 +43,84 @@ impl From<&Candle> for CandleChanged {
             complete: candle.is_complete,
             updated_us: candle.updated.0,
         })
+    }
+}
+
+/// A message is not a candle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("field `{field}` {reason}")]
+pub struct InvalidCandle {
+    field: &'static str,
+    reason: String,
+}
+
+fn field<T: std::str::FromStr<Err: ToString>>(field: &'static str, text: &str) -> Result<T, InvalidCandle> {
+    text.parse().map_err(|error: T::Err| InvalidCandle { field, reason: error.to_string() })
+}
+
+impl TryFrom<CandleChanged> for Candle {
+    type Error = InvalidCandle;
+
+    fn try_from(CandleChanged(message): CandleChanged) -> Result<Self, InvalidCandle> {
+        let instrument =
+            Instrument { venue: field("venue", &message.venue)?, symbol: field("symbol", &message.symbol)? };
+        let timeframe = field("timeframe", &message.timeframe)?;
+        Ok(Self {
+            key: CandleKey { instrument, window: Window { timeframe, open_time: Micros(message.open_time_us) } },
+            bar: Bar {
+                open: field("open", &message.open)?,
+                high: field("high", &message.high)?,
+                low: field("low", &message.low)?,
+                close: field("close", &message.close)?,
+                volume: field("volume", &message.volume)?,
+                quote_volume: field("quote_volume", &message.quote_volume)?,
+                buy_volume: field("buy_volume", &message.buy_volume)?,
+                trades: message.trades,
+                first_id: message.first_trade_id,
+                last_id: message.last_trade_id,
+            },
+            revision: message.revision,
+            is_final: message.r#final,
+            is_complete: message.complete,
+            updated: Micros(message.updated_us),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use market_domain::{Decimal, Timeframe, Venue};
+
+    use super::*;
+
+    #[test]
+    fn a_candle_survives_the_topic() {
+        let decimal = |text: &str| -> Decimal { text.parse().unwrap() };
+        let bar = Bar {
+            open: decimal("1.5"),
+            high: decimal("3"),
+            low: decimal("0.00000001"),
+            close: decimal("2"),
+            volume: decimal("12345678901234567890.12"),
+            quote_volume: decimal("7"),
+            buy_volume: decimal("0"),
+            trades: 3,
+            first_id: 7,
+            last_id: 10,
+        };
+        let instrument = Instrument { venue: Venue::Kraken, symbol: "BTC-USD".parse().unwrap() };
+        let window = Window::of(Timeframe::M5, Micros(1_700_000_000_000_001));
+        let candle = Candle {
+            key: CandleKey { instrument, window },
+            bar,
+            revision: 4,
+            is_final: true,
+            is_complete: false,
+            updated: Micros(1_700_000_000_000_002),
+        };
+        let changed = CandleChanged::from(&candle);
+        assert_eq!(Candle::try_from(changed.clone()), Ok(candle));
+        let invalid = CandleChanged(pb::Candle { high: "NaN".to_owned(), ..changed.0 });
+        assert!(Candle::try_from(invalid).unwrap_err().to_string().starts_with("field `high` must be"));
     }
 }

@@ -1,12 +1,13 @@
 //! Trades.
 
 use kennel_core::id::derive_id;
-use kennel_proto::market::v1 as pb;
+use kennel_core::{CodecError, Event, EventType as _};
+use kennel_proto::market::{v1 as pb, v2};
 use market_domain::{Instrument, Micros, Side, Trade};
 use uuid::Uuid;
 
-use crate::TRADES;
 use crate::message::message_event;
+use crate::{TRADES, TRADES_V2};
 
 /// A collector received a trade.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -45,6 +46,68 @@ impl From<&Trade> for TradeReported {
             received_us: trade.received.0,
         })
     }
+}
+
+/// A collector received a trade: version 2 of [`TradeReported`], in a topic of its own and with the same id.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TradeReportedV2(pub v2::Trade);
+
+message_event!(TradeReportedV2, "market.trade_reported_v2", TRADES_V2);
+
+impl TradeReportedV2 {
+    /// The message in `proto/`.
+    pub const MESSAGE: &str = "Trade";
+    /// The file of the message.
+    pub const PROTO: &str = include_str!("../../../../proto/market/v2/trade.proto");
+
+    /// The event of a trade that is published now.
+    pub fn new(trade: &Trade, published: Micros) -> Self {
+        let pb::Trade { venue, symbol, trade_id, price, size, taker_side, time_us, received_us } =
+            TradeReported::from(trade).0;
+        let quote_size = trade.price.checked_mul(trade.size).map(|product| product.to_string());
+        Self(v2::Trade {
+            venue,
+            symbol,
+            trade_id,
+            price,
+            size,
+            taker_side,
+            time_us,
+            received_us,
+            quote_size: quote_size.unwrap_or_default(),
+            published_us: published.0,
+        })
+    }
+}
+
+impl From<TradeReportedV2> for TradeReported {
+    fn from(TradeReportedV2(trade): TradeReportedV2) -> Self {
+        let v2::Trade { venue, symbol, trade_id, price, size, taker_side, time_us, received_us, .. } = trade;
+        Self(pb::Trade { venue, symbol, trade_id, price, size, taker_side, time_us, received_us })
+    }
+}
+
+/// The names of the events that [`read_trade`] reads.
+pub const TRADE_EVENTS: [&str; 2] = [TradeReported::NAME, TradeReportedV2::NAME];
+
+/// Reads the trade of an event of either version.
+pub fn read_trade(event: &Event) -> Result<Trade, UnreadableTrade> {
+    let reported = match event.decode::<TradeReportedV2>()? {
+        Some(reported) => reported.into(),
+        None => event.decode::<TradeReported>()?.unwrap_or_default(),
+    };
+    Ok(reported.try_into()?)
+}
+
+/// An event has no trade.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableTrade {
+    /// The data is not the message.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The message is not a trade.
+    #[error(transparent)]
+    Trade(#[from] InvalidTrade),
 }
 
 /// A message is not a trade.
@@ -86,10 +149,11 @@ impl TryFrom<TradeReported> for Trade {
 
 #[cfg(test)]
 mod tests {
-    use kennel_core::{Event, EventType as _, Timestamp};
+    use kennel_core::Timestamp;
+    use market_domain::Venue;
+    use prost::Message as _;
 
     use super::*;
-    use market_domain::Venue;
 
     fn trade() -> Trade {
         Trade {
@@ -124,6 +188,28 @@ mod tests {
         let read: TradeReported = prost::Message::decode(PUBLISHED).unwrap();
         assert_eq!(Trade::try_from(read.clone()).unwrap(), trade());
         assert_eq!(prost::Message::encode_to_vec(&read), PUBLISHED);
+    }
+
+    #[test]
+    fn both_versions_are_read() {
+        let (id, at) = (TradeReported::event_id(&trade()), Timestamp::from_millis(0).unwrap());
+        let first = Event::new(id, "/test", at, &TradeReported::from(&trade())).unwrap();
+        let second = TradeReportedV2::new(&trade(), Micros(5));
+        assert_eq!((second.0.quote_size.as_str(), second.0.published_us), ("0.001059442", 5));
+        let second = Event::new(id, "/test", at, &second).unwrap();
+        assert_eq!((second.topic.as_str(), second.key.as_str()), ("market.trades.v2", "kraken:BTC-USD"));
+        for event in [&first, &second] {
+            assert_eq!(read_trade(event).unwrap(), trade());
+            assert!(TRADE_EVENTS.contains(&event.name.as_str()));
+        }
+        // A reader of either version reads the bytes of the other one.
+        assert_eq!(pb::Trade::decode(&second.data[..]).unwrap(), TradeReported::from(&trade()).0);
+        let read = TradeReportedV2(v2::Trade::decode(PUBLISHED).unwrap());
+        assert_eq!(Trade::try_from(TradeReported::from(read)).unwrap(), trade());
+        let broken = Event { data: vec![0xff].into(), ..second };
+        assert!(matches!(read_trade(&broken), Err(UnreadableTrade::Codec(_))));
+        let nines = Trade { price: "9".repeat(38).parse().unwrap(), size: "11".parse().unwrap(), ..trade() };
+        assert_eq!(TradeReportedV2::new(&nines, Micros(5)).0.quote_size, "");
     }
 
     #[test]

@@ -84,8 +84,7 @@ impl Book {
 
     /// The range of missing ids that this id is one of.
     fn filled_by(&self, id: i64) -> Option<&Missing> {
-        let gaps = self.state.continuity.as_ref()?.gaps();
-        gaps.iter().flat_map(|gap| &gap.missing).find(|missing| (missing.from..=missing.to).contains(&id))
+        self.state.continuity.as_ref()?.missing(id)
     }
 
     /// Adds candles from the store, of a range of [`Book::needed`].
@@ -118,6 +117,54 @@ impl Book {
         }
         self.settle();
         Ok(Applied::New)
+    }
+
+    /// The windows that must be loaded before a minute is rebuilt from these trades: all minutes of its day, of which the longer
+    /// candles are folded, and every window that the trades may complete because their ids were missing. Each range is the first
+    /// and the last window of a timeframe.
+    pub fn needed_to_rebuild(&self, minute: Window, trades: &[Trade]) -> Vec<(Window, Window)> {
+        let day = Window::of(Timeframe::D1, minute.open_time);
+        let filled = trades.iter().filter_map(|trade| self.filled_by(trade.id));
+        let (after, before) = filled.fold((minute.open_time, minute.open_time), |(after, before), missing| {
+            (after.min(missing.after), before.max(missing.before))
+        });
+        let range = |timeframe| {
+            let (first, last) = if timeframe == minute.timeframe {
+                (after.min(day.open_time), before.max(Micros(day.end().0 - 1)))
+            } else {
+                (after, before)
+            };
+            (Window::of(timeframe, first), Window::of(timeframe, last))
+        };
+        Timeframe::ALL.map(range).into()
+    }
+
+    /// Replaces the candle of a minute by that of all its trades, which its venue has sent again, and folds the longer candles
+    /// from the minutes. The windows of [`Book::needed_to_rebuild`] must be loaded. After a refusal, nothing has changed.
+    pub fn rebuild(&mut self, minute: Window, trades: &[Trade]) -> Result<(), Refusal> {
+        let bars: Vec<_> = trades.iter().map(Bar::of).collect::<Option<_>>().ok_or(Refusal::Overflow)?;
+        let Some(bar) = fold(&bars)? else { return Ok(()) };
+        let mut rebuilt = vec![(minute, bar)];
+        for timeframe in Timeframe::ALL.into_iter().filter(|timeframe| *timeframe != minute.timeframe) {
+            let window = Window::of(timeframe, minute.open_time);
+            let first = Window { open_time: window.open_time, ..minute };
+            let others = self.candles.range(first..Window { open_time: window.end(), ..minute });
+            let others = others.filter(|(other, _)| **other != minute).filter_map(|(_, candle)| candle.as_ref());
+            let bars: Vec<_> = others.map(|candle| candle.bar).chain([bar]).collect();
+            rebuilt.extend(fold(&bars)?.map(|bar| (window, bar)));
+        }
+        for trade in trades {
+            self.observe(trade);
+        }
+        let received = trades.iter().map(|trade| trade.received).max().unwrap_or_default();
+        for (window, bar) in rebuilt {
+            let known = self.candles.get(&window).and_then(Option::as_ref);
+            if known.is_none_or(|candle| candle.bar != bar) {
+                self.replace(window, bar, received);
+            }
+        }
+        self.settle();
+        Ok(())
     }
 
     fn observe(&mut self, trade: &Trade) {
@@ -193,4 +240,10 @@ impl Book {
         let gaps = self.state.continuity.as_ref().map(Continuity::gaps).unwrap_or_default();
         gaps.iter().filter(|gap| gap.state != GapState::Healed).flat_map(|gap| gap.missing.clone()).collect()
     }
+}
+
+/// The bar of all trades of the bars; `None` without bars.
+fn fold(bars: &[Bar]) -> Result<Option<Bar>, Refusal> {
+    let Some((first, rest)) = bars.split_first() else { return Ok(None) };
+    rest.iter().try_fold(*first, |sum, bar| sum.merge(bar)).map(Some).ok_or(Refusal::Overflow)
 }

@@ -140,6 +140,11 @@ impl Continuity {
         self.last
     }
 
+    /// The time of the first trade.
+    pub const fn started(&self) -> Micros {
+        self.started
+    }
+
     /// The latest time of a trade.
     pub const fn latest(&self) -> Micros {
         self.latest
@@ -153,6 +158,12 @@ impl Continuity {
     /// Whether a trade with this id was seen.
     pub fn has(&self, id: i64) -> bool {
         (self.first..=self.last).contains(&id) && self.find(id).is_none()
+    }
+
+    /// The range of missing ids that this id is one of.
+    pub fn missing(&self, id: i64) -> Option<&Missing> {
+        let (gap, range) = self.find(id)?;
+        self.gaps.get(gap)?.missing.get(range)
     }
 
     /// The gap that misses this id, and the range of it.
@@ -227,6 +238,11 @@ impl Continuity {
         let latest = self.latest.0;
         let is_old = |gap: &Gap| latest.saturating_sub(gap.whole.before.0) > age;
         self.gaps.retain(|gap| gap.state == GapState::Open || !is_old(gap));
+    }
+
+    /// Forgets the gap with this first id. Its ids count as seen from then on.
+    pub fn dismiss(&mut self, from: i64) {
+        self.gaps.retain(|gap| gap.whole.from != from);
     }
 
     /// The time up to which no trade is waited for: windows that end before or at it are final.

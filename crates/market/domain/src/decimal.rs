@@ -25,11 +25,24 @@ pub struct InvalidDecimal;
 
 /// Ten to this power fits into the mantissa.
 const MAX_DIGITS: u8 = 38;
+/// So many digits fit into 64 bits.
+const SHORT_DIGITS: usize = 19;
 /// Longer texts are refused unread.
 const MAX_LENGTH: usize = 100;
 
+/// The powers of ten that fit into the mantissa.
+const POWERS: [i128; MAX_DIGITS as usize + 1] = {
+    let mut powers = [1; MAX_DIGITS as usize + 1];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
 fn power_of_ten(exponent: u8) -> Option<i128> {
-    10_i128.checked_pow(exponent.into())
+    POWERS.get(usize::from(exponent)).copied()
 }
 
 impl Decimal {
@@ -42,6 +55,15 @@ impl Decimal {
     }
 
     fn canonical(mut self) -> Self {
+        // Most numbers are short, and divisions of short numbers are many times faster.
+        if let Ok(mut short) = i64::try_from(self.mantissa) {
+            while self.scale > 0 && short % 10 == 0 {
+                short /= 10;
+                self.scale -= 1;
+            }
+            self.mantissa = short.into();
+            return self;
+        }
         while self.scale > 0 && self.mantissa % 10 == 0 {
             self.mantissa /= 10;
             self.scale -= 1;
@@ -61,6 +83,9 @@ impl Decimal {
 
     /// The mantissa of this value with `scale` digits after the point.
     fn scaled(self, scale: u8) -> Option<i128> {
+        if self.scale == scale {
+            return Some(self.mantissa);
+        }
         self.mantissa.checked_mul(power_of_ten(scale.checked_sub(self.scale)?)?)
     }
 
@@ -129,13 +154,7 @@ fn parse(text: &str) -> Option<Decimal> {
     }
     // Zeros at the end of the fraction say nothing.
     let fraction = fraction.trim_end_matches('0');
-    let mut mantissa: i128 = 0;
-    for digit in whole.bytes().chain(fraction.bytes()) {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
-    }
+    let mantissa = mantissa(whole, fraction)?;
     let mantissa = if is_negative { -mantissa } else { mantissa };
     if mantissa == 0 {
         return Some(Decimal::ZERO);
@@ -146,6 +165,18 @@ fn parse(text: &str) -> Option<Decimal> {
     } else {
         Decimal::new(mantissa.checked_mul(power_of_ten(u8::try_from(-scale).ok()?)?)?, 0)
     }
+}
+
+/// The number that all digits together are.
+fn mantissa(whole: &str, fraction: &str) -> Option<i128> {
+    let digits = || whole.bytes().chain(fraction.bytes());
+    if !digits().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    if whole.len() + fraction.len() <= SHORT_DIGITS {
+        return Some(digits().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0')).into());
+    }
+    digits().try_fold(0_i128, |sum, digit| sum.checked_mul(10)?.checked_add(i128::from(digit - b'0')))
 }
 
 fn exponent(text: &str) -> Option<i16> {
@@ -159,18 +190,44 @@ fn exponent(text: &str) -> Option<i16> {
 impl fmt::Display for Decimal {
     /// The canonical text: no exponent, no zeros at the end of the fraction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.scale == 0 {
-            return write!(f, "{}", self.mantissa);
+        // At most 39 digits, the sign, the point, and a zero before it.
+        let mut text = [b'0'; 42];
+        let mut start = text.len();
+        let mut push = |byte: u8| {
+            start -= 1;
+            text[start] = byte;
+        };
+        let mut left = self.mantissa.unsigned_abs();
+        let mut count = 0;
+        while left > 0 || count <= self.scale {
+            if count == self.scale && count > 0 {
+                push(b'.');
+            }
+            // The remainder is a digit.
+            let digit = if let Ok(short) = u64::try_from(left) {
+                left = (short / 10).into();
+                short % 10
+            } else {
+                let digit = left % 10;
+                left /= 10;
+                u64::try_from(digit).unwrap_or_default()
+            };
+            push(b'0' + u8::try_from(digit).unwrap_or_default());
+            count += 1;
         }
-        let (sign, width) = (if self.mantissa < 0 { "-" } else { "" }, usize::from(self.scale));
-        let digits = format!("{:0>1$}", self.mantissa.unsigned_abs(), width + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - width);
-        write!(f, "{sign}{whole}.{fraction}")
+        if self.mantissa < 0 {
+            push(b'-');
+        }
+        f.write_str(std::str::from_utf8(&text[start..]).map_err(|_| fmt::Error)?)
     }
 }
 
 impl Ord for Decimal {
     fn cmp(&self, other: &Self) -> Ordering {
+        let scale = self.scale.max(other.scale);
+        if let (Some(own), Some(other)) = (self.scaled(scale), other.scaled(scale)) {
+            return own.cmp(&other);
+        }
         // Both parts fit after alignment, the whole number might not.
         let parts = |value: &Self| {
             let unit = power_of_ten(value.scale).unwrap_or(i128::MAX);

@@ -7,10 +7,12 @@ use kennel_service::{build_info, erased, main_all};
 
 fn main() -> ExitCode {
     let services = [
+        erased::<auth::Auth>(),
         erased::<market_simulator::MarketSimulator>(),
         erased::<market_preprocessor::MarketPreprocessor>(),
         erased::<analytics_api::AnalyticsApi>(),
         erased::<market_data_collector::MarketDataCollector>(),
+        erased::<api_gateway::ApiGateway>(),
     ];
     main_all(&services, build_info!("market-pipeline"))
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use kennel_core::RepoError;
-use kennel_grpc::{COMPRESSION, Details, fault, invalid, respond};
+use kennel_grpc::{COMPRESSION, Reply, failed, invalid, optional, respond, valid};
 use kennel_proto::market::v1 as pb;
 use kennel_proto::market::v1::candle_service_server::{CandleService, CandleServiceServer};
 use market_contracts::CandleChanged;
-use market_domain::{Continuity, Instrument, Micros, Missing};
-use tonic::{Request, Response, Status};
+use market_domain::{Candle, Continuity, Instrument, Micros, Missing};
+use tonic::{Request, Status};
 
+use crate::carry;
 use crate::store::{CandleQuery, CandleRepository, StoredBook, StoredGap};
 
 /// Number of candles of a response whose request does not say it.
@@ -21,35 +22,52 @@ const MAX_MISSING: usize = 1_000;
 
 /// `market.v1.CandleService` over the store.
 #[derive(Clone)]
-pub(crate) struct CandleRpc(Arc<dyn CandleRepository>);
+pub(crate) struct CandleRpc {
+    store: Arc<dyn CandleRepository>,
+    /// Whether windows without trades have candles.
+    carries: bool,
+}
 
 impl CandleRpc {
     /// The service, ready to be added to a server. Messages are limited to `max_message_bytes` in both directions, and may
     /// be compressed.
-    pub(crate) fn server(store: Arc<dyn CandleRepository>, max_message_bytes: usize) -> CandleServiceServer<Self> {
-        CandleServiceServer::new(Self(store))
+    pub(crate) fn server(
+        store: Arc<dyn CandleRepository>,
+        carries: bool,
+        max_message_bytes: usize,
+    ) -> CandleServiceServer<Self> {
+        CandleServiceServer::new(Self { store, carries })
             .max_decoding_message_size(max_message_bytes)
             .max_encoding_message_size(max_message_bytes)
             .accept_compressed(COMPRESSION)
             .send_compressed(COMPRESSION)
     }
+
+    async fn candles(&self, query: CandleQuery) -> Result<Vec<Candle>, RepoError> {
+        if !self.carries {
+            return self.store.candles(&query).await;
+        }
+        let book = self.store.book(&query.instrument).await?;
+        let Some(known) = book.and_then(|book| book.state.continuity) else { return Ok(Vec::new()) };
+        let query = carry::bounded(&query, &known);
+        let before = CandleQuery { from: None, to: query.from, limit: 1, ..query.clone() };
+        let (before, stored) = (self.store.candles(&before).await?.pop(), self.store.candles(&query).await?);
+        Ok(carry::carry(&query, before, stored, &known))
+    }
 }
 
 #[tonic::async_trait]
 impl CandleService for CandleRpc {
-    async fn list_candles(
-        &self,
-        request: Request<pb::ListCandlesRequest>,
-    ) -> Result<Response<pb::ListCandlesResponse>, Status> {
+    async fn list_candles(&self, request: Request<pb::ListCandlesRequest>) -> Reply<pb::ListCandlesResponse> {
         let pb::ListCandlesRequest { venue, symbol, timeframe, from_us, to_us, limit } = request.into_inner();
         let query = CandleQuery {
             instrument: instrument(&venue, &symbol)?,
-            timeframe: timeframe.parse().map_err(|error| invalid("timeframe", &error))?,
+            timeframe: valid("timeframe", timeframe.parse())?,
             from: time("from_us", from_us)?,
             to: time("to_us", to_us)?,
             limit: limit_of(limit, DEFAULT_CANDLES)?,
         };
-        let candles = self.0.candles(&query).await.map_err(failed)?;
+        let candles = self.candles(query).await.map_err(failed)?;
         let candles = candles.iter().map(|candle| CandleChanged::from(candle).0).collect();
         Ok(respond(pb::ListCandlesResponse { candles }))
     }
@@ -57,27 +75,22 @@ impl CandleService for CandleRpc {
     async fn list_instruments(
         &self,
         request: Request<pb::ListInstrumentsRequest>,
-    ) -> Result<Response<pb::ListInstrumentsResponse>, Status> {
-        let venue = Some(request.get_ref().venue.as_str()).filter(|venue| !venue.is_empty());
-        let venue = venue.map(str::parse).transpose().map_err(|error| invalid("venue", &error))?;
-        let books = self.0.books(venue).await.map_err(failed)?;
+    ) -> Reply<pb::ListInstrumentsResponse> {
+        let books = self.store.books(optional("venue", &request.get_ref().venue)?).await.map_err(failed)?;
         let instruments = books.into_iter().filter_map(status).collect();
         Ok(respond(pb::ListInstrumentsResponse { instruments }))
     }
 
-    async fn list_gaps(&self, request: Request<pb::ListGapsRequest>) -> Result<Response<pb::ListGapsResponse>, Status> {
+    async fn list_gaps(&self, request: Request<pb::ListGapsRequest>) -> Reply<pb::ListGapsResponse> {
         let pb::ListGapsRequest { venue, symbol, limit } = request.into_inner();
         let (instrument, limit) = (instrument(&venue, &symbol)?, limit_of(limit, DEFAULT_GAPS)?);
-        let gaps = self.0.gaps(&instrument, limit).await.map_err(failed)?;
+        let gaps = self.store.gaps(&instrument, limit).await.map_err(failed)?;
         Ok(respond(pb::ListGapsResponse { gaps: gaps.iter().map(gap).collect() }))
     }
 }
 
 fn instrument(venue: &str, symbol: &str) -> Result<Instrument, Status> {
-    Ok(Instrument {
-        venue: venue.parse().map_err(|error| invalid("venue", &error))?,
-        symbol: symbol.parse().map_err(|error| invalid("symbol", &error))?,
-    })
+    Ok(Instrument { venue: valid("venue", venue.parse())?, symbol: valid("symbol", symbol.parse())? })
 }
 
 /// A time that may be left out.
@@ -122,9 +135,4 @@ const fn missing(missing: &Missing) -> pb::MissingTrades {
 
 fn gap(gap: &StoredGap) -> pb::Gap {
     pb::Gap { whole: Some(missing(&gap.whole)), missing: gap.missing, state: gap.state.name().to_owned() }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is the argument of `map_err`")]
-fn failed(error: RepoError) -> Status {
-    fault(error.kind(), &error, Details::default())
 }

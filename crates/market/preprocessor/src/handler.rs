@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use kennel_core::{BoxError, Event, EventFilter, EventType as _, IdSource, RepoError, Timestamp};
-use kennel_outbox::{BatchHandler, BatchItem, BatchResults, Handled, HandlerError};
-use market_contracts::{CandleChanged, TradeReported};
-use market_domain::{Applied, Book, BookState, Candle, Instrument, Limits, Refusal, Timeframe, Trade};
+use kennel_core::{BoxError, Clock, Event, EventFilter, IdSource, RepoError};
+use kennel_outbox::{BatchHandler, BatchItem, BatchLimits, BatchResults, Handled, HandlerError};
+use market_contracts::{TRADE_EVENTS, read_trade};
+use market_domain::{Applied, Book, BookState, Continuity, Instrument, Limits, Micros, Refusal, Trade};
 use tokio::sync::Mutex;
 
+use crate::events::events;
+use crate::latest::LatestCandles;
 use crate::metrics::PreprocessorMetrics;
 use crate::store::{BookChange, CandleQuery, CandleRepository, Commit, StoredBook, StoredGap};
 
-/// The CloudEvents `source` of all events.
-pub(crate) const SOURCE: &str = "/market-preprocessor";
+/// Maximum number of trades of a batch.
+const MAX_TRADES: usize = 4_000;
 /// How often a batch is attempted while other members of the group change its books.
 const MAX_ATTEMPTS: u32 = 20;
 
@@ -33,14 +36,16 @@ struct Applying {
     duplicate: u64,
 }
 
-/// Handles [`TradeReported`].
+/// Handles the events of [`TRADE_EVENTS`]. A trade that is in both topics is counted once: its id is known when it comes again.
 pub struct TradeHandler {
     store: Arc<dyn CandleRepository>,
     ids: Arc<dyn IdSource>,
+    clock: Arc<dyn Clock>,
     metrics: PreprocessorMetrics,
     limits: Limits,
     /// How long candles wait for missing trades, in microseconds of event time.
     hold: i64,
+    latest: LatestCandles,
     /// The books of the instruments that this member handles, as they are stored.
     books: Mutex<HashMap<Instrument, Cached>>,
 }
@@ -48,22 +53,32 @@ pub struct TradeHandler {
 impl TradeHandler {
     /// The consumer group, and the name of its component.
     pub const GROUP: &str = "market-preprocessor.trades";
+    /// The consumer group of the topic of version 2.
+    pub const GROUP_V2: &str = "market-preprocessor.trades_v2";
+    /// The limits of a batch, which is one transaction.
+    pub const LIMITS: BatchLimits =
+        BatchLimits { events: MAX_TRADES, of_key: MAX_TRADES, bytes: 4 << 20, linger: Duration::from_millis(5) };
 
     /// Candles wait for missing trades for `hold` microseconds of event time.
     pub fn new(
         store: Arc<dyn CandleRepository>,
-        ids: Arc<dyn IdSource>,
+        (ids, clock): (Arc<dyn IdSource>, Arc<dyn Clock>),
         metrics: PreprocessorMetrics,
         limits: Limits,
         hold: i64,
     ) -> Self {
-        Self { store, ids, metrics, limits, hold, books: Mutex::default() }
+        Self { store, ids, clock, metrics, limits, hold, latest: LatestCandles::default(), books: Mutex::default() }
+    }
+
+    /// Adds the newest candles to `latest` after each commit.
+    #[must_use]
+    pub fn with_latest(self, latest: LatestCandles) -> Self {
+        Self { latest, ..self }
     }
 
     fn read(&self, event: &Event) -> Result<Trade, HandlerError> {
         let read = || -> Result<Trade, (&'static str, BoxError)> {
-            let reported = event.decode::<TradeReported>().map_err(|error| ("message", error.into()))?;
-            let trade = Trade::try_from(reported.unwrap_or_default()).map_err(|error| ("message", error.into()))?;
+            let trade = read_trade(event).map_err(|error| ("message", error.into()))?;
             trade.check(self.limits).map_err(|refusal| (refusal.name(), refusal.into()))?;
             Ok(trade)
         };
@@ -74,11 +89,11 @@ impl TradeHandler {
     }
 
     /// Applies trades to copies of the books, and commits them.
-    async fn apply(&self, items: &[(&BatchItem, Trade)]) -> Result<Vec<Option<Refusal>>, RepoError> {
+    async fn apply(&self, trades: &[&Trade]) -> Result<Vec<Option<Refusal>>, RepoError> {
         let mut cache = self.books.lock().await;
         let mut applying = Applying::default();
-        let mut refusals = Vec::with_capacity(items.len());
-        for (_, trade) in items {
+        let mut refusals = Vec::with_capacity(trades.len());
+        for trade in trades {
             let instrument = &trade.instrument;
             if !applying.books.contains_key(instrument) {
                 let cached = match cache.get(instrument) {
@@ -94,10 +109,10 @@ impl TradeHandler {
             applying.duplicate += u64::from(applied == Ok(Applied::Duplicate));
             refusals.push(applied.err());
         }
-        let accepted = items.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
-        let receipts = accepted.map(|((item, _), _)| item.receipt.clone()).collect();
-        let commit = self.commit(&mut applying, receipts)?;
-        if let Err(error) = self.store.commit(&commit).await {
+        let commit = self.commit(&mut applying)?;
+        if !commit.changes.is_empty()
+            && let Err(error) = self.store.commit(&commit).await
+        {
             // What is in memory may be older than what is stored.
             for instrument in applying.books.keys() {
                 cache.remove(instrument);
@@ -106,6 +121,10 @@ impl TradeHandler {
         }
         let candles = commit.changes.iter().map(|change| change.candles.len() as u64).sum();
         self.metrics.applied(applying.new, applying.duplicate, candles);
+        for BookChange { book, candles, .. } in &commit.changes {
+            let known = book.state.continuity.as_ref();
+            self.latest.offer(candles, known.map(Continuity::latest).unwrap_or_default());
+        }
         cache.extend(applying.books);
         Ok(refusals)
     }
@@ -132,8 +151,8 @@ impl TradeHandler {
     }
 
     /// Takes the changes of the books. Books without changes are not written.
-    fn commit(&self, applying: &mut Applying, receipts: Vec<kennel_core::Receipt>) -> Result<Commit, RepoError> {
-        let mut commit = Commit { receipts, ..Commit::default() };
+    fn commit(&self, applying: &mut Applying) -> Result<Commit, RepoError> {
+        let mut commit = Commit::default();
         for (instrument, cached) in &mut applying.books {
             let changes = cached.book.take_changes();
             if changes.candles.is_empty() && changes.gaps.is_empty() {
@@ -141,11 +160,7 @@ impl TradeHandler {
             }
             cached.book.forget(self.limits.behind);
             cached.version += 1;
-            // Every change of a minute, and longer candles when they are final: their changes follow from the minutes.
-            let is_published = |candle: &&Candle| candle.is_final || candle.key.window.timeframe == Timeframe::M1;
-            for candle in changes.candles.iter().filter(is_published) {
-                commit.events.push(self.event(candle)?);
-            }
+            commit.events.extend(events(&*self.ids, &changes.candles)?);
             let (state, version) = (cached.book.state().clone(), cached.version);
             commit.changes.push(BookChange {
                 book: StoredBook { instrument: instrument.clone(), state, version },
@@ -155,26 +170,23 @@ impl TradeHandler {
         }
         Ok(commit)
     }
-
-    fn event(&self, candle: &Candle) -> Result<Event, RepoError> {
-        let time = Timestamp::from_millis(candle.updated.0.div_euclid(1_000)).map_err(RepoError::corrupt)?;
-        let event = Event::new(self.ids.next(), SOURCE, time, &CandleChanged::from(candle));
-        event.map_err(|error| RepoError::Backend(error.into()))
-    }
 }
 
 #[async_trait]
 impl BatchHandler for TradeHandler {
     fn filter(&self) -> EventFilter {
-        EventFilter::names([TradeReported::NAME])
+        EventFilter::names(TRADE_EVENTS)
+    }
+
+    /// A book knows the ids of its trades, without gaps, and commits with the candles: a receipt for each trade would say
+    /// the same once more.
+    fn recognizes_duplicates(&self) -> bool {
+        true
     }
 
     async fn handle(&self, batch: &[BatchItem]) -> Result<BatchResults, HandlerError> {
-        let read: Vec<_> = batch.iter().map(|item| (item, self.read(&item.event))).collect();
-        let mut accepted = Vec::new();
-        for (item, trade) in &read {
-            accepted.extend(trade.as_ref().ok().map(|trade| (*item, trade.clone())));
-        }
+        let read: Vec<_> = batch.iter().map(|item| self.read(&item.event)).collect();
+        let accepted: Vec<_> = read.iter().flatten().collect();
         let mut attempts = 0;
         let refusals = loop {
             match self.apply(&accepted).await {
@@ -185,8 +197,11 @@ impl BatchHandler for TradeHandler {
                 Err(error) => return Err(HandlerError::Retry(error.into())),
             }
         };
+        let now = Micros(self.clock.now().as_millis() * 1_000);
+        let stored = accepted.iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+        self.metrics.stored(stored.map(|(trade, _)| *trade), now);
         let mut refusals = refusals.into_iter();
-        let result = |(_, trade): (&BatchItem, Result<Trade, HandlerError>)| {
+        let result = |trade: Result<Trade, HandlerError>| {
             trade?;
             match refusals.next().flatten() {
                 None => Ok(Handled::Recorded),

@@ -2,14 +2,8 @@
 
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
-#[cfg(feature = "mysql")]
-mod mysql;
-#[cfg(feature = "postgres")]
-mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod statements;
 
@@ -17,52 +11,36 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kennel_core::RepoError;
-use kennel_storage::{Database, DatabaseMetrics, Engine, Migrations, database_span, migration};
+use kennel_storage::{Database, DatabaseMetrics, Migrations, database_span};
 use market_domain::{Candle, Instrument, Venue};
 
 use crate::store::{CandleQuery, CandleRepository, Commit, StoredBook, StoredGap};
 
 /// The migrations of the schema.
-#[expect(clippy::allow_attributes, reason = "whether a store is left out depends on the features")]
-#[allow(clippy::needless_update)]
-pub const MIGRATIONS: Migrations = Migrations {
+pub const MIGRATIONS: Migrations = kennel_storage::migrations! {
+    "../../../../migrations/market/candles", [(2, "0002_candles")];
     #[cfg(feature = "sqlite")]
-    sqlite: &[
-        kennel_storage::sqlite::EVENTS,
-        migration!("../../../../migrations/market/candles/sqlite", 2, "0002_candles"),
-    ],
+    sqlite,
     #[cfg(feature = "postgres")]
-    postgres: &[
-        kennel_storage::postgres::EVENTS,
-        migration!("../../../../migrations/market/candles/postgres", 2, "0002_candles"),
-    ],
+    postgres,
     #[cfg(feature = "mysql")]
-    mysql: &[
-        kennel_storage::mysql::EVENTS,
-        migration!("../../../../migrations/market/candles/mysql", 2, "0002_candles"),
-    ],
+    mysql,
     #[cfg(feature = "clickhouse")]
-    clickhouse: &[
-        kennel_storage::clickhouse::EVENTS,
-        migration!("../../../../migrations/market/candles/clickhouse", 2, "0002_candles"),
-    ],
-    ..Migrations::NONE
+    clickhouse,
 };
 
 /// The candles in `database`, which has the tables of [`MIGRATIONS`]. Calls record metrics and spans.
 pub fn candles(database: &Database) -> Arc<dyn CandleRepository> {
-    let inner: Arc<dyn CandleRepository> = match &database.engine {
+    let inner: Arc<dyn CandleRepository> = kennel_storage::adapter! {
+        database;
         #[cfg(feature = "sqlite")]
-        Engine::Sqlite(engine) => Arc::new(sqlite::SqliteCandles(engine.clone())),
+        Sqlite => sql::SqlCandles,
         #[cfg(feature = "postgres")]
-        Engine::Postgres(engine) => Arc::new(postgres::PostgresCandles(engine.clone())),
+        Postgres => sql::SqlCandles,
         #[cfg(feature = "mysql")]
-        Engine::Mysql(engine) => Arc::new(mysql::MysqlCandles(engine.clone())),
+        Mysql => sql::SqlCandles,
         #[cfg(feature = "clickhouse")]
-        Engine::ClickHouse(engine) => Arc::new(clickhouse::ClickHouseCandles(engine.clone())),
-        #[expect(clippy::allow_attributes, reason = "whether there is another one depends on the features")]
-        #[allow(unreachable_patterns)]
-        _ => unreachable!("the build of this crate has the same stores as the platform's"),
+        ClickHouse => clickhouse::ClickHouseCandles,
     };
     Arc::new(InstrumentedCandleRepository { inner, metrics: database.metrics.clone() })
 }

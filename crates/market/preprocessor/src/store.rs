@@ -1,7 +1,7 @@
 //! The port of the store. Every store passes one conformance suite, which tests the statements below.
 
 use async_trait::async_trait;
-use kennel_core::{Event, Receipt, RepoError};
+use kennel_core::{Event, RepoError};
 use market_domain::{BookState, Candle, Gap, GapState, Instrument, Micros, Missing, Timeframe, Venue};
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +49,6 @@ pub struct BookChange {
 pub struct Commit {
     /// The changes, one for each book.
     pub changes: Vec<BookChange>,
-    /// The receipts of the trades, of one group.
-    pub receipts: Vec<Receipt>,
     /// The events to publish.
     pub events: Vec<Event>,
 }
@@ -73,7 +71,7 @@ pub struct CandleQuery {
 /// Stores books, candles and gaps.
 #[async_trait]
 pub trait CandleRepository: Send + Sync + 'static {
-    /// Stores changes, receipts and events in one transaction: after an error, none of them is stored.
+    /// Stores changes and events in one transaction: after an error, none of them is stored.
     ///
     /// Fails with [`RepoError::Conflict`] if a book is not stored with the version before that of its change, so that of
     /// two members that change one book, one starts again. A candle is replaced by one with a higher revision only.

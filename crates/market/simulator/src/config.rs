@@ -1,5 +1,7 @@
 //! Settings of the simulator.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use kennel_config::{HumanDuration, Problems, Reader, Section, Settings};
 use market_domain::Symbol;
 use schemars::JsonSchema;
@@ -24,8 +26,9 @@ impl Settings for MarketSimulatorConfig {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SimulatorConfig {
-    /// The port of all venues, with WebSocket and REST at `/binance`, `/coinbase` and `/kraken`. It accepts connections from
-    /// this machine only.
+    /// The address to listen on: by default, only programs on this machine reach it.
+    pub simulator_host: IpAddr,
+    /// The port of all venues, with WebSocket and REST at `/binance`, `/coinbase` and `/kraken`.
     pub simulator_port: u16,
     /// The symbols of every venue, separated by commas.
     pub simulator_symbols: String,
@@ -58,6 +61,7 @@ pub struct SimulatorConfig {
 impl Default for SimulatorConfig {
     fn default() -> Self {
         Self {
+            simulator_host: Ipv4Addr::LOCALHOST.into(),
             simulator_port: 8095,
             simulator_symbols: "BTC-USD,ETH-USD".to_owned(),
             simulator_seed: 1,

@@ -5,10 +5,9 @@
 //! reordered some of them, and closed connections.
 
 mod config;
-#[cfg(test)]
-mod contracts;
 mod faults;
 mod frames;
+mod klines;
 mod ledger;
 mod server;
 mod service;
@@ -18,3 +17,5 @@ pub use config::{MarketSimulatorConfig, SimulatorConfig};
 pub use faults::Faults;
 pub use ledger::Ledger;
 pub use service::MarketSimulator;
+
+kennel_service::contract_test!(crate::MarketSimulator, "../../..");

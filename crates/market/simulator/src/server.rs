@@ -1,7 +1,7 @@
 //! The WebSocket and REST APIs of all venues, on one port.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,9 +24,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::task::TaskTracker;
 
 use crate::config::SimulatorConfig;
-use crate::frames;
 use crate::ledger::Ledger;
 use crate::socket::Connection;
+use crate::{frames, klines};
 
 /// How often the exchanges let trades happen.
 pub(crate) const STEP: Duration = Duration::from_millis(20);
@@ -105,7 +105,7 @@ impl Component for SimulatorServer {
     }
 
     async fn init(&mut self) -> Result<(), BoxError> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.config.simulator_port));
+        let address = SocketAddr::new(self.config.simulator_host, self.config.simulator_port);
         let listener = TcpListener::bind(address).await?;
         tracing::info!(address = %listener.local_addr()?, "exchanges are open");
         self.listener = Some(listener);
@@ -141,6 +141,9 @@ fn routes(exchange: Arc<Exchange>) -> Router {
         .route("/binance/api/v3/historicalTrades", get(binance_page))
         .route("/coinbase/products/{product}/trades", get(coinbase_page))
         .route("/kraken/0/public/Trades", get(kraken_page))
+        .route("/binance/api/v3/klines", get(binance_klines))
+        .route("/coinbase/products/{product}/candles", get(coinbase_klines))
+        .route("/kraken/0/public/OHLC", get(kraken_klines))
         .route("/ledger/{venue}/{symbol}", get(ledger))
         .with_state(exchange)
 }
@@ -205,12 +208,23 @@ fn page(
     json(frames::page(instrument.venue, &trades))
 }
 
+impl Exchange {
+    /// The instrument that a venue spells like this.
+    fn spelled(&self, venue: Venue, spelling: &str) -> Option<Instrument> {
+        self.find(|instrument| instrument.venue == venue && frames::spell(instrument) == spelling)
+    }
+
+    /// The instrument of the parameter of Kraken's REST API.
+    fn of_pair(&self, parameters: &HashMap<String, String>) -> Option<Instrument> {
+        let pair = parameters.get("pair")?;
+        self.find(|instrument| instrument.venue == Venue::Kraken && frames::is_kraken_pair(&instrument.symbol, pair))
+    }
+}
+
 async fn binance_page(State(exchange): Shared, Query(parameters): Parameters) -> Response {
-    let spelling = parameters.get("symbol").cloned().unwrap_or_default();
-    let is_meant =
-        |instrument: &Instrument| instrument.venue == Venue::Binance && frames::spell(instrument) == spelling;
+    let instrument = parameters.get("symbol").and_then(|symbol| exchange.spelled(Venue::Binance, symbol));
     let (from, limit) = (number(&parameters, "fromId", 0), number(&parameters, "limit", 500_usize).min(1_000));
-    page(&exchange, exchange.find(is_meant), |ledger, instrument| ledger.between(instrument, from, i64::MAX, limit))
+    page(&exchange, instrument, |ledger, instrument| ledger.between(instrument, from, i64::MAX, limit))
 }
 
 async fn coinbase_page(
@@ -218,19 +232,46 @@ async fn coinbase_page(
     Path(product): Path<String>,
     Query(parameters): Parameters,
 ) -> Response {
-    let is_meant =
-        |instrument: &Instrument| instrument.venue == Venue::Coinbase && frames::spell(instrument) == product;
+    let instrument = exchange.spelled(Venue::Coinbase, &product);
     let (after, limit) = (number(&parameters, "after", i64::MAX), number(&parameters, "limit", 1_000_usize).min(1_000));
-    page(&exchange, exchange.find(is_meant), |ledger, instrument| ledger.before(instrument, after, limit))
+    page(&exchange, instrument, |ledger, instrument| ledger.before(instrument, after, limit))
 }
 
 async fn kraken_page(State(exchange): Shared, Query(parameters): Parameters) -> Response {
-    let pair = parameters.get("pair").cloned().unwrap_or_default();
-    let is_meant = |instrument: &Instrument| {
-        instrument.venue == Venue::Kraken && frames::is_kraken_pair(&instrument.symbol, &pair)
-    };
     let since = Micros(number::<i64>(&parameters, "since", 0).div_euclid(1_000));
-    page(&exchange, exchange.find(is_meant), |ledger, instrument| ledger.since(instrument, since, 1_000))
+    page(&exchange, exchange.of_pair(&parameters), |ledger, instrument| ledger.since(instrument, since, 1_000))
+}
+
+/// The candles of the minutes that start from `from` to before `to`.
+fn kline_page(exchange: &Exchange, instrument: Option<Instrument>, from: Micros, to: Micros) -> Response {
+    let Some(instrument) = instrument else { return StatusCode::NOT_FOUND.into_response() };
+    let trades = exchange.ledger().between(&instrument, 0, i64::MAX, usize::MAX);
+    let minutes = klines::latest(instrument.venue, klines::minutes(&trades, from, to));
+    json(klines::page(instrument.venue, &minutes))
+}
+
+async fn binance_klines(State(exchange): Shared, Query(parameters): Parameters) -> Response {
+    let instrument = parameters.get("symbol").and_then(|symbol| exchange.spelled(Venue::Binance, symbol));
+    // The end is included.
+    let [from, last] = ["startTime", "endTime"].map(|name| number::<i64>(&parameters, name, 0));
+    kline_page(&exchange, instrument, Micros(from * 1_000), Micros(last * 1_000 + 1))
+}
+
+async fn coinbase_klines(
+    State(exchange): Shared,
+    Path(product): Path<String>,
+    Query(parameters): Parameters,
+) -> Response {
+    let [from, last] = ["start", "end"].map(|name| number::<i64>(&parameters, name, 0));
+    let (from, to) = (Micros(from * Micros::SECOND), Micros(last * Micros::SECOND + 1));
+    kline_page(&exchange, exchange.spelled(Venue::Coinbase, &product), from, to)
+}
+
+async fn kraken_klines(State(exchange): Shared, Query(parameters): Parameters) -> Response {
+    // The start is not included.
+    let since = number::<i64>(&parameters, "since", 0);
+    let from = Micros(since * Micros::SECOND + 1);
+    kline_page(&exchange, exchange.of_pair(&parameters), from, Micros(i64::MAX))
 }
 
 /// All trades that happened, for tests.

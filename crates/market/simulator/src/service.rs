@@ -6,6 +6,7 @@ use crate::config::{MarketSimulatorConfig, SimulatorConfig};
 use crate::server::SimulatorServer;
 
 /// Exchanges that do not exist.
+#[derive(Clone)]
 pub struct MarketSimulator(SimulatorConfig);
 
 impl Service for MarketSimulator {
@@ -14,15 +15,13 @@ impl Service for MarketSimulator {
     const USES: Uses = Uses::NONE;
     const CONTRACTS: &'static str = "market/simulator";
 
-    type State = ();
+    type State = Self;
     type Config = MarketSimulatorConfig;
     type Command = NoCommand;
 
     async fn build(cx: &Context<Self>) -> anyhow::Result<Self> {
         Ok(Self(cx.config.simulator.clone()))
     }
-
-    fn state(&self) {}
 
     async fn workers(&self, cx: &Context<Self>) -> anyhow::Result<Vec<Worker>> {
         Ok(vec![Worker::new(SimulatorServer::new(self.0.clone(), cx.clock()))])

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use market_domain::{InvalidDecimal, Micros, Missing, Symbol, Trade};
+use market_domain::{Decimal, InvalidDecimal, Micros, Missing, Symbol, Trade};
 
 /// What is known about a venue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,45 @@ pub struct Rules {
     pub symbols: usize,
     /// The order of a page of trades.
     pub order: Order,
+    /// Maximum number of candles of one response.
+    pub klines: usize,
+    /// How far back it has candles of one minute; without a limit if there is none.
+    pub kline_age: Option<Duration>,
+}
+
+/// How long a venue wants no requests after a refusal that does not say it.
+pub const LIMITED: Duration = Duration::from_secs(30);
+/// How long it wants none after 418, by which Binance bans an address that did not heed 429.
+pub const BANNED: Duration = Duration::from_mins(5);
+
+/// How long a venue wants no requests after an answer with this status; `None` if it does not say so.
+pub fn pause_after(status: u16, retry_after: Option<Duration>) -> Option<Duration> {
+    match status {
+        429 => Some(retry_after.unwrap_or(LIMITED)),
+        418 => Some(retry_after.unwrap_or(BANNED)),
+        _ => retry_after,
+    }
+}
+
+/// A candle of one minute, as the venue itself computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kline {
+    /// The start of its window.
+    pub open_time: Micros,
+    /// The first price.
+    pub open: Decimal,
+    /// The highest price.
+    pub high: Decimal,
+    /// The lowest price.
+    pub low: Decimal,
+    /// The last price.
+    pub close: Decimal,
+    /// The sum of the sizes. Zero in a minute without trades, which some venues list too.
+    pub volume: Decimal,
+    /// The sum of the products of price and size, if the venue says it.
+    pub quote_volume: Option<Decimal>,
+    /// Number of trades, if the venue says it.
+    pub trades: Option<i64>,
 }
 
 /// In which order pages of trades follow each other.
@@ -73,6 +112,18 @@ pub enum InvalidFrame {
     Refused(String),
 }
 
+/// What venues write of too many requests.
+const LIMITS: [&str; 4] = ["limit", "too many", "throttled", "lockout"];
+
+impl InvalidFrame {
+    /// Whether the venue refuses because of too many requests. Other refusals are about a single request.
+    pub fn is_limit(&self) -> bool {
+        let Self::Refused(answer) = self else { return false };
+        let lower = answer.to_ascii_lowercase();
+        LIMITS.iter().any(|limit| lower.contains(limit))
+    }
+}
+
 /// What venues write of a symbol that they do not have.
 const REFUSALS: [&str; 6] = ["not supported", "not a valid", "invalid", "unknown", "not found", "delisted"];
 
@@ -114,11 +165,6 @@ impl Symbols {
         refused
     }
 
-    /// Removes a symbol.
-    pub fn remove(&mut self, symbol: &Symbol) {
-        self.0.retain(|_, found| found != symbol);
-    }
-
     /// All of them, in the order of their texts.
     pub fn all(&self) -> Vec<Symbol> {
         let mut all: Vec<_> = self.0.values().cloned().collect();
@@ -147,6 +193,13 @@ pub trait Adapter: Send + Sync {
     /// Reads a page. It may have trades that are not missing.
     fn read_page(&self, symbol: &Symbol, page: &[u8], received: Micros) -> Result<Vec<Trade>, InvalidFrame>;
 
+    /// The path and the query of the candles of one minute that start at `from` or later, and before `to`. There are at most
+    /// [`Rules::klines`] of them.
+    fn klines(&self, symbol: &Symbol, from: Micros, to: Micros) -> String;
+
+    /// Reads them, in any order. There may be others before and after them.
+    fn read_klines(&self, page: &[u8]) -> Result<Vec<Kline>, InvalidFrame>;
+
     /// What is missing after a page was read; `None` if there is nothing more, or the venue has nothing more. If the end of
     /// what is missing is not known, a page that is not full is the last one: an active symbol never has an empty page.
     fn rest(&self, missing: &Missing, page: &[Trade]) -> Option<Missing> {
@@ -165,5 +218,28 @@ pub trait Adapter: Send + Sync {
             }
         };
         (rest.from <= rest.to).then_some(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_venue_says_how_long_it_wants_no_requests() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(pause_after(429, seconds(7)), seconds(7));
+        assert_eq!((pause_after(429, None), pause_after(418, None)), (Some(LIMITED), Some(BANNED)));
+        assert_eq!(pause_after(418, seconds(3_600)), seconds(3_600));
+        assert_eq!((pause_after(404, None), pause_after(503, seconds(9))), (None, seconds(9)));
+    }
+
+    #[test]
+    fn limits_are_recognised_among_refusals() {
+        let refused = |answer: &str| InvalidFrame::Refused(answer.to_owned()).is_limit();
+        for limit in ["EAPI:Rate limit exceeded", "EGeneral:Too many requests", "EGeneral:Temporary lockout"] {
+            assert!(refused(limit), "{limit}");
+        }
+        assert!(!refused("EQuery:Unknown asset pair") && !InvalidFrame::Time.is_limit());
     }
 }

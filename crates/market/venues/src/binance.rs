@@ -6,8 +6,8 @@ use market_domain::{Instrument, Micros, Missing, Side, Symbol, Trade, Venue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::fields::unix;
-use crate::{Adapter, Incoming, InvalidFrame, Order, Rules, Symbols};
+use crate::fields::{Scanner, unix};
+use crate::{Adapter, Incoming, InvalidFrame, Kline, Order, Rules, Symbols};
 
 pub(crate) struct Binance;
 
@@ -25,6 +25,8 @@ const RULES: Rules = Rules {
     // At most 1,024 streams.
     symbols: 1_000,
     order: Order::Ascending,
+    klines: 1_000,
+    kline_age: None,
 };
 
 /// A frame, alone or in the `data` of a combined stream.
@@ -43,7 +45,7 @@ struct Frame<'a> {
     code: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 struct TradeFrame<'a> {
     s: &'a str,
     t: i64,
@@ -63,6 +65,46 @@ struct PageTrade<'a> {
     qty: &'a str,
     time: i64,
     is_buyer_maker: bool,
+}
+
+/// Open time, open, high, low, close, volume, close time, quote volume, trades, volume and quote volume of buyers, unused.
+type Row<'a> = (i64, &'a str, &'a str, &'a str, &'a str, &'a str, i64, &'a str, i64, &'a str, &'a str, &'a RawValue);
+
+impl<'a> TradeFrame<'a> {
+    /// Reads a frame that is written as Binance writes them: its fields in one order, without spaces. Almost all frames are
+    /// like this, and read several times faster so. `None` for any other, which may be valid too.
+    fn scan(frame: &'a str) -> Option<Self> {
+        let mut scanner = Scanner(frame);
+        scanner.text(r#"{"e":"trade","E":"#)?;
+        scanner.number()?;
+        scanner.text(r#","s":""#)?;
+        let mut trade = Self { s: scanner.word()?, t: 0, p: "", q: "", time: 0, m: false };
+        scanner.text(r#"","t":"#)?;
+        trade.t = scanner.number()?;
+        scanner.text(r#","p":""#)?;
+        trade.p = scanner.word()?;
+        scanner.text(r#"","q":""#)?;
+        trade.q = scanner.word()?;
+        scanner.text(r#"","T":"#)?;
+        trade.time = scanner.number()?;
+        scanner.text(r#","m":"#)?;
+        trade.m = scanner.flag()?;
+        scanner.text(r#","M":"#)?;
+        scanner.flag()?;
+        (scanner.0 == "}").then_some(trade)
+    }
+
+    fn read(&self, symbols: &Symbols, received: Micros) -> Result<Trade, InvalidFrame> {
+        Ok(Trade {
+            instrument: Instrument { venue: Venue::Binance, symbol: symbols.find(self.s)?.clone() },
+            id: self.t,
+            price: self.p.parse()?,
+            size: self.q.parse()?,
+            taker: Some(taker(self.m)),
+            time: unix(self.time),
+            received,
+        })
+    }
 }
 
 /// The buyer is the maker, so the taker sold.
@@ -87,6 +129,9 @@ impl Adapter for Binance {
     }
 
     fn read(&self, symbols: &Symbols, frame: &str, received: Micros) -> Result<Vec<Incoming>, InvalidFrame> {
+        if let Some(trade) = TradeFrame::scan(frame) {
+            return Ok(vec![Incoming::Trade(trade.read(symbols, received)?)]);
+        }
         let head: Frame<'_> = serde_json::from_str(frame)?;
         if let Some(data) = head.data {
             return self.read(symbols, data.get(), received);
@@ -94,15 +139,7 @@ impl Adapter for Binance {
         Ok(match head.e {
             "trade" => {
                 let trade: TradeFrame<'_> = serde_json::from_str(frame)?;
-                vec![Incoming::Trade(Trade {
-                    instrument: Instrument { venue: Venue::Binance, symbol: symbols.find(trade.s)?.clone() },
-                    id: trade.t,
-                    price: trade.p.parse()?,
-                    size: trade.q.parse()?,
-                    taker: Some(taker(trade.m)),
-                    time: unix(trade.time),
-                    received,
-                })]
+                vec![Incoming::Trade(trade.read(symbols, received)?)]
             }
             "serverShutdown" => vec![Incoming::ClosingSoon],
             _ if head.error.is_some() || head.code.is_some() => vec![Incoming::Refused(frame.to_owned())],
@@ -131,6 +168,28 @@ impl Adapter for Binance {
             })
         };
         trades.into_iter().map(read).collect()
+    }
+
+    fn klines(&self, symbol: &Symbol, from: Micros, to: Micros) -> String {
+        let (symbol, from, last) = (self.spell(symbol), from.0 / 1_000, to.0 / 1_000 - 1);
+        format!("/api/v3/klines?symbol={symbol}&interval=1m&startTime={from}&endTime={last}&limit=1000")
+    }
+
+    fn read_klines(&self, page: &[u8]) -> Result<Vec<Kline>, InvalidFrame> {
+        let rows: Vec<Row<'_>> = serde_json::from_slice(page)?;
+        let read = |(time, open, high, low, close, volume, _, quote_volume, trades, ..): Row<'_>| {
+            Ok(Kline {
+                open_time: unix(time),
+                open: open.parse()?,
+                high: high.parse()?,
+                low: low.parse()?,
+                close: close.parse()?,
+                volume: volume.parse()?,
+                quote_volume: Some(quote_volume.parse()?),
+                trades: Some(trades),
+            })
+        };
+        rows.into_iter().map(read).collect()
     }
 }
 
@@ -166,6 +225,34 @@ mod tests {
             panic!("one trade")
         };
         assert_eq!(trade.taker, Some(Side::Buy));
+    }
+
+    #[test]
+    fn frames_are_scanned_as_they_are_parsed() {
+        let written = TRADE.replace(['\n', ' '], "");
+        let scanned = TradeFrame::scan(&written).unwrap();
+        assert_eq!(scanned, serde_json::from_str(&written).unwrap());
+        assert_eq!(read(&written).unwrap(), read(TRADE).unwrap());
+        // What has another form, or is no JSON, is left to the parser.
+        for (old, new) in [
+            ("\"T\":1672515782136001", "\"T\":01672515782136001"),
+            ("\"t\":12345", "\"t\":-12345"),
+            ("\"t\":12345", "\"t\":12345.0"),
+            ("\"t\":12345", "\"t\":99999999999999999999"),
+            ("BTCUSDT", "BTC\\u0055SDT"),
+            ("BTCUSDT", "BTC\u{1}USDT"),
+            ("\"m\":true", "\"m\":null"),
+            ("\"M\":true}", "\"M\":true} "),
+            ("\"M\":true}", "\"M\":true,\"N\":1}"),
+            ("\"e\":\"trade\"", "\"e\":\"aggTrade\""),
+        ] {
+            let other = written.replace(old, new);
+            assert_ne!(other, written);
+            assert_eq!(TradeFrame::scan(&other), None, "{other}");
+        }
+        for end in 0..written.len() {
+            assert_eq!(TradeFrame::scan(&written[..end]), None);
+        }
     }
 
     #[test]
@@ -206,5 +293,20 @@ mod tests {
         let rest = Binance.rest(&missing, &trades).unwrap();
         assert_eq!((rest.from, rest.to), (28458, 28459));
         assert_eq!(Binance.rest(&rest, &[]), None);
+    }
+
+    #[test]
+    fn candles_are_read_with_the_number_of_trades() {
+        let (symbol, minute): (Symbol, _) = ("BTC-USDT".parse().unwrap(), Micros(60_000_000));
+        let path = "/api/v3/klines?symbol=BTCUSDT&interval=1m&startTime=60000&endTime=119999&limit=1000";
+        assert_eq!(Binance.klines(&symbol, minute, Micros(120_000_000)), path);
+        let page =
+            br#"[[1499040000000,"0.01634790","0.80000000","0.01575800","0.01577100","148976.11427815",1499040059999,
+            "2434.19055334",308,"1756.87402397","28.46694368","0"]]"#;
+        let [kline] = Binance.read_klines(page).unwrap()[..] else { panic!("one candle") };
+        assert_eq!((kline.open_time, kline.trades), (Micros(1_499_040_000_000_000), Some(308)));
+        let texts = [kline.open, kline.high, kline.low, kline.close, kline.volume].map(|value| value.to_string());
+        assert_eq!(texts, ["0.0163479", "0.8", "0.015758", "0.015771", "148976.11427815"]);
+        assert_eq!(kline.quote_volume.unwrap().to_string(), "2434.19055334");
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use market_domain::{Instrument, Micros, Missing, Symbol, Trade, Venue};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::fields::{side, time};
-use crate::{Adapter, Incoming, InvalidFrame, Order, Rules, Symbols};
+use crate::{Adapter, Incoming, InvalidFrame, Kline, Order, Rules, Symbols};
 
 pub(crate) struct Coinbase;
 
@@ -22,6 +23,8 @@ const RULES: Rules = Rules {
     request_pause: Duration::from_millis(200),
     symbols: 100,
     order: Order::Descending,
+    klines: 300,
+    kline_age: None,
 };
 
 #[derive(Deserialize)]
@@ -59,6 +62,9 @@ struct Channel<'a> {
     #[serde(borrow)]
     product_ids: Vec<&'a str>,
 }
+
+/// Time in seconds, low, high, open, close, volume: JSON numbers, of which only the text is exact.
+type Row<'a> = (i64, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue);
 
 fn trade(symbol: &Symbol, found: &Match<'_>, received: Micros) -> Result<Trade, InvalidFrame> {
     Ok(Trade {
@@ -120,6 +126,29 @@ impl Adapter for Coinbase {
     fn read_page(&self, symbol: &Symbol, page: &[u8], received: Micros) -> Result<Vec<Trade>, InvalidFrame> {
         let trades: Vec<Match<'_>> = serde_json::from_slice(page)?;
         trades.iter().map(|found| trade(symbol, found, received)).collect()
+    }
+
+    fn klines(&self, symbol: &Symbol, from: Micros, to: Micros) -> String {
+        // The end is included.
+        let (from, last) = (from.0 / Micros::SECOND, to.0 / Micros::SECOND - 60);
+        format!("/products/{symbol}/candles?granularity=60&start={from}&end={last}")
+    }
+
+    fn read_klines(&self, page: &[u8]) -> Result<Vec<Kline>, InvalidFrame> {
+        let rows: Vec<Row<'_>> = serde_json::from_slice(page)?;
+        let read = |(time, low, high, open, close, volume): Row<'_>| {
+            Ok(Kline {
+                open_time: Micros(time.saturating_mul(Micros::SECOND)),
+                open: open.get().parse()?,
+                high: high.get().parse()?,
+                low: low.get().parse()?,
+                close: close.get().parse()?,
+                volume: volume.get().parse()?,
+                quote_volume: None,
+                trades: None,
+            })
+        };
+        rows.into_iter().map(read).collect()
     }
 }
 
@@ -184,5 +213,18 @@ mod tests {
         assert_eq!(trades.iter().map(|trade| trade.taker).collect::<Vec<_>>(), [Some(Side::Sell), Some(Side::Buy)]);
         let rest = Coinbase.rest(&missing, &trades).unwrap();
         assert_eq!((rest.from, rest.to), (70, 72));
+    }
+
+    #[test]
+    fn candles_are_read_with_low_and_high_before_open_and_close() {
+        let symbol: Symbol = "BTC-USD".parse().unwrap();
+        let path = "/products/BTC-USD/candles?granularity=60&start=60&end=120";
+        assert_eq!(Coinbase.klines(&symbol, Micros(60_000_000), Micros(180_000_000)), path);
+        let [kline] = Coinbase.read_klines(b"[[1415398768, 0.32, 4.2, 0.35, 4.20, 12.300000001]]").unwrap()[..] else {
+            panic!("one candle")
+        };
+        assert_eq!((kline.open_time, kline.trades), (Micros(1_415_398_768_000_000), None));
+        let texts = [kline.open, kline.high, kline.low, kline.close, kline.volume].map(|value| value.to_string());
+        assert_eq!(texts, ["0.35", "4.2", "0.32", "4.2", "12.300000001"]);
     }
 }

@@ -36,6 +36,41 @@ pub(crate) const fn unix(number: i64) -> Micros {
     Micros(if number < FIRST_MICROS { number.saturating_mul(1_000) } else { number })
 }
 
+/// Reads a frame from its start, without a JSON parser. What it does not expect is for that one.
+pub(crate) struct Scanner<'a>(pub(crate) &'a str);
+
+impl<'a> Scanner<'a> {
+    /// Skips this text.
+    pub(crate) fn text(&mut self, expected: &str) -> Option<()> {
+        self.0 = self.0.strip_prefix(expected)?;
+        Some(())
+    }
+
+    /// Reads a whole number of at most 18 digits, which is not negative.
+    pub(crate) fn number(&mut self) -> Option<i64> {
+        let length = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.0.split_at(length);
+        let is_canonical = (1..=18).contains(&length) && (length == 1 || !digits.starts_with('0'));
+        self.0 = rest;
+        is_canonical.then(|| digits.bytes().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
+    }
+
+    /// Reads letters, digits and what numbers have, up to the end of a string.
+    pub(crate) fn word(&mut self) -> Option<&'a str> {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-+".contains(byte);
+        let (word, rest) = self.0.split_at(self.0.bytes().take_while(is_plain).count());
+        self.0 = rest;
+        (!word.is_empty()).then_some(word)
+    }
+
+    /// Reads `true` or `false`.
+    pub(crate) fn flag(&mut self) -> Option<bool> {
+        let flag = self.0.starts_with("true");
+        self.text(if flag { "true" } else { "false" })?;
+        Some(flag)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::fields::{seconds, side, time};
-use crate::{Adapter, Incoming, InvalidFrame, Order, Rules, Symbols};
+use crate::{Adapter, Incoming, InvalidFrame, Kline, Order, Rules, Symbols};
 
 pub(crate) struct Kraken;
 
@@ -23,6 +23,9 @@ const RULES: Rules = Rules {
     request_pause: Duration::from_secs(2),
     symbols: 200,
     order: Order::Ascending,
+    klines: 720,
+    // The latest 720.
+    kline_age: Some(Duration::from_hours(12)),
 };
 
 #[derive(Deserialize)]
@@ -66,6 +69,19 @@ struct Page<'a> {
 
 /// Price, volume, time, side, order type, other, trade id.
 type Row<'a> = (&'a str, &'a str, &'a RawValue, &'a str, &'a RawValue, &'a RawValue, i64);
+
+/// Time in seconds, open, high, low, close, average price, volume, number of trades.
+type KlineRow<'a> = (i64, &'a str, &'a str, &'a str, &'a str, &'a str, &'a str, i64);
+
+/// The rows of a page, unless the venue reports an error.
+fn rows<'a, T: Deserialize<'a>>(page: &'a [u8]) -> Result<Vec<T>, InvalidFrame> {
+    let page: Page<'a> = serde_json::from_slice(page)?;
+    if !page.error.is_empty() {
+        return Err(InvalidFrame::Refused(page.error.join(", ")));
+    }
+    let rows = page.result.iter().find(|(name, _)| *name != "last").map_or("[]", |(_, rows)| rows.get());
+    Ok(serde_json::from_str(rows)?)
+}
 
 /// How the REST API names a symbol: it still names some assets by their old names.
 fn pair(symbol: &Symbol) -> String {
@@ -150,13 +166,28 @@ impl Adapter for Kraken {
     }
 
     fn read_page(&self, symbol: &Symbol, page: &[u8], received: Micros) -> Result<Vec<Trade>, InvalidFrame> {
-        let page: Page<'_> = serde_json::from_slice(page)?;
-        if !page.error.is_empty() {
-            return Err(InvalidFrame::Refused(page.error.join(", ")));
-        }
-        let rows = page.result.iter().find(|(name, _)| *name != "last").map_or("[]", |(_, rows)| rows.get());
-        let rows: Vec<Row<'_>> = serde_json::from_str(rows)?;
-        rows.iter().map(|row| read_row(symbol, row, received)).collect()
+        rows(page)?.iter().map(|row| read_row(symbol, row, received)).collect()
+    }
+
+    fn klines(&self, symbol: &Symbol, from: Micros, _: Micros) -> String {
+        // What starts at `since` may be left out.
+        format!("/0/public/OHLC?pair={}&interval=1&since={}", pair(symbol), from.0 / Micros::SECOND - 60)
+    }
+
+    fn read_klines(&self, page: &[u8]) -> Result<Vec<Kline>, InvalidFrame> {
+        let read = |(time, open, high, low, close, _, volume, trades): KlineRow<'_>| {
+            Ok(Kline {
+                open_time: Micros(time.saturating_mul(Micros::SECOND)),
+                open: open.parse()?,
+                high: high.parse()?,
+                low: low.parse()?,
+                close: close.parse()?,
+                volume: volume.parse()?,
+                quote_volume: None,
+                trades: Some(trades),
+            })
+        };
+        rows(page)?.into_iter().map(read).collect()
     }
 }
 
@@ -228,5 +259,19 @@ mod tests {
         assert_eq!(Kraken.rest(&unknown, &full).unwrap().from, 1_011);
         let refused = Kraken.read_page(&symbol, br#"{"error":["EGeneral:Too many requests"]}"#, Micros(5));
         assert_eq!(refused.unwrap_err().to_string(), "venue answered with an error: EGeneral:Too many requests");
+    }
+
+    #[test]
+    fn candles_are_read_without_the_average_price() {
+        let symbol: Symbol = "BTC-USD".parse().unwrap();
+        let path = "/0/public/OHLC?pair=XBTUSD&interval=1&since=1688671140";
+        assert_eq!(Kraken.klines(&symbol, Micros(1_688_671_200_000_000), Micros(0)), path);
+        let page = br#"{"error":[],"result":{"XXBTZUSD":[
+            [1688671200,"30306.1","30306.2","30305.7","30305.7","30306.1","3.39243896",23]],"last":1688672160}}"#;
+        let [kline] = Kraken.read_klines(page).unwrap()[..] else { panic!("one candle") };
+        assert_eq!((kline.open_time, kline.trades), (Micros(1_688_671_200_000_000), Some(23)));
+        let texts = [kline.open, kline.high, kline.low, kline.close, kline.volume].map(|value| value.to_string());
+        assert_eq!(texts, ["30306.1", "30306.2", "30305.7", "30305.7", "3.39243896"]);
+        assert!(matches!(Kraken.read_klines(br#"{"error":["EGeneral"]}"#), Err(InvalidFrame::Refused(_))));
     }
 }

@@ -11,7 +11,7 @@ mod kraken;
 
 use market_domain::Venue;
 
-pub use adapter::{Adapter, Incoming, InvalidFrame, Order, Rules, Symbols};
+pub use adapter::{Adapter, BANNED, Incoming, InvalidFrame, Kline, LIMITED, Order, Rules, Symbols, pause_after};
 
 /// The adapter of a venue.
 pub const fn adapter(venue: Venue) -> &'static dyn Adapter {

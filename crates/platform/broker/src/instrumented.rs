@@ -1,5 +1,6 @@
 //! Decorator that records metrics and spans of publishing. Consumers record their own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -70,10 +71,17 @@ impl InstrumentedBroker {
         self.topics.iter().find(|known| **known == topic).copied().unwrap_or(OTHER)
     }
 
-    /// Opens a span for each event, in the trace of the event. The returned events contain the context of that span, so
-    /// that it becomes the parent in consumers.
-    fn create(&self, batch: &[Event]) -> (Vec<Event>, Vec<Span>) {
+    /// Opens a span for each event in the trace of the event, if that is recorded. The returned events contain the context
+    /// of that span, so that it becomes the parent in consumers.
+    fn create<'a>(&self, batch: &'a [Event]) -> (Cow<'a, [Event]>, Vec<Span>) {
+        let is_unsampled = |event: &Event| event.trace.as_ref().is_some_and(propagation::is_unsampled);
+        if batch.iter().all(is_unsampled) {
+            return (Cow::Borrowed(batch), Vec::new());
+        }
         let create = |event: &Event| {
+            if is_unsampled(event) {
+                return (event.clone(), Span::none());
+            }
             let span = tracing::info_span!(
                 "create",
                 otel.name = format_args!("create {}", event.topic),
@@ -92,11 +100,12 @@ impl InstrumentedBroker {
             let trace = propagation::of(&span).or_else(|| event.trace.clone());
             (Event { trace, ..event.clone() }, span)
         };
-        batch.iter().map(create).unzip()
+        let (events, spans): (Vec<_>, Vec<_>) = batch.iter().map(create).unzip();
+        (Cow::Owned(events), spans)
     }
 
-    /// Opens the span of sending a batch, linked to the spans of its events.
-    fn send(&self, batch: &[Event]) -> Span {
+    /// Opens the span of sending a batch, linked to the `spans` of its events.
+    fn send(&self, batch: &[Event], spans: &[Span]) -> Span {
         let mut topics = batch.iter().map(|event| event.topic.as_str());
         let first = topics.next().unwrap_or_default();
         let destination = if topics.all(|topic| topic == first) { first } else { "(several)" };
@@ -111,8 +120,8 @@ impl InstrumentedBroker {
             messaging.destination.name = destination,
             messaging.batch.message_count = as_i64(batch.len()),
         );
-        for trace in batch.iter().filter_map(|event| event.trace.as_ref()) {
-            propagation::add_link(&span, trace);
+        for created in spans {
+            propagation::add_link_to(&span, created);
         }
         span
     }
@@ -123,7 +132,7 @@ impl Publisher for InstrumentedBroker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
         let started = Instant::now();
         let (batch, mut spans) = self.create(batch);
-        let span = self.send(&batch);
+        let span = self.send(&batch, &spans);
         spans.push(span.clone());
         let published = self.inner.publish(&batch).instrument(span.clone()).await;
         if published.is_err() {
@@ -133,7 +142,7 @@ impl Publisher for InstrumentedBroker {
         }
         let outcome = label(Outcome::of(&published));
         span.in_scope(|| self.metrics.publish_duration.observe(&[outcome], started.elapsed()));
-        for event in &batch {
+        for event in &*batch {
             self.metrics.published.with_label_values(&[self.label(&event.topic), outcome]).inc();
         }
         published

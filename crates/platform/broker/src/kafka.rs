@@ -219,7 +219,8 @@ impl Core {
         settings.set("auto.offset.reset", "earliest");
         settings.set("enable.partition.eof", "false");
         settings.set("queued.min.messages", "1000").set("queued.max.messages.kbytes", "16384");
-        settings.set("fetch.wait.max.ms", "100");
+        // The default of a second delays every fetch after the one that has exceeded these limits.
+        settings.set("fetch.queue.backoff.ms", "10").set("fetch.wait.max.ms", "100");
         settings
     }
 

@@ -5,8 +5,8 @@
 //! row therefore stays pending until its event has been processed. After a crash the relay publishes it again, and the
 //! inbox makes the effect exactly-once. On a topic without such groups, publishing returns immediately.
 //!
-//! Within a group the events of a key are delivered one at a time: the next one follows after the previous is settled,
-//! including its delays. Keys are independent. An event that is published again while a group has not settled it is not
+//! Within a group the events of a key are delivered one at a time, unless the receiver asks for its successors: the next one
+//! follows after the previous is settled, including its delays. Keys are independent. An event that is published again while a group has not settled it is not
 //! queued twice: both publishers wait for the same delivery. An event that the filter of the group excludes is not queued
 //! and delays no publisher. The filter is that of the latest subscription, also while the group has no members; events
 //! that were queued before it are settled when a member reaches them.
@@ -29,7 +29,7 @@ use kennel_core::{Clock, DeadLetterSink, Event, EventFilter, Group, Publisher, S
 use tokio::sync::{Notify, broadcast};
 
 use self::group::{GroupState, PublishTicket};
-use self::subscription::{BroadcastSubscription, GroupSubscription};
+use self::subscription::{BroadcastSubscription, GroupSubscription, Member};
 use crate::delivery::Closed;
 use crate::{Broker, Lag};
 
@@ -44,7 +44,7 @@ pub struct Lagged {
 /// Limits of a [`MemoryBroker`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum number of unsettled deliveries of a subscription.
+    /// Maximum number of keys with unsettled deliveries of a subscription.
     pub in_flight: NonZeroUsize,
     /// Maximum number of unsettled events of a group; publishing waits above it.
     pub queue: NonZeroUsize,
@@ -193,14 +193,8 @@ impl Core {
         let changed = group_state.join(member, filter);
         // A publisher may wait for capacity for an event that the group excludes now.
         self.capacity.notify_waiters();
-        Ok(GroupSubscription {
-            core: Arc::clone(self),
-            sink,
-            topic: topic.to_owned(),
-            group: group.to_owned(),
-            member,
-            changed,
-        })
+        let (core, topic, group) = (Arc::clone(self), topic.to_owned(), group.to_owned());
+        Ok(GroupSubscription { member: Member { core, sink, topic, group, id: member }, changed })
     }
 
     fn subscribe_broadcast(&self, topic: &str, filter: &EventFilter) -> Result<BroadcastSubscription, Closed> {

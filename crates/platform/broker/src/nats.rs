@@ -1,8 +1,8 @@
 //! NATS with JetStream, 2.9 or later.
 //!
-//! **Topics** are streams with one subject per partition. An event goes to the partition of its key, with its id as
-//! `Nats-Msg-Id`, so that an event that is published again within two minutes is stored once. The next event of a key
-//! is sent after the previous one is stored.
+//! **Topics** are streams with one subject per partition, and are found by their subjects. An event goes to the
+//! partition of its key, with its id as `Nats-Msg-Id`, so that an event that is published again within two minutes is
+//! stored once. The next event of a key is sent after the previous one is stored.
 //!
 //! **Groups** have one durable pull consumer per partition. The members assign the partitions among themselves: a
 //! partition has one member at a time, by a lease in a stream of the prefix, and that member delivers the events of a
@@ -31,6 +31,7 @@ mod dead_letters;
 mod leases;
 mod partition_consumer;
 mod pull;
+mod streams;
 mod wire;
 
 use std::collections::{HashMap, HashSet};
@@ -49,7 +50,6 @@ use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Backoff, BoxError, Clock, Event, EventFilter, Group, Publisher, Subscriber, Subscription};
 use percent_encoding::percent_decode_str;
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -57,6 +57,7 @@ pub use self::dead_letters::NatsDeadLetters;
 
 use self::broadcast::BroadcastSubscription;
 use self::partition_consumer::PartitionConsumer;
+use self::streams::StreamState;
 use self::wire::Names;
 pub use crate::config::NatsConfig;
 use crate::delivery::Closed;
@@ -67,9 +68,6 @@ use crate::{Broker, ConnectError, Lag};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for members to return their unsettled events when the broker is closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Delay before a missing stream is created again. Version 2.9 deletes the files of a stream asynchronously, and those
-/// of a new stream of the same name with them.
-const RECREATE_DELAY: Duration = Duration::from_secs(1);
 /// How long the server deduplicates events by id.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
@@ -91,24 +89,16 @@ struct Core {
     names: Names,
     in_flight: usize,
     clock: Arc<dyn Clock>,
-    /// The last known state of the streams of topics.
-    topics: Mutex<HashMap<String, StreamState>>,
+    /// The last known state of streams, by the name that they have at first.
+    streams: Mutex<HashMap<String, StreamState>>,
     /// Number of subscriptions of this process per topic and group.
     groups: Mutex<HashMap<(String, String), usize>>,
     closed: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// Last known state of a stream.
-#[derive(Clone, Copy)]
-enum StreamState {
-    Exists,
-    /// It existed, and was missing at this time.
-    Lost(Instant),
-}
-
 impl NatsBroker {
-    /// Creates a broker whose subscriptions have at most `in_flight` unsettled deliveries. The server may be
+    /// Creates a broker whose subscriptions have unsettled deliveries of at most `in_flight` keys. The server may be
     /// unreachable.
     pub async fn connect(
         config: &NatsConfig,
@@ -134,7 +124,7 @@ impl NatsBroker {
             config: config.clone(),
             in_flight: in_flight.get(),
             clock,
-            topics: Mutex::default(),
+            streams: Mutex::default(),
             groups: Mutex::default(),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -163,51 +153,9 @@ impl Core {
         if self.closed.is_cancelled() { Err(Closed) } else { Ok(()) }
     }
 
-    /// Creates a stream if it does not exist.
-    async fn stream(&self, config: StreamConfig) -> Result<(), BrokerError> {
-        let config = StreamConfig { num_replicas: self.config.replicas.get(), ..config };
-        self.jetstream.get_or_create_stream(config).await.map_err(unavailable)?;
-        Ok(())
-    }
-
-    async fn topic(&self, topic: &str) -> Result<(), BrokerError> {
-        let known = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
-        match known {
-            Some(StreamState::Exists) => Ok(()),
-            _ => self.topic_stream(topic).await,
-        }
-    }
-
-    /// Creates the stream of a topic if the server does not have it.
-    async fn topic_stream(&self, topic: &str) -> Result<(), BrokerError> {
-        let known = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
-        if let Some(StreamState::Lost(at)) = known {
-            sleep_until(at + RECREATE_DELAY).await;
-        }
-        let created = self.stream(StreamConfig {
-            name: self.names.topic_stream(topic),
-            subjects: vec![self.names.topic_subjects(topic)],
-            max_age: self.config.retention,
-            duplicate_window: DUPLICATE_WINDOW.min(self.config.retention),
-            storage: StorageType::File,
-            ..StreamConfig::default()
-        });
-        created.await?;
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), StreamState::Exists);
-        Ok(())
-    }
-
-    fn mark_topic_lost(&self, topic: &str) {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known @ StreamState::Exists) = topics.get_mut(topic) {
-            *known = StreamState::Lost(Instant::now());
-            tracing::warn!(topic, "stream of the topic was lost and is created again");
-        }
-    }
-
     /// The stream of the members' heartbeats and partition leases.
     async fn groups_stream(&self) -> Result<(), BrokerError> {
-        let created = self.stream(StreamConfig {
+        let created = self.create_stream(StreamConfig {
             name: self.names.groups_stream(),
             subjects: vec![self.names.groups_subjects()],
             max_age: self.config.lease,
@@ -252,7 +200,7 @@ impl Core {
     }
 
     async fn lag_of(&self, topic: &str, group: &str) -> Result<u64, BrokerError> {
-        let stream = self.jetstream.get_stream_no_info(self.names.topic_stream(topic)).await.map_err(unavailable)?;
+        let stream = self.jetstream.get_stream_no_info(self.topic(topic).await?).await.map_err(unavailable)?;
         let infos = (0..self.config.partitions.get()).map(|partition| {
             let (stream, name) = (stream.clone(), Names::consumer(group, partition));
             async move { stream.consumer_info(name).await }

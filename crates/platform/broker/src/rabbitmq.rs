@@ -2,7 +2,9 @@
 //!
 //! **Topics** are exchanges. An event is sent to the partition of its key, persistently and with a publisher confirm;
 //! the next event of a key is sent after the previous one is confirmed. Events that are published before a topic has a
-//! group are stored for the first group.
+//! group are stored for the first group. If somebody deletes the queues of the groups or their exchange, publishing fails
+//! until a member has bound them again and has moved to them what was stored meanwhile: for five seconds, and for half a
+//! minute if no member returns.
 //!
 //! **Groups** have one durable quorum queue per partition. The members assign the partitions among themselves: a member
 //! has the partitions whose exclusive queue it holds as a lock, and delivers the events of a key one at a time. The
@@ -28,9 +30,11 @@
 mod broadcast;
 mod config;
 mod dead_letters;
+mod marker;
 mod partition_consumer;
 mod session;
 mod topology;
+mod unclaimed;
 mod wire;
 
 use std::collections::{HashMap, HashSet};
@@ -43,10 +47,11 @@ use futures_util::future::try_join_all;
 use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Backoff, BoxError, Clock, Event, EventFilter, Group, Publisher, Subscriber, Subscription};
-use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
-use lapin::types::{FieldTable, ShortString};
+use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,6 +61,7 @@ use self::broadcast::BroadcastSubscription;
 use self::partition_consumer::PartitionConsumer;
 use self::session::Session;
 use self::topology::Names;
+use self::unclaimed::Claims;
 pub use crate::config::RabbitConfig;
 use crate::delivery::Closed;
 use crate::group::{DeliveryBuffer, GroupSubscription, partition, rounds};
@@ -93,6 +99,8 @@ struct Core {
     in_flight: usize,
     clock: Arc<dyn Clock>,
     publisher: tokio::sync::Mutex<Option<Arc<PublishChannel>>>,
+    /// By topic.
+    claims: Mutex<HashMap<String, Claims>>,
     /// Number of subscriptions of this process per topic and group.
     groups: Mutex<HashMap<(String, String), usize>>,
     closed: CancellationToken,
@@ -108,7 +116,7 @@ struct PublishChannel {
 }
 
 impl RabbitBroker {
-    /// Creates a broker whose subscriptions have at most `in_flight` unsettled deliveries. The server may be
+    /// Creates a broker whose subscriptions have unsettled deliveries of at most `in_flight` keys. The server may be
     /// unreachable.
     pub fn connect(
         config: &RabbitConfig,
@@ -123,6 +131,7 @@ impl RabbitBroker {
             in_flight: in_flight.get(),
             clock,
             publisher: tokio::sync::Mutex::default(),
+            claims: Mutex::default(),
             groups: Mutex::default(),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -176,6 +185,10 @@ impl Core {
             return Ok(());
         }
         topology::topic(&publisher.session, &publisher.channel, &self.names, topic).await?;
+        if topology::is_grouped(&publisher.session, &self.names, topic).await? {
+            let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+            claims.entry(topic.to_owned()).or_default().has_group = true;
+        }
         publisher.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
         Ok(())
     }
@@ -185,6 +198,24 @@ impl Core {
         let key = partition(&event.key, self.config.partitions.get()).to_string();
         let (exchange, properties) = (self.names.topic(&event.topic), wire::properties(event, None));
         send(&publisher.channel, exchange, key.into(), &event.data, properties).await
+    }
+
+    /// Returns whether events may be published to a topic, so that groups receive them in order.
+    async fn may_publish(&self, publisher: &PublishChannel, topic: &str) -> Result<bool, BrokerError> {
+        // Without this binding, the server would route the events to broadcast queues only.
+        topology::bind_groups(&publisher.channel, &self.names, topic).await?;
+        let unclaimed = unclaimed::count(&publisher.channel, &self.names, topic).await?;
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(claims.entry(topic.to_owned()).or_default().may_publish(unclaimed, Instant::now()))
+    }
+
+    fn note_published(&self, batch: &[Event]) {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        for topic in topics(batch) {
+            if let Some(claims) = claims.get_mut(topic) {
+                claims.has_published = true;
+            }
+        }
     }
 
     fn count_group(&self, topic: &str, group: &str, by: isize) {
@@ -202,12 +233,14 @@ impl Core {
         let mut events = 0;
         for partition in 0..self.config.partitions.get() {
             let queue = self.names.queue(topic, group, partition);
-            let options = QueueDeclareOptions::durable().passive();
-            let queue = channel.queue_declare(queue, options, FieldTable::default()).await.map_err(unavailable)?;
-            events += u64::from(queue.message_count());
+            events += u64::from(topology::inspect(channel, queue).await?.message_count());
         }
         Ok(events)
     }
+}
+
+fn topics<'a>(events: impl IntoIterator<Item = &'a Event>) -> HashSet<&'a str> {
+    events.into_iter().map(|event| event.topic.as_str()).collect()
 }
 
 /// Sends a message; returns after the server confirmed it.
@@ -235,18 +268,23 @@ impl Publisher for RabbitBroker {
             return Ok(());
         }
         let published = self.0.with_publisher(async |publisher| {
-            let topics: HashSet<_> = batch.iter().map(|event| event.topic.as_str()).collect();
-            for topic in topics {
+            for topic in topics(batch) {
                 self.0.topic(publisher, topic).await?;
-                // Without this binding, the server would route the events to broadcast queues only.
-                topology::bind_groups(&publisher.channel, &self.0.names, topic).await?;
             }
             for round in rounds(batch) {
+                let may = topics(round.iter().copied()).into_iter().map(|topic| self.0.may_publish(publisher, topic));
+                if try_join_all(may).await?.contains(&false) {
+                    return Ok(false);
+                }
                 try_join_all(round.into_iter().map(|event| self.0.store(publisher, event))).await?;
             }
-            Ok(())
+            Ok(true)
         });
-        published.await
+        if !published.await? {
+            return Err(unavailable("earlier events wait until a member of a group moves them to its queues"));
+        }
+        self.0.note_published(batch);
+        Ok(())
     }
 }
 

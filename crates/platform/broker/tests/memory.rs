@@ -369,6 +369,31 @@ async fn an_event_is_created_in_its_trace_and_published_with_others() {
     assert_eq!(links, created.iter().map(|span| span.span_context.span_id()).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn an_event_whose_trace_is_not_recorded_has_no_span_and_retains_its_trace() {
+    let (_subscriber, spans) = kennel_testkit::spans::record();
+    let (memory, _sink) = broker(Limits::default());
+    let broker =
+        InstrumentedBroker::new(Arc::new(memory), BrokerMetrics::register(&Registry::new()).unwrap(), vec![TOPIC]);
+    let traces = [
+        "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ];
+    let [unrecorded, recorded] = traces.map(|traceparent| Event {
+        trace: Some(TraceContext { traceparent: traceparent.to_owned(), tracestate: None }),
+        ..event(1, "rex")
+    });
+    let mut received = broker.subscribe(TOPIC, &Group::Broadcast, &EventFilter::All).await.unwrap();
+    for (batch, created) in [(vec![unrecorded.clone()], 0), (vec![unrecorded.clone(), recorded], 1)] {
+        broker.publish(&batch).await.unwrap();
+        assert_eq!(next(&mut received).await.event.trace, unrecorded.trace);
+        let finished = spans.get_finished_spans().unwrap();
+        assert_eq!(finished.iter().filter(|span| span.name.starts_with("create")).count(), created, "{finished:?}");
+        let publish = finished.iter().rfind(|span| span.name.starts_with("publish")).unwrap();
+        assert_eq!(publish.links.len(), created, "{publish:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_watch_updates_the_lag_until_it_is_stopped() {
     let (memory, _sink) = broker(Limits::default());

@@ -8,6 +8,7 @@
 pub mod config;
 pub mod connect;
 pub mod counters;
+pub mod locks;
 pub mod memory;
 pub mod metrics;
 pub mod none;
@@ -21,5 +22,6 @@ pub mod typed_cache;
 pub use config::{Backend, CacheConfig, RedisTuning};
 pub use connect::{ConnectError, Connected, Tier, connect};
 pub use counters::Counters;
+pub use locks::Locks;
 pub use metrics::CacheMetrics;
 pub use typed_cache::{Loaded, Policy, TypedCache};

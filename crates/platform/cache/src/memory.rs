@@ -8,6 +8,7 @@ use kennel_core::Cache;
 use kennel_core::cache::{CacheError, Lease, Lookup, Memo};
 
 use crate::counters::MemoryCounters;
+use crate::locks::MemoryLocks;
 
 /// Approximate overhead of an entry in the map, in addition to its key and value.
 const OVERHEAD_BYTES: usize = 128;
@@ -26,6 +27,7 @@ struct MemoryEntry {
 pub struct MemoryCache {
     entries: moka::sync::Cache<String, MemoryEntry>,
     counters: MemoryCounters,
+    locks: MemoryLocks,
 }
 
 impl MemoryCache {
@@ -36,7 +38,7 @@ impl MemoryCache {
             .weigher(|key: &String, entry: &MemoryEntry| weight(key, entry))
             .expire_after(PerEntry)
             .build();
-        Self { entries, counters: MemoryCounters::default() }
+        Self { entries, counters: MemoryCounters::default(), locks: MemoryLocks::default() }
     }
 
     pub(crate) fn find(&self, key: &str) -> Option<Lookup> {
@@ -97,6 +99,15 @@ impl Cache for MemoryCache {
 
     async fn increment(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {
         self.counters.increment(key, by, ttl)
+    }
+
+    async fn lock(&self, key: &str, holder: &str, ttl: Duration) -> Result<bool, CacheError> {
+        Ok(self.locks.lock(key, holder, ttl))
+    }
+
+    async fn unlock(&self, key: &str, holder: &str) -> Result<(), CacheError> {
+        self.locks.unlock(key, holder);
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

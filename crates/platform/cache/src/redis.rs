@@ -6,7 +6,8 @@
 //! in any process, cannot fill the key after it. A token is never reused, and an expired or evicted one fills nothing
 //! either. A plain set also ends the lease.
 //!
-//! A counter is stored under `<prefix>:c:<key>`; one script changes it and sets its lifetime.
+//! A counter is stored under `<prefix>:c:<key>`; one script changes it and sets its lifetime. A lock is its holder under
+//! `<prefix>:k:<key>`; one script checks and sets it.
 //!
 //! Each change is published to all processes. While Redis is unreachable, commands fail immediately; failed removals
 //! are repeated before the next connection is used.
@@ -72,6 +73,15 @@ static INCREMENT_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+static LOCK_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local holder = redis.call('GET', KEYS[1])
+        if holder and holder ~= ARGV[1] then return 0 end
+        redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+        return 1",
+    )
+});
+
 /// See the [module](self).
 pub struct RedisCache {
     connection: ConnectionManager,
@@ -113,6 +123,10 @@ impl RedisCache {
 
     fn lease_key(&self, key: &str) -> String {
         lease_key(&self.prefix, key)
+    }
+
+    fn lock_key(&self, key: &str) -> String {
+        format!("{}:k:{key}", self.prefix)
     }
 
     pub(crate) async fn lookup_with_ttl(&self, key: &str) -> Result<RedisLookup, CacheError> {
@@ -246,6 +260,23 @@ impl Cache for RedisCache {
             .run(async |mut connection| {
                 let mut increment = INCREMENT_SCRIPT.key(format!("{}:c:{key}", self.prefix));
                 increment.arg(by).arg(millis(ttl)).invoke_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn lock(&self, key: &str, holder: &str, ttl: Duration) -> Result<bool, CacheError> {
+        self.connection
+            .run(async |mut connection| {
+                let mut lock = LOCK_SCRIPT.key(self.lock_key(key));
+                lock.arg(holder).arg(millis(ttl)).invoke_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn unlock(&self, key: &str, holder: &str) -> Result<(), CacheError> {
+        self.connection
+            .run(async |mut connection| {
+                RELEASE_SCRIPT.key(self.lock_key(key)).arg(holder).invoke_async(&mut connection).await
             })
             .await
     }

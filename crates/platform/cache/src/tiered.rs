@@ -119,6 +119,14 @@ impl Cache for TieredCache {
         self.redis.increment(key, by, ttl).await
     }
 
+    async fn lock(&self, key: &str, holder: &str, ttl: Duration) -> Result<bool, CacheError> {
+        self.redis.lock(key, holder, ttl).await
+    }
+
+    async fn unlock(&self, key: &str, holder: &str) -> Result<(), CacheError> {
+        self.redis.unlock(key, holder).await
+    }
+
     async fn ping(&self) -> Result<(), CacheError> {
         self.redis.ping().await
     }

@@ -66,6 +66,14 @@ impl Cache for Probe {
         unimplemented!("typed caches do not count")
     }
 
+    async fn lock(&self, _: &str, _: &str, _: Duration) -> Result<bool, CacheError> {
+        unimplemented!("typed caches do not lock")
+    }
+
+    async fn unlock(&self, _: &str, _: &str) -> Result<(), CacheError> {
+        unimplemented!("typed caches do not lock")
+    }
+
     async fn ping(&self) -> Result<(), CacheError> {
         self.check()
     }

@@ -1,7 +1,8 @@
 //! Circuit breaker: stops calls to an upstream that fails repeatedly, so that callers fail at once and it can recover.
 //!
 //! A closed circuit counts failures in a row. Too many failures open it, and calls fail at once for a while. Then the
-//! circuit is half-open and allows one call; its success closes the circuit, its failure opens it again.
+//! circuit is half-open and allows one call; its success closes the circuit, its failure opens it again. If it takes longer than
+//! that while, another one is allowed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,9 +19,16 @@ pub struct Breaker {
 
 #[derive(Debug)]
 enum Circuit {
-    Closed { failures: u32 },
-    Open { until: Instant },
-    HalfOpen,
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+    },
+    /// A call is under way; another one is permitted after `until`.
+    HalfOpen {
+        until: Instant,
+    },
 }
 
 /// Permission for one call. If it is dropped without a result, because the call was cancelled, it does not count.
@@ -28,7 +36,8 @@ enum Circuit {
 #[must_use]
 pub struct Permit {
     breaker: Breaker,
-    probe: bool,
+    /// Until when no other probe is permitted, if it is one.
+    probe: Option<Instant>,
     recorded: bool,
 }
 
@@ -43,18 +52,24 @@ impl Breaker {
     pub fn permit(&self) -> Result<Permit, Duration> {
         let mut circuit = self.lock();
         let probe = match *circuit {
-            Circuit::Closed { .. } => false,
-            Circuit::HalfOpen => return Err(self.pause),
-            Circuit::Open { until } => {
-                let left = until.saturating_duration_since(Instant::now());
+            Circuit::Closed { .. } => None,
+            Circuit::Open { until } | Circuit::HalfOpen { until } => {
+                let now = Instant::now();
+                let left = until.saturating_duration_since(now);
                 if !left.is_zero() {
                     return Err(left);
                 }
-                *circuit = Circuit::HalfOpen;
-                true
+                let until = now + self.pause;
+                *circuit = Circuit::HalfOpen { until };
+                Some(until)
             }
         };
         Ok(Permit { breaker: self.clone(), probe, recorded: false })
+    }
+
+    /// Whether calls fail at once, or only single ones are permitted.
+    pub fn is_open(&self) -> bool {
+        !matches!(*self.lock(), Circuit::Closed { .. })
     }
 
     fn lock(&self) -> MutexGuard<'_, Circuit> {
@@ -65,10 +80,10 @@ impl Breaker {
         let mut circuit = self.lock();
         let failures = match (&*circuit, success) {
             // This call started before the circuit opened; only the probe decides now.
-            (Circuit::Open { .. } | Circuit::HalfOpen, _) if !probe => return,
+            (Circuit::Open { .. } | Circuit::HalfOpen { .. }, _) if !probe => return,
             (_, true) => 0,
             (Circuit::Closed { failures }, false) => failures.saturating_add(1),
-            (Circuit::Open { .. } | Circuit::HalfOpen, false) => self.threshold,
+            (Circuit::Open { .. } | Circuit::HalfOpen { .. }, false) => self.threshold,
         };
         *circuit = if self.threshold > 0 && failures >= self.threshold {
             Circuit::Open { until: Instant::now() + self.pause }
@@ -82,15 +97,17 @@ impl Permit {
     /// Records whether the call succeeded.
     pub fn record(mut self, success: bool) {
         self.recorded = true;
-        self.breaker.record(success, self.probe);
+        self.breaker.record(success, self.probe.is_some());
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.probe && !self.recorded {
+        let Some(probe) = self.probe.filter(|_| !self.recorded) else { return };
+        let mut circuit = self.breaker.lock();
+        if matches!(*circuit, Circuit::HalfOpen { until } if until == probe) {
             // The next call is the probe.
-            *self.breaker.lock() = Circuit::Open { until: Instant::now() };
+            *circuit = Circuit::Open { until: Instant::now() };
         }
     }
 }
@@ -143,6 +160,22 @@ mod tests {
         drop(breaker.permit().unwrap());
         breaker.permit().unwrap().record(true);
         assert!(breaker.permit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_takes_long_does_not_block_the_next() {
+        let breaker = Breaker::new(1, PAUSE);
+        fail(&breaker, 1);
+        advance(PAUSE).await;
+        let slow = breaker.permit().unwrap();
+        assert_eq!(breaker.permit().unwrap_err(), PAUSE);
+        advance(PAUSE).await;
+        assert!(breaker.is_open());
+        let next = breaker.permit().unwrap();
+        drop(slow);
+        assert_eq!(breaker.permit().unwrap_err(), PAUSE, "the next one is under way");
+        next.record(true);
+        assert!(!breaker.is_open());
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,9 +3,12 @@
 mod attempt;
 pub mod breaker;
 pub mod config;
+pub mod contract;
 pub mod error;
 mod follow;
 pub mod metrics;
+#[cfg(feature = "mock")]
+pub mod mock;
 pub mod policy;
 mod redact;
 pub mod request;
@@ -23,6 +26,7 @@ use url::Url;
 
 pub use self::breaker::Breaker;
 pub use self::config::ClientConfig;
+pub use self::contract::{ApiClient, ApiConfig, Authentication};
 pub use self::error::{BuildError, ClientError};
 pub use self::metrics::ClientMetrics;
 pub use self::policy::{AddressPolicy, Refusal};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::fmt::friendly::{Designator, SpanParser, SpanPrinter};
@@ -60,11 +61,29 @@ impl Serialize for HumanDuration {
     }
 }
 
+/// The text is not a duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidDuration;
+
+impl fmt::Display for InvalidDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("must be a duration such as 30s, 250ms or 1h 30m")
+    }
+}
+
+impl std::error::Error for InvalidDuration {}
+
+impl FromStr for HumanDuration {
+    type Err = InvalidDuration;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        SpanParser::new().parse_unsigned_duration(text.trim()).map(Self).map_err(|_| InvalidDuration)
+    }
+}
+
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        let span = SpanParser::new().parse_unsigned_duration(text.trim());
-        span.map(Self).map_err(|_| D::Error::custom("must be a duration such as 30s, 250ms or 1h 30m"))
+        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

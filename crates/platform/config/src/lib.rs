@@ -27,7 +27,7 @@ mod section;
 mod size;
 mod value;
 
-pub use duration::HumanDuration;
+pub use duration::{HumanDuration, InvalidDuration};
 pub use environment::Environment;
 pub use loader::{Loaded, Loader, Settings, load};
 pub use problem::{ConfigErrors, Problem, Problems};

@@ -55,7 +55,24 @@ impl Reader<'_> {
         self.read(format!("{}: {name}", S::TITLE), &format!("{name}_"), &[])
     }
 
+    /// Reads such a section if it differs from its defaults. Otherwise it is not checked, so it may have required keys.
+    pub fn optional_section<S: Section>(&mut self, name: &str) -> Option<S> {
+        let (section, is_set) = self.read_if(false, format!("{}: {name}", S::TITLE), &format!("{name}_"), &[]);
+        is_set.then_some(section)
+    }
+
     fn read<S: Section>(&mut self, title: String, prefix: &str, defaults: &[(&str, u64)]) -> S {
+        self.read_if(true, title, prefix, defaults).0
+    }
+
+    /// Reads a section, and checks it if it is required or differs from its defaults. Returns whether it was checked.
+    fn read_if<S: Section>(
+        &mut self,
+        is_required: bool,
+        title: String,
+        prefix: &str,
+        defaults: &[(&str, u64)],
+    ) -> (S, bool) {
         let mut fields = fields::<S>(prefix);
         let mut layers = self.layers(&fields);
         for field in &mut fields {
@@ -64,9 +81,12 @@ impl Reader<'_> {
             layers[0].entry((*name).to_owned()).or_insert_with(|| (*default).into());
         }
         let section: S = self.extract(&fields, layers);
-        self.problems.with_prefix(prefix, |problems| section.check(problems));
+        let is_checked = is_required || serde_json::to_value(&section).ok() != serde_json::to_value(S::default()).ok();
+        if is_checked {
+            self.problems.with_prefix(prefix, |problems| section.check(problems));
+        }
         self.printed.push(PrintedSection::new(title, &self.scope, &section, fields, &self.problems));
-        section
+        (section, is_checked)
     }
 
     /// Reads optional texts whose keys are only known when the program runs, such as one for each event of a service:

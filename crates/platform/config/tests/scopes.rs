@@ -67,6 +67,30 @@ impl Settings for Mirror {
     }
 }
 
+/// A service that uses another server if there is one.
+struct Guest {
+    host: Option<Web>,
+}
+
+impl Settings for Guest {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self { host: reader.optional_section("host") }
+    }
+}
+
+#[test]
+fn an_optional_section_is_read_and_checked_if_it_differs_from_its_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = |text: &str, variables: &[(&str, &str)]| kennel_config::load::<Guest>(&with_file(&dir, text, variables));
+    let host = |variables: &[(&str, &str)]| load("", variables).unwrap().settings.host;
+    assert_eq!(host(&[("HOST_DSN", "hunter2")]).unwrap().server_port, 8080);
+    assert!(host(&[("HOST_SERVER_PORT", "8080")]).is_none());
+    assert!(load("", &[("HOST_SERVER_PORT", "9001")]).is_err());
+    let printed = load("", &[]).unwrap().print();
+    assert!(load(&printed, &[]).unwrap().settings.host.is_none());
+    assert!(reference::<Guest>().contains("HOST_SERVER_PORT"));
+}
+
 #[test]
 fn a_section_with_a_name_has_it_as_prefix_of_its_keys() {
     let dir = tempfile::tempdir().unwrap();

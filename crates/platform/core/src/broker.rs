@@ -101,11 +101,12 @@ pub trait Subscriber: Send + Sync + 'static {
 pub trait Subscription: Send {
     /// Waits for the next delivery. Returns `None` after the broker is closed permanently.
     ///
-    /// Cancel-safe: no delivery is lost when the future is dropped. At most the adapter's in-flight limit of deliveries
-    /// are unsettled at a time; at the limit this call waits until one is settled.
+    /// Cancel-safe: no delivery is lost when the future is dropped. At most as many keys as the adapter's in-flight limit
+    /// have unsettled deliveries at a time; at the limit this call waits until those of one are settled.
     ///
     /// Events of one key are delivered in publish order, one at a time: the next one follows after the previous is
-    /// acknowledged or a dead letter. An unsettled or delayed event does not delay events of other keys.
+    /// acknowledged or a dead letter. An unsettled or delayed event does not delay events of other keys. A receiver that
+    /// wants more of a key at once asks for it: see [`Delivery::successor`].
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>>;
 }
 
@@ -134,6 +135,17 @@ impl Delivery {
         Self { event, attempt, settle }
     }
 
+    /// Delivers the next event of this one's key, although this one is not settled. `None` if the member has not received
+    /// it yet, or does not have this one any more, or after one of the deliveries that were unsettled together was
+    /// rejected. Only the latest delivery of a key has a successor; the limit of deliveries in flight is the receiver's.
+    ///
+    /// The receiver is responsible for the order: it handles the events as they were delivered, and settles them in any
+    /// order. [`Subscription::next`] delivers others of the key after all of them are settled: first those that were
+    /// rejected, in their order.
+    pub fn successor(&self) -> Option<Self> {
+        self.settle.successor()
+    }
+
     /// Acknowledges the event: the group does not get it again, unless the broker loses data. After an error the event
     /// may be delivered again.
     pub async fn ack(self) -> Result<(), BrokerError> {
@@ -155,6 +167,10 @@ impl Delivery {
 /// Settles one delivery; implemented by adapters, called through [`Delivery`].
 #[async_trait]
 pub trait Settle: Send + Sync {
+    /// See [`Delivery::successor`]. Events without an order have none.
+    fn successor(&self) -> Option<Delivery> {
+        None
+    }
     /// See [`Delivery::ack`].
     async fn ack(self: Box<Self>) -> Result<(), BrokerError>;
     /// See [`Delivery::nack`].

@@ -159,6 +159,18 @@ pub trait Cache: Send + Sync + 'static {
     /// for the caller to decide. A value beyond the range of `i64` is an error.
     async fn increment(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError>;
 
+    /// Acquires the lock `key` for `holder`, or renews it, for `ttl` from now. Returns whether `holder` has it: nobody else
+    /// has acquired it and not let it expire. Of concurrent calls, also of several processes, one returns true.
+    ///
+    /// The clock of the cache decides when a lock expires. A cache may lose its locks, as when it restarts: so a lock avoids
+    /// work that is done twice, and does not prevent it. A cache inside one process locks for this process only. Locks have
+    /// keys of their own: they are no values.
+    async fn lock(&self, key: &str, holder: &str, ttl: Duration) -> Result<bool, CacheError>;
+
+    /// Ends the lock `key` of `holder`, so that another one gets it before it expires. Does nothing if `holder` does not
+    /// have it.
+    async fn unlock(&self, key: &str, holder: &str) -> Result<(), CacheError>;
+
     /// Succeeds when the cache answers; for health checks.
     async fn ping(&self) -> Result<(), CacheError>;
 }

@@ -1,5 +1,7 @@
 //! Error kinds that every protocol can map, and the error of repositories.
 
+use std::time::Duration;
+
 /// Any error, as the source of another one.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
@@ -124,6 +126,17 @@ impl ErrorKind {
     }
 }
 
+/// Why an operation of a service failed. HTTP and gRPC respond with the codes of the kind.
+pub trait ServiceError: std::error::Error + Send + Sync + 'static {
+    /// The kind. The caller sees the text of the error only if it is at fault.
+    fn kind(&self) -> ErrorKind;
+
+    /// When to retry, if known.
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
 /// Why a call to a repository failed, independent of the database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,6 +168,12 @@ impl RepoError {
             Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Corrupt(_) | Self::Backend(_) => ErrorKind::Internal,
         }
+    }
+}
+
+impl ServiceError for RepoError {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
     }
 }
 

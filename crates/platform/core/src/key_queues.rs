@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Instant;
 
-/// FIFO queues by key, with at most one claimed item per key.
+/// FIFO queues by key, whose items are claimed in order.
 ///
-/// - The items of a key are claimed in order; the next one follows after the previous is completed.
+/// - The items of a key are claimed in order; the next one follows after the previous is completed. The holder of a claim
+///   can extend it to a run: [`Self::claim_next`] claims the item behind it.
 /// - Keys are independent: a claimed, delayed or suspended item only blocks later items of its own key.
 /// - Ready keys are claimed in the order in which they became ready, so that no key starves.
-/// - A released or suspended item precedes all later items of its key.
+/// - A released or suspended item precedes all later items of its key. Those that were claimed with it can still be
+///   completed; the others follow after it.
 ///
 /// Keys belong to partitions `P`, which can be paused, resumed and removed as a whole; use `()` without partitions. The
-/// queues are unbounded: bound them with [`Self::len`] and [`Self::claimed`].
+/// queues are unbounded: bound them with [`Self::len`] and [`Self::claimed_keys`].
 ///
 /// Pure: no I/O, no locks and no clock of its own. No operation takes longer than the number of items of one partition.
 #[derive(Debug)]
@@ -20,10 +22,10 @@ pub struct KeyQueues<P, T> {
     partitions: HashMap<P, Partition<T>>,
     /// The keys whose first item can be claimed: ready, in a partition that is not paused.
     ready: VecDeque<(P, String)>,
-    /// When delays end. An entry is stale if its key no longer waits with this token.
+    /// When delays end. An entry is stale if no item of its key waits with this token.
     delayed: BTreeMap<(Instant, u64), (P, String)>,
     len: usize,
-    claimed: usize,
+    claimed_keys: usize,
     last_token: u64,
 }
 
@@ -41,18 +43,17 @@ impl<P> Claim<P> {
     pub const fn partition(&self) -> &P {
         &self.partition
     }
+
+    /// The key of the claimed item.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
 }
 
 #[derive(Debug)]
 struct Partition<T> {
     queues: HashMap<String, KeyQueue<T>>,
     is_paused: bool,
-}
-
-impl<T> Partition<T> {
-    fn claimed_queue(&mut self, key: &str, token: u64) -> Option<&mut KeyQueue<T>> {
-        self.queues.get_mut(key).filter(|queue| queue.head == Head::Claimed(token))
-    }
 }
 
 impl<T> Default for Partition<T> {
@@ -64,30 +65,47 @@ impl<T> Default for Partition<T> {
 /// The items of one key; never empty.
 #[derive(Debug)]
 struct KeyQueue<T> {
-    items: VecDeque<T>,
-    head: Head,
+    items: VecDeque<Item<T>>,
+    /// Number of claimed items.
+    claimed: usize,
+    /// One of the items that were claimed together was released or suspended: no more are claimed with them.
+    has_returned: bool,
 }
 
-impl<T> KeyQueue<T> {
-    const fn new() -> Self {
-        Self { items: VecDeque::new(), head: Head::Ready }
-    }
-
-    /// Returns the items without a first one that waits for its redelivery.
-    fn present(&self) -> impl Iterator<Item = &T> {
-        self.items.iter().skip(usize::from(matches!(self.head, Head::Waiting(_))))
-    }
+#[derive(Debug)]
+struct Item<T> {
+    value: T,
+    state: State,
 }
 
-/// State of the first item of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Head {
+enum State {
     /// It can be claimed, unless its partition is paused.
     Ready,
     /// It is claimed with this token.
     Claimed(u64),
     /// The claim with this token has ended, and the item is delayed or suspended.
     Waiting(u64),
+}
+
+impl<T> KeyQueue<T> {
+    const fn new() -> Self {
+        Self { items: VecDeque::new(), claimed: 0, has_returned: false }
+    }
+
+    fn find(&self, state: State) -> Option<usize> {
+        self.items.iter().position(|item| item.state == state)
+    }
+
+    /// Whether the first item can be claimed.
+    fn is_ready(&self) -> bool {
+        self.claimed == 0 && self.items.front().is_some_and(|item| item.state == State::Ready)
+    }
+
+    /// Returns the items without those that are delayed or suspended.
+    fn present(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().filter(|item| !matches!(item.state, State::Waiting(_))).map(|item| &item.value)
+    }
 }
 
 impl<P, T> Default for KeyQueues<P, T> {
@@ -97,7 +115,7 @@ impl<P, T> Default for KeyQueues<P, T> {
             ready: VecDeque::new(),
             delayed: BTreeMap::new(),
             len: 0,
-            claimed: 0,
+            claimed_keys: 0,
             last_token: 0,
         }
     }
@@ -114,15 +132,15 @@ impl<P: Clone + Eq + Hash, T> KeyQueues<P, T> {
         self.len == 0
     }
 
-    /// Returns the number of claimed items.
-    pub const fn claimed(&self) -> usize {
-        self.claimed
+    /// Returns the number of keys with claimed items.
+    pub const fn claimed_keys(&self) -> usize {
+        self.claimed_keys
     }
 
     /// Returns the number of claimed items of a partition.
     pub fn claimed_in(&self, partition: &P) -> usize {
         let queues = self.partitions.get(partition).into_iter().flat_map(|partition| partition.queues.values());
-        queues.filter(|queue| matches!(queue.head, Head::Claimed(_))).count()
+        queues.map(|queue| queue.claimed).sum()
     }
 
     /// Returns when the first delay ends.
@@ -140,22 +158,23 @@ impl<P: Clone + Eq + Hash, T> KeyQueues<P, T> {
         self.insert(partition, key, item, |_| false);
     }
 
-    /// Adds an item before the first one of its key for which `is_later` holds, but never before a first item that is
-    /// claimed, delayed or suspended.
+    /// Adds an item after the last one of its key that is claimed, delayed or suspended, or for which `is_later` does not
+    /// hold.
     pub fn insert(&mut self, partition: P, key: String, item: T, is_later: impl Fn(&T) -> bool) {
         self.len += 1;
         let keys = self.partitions.entry(partition.clone()).or_default();
         let queue = keys.queues.entry(key.clone()).or_insert_with(KeyQueue::new);
-        let fixed = usize::from(queue.head != Head::Ready);
-        let later = queue.items.iter().skip(fixed).position(is_later);
-        queue.items.insert(later.map_or(queue.items.len(), |later| fixed + later), item);
+        // From the end, where new items belong.
+        let is_before = |other: &Item<T>| other.state == State::Ready && is_later(&other.value);
+        let later = queue.items.iter().rev().take_while(|other| is_before(other)).count();
+        queue.items.insert(queue.items.len() - later, Item { value: item, state: State::Ready });
         if queue.items.len() == 1 && !keys.is_paused {
             self.ready.push_back((partition, key));
         }
     }
 
-    /// Updates the item of a key that `matches`; `update` also gets whether it is a first item that was delayed or
-    /// suspended, which is ready again after this. Returns false when no item matches.
+    /// Updates the item of a key that `matches`; `update` also gets whether it was delayed or suspended, which it is not
+    /// after this. Returns false when no item matches.
     pub fn redeliver(
         &mut self,
         partition: &P,
@@ -165,14 +184,13 @@ impl<P: Clone + Eq + Hash, T> KeyQueues<P, T> {
     ) -> bool {
         let Some(keys) = self.partitions.get_mut(partition) else { return false };
         let Some(queue) = keys.queues.get_mut(key) else { return false };
-        let Some((index, item)) = queue.items.iter_mut().enumerate().find(|(_, item)| matches(item)) else {
-            return false;
-        };
-        let has_waited = index == 0 && matches!(queue.head, Head::Waiting(_));
-        update(item, has_waited);
+        let found = queue.items.iter_mut().enumerate().find(|(_, item)| matches(&item.value));
+        let Some((index, item)) = found else { return false };
+        let has_waited = matches!(item.state, State::Waiting(_));
+        update(&mut item.value, has_waited);
         if has_waited {
-            queue.head = Head::Ready;
-            if !keys.is_paused {
+            item.state = State::Ready;
+            if index == 0 && queue.claimed == 0 && !keys.is_paused {
                 self.ready.push_back((partition.clone(), key.to_owned()));
             }
         }
@@ -185,72 +203,100 @@ impl<P: Clone + Eq + Hash, T> KeyQueues<P, T> {
         let (partition, key) = self.ready.pop_front()?;
         let queue = self.partitions.get_mut(&partition)?.queues.get_mut(&key)?;
         self.last_token += 1;
-        self.claimed += 1;
-        queue.head = Head::Claimed(self.last_token);
+        self.claimed_keys += 1;
+        queue.claimed = 1;
         let claim = Claim { partition, key, token: self.last_token };
-        queue.items.front_mut().map(|item| (claim, item))
+        let item = queue.items.front_mut()?;
+        item.state = State::Claimed(self.last_token);
+        Some((claim, &mut item.value))
+    }
+
+    /// Claims the item that follows a claimed one in its key, so that both are claimed at once. `None` if there is none
+    /// that can be claimed, if one that was claimed with it was released or suspended, or if the claim is invalid.
+    pub fn claim_next(&mut self, claim: &Claim<P>) -> Option<(Claim<P>, &mut T)> {
+        let keys = self.partitions.get_mut(&claim.partition).filter(|keys| !keys.is_paused)?;
+        let queue = keys.queues.get_mut(&claim.key)?;
+        let last = queue.items.get(queue.claimed.checked_sub(1)?)?;
+        if last.state != State::Claimed(claim.token) || queue.has_returned {
+            return None;
+        }
+        let item = queue.items.get_mut(queue.claimed).filter(|next| next.state == State::Ready)?;
+        self.last_token += 1;
+        queue.claimed += 1;
+        item.state = State::Claimed(self.last_token);
+        Some((Claim { token: self.last_token, ..claim.clone() }, &mut item.value))
     }
 
     /// Returns a claimed item.
     pub fn get(&self, claim: &Claim<P>) -> Option<&T> {
         let queue = self.partitions.get(&claim.partition)?.queues.get(&claim.key)?;
-        queue.items.front().filter(|_| queue.head == Head::Claimed(claim.token))
+        queue.items.get(queue.find(State::Claimed(claim.token))?).map(|item| &item.value)
     }
 
-    /// Removes a claimed item: the next one of its key is ready. Returns the item; `None` if the claim is invalid.
+    /// Removes a claimed item: the next one of its key is ready, unless others of the key are claimed. Returns the item;
+    /// `None` if the claim is invalid.
     pub fn complete(&mut self, claim: &Claim<P>) -> Option<T> {
-        let keys = self.partitions.get_mut(&claim.partition)?;
-        let queue = keys.claimed_queue(&claim.key, claim.token)?;
-        let item = queue.items.pop_front();
-        queue.head = Head::Ready;
+        let queue = self.partitions.get_mut(&claim.partition)?.queues.get_mut(&claim.key)?;
+        let index = queue.find(State::Claimed(claim.token))?;
+        let item = queue.items.remove(index)?;
         self.len -= 1;
-        self.claimed -= 1;
-        if queue.items.is_empty() {
-            keys.queues.remove(&claim.key);
-        } else if !keys.is_paused {
-            self.ready.push_back((claim.partition.clone(), claim.key.clone()));
-        }
-        item
+        self.end_claim(claim);
+        Some(item.value)
     }
 
-    /// Ends a claim without completing the item, which is ready again at `due`, or immediately. Returns the item; `None`
-    /// if the claim is invalid.
+    /// Ends a claim without completing the item, which is ready again at `due`, or immediately, if no other of its key is
+    /// claimed then. Returns the item; `None` if the claim is invalid.
     pub fn release(&mut self, claim: &Claim<P>, due: Option<Instant>) -> Option<&mut T> {
-        let keys = self.partitions.get_mut(&claim.partition)?;
-        let is_paused = keys.is_paused;
-        let queue = keys.claimed_queue(&claim.key, claim.token)?;
-        self.claimed -= 1;
-        let key = (claim.partition.clone(), claim.key.clone());
+        let state = if due.is_some() { State::Waiting(claim.token) } else { State::Ready };
+        let index = self.unclaim(claim, state)?;
         if let Some(due) = due {
-            queue.head = Head::Waiting(claim.token);
-            self.delayed.insert((due, claim.token), key);
-        } else {
-            queue.head = Head::Ready;
-            if !is_paused {
-                self.ready.push_back(key);
-            }
+            self.delayed.insert((due, claim.token), (claim.partition.clone(), claim.key.clone()));
         }
-        queue.items.front_mut()
+        let queue = self.partitions.get_mut(&claim.partition)?.queues.get_mut(&claim.key)?;
+        queue.items.get_mut(index).map(|item| &mut item.value)
     }
 
     /// Ends a claim without completing the item, which is ready again after [`Self::redeliver`]. Returns false if the
     /// claim is invalid.
     pub fn suspend(&mut self, claim: &Claim<P>) -> bool {
-        let keys = self.partitions.get_mut(&claim.partition);
-        let Some(queue) = keys.and_then(|keys| keys.claimed_queue(&claim.key, claim.token)) else { return false };
-        queue.head = Head::Waiting(claim.token);
-        self.claimed -= 1;
-        true
+        self.unclaim(claim, State::Waiting(claim.token)).is_some()
     }
 
-    /// Removes a claimed item and all later ones of its key. Has no effect if the claim is invalid.
+    fn unclaim(&mut self, claim: &Claim<P>, state: State) -> Option<usize> {
+        let queue = self.partitions.get_mut(&claim.partition)?.queues.get_mut(&claim.key)?;
+        let index = queue.find(State::Claimed(claim.token))?;
+        queue.items.get_mut(index)?.state = state;
+        queue.has_returned = true;
+        self.end_claim(claim);
+        Some(index)
+    }
+
+    /// Counts a claim as ended. After the last one of a key, its first item may be ready.
+    fn end_claim(&mut self, claim: &Claim<P>) {
+        let Some(keys) = self.partitions.get_mut(&claim.partition) else { return };
+        let Some(queue) = keys.queues.get_mut(&claim.key) else { return };
+        queue.claimed -= 1;
+        if queue.claimed > 0 {
+            return;
+        }
+        queue.has_returned = false;
+        self.claimed_keys -= 1;
+        if queue.items.is_empty() {
+            keys.queues.remove(&claim.key);
+        } else if queue.is_ready() && !keys.is_paused {
+            self.ready.push_back((claim.partition.clone(), claim.key.clone()));
+        }
+    }
+
+    /// Removes a claimed item and all others of its key. Has no effect if the claim is invalid.
     pub fn remove_key(&mut self, claim: &Claim<P>) {
         let Some(keys) = self.partitions.get_mut(&claim.partition) else { return };
-        if keys.claimed_queue(&claim.key, claim.token).is_some()
+        let is_valid = |queue: &KeyQueue<T>| queue.find(State::Claimed(claim.token)).is_some();
+        if keys.queues.get(&claim.key).is_some_and(is_valid)
             && let Some(removed) = keys.queues.remove(&claim.key)
         {
             self.len -= removed.items.len();
-            self.claimed -= 1;
+            self.claimed_keys -= 1;
         }
     }
 
@@ -264,7 +310,7 @@ impl<P: Clone + Eq + Hash, T> KeyQueues<P, T> {
     pub fn resume(&mut self, partition: &P) {
         let Some(keys) = self.partitions.get_mut(partition).filter(|keys| keys.is_paused) else { return };
         keys.is_paused = false;
-        let ready = keys.queues.iter().filter(|(_, queue)| queue.head == Head::Ready);
+        let ready = keys.queues.iter().filter(|(_, queue)| queue.is_ready());
         self.ready.extend(ready.map(|(key, _)| (partition.clone(), key.clone())));
     }
 
@@ -277,9 +323,9 @@ impl<P: Clone + Eq + Hash, T> KeyQueues<P, T> {
         let mut items = Vec::new();
         for queue in removed.into_values() {
             self.len -= queue.items.len();
-            self.claimed -= usize::from(matches!(queue.head, Head::Claimed(_)));
-            let waiting = usize::from(matches!(queue.head, Head::Waiting(_)));
-            items.extend(queue.items.into_iter().skip(waiting));
+            self.claimed_keys -= usize::from(queue.claimed > 0);
+            let present = queue.items.into_iter().filter(|item| !matches!(item.state, State::Waiting(_)));
+            items.extend(present.map(|item| item.value));
         }
         items
     }
@@ -288,12 +334,12 @@ impl<P: Clone + Eq + Hash, T> KeyQueues<P, T> {
         while let Some(first) = self.delayed.first_entry().filter(|first| first.key().0 <= now) {
             let ((_, token), (partition, key)) = first.remove_entry();
             let Some(keys) = self.partitions.get_mut(&partition) else { continue };
-            let queue = keys.queues.get_mut(&key).filter(|queue| queue.head == Head::Waiting(token));
-            if let Some(queue) = queue {
-                queue.head = Head::Ready;
-                if !keys.is_paused {
-                    self.ready.push_back((partition, key));
-                }
+            let Some(queue) = keys.queues.get_mut(&key) else { continue };
+            let waiting = queue.items.iter_mut().position(|item| item.state == State::Waiting(token));
+            let Some(item) = waiting.and_then(|index| queue.items.get_mut(index)) else { continue };
+            item.state = State::Ready;
+            if waiting == Some(0) && queue.claimed == 0 && !keys.is_paused {
+                self.ready.push_back((partition, key));
             }
         }
     }

@@ -35,14 +35,14 @@ fn drain(queues: &mut Queues) -> Vec<u32> {
 fn a_key_is_sequential_and_keys_are_independent() {
     let mut queues = queues(&[("rex", 1), ("rex", 2), ("bella", 3)]);
     let ((rex, first), (bella, other)) = (claim(&mut queues), claim(&mut queues));
-    assert_eq!((first, other, queues.len(), queues.claimed()), (1, 3, 3, 2));
+    assert_eq!((first, other, queues.len(), queues.claimed_keys()), (1, 3, 3, 2));
     assert!(is_idle(&mut queues));
     assert_eq!(queues.complete(&rex), Some(1));
     assert_eq!(queues.complete(&rex), None, "that claim has ended");
     let (rex, second) = claim(&mut queues);
     assert_eq!(second, 2);
     assert_eq!((queues.complete(&rex), queues.complete(&bella)), (Some(2), Some(3)));
-    assert!(queues.is_empty() && queues.claimed() == 0 && queues.ready.is_empty());
+    assert!(queues.is_empty() && queues.claimed_keys() == 0 && queues.ready.is_empty());
     assert!(queues.partitions[&0].queues.is_empty(), "no memory of completed keys");
 }
 
@@ -58,7 +58,7 @@ fn a_released_item_precedes_later_ones_of_its_key() {
     let (first, _) = claim(&mut queues);
     *queues.release(&first, None).unwrap() = 10;
     assert!(queues.release(&first, None).is_none() && queues.complete(&first).is_none());
-    assert_eq!(queues.claimed(), 0);
+    assert_eq!(queues.claimed_keys(), 0);
     assert_eq!(drain(&mut queues), [10, 2]);
 }
 
@@ -175,7 +175,7 @@ fn a_removed_partition_leaves_nothing() {
     removed.sort_unstable();
     assert_eq!(removed, [1, 2, 4], "delayed and suspended items are not returned");
     assert!(queues.get(&first).is_none() && queues.complete(&first).is_none() && !queues.suspend(&first));
-    assert_eq!((queues.len(), queues.claimed(), queues.next_due()), (1, 0, None));
+    assert_eq!((queues.len(), queues.claimed_keys(), queues.next_due()), (1, 0, None));
     queues.push(0, "claimed".to_owned(), 7);
     assert_eq!(drain(&mut queues), [6, 7], "it is no longer paused");
 }
@@ -186,9 +186,67 @@ fn a_key_can_be_removed_with_its_later_items() {
     let (first, _) = claim(&mut queues);
     queues.remove_key(&first);
     queues.remove_key(&first);
-    assert_eq!((queues.len(), queues.claimed()), (1, 0));
+    assert_eq!((queues.len(), queues.claimed_keys()), (1, 0));
     queues.push(0, "rex".to_owned(), 4);
     assert_eq!(drain(&mut queues), [3, 4]);
+}
+
+#[test]
+fn a_run_is_claimed_in_order_and_blocks_its_key_until_all_of_it_is_settled() {
+    let mut queues = queues(&[("rex", 1), ("rex", 2), ("rex", 3), ("bella", 4)]);
+    let (first, _) = claim(&mut queues);
+    let (second, item) = queues.claim_next(&first).map(|(claim, item)| (claim, *item)).unwrap();
+    assert_eq!((item, queues.claimed_keys(), queues.claimed_in(&0)), (2, 1, 2));
+    assert!(queues.claim_next(&first).is_none(), "it is not the last one of the run");
+    assert_eq!(queues.complete(&second), Some(2));
+    assert_eq!(drain(&mut queues), [4]);
+    let (third, item) = queues.claim_next(&first).map(|(claim, item)| (claim, *item)).unwrap();
+    assert_eq!(item, 3);
+    assert!(queues.claim_next(&third).is_none());
+    queues.push(0, "rex".to_owned(), 5);
+    assert_eq!((queues.complete(&first), queues.complete(&third)), (Some(1), Some(3)));
+    assert!(queues.claim_next(&third).is_none());
+    assert_eq!(drain(&mut queues), [5]);
+}
+
+#[test]
+fn what_is_released_of_a_run_precedes_what_follows_it() {
+    let (mut queues, now) = (queues(&[("rex", 1), ("rex", 2), ("rex", 3), ("rex", 4), ("rex", 5)]), Instant::now());
+    let (first, _) = claim(&mut queues);
+    let run: [_; 3] = {
+        let mut last = first.clone();
+        std::array::from_fn(|_| {
+            last = queues.claim_next(&last).unwrap().0;
+            last.clone()
+        })
+    };
+    let due = now + Duration::from_mins(1);
+    queues.release(&run[0], Some(due)).unwrap();
+    assert!(queues.claim_next(&run[2]).is_none(), "an earlier one comes again");
+    queues.release(&run[1], None).unwrap();
+    assert_eq!((queues.complete(&run[2]), queues.complete(&first)), (Some(4), Some(1)));
+    assert!(queues.claim(due.checked_sub(Duration::from_millis(1)).unwrap()).is_none(), "the first one left waits");
+    let (second, item) = queues.claim(due).map(|(claim, item)| (claim, *item)).unwrap();
+    assert_eq!((item, *queues.claim_next(&second).unwrap().1), (2, 3));
+    queues.pause(0);
+    assert!(queues.claim_next(&second).is_none());
+    queues.resume(&0);
+    assert!(is_idle(&mut queues), "the run is not settled");
+    queues.remove_key(&second);
+    assert_eq!((queues.len(), queues.claimed_keys()), (0, 0));
+}
+
+#[test]
+fn a_delay_that_ends_during_a_run_lasts_until_its_end() {
+    let (mut queues, now) = (queues(&[("rex", 1), ("rex", 2)]), Instant::now());
+    let (first, _) = claim(&mut queues);
+    let (second, _) = queues.claim_next(&first).map(|(claim, item)| (claim, *item)).unwrap();
+    queues.release(&first, Some(now)).unwrap();
+    assert!(queues.claim(now).is_none());
+    assert!(queues.suspend(&second));
+    assert_eq!(drain(&mut queues), [1]);
+    assert!(queues.redeliver(&0, "rex", |_| true, |_, has_waited| assert!(has_waited)));
+    assert_eq!(drain(&mut queues), [2]);
 }
 
 /// A long pseudo-random history in comparison with plain lists.
@@ -215,7 +273,7 @@ fn the_order_of_each_key_survives_any_history() {
                 _ => assert_eq!(queues.complete(&claim), expected.get_mut(&claim.key).unwrap().pop_front()),
             }
         }
-        assert_eq!(queues.claimed(), claims.len());
+        assert_eq!(queues.claimed_keys(), claims.len());
         assert_eq!(queues.len(), expected.values().map(VecDeque::len).sum::<usize>());
     }
 }

@@ -39,6 +39,9 @@ pub enum ObjectError {
     /// The body stream ended with an error; nothing was stored.
     #[error("object body could not be read")]
     Body(#[source] BoxError),
+    /// What is stored under the key is no complete object. Storing it again without [`PutOptions::skip_existing`] replaces it.
+    #[error("object `{0}` is damaged")]
+    Damaged(ObjectKey),
     /// Any other error of the store.
     #[error("object store operation failed")]
     Backend(#[source] BoxError),
@@ -51,7 +54,7 @@ impl ObjectError {
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Unavailable(_) => ErrorKind::Unavailable,
             Self::Body(_) => ErrorKind::Cancelled,
-            Self::Backend(_) => ErrorKind::Internal,
+            Self::Damaged(_) | Self::Backend(_) => ErrorKind::Internal,
         }
     }
 }

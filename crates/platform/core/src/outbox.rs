@@ -35,10 +35,14 @@ pub enum History {
 
 /// Stored events, and the lease that decides which process publishes them.
 ///
-/// Rows are written by the repositories, together with the change that caused the event. Events are read back byte for
-/// byte as they were written, with their trace.
+/// Rows are written by the repositories, together with the change that caused the event; [`Outbox::append`] is for events
+/// without one, such as tasks. Events are read back byte for byte as they were written, with their trace.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
+    /// Stores events that are not the consequence of another change, in this order, all or none. They are durable when this
+    /// returns. The ids are new. After an error it is unknown whether they are stored.
+    async fn append(&self, events: &[Event]) -> Result<(), RepoError>;
+
     /// Acquires the lease for `holder`, or renews it, so that it expires after `ttl`. Returns whether `holder` has it.
     ///
     /// At most one holder has the lease at a time, also when several ask at once. The store's clock decides when it

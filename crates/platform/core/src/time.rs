@@ -52,9 +52,50 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
-        write!(f, "{time:.3}")
+        f.write_str(std::str::from_utf8(&self.to_rfc3339()).map_err(|_| fmt::Error)?)
     }
+}
+
+impl Timestamp {
+    /// The text form. Written by hand, because every response with a time formats some.
+    fn to_rfc3339(self) -> [u8; 24] {
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let (days, millis) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
+        let (year, month, day) = civil(days);
+        let (seconds, minutes, hours) = (millis / 1_000, millis / 60_000, millis / 3_600_000);
+        for (range, number) in [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, hours),
+            (14..16, minutes % 60),
+            (17..19, seconds % 60),
+            (20..23, millis % 1_000),
+        ] {
+            let mut rest = number;
+            for digit in text[range].iter_mut().rev() {
+                *digit += u8::try_from(rest % 10).unwrap_or(0);
+                rest /= 10;
+            }
+        }
+        text
+    }
+}
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// The year, month and day of the Gregorian calendar, `days` after 1970-01-01, by Howard Hinnant's algorithm
+/// (`civil_from_days`): it counts in eras of 400 years, and years that begin in March.
+const fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year_of_era, month + 3) } else { (year_of_era + 1, month - 9) };
+    (year + era * 400, month, day)
 }
 
 impl FromStr for Timestamp {
@@ -97,7 +138,7 @@ fn is_rfc3339(text: &[u8]) -> bool {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(std::str::from_utf8(&self.to_rfc3339()).map_err(serde::ser::Error::custom)?)
     }
 }
 
@@ -178,6 +219,15 @@ mod tests {
             let time = Timestamp::from_millis(millis).unwrap();
             assert_eq!(time.to_string(), text);
             assert_eq!(text.parse::<Timestamp>().unwrap(), time);
+        }
+    }
+
+    #[test]
+    fn formats_as_the_library_does() {
+        let step = usize::try_from(DAY * 29 + 3_723_004).unwrap();
+        for millis in (Timestamp::MIN..=Timestamp::MAX).step_by(step) {
+            let expected = format!("{:.3}", jiff::Timestamp::from_millisecond(millis).unwrap());
+            assert_eq!(Timestamp(millis).to_string(), expected);
         }
     }
 

@@ -10,8 +10,9 @@ use http::response::Parts;
 use http_body::{Body as _, Frame, SizeHint};
 use kennel_app::Stop;
 use kennel_core::ErrorKind;
+use kennel_net::{AccessDenied, expired};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::Span;
@@ -20,7 +21,7 @@ use crate::call::log_panic;
 use crate::context::CallContext;
 use crate::deadline::Limit;
 use crate::metrics::{CallTimer, Fault};
-use crate::status::{Details, kind_of, status};
+use crate::status::{Details, denied, kind_of, status};
 use crate::trace;
 
 /// A call from its start to its end: its timer, its span and its in-flight permit.
@@ -28,6 +29,8 @@ use crate::trace;
 pub(crate) struct ActiveCall {
     pub(crate) call: CallContext,
     pub(crate) span: Span,
+    /// False if the trace is known not to be recorded.
+    pub(crate) is_sampled: bool,
     pub(crate) timer: CallTimer,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) ended: bool,
@@ -41,8 +44,12 @@ impl ActiveCall {
     fn end_by(&mut self, code: Code, fault: Fault) {
         if !std::mem::replace(&mut self.ended, true) {
             let span = std::mem::replace(&mut self.span, Span::none());
-            span.in_scope(|| self.timer.stop(code, fault));
-            trace::end(span, code, self.call.request.principal());
+            if self.is_sampled {
+                span.in_scope(|| self.timer.stop(code, fault));
+                trace::end(span, code, self.call.request.principal());
+            } else {
+                self.timer.stop(code, fault);
+            }
             self.permit = None;
         }
     }
@@ -57,25 +64,37 @@ impl Drop for ActiveCall {
 /// What ends a response stream before the handler does.
 pub(crate) struct StreamLimits {
     deadline: Option<(Pin<Box<Sleep>>, Fault)>,
-    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Completes with `true` when the credentials of the caller have expired, and with `false` when the server stops.
+    end: Pin<Box<dyn Future<Output = bool> + Send>>,
 }
 
 impl StreamLimits {
-    /// Ends a stream at `deadline` and when the server stops: a caller may stay connected for days.
-    pub(crate) fn new(deadline: Option<Limit>, stop: Stop) -> Self {
+    /// Ends a stream at `deadline`, when the credentials of its caller expire, and when the server stops: a caller may stay
+    /// connected for days.
+    pub(crate) fn new(deadline: Option<Limit>, expires: Option<Instant>, stop: Stop) -> Self {
         let deadline = deadline.map(|limit| (Box::pin(sleep_until(limit.at)), limit.fault));
-        Self { deadline, stop: Box::pin(async move { stop.requested().await }) }
+        let end = async move {
+            tokio::select! {
+                biased;
+                () = stop.requested() => false,
+                () = expired(expires) => true,
+            }
+        };
+        Self { deadline, end: Box::pin(end) }
     }
 
-    /// Why the stream must end now, and who is at fault. Nobody is at fault when the server stops.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(ErrorKind, Fault, &'static str)> {
-        if self.stop.as_mut().poll(cx).is_ready() {
-            return Poll::Ready((ErrorKind::Unavailable, Fault::None, "server is stopping"));
+    /// The status with which the stream must end now, and who is at fault. Nobody is at fault when the server stops.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Status, Fault)> {
+        let of_kind = |kind| status(kind, "", Details::default());
+        match self.end.as_mut().poll(cx) {
+            Poll::Ready(true) => return Poll::Ready((denied(&AccessDenied::expired()), Fault::Caller)),
+            Poll::Ready(false) => return Poll::Ready((of_kind(ErrorKind::Unavailable), Fault::None)),
+            Poll::Pending => {}
         }
         match &mut self.deadline {
             Some((deadline, fault)) => {
                 let fault = *fault;
-                deadline.as_mut().poll(cx).map(|()| (ErrorKind::Timeout, fault, "deadline has passed"))
+                deadline.as_mut().poll(cx).map(|()| (of_kind(ErrorKind::Timeout), fault))
             }
             None => Poll::Pending,
         }
@@ -101,29 +120,31 @@ impl CallBody {
 
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<HeaderMap> {
         let Some(limits) = &mut self.limits else { return Poll::Pending };
-        let (kind, fault, reason) = std::task::ready!(limits.poll(cx));
-        self.active.span.in_scope(|| tracing::debug!(reason, "stream ended early"));
-        Poll::Ready(self.abort(kind, fault))
+        let (status, fault) = std::task::ready!(self.active.call.enter(|| limits.poll(cx)));
+        self.active.span.in_scope(|| tracing::debug!(status = %status.code(), "stream ended early"));
+        Poll::Ready(self.abort(&status, fault))
     }
 
     /// Ends the response with a status, and drops the handler's stream.
-    fn abort(&mut self, kind: ErrorKind, fault: Fault) -> HeaderMap {
+    fn abort(&mut self, status: &Status, fault: Fault) -> HeaderMap {
         self.inner = Body::empty();
         self.limits = None;
-        let status = self.active.call.enter(|| status(kind, "", Details::default()));
         self.active.end_by(status.code(), fault);
-        trailers(&status)
+        trailers(status)
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = {
-            let Self { inner, active, .. } = self;
-            let _entered = active.span.enter();
+            let Self { inner, active, limits } = self;
+            // Only streams run code of the service from here on.
+            let _entered = limits.as_ref().map(|_| active.span.enter());
             let poll = || active.call.enter(|| Pin::new(inner).poll_frame(cx));
-            catch_unwind(AssertUnwindSafe(poll)).inspect_err(|panic| log_panic(&**panic))
+            catch_unwind(AssertUnwindSafe(poll)).inspect_err(|panic| active.span.in_scope(|| log_panic(&**panic)))
         };
-        polled
-            .unwrap_or_else(|_| Poll::Ready(Some(Ok(Frame::trailers(self.abort(ErrorKind::Internal, Fault::Server))))))
+        polled.unwrap_or_else(|_| {
+            let status = self.active.call.enter(|| status(ErrorKind::Internal, "", Details::default()));
+            Poll::Ready(Some(Ok(Frame::trailers(self.abort(&status, Fault::Server)))))
+        })
     }
 }
 

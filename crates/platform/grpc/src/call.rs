@@ -1,4 +1,4 @@
-//! The steps of every call, in this order: request id, span, metrics, limit on calls in flight, deadline, panic.
+//! The steps of every call, in this order: request id, span, metrics, limit on calls in flight, deadline, panic, who may call.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -12,21 +12,21 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use kennel_app::Stop;
 use kennel_core::{ErrorKind, IdSource};
-use kennel_net::{RequestContext, RequestId};
+use kennel_net::{AccessCheck, AccessDenied, Operation, RequestContext, RequestId, expired};
+use kennel_telemetry::{InSpan, is_sampled};
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service as _;
-use tracing::Instrument as _;
 
 use crate::body::{ActiveCall, CallBody, StreamLimits, outcome};
 use crate::context::CallContext;
 use crate::deadline::{Deadline, Limit};
 use crate::methods::{Method, Methods};
 use crate::metrics::{Fault, GrpcMetrics};
-use crate::status::{Details, status};
+use crate::status::{Details, denied, status};
 use crate::trace;
 
 /// What all calls of a server share.
@@ -38,6 +38,7 @@ pub(crate) struct ServerContext {
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) domain: &'static str,
     pub(crate) stop: Stop,
+    pub(crate) access: Option<Arc<dyn AccessCheck>>,
 }
 
 /// Serves the calls of a connection.
@@ -71,19 +72,21 @@ impl CallService {
         if let Some(limit) = deadline.end {
             call.request.set_deadline(move || limit.at);
         }
-        let mut active = ActiveCall { call: call.clone(), span: span.clone(), timer, permit: None, ended: false };
+        let mut active =
+            ActiveCall { call: call.clone(), span: span.clone(), is_sampled: true, timer, permit: None, ended: false };
 
         request.extensions_mut().insert(server.stop.clone());
         let response = async {
+            active.is_sampled = is_sampled();
             if !method.is_health() {
                 let Ok(permit) = Arc::clone(&server.permits).try_acquire_owned() else {
                     return error_response(ErrorKind::Overloaded);
                 };
                 active.permit = Some(permit);
             }
-            respond(self.routes, request, deadline.response).await
+            respond(server.access.clone(), self.routes, request, &method, deadline.response).await
         };
-        let mut response = call.clone().scope(response).instrument(span).await;
+        let mut response = InSpan::new(span, Box::pin(call.clone().scope(response))).await;
         call.request.request_id().insert_into(response.headers_mut());
         track(response, active, &method, deadline, &server)
     }
@@ -96,15 +99,38 @@ fn track(
     deadline: Deadline,
     server: &ServerContext,
 ) -> Response<CallBody> {
-    let limits = method.server_streaming.then(|| StreamLimits::new(deadline.end, server.stop.clone()));
+    let expires = active.call.request.expires();
+    let limits = method.server_streaming.then(|| StreamLimits::new(deadline.end, expires, server.stop.clone()));
     let (parts, body) = response.into_parts();
     let body = CallBody::new(&parts, body, active, limits);
     Response::from_parts(parts, body)
 }
 
 /// Returns the service's response, or an error if it panics or exceeds its deadline.
-async fn respond(mut routes: Routes, request: Request<Body>, deadline: Option<Limit>) -> Response<Body> {
-    let work = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
+async fn respond(
+    access: Option<Arc<dyn AccessCheck>>,
+    mut routes: Routes,
+    request: Request<Body>,
+    method: &Method,
+    deadline: Option<Limit>,
+) -> Response<Body> {
+    let work = AssertUnwindSafe(async move {
+        let request = match admit(access, request, method.reads()).await {
+            Ok(request) => request,
+            Err(refused) => return Ok(refused.into_http()),
+        };
+        let call = routes.call(request);
+        if !method.client_streaming {
+            return call.await;
+        }
+        // The caller may send for as long as it likes, but not for longer than it may call the method.
+        let expires = RequestContext::current().and_then(|context| context.expires());
+        tokio::select! {
+            response = call => response,
+            () = expired(expires) => Ok(denied(&AccessDenied::expired()).into_http()),
+        }
+    });
+    let work = work.catch_unwind();
     let outcome = match deadline {
         Some(limit) => timeout_at(limit.at, work).await.map_err(|_| limit.fault),
         None => Ok(work.await),
@@ -131,6 +157,25 @@ async fn respond(mut routes: Routes, request: Request<Body>, deadline: Option<Li
             response.extensions_mut().insert(fault);
             response
         }
+    }
+}
+
+/// The request, if its sender may call the method; who that is becomes known to the handler.
+async fn admit(
+    access: Option<Arc<dyn AccessCheck>>,
+    request: Request<Body>,
+    reads: bool,
+) -> Result<Request<Body>, Status> {
+    let Some(access) = access else { return Ok(request) };
+    let (parts, body) = request.into_parts();
+    match access.check(Operation::Grpc { path: parts.uri.path(), reads }, &parts.headers).await {
+        Ok(caller) => {
+            if let (Some(caller), Some(context)) = (caller, RequestContext::current()) {
+                context.set_caller(caller);
+            }
+            Ok(Request::from_parts(parts, body))
+        }
+        Err(refusal) => Err(denied(&refusal)),
     }
 }
 

@@ -24,10 +24,12 @@ use http::{Request, Response};
 use kennel_app::Check;
 use kennel_config::{ConfigErrors, Section as _};
 use kennel_core::BoxError;
+use kennel_net::tls::trusted_roots;
 use tokio::task::JoinSet;
 use tonic::body::Body;
+use tonic::transport::Uri;
 
-use self::addresses::{Addresses, NoAddress, Origin};
+use self::addresses::{Addresses, NoAddress, Origin, is_https};
 pub use self::config::{GrpcClientConfig, GrpcClientTuning};
 pub use self::error::CallError;
 pub use self::metrics::GrpcClientMetrics;
@@ -56,6 +58,15 @@ pub enum ConnectError {
     /// Its descriptors cannot be decoded.
     #[error(transparent)]
     Descriptors(#[from] InvalidDescriptors),
+    /// It cannot use TLS: CA certificates are missing or invalid, or the host of a URL cannot have a certificate.
+    #[error("the grpc client `{name}` cannot use TLS")]
+    Tls {
+        /// The name of the client.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
 }
 
 /// Calls a gRPC server. Clones share connections, the retry budget and metrics; the last one closes them.
@@ -89,7 +100,7 @@ impl GrpcChannel {
         let addresses = Arc::new(Addresses::new(metrics.addresses(name)));
         let watcher = Watcher {
             name,
-            origins: config.grpc_url.iter().filter_map(|url| Origin::parse(url)).collect(),
+            origins: origins(config).map_err(|source| ConnectError::Tls { name, source })?,
             tuning: config.tuning.clone(),
             addresses: Arc::clone(&addresses),
         };
@@ -104,6 +115,17 @@ impl GrpcChannel {
         };
         Ok(Self { inner: Arc::new(inner) })
     }
+}
+
+/// Reads CA certificates once, and only for `https`.
+fn origins(config: &GrpcClientConfig) -> Result<Vec<Origin>, BoxError> {
+    let roots =
+        if config.urls().any(|url| is_https(&url)) { Some(trusted_roots(config.grpc_ca.as_deref())?) } else { None };
+    let origin = |url: Uri| {
+        let roots = roots.as_ref().filter(|_| is_https(&url));
+        Origin::new(url, roots, &config.tuning)
+    };
+    Ok(config.urls().map(origin).collect::<Result<_, _>>()?)
 }
 
 /// Fails while no address of the server is ready.

@@ -130,7 +130,7 @@ mod tests {
             name: String::new(),
             client_streaming,
             server_streaming,
-            idempotent: false,
+            idempotency: prost_types::method_options::IdempotencyLevel::default(),
         };
         let after = |asked: Option<&'static str>, method: &Method| {
             let mut headers = HeaderMap::new();

@@ -2,7 +2,7 @@
 //!
 //! [`GrpcServer`] serves any tonic service and handles every call in the same way: it sets a request id, a span,
 //! metrics and a deadline, limits the calls in flight, and responds even if the handler panics. Handlers map their errors to
-//! statuses with [`status()`] and [`fault`]. [`GrpcChannel`] calls other services.
+//! statuses with [`failed`], [`status()`] and [`fault`]. [`GrpcChannel`] calls other services.
 
 mod body;
 mod call;
@@ -26,4 +26,4 @@ pub use config::GrpcConfig;
 pub use context::request_id;
 pub use metrics::GrpcMetrics;
 pub use server::GrpcServer;
-pub use status::{Details, fault, invalid, page, status};
+pub use status::{Details, Reply, failed, fault, invalid, items, optional, page, status, valid};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kennel_telemetry::metrics::NO_METHOD;
 use prost::Message as _;
 use prost_types::method_options::IdempotencyLevel;
-use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
+use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions};
 
 /// A method of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +19,21 @@ pub struct Method {
     pub client_streaming: bool,
     /// Whether the server sends many messages.
     pub server_streaming: bool,
-    /// Whether a call may be sent twice: its `idempotency_level` says that it has no effect, or the same effect.
-    pub idempotent: bool,
+    /// Its `idempotency_level`.
+    pub idempotency: IdempotencyLevel,
 }
 
 impl Method {
+    /// Whether a call may be sent twice: it has no effect, or the same effect.
+    pub const fn is_idempotent(&self) -> bool {
+        !matches!(self.idempotency, IdempotencyLevel::IdempotencyUnknown)
+    }
+
+    /// Whether a call only reads: it has no effect.
+    pub const fn reads(&self) -> bool {
+        matches!(self.idempotency, IdempotencyLevel::NoSideEffects)
+    }
+
     /// Type of the method, with the values that metrics of gRPC servers commonly use.
     pub(crate) const fn kind(&self) -> &'static str {
         match (self.client_streaming, self.server_streaming) {
@@ -71,6 +81,11 @@ impl Methods {
         Arc::clone(self.by_path.get(path).unwrap_or(&self.unknown))
     }
 
+    /// The paths of all methods, without the leading slash.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.by_path.keys().map(|path| path.trim_start_matches('/'))
+    }
+
     /// Full names of the services.
     pub fn services(&self) -> BTreeSet<String> {
         self.by_path.values().map(|method| method.service.clone()).collect()
@@ -88,15 +103,13 @@ fn methods_of(file: &FileDescriptorProto) -> impl Iterator<Item = (String, Arc<M
 }
 
 fn method(service: &str, descriptor: &MethodDescriptorProto) -> Method {
+    let idempotency = descriptor.options.as_ref().map(MethodOptions::idempotency_level);
     Method {
         service: service.to_owned(),
         name: descriptor.name().to_owned(),
         client_streaming: descriptor.client_streaming(),
         server_streaming: descriptor.server_streaming(),
-        idempotent: descriptor
-            .options
-            .as_ref()
-            .is_some_and(|options| options.idempotency_level() != IdempotencyLevel::IdempotencyUnknown),
+        idempotency: idempotency.unwrap_or_default(),
     }
 }
 

@@ -157,7 +157,7 @@ mod tests {
             name: "GetDog".to_owned(),
             client_streaming: false,
             server_streaming: false,
-            idempotent: false,
+            idempotency: prost_types::method_options::IdempotencyLevel::default(),
         };
         metrics.start(Arc::new(method)).stop(Code::NotFound, Fault::of(Code::NotFound));
         let open = metrics.connection();

@@ -6,8 +6,7 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use kennel_app::Stop;
-use kennel_net::{Acceptor, Connections};
-use tokio::net::TcpStream;
+use kennel_net::{Acceptor, Connection, Connections, Incoming};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -35,13 +34,14 @@ pub(crate) async fn serve(mut acceptor: Acceptor, config: &GrpcConfig, calls: Ca
     let tasks = CallTasks::default();
     let http = http2(config, tasks.clone());
     let graceful = GracefulShutdown::new();
-    let connection = |stream: TcpStream, _peer| {
+    let connection = |accepted: Incoming, _peer| {
         let open = calls.server.metrics.connection();
         let (http, calls, watcher) = (http.clone(), calls.clone(), graceful.watcher());
         let (first_byte_timeout, stop) = (config.keepalive_timeout, stop.clone());
         async move {
             let _open = open;
-            if receives_data(&stream, first_byte_timeout, &stop).await {
+            let Some(mut stream) = accepted.establish().await else { return };
+            if receives_data(&mut stream, first_byte_timeout, &stop).await {
                 drive(watcher.watch(http.serve_connection(TokioIo::new(stream), calls))).await;
             }
         }
@@ -67,10 +67,9 @@ fn http2(config: &GrpcConfig, tasks: CallTasks) -> hyper::server::conn::http2::B
 }
 
 /// Whether the client sends a byte in time; a silent connection would occupy its permit forever.
-async fn receives_data(stream: &TcpStream, first_byte_timeout: Duration, stop: &Stop) -> bool {
-    let mut first = [0];
+async fn receives_data(stream: &mut Connection, first_byte_timeout: Duration, stop: &Stop) -> bool {
     tokio::select! {
-        peeked = timeout(first_byte_timeout, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
+        has_data = timeout(first_byte_timeout, stream.has_data()) => matches!(has_data, Ok(Ok(true))),
         () = stop.requested() => false,
     }
 }

@@ -1,5 +1,6 @@
 //! The gRPC server component.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use http::Request;
 use kennel_app::{Component, Health, Phase, Stop};
 use kennel_core::{BoxError, IdSource};
-use kennel_net::{Acceptor, Address, Listener};
+use kennel_net::{Acceptor, AccessCheck, Address, Listener, Protocols, ServerTls};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -39,8 +40,12 @@ pub struct GrpcServer {
     metrics: GrpcMetrics,
     routes: Routes,
     descriptors: Vec<&'static [u8]>,
+    /// The names of the services that were added.
+    added: Vec<&'static str>,
     listener: Listener,
     methods: Option<Methods>,
+    tls: Option<ServerTls>,
+    access: Option<Arc<dyn AccessCheck>>,
 }
 
 impl GrpcServer {
@@ -60,8 +65,25 @@ impl GrpcServer {
             metrics,
             routes: Routes::default(),
             descriptors: Vec::new(),
+            added: Vec::new(),
             methods: None,
+            tls: None,
+            access: None,
         }
+    }
+
+    /// Serves with TLS only, if there is one.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<ServerTls>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Asks `check`, if there is one, who may call a method. Otherwise everyone may call every method.
+    #[must_use]
+    pub fn with_access(mut self, check: Option<Arc<dyn AccessCheck>>) -> Self {
+        self.access = check;
+        self
     }
 
     /// Adds a service that tonic generated. Its descriptors must be added too: methods without descriptors count as
@@ -78,7 +100,19 @@ impl GrpcServer {
         S::Future: Send + 'static,
     {
         self.routes = self.routes.add_service(service);
+        self.added.push(S::NAME);
         self
+    }
+
+    /// The paths of the methods of the services that were added, without the leading slash, such as
+    /// `dogs.v1.DogService/GetDog`. A service without descriptors is a path that ends with `/*`.
+    pub fn method_paths(&self) -> Result<BTreeSet<String>, InvalidDescriptors> {
+        let methods = Methods::read(&self.descriptors).map_err(|error| InvalidDescriptors(error.into()))?;
+        let described = methods.services();
+        let of_added =
+            methods.paths().filter(|path| self.added.iter().any(|name| path.split('/').next() == Some(name)));
+        let undescribed = self.added.iter().filter(|name| !described.contains(**name)).map(|name| format!("{name}/*"));
+        Ok(of_added.map(str::to_owned).chain(undescribed).collect())
     }
 
     /// Adds an encoded `FileDescriptorSet`, for reflection, health checks and metric labels.
@@ -123,7 +157,8 @@ impl Component for GrpcServer {
 
     async fn run(mut self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
         let methods = self.methods.take().ok_or("the server is not initialised")?;
-        let acceptor = Acceptor::new(self.listener.into_socket()?, self.config.max_connections);
+        let acceptor = Acceptor::new(self.listener.into_socket()?, self.config.max_connections)
+            .with_tls(self.tls, Protocols::Http2);
         let server = ServerContext {
             methods,
             metrics: self.metrics,
@@ -132,6 +167,7 @@ impl Component for GrpcServer {
             ids: self.ids,
             domain: self.config.domain,
             stop: stop.clone(),
+            access: self.access,
         };
         let calls = CallService { server: Arc::new(server), routes: self.routes };
         crate::serve::serve(acceptor, &self.config, calls, &stop).await;

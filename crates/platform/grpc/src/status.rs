@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
-use kennel_core::page::InvalidCursor;
-use kennel_core::{Cursor, CursorKey, ErrorKind, PageSize};
-use kennel_net::RequestId;
+use kennel_core::{Cursor, CursorKey, ErrorKind, Page, PageSize, ServiceError};
+use kennel_net::{AccessDenied, RequestId};
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::context::CallContext;
 
 /// Default retry delay.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What a method returns.
+pub type Reply<T> = Result<Response<T>, Status>;
 
 /// Details of a status, in addition to its kind and message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Details {
     pub fields: Vec<(String, String)>,
     /// When to retry. Transient kinds have a default of one second.
     pub retry_after: Option<Duration>,
+    /// A more specific code than that of the kind, as the reason of `ErrorInfo`.
+    pub code: Option<&'static str>,
 }
 
 impl Details {
@@ -42,14 +47,14 @@ impl Details {
     }
 }
 
-/// Creates a status with `ErrorInfo` (its reason is the kind's stable code), with `RequestInfo` inside a call, and with
+/// Creates a status with `ErrorInfo` (its reason is the kind's stable code, or a more specific one), with `RequestInfo` inside a call, and with
 /// `details`. The caller sees `message` only if it is at fault; otherwise it sees a constant text.
 pub fn status(kind: ErrorKind, message: impl Into<String>, details: Details) -> Status {
     let message = if kind.is_client() { message.into() } else { public_message(kind).to_owned() };
     let call = CallContext::current();
     let domain = call.as_ref().map_or("", |call| call.domain);
     let mut google = ErrorDetails::new();
-    google.set_error_info(kind.codes().code, domain, HashMap::new());
+    google.set_error_info(details.code.unwrap_or(kind.codes().code), domain, HashMap::new());
     if let Some(call) = &call {
         google.set_request_info(call.request.request_id().as_str(), "");
     }
@@ -74,9 +79,28 @@ pub fn fault(kind: ErrorKind, error: &(dyn Error + 'static), details: Details) -
     status(kind, error.to_string(), details)
 }
 
-/// The kind of a status that a service of this platform created: the reason of its `ErrorInfo`.
+/// The status of an error of a service, for `map_err`; see [`fault`].
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of `map_err`")]
+pub fn failed(error: impl ServiceError) -> Status {
+    let details = Details { retry_after: error.retry_after(), ..Details::default() };
+    fault(error.kind(), &error, details)
+}
+
+/// The status of a call that was refused before its handler. An error that is not the caller's fault is logged here.
+pub(crate) fn denied(denied: &AccessDenied) -> Status {
+    let details = Details { code: Some(denied.code()), ..Details::default() };
+    let mut status = fault(denied.kind(), denied, details);
+    if let Some(challenge) = denied.challenge().and_then(|value| value.to_str().ok()?.parse().ok()) {
+        status.metadata_mut().insert(http::header::WWW_AUTHENTICATE.as_str(), challenge);
+    }
+    status
+}
+
+/// The kind of a status that a service of this platform created: the reason of its `ErrorInfo`, unless that is a more specific
+/// code than that of a kind.
 pub(crate) fn kind_of(status: &Status) -> Option<ErrorKind> {
-    ErrorKind::of_code(&status.get_details_error_info()?.reason)
+    let kind = ErrorKind::of_code(&status.get_details_error_info()?.reason)?;
+    (kind.codes().grpc == i32::from(status.code())).then_some(kind)
 }
 
 /// Creates the status of an invalid value in the request.
@@ -85,12 +109,27 @@ pub fn invalid(field: &'static str, reason: &dyn Display) -> Status {
     status(ErrorKind::Invalid, format!("{field}: {reason}"), details)
 }
 
+/// The value of a field, or the status of an invalid one.
+pub fn valid<T>(field: &'static str, value: Result<T, impl Display>) -> Result<T, Status> {
+    value.map_err(|error| invalid(field, &error))
+}
+
+/// The value of a field that is empty if it is not set.
+pub fn optional<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<Option<T>, Status> {
+    valid(field, Some(text).filter(|text| !text.is_empty()).map(str::parse).transpose())
+}
+
 /// Parses the fields `page_size`, of which 0 means the default, and `page_token`, of which nothing means the first page.
 pub fn page<K: CursorKey>(size: u32, token: &str) -> Result<(PageSize, Option<Cursor<K>>), Status> {
     let size = if size == 0 { Ok(PageSize::default()) } else { PageSize::new(size) };
-    let after = Some(token).filter(|token| !token.is_empty()).map(str::parse).transpose();
-    let after = after.map_err(|error: InvalidCursor| invalid("page_token", &error))?;
-    Ok((size.map_err(|error| invalid("page_size", &error))?, after))
+    let after = optional("page_token", token)?;
+    Ok((valid("page_size", size)?, after))
+}
+
+/// The items of a page, which `item` converts, and the field `next_page_token`, of which nothing means the last page.
+pub fn items<D, T, K: CursorKey>(page: Page<D, K>, item: impl FnMut(D) -> T) -> (Vec<T>, String) {
+    let next = page.next.map(|cursor| cursor.to_string());
+    (page.items.into_iter().map(item).collect(), next.unwrap_or_default())
 }
 
 /// The message that a caller sees if it is not at fault.
@@ -108,7 +147,7 @@ const fn public_message(kind: ErrorKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
-    use kennel_core::UuidV7;
+    use kennel_core::{IdSource as _, UuidV7};
     use kennel_net::{RequestContext, request_id};
 
     use super::*;
@@ -140,6 +179,41 @@ mod tests {
         assert_eq!(sent.retry_info().unwrap().retry_delay, Some(Duration::from_secs(3)));
         assert_eq!(sent.error_info().unwrap().domain, "dogs");
         assert_eq!(sent.request_info().unwrap().request_id, "r-1");
+    }
+
+    #[test]
+    fn a_more_specific_code_does_not_change_the_kind() {
+        let expired =
+            |code| status(ErrorKind::Unauthenticated, "why", Details { code: Some(code), ..Details::default() });
+        for code in ["expired", ErrorKind::Malformed.codes().code] {
+            assert_eq!(expired(code).get_details_error_info().unwrap().reason, code);
+            assert_eq!(crate::CallError::from(expired(code)).kind(), ErrorKind::Unauthenticated);
+        }
+    }
+
+    #[test]
+    fn errors_of_services_have_the_status_of_their_kind() {
+        let conflict = failed(kennel_core::RepoError::Conflict);
+        assert_eq!((conflict.code(), conflict.message()), (Code::AlreadyExists, "already exists"));
+    }
+
+    #[test]
+    fn fields_are_parsed_or_named() {
+        assert_eq!(valid("size", "7".parse::<u8>()).unwrap(), 7);
+        let status = valid("size", "x".parse::<u8>()).unwrap_err();
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "size");
+        assert_eq!(optional::<u8>("size", "").unwrap(), None);
+        assert_eq!(optional::<u8>("size", "7").unwrap(), Some(7));
+        assert_eq!(optional::<u8>("size", " ").unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn a_page_is_its_items_and_the_token_of_the_next_one() {
+        let last: Page<u8> = Page { items: vec![1, 2], next: None };
+        assert_eq!(items(last, u32::from), (vec![1, 2], String::new()));
+        let cursor = Cursor(UuidV7.next());
+        let (_, token) = items(Page { items: Vec::<u8>::new(), next: Some(cursor) }, u32::from);
+        assert_eq!(page(0, &token).unwrap(), (PageSize::default(), Some(cursor)));
     }
 
     #[test]

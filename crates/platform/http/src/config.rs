@@ -1,12 +1,48 @@
 //! Settings of a server.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kennel_config::{ByteSize, HumanDuration, Problems, Section};
 use kennel_net::ServerConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// How long a request may take: asked for each one.
+#[derive(Clone)]
+pub struct RequestTimeout(Arc<dyn Fn() -> Duration + Send + Sync>);
+
+impl RequestTimeout {
+    /// One that can change.
+    pub fn new(timeout: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self(Arc::new(timeout))
+    }
+
+    /// One that is always the same.
+    pub fn fixed(timeout: Duration) -> Self {
+        Self::new(move || timeout)
+    }
+
+    pub(crate) fn get(&self) -> Duration {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for RequestTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequestTimeout").field(&self.get()).finish()
+    }
+}
+
+impl PartialEq for RequestTimeout {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for RequestTimeout {}
 
 /// Settings of [`crate::HttpServer`] and [`crate::stack()`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +51,7 @@ pub struct HttpConfig {
     /// Port of HTTP; 0 selects any free port.
     pub server_port: u16,
     /// The base URL at which clients reach HTTP, for links in responses; with the path prefix of a proxy. Unset:
-    /// `http://localhost:<SERVER_PORT>`.
+    /// `http://localhost:<SERVER_PORT>`, or `https` with TLS.
     pub public_url: Option<String>,
     /// How long a client may send no byte of an HTTP body before the response is 408. A slow client that sends is not limited.
     pub body_idle_timeout: HumanDuration,
@@ -26,12 +62,18 @@ pub struct HttpConfig {
     /// The section that all servers share.
     #[serde(skip)]
     pub server: ServerConfig,
+    /// Not a setting of its own: whether the server has TLS, for its default URL.
+    #[serde(skip)]
+    pub has_tls: bool,
     /// Not a setting: maximum number of open connections; more wait to be accepted.
     #[serde(skip)]
     pub max_connections: usize,
     /// Not a setting: how long a client may take to send the head of a request, or stay idle between two requests.
     #[serde(skip)]
     pub header_read_timeout: Duration,
+    /// Not a setting: how long a request may take, instead of that of `server`, if it can change while the server runs.
+    #[serde(skip)]
+    pub timeout: Option<RequestTimeout>,
     /// Not a setting: how long connections are still accepted during shutdown, each for one more request.
     #[serde(skip)]
     pub linger: Duration,
@@ -46,8 +88,10 @@ impl Default for HttpConfig {
             body_limit: ByteSize::mib(1),
             cors_origins: Vec::new(),
             server: ServerConfig::default(),
+            has_tls: false,
             max_connections: 10_000,
             header_read_timeout: Duration::from_secs(30),
+            timeout: None,
             linger: Duration::from_millis(250),
         }
     }
@@ -75,6 +119,7 @@ impl HttpConfig {
     pub fn public_url(&self) -> String {
         match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
+            None if self.has_tls => format!("https://localhost:{}", self.server_port),
             None => format!("http://localhost:{}", self.server_port),
         }
     }

@@ -26,6 +26,12 @@ pub struct ETag {
 #[error("not the text of an entity tag")]
 pub struct InvalidETag;
 
+impl From<InvalidETag> for HttpError {
+    fn from(error: InvalidETag) -> Self {
+        Self::from_error(ErrorKind::Internal, error)
+    }
+}
+
 impl ETag {
     /// A tag that changes with every byte of the representation.
     pub fn strong(tag: impl Into<String>) -> Result<Self, InvalidETag> {
@@ -45,11 +51,6 @@ impl ETag {
     /// The text between the quotes.
     pub fn tag(&self) -> &str {
         &self.tag
-    }
-
-    /// Whether the tag is weak.
-    pub const fn is_weak(&self) -> bool {
-        self.weak
     }
 }
 

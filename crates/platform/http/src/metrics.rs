@@ -34,12 +34,13 @@ impl HttpMetrics {
         Ok(metrics)
     }
 
-    pub(crate) fn start(&self) {
+    /// Counts a request that has begun; [`HttpMetrics::stop`] must follow.
+    pub fn start(&self) {
         self.in_flight.inc();
     }
 
     /// Counts a completed request. `route` is the route's template, not its path, so that the cardinality is bounded.
-    pub(crate) fn stop(&self, method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
+    pub fn stop(&self, method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
         self.in_flight.dec();
         let method = method_label(method);
         self.requests.with_label_values(&[method, route, status.as_str()]).inc();
@@ -48,7 +49,7 @@ impl HttpMetrics {
 }
 
 /// The method, or `other` for a method that is not standard.
-pub(crate) fn method_label(method: &Method) -> &'static str {
+pub fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -5,6 +5,7 @@
 
 mod parameters;
 pub mod problems;
+mod security;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use utoipa::openapi::{OpenApi, Server, ServerBuilder};
 use utoipa_swagger_ui::{Config, serve};
 
 pub use self::parameters::allow_empty_queries;
+pub use self::security::secure;
 use crate::problem::HttpError;
 
 /// Path of the description.

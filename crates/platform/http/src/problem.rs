@@ -9,9 +9,12 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use kennel_core::{BoxError, ErrorKind};
+use kennel_core::{BoxError, ErrorKind, ServiceError};
+use kennel_net::{AccessDenied, RequestId};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::stack::finish;
 
 /// The content type of a [`Problem`].
 pub const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
@@ -83,6 +86,9 @@ impl Problem {
     }
 }
 
+/// What a handler returns.
+pub type Reply<T> = Result<T, HttpError>;
+
 /// An error of a handler or layer. The kind decides status and code; see [`ErrorKind::codes`].
 ///
 /// The client sees details and fields only if it is at fault. It never sees a source: the source is logged once, when
@@ -90,6 +96,8 @@ impl Problem {
 #[derive(Debug)]
 pub struct HttpError {
     kind: ErrorKind,
+    /// A more specific code than that of the kind.
+    code: Option<&'static str>,
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
@@ -103,7 +111,7 @@ impl HttpError {
     /// many requests for a retry after [`DEFAULT_RETRY_AFTER`], unless set otherwise.
     pub const fn new(kind: ErrorKind) -> Self {
         let retry_after = if matches!(kind, ErrorKind::RateLimited) { Some(DEFAULT_RETRY_AFTER) } else { None };
-        Self { kind, detail: None, errors: Vec::new(), retry_after, challenge: None, source: None }
+        Self { kind, code: None, detail: None, errors: Vec::new(), retry_after, challenge: None, source: None }
     }
 
     /// Maps `error` to `kind`. The client sees its text only if it is at fault; otherwise the text is only logged.
@@ -121,6 +129,13 @@ impl HttpError {
     /// An invalid value in the request.
     pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid).with_field(field, reason)
+    }
+
+    /// Sets a code that is more specific than that of the kind.
+    #[must_use]
+    pub const fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// Sets the description of what is wrong; only a client at fault sees it.
@@ -161,14 +176,23 @@ impl HttpError {
         self
     }
 
+    /// The response of a server without [`crate::stack()`], which would add the request's id and the security headers.
+    pub fn respond(self, id: &RequestId) -> Response {
+        finish(self.into_response(), id)
+    }
+
     /// Kind of the error.
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
+    fn code(&self) -> &'static str {
+        self.code.unwrap_or(self.kind.codes().code)
+    }
+
     fn log(&self) {
         let source = self.source.as_deref().map(|source| source as &(dyn Error + 'static));
-        let code = self.kind.codes().code;
+        let code = self.code();
         match self.kind {
             kind if kind.is_client() => tracing::debug!(code, error = source, detail = self.detail, "request refused"),
             ErrorKind::Overloaded | ErrorKind::Unsupported => tracing::debug!(code, error = source, "request refused"),
@@ -178,13 +202,12 @@ impl HttpError {
     }
 
     fn problem(self) -> Problem {
-        let codes = self.kind.codes();
         let is_client = self.kind.is_client();
         Problem {
             kind: "about:blank",
             title: status(self.kind).canonical_reason().unwrap_or("Client Closed Request").into(),
-            status: codes.http,
-            code: codes.code.into(),
+            status: self.kind.codes().http,
+            code: self.code().into(),
             detail: self.detail.filter(|_| is_client),
             request_id: None,
             errors: if is_client { self.errors } else { Vec::new() },
@@ -194,13 +217,30 @@ impl HttpError {
 
 impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.detail.as_deref().unwrap_or(self.kind.codes().code))
+        f.write_str(self.detail.as_deref().unwrap_or(self.code()))
     }
 }
 
 impl Error for HttpError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+/// The response to an error of a service, for `map_err`.
+pub fn failed(error: impl ServiceError) -> HttpError {
+    let retry_after = error.retry_after();
+    retry_after.into_iter().fold(HttpError::from_error(error.kind(), error), HttpError::with_retry_after)
+}
+
+impl From<AccessDenied> for HttpError {
+    fn from(denied: AccessDenied) -> Self {
+        let error = Self::new(denied.kind()).with_code(denied.code()).with_detail(denied.detail());
+        let error = match denied.challenge() {
+            Some(challenge) => error.with_challenge(challenge.clone()),
+            None => error,
+        };
+        error.with_source(denied)
     }
 }
 
@@ -286,6 +326,28 @@ mod tests {
             assert!(!body.to_string().contains("hunter2"), "{body}");
             assert_eq!(body.as_object().unwrap().len(), 4, "type, title, status and code: {body}");
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("there is no provider")]
+    struct NoProvider;
+
+    impl ServiceError for NoProvider {
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Unavailable
+        }
+
+        fn retry_after(&self) -> Option<Duration> {
+            Some(Duration::from_secs(7))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_of_a_service_has_the_status_of_its_kind() {
+        let (response, body) = body(failed(NoProvider)).await;
+        assert_eq!((response.status().as_u16(), &response.headers()[RETRY_AFTER]), (503, &HeaderValue::from(7)));
+        assert_eq!((&body["code"], body.get("detail")), (&json!("unavailable"), None));
+        assert_eq!(failed(RepoError::Conflict).to_string(), "already exists");
     }
 
     #[derive(Clone, Default)]

@@ -1,4 +1,4 @@
-//! The server component: listens, serves HTTP/1.1 and HTTP/2 without TLS, and stops without losing a request.
+//! The server component: listens, serves HTTP/1.1 and HTTP/2, with or without TLS, and stops without losing a request.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,8 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use kennel_app::{Component, Phase, Stop};
 use kennel_core::BoxError;
-use kennel_net::{Acceptor, Address, Lingering, Listener, UnreadBytes};
-use tokio::net::TcpStream;
+use kennel_net::{Acceptor, Address, Incoming as Accepted, Lingering, Listener, Protocols, ServerTls, UnreadBytes};
 use tokio::time::{sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -40,12 +39,19 @@ pub struct HttpServer {
     config: HttpConfig,
     router: Router,
     listener: Listener,
+    tls: Option<ServerTls>,
 }
 
 impl HttpServer {
     /// Creates a server for `router`, which must have its layers already; see [`crate::stack()`].
     pub fn new(name: &'static str, config: &HttpConfig, router: Router) -> Self {
-        Self { name, config: config.clone(), router, listener: Listener::new(name, config.addr()) }
+        Self { name, config: config.clone(), router, listener: Listener::new(name, config.addr()), tls: None }
+    }
+
+    /// Serves with TLS only, if there is one.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address to listen on, with the port that the system chose if the configured port is 0.
@@ -69,7 +75,8 @@ impl Component for HttpServer {
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        let acceptor = Acceptor::new(self.listener.into_socket()?, self.config.max_connections);
+        let acceptor = Acceptor::new(self.listener.into_socket()?, self.config.max_connections)
+            .with_tls(self.tls, Protocols::Http);
         let context = ConnectionContext {
             builder: builder(&self.config),
             router: self.router,
@@ -87,7 +94,7 @@ impl Component for HttpServer {
 
 /// Serves until a stop is requested, then until every request has its response.
 async fn serve(mut acceptor: Acceptor, context: Arc<ConnectionContext>, linger: Duration) {
-    let connection = |stream, peer| Arc::clone(&context).serve(stream, peer);
+    let connection = |accepted, peer| Arc::clone(&context).serve(accepted, peer);
     acceptor.accept_until(context.stop.requested(), connection).await;
     // From here on each response closes its connection. Accept for a while longer: a client that is about to
     // reuse its connection or to open another gets a response instead of a reset.
@@ -128,7 +135,8 @@ fn builder(config: &HttpConfig) -> Builder<TokioExecutor> {
 
 impl ConnectionContext {
     /// Serves one connection until the client closes it, or shuts it down gracefully once the server closes.
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    async fn serve(self: Arc<Self>, accepted: Accepted, peer: SocketAddr) {
+        let Some(stream) = accepted.establish().await else { return };
         let (started, unread) = (CancellationToken::new(), UnreadBytes::default());
         let service = {
             let (context, started, unread) = (Arc::clone(&self), started.clone(), unread.clone());

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt as _, stream};
 use http::HeaderName;
 use http::request::Parts;
+use kennel_net::{RequestContext, expired};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use uuid::Uuid;
@@ -54,9 +57,16 @@ impl EventStreams {
 }
 
 impl EventStream {
-    /// The response that streams `messages`. The stream counts as open until it ends or its client disconnects.
+    /// The response that streams `messages`. The stream counts as open until it ends or its client disconnects. When the
+    /// credentials of the client expire, it ends with an event of type `expired`: the client connects again with others.
     pub fn respond(self, messages: impl Stream<Item = Message> + Send + 'static) -> Response {
         let retry = stream::iter([Message::default().retry(RECONNECT_DELAY)]);
+        let expires = RequestContext::current().and_then(|context| context.expires());
+        // Messages also end when the process stops.
+        let has_expired = move || expires.is_some_and(|at| at <= Instant::now());
+        let end = stream::once(async move { has_expired().then(|| Message::default().event("expired").data("{}")) });
+        let end = end.filter_map(ready);
+        let messages = messages.take_until(expired(expires)).chain(end);
         let messages = retry.chain(messages).map(move |message| {
             let _open = &self.permit;
             Ok::<_, Infallible>(message)
@@ -118,6 +128,11 @@ impl IntoParams for LastEventId {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream::BoxStream;
+    use http::HeaderMap;
+    use kennel_core::{Principal, UuidV7};
+    use kennel_net::{Authenticated, RequestId};
+
     use super::*;
 
     async fn read(query: &str, header: Option<&str>) -> Result<LastEventId, HttpError> {
@@ -134,6 +149,22 @@ mod tests {
         assert_eq!(read(&query, None).await.unwrap(), LastEventId(Some(one)));
         assert_eq!(read("?last_event_id=", Some("")).await.unwrap(), LastEventId(None));
         assert!(read("?last_event_id=1", None).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_when_the_credentials_of_its_client_expire() {
+        let context = RequestContext::new(RequestId::of(&HeaderMap::new(), &UuidV7));
+        let (principal, expires) = (Principal::new("user-1", ["events:read"]), Instant::now() + Duration::from_mins(5));
+        context.set_caller(Authenticated { principal, expires: Some(expires) });
+        let respond = |messages: BoxStream<'static, Message>| {
+            context.enter(|| EventStreams::new(1).try_open().unwrap().respond(messages)).into_body()
+        };
+        let one = || stream::iter([Message::default().data("1")]);
+        let stopped = axum::body::to_bytes(respond(one().boxed()), usize::MAX).await.unwrap();
+        assert_eq!(stopped, "retry: 2000\n\ndata: 1\n\n", "the process stops before");
+        let text = axum::body::to_bytes(respond(one().chain(stream::pending()).boxed()), usize::MAX).await.unwrap();
+        assert_eq!(text, "retry: 2000\n\ndata: 1\n\nevent: expired\ndata: {}\n\n");
+        assert_eq!(Instant::now(), expires);
     }
 
     #[test]

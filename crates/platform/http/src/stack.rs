@@ -1,8 +1,9 @@
 //! The layers around a service's routes, in the same order for every service.
 //!
 //! From the outermost to the innermost: request id, span, metrics and problem details; CORS; panics; load shedding and
-//! timeout; the body limit; decompression of requests and compression of responses.
+//! timeout; who may call the route; the body limit; decompression of requests and compression of responses.
 
+mod access;
 mod body_timing;
 mod coding;
 mod load_shed;
@@ -17,14 +18,15 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use http::header::{CONTENT_TYPE, ETAG, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method};
-use kennel_net::request_id;
+use kennel_net::{AccessCheck, request_id};
 use tower::ServiceBuilder;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use self::access::AccessLayer;
 use self::coding::CodingLayer;
 use self::load_shed::{Limits, LoadShedLayer};
 pub(crate) use self::panics::CatchPanicsLayer;
-pub(crate) use self::request_telemetry::RequestTelemetry;
+pub(crate) use self::request_telemetry::{RequestTelemetry, finish};
 use crate::config::HttpConfig;
 use crate::metrics::HttpMetrics;
 
@@ -36,11 +38,12 @@ const CORS_MAX_AGE: Duration = Duration::from_hours(1);
 pub struct SkipProblemDetails;
 
 /// Builds the layers and applies them to a router.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Stack {
     config: HttpConfig,
     metrics: HttpMetrics,
     exempt: HashSet<&'static str>,
+    access: Option<Arc<dyn AccessCheck>>,
 }
 
 /// Applies every layer to `router`; no route is exempt from any.
@@ -49,9 +52,16 @@ pub fn stack(router: Router, config: &HttpConfig, metrics: &HttpMetrics) -> Rout
 }
 
 impl Stack {
-    /// Creates layers that exempt no route.
+    /// Creates layers that exempt no route, and let everyone call every route.
     pub fn new(config: &HttpConfig, metrics: &HttpMetrics) -> Self {
-        Self { config: config.clone(), metrics: metrics.clone(), exempt: HashSet::new() }
+        Self { config: config.clone(), metrics: metrics.clone(), exempt: HashSet::new(), access: None }
+    }
+
+    /// Asks `check`, if there is one, who may call a route.
+    #[must_use]
+    pub fn with_access(mut self, check: Option<Arc<dyn AccessCheck>>) -> Self {
+        self.access = check;
+        self
     }
 
     /// Exempts routes, named by their templates, from the timeout and from load shedding: for streams and probes.
@@ -73,6 +83,7 @@ impl Stack {
             .option_layer(cors(&self.config.cors_origins))
             .layer(CatchPanicsLayer)
             .layer(LoadShedLayer(Arc::new(limits)))
+            .option_layer(self.access.map(AccessLayer))
             .layer(DefaultBodyLimit::max(self.config.body_limit.as_usize()))
             .layer(CodingLayer);
         router.layer(layers)

@@ -10,6 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::Incoming;
+use crate::tls::{Protocols, ServerTls};
 
 /// Pause after a failed accept, such as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -19,6 +23,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Acceptor {
     listener: TcpListener,
     permits: Arc<Semaphore>,
+    tls: Option<(ServerTls, Protocols)>,
+    closing: CancellationToken,
     connections: Connections,
 }
 
@@ -30,14 +36,21 @@ impl Acceptor {
     /// Accepts from `listener`. With `max_connections` open ones, more wait in the queue of the kernel.
     pub fn new(listener: TcpListener, max_connections: usize) -> Self {
         let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
-        Self { listener, permits, connections: Connections::default() }
+        Self { listener, permits, tls: None, closing: CancellationToken::new(), connections: Connections::default() }
+    }
+
+    /// Accepts connections with TLS only, if there is one.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<ServerTls>, protocols: Protocols) -> Self {
+        self.tls = tls.map(|tls| (tls, protocols));
+        self
     }
 
     /// Accepts connections until `end`. `serve` returns the work of one connection, which is open until that completes.
     pub async fn accept_until<F>(
         &mut self,
         end: impl Future<Output = ()>,
-        mut serve: impl FnMut(TcpStream, SocketAddr) -> F,
+        mut serve: impl FnMut(Incoming, SocketAddr) -> F,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -48,7 +61,7 @@ impl Acceptor {
                 () = &mut end => return,
                 Some(ended) = self.connections.0.join_next() => log_panic(ended),
                 (permit, accepted) = accept(&self.permits, &self.listener) => match accepted {
-                    Ok((stream, peer)) => self.connections.spawn(stream, peer, permit, &mut serve),
+                    Ok((stream, peer)) => self.spawn(stream, peer, permit, &mut serve),
                     Err(error) => back_off(&error).await,
                 },
             }
@@ -56,12 +69,12 @@ impl Acceptor {
     }
 
     /// Accepts the connections that are in the queue of the kernel now, also those above the limit.
-    pub fn accept_queued<F>(&mut self, mut serve: impl FnMut(TcpStream, SocketAddr) -> F)
+    pub fn accept_queued<F>(&mut self, mut serve: impl FnMut(Incoming, SocketAddr) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         while let Some(Ok((stream, peer))) = self.listener.accept().now_or_never() {
-            self.connections.spawn(stream, peer, None, &mut serve);
+            self.spawn(stream, peer, None, &mut serve);
         }
     }
 
@@ -70,31 +83,32 @@ impl Acceptor {
         self.connections.0.is_empty()
     }
 
-    /// Stops listening. Returns the connections that are still open.
+    /// Stops listening. Returns the connections that are still open; handshakes that are running end soon.
     pub fn close(self) -> Connections {
+        self.closing.cancel();
         self.connections
     }
-}
 
-impl Connections {
     fn spawn<F>(
         &mut self,
         stream: TcpStream,
         peer: SocketAddr,
         permit: Option<OwnedSemaphorePermit>,
-        serve: &mut impl FnMut(TcpStream, SocketAddr) -> F,
+        serve: &mut impl FnMut(Incoming, SocketAddr) -> F,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
         // Nagle's algorithm delays small responses until the peer's acknowledgement. A failure here only costs latency.
         stream.set_nodelay(true).ok();
-        let served = serve(stream, peer);
-        self.0.spawn(async move {
+        let served = serve(Incoming { stream, tls: self.tls.clone(), closing: self.closing.clone() }, peer);
+        self.connections.0.spawn(async move {
             let _permit = permit;
             served.await;
         });
     }
+}
 
+impl Connections {
     /// Waits until every connection has ended.
     pub async fn ended(&mut self) {
         while let Some(ended) = self.0.join_next().await {

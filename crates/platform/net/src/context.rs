@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use kennel_core::Principal;
 use tokio::time::Instant;
 
-use crate::RequestId;
+use crate::{Authenticated, RequestId};
 
 tokio::task_local! {
     static CURRENT: RequestContext;
@@ -22,12 +22,14 @@ struct ContextState {
     request_id: RequestId,
     deadline: OnceLock<Box<dyn Fn() -> Instant + Send + Sync>>,
     principal: OnceLock<Principal>,
+    expires: OnceLock<Instant>,
 }
 
 impl RequestContext {
     /// A context without a deadline and a principal.
     pub fn new(request_id: RequestId) -> Self {
-        Self(Arc::new(ContextState { request_id, deadline: OnceLock::new(), principal: OnceLock::new() }))
+        let (deadline, principal, expires) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(ContextState { request_id, deadline, principal, expires }))
     }
 
     /// The context of the current task.
@@ -58,6 +60,20 @@ impl RequestContext {
     /// Sets who sent the request, for the layer that authenticates it. Only the first call has an effect.
     pub fn set_principal(&self, principal: Principal) {
         self.0.principal.get_or_init(|| principal);
+    }
+
+    /// When the credentials of the caller expire; `None` if they do not. A stream must end then.
+    pub fn expires(&self) -> Option<Instant> {
+        self.0.expires.get().copied()
+    }
+
+    /// Sets who sent the request and when its credentials expire, for the layer that authenticates it. Only the first call has
+    /// an effect.
+    pub fn set_caller(&self, Authenticated { principal, expires }: Authenticated) {
+        self.set_principal(principal);
+        if let Some(expires) = expires {
+            self.0.expires.get_or_init(|| expires);
+        }
     }
 
     /// Runs `work` in this context.

@@ -11,24 +11,24 @@ mod layout;
 mod listing;
 mod upload;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use kennel_core::objects::{ByteStream, ObjectError, ObjectMeta, PutOptions};
 use kennel_core::{Clock, ObjectKey, ObjectStore};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
-use self::layout::Layout;
+use self::layout::{Damaged, Layout};
 use self::upload::Upload;
 
 /// Size of a chunk when an object is read, in bytes.
-const CHUNK_BYTES: usize = 64 * 1024;
+const CHUNK_BYTES: u64 = 128 * 1024;
 
 /// See the [module](self). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -67,11 +67,44 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 /// Converts an I/O error, by whether a retry may succeed.
 fn classify(error: io::Error) -> ObjectError {
     use io::ErrorKind as Kind;
+    if let Some(Damaged(key)) = error.get_ref().and_then(|cause| cause.downcast_ref()) {
+        return ObjectError::Damaged(key.clone());
+    }
     match error.kind() {
         Kind::StorageFull | Kind::QuotaExceeded | Kind::TimedOut | Kind::ReadOnlyFilesystem | Kind::ResourceBusy => {
             ObjectError::Unavailable(error.into())
         }
         _ => ObjectError::Backend(error.into()),
+    }
+}
+
+/// The bytes of a file that were not read yet.
+struct Rest {
+    file: File,
+    length: u64,
+}
+
+impl Rest {
+    /// The `range` of a file with `size` bytes, as far as it exists.
+    fn new(mut file: File, range: Range<u64>, size: u64) -> io::Result<Self> {
+        let start = range.start.min(size);
+        file.seek(SeekFrom::Start(start))?;
+        Ok(Self { file, length: range.end.min(size).saturating_sub(start) })
+    }
+
+    /// The next chunk; `None` at the end.
+    fn read(&mut self) -> io::Result<Option<Bytes>> {
+        let length = self.length.min(CHUNK_BYTES);
+        if length == 0 {
+            return Ok(None);
+        }
+        let mut chunk = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
+        self.file.by_ref().take(length).read_to_end(&mut chunk)?;
+        if chunk.len() as u64 != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.length -= length;
+        Ok(Some(chunk.into()))
     }
 }
 
@@ -107,16 +140,18 @@ impl ObjectStore for FsObjects {
         range: Option<Range<u64>>,
     ) -> Result<Option<(ObjectMeta, ByteStream)>, ObjectError> {
         let wanted = key.clone();
-        let Some((meta, file)) = self.with(move |layout| layout.read(&wanted)).await? else {
-            return Ok(None);
-        };
-        let range = range.unwrap_or(0..meta.size);
-        let start = range.start.min(meta.size);
-        let length = range.end.min(meta.size).saturating_sub(start);
-        let mut file = tokio::fs::File::from_std(file);
-        file.seek(io::SeekFrom::Start(start)).await.map_err(classify)?;
-        let chunks = ReaderStream::with_capacity(file.take(length), CHUNK_BYTES).map_err(classify);
-        Ok(Some((meta, chunks.boxed())))
+        // The first bytes are read together with the metadata: passing work to another thread costs more than a chunk.
+        let found = self.with(move |layout| {
+            let Some((meta, file)) = layout.read(&wanted)? else { return Ok(None) };
+            let mut rest = Rest::new(file, range.unwrap_or(0..meta.size), meta.size)?;
+            let first = rest.read()?;
+            Ok(Some((meta, first, rest)))
+        });
+        let Some((meta, first, rest)) = found.await? else { return Ok(None) };
+        let rest = stream::try_unfold(rest, async |mut rest| {
+            blocking(move || Ok(rest.read()?.map(|chunk| (chunk, rest)))).await
+        });
+        Ok(Some((meta, stream::iter(first.map(Ok)).chain(rest).boxed())))
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {

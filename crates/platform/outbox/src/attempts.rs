@@ -7,7 +7,7 @@
 //! is therefore called once more than the maximum, and once more for each further process that was running when the
 //! event occurred.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ pub(crate) struct Attempt {
 /// Permission to call the handler with a batch while this exists.
 pub(crate) struct BatchAttempt {
     /// The numbers of the attempts, in the order of the deliveries; `None` for one that must be handled alone, because an
-    /// earlier attempt may have terminated its process.
+    /// earlier attempt at it, or at one before it in its key, may have terminated its process.
     pub(crate) numbers: Vec<Option<AttemptNumber>>,
     _permit: AttemptPermit,
 }
@@ -147,10 +147,12 @@ impl Attempts {
         Ok(Attempt { number, _permit: permit })
     }
 
-    /// Counts the attempts at a batch before it starts, like [`Self::begin`] but with one read and one write.
+    /// Counts the attempts at a batch before it starts, like [`Self::begin`] but with one read and one write. With
+    /// `first_of_key`, an attempt is counted with the first event of each key instead of each event.
     pub(crate) async fn begin_batch(
         &self,
         deliveries: &[(&Delivery, Option<&PreviousAttempt>)],
+        first_of_key: bool,
     ) -> Result<BatchAttempt, RepoError> {
         let ids = |deliveries: &[&(&Delivery, Option<&PreviousAttempt>)]| -> Vec<Uuid> {
             deliveries.iter().map(|(delivery, _)| delivery.event.id).collect()
@@ -163,16 +165,20 @@ impl Attempts {
             let known = self.inbox.list_attempts(self.group, &ids(&repeated)).await?;
             let known = |delivery: &Delivery| known.get(&delivery.event.id).copied().unwrap_or(0);
             let permit = self.shared().await;
-            let mut to_count = Vec::new();
+            let (mut to_count, mut counted_keys, mut suspect_keys) = (Vec::new(), HashSet::new(), HashSet::new());
             for repeated in &repeated {
                 let (delivery, previous) = **repeated;
+                let (id, key) = (delivery.event.id, delivery.event.key.as_str());
                 let has_ended = previous.is_some_and(|previous| previous.has_ended);
-                match previous {
-                    Some(previous) if previous.is_uncounted => {
-                        numbers.insert(delivery.event.id, Some(AttemptNumber::repeated(known(delivery))));
-                    }
-                    _ if !has_ended && known(delivery) > 0 => drop(numbers.insert(delivery.event.id, None)),
-                    _ => to_count.push(*repeated),
+                if !has_ended && known(delivery) > 0 {
+                    suspect_keys.insert(key);
+                }
+                if suspect_keys.contains(key) {
+                    numbers.insert(id, None);
+                } else if previous.is_some_and(|previous| previous.is_uncounted) {
+                    numbers.insert(id, Some(AttemptNumber::repeated(known(delivery))));
+                } else if !first_of_key || counted_keys.insert(key) {
+                    to_count.push(*repeated);
                 }
             }
             if !to_count.is_empty() {
@@ -224,7 +230,7 @@ impl Attempts {
 
     /// Returns whether a handler may have been called for the event before, here or in another process. A time in the
     /// future comes from a wrong clock, so the event may be older than this process.
-    fn may_be_redelivery(&self, delivery: &Delivery) -> bool {
+    pub(crate) fn may_be_redelivery(&self, delivery: &Delivery) -> bool {
         let happened = delivery.event.time;
         let future = self.clock.now().saturating_add(CLOCK_TOLERANCE);
         delivery.attempt > 1 || happened < self.started || happened > future

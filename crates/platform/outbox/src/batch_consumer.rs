@@ -37,22 +37,36 @@ pub trait BatchHandler: Send + Sync + 'static {
     /// Returns which events of the topic it handles. The broker settles the others for the group.
     fn filter(&self) -> EventFilter;
 
-    /// Handles events for which the group has no receipts. They have different keys, so that one of them can fail without
-    /// the others. Each can be delivered again after a crash, so its effect must commit together with its receipt or be
-    /// idempotent. The receipts of those that are [`Handled::Done`] are stored with one write.
+    /// Returns whether the handler itself recognizes the events that it has handled, as by ids in its own data that commit
+    /// with the effect; false by default. Then receipts are neither read nor written for batches, and the attempt at a
+    /// batch is counted with the first event of each key. After an attempt that may have ended a process, the events from
+    /// that one on are handled alone, with receipts and counts of their own.
+    fn recognizes_duplicates(&self) -> bool {
+        false
+    }
+
+    /// Handles events for which the group has no receipts. Each can be delivered again after a crash, so its effect must
+    /// commit together with its receipt or be idempotent. The receipts of those that are [`Handled::Done`] are stored with
+    /// one write.
+    ///
+    /// They have different keys, so that one of them can fail without the others; with [`BatchLimits::of_key`], they are
+    /// consecutive events of each key, in order. After an event that is to be retried, those that follow in its key must
+    /// not be handled: their results are ignored, and they are delivered again after it. They follow a dead letter at once.
     ///
     /// A result of its own is for an event alone: it is retried, or becomes a dead letter, as with a
     /// [`Handler`](crate::Handler). After an error of the whole batch, or a panic, it is not known which event is the
-    /// reason. Each is then handled again in a batch of its own, and only these attempts count.
+    /// reason. Each is then handled again in a batch of its own, in the order of its key, and only these attempts count.
     async fn handle(&self, batch: &[BatchItem]) -> Result<BatchResults, HandlerError>;
 }
 
 /// Limits of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Maximum number of events; at least one. The in-flight limit of the broker applies too.
+    /// Maximum number of events; at least one.
     pub events: usize,
-    /// Maximum size of their data, in bytes. A batch has at least one event.
+    /// Maximum number of consecutive events of one key; at least one. The broker's in-flight limit is one of keys.
+    pub of_key: usize,
+    /// Maximum size of their data, in bytes. A batch has at least one event, and the last one of a key may exceed the limit.
     pub bytes: usize,
     /// How long an incomplete batch waits for more events, if the batch before it had several and has just ended. Without
     /// load, nothing waits: an event that is delivered to an idle consumer is handled at once.
@@ -61,15 +75,15 @@ pub struct BatchLimits {
 
 impl Default for BatchLimits {
     fn default() -> Self {
-        Self { events: 256, bytes: 4 << 20, linger: Duration::from_millis(5) }
+        Self { events: 256, of_key: 1, bytes: 4 << 20, linger: Duration::from_millis(5) }
     }
 }
 
 /// A member of a consumer group that calls a handler for several events of a topic at once.
 ///
-/// It handles one batch at a time; the next one is what has been delivered since. The order of each key is preserved: a
-/// batch has at most one event of a key, and the next one follows after it is settled. Attempts, retries and dead letters
-/// are those of a [`Consumer`](crate::Consumer).
+/// It handles one batch at a time; the next one is what has been delivered since. The order of each key is preserved: the
+/// next events of a key follow after those in the batch are settled. Attempts, retries and dead letters are those of a
+/// [`Consumer`](crate::Consumer).
 pub struct BatchConsumer {
     subscription: ResilientSubscription,
     intake: Intake,

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kennel_core::{Clock as _, Inbox};
 use kennel_telemetry::propagation;
@@ -12,6 +12,9 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::fakes::{Broker, MemoryInbox, Settled, TestClock, event, eventually, in_trace, numbers, run_alongside};
 use crate::{ConsumerMetrics, Quarantine};
+
+#[path = "batch_attempts_tests.rs"]
+mod attempts;
 
 #[derive(Clone, Copy)]
 enum Reaction {
@@ -31,6 +34,7 @@ enum Reaction {
 
 /// Reacts to each event by its number and the number of calls for it.
 struct Scripted {
+    recognizes: AtomicBool,
     script: Box<dyn Fn(u128, usize) -> Reaction + Send + Sync>,
     batches: Mutex<Vec<Vec<u128>>>,
     traces: Mutex<Vec<String>>,
@@ -39,8 +43,8 @@ struct Scripted {
 
 impl Scripted {
     fn new(script: impl Fn(u128, usize) -> Reaction + Send + Sync + 'static) -> Arc<Self> {
-        let (batches, traces) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { script: Box::new(script), batches, traces, paused: watch::Sender::new(false) })
+        let (batches, traces, recognizes) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { recognizes, script: Box::new(script), batches, traces, paused: watch::Sender::new(false) })
     }
 
     fn batches(&self) -> Vec<Vec<u128>> {
@@ -56,6 +60,10 @@ impl Scripted {
 impl BatchHandler for Scripted {
     fn filter(&self) -> EventFilter {
         EventFilter::names(["dogs.created"])
+    }
+
+    fn recognizes_duplicates(&self) -> bool {
+        self.recognizes.load(Ordering::SeqCst)
     }
 
     async fn handle(&self, batch: &[BatchItem]) -> Result<BatchResults, HandlerError> {
@@ -118,6 +126,13 @@ impl Setup {
     fn send(&self, ids: impl IntoIterator<Item = u128>) {
         for id in ids {
             self.broker.send(event(id, &format!("k{id}")));
+        }
+    }
+
+    /// Sends events of one key.
+    fn send_run(&self, ids: impl IntoIterator<Item = u128>) {
+        for id in ids {
+            self.broker.send(event(id, "rex"));
         }
     }
 
@@ -232,6 +247,71 @@ async fn a_batch_has_one_event_of_a_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_has_as_many_events_of_a_key_as_permitted() {
+    let mut setup = setup();
+    setup.limits = BatchLimits { events: 8, of_key: 5, ..setup.limits };
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    setup.send_run(1..=6);
+    setup.send([7, 8]);
+    setup.send_run(9..=14);
+    run_alongside(setup.consumer(&handler), setup.until_settled(14)).await;
+    assert_eq!(handler.batches(), [vec![1, 2, 3, 4, 5], vec![6, 9, 10, 11, 12, 7, 8], vec![13, 14]]);
+    assert_eq!(setup.inbox.receipt_writes.load(Ordering::SeqCst), 3);
+
+    let mut setup = self::setup();
+    setup.limits = BatchLimits { of_key: 100, bytes: 10, ..setup.limits };
+    for id in 1..=7 {
+        setup.broker.send(Event { data: vec![b'x'; 4].into(), ..event(id, "rex") });
+    }
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    run_alongside(setup.consumer(&handler), setup.until_settled(7)).await;
+    assert_eq!(handler.batches(), [vec![1, 2, 3], vec![4, 5, 6], vec![7]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_consumer_adds_to_the_runs_what_arrives_while_it_lingers() {
+    let mut setup = setup();
+    setup.limits = BatchLimits { of_key: 100, linger: Duration::from_millis(20), ..setup.limits };
+    let handler = Scripted::new(|_, _| Reaction::Done);
+    setup.send_run(1..=2);
+    run_alongside(setup.consumer(&handler), async {
+        setup.until_settled(2).await;
+        setup.send_run([3]);
+        setup.send([4]);
+        sleep(Duration::from_millis(10)).await;
+        setup.send_run([5]);
+        setup.until_settled(5).await;
+    })
+    .await;
+    assert_eq!(handler.batches()[0], [1, 2]);
+    assert_eq!(handler.batches().iter().map(Vec::len).sum::<usize>(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_recognizes_duplicates_needs_no_receipts() {
+    let mut setup = setup();
+    setup.limits.of_key = 100;
+    let handler = Scripted::new(|_, _| Reaction::Recorded);
+    handler.recognizes.store(true, Ordering::SeqCst);
+    run_alongside(setup.consumer(&handler), async {
+        setup.send_run(1..=50);
+        setup.until_settled(50).await;
+        // From before the start, so these may be repetitions: one attempt is counted, and one receipt says that it ended.
+        let old = kennel_core::Timestamp::from_millis(-1).unwrap();
+        for id in 51..=100 {
+            setup.broker.send(Event { time: old, ..event(id, "rex") });
+        }
+        setup.until_settled(100).await;
+    })
+    .await;
+    assert_eq!(handler.batches().len(), 2);
+    assert_eq!(setup.inbox.receipt_writes.load(Ordering::SeqCst), 1);
+    let attempts = |id| setup.inbox.attempts("index", event(id, "").id);
+    assert_eq!((attempts(1).await.unwrap(), attempts(51).await.unwrap(), attempts(52).await.unwrap()), (0, 1, 0));
+    assert!(setup.seen(51).await && !setup.seen(52).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn duplicates_are_skipped() {
     let setup = setup();
     let handler = Scripted::new(|_, _| Reaction::Done);
@@ -243,88 +323,6 @@ async fn duplicates_are_skipped() {
     })
     .await;
     assert_eq!(handler.batches(), [vec![1, 2, 3], vec![4]]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failing_event_is_retried_and_its_neighbours_are_settled() {
-    let setup = setup();
-    let handler = Scripted::new(|id, call| match id {
-        2 if call < 3 => Reaction::Retry,
-        4 => Reaction::Retry,
-        5 => Reaction::Permanent,
-        _ => Reaction::Done,
-    });
-    setup.send(1..=6);
-    let settled = run_alongside(setup.consumer(&handler), setup.until_settled(6 + 4)).await;
-    assert_eq!(setup.acks(), [1, 2, 3, 6].into());
-    let mut dead = dead(&settled);
-    dead.sort_unstable();
-    assert_eq!(dead, [(4, 3), (5, 1)]);
-    assert_eq!((1..=6).map(|id| handler.calls(id)).collect::<Vec<_>>(), [1, 3, 1, 3, 1, 1]);
-    assert!(setup.seen(4).await && setup.seen(5).await, "a copy would be tried again");
-}
-
-#[tokio::test(start_paused = true)]
-async fn after_a_batch_fails_each_event_is_handled_alone() {
-    for poison in [Reaction::Panic, Reaction::FailBatch, Reaction::Hang, Reaction::Forget] {
-        let setup = setup();
-        let handler = Scripted::new(move |id, _| if id == 2 { poison } else { Reaction::Done });
-        setup.send(1..=4);
-        let settled = run_alongside(setup.consumer(&handler), setup.until_settled(4 + 4 + 2)).await;
-        assert_eq!(setup.acks(), [1, 3, 4].into());
-        assert_eq!(dead(&settled), [(2, 3)], "the failed batch is no attempt");
-        let batches = handler.batches();
-        assert_eq!(batches[0], [1, 2, 3, 4]);
-        assert!(batches[1..].iter().all(|batch| batch.len() == 1), "{batches:?}");
-        assert_eq!((handler.calls(1), handler.calls(2)), (2, 4));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn attempts_are_counted_as_for_a_single_event() {
-    let setup = setup();
-    let handler = Scripted::new(|id, call| if id == 1 && call == 1 { Reaction::Retry } else { Reaction::Done });
-    run_alongside(setup.consumer(&handler), async {
-        // From before the start, so it may be a repetition; the others are new.
-        let old = kennel_core::Timestamp::from_millis(-1).unwrap();
-        setup.broker.send(Event { time: old, ..event(3, "k3") });
-        setup.send([1, 2]);
-        setup.until_settled(4).await;
-    })
-    .await;
-    let mut counts = Vec::new();
-    for id in 1..=3 {
-        counts.push(setup.inbox.attempts("index", event(id, "").id).await.unwrap());
-    }
-    assert_eq!(counts, [2, 0, 1]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_that_may_have_ended_a_process_is_handled_alone() {
-    let setup = setup();
-    let ids: Vec<_> = (1..=3).map(|id| event(id, "").id).collect();
-    setup.inbox.count_attempts("index", &ids[..1], TestClock::new().now()).await.unwrap();
-    let handler = Scripted::new(|_, _| Reaction::Done);
-    for id in 1..=3 {
-        setup.broker.send_again(event(id, &format!("k{id}")), 2);
-    }
-    run_alongside(setup.consumer(&handler), setup.until_settled(3)).await;
-    assert_eq!(handler.batches(), [vec![2, 3], vec![1]]);
-    assert_eq!(setup.inbox.attempts("index", ids[0]).await.unwrap(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failing_inbox_never_creates_a_dead_letter() {
-    let setup = setup();
-    setup.inbox.failing.store(12, Ordering::SeqCst);
-    let handler = Scripted::new(|_, _| Reaction::Done);
-    setup.send(1..=3);
-    run_alongside(setup.consumer(&handler), async {
-        eventually("acknowledged", || setup.acks() == [1, 2, 3].into()).await;
-    })
-    .await;
-    assert!(dead(&setup.broker.settled()).is_empty());
-    assert!(setup.seen(1).await && setup.seen(2).await && setup.seen(3).await);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use crate::resilient_subscription::{ResilientSubscription, SubscriptionSource};
 /// Whether the handler has recorded the receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
-    /// The handler committed the receipt together with its effect.
+    /// The handler committed the receipt together with its effect, or what it recognizes the event by.
     Recorded,
     /// Not recorded; the consumer records it.
     Done,
@@ -53,6 +53,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Returns which events of the topic it handles. The broker settles the others for the group, which costs no
     /// concurrency.
     fn filter(&self) -> EventFilter;
+
+    /// Maximum number of deliveries in progress or queued. Those of one key are processed one after the other. A handler
+    /// that waits for a network can have more than the default.
+    fn concurrency(&self) -> usize {
+        ConsumerConfig::default().concurrency
+    }
 
     /// Handles an event for which the group has no receipt. The event can be delivered again after a crash, so the
     /// effect must commit together with `receipt` or be idempotent. A panic counts as [`HandlerError::Retry`].

@@ -3,7 +3,7 @@
 mod broker;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -103,6 +103,8 @@ pub(crate) struct MemoryOutbox {
     pub(crate) down: AtomicBool,
     /// How many of the next calls of `mark_published` fail.
     pub(crate) failing_marks: AtomicU32,
+    /// How many pending events were read.
+    pub(crate) read: AtomicUsize,
 }
 
 impl MemoryOutbox {
@@ -142,6 +144,12 @@ impl MemoryOutbox {
 
 #[async_trait]
 impl Outbox for MemoryOutbox {
+    async fn append(&self, events: &[Event]) -> Result<(), RepoError> {
+        drop(self.up()?);
+        self.commit(events.iter().cloned());
+        Ok(())
+    }
+
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         let mut rows = self.up()?;
         let now = Instant::now();
@@ -159,7 +167,9 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn pending(&self, limit: u32) -> Result<Vec<Event>, RepoError> {
-        Ok(self.up()?.waiting.iter().take(limit as usize).cloned().collect())
+        let events: Vec<_> = self.up()?.waiting.iter().take(limit as usize).cloned().collect();
+        self.read.fetch_add(events.len(), Ordering::SeqCst);
+        Ok(events)
     }
 
     async fn mark_published(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {

@@ -198,11 +198,7 @@ impl EventFeed {
     /// Reads the last published event, while there is no live event.
     async fn find_position(&self) {
         match self.history.after(None, 1).await {
-            Ok(History::Events(events)) => {
-                if let Some(event) = events.last() {
-                    self.hub.begin_after(event.id);
-                }
-            }
+            Ok(History::Events(events)) => self.hub.begin_after(events.last().map(|event| event.id)),
             Ok(History::UnknownEvent) => {}
             Err(error) => {
                 let cause = &error as &dyn std::error::Error;

@@ -268,15 +268,37 @@ async fn a_late_mark_delays_nothing_and_its_event_is_delivered_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gap_without_a_known_position_is_a_reset() {
+async fn a_gap_before_the_first_event_loses_none_of_a_page() {
     let setup = setup(16);
     run_alongside(setup.feed.clone(), async {
         setup.joined(1).await;
         let mut stream = pin!(setup.feed.open(None));
+        let mut late = pin!(setup.feed.open(None));
         setup.broker.interrupt(None);
+        setup.outbox.past(event(1, "rex"));
+        setup.outbox.past(event(2, "rex"));
         setup.joined(2).await;
-        setup.publish(1).await;
-        assert_eq!(take(&mut stream, 2).await, [0, 1]);
+        assert_eq!(take(&mut stream, 2).await, [1, 2]);
+        setup.publish(3).await;
+        assert_eq!(take(&mut stream, 1).await, [3]);
+        // A page has three events.
+        assert_eq!(take(&mut late, 1).await, [0]);
+        setup.publish(4).await;
+        assert_eq!(take(&mut late, 1).await, [4]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_without_a_known_position_is_a_reset() {
+    let setup = setup(16);
+    setup.outbox.past(event(1, "rex"));
+    // Before the feed runs, it does not know that there is an event.
+    let mut stream = pin!(setup.feed.open(None));
+    run_alongside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        setup.publish(2).await;
+        assert_eq!(take(&mut stream, 2).await, [0, 2]);
     })
     .await;
 }
@@ -291,6 +313,23 @@ async fn an_event_published_twice_is_delivered_once() {
             setup.broker.send(event(number, "rex"));
         }
         assert_eq!(take(&mut stream, 3).await, [1, 2, 3]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ids_of_events_that_left_the_buffer_are_forgotten() {
+    let setup = setup(4);
+    run_alongside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        for number in 1..=6 {
+            setup.publish(number).await;
+        }
+        // It starts after these events, so its own memory does not have the first ones.
+        let mut stream = pin!(setup.feed.open(None));
+        setup.broker.send(event(6, "rex"));
+        setup.broker.send(event(1, "rex"));
+        assert_eq!(take(&mut stream, 1).await, [1]);
     })
     .await;
 }

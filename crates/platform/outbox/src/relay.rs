@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,15 +23,18 @@ use crate::metrics::RelayMetrics;
 
 /// Maximum number of pending events that are read to find some that can be published.
 const MAX_PENDING_READ: u32 = 10_000;
+/// How often a batch is halved at most: then the largest one that can be configured has one event.
+const MAX_HALVINGS: u32 = 9;
 
 /// Settings of the relay.
 #[derive(Debug, Clone, Copy)]
 pub struct RelayConfig {
-    /// Maximum number of events in one call to the broker.
+    /// Maximum number of events in one call to the broker. It is halved after each failure, and doubled after each
+    /// success until it is reached again: a broker may be able to store some events within its time limit, but not all.
     pub batch: u32,
-    /// A further batch is started while fewer events than this are in flight; with 1, one batch at a time. Larger
-    /// values are only for a broker that delivers in the order of the calls and returns after the consumers have
-    /// settled the events: there, events that fail do not block the others.
+    /// Further batches are started, and made smaller, so that at most so many events are in flight; with 1, one batch
+    /// at a time. Larger values are only for a broker that delivers in the order of the calls and returns after the
+    /// consumers have settled the events: there, events that fail do not block the others.
     pub in_flight: u32,
     /// How long the lease remains after a process was killed; it is renewed three times in this time.
     pub lease_ttl: Duration,
@@ -53,7 +57,7 @@ pub struct RelayConfig {
 impl Default for RelayConfig {
     fn default() -> Self {
         Self {
-            batch: 100,
+            batch: 500,
             in_flight: 1,
             // After a relay is killed, another one starts within five seconds: they ask three times in this time.
             lease_ttl: Duration::from_secs(3),
@@ -113,7 +117,7 @@ impl Relay {
 
     /// Publishes while the lease is held, until `stop`.
     async fn publish_while_leader(&self, stop: &Stop) {
-        let mut failures = 0;
+        let mut pace = Pace::default();
         while !stop.is_requested() {
             tokio::select! {
                 () = stop.requested() => return,
@@ -123,14 +127,14 @@ impl Relay {
                 biased;
                 // Another process may publish the rest now; continuing could publish old events after newer ones.
                 () = self.lease.lost() => continue,
-                ended = self.publish_all(stop, &mut failures) => ended,
+                ended = self.publish_all(stop, &mut pace) => ended,
             };
             let Err(error) = ended else { return };
-            failures += 1;
-            let delay = self.config.backoff.delay(failures);
+            pace.failed();
+            let delay = self.config.backoff.delay(pace.failures);
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                failures,
+                failures = pace.failures,
                 ?delay,
                 "cannot publish events of the outbox"
             );
@@ -143,7 +147,7 @@ impl Relay {
 
     /// Publishes batches until `stop`, and marks them as published in the same order. Batches in flight when this fails
     /// or is dropped are not marked, so they are published again.
-    async fn publish_all(&self, stop: &Stop, failures: &mut u32) -> Result<(), RelayError> {
+    async fn publish_all(&self, stop: &Stop, pace: &mut Pace) -> Result<(), RelayError> {
         // Yields results in the order of the calls, so that batches are marked in publish order.
         let mut batches = FuturesOrdered::new();
         let mut flight = InFlight::default();
@@ -153,12 +157,16 @@ impl Relay {
             // Polled once before the query, so that a commit between the query and the wait wakes it.
             let woken = poll!(&mut wake).is_ready();
             let stopping = stop.is_requested();
-            let room = !stopping && flight.events < self.config.in_flight.max(1);
-            if room {
-                let events = self.next_batch(&flight).await?;
+            let size = if stopping { 0 } else { self.next_size(&flight, pace) };
+            if size > 0 {
+                let events = self.next_batch(&flight, size).await?;
                 if !events.is_empty() {
                     flight.add(&events);
                     batches.push_back(self.publish(events));
+                    // The in-process broker often returns at once. Then the next query need not read these events again.
+                    if let Poll::Ready(Some(published)) = poll!(batches.next()) {
+                        self.complete(published, &mut flight, pace).await?;
+                    }
                     continue;
                 }
                 if woken {
@@ -171,22 +179,27 @@ impl Relay {
             tokio::select! {
                 // Results first: what the broker has stored is marked even when the time is up.
                 biased;
-                Some(published) = batches.next() => {
-                    let (events, span) = published?;
-                    self.mark(&events).instrument(span).await?;
-                    flight.remove(&events);
-                    *failures = 0;
-                }
+                Some(published) = batches.next() => self.complete(published, &mut flight, pace).await?,
                 () = &mut out_of_time => return Ok(()),
                 () = stop.requested(), if !stopping => {}
-                () = wake, if room => {}
+                () = wake, if size > 0 => {}
             }
         }
     }
 
-    /// Returns the oldest pending events whose ordering keys have no event in flight.
-    async fn next_batch(&self, flight: &InFlight) -> Result<Vec<Event>, RepoError> {
-        let mut limit = self.config.batch.saturating_add(flight.events);
+    /// Returns how many events the next batch may have. Zero while enough are in flight.
+    fn next_size(&self, flight: &InFlight, pace: &Pace) -> u32 {
+        let batch = (self.config.batch >> pace.halvings).max(1);
+        if flight.events == 0 {
+            return batch;
+        }
+        // No more, because a feed buffers only so many events that are published and not marked yet.
+        batch.min(self.config.in_flight.saturating_sub(flight.events))
+    }
+
+    /// Returns the oldest pending events whose ordering keys have no event in flight, at most `size`.
+    async fn next_batch(&self, flight: &InFlight, size: u32) -> Result<Vec<Event>, RepoError> {
+        let mut limit = size.saturating_add(flight.events);
         loop {
             let mut events = self.outbox.pending(limit).await?;
             let is_all = events.len() < limit as usize;
@@ -196,7 +209,7 @@ impl Relay {
                 limit = limit.saturating_mul(2).min(MAX_PENDING_READ);
                 continue;
             }
-            events.truncate(self.config.batch as usize);
+            events.truncate(size as usize);
             return Ok(events);
         }
     }
@@ -206,6 +219,20 @@ impl Relay {
         let span = tracing::info_span!("outbox.relay", outbox.batch = as_i64(events.len()));
         self.publisher.publish(&events).instrument(span.clone()).await?;
         Ok((events, span))
+    }
+
+    /// Marks the events of a batch that the broker has stored.
+    async fn complete(
+        &self,
+        published: Result<(Vec<Event>, Span), BrokerError>,
+        flight: &mut InFlight,
+        pace: &mut Pace,
+    ) -> Result<(), RelayError> {
+        let (events, span) = published?;
+        self.mark(&events).instrument(span).await?;
+        flight.remove(&events);
+        pace.succeeded();
+        Ok(())
     }
 
     async fn mark(&self, events: &[Event]) -> Result<(), RelayError> {
@@ -296,6 +323,27 @@ impl Component for Relay {
         }
         self.lease.release().await;
         Ok(())
+    }
+}
+
+/// How fast to publish, after successes and failures.
+#[derive(Default)]
+struct Pace {
+    /// Number of failures since the last success.
+    failures: u32,
+    /// How often the batch is halved.
+    halvings: u32,
+}
+
+impl Pace {
+    fn failed(&mut self) {
+        self.failures += 1;
+        self.halvings = (self.halvings + 1).min(MAX_HALVINGS);
+    }
+
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.halvings = self.halvings.saturating_sub(1);
     }
 }
 

@@ -99,6 +99,29 @@ async fn a_failing_broker_loses_no_event_and_no_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broker_that_is_too_slow_for_a_batch_gets_smaller_ones() {
+    let mut setup = setup();
+    setup.config.batch = 500;
+    setup.broker.limit_key(20);
+    setup.commit(1..=100);
+    let all: Vec<u128> = (1..=100).collect();
+    run_alongside(setup.relay(), setup.until_published(&all)).await;
+    assert_eq!(setup.broker.taken(), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_grow_again_after_a_failure() {
+    let mut setup = setup();
+    setup.config.batch = 500;
+    setup.broker.refuse(12);
+    setup.commit(1..=1_000);
+    let all: Vec<u128> = (1..=1_000).collect();
+    run_alongside(setup.relay(), setup.until_published(&all)).await;
+    // 12 that fail; then 1, 1, 3, 7, 15, 31, 62, 125, 250, 500 and the last 5.
+    assert_eq!(setup.broker.started(), 23);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failing_store_is_retried() {
     let setup = setup();
     setup.outbox.down.store(true, Ordering::SeqCst);
@@ -223,6 +246,36 @@ async fn a_blocked_event_delays_only_its_key_and_marks_are_in_order() {
         let of_key: Vec<_> = published.iter().filter(|id| keys[usize::try_from(**id).unwrap() - 1] == key).collect();
         assert!(of_key.is_sorted(), "{key}: {published:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn further_batches_fill_the_limit_of_events_in_flight_and_do_not_exceed_it() {
+    let mut setup = setup();
+    (setup.config.batch, setup.config.in_flight) = (3, 5);
+    setup.broker.block(true);
+    setup.outbox.commit((1..=9).map(|id| event(id, &id.to_string())));
+    let stop = Stop::new();
+    let ((), ended) = tokio::join!(
+        async {
+            eventually("two batches", || setup.broker.started() == 2).await;
+            stop.request();
+            sleep(setup.config.stop_grace / 2).await;
+            setup.broker.block(false);
+        },
+        Box::new(setup.relay()).run(stop.clone())
+    );
+    ended.unwrap();
+    assert_eq!(setup.outbox.published(), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_the_broker_has_stored_at_once_are_not_read_again() {
+    let mut setup = setup();
+    setup.config.in_flight = 1_000;
+    setup.commit(1..=30);
+    let all: Vec<u128> = (1..=30).collect();
+    run_alongside(setup.relay(), setup.until_published(&all)).await;
+    assert_eq!(setup.outbox.read.load(Ordering::SeqCst), 30);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use kennel_app::Health;
+use kennel_auth::{AuthMetrics, Mode};
 use kennel_broker::{Broker as _, BrokerMetrics, Connected, InstrumentedBroker};
-use kennel_cache::{CacheMetrics, Counters, Policy, TypedCache};
+use kennel_cache::{CacheMetrics, Counters, Locks, Policy, TypedCache};
 use kennel_client::{Client, ClientConfig, ClientMetrics};
-use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, Subscriber, SystemClock, UuidV7};
+use kennel_core::{BackendKind as _, Clock, IdSource, ObjectStore, Subscriber, SystemClock, TaskQueue, UuidV7};
 use kennel_grpc::{GrpcChannel, GrpcClientConfig, GrpcClientMetrics};
+use kennel_live::{LiveSettings, LiveWatch};
+use kennel_net::AccessCheck;
 use kennel_objects::{InstrumentedObjectStore, LazyObjectStore, ObjectMetrics};
 use kennel_outbox::{
-    BatchConsumer, BatchHandler, BatchLimits, Consumer, ConsumerMetrics, ConsumerPorts, EventFeed, FeedConfig, Handler,
-    Quarantine,
+    BatchConsumer, BatchHandler, BatchLimits, Consumer, ConsumerConfig, ConsumerMetrics, ConsumerPorts, EventFeed,
+    FeedConfig, Handler, Quarantine,
 };
 use kennel_storage::Database;
 use prometheus::Registry;
@@ -21,7 +24,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
+use crate::access;
 use crate::in_process::InProcess;
+use crate::live;
 use crate::scope::Scope;
 use crate::settings::{ProcessSettings, ServiceSettings, StandardSettings};
 use crate::{Service, Uses, Worker};
@@ -53,6 +58,8 @@ pub struct Context<S: Service> {
     grpc_clients: OnceCell<GrpcClientMetrics>,
     quarantine: Quarantine,
     feeds: Mutex<Vec<EventFeed>>,
+    live: LiveSettings,
+    live_watch: Mutex<Option<LiveWatch>>,
 }
 
 impl<S: Service> Context<S> {
@@ -72,6 +79,7 @@ impl<S: Service> Context<S> {
         }
         standard.http.server = process.server.clone();
         standard.grpc.server = process.server.clone();
+        let (live, live_watch) = live::settings::<S>(&mut standard);
         Self {
             config: own,
             standard,
@@ -92,6 +100,8 @@ impl<S: Service> Context<S> {
             grpc_clients: OnceCell::new(),
             quarantine: Quarantine::default(),
             feeds: Mutex::default(),
+            live,
+            live_watch: Mutex::new(live_watch),
         }
     }
 
@@ -125,7 +135,7 @@ impl<S: Service> Context<S> {
     /// Opens the database, without migrating its schema.
     pub(crate) async fn open_database(&self) -> anyhow::Result<Database> {
         uses::<S>(Uses::STORAGE, "store")?;
-        Ok(kennel_storage::open(&self.standard.storage, S::NAME, &S::migrations(), &self.registry).await?)
+        Ok(kennel_storage::open(&self.standard.storage, S::NAME, &S::MIGRATIONS, &self.registry).await?)
     }
 
     /// The broker.
@@ -165,7 +175,7 @@ impl<S: Service> Context<S> {
     pub(crate) async fn connected_cache(&self) -> anyhow::Result<&(kennel_cache::Connected, CacheMetrics)> {
         let open = Box::pin(async {
             uses::<S>(Uses::CACHE, "cache")?;
-            let cache = kennel_cache::connect(&self.standard.cache, S::NAME).await?;
+            let cache = kennel_cache::connect(&self.standard.cache, S::CACHE).await?;
             anyhow::Ok((cache, CacheMetrics::register(&self.registry)?))
         });
         self.cache.get_or_try_init(|| open).await
@@ -193,6 +203,12 @@ impl<S: Service> Context<S> {
     pub async fn counters(&self, name: &'static str) -> anyhow::Result<Counters> {
         let (cache, _) = self.connected_cache().await?;
         Ok(Counters::new(cache, name))
+    }
+
+    /// Locks in the cache, which this process acquires. `name` is unique in the service; it is a prefix of the keys.
+    pub async fn locks(&self, name: &'static str) -> anyhow::Result<Locks> {
+        let (cache, _) = self.connected_cache().await?;
+        Ok(Locks::new(cache, name, &self.ids().next().to_string()))
     }
 
     /// The object store.
@@ -264,7 +280,8 @@ impl<S: Service> Context<S> {
         handler: Arc<dyn Handler>,
     ) -> anyhow::Result<Worker> {
         let ports = self.consumer_ports(topic).await?;
-        let consumer = Consumer::new(group, topic, handler, self.standard.outbox.consumer(), ports);
+        let config = ConsumerConfig { concurrency: handler.concurrency(), ..self.standard.outbox.consumer() };
+        let consumer = Consumer::new(group, topic, handler, config, ports);
         let progress = consumer.progress();
         Ok(Worker::new(consumer).with_progress(progress))
     }
@@ -296,10 +313,51 @@ impl<S: Service> Context<S> {
         })
     }
 
+    /// The settings that change while the process runs, whose keys are below the name of the service. Without a source, and
+    /// in commands, the defaults apply. The source is read after [`Service::build`] and [`Service::workers`]: there, a setting still
+    /// has its default, so read it where it is used.
+    pub const fn live(&self) -> &LiveSettings {
+        &self.live
+    }
+
+    pub(crate) fn take_live_watch(&self) -> Option<LiveWatch> {
+        self.live_watch.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Adds tasks of `source`, such as `/shop`, to the outbox. With `BROKER=memory`, a task is run only if the process that
+    /// publishes it runs its consumer.
+    pub async fn task_queue(&self, source: &'static str) -> anyhow::Result<TaskQueue> {
+        let outbox = Arc::clone(&self.database().await?.outbox);
+        Ok(TaskQueue::new(outbox, self.clock(), self.ids(), source, crate::current_trace))
+    }
+
     /// A client of the HTTP service that is called `upstream` in logs and metrics.
     pub async fn http_client(&self, upstream: &'static str, config: &ClientConfig) -> anyhow::Result<Client> {
+        Ok(Client::new(upstream, config, self.http_client_metrics().await?)?)
+    }
+
+    /// The metrics of HTTP clients, for those that are not created by [`Self::http_client`]: all share one registration.
+    pub async fn http_client_metrics(&self) -> anyhow::Result<&ClientMetrics> {
         let register = async { ClientMetrics::register(&self.registry) };
-        Ok(Client::new(upstream, config, self.http_clients.get_or_try_init(|| register).await?)?)
+        Ok(self.http_clients.get_or_try_init(|| register).await?)
+    }
+
+    /// Decides who may call the service; `None` if everyone may.
+    pub(crate) async fn gate(&self) -> anyhow::Result<Option<Arc<dyn AccessCheck>>> {
+        let config = &self.standard.auth;
+        if config.mode() == Mode::None {
+            let host = self.process.server.server_host;
+            if host.is_loopback() {
+                tracing::info!(service = S::NAME, "requests are not authenticated");
+            } else {
+                tracing::warn!(service = S::NAME, %host, "requests are not authenticated, and other machines can send them");
+            }
+            return Ok(None);
+        }
+        let clients = self.http_client_metrics().await?;
+        let metrics = AuthMetrics::register(&self.registry)?;
+        let gate = config.gate(access::rules::<S>(), self.clock(), clients, metrics)?;
+        Ok(gate.map(|gate| -> Arc<dyn AccessCheck> { Arc::new(gate) }))
     }
 
     /// A client of the gRPC service that is called `upstream` in logs, metrics and health checks. `descriptors` are encoded

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{fs, io};
 
+use kennel_net::Operation;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use crate::events::{EventContract, EventSchema};
 use crate::settings::ProgramSettings;
-use crate::{EventSet, Service, Uses};
+use crate::{EventSet, Service, Uses, access};
 
 /// A contract cannot be generated, because of a defect in the code that it describes.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,19 @@ pub enum ContractError {
 /// The OpenAPI description of the HTTP API.
 pub fn openapi<S: Service>() -> OpenApi {
     let mut description = S::http().into_openapi();
+    if description.info.title.is_empty() {
+        let about = kennel_http::openapi::document(&capitalized(S::NAME), &format!("{}.", S::ABOUT));
+        description = about.merge_from(description);
+    }
     kennel_http::openapi::allow_empty_queries(&mut description);
+    let rules = S::access();
+    kennel_http::openapi::secure(&mut description, |method, route| {
+        rules.find(Operation::Http(method, route))?.scopes()
+    });
+    if description.paths.paths.is_empty() {
+        // Responses that no operation has.
+        description.components = None;
+    }
     description
 }
 
@@ -94,9 +107,29 @@ pub fn files<S: Service>(version: &str) -> Result<Vec<(String, String)>, Contrac
     Ok(files)
 }
 
+/// Fails if a committed contract of the service in the repository at `root` is not the generated one; with `UPDATE=1` in
+/// the environment, writes them instead. Also fails as [`check_access`]. [`contract_test!`](crate::contract_test) is the test.
+pub fn check<S: Service>(root: impl AsRef<Path>, version: &str) -> anyhow::Result<()> {
+    check_files(root, &files::<S>(version)?)?;
+    check_access::<S>()
+}
+
+/// Fails if a route of the service has no access rule, or a rule has no route. The start of the service checks its methods of
+/// gRPC.
+pub fn check_access<S: Service>() -> anyhow::Result<()> {
+    access::check_routes::<S>()
+}
+
+/// As [`check`], of these files.
+pub fn check_files(root: impl AsRef<Path>, files: &[(String, String)]) -> anyhow::Result<()> {
+    let stale = stale(root.as_ref(), files, std::env::var_os("UPDATE").is_some())?;
+    anyhow::ensure!(stale.is_empty(), "stale: {stale:?}; `make generate` writes them");
+    Ok(())
+}
+
 /// The `files` whose committed content in the repository at `root` differs, and the committed files next to them that are
 /// not among them. With `update`, writes the files instead.
-pub fn stale(root: &Path, files: &[(String, String)], update: bool) -> io::Result<Vec<String>> {
+fn stale(root: &Path, files: &[(String, String)], update: bool) -> io::Result<Vec<String>> {
     let mut stale = BTreeSet::new();
     for (path, expected) in files {
         let file = root.join(path);
@@ -256,6 +289,33 @@ mod tests {
         assert_eq!(message["contentType"], "application/protobuf");
         let payload = json!({ "schemaFormat": "application/vnd.google.protobuf;version=3", "schema": proto });
         assert_eq!(message["payload"], payload);
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct SleptV2 {
+        #[prost(string, tag = "1")]
+        dog: String,
+    }
+
+    impl EventType for SleptV2 {
+        const NAME: &'static str = "dogs.slept_v2";
+        const TOPIC: &'static str = "dogs.events_v2";
+
+        type Codec = Protobuf;
+
+        fn key(&self) -> String {
+            self.dog.clone()
+        }
+    }
+
+    #[test]
+    fn two_versions_of_a_message_are_two_messages() {
+        let proto = "message Slept {}";
+        let events = EventSet::new("/dogs", "the name of a dog");
+        let events = events.with_message::<Slept>("Slept", proto).with_message::<SleptV2>("Slept", proto);
+        let document = asyncapi("dogs", "1.0.0", &events);
+        let messages = document["components"]["messages"].as_object().unwrap();
+        assert_eq!(messages.keys().collect::<Vec<_>>(), ["Slept", "dogs.slept_v2"]);
     }
 
     #[test]

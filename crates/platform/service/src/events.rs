@@ -64,6 +64,9 @@ impl EventSet {
 
     fn with_contract<E: EventType>(mut self, title: String, summary: String, schema: EventSchema) -> Self {
         let (name, topic, content_type) = (E::NAME, E::TOPIC, E::Codec::CONTENT_TYPE);
+        // Two versions of a message have one name in their packages.
+        let is_taken = self.contracts.iter().any(|contract| contract.title == title);
+        let title = if is_taken { name.to_owned() } else { title };
         self.contracts.push(EventContract { name, topic, content_type, title, summary, schema });
         self
     }

@@ -11,7 +11,7 @@ use kennel_telemetry::LogTarget;
 
 use crate::cli::{self, Cli, Config, Healthcheck, Serve};
 use crate::output::{exit_code, print_text};
-use crate::ports::{Ports, check_ports};
+use crate::ports::{Ports, check_exposure, check_ports};
 use crate::process::{ConfiguredService, Process};
 use crate::scope::Scope;
 use crate::settings::{ProcessSettings, ServiceSettings};
@@ -159,7 +159,9 @@ async fn run(services: &[Box<dyn ErasedService>], command: Command, build: Build
     let settings: Vec<_> = services.iter().map(|service| service.read(&mut reader)).collect();
     reader.check(|problems| {
         let ports = settings.iter().map(|service| (Scope(Some(service.name)), service.ports.clone()));
-        check_ports(process.sys.prometheus_port, &ports.collect::<Vec<_>>(), problems);
+        let ports: Vec<_> = ports.collect();
+        check_ports(process.sys.prometheus_port, &ports, problems);
+        check_exposure(process.server.server_host, &ports, problems);
         check_databases(&settings, problems);
     });
     let loaded = match cli::finish(reader, (process, settings)) {

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use kennel_app::{Component, ComponentFilter, Health};
 use kennel_broker::{InstrumentedBroker, LagWatch};
 use kennel_core::{Outbox, Publisher};
 use kennel_grpc::{GrpcMetrics, GrpcServer};
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer, Stack, sys};
+use kennel_net::{AccessCheck, CertificateReload, ServerTls, TlsMetrics};
 use kennel_outbox::{Relay, RelayMetrics};
 use kennel_storage::{DatabaseCheck, WriteCheck};
 
 use crate::checks::{BrokerCheck, BrokerDriver, CacheCheck, ObjectCheck, StoreDriver, check_schema};
 use crate::scope::Scope;
 use crate::worker::Named;
-use crate::{Context, Service, Uses, Worker, contracts};
+use crate::{Context, Service, Uses, Worker, access, contracts};
 
 /// The name of the [`Relay`]'s component.
 pub(crate) const RELAY: &str = "outbox-relay";
@@ -31,12 +32,14 @@ pub(crate) fn selectable<S: Service>(scope: Scope) -> Vec<&'static str> {
     standard.chain(S::CONSUMERS.iter().copied()).map(|name| scope.component(name)).collect()
 }
 
-/// The HTTP application of a service: its routes, their documentation and the probes, with all layers.
+/// The HTTP application of a service: its routes, their documentation and the probes, with all layers. Without `access`,
+/// everyone may call every route.
 pub fn http_app<S: Service>(
     state: S::State,
     health: Health,
     config: &HttpConfig,
     metrics: &HttpMetrics,
+    access: Option<Arc<dyn AccessCheck>>,
 ) -> Result<axum::Router, serde_json::Error> {
     let (routes, _) = S::http().split_for_parts();
     let routes = routes
@@ -44,32 +47,37 @@ pub fn http_app<S: Service>(
         .merge(sys::health(health))
         .merge(kennel_http::openapi::routes(&contracts::openapi::<S>())?);
     let unbounded = S::UNBOUNDED.iter().copied().chain(["/live", "/ready"]);
-    Ok(Stack::new(config, metrics).exempt(unbounded).apply(routes))
+    Ok(Stack::new(config, metrics).exempt(unbounded).with_access(access).apply(routes))
 }
 
 /// The components of a service, in the order in which they start.
 pub(crate) struct Components<'a, S: Service> {
     cx: &'a Context<S>,
     only: &'a ComponentFilter,
+    tls: Option<ServerTls>,
     list: Vec<Named>,
 }
 
 impl<'a, S: Service> Components<'a, S> {
     /// Connects to everything that the service uses, builds the service, and returns its components.
     pub(crate) async fn build(cx: &'a Context<S>, only: &'a ComponentFilter) -> anyhow::Result<Vec<Named>> {
-        let mut components = Self { cx, only, list: Vec::new() };
+        let mut components = Self { cx, only, tls: None, list: Vec::new() };
         components.check_subset()?;
         components.connect().await?;
+        components.load_certificate()?;
         let service = S::build(cx).await?;
         components.add_workers(service.workers(cx).await?)?;
         if S::USES.includes(OUTBOX) && components.includes(RELAY) {
             components.add_relay().await?;
         }
-        if S::USES.includes(Uses::HTTP) && components.includes("http") {
-            components.add_http(&service)?;
+        let http = S::USES.includes(Uses::HTTP) && components.includes("http");
+        let grpc = S::USES.includes(Uses::GRPC) && components.includes("grpc");
+        let access = if http || grpc { cx.gate().await? } else { None };
+        if http {
+            components.add_http(&service, access.clone())?;
         }
-        if S::USES.includes(Uses::GRPC) && components.includes("grpc") {
-            components.add_grpc(&service)?;
+        if grpc {
+            components.add_grpc(&service, access)?;
         }
         Ok(components.list)
     }
@@ -99,6 +107,9 @@ impl<'a, S: Service> Components<'a, S> {
     /// Connects to the dependencies, in the order in which they are needed, and registers their health checks.
     async fn connect(&mut self) -> anyhow::Result<()> {
         let (cx, scope, health) = (self.cx, self.cx.scope, &self.cx.health);
+        if let Some(watch) = cx.take_live_watch() {
+            self.add(watch);
+        }
         if S::USES.includes(Uses::STORAGE) {
             let database = cx.database().await?;
             check_schema(&*database.migrator, &cx.program).await?;
@@ -118,6 +129,20 @@ impl<'a, S: Service> Components<'a, S> {
             health.observe(scope.name("broker"), Arc::new(BrokerCheck(Arc::clone(broker))));
             self.add(BrokerDriver(Arc::clone(broker)));
             self.add(LagWatch::new(Arc::clone(broker), LAG_INTERVAL));
+        }
+        Ok(())
+    }
+
+    /// Reads the certificate of the servers, if there is one, and follows its files.
+    fn load_certificate(&mut self) -> anyhow::Result<()> {
+        let config = &self.cx.standard.tls;
+        if config.is_enabled() {
+            let metrics = TlsMetrics::register(self.cx.registry())?;
+            self.tls =
+                ServerTls::load(config, self.cx.clock(), metrics).context("cannot use the certificate of TLS_CERT")?;
+        }
+        if let Some(tls) = self.tls.clone() {
+            self.add(CertificateReload::new(tls));
         }
         Ok(())
     }
@@ -162,20 +187,23 @@ impl<'a, S: Service> Components<'a, S> {
         Ok(())
     }
 
-    fn add_http(&mut self, service: &S) -> anyhow::Result<()> {
+    fn add_http(&mut self, service: &S, access: Option<Arc<dyn AccessCheck>>) -> anyhow::Result<()> {
         let config = &self.cx.standard.http;
         let metrics = HttpMetrics::register(self.cx.registry())?;
-        let router = http_app::<S>(service.state(), self.cx.health.clone(), config, &metrics)?;
+        let router = service.app(self.cx, &metrics, access)?;
         let name = self.cx.scope.component("http");
-        self.add(HttpServer::new(name, config, router));
+        let server = HttpServer::new(name, config, router).with_tls(self.tls.clone());
+        self.add(server);
         Ok(())
     }
 
-    fn add_grpc(&mut self, service: &S) -> anyhow::Result<()> {
+    fn add_grpc(&mut self, service: &S, access: Option<Arc<dyn AccessCheck>>) -> anyhow::Result<()> {
         let metrics = GrpcMetrics::register(self.cx.registry())?;
         let (name, config) = (self.cx.scope.component("grpc"), self.cx.standard.grpc.clone());
         let server = GrpcServer::new(name, config, self.cx.health.clone(), self.cx.ids(), metrics);
-        self.add(service.grpc(self.cx, server));
+        let server = service.grpc(self.cx, server.with_tls(self.tls.clone()).with_access(access));
+        access::check_methods::<S>(&server.method_paths()?)?;
+        self.add(server);
         Ok(())
     }
 }

@@ -1,10 +1,15 @@
 //! The interface of a service.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use axum::extract::FromRef;
 use clap::Subcommand;
+use kennel_auth::AccessRules;
 use kennel_config::{Problems, Settings};
 use kennel_grpc::GrpcServer;
+use kennel_http::HttpMetrics;
+use kennel_net::AccessCheck;
 use kennel_storage::Migrations;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -31,6 +36,8 @@ impl Uses {
     pub const CACHE: Self = Self(1 << 4);
     /// The object store.
     pub const OBJECTS: Self = Self(1 << 5);
+    /// Settings that change while the process runs.
+    pub const LIVE: Self = Self(1 << 6);
 
     /// These and `other`.
     #[must_use]
@@ -63,17 +70,25 @@ pub trait Service: Sized + Send + Sync + 'static {
     const USES: Uses;
     /// The folder of its contracts under `api/`; that of a system with several services has one for each.
     const CONTRACTS: &'static str = Self::NAME;
+    /// The prefix of its keys in the cache. Services of a system that share values have the same one, and a name of its own for each
+    /// cache; a value in the memory of a process is shared by none.
+    const CACHE: &'static str = Self::NAME;
     /// The default of `SERVER_PORT`. The services of a system have different ones, so that they run on one machine.
     const HTTP_PORT: u16 = 8080;
     /// The default of `GRPC_PORT`.
     const GRPC_PORT: u16 = 50051;
+    /// The name of its HTTP server in the keys of live settings: `<service>/transport/rest/<name>/timeout` has priority over
+    /// `REQUEST_TIMEOUT`.
+    const HTTP_NAME: &'static str = "http";
     /// The consumer groups among its workers, which `serve --only` can select. A group is named `<service>.<purpose>`.
     const CONSUMERS: &'static [&'static str] = &[];
     /// Templates of HTTP routes that enforce their own limits on time and concurrency: streams and long uploads.
     const UNBOUNDED: &'static [&'static str] = &[];
+    /// The migrations of its schema.
+    const MIGRATIONS: Migrations = Migrations::NONE;
 
-    /// What its HTTP handlers share.
-    type State: Clone + Send + Sync + 'static;
+    /// What its HTTP handlers share; `Self` if that is the service.
+    type State: FromRef<Self> + Clone + Send + Sync + 'static;
     /// The settings that only it has.
     type Config: Settings + Send + Sync;
     /// The commands that only it has; [`NoCommand`] if there are none.
@@ -84,26 +99,37 @@ pub trait Service: Sized + Send + Sync + 'static {
         let _ = (standard, own, problems);
     }
 
-    /// The migrations of its schema.
-    fn migrations() -> Migrations {
-        Migrations::NONE
-    }
-
     /// The events that it publishes.
     fn events() -> EventSet {
         EventSet::default()
     }
 
-    /// The routes of its HTTP API, with their descriptions.
+    /// The routes of its HTTP API, with their descriptions. With `OpenApiRouter::default()`, that of the API itself is the name and
+    /// [`ABOUT`](Self::ABOUT).
     fn http() -> OpenApiRouter<Self::State> {
-        OpenApiRouter::new()
+        OpenApiRouter::with_openapi(kennel_http::openapi::document(Self::NAME, Self::ABOUT))
+    }
+
+    /// What a caller needs for each route and each method of gRPC, unless `AUTH` is `none`. By default, a
+    /// caller needs the scope `<name>:read` to read, and `<name>:write` for everything else. What no rule covers is refused. The
+    /// platform adds its own: the probes, the description of the API, health and reflection are public.
+    fn access() -> AccessRules {
+        AccessRules::new().others(format!("{}:read", Self::NAME), format!("{}:write", Self::NAME))
     }
 
     /// Creates the running service from its connected dependencies.
     async fn build(cx: &Context<Self>) -> anyhow::Result<Self>;
 
-    /// The state of its HTTP handlers.
-    fn state(&self) -> Self::State;
+    /// Its HTTP application: by default, its routes, their documentation and the probes, with all layers. Another one, such as
+    /// that of a proxy, has to do what the layers do, and to ask `access` itself.
+    fn app(
+        &self,
+        cx: &Context<Self>,
+        metrics: &HttpMetrics,
+        access: Option<Arc<dyn AccessCheck>>,
+    ) -> anyhow::Result<axum::Router> {
+        Ok(crate::http_app::<Self>(FromRef::from_ref(self), cx.health.clone(), &cx.standard.http, metrics, access)?)
+    }
 
     /// Adds its gRPC services to the server.
     fn grpc(&self, cx: &Context<Self>, server: GrpcServer) -> GrpcServer {

@@ -1,12 +1,14 @@
 //! The settings that all services have, of what they use.
 
 use kennel_app::ShutdownConfig;
+use kennel_auth::AuthConfig;
 use kennel_broker::BrokerConfig;
 use kennel_cache::CacheConfig;
 use kennel_config::{Problems, Reader, Settings};
 use kennel_grpc::GrpcConfig;
 use kennel_http::{HttpConfig, SysConfig};
-use kennel_net::ServerConfig;
+use kennel_live::LiveConfig;
+use kennel_net::{ServerConfig, TlsConfig};
 use kennel_objects::ObjectsConfig;
 use kennel_outbox::OutboxConfig;
 use kennel_storage::StorageConfig;
@@ -60,6 +62,10 @@ pub struct StandardSettings {
     pub http: HttpConfig,
     /// The gRPC server.
     pub grpc: GrpcConfig,
+    /// The certificate of both.
+    pub tls: TlsConfig,
+    /// Who may call the servers.
+    pub auth: AuthConfig,
     /// The store.
     pub storage: StorageConfig,
     /// The broker of events.
@@ -70,6 +76,8 @@ pub struct StandardSettings {
     pub cache: CacheConfig,
     /// The object store.
     pub objects: ObjectsConfig,
+    /// The source of the settings that change while the process runs.
+    pub live: LiveConfig,
 }
 
 /// The settings of a service.
@@ -90,6 +98,11 @@ impl<S: Service> Settings for ServiceSettings<S> {
             let grpc = reader.section_with(&[("grpc_port", S::GRPC_PORT.into())]);
             standard.grpc = GrpcConfig { domain: S::NAME, ..grpc };
         }
+        if S::USES.includes(Uses::HTTP) || S::USES.includes(Uses::GRPC) {
+            standard.tls = reader.section();
+            standard.http.has_tls = standard.tls.is_enabled();
+            standard.auth = reader.section();
+        }
         if S::USES.includes(Uses::STORAGE) {
             standard.storage = reader.section();
         }
@@ -102,6 +115,9 @@ impl<S: Service> Settings for ServiceSettings<S> {
         }
         if S::USES.includes(Uses::OBJECTS) {
             standard.objects = reader.section();
+        }
+        if S::USES.includes(Uses::LIVE) {
+            standard.live = reader.section();
         }
         Self { standard, own: S::Config::read(reader) }
     }

@@ -5,8 +5,9 @@ use std::pin::Pin;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use kennel_core::{ErrorKind, Event};
-use kennel_grpc::{Details, invalid, status};
+use kennel_grpc::{Details, fault, status, valid};
 use kennel_outbox::{EventFeed, FeedItem, FeedUpdate};
+use serde_json::{Map, Value};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ pub fn watch<M: Send + 'static>(
 ) -> Result<Messages<M>, Status> {
     let after = match last_event_id {
         "" => None,
-        id => Some(id.parse::<Uuid>().map_err(|_| invalid("last_event_id", &"must be the id of an event"))?),
+        id => Some(valid("last_event_id", id.parse::<Uuid>().map_err(|_| "must be the id of an event"))?),
     };
     let items = feed.watch(after).map(move |FeedUpdate { position, item }| match item {
         None => message(position, None),
@@ -44,4 +45,9 @@ pub fn watch<M: Send + 'static>(
         ready(next)
     });
     Ok(Box::pin(ended))
+}
+
+/// The data of an event as JSON, for a message that shows events of every type.
+pub fn data(event: &Event) -> Result<Map<String, Value>, Status> {
+    serde_json::from_slice(&event.data).map_err(|error| fault(ErrorKind::Internal, &error, Details::default()))
 }

@@ -43,6 +43,11 @@ macro_rules! instrument {
 
 #[async_trait]
 impl Outbox for Instrumented<dyn Outbox> {
+    async fn append(&self, events: &[Event]) -> Result<(), RepoError> {
+        let call = self.inner.append(events);
+        instrument!(self, "outbox", "append", call, db.operation.batch.size = as_i64(events.len()))
+    }
+
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         instrument!(self, "outbox", "lease", self.inner.lease(holder, ttl))
     }
@@ -153,6 +158,8 @@ impl DeadLetters for Instrumented<dyn DeadLetters> {
 
 #[cfg(test)]
 mod tests {
+    use kennel_core::TraceContext;
+    use kennel_telemetry::propagation;
     use prometheus::{Registry, TextEncoder};
     use tracing::Instrument as _;
 
@@ -186,6 +193,20 @@ mod tests {
 
         async fn forget(&self, _: &str, _: Uuid) -> Result<(), RepoError> {
             Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_have_no_span_in_a_trace_that_is_not_recorded() {
+        let (_subscriber, spans) = kennel_testkit::spans::record();
+        let metrics = DatabaseMetrics::register(&Registry::new(), Arc::new(FixedDatabase)).unwrap();
+        let inbox: Instrumented<dyn Inbox> = Instrumented::new(Arc::new(FullInbox), metrics);
+        for (flags, count) in [("00", 0), ("01", 2)] {
+            let span = tracing::info_span!("work");
+            let traceparent = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+            propagation::set_parent(&span, &TraceContext { traceparent, tracestate: None });
+            assert!(inbox.seen("g", Uuid::nil()).instrument(span).await.unwrap());
+            assert_eq!(spans.get_finished_spans().unwrap().len(), count, "{flags}");
         }
     }
 

@@ -119,20 +119,24 @@ impl BatchMetrics {
 }
 
 /// The span of a database call by OpenTelemetry's semantic conventions: system, port, operation, collection and
-/// additional fields.
+/// additional fields. There is none inside a trace that is not recorded.
 #[macro_export]
 macro_rules! database_span {
     ($system:expr, $port:literal, $operation:literal, $collection:literal $(, $($field:tt)+)?) => {
-        $crate::tracing::info_span!(
-            concat!("db.", $port, ".", $operation),
-            otel.kind = "client",
-            otel.status_code = $crate::tracing::field::Empty,
-            error.type = $crate::tracing::field::Empty,
-            db.system.name = $system,
-            db.collection.name = $collection,
-            db.operation.name = $operation
-            $(, $($field)+)?
-        )
+        if $crate::kennel_telemetry::is_unsampled() {
+            $crate::tracing::Span::none()
+        } else {
+            $crate::tracing::info_span!(
+                concat!("db.", $port, ".", $operation),
+                otel.kind = "client",
+                otel.status_code = $crate::tracing::field::Empty,
+                error.type = $crate::tracing::field::Empty,
+                db.system.name = $system,
+                db.collection.name = $collection,
+                db.operation.name = $operation
+                $(, $($field)+)?
+            )
+        }
     };
 }
 

@@ -38,6 +38,40 @@ macro_rules! migration {
     };
 }
 
+/// The [`Migrations`](crate::Migrations) of a service: after those of the platform the ones that are listed, in the folder
+/// of each store. A store without its feature is left out.
+///
+/// ```ignore
+/// const MIGRATIONS: Migrations = kennel_storage::migrations! {
+///     "../migrations", [(2, "0002_notes")];
+///     #[cfg(feature = "sqlite")]
+///     sqlite,
+/// };
+/// ```
+#[macro_export]
+macro_rules! migrations {
+    ($folder:literal, $list:tt; $($(#[$condition:meta])* $store:ident),* $(,)?) => {{
+        // `..NONE` is needless in a build with every store.
+        #[allow(clippy::allow_attributes, clippy::needless_update)]
+        const MIGRATIONS: $crate::Migrations = $crate::Migrations {
+            $($(#[$condition])* $store: $crate::migrations!(@store $folder, $store, $list),)*
+            ..$crate::Migrations::NONE
+        };
+        MIGRATIONS
+    }};
+    (@store $folder:literal, $store:ident, [$(($version:literal, $name:literal)),+ $(,)?]) => {
+        &[
+            $crate::$store::EVENTS,
+            $($crate::Migration {
+                version: $version,
+                name: $name,
+                up: include_str!(concat!($folder, "/", stringify!($store), "/", $name, ".up.sql")),
+                down: include_str!(concat!($folder, "/", stringify!($store), "/", $name, ".down.sql")),
+            },)+
+        ]
+    };
+}
+
 /// The state of a migration in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MigrationState {

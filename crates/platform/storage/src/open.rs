@@ -6,9 +6,11 @@ use std::sync::Arc;
 use kennel_core::{BackendError, BackendKind as _, DeadLetterSink, DeadLetters, Inbox, Outbox, RepoError};
 use prometheus::Registry;
 
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+use crate::SqlDeadLetters;
 use crate::batching::BatchLimits;
 #[cfg(feature = "clickhouse")]
-use crate::clickhouse::{self, ClickHouse};
+use crate::clickhouse::{self, ClickHouse, ClickHouseDeadLetters};
 #[cfg(feature = "mysql")]
 use crate::mysql::{self, Mysql};
 #[cfg(feature = "postgres")]
@@ -16,9 +18,6 @@ use crate::postgres::{self, Postgres};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::{self, Sqlite};
 use crate::{DatabaseMetrics, Driver, Instrumented, Migration, Migrator, Storage, StorageConfig};
-
-#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "clickhouse")))]
-compile_error!("enable at least one storage backend: `sqlite`, `postgres`, `mysql` or `clickhouse`");
 
 /// The migrations of a service for each store, in the order of their numbers. They begin with the platform's `EVENTS`.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +37,8 @@ impl Migrations {
     pub const NONE: Self = Self { sqlite: &[], postgres: &[], mysql: &[], clickhouse: &[] };
 }
 
-/// The engine of an open database, for the repositories of a service, whose SQL differs by engine.
+/// The engine of an open database, from which a service creates its repositories. A build of a service
+/// without a store has none, so no database can be open.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Engine {
@@ -54,6 +54,28 @@ pub enum Engine {
     /// ClickHouse.
     #[cfg(feature = "clickhouse")]
     ClickHouse(ClickHouse),
+}
+
+/// The repository of a service in an open [`Database`]: for each engine the adapter that is created from it, as an
+/// [`Arc`]. An engine without its feature is left out.
+///
+/// ```ignore
+/// let notes: Arc<dyn NoteRepository> = kennel_storage::adapter! {
+///     database;
+///     #[cfg(feature = "sqlite")]
+///     Sqlite => sql::SqlNotes,
+/// };
+/// ```
+#[macro_export]
+macro_rules! adapter {
+    ($database:expr; $($(#[$condition:meta])* $engine:ident => $adapter:path),* $(,)?) => {
+        match &$database.engine {
+            $($(#[$condition])* $crate::Engine::$engine(engine) => ::std::sync::Arc::new($adapter(engine.clone())),)*
+            // Whether there is another one depends on the features.
+            #[allow(clippy::allow_attributes, unreachable_patterns)]
+            _ => unreachable!("a service has the stores of the platform that it is built with"),
+        }
+    };
 }
 
 /// An open database, with the ports that the platform implements in it. All of them record metrics and spans.
@@ -111,7 +133,7 @@ pub async fn open(
     registry: &Registry,
 ) -> Result<Database, OpenError> {
     let storage = config.storage;
-    let opened = match storage {
+    let opened: Result<Engine, RepoError> = match storage {
         #[cfg(feature = "sqlite")]
         Storage::Sqlite => Sqlite::open(config, service).await.map(Engine::Sqlite),
         #[cfg(feature = "postgres")]
@@ -138,15 +160,15 @@ struct Ports {
     migrator: Arc<dyn Migrator>,
 }
 
-/// The ports of `$engine` as implemented in its module, whose types have these names.
+/// The ports of `$engine`: its dead letters, and those that its module implements.
 macro_rules! ports {
-    ($engine:ident, $migrations:expr, $module:ident::{$outbox:ident, $inbox:ident, $letters:ident, $migrator:ident}) => {{
-        let dead_letters = Arc::new($module::$letters::new($engine.clone()));
+    ($engine:ident, $migrations:expr, $letters:ident, $module:ident::{$outbox:ident, $inbox:ident, $migrator:ident}) => {{
+        let dead_letters = Arc::new($letters::new($engine.clone()));
         Ports {
             driver: Arc::new($engine.clone()),
             outbox: Arc::new($module::$outbox::new($engine.clone())),
             inbox: Arc::new($module::$inbox::new($engine.clone())),
-            dead_letters: Arc::<$module::$letters>::clone(&dead_letters),
+            dead_letters: Arc::clone(&dead_letters) as _,
             dead_letter_sink: dead_letters,
             migrator: Arc::new($module::$migrator::new($engine.clone(), $migrations)),
         }
@@ -160,28 +182,28 @@ impl Database {
         migrations: &Migrations,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
-        let ports = match &engine {
+        let ports: Ports = match engine {
             #[cfg(feature = "sqlite")]
-            Engine::Sqlite(engine) => ports!(
-                engine,
-                migrations.sqlite,
-                sqlite::{SqliteOutbox, SqliteInbox, SqliteDeadLetters, SqliteMigrator}
-            ),
+            Engine::Sqlite(ref engine) => {
+                ports!(engine, migrations.sqlite, SqlDeadLetters, sqlite::{SqliteOutbox, SqliteInbox, SqliteMigrator})
+            }
             #[cfg(feature = "postgres")]
-            Engine::Postgres(engine) => ports!(
+            Engine::Postgres(ref engine) => ports!(
                 engine,
                 migrations.postgres,
-                postgres::{PostgresOutbox, PostgresInbox, PostgresDeadLetters, PostgresMigrator}
+                SqlDeadLetters,
+                postgres::{PostgresOutbox, PostgresInbox, PostgresMigrator}
             ),
             #[cfg(feature = "mysql")]
-            Engine::Mysql(engine) => {
-                ports!(engine, migrations.mysql, mysql::{MysqlOutbox, MysqlInbox, MysqlDeadLetters, MysqlMigrator})
+            Engine::Mysql(ref engine) => {
+                ports!(engine, migrations.mysql, SqlDeadLetters, mysql::{MysqlOutbox, MysqlInbox, MysqlMigrator})
             }
             #[cfg(feature = "clickhouse")]
-            Engine::ClickHouse(engine) => ports!(
+            Engine::ClickHouse(ref engine) => ports!(
                 engine,
                 migrations.clickhouse,
-                clickhouse::{ClickHouseOutbox, ClickHouseInbox, ClickHouseDeadLetters, ClickHouseMigrator}
+                ClickHouseDeadLetters,
+                clickhouse::{ClickHouseOutbox, ClickHouseInbox, ClickHouseMigrator}
             ),
         };
         let metrics = DatabaseMetrics::register(registry, Arc::clone(&ports.driver))?;

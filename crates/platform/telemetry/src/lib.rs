@@ -7,6 +7,7 @@ mod export;
 mod exporters;
 mod format;
 mod guard;
+mod in_span;
 pub mod metrics;
 pub mod otel;
 pub mod propagation;
@@ -17,6 +18,7 @@ pub use tracing;
 
 pub use config::{LogFormat, LogTarget, Process, TelemetryConfig};
 pub use guard::{InitError, Telemetry, UNTRACED, init};
+pub use in_span::InSpan;
 pub use otel::OtelConfig;
 
 /// Converts a number for a field of a span. Unsigned numbers would reach the collector as text; too large ones are
@@ -28,6 +30,11 @@ pub fn as_i64(value: impl TryInto<i64>) -> i64 {
 /// Whether the current span belongs to a trace that is recorded.
 pub fn is_sampled() -> bool {
     propagation::sampled().is_some()
+}
+
+/// Whether the current span belongs to a trace that is not recorded. Outside a span this is false: a trace may begin there.
+pub fn is_unsampled() -> bool {
+    propagation::is_current_unsampled()
 }
 
 /// An info span that exists only in a trace that is recorded; elsewhere there is none. For details inside a request,

@@ -79,6 +79,20 @@ pub(crate) fn sampled() -> Option<TraceId> {
     Context::map_current(|context| sampled_id(context.span().span_context()))
 }
 
+/// Returns whether `trace` is valid and not sampled: its spans are not recorded.
+pub fn is_unsampled(trace: &TraceContext) -> bool {
+    span_context(trace).is_some_and(|ids| !ids.is_sampled())
+}
+
+/// Returns whether the current span belongs to a trace that is not sampled.
+pub(crate) fn is_current_unsampled() -> bool {
+    Context::map_current(|context| {
+        let span = context.span();
+        let ids = span.span_context();
+        ids.is_valid() && !ids.is_sampled()
+    })
+}
+
 /// Returns the id of `trace` if it is sampled.
 pub(crate) fn sampled_of(trace: &TraceContext) -> Option<TraceId> {
     span_context(trace).as_ref().and_then(sampled_id)

@@ -62,6 +62,1056 @@ pub struct Candle {
     #[prost(int64, tag = "19")]
     pub updated_us: i64,
 }
+/// Which candle to return.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLatestCandleRequest {
+    /// The exchange.
+    #[prost(string, tag = "1")]
+    pub venue: ::prost::alloc::string::String,
+    /// What is traded.
+    #[prost(string, tag = "2")]
+    pub symbol: ::prost::alloc::string::String,
+}
+/// The newest candle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLatestCandleResponse {
+    /// The candle; absent for an instrument without trades.
+    #[prost(message, optional, tag = "1")]
+    pub candle: ::core::option::Option<Candle>,
+}
+/// Over which candles to compute.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CandleRange {
+    /// The exchange, such as `kraken`.
+    #[prost(string, tag = "1")]
+    pub venue: ::prost::alloc::string::String,
+    /// What was traded, such as `BTC-USD`.
+    #[prost(string, tag = "2")]
+    pub symbol: ::prost::alloc::string::String,
+    /// The length of the candles, such as `1m`.
+    #[prost(string, tag = "3")]
+    pub timeframe: ::prost::alloc::string::String,
+    /// The earliest start of a candle; 0 for the newest candles.
+    #[prost(int64, tag = "4")]
+    pub from_us: i64,
+    /// Before which candles have to start; 0 for no limit.
+    #[prost(int64, tag = "5")]
+    pub to_us: i64,
+    /// The maximum number of candles, 1 to 1,000; 0 for 500.
+    #[prost(int32, tag = "6")]
+    pub limit: i32,
+}
+/// What values were computed from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CandleSample {
+    /// The start of the first candle; 0 if there is none.
+    #[prost(int64, tag = "1")]
+    pub from_us: i64,
+    /// The end of the last candle; 0 if there is none.
+    #[prost(int64, tag = "2")]
+    pub to_us: i64,
+    /// Number of candles.
+    #[prost(int32, tag = "3")]
+    pub candles: i32,
+    /// Whether no trade is missing from any of them, as far as is known.
+    #[prost(bool, tag = "4")]
+    pub complete: bool,
+    /// Whether all of them are final. Others change with the next trade.
+    #[prost(bool, tag = "5")]
+    pub r#final: bool,
+    /// Whether the range has candles after the last one: there were more than its limit.
+    #[prost(bool, tag = "6")]
+    pub truncated: bool,
+}
+/// Over which candles to compute.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetVwapRequest {
+    /// The candles.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<CandleRange>,
+}
+/// The average price.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetVwapResponse {
+    /// The sum of the products of price and size, divided by the volume; rounded to 12 digits after the point.
+    #[prost(string, tag = "1")]
+    pub vwap: ::prost::alloc::string::String,
+    /// The sum of the sizes; exact.
+    #[prost(string, tag = "2")]
+    pub volume: ::prost::alloc::string::String,
+    /// The sum of the products of price and size; exact.
+    #[prost(string, tag = "3")]
+    pub quote_volume: ::prost::alloc::string::String,
+    /// Number of trades.
+    #[prost(int64, tag = "4")]
+    pub trades: i64,
+    /// The candles.
+    #[prost(message, optional, tag = "5")]
+    pub sample: ::core::option::Option<CandleSample>,
+}
+/// Over which candles to compute.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListReturnsRequest {
+    /// The candles.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<CandleRange>,
+}
+/// The returns.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReturnsResponse {
+    /// The returns, in the order of time.
+    #[prost(message, repeated, tag = "1")]
+    pub returns: ::prost::alloc::vec::Vec<Return>,
+    /// The candles.
+    #[prost(message, optional, tag = "2")]
+    pub sample: ::core::option::Option<CandleSample>,
+}
+/// The return of a candle.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Return {
+    /// The start of its window.
+    #[prost(int64, tag = "1")]
+    pub open_time_us: i64,
+    /// Its last price.
+    #[prost(string, tag = "2")]
+    pub close: ::prost::alloc::string::String,
+    /// Its close, divided by that of the window before it, minus 1. A candle after a window without trades has none.
+    #[prost(string, tag = "3")]
+    pub value: ::prost::alloc::string::String,
+}
+/// Over which candles to compute.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetVolatilityRequest {
+    /// The candles.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<CandleRange>,
+}
+/// The volatility.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetVolatilityResponse {
+    /// The standard deviation of a sample of the returns; empty with fewer than two returns.
+    #[prost(string, tag = "1")]
+    pub volatility: ::prost::alloc::string::String,
+    /// The same for a year of 365 days: multiplied by the square root of the number of windows in a year.
+    #[prost(string, tag = "2")]
+    pub annualized: ::prost::alloc::string::String,
+    /// The average return.
+    #[prost(string, tag = "3")]
+    pub mean: ::prost::alloc::string::String,
+    /// Number of returns.
+    #[prost(int32, tag = "4")]
+    pub returns: i32,
+    /// The candles.
+    #[prost(message, optional, tag = "5")]
+    pub sample: ::core::option::Option<CandleSample>,
+}
+/// Over which candles to compute.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCorrelationRequest {
+    /// The candles of the first instrument.
+    #[prost(message, optional, tag = "1")]
+    pub range: ::core::option::Option<CandleRange>,
+    /// The exchange of the second instrument; empty for that of the first.
+    #[prost(string, tag = "2")]
+    pub other_venue: ::prost::alloc::string::String,
+    /// The symbol of the second instrument; empty for that of the first.
+    #[prost(string, tag = "3")]
+    pub other_symbol: ::prost::alloc::string::String,
+}
+/// The correlation.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCorrelationResponse {
+    /// The coefficient of Pearson, from -1 to 1; empty with fewer than two pairs, or if one of both never changes.
+    #[prost(string, tag = "1")]
+    pub correlation: ::prost::alloc::string::String,
+    /// Number of windows in which both instruments have a return.
+    #[prost(int32, tag = "2")]
+    pub pairs: i32,
+    /// The candles of the first instrument.
+    #[prost(message, optional, tag = "3")]
+    pub sample: ::core::option::Option<CandleSample>,
+    /// The candles of the second instrument.
+    #[prost(message, optional, tag = "4")]
+    pub other: ::core::option::Option<CandleSample>,
+}
+/// Which movers to return.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMoversRequest {
+    /// Only those of this exchange; empty for all.
+    #[prost(string, tag = "1")]
+    pub venue: ::prost::alloc::string::String,
+    /// Over which time: `1m`, `5m`, `15m`, `1h`, `4h` or `1d`; empty for `1h`.
+    #[prost(string, tag = "2")]
+    pub period: ::prost::alloc::string::String,
+    /// The maximum number of instruments, 1 to 100; 0 for 10.
+    #[prost(int32, tag = "3")]
+    pub limit: i32,
+}
+/// The movers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListMoversResponse {
+    /// The movers, the largest change in either direction first.
+    #[prost(message, repeated, tag = "1")]
+    pub movers: ::prost::alloc::vec::Vec<Mover>,
+}
+/// An instrument and its change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mover {
+    /// The exchange.
+    #[prost(string, tag = "1")]
+    pub venue: ::prost::alloc::string::String,
+    /// What is traded.
+    #[prost(string, tag = "2")]
+    pub symbol: ::prost::alloc::string::String,
+    /// The last price.
+    #[prost(string, tag = "3")]
+    pub close: ::prost::alloc::string::String,
+    /// The last price at the start of the period.
+    #[prost(string, tag = "4")]
+    pub before: ::prost::alloc::string::String,
+    /// The last price, divided by the one before, minus 1.
+    #[prost(string, tag = "5")]
+    pub change: ::prost::alloc::string::String,
+    /// The start of the minute of the last price.
+    #[prost(int64, tag = "6")]
+    pub open_time_us: i64,
+}
+/// What to stream, and where to start. An empty filter matches all candles.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamCandlesRequest {
+    /// Only candles of this exchange.
+    #[prost(string, tag = "1")]
+    pub venue: ::prost::alloc::string::String,
+    /// Only candles of this symbol.
+    #[prost(string, tag = "2")]
+    pub symbol: ::prost::alloc::string::String,
+    /// Only candles of this length.
+    #[prost(string, tag = "3")]
+    pub timeframe: ::prost::alloc::string::String,
+    /// The last `resume_token` received: the changes after it are sent first. If it is empty, the stream starts now.
+    #[prost(string, tag = "4")]
+    pub resume_token: ::prost::alloc::string::String,
+}
+/// A candle that changed, or only a position in the stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamCandlesResponse {
+    /// The candle; absent in a response that has only a position.
+    #[prost(message, optional, tag = "1")]
+    pub candle: ::core::option::Option<Candle>,
+    /// What to resume after.
+    #[prost(string, tag = "2")]
+    pub resume_token: ::prost::alloc::string::String,
+    /// Whether candles before this are missing from the stream: read them with `ListCandles`.
+    #[prost(bool, tag = "3")]
+    pub reset: bool,
+}
+/// Generated client implementations.
+pub mod analytics_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What candles add up to, and their changes as they happen.
+    ///
+    /// Decimals are canonical text. A ratio such as a return is rounded to 12 digits after the point, half away from zero; -0.05 is a
+    /// loss of five percent. A value that cannot be computed is empty.
+    ///
+    /// Every error has `google.rpc.ErrorInfo` with a stable reason and `google.rpc.RequestInfo` with the request's id.
+    /// INVALID_ARGUMENT: an unknown venue or timeframe, no symbol, or a limit out of range.
+    #[derive(Debug, Clone)]
+    pub struct AnalyticsServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl AnalyticsServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> AnalyticsServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AnalyticsServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            AnalyticsServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Returns the newest candle of one minute.
+        pub async fn get_latest_candle(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetLatestCandleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetLatestCandleResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/market.v1.AnalyticsService/GetLatestCandle",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("market.v1.AnalyticsService", "GetLatestCandle"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns the average price by volume over candles.
+        pub async fn get_vwap(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetVwapRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVwapResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/market.v1.AnalyticsService/GetVwap",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("market.v1.AnalyticsService", "GetVwap"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns the return of each candle: how much its close differs from that of the window before it.
+        pub async fn list_returns(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListReturnsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReturnsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/market.v1.AnalyticsService/ListReturns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("market.v1.AnalyticsService", "ListReturns"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns the standard deviation of the returns.
+        pub async fn get_volatility(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetVolatilityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVolatilityResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/market.v1.AnalyticsService/GetVolatility",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("market.v1.AnalyticsService", "GetVolatility"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns how much the returns of two instruments go together.
+        pub async fn get_correlation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCorrelationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetCorrelationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/market.v1.AnalyticsService/GetCorrelation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("market.v1.AnalyticsService", "GetCorrelation"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns the instruments whose price changed most, the largest change in either direction first.
+        pub async fn list_movers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMoversRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMoversResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/market.v1.AnalyticsService/ListMovers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("market.v1.AnalyticsService", "ListMovers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Streams every change of a candle of one minute, and longer candles when they are final, until the caller disconnects.
+        ///
+        /// The first response has no candle: its `resume_token` is the position to resume after, so that a connection that breaks
+        /// before its first candle misses nothing. Such a response is also sent after every 15 seconds without a candle.
+        ///
+        /// It resumes after one of the latest 1,024 changes. After an older one, and after a restart of the server, it continues from
+        /// now with a response whose `reset` is true: candles are missing, so read them with `ListCandles`.
+        /// UNAVAILABLE: the server stops; resume after the last `resume_token` received.
+        pub async fn stream_candles(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StreamCandlesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::StreamCandlesResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/market.v1.AnalyticsService/StreamCandles",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("market.v1.AnalyticsService", "StreamCandles"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod analytics_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with AnalyticsServiceServer.
+    #[async_trait]
+    pub trait AnalyticsService: std::marker::Send + std::marker::Sync + 'static {
+        /// Returns the newest candle of one minute.
+        async fn get_latest_candle(
+            &self,
+            request: tonic::Request<super::GetLatestCandleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetLatestCandleResponse>,
+            tonic::Status,
+        >;
+        /// Returns the average price by volume over candles.
+        async fn get_vwap(
+            &self,
+            request: tonic::Request<super::GetVwapRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetVwapResponse>, tonic::Status>;
+        /// Returns the return of each candle: how much its close differs from that of the window before it.
+        async fn list_returns(
+            &self,
+            request: tonic::Request<super::ListReturnsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReturnsResponse>,
+            tonic::Status,
+        >;
+        /// Returns the standard deviation of the returns.
+        async fn get_volatility(
+            &self,
+            request: tonic::Request<super::GetVolatilityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVolatilityResponse>,
+            tonic::Status,
+        >;
+        /// Returns how much the returns of two instruments go together.
+        async fn get_correlation(
+            &self,
+            request: tonic::Request<super::GetCorrelationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetCorrelationResponse>,
+            tonic::Status,
+        >;
+        /// Returns the instruments whose price changed most, the largest change in either direction first.
+        async fn list_movers(
+            &self,
+            request: tonic::Request<super::ListMoversRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMoversResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the StreamCandles method.
+        type StreamCandlesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::StreamCandlesResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams every change of a candle of one minute, and longer candles when they are final, until the caller disconnects.
+        ///
+        /// The first response has no candle: its `resume_token` is the position to resume after, so that a connection that breaks
+        /// before its first candle misses nothing. Such a response is also sent after every 15 seconds without a candle.
+        ///
+        /// It resumes after one of the latest 1,024 changes. After an older one, and after a restart of the server, it continues from
+        /// now with a response whose `reset` is true: candles are missing, so read them with `ListCandles`.
+        /// UNAVAILABLE: the server stops; resume after the last `resume_token` received.
+        async fn stream_candles(
+            &self,
+            request: tonic::Request<super::StreamCandlesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::StreamCandlesStream>,
+            tonic::Status,
+        >;
+    }
+    /// What candles add up to, and their changes as they happen.
+    ///
+    /// Decimals are canonical text. A ratio such as a return is rounded to 12 digits after the point, half away from zero; -0.05 is a
+    /// loss of five percent. A value that cannot be computed is empty.
+    ///
+    /// Every error has `google.rpc.ErrorInfo` with a stable reason and `google.rpc.RequestInfo` with the request's id.
+    /// INVALID_ARGUMENT: an unknown venue or timeframe, no symbol, or a limit out of range.
+    #[derive(Debug)]
+    pub struct AnalyticsServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> AnalyticsServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for AnalyticsServiceServer<T>
+    where
+        T: AnalyticsService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/market.v1.AnalyticsService/GetLatestCandle" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetLatestCandleSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::GetLatestCandleRequest>
+                    for GetLatestCandleSvc<T> {
+                        type Response = super::GetLatestCandleResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetLatestCandleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::get_latest_candle(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetLatestCandleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/market.v1.AnalyticsService/GetVwap" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetVwapSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::GetVwapRequest>
+                    for GetVwapSvc<T> {
+                        type Response = super::GetVwapResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetVwapRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::get_vwap(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetVwapSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/market.v1.AnalyticsService/ListReturns" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReturnsSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::ListReturnsRequest>
+                    for ListReturnsSvc<T> {
+                        type Response = super::ListReturnsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListReturnsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::list_returns(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReturnsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/market.v1.AnalyticsService/GetVolatility" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetVolatilitySvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::GetVolatilityRequest>
+                    for GetVolatilitySvc<T> {
+                        type Response = super::GetVolatilityResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetVolatilityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::get_volatility(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetVolatilitySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/market.v1.AnalyticsService/GetCorrelation" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCorrelationSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::GetCorrelationRequest>
+                    for GetCorrelationSvc<T> {
+                        type Response = super::GetCorrelationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCorrelationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::get_correlation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCorrelationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/market.v1.AnalyticsService/ListMovers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListMoversSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::UnaryService<super::ListMoversRequest>
+                    for ListMoversSvc<T> {
+                        type Response = super::ListMoversResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListMoversRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::list_movers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListMoversSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/market.v1.AnalyticsService/StreamCandles" => {
+                    #[allow(non_camel_case_types)]
+                    struct StreamCandlesSvc<T: AnalyticsService>(pub Arc<T>);
+                    impl<
+                        T: AnalyticsService,
+                    > tonic::server::ServerStreamingService<super::StreamCandlesRequest>
+                    for StreamCandlesSvc<T> {
+                        type Response = super::StreamCandlesResponse;
+                        type ResponseStream = T::StreamCandlesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StreamCandlesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AnalyticsService>::stream_candles(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StreamCandlesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for AnalyticsServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "market.v1.AnalyticsService";
+    impl<T> tonic::server::NamedService for AnalyticsServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// Which candles to return.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListCandlesRequest {

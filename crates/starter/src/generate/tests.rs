@@ -2,6 +2,20 @@ use super::*;
 use crate::check;
 use crate::rustfmt::has_extension;
 
+/// The files of a configuration with these documents.
+fn files(config: &Config) -> anyhow::Result<Files> {
+    let commands = "commands:
+  - {name: newest, description: 'The [newest] \"ones\"', flags: [{name: limit, type: int, default: 10, description: a}]}
+  - name: stock
+    description: b
+    subcommands: [{name: purge, description: c, flags: [{name: type, type: duration, required: true, description: d}]}]
+";
+    let tasks = "queues: [{name: send, key: to, fields: [{name: to, type: string}]}, {name: type}]";
+    let documents = [("cli/admin.yaml", commands), ("queues/mailer.yaml", tasks)];
+    let documents = documents.map(|(path, text)| (path.to_owned(), text.to_owned())).into_iter().collect();
+    super::files(config, &crate::contract::read(config, &documents).unwrap())
+}
+
 fn config(text: &str) -> Config {
     check::read(text).unwrap()
 }
@@ -9,19 +23,23 @@ fn config(text: &str) -> Config {
 /// Every kind of application, in a workspace of its own.
 fn everything(entity: &str, stores: &str) -> String {
     format!(
-        "main: {{name: my-shop, description: 'a \"quoted\" \\ text', ci: [github, gitlab]}}
+        "main: {{name: my-shop, description: 'a \"quoted\" \\ text', ci: [github, gitlab], live_settings: true}}
 platform: {{git: 'https://example.com/kennel.git', rev: abc}}
 entity: {{name: {entity}}}
 storage: {stores}
 rest: [{{name: web, port: 8081}}]
 grpc: [{{name: rpc}}]
 kafka: [{{name: indexer, type: consumer}}]
-worker: [{{name: nightly-report, generator_type: schedule, interval: 5m}}, {{name: poller, generator_type: daemon, interval: 30s}}]
+worker: [{{name: nightly-report, generator_type: schedule, interval: 5m}}, {{name: poller, generator_type: daemon, interval: 30s}},
+  {{name: mailer, generator_type: queue, path: queues/mailer.yaml}}, {{name: helper, generator_type: telegram}}]
+cli: [{{name: admin, path: cli/admin.yaml}}]
+driver: [{{name: files, generator_type: s3}}, {{name: alerts, generator_type: telegram}}, {{name: search, generator_type: custom}}]
 applications:
   - {{name: both, transport: [{{name: web}}, {{name: rpc}}], kafka: [indexer]}}
   - {{name: only-web, transport: [{{name: web}}]}}
   - {{name: only-rpc, transport: [{{name: rpc}}], worker: [poller]}}
-  - {{name: background, kafka: [indexer], worker: [nightly-report, poller]}}
+  - {{name: background, kafka: [indexer], worker: [nightly-report, poller, mailer, helper], driver: [files, alerts, search]}}
+  - {{name: tool, cli: admin, queue: [mailer], driver: [files]}}
 "
     )
 }
@@ -180,4 +198,146 @@ fn check_manifests(files: &Files) {
             assert!(tables.iter().any(|table| manifest[*table].get(package).is_some()), "{folder}: {feature}");
         }
     }
+}
+
+/// Whether a file is around the programs.
+fn is_around(path: &str) -> bool {
+    ["infra/", "docker/", "packaging/", ".env-docker"].iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// With all that is around the programs.
+fn surrounded(stores: &str) -> String {
+    let text = everything("apple", stores).replace("main: {", "main: {dev_stand: true, ");
+    let text = text.replace("name: only-web, ", "name: only-web, artifacts: [deb, rpm, apk], ");
+    format!(
+        "{text}grafana: {{datasources: [{{name: 'a: b', type: tempo, url: 'https://traces.example.com/?a=b#c'}}]}}
+deploy: {{helm: true}}
+packaging: {{maintainer: 'A: <a@example.com>', homepage: 'https://example.com/#a'}}
+"
+    )
+}
+
+#[test]
+fn what_is_around_the_programs_is_read_by_its_readers() {
+    let files = files(&config(&surrounded("[sqlite, postgres]"))).unwrap();
+    let mut read = 0;
+    for (path, File { text, .. }) in &files {
+        assert!(!text.contains(['«', '»']) && text.ends_with('\n') && !text.ends_with("\n\n"), "{path}: {text}");
+        let is_template = path.contains("/templates/");
+        if !is_template && (has_extension(path, "yml") || has_extension(path, "yaml") || has_extension(path, "json")) {
+            yaml_serde::from_str::<serde_json::Value>(text).unwrap_or_else(|error| panic!("{path}: {error}\n{text}"));
+            read += 1;
+        }
+    }
+    assert!(read > 20, "{read}");
+    let value = |path: &str| yaml_serde::from_str::<serde_json::Value>(&files[path].text).unwrap();
+    let sources = value("infra/grafana/provisioning/datasources/datasources.yaml");
+    let tempo = sources["datasources"].as_array().unwrap().iter().find(|source| source["uid"] == "tempo").unwrap();
+    assert_eq!((&tempo["name"], &tempo["url"]), (&"a: b".into(), &"https://traces.example.com/?a=b#c".into()));
+    let package = value("packaging/only-web/nfpm.yaml");
+    assert_eq!(package["maintainer"], "A: <a@example.com>");
+    for format in ["deb", "rpm"] {
+        let scripts = package["overrides"][format]["scripts"].as_object().unwrap();
+        assert!(scripts.len() == 3 && scripts.values().all(|path| files.contains_key(path.as_str().unwrap())));
+    }
+    // Only the stores of the project have containers and variables.
+    let compose = value("docker/compose.yml");
+    assert!(compose["services"]["postgres"].is_object() && compose["services"]["mysql"].is_null());
+    assert!(!files[".env-docker"].text.contains("MYSQL") && !files["docker/with-servers"].text.contains("mysql"));
+    assert!(!files.contains_key("packaging/both/nfpm.yaml"));
+    // A command line is not deployed.
+    let is_of_tool = |path: &str, text: &str| path.contains("tool") || text.contains("\"tool\"");
+    let of_tool: Vec<_> = files.keys().filter(|path| is_around(path) && is_of_tool(path, &files[*path].text)).collect();
+    assert!(of_tool.is_empty(), "{of_tool:?}");
+    let chart = &files["infra/helm/my-shop/templates/background.yaml"].text;
+    for secret in ["\"HELPER_TELEGRAM_TOKEN\"", "\"ALERTS_TELEGRAM_TOKEN\"", "\"kennel.objectsEnv\""] {
+        assert!(chart.contains(secret), "{secret}: {chart}");
+    }
+    let makefile = &files["Makefile"].text;
+    for line in ["\nup: ##", "\ndown: ##", "\npackages: ##", "\ndeploy: ##"] {
+        assert!(makefile.contains(line), "{line}: {makefile}");
+    }
+    // Also those of containers that `make up` has started with other values.
+    assert!(makefile.contains(" --profile postgres --profile nats "), "{makefile}");
+    assert!(makefile.contains("STORE is postgres, BROKER is nats, kafka or rabbitmq"), "{makefile}");
+}
+
+#[test]
+fn examples_of_settings_are_those_of_the_store() {
+    let text = |stores: &str, path: &str| {
+        let text = surrounded(stores).replace("name: only-rpc, ", "name: only-rpc, artifacts: [deb], ");
+        files(&config(&text)).unwrap().remove(path).unwrap().text
+    };
+    let values = "infra/helm/my-shop/values.yaml";
+    assert!(text("[postgres]", values).contains("dsn='postgres://user:password@host/my_shop'\n"));
+    assert!(text("[clickhouse]", values).contains("dsn='http://user:password@host:8123/my_shop'\n"));
+    // Packages do not share a file.
+    assert!(text("[sqlite, mysql]", "packaging/only-web/settings.env").contains("\nSTORAGE=mysql\n"));
+}
+
+#[test]
+fn a_dashboard_has_the_rows_of_what_its_application_has() {
+    let files = files(&config(&surrounded("[sqlite, postgres]"))).unwrap();
+    let board = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&files[&format!("infra/grafana/dashboards/{name}.json")].text).unwrap()
+    };
+    let rows = |name: &str| -> Vec<_> {
+        let board = board(name);
+        let panels = board["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] == "row");
+        panels.map(|row| row["title"].as_str().unwrap().to_owned()).collect()
+    };
+    let (both, background) = (rows("both"), rows("background"));
+    assert!(
+        both.contains(&"HTTP".to_owned())
+            && both.contains(&"gRPC".to_owned())
+            && both.contains(&"Consumers".to_owned())
+    );
+    assert!(!background.contains(&"HTTP".to_owned()) && background.contains(&"Consumers".to_owned()));
+    assert!(background.contains(&"HTTP clients".to_owned()), "it calls Telegram: {background:?}");
+    assert!(!rows("only-web").contains(&"Consumers".to_owned()) && !both.contains(&"HTTP clients".to_owned()));
+    // Without gaps, and with the ids of the template.
+    for name in ["both", "only-web", "background"] {
+        let board = board(name);
+        let panels = board["panels"].as_array().unwrap();
+        let (mut bottom, mut ids) = (0, std::collections::BTreeSet::new());
+        for panel in panels {
+            let (top, height) = (panel["gridPos"]["y"].as_u64().unwrap(), panel["gridPos"]["h"].as_u64().unwrap());
+            assert!(top <= bottom, "{name}: a gap above {}", panel["title"]);
+            bottom = bottom.max(top + height);
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name}: {}", panel["id"]);
+        }
+    }
+}
+
+/// Panels below a new row move; what the user changed in one stays in it.
+#[test]
+fn changes_of_a_panel_stay_in_it_when_rows_are_added() {
+    let text = surrounded("[sqlite, postgres]");
+    let with_rows = text.replace("name: background, ", "name: background, transport: [{name: web}, {name: rpc}], ");
+    assert_ne!(text, with_rows);
+    let path = "infra/grafana/dashboards/background.json";
+    let dashboard = |text: &str| files(&config(text)).unwrap().remove(path).unwrap().text;
+    let (base, theirs) = (dashboard(&text), dashboard(&with_rows));
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let panels = |board: &serde_json::Value| board["panels"].as_array().unwrap().clone();
+    assert!(panels(&value(&base)).len() + 5 < panels(&value(&theirs)).len());
+    for (index, panel) in panels(&value(&base)).iter().enumerate().step_by(8) {
+        let (mut ours, mut expected) = (value(&base), value(&theirs));
+        ours["panels"][index]["description"] = "mine".into();
+        let is_same = |other: &serde_json::Value| other["id"] == panel["id"] && other["title"] == panel["title"];
+        let moved = panels(&expected).iter().position(is_same).unwrap();
+        expected["panels"][moved]["description"] = "mine".into();
+        match crate::merge::merge(path, &base, &format!("{ours:#}\n"), &theirs) {
+            crate::merge::Merged::Clean(merged) => assert_eq!(value(&merged), expected, "{}", panel["title"]),
+            crate::merge::Merged::Conflict(text) => panic!("{}: {text}", panel["title"]),
+        }
+    }
+}
+
+#[test]
+fn a_project_without_these_sections_has_only_its_programs() {
+    let files = files(&config(&everything("apple", "[sqlite, postgres]"))).unwrap();
+    let found: Vec<_> = files.keys().filter(|path| is_around(path)).collect();
+    assert!(found.is_empty(), "{found:?}");
+    assert!(!files["Makefile"].text.contains("\nup:"));
 }

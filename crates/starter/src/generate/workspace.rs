@@ -38,8 +38,10 @@ pub(super) fn manifest(config: &Config, needed: &BTreeSet<String>) -> anyhow::Re
     let mut profile = Table::new();
     profile.set_implicit(true);
     profile.insert("dev", section(&platform, &["profile", "dev"])?);
-    if let Some(dev) = profile.get_mut("dev").and_then(Item::as_table_mut) {
-        dev.remove("package");
+    // Those of single packages are for the platform's own tests.
+    let packages = profile.get_mut("dev").and_then(|dev| dev.get_mut("package")).and_then(Item::as_table_mut);
+    if let Some(packages) = packages {
+        packages.retain(|name, _| name == "*");
     }
     profile.insert("release", section(&platform, &["profile", "release"])?);
     manifest.insert("profile", Item::Table(profile));

@@ -154,7 +154,7 @@ struct Configuration {
 impl Configuration {
     fn new() -> Self {
         let lines = |template: u32| (0..12).map(|line| (template * 100 + line, 0)).collect();
-        Self { templates: (0..4).map(|template| (true, 0, lines(template))).collect(), next_line: 1_000 }
+        Self { templates: (0..5).map(|template| (true, 0, lines(template))).collect(), next_line: 1_000 }
     }
 
     fn change(&mut self, random: &mut StdRng) {
@@ -179,13 +179,17 @@ impl Configuration {
         }
     }
 
-    /// The last template is a TOML file.
+    /// The last templates are a TOML and a YAML file.
     fn files(&self) -> Files {
-        let last = self.templates.len() - 1;
         let generated = self.templates.iter().enumerate().filter(|(_, (is_generated, ..))| *is_generated);
         let file = |(template, (_, path, lines)): (usize, &Template)| {
-            let extension = if template == last { "toml" } else { "rs" };
-            let text: Vec<_> = lines.iter().map(|(line, version)| format!("generated_{line} = {version}\n")).collect();
+            let (extension, sign) = match template {
+                3 => ("toml", " ="),
+                4 => ("yml", ":"),
+                _ => ("rs", " ="),
+            };
+            let text: Vec<_> =
+                lines.iter().map(|(line, version)| format!("generated_{line}{sign} {version}\n")).collect();
             (format!("{template}-{path}.{extension}"), File { id: template.to_string(), text: text.concat() })
         };
         generated.map(file).collect()
@@ -198,9 +202,10 @@ struct User {
 }
 
 impl User {
-    fn line(&mut self) -> String {
+    fn line(&mut self, path: &str) -> String {
         self.next += 1;
-        format!("user_{} = 0", self.next)
+        let sign = if path.ends_with("yml") { ":" } else { " =" };
+        format!("user_{}{sign} 0", self.next)
     }
 
     fn edit(&mut self, random: &mut StdRng, disk: &mut Disk) {
@@ -224,12 +229,13 @@ impl User {
                         continue;
                     }
                     1..10 => {
-                        let line = if random.random_bool(0.3) { format!("# {}", self.line()) } else { self.line() };
+                        let line = self.line(path);
+                        let line = if random.random_bool(0.3) { format!("# {line}") } else { line };
                         lines.insert(random.random_range(0..=lines.len()), line);
                     }
                     10..15 if !lines.is_empty() => {
                         let at = random.random_range(0..lines.len());
-                        lines[at] = self.line();
+                        lines[at] = self.line(path);
                     }
                     15..18 if !lines.is_empty() => {
                         lines.remove(random.random_range(0..lines.len()));

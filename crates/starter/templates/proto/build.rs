@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo::rerun-if-changed={}", root.display());
     let mut compiler = protox::Compiler::new([root])?;
     compiler.include_imports(true);
-    compiler.open_files(["«ident»/v1/note.proto", "«ident»/v1/note_service.proto"])?;
+    compiler.open_files([«% if grpc %»"«ident»/v1/note.proto", "«ident»/v1/note_service.proto", «% endif %»«% for file in protos %»"«file»", «% endfor %»])?;
 
     let descriptors = compiler.include_source_info(false).file_descriptor_set();
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptors.binpb"), descriptors.encode_to_vec())?;

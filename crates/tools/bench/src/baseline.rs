@@ -1,7 +1,11 @@
 //! Servers without anything but the work: what a user would write first.
 
+#[cfg(feature = "servers")]
+mod clickhouse;
 mod grpc;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "servers")]
+mod mysql;
+#[cfg(feature = "servers")]
 mod postgres;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,12 +29,28 @@ pub(crate) enum Baseline {
         message: String,
     },
     /// axum and sqlx: one statement per request, on a table `bare_dogs` that it creates.
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "servers")]
     Postgres {
         /// The database.
         dsn: String,
         /// The number of rows.
-        rows: i64,
+        rows: u32,
+    },
+    /// The same with MySQL.
+    #[cfg(feature = "servers")]
+    Mysql {
+        /// The database.
+        dsn: String,
+        /// The number of rows.
+        rows: u32,
+    },
+    /// The same with ClickHouse and its client.
+    #[cfg(feature = "servers")]
+    ClickHouse {
+        /// The database.
+        dsn: String,
+        /// The number of rows.
+        rows: u32,
     },
 }
 
@@ -39,8 +59,12 @@ impl Baseline {
         match self {
             Self::Axum { body } => vec!["axum".to_owned(), body.clone()],
             Self::Tonic { message } => vec!["tonic".to_owned(), message.clone()],
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "servers")]
             Self::Postgres { dsn, rows } => vec!["postgres".to_owned(), dsn.clone(), rows.to_string()],
+            #[cfg(feature = "servers")]
+            Self::Mysql { dsn, rows } => vec!["mysql".to_owned(), dsn.clone(), rows.to_string()],
+            #[cfg(feature = "servers")]
+            Self::ClickHouse { dsn, rows } => vec!["click-house".to_owned(), dsn.clone(), rows.to_string()],
         }
     }
 }
@@ -56,13 +80,21 @@ pub(crate) fn serve(baseline: Baseline) -> anyhow::Result<()> {
                 println!("{address}");
                 return grpc::serve(listener, &message).await;
             }
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "servers")]
             Baseline::Postgres { dsn, rows } => postgres::router(&dsn, rows).await?,
+            #[cfg(feature = "servers")]
+            Baseline::Mysql { dsn, rows } => mysql::router(&dsn, rows).await?,
+            #[cfg(feature = "servers")]
+            Baseline::ClickHouse { dsn, rows } => clickhouse::router(&dsn, rows).await?,
         };
         println!("{address}");
         Ok(axum::serve(listener, router.route("/ready", get(async || StatusCode::OK))).await?)
     })
 }
+
+/// Connections of a pool, as many as the service has.
+#[cfg(feature = "servers")]
+const CONNECTIONS: u32 = 16;
 
 fn axum_router(body: String) -> Router {
     let headers = [(CONTENT_TYPE, "application/json"), (ETAG, "\"1\"")];

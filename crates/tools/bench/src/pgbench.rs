@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-/// A table for inserts of one row.
-const INSERTS: &str = "INSERT INTO bare_dogs VALUES (gen_random_uuid(), 'husky', NULL, NULL, 1, 0, 0);\n";
+/// Inserts one row, whose id rises with the time, as those of dogs do: random ones would write to the whole index.
+const INSERTS: &str = "INSERT INTO bare_dogs VALUES (
+    (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || right(gen_random_uuid()::text, 23))::uuid,
+    'husky', NULL, NULL, 1, 0, 0);\n";
 
 /// Whether the program is installed.
 pub(crate) fn is_installed() -> bool {

@@ -5,16 +5,30 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::contest::{ContestResult, Rounds, Score};
+use crate::contest::Score;
+use crate::contests::{Contest, Setup};
 
-/// One contest as a table, with the ratio of the service to each baseline.
-pub(crate) fn contest(result: &ContestResult) -> String {
-    let mut text = format!("### {}\n\n{}.\n\n", result.name, result.what);
+/// What came of a contest.
+pub(crate) enum Outcome {
+    Ran(Vec<Score>),
+    /// The machine or the build does not have what it needs.
+    NotRun,
+    Failed(anyhow::Error),
+}
+
+/// One contest as a table, with the ratio of the first contestant to each other one.
+pub(crate) fn contest(contest: &Contest, outcome: &Outcome) -> String {
+    let mut text = format!("### {}\n\n{}.\n\n", contest.name, contest.what);
+    let scores = match outcome {
+        Outcome::Ran(scores) => scores,
+        Outcome::NotRun => return text + &format!("**Not run**: it needs {}.\n", contest.needs),
+        Outcome::Failed(error) => return text + &format!("**Failed**: {error:#}.\n"),
+    };
     text.push_str("| | per second | p50 | p99 | memory | ratio |\n|---|---:|---:|---:|---:|---:|\n");
-    let ours = result.scores.first().map_or(0.0, |score| score.rate);
-    for (index, score) in result.scores.iter().enumerate() {
-        let ratio = if index == 0 { String::new() } else { format!("{:.2}x", ours / score.rate.max(f64::EPSILON)) };
-        text.push_str(&row(score, &ratio));
+    let ours = scores.first().and_then(|score| score.rate);
+    for (index, score) in scores.iter().enumerate() {
+        let ratio = ours.zip(score.rate).filter(|(_, rate)| index > 0 && *rate > 0.0).map(|(ours, rate)| ours / rate);
+        text.push_str(&row(score, &ratio.map(|ratio| format!("{ratio:.2}x")).unwrap_or_default()));
     }
     text
 }
@@ -22,7 +36,8 @@ pub(crate) fn contest(result: &ContestResult) -> String {
 fn row(score: &Score, ratio: &str) -> String {
     let (p50, p99) = score.latency.map_or_else(Default::default, |(p50, p99)| (millis(p50), millis(p99)));
     let memory = score.memory.map(|bytes| format!("{} MiB", bytes >> 20)).unwrap_or_default();
-    format!("| {} | {:.0} | {p50} | {p99} | {memory} | {ratio} |\n", score.name, score.rate)
+    let rate = score.rate.map(|rate| format!("{rate:.0}")).unwrap_or_default();
+    format!("| {} | {rate} | {p50} | {p99} | {memory} | {ratio} |\n", score.name)
 }
 
 fn millis(latency: Duration) -> String {
@@ -30,7 +45,7 @@ fn millis(latency: Duration) -> String {
 }
 
 /// The page with all results, the machine and the versions.
-pub(crate) fn page(results: &[ContestResult], service: &Path, rounds: Rounds) -> String {
+pub(crate) fn page(results: &[(&Contest, Outcome)], setup: &Setup) -> String {
     let mut text = String::from(HEAD);
     let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -39,14 +54,14 @@ pub(crate) fn page(results: &[ContestResult], service: &Path, rounds: Rounds) ->
     let _infallible = writeln!(
         text,
         "{cpus} processors ({cpu}) shared by load, service and database; {}; {}; {}; {} rounds of {} s.\n",
-        version(service, "--version"),
+        version(&setup.service, "--version"),
         version(Path::new("rustc"), "--version"),
         version(Path::new("pgbench"), "--version"),
-        rounds.count,
-        rounds.duration.as_secs(),
+        setup.rounds.count,
+        setup.rounds.duration.as_secs_f64(),
     );
-    for result in results {
-        text.push_str(&contest(result));
+    for (contest, outcome) in results {
+        text.push_str(&self::contest(contest, outcome));
         text.push('\n');
     }
     text
@@ -54,9 +69,10 @@ pub(crate) fn page(results: &[ContestResult], service: &Path, rounds: Rounds) ->
 
 const HEAD: &str = "# Benchmarks
 
-`make bench ARGS='--output docs/benchmarks.md'` writes this page. Figures per second depend on the machine; the ratios are
-from one run, in which the contestants took turns. The service has its default telemetry: metrics, logs at `info`, no
-exporter. What limits it is in [performance.md](performance.md).
+`make bench` writes this page. Figures per second depend on the machine; the ratios, of the first line of a table to each
+other one, are from one run, in which the contestants took turns. The service has its default telemetry: metrics, logs at
+`info`, no exporter. PostgreSQL and MariaDB sync every commit to disk if `.ci/services` starts them for the run. What limits
+the service is in [performance.md](performance.md).
 
 ";
 

@@ -15,12 +15,14 @@ use crate::baseline::Baseline;
 
 /// How long a process may take until it serves.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// Interval of asking whether it does; short, because the time of a start is measured.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Dogs in the store.
-#[cfg(feature = "postgres")]
-pub(crate) const DOGS: usize = 10_000;
+#[cfg(feature = "servers")]
+pub(crate) const DOGS: u32 = 10_000;
 /// The largest page of a list.
-#[cfg(feature = "postgres")]
-const PAGE: usize = 1_000;
+#[cfg(feature = "servers")]
+pub(crate) const PAGE: u32 = 1_000;
 
 /// A process that serves HTTP, in a directory of its own. Killed when dropped.
 pub(crate) struct Running {
@@ -28,6 +30,8 @@ pub(crate) struct Running {
     pub(crate) http: SocketAddr,
     /// `None` for a baseline.
     pub(crate) grpc: Option<SocketAddr>,
+    /// From the start of the process until it was ready.
+    pub(crate) start_time: Duration,
     _directory: TempDir,
 }
 
@@ -71,10 +75,9 @@ impl Running {
         std::fs::write(directory.path().join("nginx.conf"), nginx_config(http, directory.path()))?;
         let mut command = Command::new(program);
         command.arg("-p").arg(directory.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
+        let started = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let running = Self { child, http, grpc: None, _directory: directory };
-        running.wait_until_ready()?;
-        Ok(running)
+        Self { child, http, grpc: None, start_time: Duration::ZERO, _directory: directory }.ready(started)
     }
 
     /// Starts this program as a baseline.
@@ -89,6 +92,7 @@ impl Running {
         directory: TempDir,
         mut addresses: impl FnMut(&str) -> Option<(SocketAddr, Option<SocketAddr>)>,
     ) -> anyhow::Result<Self> {
+        let started = Instant::now();
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
         let mut output = String::new();
@@ -103,18 +107,18 @@ impl Running {
         // Read on, so that the process does not wait for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let local = |address: SocketAddr| SocketAddr::from(([127, 0, 0, 1], address.port()));
-        let running = Self { child, http: local(http), grpc: grpc.map(local), _directory: directory };
-        running.wait_until_ready()?;
-        Ok(running)
+        let (http, grpc) = (local(http), grpc.map(local));
+        Self { child, http, grpc, start_time: Duration::ZERO, _directory: directory }.ready(started)
     }
 
-    fn wait_until_ready(&self) -> anyhow::Result<()> {
-        let until = Instant::now() + START_LIMIT;
-        while Instant::now() < until {
+    /// Waits until it is ready.
+    fn ready(mut self, started: Instant) -> anyhow::Result<Self> {
+        while started.elapsed() < START_LIMIT {
             if send(self.http, &get("/ready")).is_ok_and(|response| response.status == 200) {
-                return Ok(());
+                self.start_time = started.elapsed();
+                return Ok(self);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(POLL_INTERVAL);
         }
         bail!("the process is not ready after {START_LIMIT:?}")
     }
@@ -127,12 +131,12 @@ impl Running {
     }
 
     /// Imports [`DOGS`] dogs, and returns the requests for each of them.
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "servers")]
     pub(crate) fn seed(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let lines = "{\"breed\":\"husky\"}\n".repeat(DOGS);
+        let lines = "{\"breed\":\"husky\"}\n".repeat(DOGS as usize);
         let response = send(self.http, &kennel_loadgen::post("/api/v1/dogs/import", "application/x-ndjson", &lines))?;
         anyhow::ensure!(response.status == 200, "import: {}", String::from_utf8_lossy(&response.body));
-        let (mut dogs, mut cursor) = (Vec::with_capacity(DOGS), String::new());
+        let (mut dogs, mut cursor) = (Vec::with_capacity(DOGS as usize), String::new());
         loop {
             let response = send(self.http, &get(&format!("/api/v1/dogs?limit={PAGE}{cursor}")))?;
             let page: Value = serde_json::from_slice(&response.body).context("a page is JSON")?;
@@ -143,7 +147,7 @@ impl Running {
                 None => break,
             }
         }
-        anyhow::ensure!(dogs.len() == DOGS, "there are {} dogs", dogs.len());
+        anyhow::ensure!(dogs.len() == DOGS as usize, "there are {} dogs", dogs.len());
         Ok(dogs)
     }
 }

@@ -1,4 +1,4 @@
-//! A dashboard: panels in rows, and a variable that selects services.
+//! A dashboard: panels in rows, and usually a variable that selects services.
 
 use kennel_telemetry::metrics::names;
 use serde_json::{Map, Value, json};
@@ -18,12 +18,20 @@ pub struct Dashboard {
     title: &'static str,
     description: &'static str,
     rows: Vec<(&'static str, Vec<Panel>)>,
+    variables: Vec<Value>,
 }
 
 impl Dashboard {
     /// Creates an empty dashboard. `uid` is the name of its file and part of its URL.
-    pub const fn new(uid: &'static str, title: &'static str, description: &'static str) -> Self {
-        Self { uid, title, description, rows: Vec::new() }
+    pub fn new(uid: &'static str, title: &'static str, description: &'static str) -> Self {
+        Self { uid, title, description, rows: Vec::new(), variables: vec![services()] }
+    }
+
+    /// Leaves out the variable that selects services.
+    #[must_use]
+    pub fn without_variable(mut self) -> Self {
+        self.variables.clear();
+        self
     }
 
     /// Adds a row with a heading.
@@ -65,7 +73,7 @@ impl Dashboard {
                 "asDropdown": true, "icon": "external link", "includeVars": true, "keepTime": true, "tags": [TAG],
                 "targetBlank": false, "title": "Kennel", "tooltip": "The other dashboards", "type": "dashboards",
             }],
-            "templating": { "list": [services()] },
+            "templating": { "list": self.variables },
             "panels": self.layout(),
         });
         Ok(serde_json::to_string_pretty(&sorted(dashboard))? + "\n")

@@ -6,6 +6,7 @@
 pub mod boards;
 mod dashboard;
 mod expr;
+pub mod market;
 mod panel;
 pub mod recorded;
 mod rules;
@@ -50,19 +51,30 @@ pub fn files() -> Result<Vec<(PathBuf, String)>, Error> {
         let path = PathBuf::from(format!("grafana/dashboards/{}.json", board.uid()));
         Ok((path, board.to_json()?))
     });
-    let rules = rules::files(&services::declared()?).into_iter().map(|(name, groups)| {
+    let market = ("market".to_owned(), vec![market::alerts()]);
+    let rules = rules::files(&services::declared()?).into_iter().chain([market]).map(|(name, groups)| {
         let path = PathBuf::from(format!("prometheus/rules/{name}.yml"));
         Ok((path, rules::to_yaml(&groups)?))
     });
     dashboards.chain(rules).collect()
 }
 
-/// The groups of rules of all services that declare no objectives of their own.
+/// What `kennel`, the starter, generates projects with: paths relative to `crates/starter/templates/infra/`, and contents. In the
+/// dashboard, `$job` stands for the name of an application.
+pub fn templates() -> Result<Vec<(PathBuf, String)>, Error> {
+    let dashboard = (PathBuf::from("dashboard.json"), boards::application().to_json()?);
+    let rules = rules::files(&[]).into_iter();
+    let rules = rules.map(|(name, groups)| Ok((PathBuf::from(format!("{name}.yml")), rules::to_yaml(&groups)?)));
+    std::iter::once(Ok(dashboard)).chain(rules).collect()
+}
+
+/// The groups of rules that are for every service.
 pub fn groups() -> Vec<Group> {
     rules::files(&[]).into_iter().flat_map(|(_, groups)| groups).collect()
 }
 
 /// The groups of rules of all services.
 pub fn all_groups() -> Result<Vec<Group>, Error> {
-    Ok(rules::files(&services::declared()?).into_iter().flat_map(|(_, groups)| groups).collect())
+    let of_services = rules::files(&services::declared()?).into_iter().flat_map(|(_, groups)| groups);
+    Ok(of_services.chain([market::alerts()]).collect())
 }

@@ -140,7 +140,16 @@ pub(crate) fn burning(objectives: &[Objective], jobs: &Jobs) -> Group {
 
 /// Alerts on what is broken in any service.
 pub(crate) fn broken() -> Group {
-    let alerts = [down(), relay_without_leader(), no_progress(), dependency_down(), dead_letters()];
+    let alerts = [
+        down(),
+        relay_without_leader(),
+        no_progress(),
+        dependency_down(),
+        dead_letters(),
+        certificate_expires(),
+        certificate_refused(),
+        issuer_keys_unreadable(),
+    ];
     Group::new("broken", alerts.map(Rule::Alert).into())
 }
 
@@ -295,6 +304,33 @@ fn dead_letters() -> Alert {
             "{{ $labels.group }} of {{ $labels.job }} gave up on {{ $value | humanize }} events of {{ $labels.topic }}",
         )
         .with_inputs(vec![sum(&by, &consumed.increase("15m"))])
+}
+
+/// Certificates are usually renewed a third of their lifetime before they expire, which is 30 days of 90.
+fn certificate_expires() -> Alert {
+    let expiry = min(&["job"], &series(names::TLS_EXPIRY).now());
+    let expr = Expr::raw(format!("{expiry} - time() < 14 * 86400"));
+    Alert::new("CertificateExpires", Severity::Ticket, &expr, "1h", "certificate")
+        .summary("the certificate of {{ $labels.job }} expires in {{ $value | humanizeDuration }}")
+        .with_inputs(vec![expiry])
+}
+
+/// Files that are replaced one after the other are refused until the last one is there.
+fn certificate_refused() -> Alert {
+    let refused = max(&["job"], &series(names::TLS_REFUSED).now());
+    Alert::new("CertificateRefused", Severity::Ticket, &refused.above(0), "5m", "certificate")
+        .summary("{{ $labels.job }} refuses its new certificate and continues with the old one")
+        .with_inputs(vec![refused])
+}
+
+/// Keys that are known stay valid for a day. Keys are read only while tokens arrive, so that a process without any is not counted.
+fn issuer_keys_unreadable() -> Alert {
+    let reads = |outcome: &str| sum(&["job"], &series(names::AUTH_KEY_READS).is("outcome", outcome).increase("15m"));
+    let failed = reads("error");
+    let expr = Expr::raw(format!("{} unless {}", failed.above(0), reads("ok").above(0)));
+    Alert::new("IssuerKeysUnreadable", Severity::Ticket, &expr, "5m", "issuer-keys")
+        .summary("{{ $labels.job }} cannot read the keys of its issuer")
+        .with_inputs(vec![failed])
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Checks that the files under `infra/` match the code. `UPDATE=1` regenerates them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kennel_dashboards::{Rule, Source, all_groups, boards, files, recorded, slo};
+use kennel_dashboards::{Rule, Source, all_groups, boards, files, market, recorded, slo, templates};
 use kennel_telemetry::metrics::names;
 use serde_json::Value;
 
@@ -14,10 +16,19 @@ fn root() -> PathBuf {
 
 #[test]
 fn committed_files_are_current() {
+    assert_current(&root().join("infra"), files().unwrap());
+}
+
+#[test]
+fn committed_templates_of_the_starter_are_current() {
+    assert_current(&root().join("crates/starter/templates/infra"), templates().unwrap());
+}
+
+fn assert_current(folder: &Path, files: Vec<(PathBuf, String)>) {
     let update = std::env::var_os("UPDATE").is_some();
     let mut stale = Vec::new();
-    for (path, text) in files().unwrap() {
-        let full = root().join("infra").join(&path);
+    for (path, text) in files {
+        let full = folder.join(&path);
         if update {
             fs::create_dir_all(full.parent().unwrap()).unwrap();
             fs::write(&full, &text).unwrap();
@@ -55,8 +66,27 @@ fn expressions_use_only_known_metrics() {
     let used: BTreeSet<_> = exprs.iter().flat_map(|expr| metrics_in(expr)).collect();
     let unknown: Vec<_> = used.iter().filter(|name| !is_known(name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
-    let unused: Vec<_> = names::ALL.iter().filter(|name| !used.iter().any(|used| used.starts_with(*name))).collect();
+    let known = names::ALL.iter().chain(&market::names::ALL);
+    let unused: Vec<_> = known.filter(|name| !used.iter().any(|used| used.starts_with(*name))).collect();
     assert!(unused.is_empty(), "no panel shows {unused:?}");
+}
+
+/// The services of the market analytics register the metrics of its dashboard.
+#[test]
+fn the_metrics_of_the_market_analytics_are_in_its_sources() {
+    fn collect(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                collect(&entry, text);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&fs::read_to_string(entry).unwrap());
+            }
+        }
+    }
+    let mut sources = String::new();
+    collect(&root().join("crates/market"), &mut sources);
+    let missing: Vec<_> = market::names::ALL.iter().filter(|name| !sources.contains(&format!("\"{name}\""))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 /// Only histograms have exemplars, and Prometheus 3 returns no result for an exemplar query without series.
@@ -114,7 +144,8 @@ fn is_known(name: &str) -> bool {
     let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
     let recorded = slo::WINDOWS.map(|(_, name)| name);
     let derived = [recorded::MISSED, recorded::ERROR_BUDGET, recorded::SPANS, recorded::SPAN_DURATION];
-    names::ALL.contains(&base) || names::ALL.contains(&name) || recorded.contains(&name) || derived.contains(&base)
+    let registered = names::ALL.iter().chain(&market::names::ALL).any(|known| [base, name].contains(known));
+    registered || recorded.contains(&name) || derived.contains(&base)
 }
 
 #[test]

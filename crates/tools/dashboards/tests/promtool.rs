@@ -15,9 +15,18 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/prometheus")
 }
 
+/// The files of the generated project.
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples/shop/infra/prometheus")
+}
+
 /// Files of a folder.
 fn files(name: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder().join(name)).unwrap();
+    files_in(&folder().join(name))
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
     let files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     assert!(!files.is_empty());
     files
@@ -33,11 +42,13 @@ fn succeeds(args: &[&str], files: &[PathBuf]) {
 #[test]
 fn the_configuration_is_valid() {
     succeeds(&["check", "config"], &[folder().join("prometheus.yml")]);
+    succeeds(&["check", "config"], &[project().join("prometheus.yml")]);
 }
 
 #[test]
 fn rules_are_valid() {
     succeeds(&["check", "rules", "--lint-fatal"], &files("rules"));
+    succeeds(&["check", "rules", "--lint-fatal"], &files_in(&project().join("rules")));
 }
 
 #[test]

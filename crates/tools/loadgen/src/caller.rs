@@ -1,14 +1,15 @@
 //! One connection.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::sleep_until;
 
 use crate::measured::is_success;
-use crate::{Measured, OnResponse};
+use crate::{Load, Measured, OnResponse};
 
 /// The most bytes of a response's head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -46,12 +47,14 @@ impl Caller {
         &mut self,
         requests: &[(usize, Vec<u8>)],
         seed: u64,
+        mut pace: Pace,
         until: Instant,
         on_response: &OnResponse,
         measured: &mut [Measured],
     ) -> anyhow::Result<()> {
         let mut random = Random(seed);
         loop {
+            pace.wait().await;
             let sent = Instant::now();
             if sent >= until {
                 return Ok(());
@@ -107,6 +110,28 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Option<Parsed>> {
         None => bail!("the response has no content-length"),
     };
     Ok(Some(Parsed { status, body, end: body + length }))
+}
+
+/// When a caller may send its next request.
+pub(crate) struct Pace {
+    next: Instant,
+    interval: Duration,
+}
+
+impl Pace {
+    /// The pace of one of the callers of `load`, which are numbered from 1.
+    pub(crate) fn new(started: Instant, load: Load, caller: usize) -> Self {
+        let callers = u32::try_from(load.callers).unwrap_or(u32::MAX).max(1);
+        let turn = load.interval / callers * u32::try_from(caller).unwrap_or(u32::MAX).min(callers);
+        Self { next: started + turn, interval: load.interval }
+    }
+
+    async fn wait(&mut self) {
+        if !self.interval.is_zero() {
+            sleep_until(self.next.into()).await;
+            self.next += self.interval;
+        }
+    }
 }
 
 /// Pseudo-random numbers by xorshift64 (Marsaglia 2003).

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 
-use self::caller::Caller;
 pub use self::caller::Response;
+use self::caller::{Caller, Pace};
 pub use self::measured::{Measured, median};
 
 /// Who calls, and for how long.
@@ -27,6 +27,9 @@ pub struct Load {
     pub callers: usize,
     /// The duration.
     pub duration: Duration,
+    /// Time from the start of a caller's request to that of its next one, which follows at once if the response was late.
+    /// The callers take turns within it, so that their requests arrive evenly. Zero for as many requests as possible.
+    pub interval: Duration,
 }
 
 /// What receives the body of each successful response, with the kind of its request.
@@ -57,12 +60,13 @@ impl Load {
             runtime.block_on(async move {
                 let (mut callers, started) = (JoinSet::new(), Instant::now());
                 for seed in 1..=self.callers {
+                    let pace = Pace::new(started, self, seed);
                     let mut caller = Caller::connect(self.server).await?;
                     let (requests, on_response) = (Arc::clone(&requests), Arc::clone(&on_response));
                     let mut measured = vec![Measured::default(); kinds];
                     callers.spawn(async move {
                         let until = started + self.duration;
-                        caller.repeat(&requests, seed as u64, until, &*on_response, &mut measured).await?;
+                        caller.repeat(&requests, seed as u64, pace, until, &*on_response, &mut measured).await?;
                         anyhow::Ok(measured)
                     });
                 }
@@ -141,7 +145,8 @@ mod tests {
     }
 
     fn load(response: &'static str) -> anyhow::Result<Measured> {
-        Load { server: server(response), callers: 3, duration: Duration::from_millis(100) }.run(&[get("/a"), get("/b")])
+        let (callers, duration) = (3, Duration::from_millis(100));
+        Load { server: server(response), callers, duration, interval: Duration::ZERO }.run(&[get("/a"), get("/b")])
     }
 
     #[test]
@@ -162,9 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn callers_do_not_send_more_often_than_their_interval() {
+        let server = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        let (duration, interval) = (Duration::from_millis(200), Duration::from_millis(50));
+        let measured = Load { server, callers: 3, duration, interval }.run(&[get("/")]).unwrap();
+        assert!((1..=3 * 4).contains(&measured.responses()), "{measured:?}");
+    }
+
+    #[test]
     fn kinds_are_measured_by_themselves() {
         let server = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-        let load = Load { server, callers: 2, duration: Duration::from_millis(200) };
+        let load = Load { server, callers: 2, duration: Duration::from_millis(200), interval: Duration::ZERO };
         let bodies = Arc::new(std::sync::Mutex::new([0, 0]));
         let seen = Arc::clone(&bodies);
         let requests = [(0, get("/a")), (0, get("/a")), (0, get("/a")), (1, get("/b"))];

@@ -43,6 +43,24 @@ impl TestDatabase {
         Some(Self::create(Kind::Mysql, &Backend::MySql.address()?).await)
     }
 
+    /// Creates a database on the `PostgreSQL` server with this DSN.
+    ///
+    /// # Panics
+    /// If it cannot create one.
+    #[cfg(feature = "postgres")]
+    pub async fn postgres_on(server: &str) -> Self {
+        Self::create(Kind::Postgres, server).await
+    }
+
+    /// Creates a database on the MySQL server with this DSN.
+    ///
+    /// # Panics
+    /// If it cannot create one.
+    #[cfg(feature = "mysql")]
+    pub async fn mysql_on(server: &str) -> Self {
+        Self::create(Kind::Mysql, server).await
+    }
+
     async fn create(kind: Kind, server: &str) -> Self {
         let server = Url::parse(server).expect("the server's address is a URL");
         let database = Self { kind, server, name: format!("kennel_test_{}", UuidV7.next().simple()) };

@@ -1,11 +1,15 @@
 //! Shared test utilities: discovery of real servers, isolated databases, conformance suites, fault injection, a fake
 //! dog API that can misbehave, and service processes to start and kill.
 
+#[cfg(feature = "access")]
+pub mod access;
 pub mod backends;
 #[cfg(any(feature = "nats", feature = "kafka", feature = "rabbitmq"))]
 pub mod broker_namespace;
 #[cfg(feature = "s3")]
 pub mod bucket;
+mod cases;
+pub mod certificates;
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 pub mod conformance;
@@ -13,11 +17,14 @@ pub mod conformance;
 pub mod database;
 pub mod fault;
 pub mod gifs;
+pub mod make;
 pub mod nginx;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod probe;
 pub mod process;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 pub mod server;
 pub mod spans;
 pub mod upstream;

@@ -95,6 +95,14 @@ impl ServiceProcess {
         .await;
     }
 
+    /// Waits until it has printed a line with this text.
+    pub async fn prints(&mut self, text: &str) {
+        self.wait_for(&format!("it prints {text}"), async |process| {
+            process.lines().iter().any(|line| line.contains(text)).then_some(())
+        })
+        .await;
+    }
+
     /// Sends SIGTERM. Does nothing if the process has exited.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
@@ -103,6 +111,24 @@ impl ServiceProcess {
     /// Sends SIGKILL. Does nothing if the process has exited.
     pub fn kill(&self) {
         self.signal(Signal::KILL);
+    }
+
+    /// Sends SIGSTOP: the process stands still, and its connections stay open.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Sends SIGCONT: a frozen process continues.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// The memory that the process has, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let id = self.id().expect("the process runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Process id; `None` after [`Self::wait`].

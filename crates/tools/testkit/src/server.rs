@@ -66,6 +66,8 @@ pub struct PrivateServer {
     /// Reserves the ports among tests, also while the server is down.
     _claim: UdpSocket,
     folder: TempDir,
+    /// Whether a commit is synced to disk, which tests need not wait for.
+    durable: bool,
     child: Option<Child>,
 }
 
@@ -76,12 +78,24 @@ impl PrivateServer {
     /// # Panics
     /// If it does not start, or if `REQUIRE_BACKENDS` lists `private_servers` and there is no such program.
     pub async fn start(server: Server) -> Option<Self> {
+        Self::start_with(server, false).await
+    }
+
+    /// The same for a database that syncs every commit to disk, as in production: for benchmarks.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_durable(server: Server) -> Option<Self> {
+        Self::start_with(server, true).await
+    }
+
+    async fn start_with(server: Server, durable: bool) -> Option<Self> {
         let program = PathBuf::from(Backend::PrivateServers.address()?);
         let (port, claim) = free_port();
         let folder = tempfile::tempdir().expect("a temporary folder can be created");
         // Some servers drop root privileges and still need access to their data.
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711)).expect("the folder is writable");
-        let mut private = Self { program, server, port, _claim: claim, folder, child: None };
+        let mut private = Self { program, server, port, _claim: claim, folder, durable, child: None };
         private.run().await;
         Some(private)
     }
@@ -113,6 +127,7 @@ impl PrivateServer {
         let child = Command::new(&self.program)
             .args(["--run", self.server.name(), &self.port.to_string()])
             .arg(self.data())
+            .env("DURABLE", if self.durable { "on" } else { "off" })
             // The server exits when this pipe closes, also if this process is killed.
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a file can be shared"))

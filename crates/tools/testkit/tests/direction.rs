@@ -27,25 +27,32 @@ fn allowed(name: &str) -> Option<Allowed> {
         "kennel-config" | "kennel-testkit" => Allowed::Only(&["kennel-core"]),
         "kennel-app" | "kennel-telemetry" => Allowed::Only(&["kennel-core", "kennel-config"]),
         "kennel-http" | "kennel-grpc" => Allowed::Only(&SERVER),
+        // It reads the keys of issuers over HTTP, and answers the question that the servers ask.
+        "kennel-auth" => {
+            Allowed::Only(&["kennel-core", "kennel-config", "kennel-telemetry", "kennel-net", "kennel-client"])
+        }
+        "kennel-telegram" => Allowed::Only(&["kennel-core", "kennel-app", "kennel-config", "kennel-client"]),
         "kennel-service" => Allowed::Platform(Vec::new()),
-        "kennel-bench" => Allowed::Only(&["kennel-loadgen", "kennel-proto", "kennel-testkit"]),
+        "kennel-bench" => Allowed::Only(&["kennel-core", "kennel-loadgen", "kennel-proto", "kennel-testkit"]),
         name if name.starts_with("kennel-") => Allowed::Only(&SHARED),
-        "gifs-contracts" => Allowed::Only(&["kennel-core"]),
         // Its contexts meet in the published events.
         "gifs-domain" => Allowed::Only(&["kennel-core", "gifs-contracts"]),
         "market-domain" => Allowed::Only(&[]),
         "market-venues" => Allowed::Only(&["market-domain"]),
         "market-contracts" => Allowed::Only(&["kennel-core", "kennel-proto", "market-domain"]),
+        // What the documents of the generated project describe, and its implementation.
+        "gifs-contracts" | "shop-contracts" => Allowed::Only(&["kennel-core"]),
+        "shop-domain" => Allowed::Only(&["kennel-core", "shop-contracts"]),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
         "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
         // What the programs of a generated project share.
-        "shop-proto" | "shop-transport" | "shop-workers" => {
-            Allowed::Platform(vec!["shop-domain".to_owned(), "shop-proto".to_owned()])
+        "shop-proto" | "shop-transport" | "shop-workers" | "shop-clients" | "shop-drivers" => {
+            let crates = ["shop-domain", "shop-proto", "shop-contracts"];
+            Allowed::Platform(crates.map(str::to_owned).to_vec())
         }
         // Several services in one process, and the programs of the generated project.
-        "all-in-one" | "gif-pipeline" | "market-pipeline" | "shop" | "shop-web" | "shop-rpc" | "shop-background" => {
-            Allowed::Anything
-        }
+        "all-in-one" | "gif-pipeline" | "market-pipeline" | "shop" | "shop-web" | "shop-rpc" | "shop-orders"
+        | "shop-billing" | "shop-tests" | "shop-background" | "shop-tool" | "shop-bot" => Allowed::Anything,
         name if services().contains(name) => Allowed::Anything,
         name => Allowed::Platform(vec![format!("{}-domain", name.strip_suffix("-storages")?)]),
     })
@@ -121,6 +128,7 @@ fn the_rules_detect_a_forbidden_dependency() {
         ("kennel-http", "dogs-domain"),
         ("kennel-cache", "kennel-broker"),
         ("kennel-http", "kennel-service"),
+        ("kennel-http", "kennel-auth"),
         ("dogs-storages", "kennel-service"),
         ("dogs-storages", "dogs"),
         ("dogs-storages", "kennel-testkit"),

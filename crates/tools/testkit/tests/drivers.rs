@@ -21,7 +21,7 @@ const DRIVERS: [(&str, &[&str]); 9] = [
 ];
 
 /// Features that select no backend.
-const OTHERS: [&str; 3] = ["default", "full", "pprof"];
+const OTHERS: [&str; 4] = ["default", "full", "mimalloc", "pprof"];
 
 /// The drivers that a build of `dogs` with these features links.
 fn linked(features: &[&str]) -> BTreeSet<String> {
@@ -56,6 +56,21 @@ fn features_add_up() {
     assert_eq!(linked(&["default"]), drivers_of(&["sqlite"]));
     assert_eq!(linked(&["postgres", "nats"]), drivers_of(&["postgres", "nats"]));
     assert_eq!(linked(&["full"]), drivers_of(&DRIVERS.map(|(feature, _)| feature)));
+}
+
+#[test]
+fn every_service_has_the_allocator_of_full_builds() {
+    let metadata = MetadataCommand::new().manifest_path(MANIFEST).no_deps().exec().expect("cargo metadata succeeds");
+    let mut services = 0;
+    for package in &metadata.packages {
+        let (Some(full), Some(_)) = (package.features.get("full"), package.features.get("pprof")) else { continue };
+        // A program of several services has it from theirs.
+        if !full.iter().any(|feature| feature.ends_with("/full")) {
+            services += 1;
+            assert!(full.iter().any(|feature| feature == "mimalloc"), "{}: {full:?}", package.name);
+        }
+    }
+    assert!(services > 9, "the manifests are read: {services}");
 }
 
 #[test]

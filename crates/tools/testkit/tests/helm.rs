@@ -1,4 +1,4 @@
-//! Checks the charts of `infra/helm` with Helm, and what they render with the schemas of Kubernetes.
+//! Checks the charts of `infra/helm` and of the generated project with Helm, and what they render with the schemas of Kubernetes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,8 +25,26 @@ struct Chart {
 impl Chart {
     /// The chart of the GIF pipeline; `None` without Helm.
     fn gifs() -> Option<Self> {
+        Self::of("gifs")
+    }
+
+    /// The chart of the market analytics; `None` without Helm.
+    fn market() -> Option<Self> {
+        Self::of("market")
+    }
+
+    /// The chart of the generated project; `None` without Helm.
+    fn shop() -> Option<Self> {
+        Self::at("examples/shop/infra/helm/shop")
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        Self::at(&format!("infra/helm/{name}"))
+    }
+
+    fn at(path: &str) -> Option<Self> {
         let helm = Backend::Helm.address()?;
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/helm/gifs");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..").join(path);
         Some(Self { helm, folder, values: tempfile::tempdir().unwrap() })
     }
 
@@ -187,4 +205,209 @@ fn mistakes_are_refused() {
     }
     let output = chart.run(&TEMPLATE, "storage: {providers: giphy}");
     assert!(!output.status.success() && text(&output).contains("allowPrivateDownloads"), "{}", text(&output));
+}
+
+/// The containers of a chart, by their names.
+fn containers(documents: &[Value]) -> Vec<(&str, &Value)> {
+    let deployments = documents.iter().filter(|document| document["kind"] == "Deployment");
+    let containers = deployments.map(|deployment| &at(deployment, &["spec", "template", "spec"])["containers"][0]);
+    containers.map(|container| (container["name"].as_str().unwrap(), container)).collect()
+}
+
+#[test]
+fn the_market_analytics_render_for_every_store_and_broker() {
+    let Some(chart) = Chart::market() else { return };
+    for store in ["postgres", "mysql", "clickhouse"] {
+        for broker in ["kafka", "nats", "rabbitmq"] {
+            let rendered = chart.render(&format!("{{store: {store}, broker: {broker}}}"));
+            let count = |name: &str| rendered.matches(&format!("- name: {name}\n")).count();
+            let (stores, of_auth) = (count(&format!("{}_DSN", store.to_uppercase())), usize::from(store == "postgres"));
+            assert_eq!((stores - of_auth, count(broker_variable(broker)), count("TOKEN_SECRET")), (1, 3, 1));
+            if store == "postgres" || broker == "kafka" {
+                validate(&rendered);
+            }
+        }
+    }
+    let everything = "
+broker: nats
+image: {repository: registry.example/kennel, tag: \"1.0\", pullSecrets: [registry]}
+secrets: {redis: {name: market-redis}}
+otlpEndpoint: http://collector:4317
+collector: {replicas: 2, symbols: {binance: [BTC-USDT], kraken: []}, env: {TRADE_VERSIONS: both}}
+preprocessor: {replicas: 1, auditInterval: 0s}
+tokens: {store: mysql, issuer: \"https://market.example.org\", env: {SESSION_MAX: 24h}}
+gateway: {replicas: 3}
+ingress: {enabled: true, className: nginx, host: market.example.org, tlsSecret: market-tls, trustedHops: 2}
+scrapeAnnotations: false";
+    let rendered = chart.render(everything);
+    validate(&rendered);
+    for expected in [
+        "registry.example/kennel/analytics-api:1.0",
+        "value: \"BTC-USDT\"",
+        "value: \"both\"",
+        "value: \"https://market.example.org\"",
+        "name: GATEWAY_TRUSTED_HOPS\n              value: \"2\"",
+        "name: TRUSTED_PROXIES\n              value: \"3\"",
+        "name: MYSQL_DSN",
+    ] {
+        assert!(rendered.contains(expected), "{expected}: {rendered}");
+    }
+    assert!(!rendered.contains("KRAKEN_SYMBOLS"), "a venue without symbols is not connected to");
+}
+
+#[test]
+fn secrets_of_the_market_analytics_are_variables_files_or_created_by_an_operator() {
+    let Some(chart) = Chart::market() else { return };
+    let rendered = chart.render("{secrets: {from: files, redis: {name: market-redis}}, broker: rabbitmq}");
+    validate(&rendered);
+    let files = documents(&rendered);
+    assert!(files.iter().all(|document| document["kind"] != "Secret"));
+    let mut found = BTreeSet::new();
+    for (name, container) in containers(&files) {
+        let variables = container["env"].as_sequence().unwrap();
+        assert!(variables.iter().all(|variable| variable.get("valueFrom").is_none()), "{name}");
+        let mounts = container["volumeMounts"].as_sequence().unwrap();
+        for variable in variables {
+            let value = variable["value"].as_str().unwrap();
+            let Some((folder, _)) = value.strip_prefix("/secrets/").and_then(|path| path.split_once('/')) else {
+                continue;
+            };
+            assert!(mounts.iter().any(|mount| mount["mountPath"] == format!("/secrets/{folder}")), "{name}: {value}");
+            found.insert((name.to_owned(), variable["name"].as_str().unwrap().to_owned()));
+        }
+    }
+    let expected = [
+        ("analytics-api", "RABBITMQ_URL_FILE"),
+        ("analytics-api", "REDIS_PASSWORD_FILE"),
+        ("api-gateway", "REDIS_PASSWORD_FILE"),
+        ("auth", "POSTGRES_DSN_FILE"),
+        ("auth", "REDIS_PASSWORD_FILE"),
+        ("auth", "TOKEN_SECRET_FILE"),
+        ("market-data-collector", "RABBITMQ_URL_FILE"),
+        ("market-preprocessor", "POSTGRES_DSN_FILE"),
+        ("market-preprocessor", "RABBITMQ_URL_FILE"),
+        ("market-preprocessor", "REDIS_PASSWORD_FILE"),
+    ];
+    assert_eq!(found, expected.map(|(service, name)| (service.to_owned(), name.to_owned())).into());
+
+    let operator = chart.render("{externalSecrets: {enabled: true}, broker: nats}");
+    let operator = documents(&operator);
+    let created = operator.iter().filter(|document| document["kind"] == "ExternalSecret");
+    let created: BTreeSet<_> =
+        created.map(|secret| at(secret, &["spec", "target", "name"]).as_str().unwrap().to_owned()).collect();
+    assert_eq!(created, ["market-accounts", "market-broker", "market-store"].map(str::to_owned).into());
+    assert_eq!(containers(&operator).len(), 5);
+}
+
+#[test]
+fn mistakes_in_the_values_of_the_market_analytics_are_refused() {
+    let Some(chart) = Chart::market() else { return };
+    for mistake in [
+        "store: sqlite",
+        "secrets: {from: vault}",
+        "secrets: {store: {dsn: \"postgres://user:password@host\"}}",
+        "collector: {symbols: {kraken: [btc]}}",
+        "collector: {symbols: {mtgox: [BTC-USD]}}",
+        "preprocessor: {auditInterval: 5}",
+        "kafka: {partitions: 0}",
+        "tokens: {store: clickhouse}",
+        "tokens: {issuer: market}",
+        "secrets: {accounts: {token: hunter2}}",
+        "externalSecrets: {storeKind: Vault}",
+    ] {
+        let output = chart.run(&TEMPLATE, mistake);
+        let text = text(&output);
+        assert!(
+            !output.status.success() && text.contains("don't meet the specifications of the schema"),
+            "{mistake}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_generated_chart_renders_for_every_store_and_broker() {
+    let Some(chart) = Chart::shop() else { return };
+    for store in ["postgres", "mysql", "clickhouse"] {
+        for broker in ["kafka", "nats", "rabbitmq"] {
+            let rendered = chart.render(&format!("{{store: {store}, broker: {broker}}}"));
+            let count = |name: &str| rendered.matches(&format!("- name: {name}\n")).count();
+            assert_eq!((count(&format!("{}_DSN", store.to_uppercase())), count(broker_variable(broker))), (7, 7));
+            if store == "postgres" || broker == "kafka" {
+                validate(&rendered);
+            }
+        }
+    }
+    let everything = "
+image: {repository: registry.example/shop, tag: \"1.0\", pullSecrets: [registry]}
+kafka: {brokers: \"kafka:9092\", partitions: 1000000}
+secrets: {from: files}
+otlpEndpoint: http://collector:4317
+clients: {payments: \"https://payments.example.org\", catalog: \"http://catalog:50051\"}
+apps: {shop-web: {replicas: 3, env: {MAX_IN_FLIGHT: \"1000000\"}}, shop-background: {replicas: 1}}
+ingress: {className: nginx, tlsSecret: shop-tls, hosts: {shop-web: shop.example.org, shop-orders: orders.example.org}}
+scrapeAnnotations: false";
+    let rendered = chart.render(everything);
+    validate(&rendered);
+    let documents = documents(&rendered);
+    let count = |kind: &str| documents.iter().filter(|document| document["kind"] == kind).count();
+    // A program without a server has no service, a command line is not deployed, and one replica may not be disrupted otherwise.
+    assert_eq!((count("Deployment"), count("Service"), count("PodDisruptionBudget"), count("Ingress")), (7, 5, 5, 2));
+    for expected in [
+        "registry.example/shop/shop-web:1.0",
+        "value: \"https://payments.example.org\"",
+        "value: \"/secrets/shop-payments/credential\"",
+        "value: \"/secrets/shop-support-bot/token\"",
+        "name: KAFKA_PARTITIONS\n              value: \"1000000\"",
+        "host: \"orders.example.org\"",
+    ] {
+        assert!(rendered.contains(expected), "{expected}: {rendered}");
+    }
+}
+
+#[test]
+fn a_generated_chart_only_refers_to_secrets() {
+    let Some(chart) = Chart::shop() else { return };
+    let rendered = documents(&chart.render("{broker: nats}"));
+    assert!(rendered.iter().all(|document| document["kind"] != "Secret"));
+    let mut referred = BTreeSet::new();
+    for (name, container) in containers(&rendered) {
+        for variable in container["env"].as_sequence().unwrap().iter().filter(|variable| variable["value"].is_null()) {
+            let reference = at(variable, &["valueFrom", "secretKeyRef"]);
+            referred.insert((name, reference["name"].as_str().unwrap(), variable["name"].as_str().unwrap()));
+        }
+    }
+    let others = [
+        ("shop-orders", "shop-payments", "PAYMENTS_API_CREDENTIAL"),
+        ("shop-bot", "shop-support-bot", "SUPPORT_BOT_TELEGRAM_TOKEN"),
+        ("shop-bot", "shop-alerts", "ALERTS_TELEGRAM_TOKEN"),
+        ("shop-bot", "shop-s3", "S3_STORAGE_KEY"),
+        ("shop-bot", "shop-s3", "S3_STORAGE_SECRET"),
+    ];
+    assert_eq!(referred.len(), 7 * 2 + others.len(), "{referred:?}");
+    assert!(others.iter().all(|other| referred.contains(other)), "{referred:?}");
+}
+
+#[test]
+fn mistakes_in_the_values_of_a_generated_chart_are_refused() {
+    let Some(chart) = Chart::shop() else { return };
+    for mistake in [
+        "store: sqlite",
+        "broker: memory",
+        "secrets: {store: {dsn: \"postgres://user:password@host\"}}",
+        "secrets: {from: vault}",
+        "apps: {shop-wbe: {replicas: 1}}",
+        "apps: {shop-web: {replicas: 0}}",
+        "apps: {shop-web: {env: {MAX_IN_FLIGHT: 1000}}}",
+        "clients: {payments: payments}",
+        "secrets: {telegram-alerts: {token: \"1:secret\"}}",
+        "s3: {endpoint: minio}",
+        "ingress: {hosts: {shop-rpc: shop.example.org}}",
+    ] {
+        let output = chart.run(&TEMPLATE, mistake);
+        let text = text(&output);
+        assert!(
+            !output.status.success() && text.contains("don't meet the specifications of the schema"),
+            "{mistake}: {text}"
+        );
+    }
 }

@@ -31,6 +31,10 @@ impl Store {
         Self { notes: repository::notes(&database), database, _resource: Box::new(resource) }
     }
 
+    pub(crate) async fn close(&self) {
+        self.database.close().await;
+    }
+
     pub(crate) async fn insert(&self, note: &Note) {
         self.notes.insert(note, &[]).await.unwrap();
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod story;
 
 /// The story with the variables that `$setup` returns; nothing when a server is missing.

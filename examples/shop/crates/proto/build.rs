@@ -10,7 +10,12 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo::rerun-if-changed={}", root.display());
     let mut compiler = protox::Compiler::new([root])?;
     compiler.include_imports(true);
-    compiler.open_files(["shop/v1/item.proto", "shop/v1/item_service.proto"])?;
+    compiler.open_files([
+        "shop/v1/item.proto",
+        "shop/v1/item_service.proto",
+        "billing/v1/billing_service.proto",
+        "catalog/v1/catalog.proto",
+    ])?;
 
     let descriptors = compiler.include_source_info(false).file_descriptor_set();
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptors.binpb"), descriptors.encode_to_vec())?;

@@ -71,7 +71,7 @@ pub(crate) fn create(service: SocketAddr) -> String {
 
 /// Sends `request` from every caller for the duration, and counts the responses.
 pub(crate) fn run(service: SocketAddr, request: Vec<u8>, duration: Duration) -> u64 {
-    let load = Load { server: service, callers: CALLERS, duration };
+    let load = Load { server: service, callers: CALLERS, duration, interval: Duration::ZERO };
     let measured = load.run(&[request]).expect("the service responds");
     assert_eq!(measured.failed(), 0, "requests fail");
     measured.responses() as u64

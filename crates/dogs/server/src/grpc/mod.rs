@@ -9,14 +9,14 @@ use dogs_domain::ports::IdempotencyKey;
 use dogs_domain::service::Expected;
 use dogs_domain::{DogService, Revision};
 use kennel_core::IdSource;
-use kennel_grpc::{COMPRESSION, respond};
+use kennel_grpc::{COMPRESSION, Reply, items, optional, page, respond};
 use kennel_outbox::EventFeed;
 use kennel_proto::convert::timestamp;
 use kennel_proto::dogs::v1 as pb;
 use kennel_proto::dogs::v1::dog_service_server::{DogService as Rpc, DogServiceServer};
 use kennel_service::watch::Messages;
 use std::sync::Arc;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Streaming};
 
 use crate::http::DogUrls;
 use convert::{breed, dog_id, new_dog, order, patch};
@@ -58,7 +58,7 @@ impl Rpc for DogRpc {
     async fn get_random_dog_image(
         &self,
         request: Request<pb::GetRandomDogImageRequest>,
-    ) -> Result<Response<pb::GetRandomDogImageResponse>, Status> {
+    ) -> Reply<pb::GetRandomDogImageResponse> {
         let breed = breed(&request.get_ref().breed)?;
         let dog = self.service.fetch(&breed).await.map_err(domain_error)?;
         Ok(respond(pb::GetRandomDogImageResponse {
@@ -69,10 +69,7 @@ impl Rpc for DogRpc {
         }))
     }
 
-    async fn create_dog(
-        &self,
-        request: Request<pb::CreateDogRequest>,
-    ) -> Result<Response<pb::CreateDogResponse>, Status> {
+    async fn create_dog(&self, request: Request<pb::CreateDogRequest>) -> Reply<pb::CreateDogResponse> {
         let request = request.into_inner();
         let key = request.idempotency_key.clone();
         let new = new_dog(request)?;
@@ -84,61 +81,47 @@ impl Rpc for DogRpc {
         Ok(respond(pb::CreateDogResponse { dog: Some(convert::dog(created.dog, &self.urls)) }))
     }
 
-    async fn get_dog(&self, request: Request<pb::GetDogRequest>) -> Result<Response<pb::GetDogResponse>, Status> {
+    async fn get_dog(&self, request: Request<pb::GetDogRequest>) -> Reply<pb::GetDogResponse> {
         let id = dog_id(&request.get_ref().id)?;
         let dog = self.service.get(id).await.map_err(domain_error)?;
         Ok(respond(pb::GetDogResponse { dog: Some(convert::dog(dog, &self.urls)) }))
     }
 
-    async fn list_dogs(&self, request: Request<pb::ListDogsRequest>) -> Result<Response<pb::ListDogsResponse>, Status> {
+    async fn list_dogs(&self, request: Request<pb::ListDogsRequest>) -> Reply<pb::ListDogsResponse> {
         let request = request.into_inner();
-        let (size, after) = kennel_grpc::page(request.page_size, &request.page_token)?;
-        let breed = if request.breed.is_empty() { None } else { Some(breed(&request.breed)?) };
+        let (size, after) = page(request.page_size, &request.page_token)?;
+        let breed = optional("breed", &request.breed)?;
         let page = self.service.list(breed, after, order(request.order)?, size).await.map_err(domain_error)?;
-        Ok(respond(pb::ListDogsResponse {
-            dogs: page.items.into_iter().map(|dog| convert::dog(dog, &self.urls)).collect(),
-            next_page_token: page.next.map(|cursor| cursor.to_string()).unwrap_or_default(),
-        }))
+        let (dogs, next_page_token) = items(page, |dog| convert::dog(dog, &self.urls));
+        Ok(respond(pb::ListDogsResponse { dogs, next_page_token }))
     }
 
-    async fn update_dog(
-        &self,
-        request: Request<pb::UpdateDogRequest>,
-    ) -> Result<Response<pb::UpdateDogResponse>, Status> {
+    async fn update_dog(&self, request: Request<pb::UpdateDogRequest>) -> Reply<pb::UpdateDogResponse> {
         let request = request.into_inner();
         let (id, expected) = (dog_id(&request.id)?, expected(request.expected_revision));
         let dog = self.service.update(id, &patch(request)?, &expected).await.map_err(domain_error)?;
         Ok(respond(pb::UpdateDogResponse { dog: Some(convert::dog(dog, &self.urls)) }))
     }
 
-    async fn delete_dog(
-        &self,
-        request: Request<pb::DeleteDogRequest>,
-    ) -> Result<Response<pb::DeleteDogResponse>, Status> {
+    async fn delete_dog(&self, request: Request<pb::DeleteDogRequest>) -> Reply<pb::DeleteDogResponse> {
         let request = request.get_ref();
         self.service.delete(dog_id(&request.id)?, &expected(request.expected_revision)).await.map_err(domain_error)?;
         Ok(respond(pb::DeleteDogResponse {}))
     }
 
-    async fn list_breeds(&self, _: Request<pb::ListBreedsRequest>) -> Result<Response<pb::ListBreedsResponse>, Status> {
+    async fn list_breeds(&self, _: Request<pb::ListBreedsRequest>) -> Reply<pb::ListBreedsResponse> {
         let counts = self.service.breeds().await.map_err(domain_error)?;
         let breeds = counts.into_iter().map(|count| pb::Breed { name: count.breed.into(), dogs: count.dogs }).collect();
         Ok(respond(pb::ListBreedsResponse { breeds }))
     }
 
-    async fn import_dogs(
-        &self,
-        request: Request<Streaming<pb::ImportDogsRequest>>,
-    ) -> Result<Response<pb::ImportDogsResponse>, Status> {
+    async fn import_dogs(&self, request: Request<Streaming<pb::ImportDogsRequest>>) -> Reply<pb::ImportDogsResponse> {
         import::run(&self.service, &*self.ids, request).await.map(respond)
     }
 
     type WatchDogsStream = Messages<pb::WatchDogsResponse>;
 
-    async fn watch_dogs(
-        &self,
-        request: Request<pb::WatchDogsRequest>,
-    ) -> Result<Response<Self::WatchDogsStream>, Status> {
+    async fn watch_dogs(&self, request: Request<pb::WatchDogsRequest>) -> Reply<Self::WatchDogsStream> {
         let events = watch::open(&self.feed, &request.get_ref().last_event_id)?;
         let mut response = Response::new(events);
         // Compression does not pay off: events are small.

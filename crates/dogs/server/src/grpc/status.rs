@@ -1,9 +1,7 @@
 //! Maps errors to gRPC statuses.
 
-use std::time::Duration;
-
 use dogs_domain::DogError;
-use dogs_domain::ports::SourceError;
+use kennel_core::ServiceError as _;
 use kennel_grpc::Details;
 use tonic::Status;
 
@@ -21,16 +19,9 @@ pub(super) fn import_error(error: DogError) -> Status {
 
 /// Maps the error; `key` is the name of the field with the key.
 fn to_status(error: &DogError, key: &'static str) -> Status {
-    let details = Details { retry_after: retry_after(error), ..Details::default() };
+    let details = Details { retry_after: error.retry_after(), ..Details::default() };
     let Some((field, reason)) = error.invalid_value(key) else {
         return kennel_grpc::fault(error.kind(), error, details);
     };
     kennel_grpc::status(error.kind(), error.message(key), details.field(field, reason))
-}
-
-fn retry_after(error: &DogError) -> Option<Duration> {
-    match error {
-        DogError::Source(SourceError::Unavailable { retry_after, .. }) => *retry_after,
-        _ => None,
-    }
 }

@@ -1,11 +1,10 @@
 //! `WatchDogs`: the event feed as a stream of messages.
 
-use kennel_core::{ErrorKind, Event};
-use kennel_grpc::{Details, fault};
+use kennel_core::Event;
 use kennel_outbox::EventFeed;
 use kennel_proto::convert::{object, timestamp};
 use kennel_proto::dogs::v1 as pb;
-use kennel_service::watch::{Messages, watch};
+use kennel_service::watch::{Messages, data, watch};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -16,13 +15,11 @@ pub(super) fn open(feed: &EventFeed, last_event_id: &str) -> Result<Messages<pb:
 fn message(id: Uuid, event: Option<&Event>) -> Result<pb::WatchDogsResponse, Status> {
     let id = id.to_string();
     let Some(event) = event else { return Ok(pb::WatchDogsResponse { id, ..Default::default() }) };
-    let data: serde_json::Map<_, _> =
-        serde_json::from_slice(&event.data).map_err(|error| fault(ErrorKind::Internal, &error, Details::default()))?;
     Ok(pb::WatchDogsResponse {
         id,
         r#type: event.name.clone(),
         time: Some(timestamp(event.time.as_millis())),
         subject: event.key.clone(),
-        data: Some(object(data)),
+        data: Some(object(data(event)?)),
     })
 }

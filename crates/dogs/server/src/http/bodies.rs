@@ -107,6 +107,7 @@ impl DogImageResponse {
 }
 
 /// A page of dogs.
+// A type of its own, because utoipa 6 describes the items of a generic one in place, without their name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = DogPage)]
 pub(super) struct DogPageResponse {

@@ -3,19 +3,18 @@
 use dogs_domain::service::Expected;
 use dogs_domain::{Dog, Revision};
 use kennel_core::ObjectKey;
-use kennel_http::etag::InvalidETag;
-use kennel_http::{ETag, IfMatch};
+use kennel_http::{ETag, HttpError, IfMatch};
 
 /// The entity tag of a dog: its revision, followed by `t` once the thumbnail exists, which is not a new revision.
-pub(super) fn dog_tag(dog: &Dog) -> Result<ETag, InvalidETag> {
+pub(super) fn dog_tag(dog: &Dog) -> Result<ETag, HttpError> {
     let thumbnail = dog.photo.as_ref().is_some_and(|photo| photo.thumbnail.is_some());
-    ETag::strong(format!("{}{}", dog.revision.0, if thumbnail { "t" } else { "" }))
+    Ok(ETag::strong(format!("{}{}", dog.revision.0, if thumbnail { "t" } else { "" }))?)
 }
 
 /// The entity tag of an image: the digest of its content, which is in its key.
-pub(super) fn image_tag(key: &ObjectKey) -> Result<ETag, InvalidETag> {
+pub(super) fn image_tag(key: &ObjectKey) -> Result<ETag, HttpError> {
     let file = key.as_str().rsplit('/').next().unwrap_or_default();
-    ETag::strong(file.split('.').next().unwrap_or_default())
+    Ok(ETag::strong(file.split('.').next().unwrap_or_default())?)
 }
 
 /// The revisions that `If-Match` allows a change of.

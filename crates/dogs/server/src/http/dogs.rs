@@ -172,11 +172,7 @@ struct KeyParams {
             ("ETag" = String, description = "The dog's revision, for `If-Match`."),
             ("Idempotency-Replayed" = String, description = "`true` when an earlier request with the key created it."),
         )),
-        (status = 400, response = problems::Malformed),
-        (status = 413, response = problems::TooLarge),
-        (status = 408, response = problems::ClientTimeout),
-        (status = 415, response = problems::UnsupportedMediaType),
-        (status = 422, response = problems::Invalid),
+        problems::InvalidBody,
         Failures,
     ),
 )]
@@ -242,13 +238,9 @@ pub(super) async fn get(
         (status = 200, description = "The updated dog.", body = DogResponse, headers(
             ("ETag" = String, description = "The dog's revision, for the next `If-Match`."),
         )),
-        (status = 400, response = problems::Malformed),
         (status = 404, response = problems::NotFound),
         (status = 412, response = problems::PreconditionFailed),
-        (status = 413, response = problems::TooLarge),
-        (status = 408, response = problems::ClientTimeout),
-        (status = 415, response = problems::UnsupportedMediaType),
-        (status = 422, response = problems::Invalid),
+        problems::InvalidBody,
         Failures,
     ),
 )]

@@ -1,13 +1,9 @@
 //! Maps errors of the domain service to problem responses.
 
-use std::time::Duration;
-
 use axum::response::{IntoResponse, Response};
 use dogs_domain::DogError;
-use dogs_domain::ports::SourceError;
-use kennel_core::ErrorKind;
+use kennel_core::ServiceError as _;
 use kennel_http::HttpError;
-use kennel_http::etag::InvalidETag;
 use kennel_http::problem::DEFAULT_RETRY_AFTER;
 
 /// The header with the key of a request or an import.
@@ -23,12 +19,6 @@ impl From<HttpError> for ApiError {
     }
 }
 
-impl From<InvalidETag> for ApiError {
-    fn from(error: InvalidETag) -> Self {
-        Self(HttpError::from_error(ErrorKind::Internal, error))
-    }
-}
-
 impl From<DogError> for ApiError {
     fn from(error: DogError) -> Self {
         let kind = error.kind();
@@ -39,15 +29,12 @@ impl From<DogError> for ApiError {
         if let Some((field, reason)) = error.invalid_value(KEY) {
             shown = shown.with_field(field, reason);
         }
-        let shown = if kind.is_transient() { shown.with_retry_after(retry_after(&error)) } else { shown };
+        let shown = if kind.is_transient() {
+            shown.with_retry_after(error.retry_after().unwrap_or(DEFAULT_RETRY_AFTER))
+        } else {
+            shown
+        };
         Self(shown.with_source(error))
-    }
-}
-
-fn retry_after(error: &DogError) -> Duration {
-    match error {
-        DogError::Source(SourceError::Unavailable { retry_after: Some(after), .. }) => *after,
-        _ => DEFAULT_RETRY_AFTER,
     }
 }
 
@@ -59,6 +46,9 @@ impl IntoResponse for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use dogs_domain::ports::SourceError;
     use kennel_core::RepoError;
 
     use super::*;

@@ -22,7 +22,8 @@ pub(super) const MAX_STREAMS: usize = 256;
 /// Server-sent events: `id` is the event's id, `event` its type, `data` the event as JSON. Without a last event the
 /// stream starts now. When the events after the last event were purged, it starts with an event of type `reset`: reload
 /// the data that you show. The stream starts with the id to resume after, and repeats it while there are no events, so
-/// that a connection that fails before its first event can resume without a gap.
+/// that a connection that fails before its first event can resume without a gap. When the credentials of the client expire, it
+/// ends with an event of type `expired`.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", operation_id = "watchEvents",
     params(LastEventId),

@@ -70,13 +70,9 @@ impl From<ImageVariant> for Variant {
         (status = 200, description = "The dog with its image.", body = DogResponse, headers(
             ("ETag" = String, description = "The dog's revision, for the next `If-Match`."),
         )),
-        (status = 400, response = problems::Malformed),
         (status = 404, response = problems::NotFound),
         (status = 412, response = problems::PreconditionFailed),
-        (status = 413, response = problems::TooLarge),
-        (status = 408, response = problems::ClientTimeout),
-        (status = 415, response = problems::UnsupportedMediaType),
-        (status = 422, response = problems::Invalid),
+        problems::InvalidBody,
         Failures,
     ),
 )]

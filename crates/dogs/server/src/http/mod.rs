@@ -6,7 +6,7 @@ mod conditional;
 mod dogs;
 mod errors;
 mod events;
-mod gallery;
+pub(crate) mod gallery;
 mod images;
 mod import;
 mod openapi;
@@ -103,5 +103,5 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<ApiContext>> {
         .routes(routes!(breeds::breeds))
         .routes(routes!(events::events))
         .routes(routes!(status::status))
-        .merge(gallery::routes().into())
+        .merge(gallery::GALLERY.routes().into())
 }

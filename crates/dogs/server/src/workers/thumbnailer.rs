@@ -6,7 +6,7 @@ use dogs_domain::events::ImageStored;
 use dogs_domain::{DogError, DogService};
 use futures_util::TryStreamExt as _;
 use kennel_core::objects::ObjectStore;
-use kennel_core::{Event, EventFilter, EventType as _, ObjectKey, Receipt};
+use kennel_core::{Event, EventFilter, EventType as _, ObjectKey, Receipt, ServiceError as _};
 use kennel_images::{DecodeError, ImageProcessor};
 use kennel_outbox::{Handled, Handler, HandlerError};
 use std::sync::Arc;

@@ -18,9 +18,12 @@ const PREFIX: &str = "tests";
 const BOUND: Duration = Duration::from_secs(50);
 /// Between two looks whether a thumbnail is there.
 const POLL: Duration = Duration::from_millis(20);
+/// RabbitMQ 3.10 writes the names of new quorum queues to disk only when none was created for half a second (`auto_save` in
+/// `ra_directory` of its library ra 2.2.0). If it is killed earlier, the queues exist afterwards without a leader.
+const NAMES_ARE_SAVED: Duration = Duration::from_secs(2);
 
 /// What happens to the broker.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
     /// It is killed and started with its data.
     Restart,
@@ -85,8 +88,10 @@ async fn remove(server: &PrivateServer, object: &str) {
         "events stream" | "groups stream" => {
             let kind = if object == "groups stream" { "groups" } else { "topic-dogs_events" };
             let name = format!("{PREFIX}-{kind}");
-            let removed = kennel_testkit::broker_namespace::remove_streams(&url, |found| found == name).await;
-            assert_eq!(removed.unwrap(), [name]);
+            // A stream that replaced another has a longer name.
+            let removed =
+                kennel_testkit::broker_namespace::remove_streams(&url, |found| found.starts_with(&name)).await;
+            assert_eq!(removed.unwrap().len(), 1);
         }
         #[cfg(feature = "kafka")]
         "topic" => {
@@ -171,12 +176,14 @@ async fn pictures_get_thumbnails_after_each_loss(kind: Server, processes: usize)
     let first = [all[0].fetch().await];
     assert!(without_thumbnails(&all[0], &first).await.is_empty());
     let mut losses: Vec<_> = objects(kind).iter().map(|object| Loss::Object(object)).collect();
-    // RabbitMQ 3.10 does not find quorum queues again that were removed and declared anew soon before it was killed.
     losses.extend([Loss::Wipe, Loss::Restart]);
     // Twice: a broker without data can seem older to a client than what it knows of one that was restarted.
     losses.extend_from_within(..);
     for loss in losses {
         eventually("nothing waits", async || (all[0].metric("outbox_pending").await == 0.0).then_some(())).await;
+        if kind == Server::RabbitMq && loss == Loss::Restart {
+            sleep(NAMES_ARE_SAVED).await;
+        }
         let mut events = all[processes - 1].events(None).await;
         let mut dogs = lose(&mut server, loss, &all[0]).await;
         let began = Instant::now();
@@ -187,8 +194,11 @@ async fn pictures_get_thumbnails_after_each_loss(kind: Server, processes: usize)
         let without = without_thumbnails(&all[0], &dogs).await;
         assert!(without.is_empty(), "{loss:?}: {without:?} of {dogs:?} get no thumbnail; it wrote:\n{}", output());
         let took = began.elapsed().as_secs_f64();
-        println!("recovered: {kind:?}, {loss:?}, {processes} processes, after {took:.1} s");
         let is_whole = follow(&mut events, &dogs).await;
+        let followed = began.elapsed().as_secs_f64();
+        println!(
+            "{kind:?}, {loss:?}, {processes} processes: thumbnails after {took:.1} s, events after {followed:.1} s"
+        );
         assert!(is_whole, "{loss:?}: a follower misses events; it wrote:\n{}", output());
     }
     for service in all {

@@ -23,9 +23,13 @@ async fn writes_work_again_right_after_a_failover() {
     eventually("writes work", async || (write_check(&served).await["status"] == "up").then_some(())).await;
 
     database.set_read_only(true).await;
-    eventually("the check changes", async || (write_check(&served).await["status"] == "down").then_some(())).await;
-    let check = write_check(&served).await;
-    assert_eq!((&check["required"], &check["detail"]), (&json!(false), &json!("writes are not accepted")));
+    let reason = json!("writes are not accepted");
+    let is_reported = async || {
+        let check = write_check(&served).await;
+        (check["status"] == "down" && check["detail"] == reason).then_some(check)
+    };
+    assert_eq!(eventually("the check changes", is_reported).await["required"], json!(false));
+    eventually("reads are ready", async || (served.get("/ready").await.status == 200).then_some(())).await;
     for _ in 0..5 {
         post(&served).await.expect(503);
         served.get(&format!("/api/v1/dogs/{dog}")).await.expect(200);
@@ -54,8 +58,8 @@ async fn post(served: &RunningService) -> TestResponse {
     TestResponse::of(served.request("POST", "/api/v1/dogs").json(&json!({ "breed": "husky" }))).await
 }
 
-/// The check of writes.
+/// The check of writes. On a busy machine another check may take too long, so that the service is not ready.
 async fn write_check(served: &RunningService) -> Value {
-    let report = served.get("/ready").await.expect(200).json();
+    let report = served.get("/ready").await.json();
     report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "storage_write").unwrap().clone()
 }

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod load;
-mod prometheus;
 mod subject;
 mod table;
 
@@ -13,10 +12,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use kennel_testkit::Backend;
+use kennel_testkit::prometheus::{self, Prometheus};
 use tokio::time::{Instant, sleep};
 
 use load::Load;
-use prometheus::Prometheus;
 use subject::Subject;
 
 /// The maximum duration of load and faults.
@@ -25,8 +24,9 @@ const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_and_alert_shows_data() {
     let Some(binary) = Backend::Prometheus.address() else { return };
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../infra/prometheus");
     let mut subject = Subject::start().await;
-    let prometheus = Prometheus::start(Path::new(&binary), subject.sys).await;
+    let prometheus = Prometheus::start(Path::new(&binary), &files, &[("dogs", subject.sys)]).await;
     prometheus.until_up("dogs").await;
     let load = Load::new(&subject).await;
     let started = Instant::now();

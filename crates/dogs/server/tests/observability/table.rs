@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use kennel_dashboards::{Query, Rule, Source, boards, groups};
+use kennel_testkit::prometheus::Prometheus;
 use serde_json::Value;
 
-use crate::prometheus::Prometheus;
-
 /// Expressions that may return nothing, by the start of their name, and why. One that returns data must be removed.
-const EMPTY: [(&str, &str); 9] = [
+const EMPTY: [(&str, &str); 16] = [
+    ("Platform Metrics / TLS handshakes", NO_TLS),
+    ("input of Certificate", NO_TLS),
+    ("Cache and Objects / Reads of objects that never change", "only gif-api reads such objects from memory"),
+    ("Platform Metrics / Requests refused by reason", NO_AUTH),
+    ("Platform Metrics / Reads of the issuer's keys", NO_AUTH),
+    ("input of IssuerKeysUnreadable", NO_AUTH),
+    ("Market Analytics / ", MARKET),
     ("Platform Metrics / gRPC calls to upstreams", NO_CLIENT),
     ("Platform Metrics / gRPC p95 of upstreams", NO_CLIENT),
     ("Platform Metrics / gRPC addresses of upstreams", NO_CLIENT),
@@ -21,13 +27,18 @@ const EMPTY: [(&str, &str); 9] = [
     ("Platform Tracing / Warnings and errors", "LogQL, answered by Loki"),
 ];
 /// Alerts that the faults of this test do not trigger.
-const QUIET: [(&str, &str); 4] = [
+const QUIET: [(&str, &str); 6] = [
+    ("alert Certificate", "no server has a certificate; promtool tests trigger it"),
+    ("alert IssuerKeysUnreadable", "no tokens arrive; promtool tests trigger it"),
     ("alert ConsumerLag", "no group has a thousand events before it; promtool tests trigger it"),
     ("alert NoProgress", "everything makes progress; promtool tests trigger it"),
     ("alert DependencyDown", "everything is up; promtool tests trigger it"),
     ("alert RelayWithoutLeader", "one process runs and leads; promtool tests trigger it"),
 ];
 
+const NO_TLS: &str = "this server has no TLS";
+const NO_AUTH: &str = "every request is accepted here";
+const MARKET: &str = "the market analytics does not run here";
 const NO_CLIENT: &str = "dogs calls no service over gRPC";
 const COLLECTOR: &str = "counted by the collector, which does not run here";
 
@@ -61,9 +72,9 @@ impl Row {
         listed.find(|(name, _)| self.name.starts_with(name)).map(|(_, reason)| *reason)
     }
 
-    /// Whether exemplars of its buckets have traces. There are none of a collector and of gRPC clients, which do not run here.
+    /// Whether exemplars of its buckets have traces. There are none of what does not run here.
     fn has_exemplars(&self) -> bool {
-        self.has_exemplars && !matches!(self.reason(), Some(COLLECTOR | NO_CLIENT))
+        self.has_exemplars && !matches!(self.reason(), Some(COLLECTOR | MARKET | NO_CLIENT))
     }
 
     /// Whether it returns nothing, or only NaN, without a reason.

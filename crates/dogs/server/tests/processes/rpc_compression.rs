@@ -70,7 +70,8 @@ async fn messages_over_the_limit_are_rejected_before_they_are_decompressed() {
         assert_eq!(assert_error.code(), Code::ResourceExhausted, "{assert_error}");
         assert!(assert_error.message().contains(&(4 * MIB).to_string()), "{assert_error}");
     }
-    let grown = peak_memory(&served) - before;
+    // The kernel's figure is approximate, and can be smaller afterwards.
+    let grown = peak_memory(&served).saturating_sub(before);
     assert!(grown < 16 * MIB, "{grown} bytes more, for messages of {} bytes", 32 * MIB);
     let rows = vec![ImportDogsRow { name: Some("x".repeat(32 * MIB)), ..Default::default() }];
     let message = ImportDogsRequest { import_key: String::new(), rows };

@@ -238,7 +238,7 @@ fn server(service: &DogService, feed: &EventFeed, health: &Health, setup: &Setup
     };
     let metrics = HttpMetrics::register(registry).unwrap();
     let state = Arc::new(ApiContext::new(state));
-    let routes = kennel_service::http_app::<Dogs>(state, health.clone(), &setup.http, &metrics).unwrap();
+    let routes = kennel_service::http_app::<Dogs>(state, health.clone(), &setup.http, &metrics, None).unwrap();
     HttpServer::new("http", &setup.http, routes)
 }
 

@@ -1,5 +1,7 @@
 //! Event streams: server-sent events, parsed as browsers do, and gRPC.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -9,6 +11,9 @@ use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use super::TEST_TIMEOUT;
+
+/// Longer than a test reads a stream, also while it restarts a server and waits for events again.
+const STREAM_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,7 +37,8 @@ pub struct Messages {
 impl Messages {
     /// Opens the stream and waits for its first message.
     pub async fn open(request: reqwest::RequestBuilder) -> Self {
-        let response = request.header("accept", "text/event-stream").send().await.unwrap();
+        let request = request.header("accept", "text/event-stream").timeout(STREAM_TIMEOUT);
+        let response = request.send().await.unwrap();
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         Self::of(response).await
     }

@@ -95,7 +95,7 @@ async fn the_other_statements_use_an_index() {
             "idempotency_keys range idempotency_keys_used_at",
         ),
         ("DELETE FROM imports WHERE used_at < 10 ORDER BY used_at LIMIT 1000", "imports range imports_used_at"),
-        ("SELECT * FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq LIMIT 100", "outbox_publish_seq"),
+        ("SELECT * FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq LIMIT 500", "outbox_publish_seq"),
         ("SELECT count(*), min(time) FROM outbox WHERE publish_seq IS NULL", "outbox_publish_seq Using where; Using index"),
         (
             "SELECT * FROM outbox WHERE publish_seq >= (SELECT min(publish_seq) FROM outbox WHERE id = UNHEX(LEFT(SHA2(9990, 224), 32)))

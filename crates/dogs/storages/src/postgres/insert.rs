@@ -1,41 +1,54 @@
-//! Inserts: any number of dogs, with their events and keys, in one transaction with few statements.
+//! Inserts: any number of dogs, with their events and keys, with one statement, or with keys in one transaction.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use dogs_domain::Dog;
 use dogs_domain::ports::{IdempotencyKey, Inserted};
 use kennel_core::{Event, RepoError};
-use kennel_storage::postgres::{Postgres, Write, classify};
+use kennel_storage::postgres::{Postgres, Write, bind_events, classify, with_events};
+use sqlx::SqlStr;
 
 use super::rows::bind_dogs;
 use crate::batched::{NewDog, new_dogs};
 use crate::rows::earlier_result;
 
+const INSERT: &str = "INSERT INTO dogs
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+                         $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])";
+static INSERT_WITH_EVENTS: LazyLock<SqlStr> = LazyLock::new(|| with_events(INSERT, 11));
+
 pub(super) async fn insert_all(database: &Postgres, inserts: &[NewDog<'_>]) -> Result<Vec<Inserted>, RepoError> {
+    if inserts.iter().all(|insert| insert.key.is_none()) {
+        let dogs = sorted(inserts.iter().map(|insert| insert.dog));
+        let events: Vec<&Event> = inserts.iter().flat_map(|insert| insert.events).collect();
+        let insert = bind_dogs(sqlx::query(INSERT_WITH_EVENTS.clone()), &dogs)?;
+        database.execute_with_events(bind_events(insert, &events)).await?;
+        return Ok(vec![Inserted::New; inserts.len()]);
+    }
     let mut write = database.write().await?;
     let mut earlier = insert_idempotency_keys(&mut write, inserts).await?;
     let earlier = |insert: &NewDog<'_>| earlier.remove(insert.key?.key.as_str());
     let results: Vec<_> = inserts.iter().map(earlier).map(|earlier| earlier.unwrap_or(Inserted::New)).collect();
     let new: Vec<&NewDog<'_>> = new_dogs(inserts, &results).collect();
-    insert_dogs(&mut write, new.iter().map(|insert| insert.dog).collect()).await?;
+    insert_dogs(&mut write, &sorted(new.iter().map(|insert| insert.dog))).await?;
     let events: Vec<&Event> = new.iter().flat_map(|insert| insert.events).collect();
     write.append(&events).await?;
     write.commit().await?;
     Ok(results)
 }
 
-async fn insert_dogs(write: &mut Write, mut dogs: Vec<&Dog>) -> Result<(), RepoError> {
-    if dogs.is_empty() {
-        return Ok(());
-    }
-    // In one order in all transactions, so that two with the same ids do not wait for each other.
+/// In one order in all transactions, so that two with the same ids do not wait for each other.
+fn sorted<'a>(dogs: impl Iterator<Item = &'a Dog>) -> Vec<&'a Dog> {
+    let mut dogs: Vec<&Dog> = dogs.collect();
     dogs.sort_unstable_by_key(|dog| dog.id);
-    let insert = sqlx::query(
-        "INSERT INTO dogs
-         SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-                              $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])",
-    );
-    bind_dogs(insert, &dogs)?.execute(write.connection()).await.map_err(classify)?;
+    dogs
+}
+
+async fn insert_dogs(write: &mut Write, dogs: &[&Dog]) -> Result<(), RepoError> {
+    if !dogs.is_empty() {
+        bind_dogs(sqlx::query(INSERT), dogs)?.execute(write.connection()).await.map_err(classify)?;
+    }
     Ok(())
 }
 

@@ -85,7 +85,7 @@ async fn the_other_statements_use_an_index() {
             "SELECT ctid FROM imports WHERE used_at < 10 ORDER BY used_at LIMIT 9 FOR UPDATE SKIP LOCKED",
             "Index Scan using imports_used_at",
         ),
-        ("SELECT * FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq, ordinal LIMIT 100", "using outbox_pending"),
+        ("SELECT * FROM outbox WHERE publish_seq IS NULL ORDER BY commit_seq, ordinal LIMIT 500", "using outbox_pending"),
         ("SELECT count(*), min(time) FROM outbox WHERE publish_seq IS NULL", "Index Only Scan using outbox_pending"),
         (
             "SELECT * FROM outbox WHERE publish_seq >= (SELECT min(publish_seq) FROM outbox WHERE id = UUID

@@ -102,6 +102,7 @@ macro_rules! store_conformance {
                 of_concurrent_leases_one_is_granted
                 a_release_by_another_changes_nothing
                 events_are_read_as_written
+                events_without_a_change_are_appended_in_order
                 pending_is_in_the_order_of_commits
                 of_concurrent_commits_none_is_missed
                 a_published_event_is_no_longer_pending

@@ -116,6 +116,24 @@ pub(crate) async fn events_are_read_as_written(stores: &Stores) {
     assert_eq!(stores.database.outbox.history(None, 9).await.unwrap(), History::Events(written.into()));
 }
 
+pub(crate) async fn events_without_a_change_are_appended_in_order(stores: &Stores) {
+    let outbox = &stores.database.outbox;
+    let [first, second, third, fourth] = events::<4>();
+    outbox.append(&[second.clone(), first.clone()]).await.unwrap();
+    commit_events(stores, std::slice::from_ref(&fourth)).await;
+    outbox.append(&[]).await.unwrap();
+    // A waiting relay is woken at once, also if the commit was before it waited.
+    outbox.wait(Duration::ZERO).await;
+    outbox.append(std::slice::from_ref(&third)).await.unwrap();
+    let started = Instant::now();
+    outbox.wait(LONG).await;
+    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
+    let expected = [second, first, fourth, third];
+    assert_eq!(pending(stores).await, expected);
+    publish(stores, &expected).await;
+    assert_eq!(pending(stores).await, []);
+}
+
 pub(crate) async fn pending_is_in_the_order_of_commits(stores: &Stores) {
     let written = events::<5>();
     // Neither ids nor times are in this order.

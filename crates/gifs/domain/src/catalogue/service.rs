@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use gifs_contracts::{GifDiscovered, GifId, GifSettled, MediaRefused, MediaStored};
 use kennel_core::{
-    Clock, CodecError, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, Receipt, RepoError, Timestamp,
-    TraceContext,
+    Clock, CodecError, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, Receipt, RepoError, ServiceError,
+    Timestamp, TraceContext,
 };
 
 use super::{
@@ -30,6 +30,8 @@ pub struct Found {
     pub next: Option<Position>,
     /// What answered.
     pub origin: Origin,
+    /// Text that has to be shown next to the GIFs; may be empty.
+    pub attribution: String,
     /// When it answered.
     pub at: Timestamp,
 }
@@ -38,12 +40,7 @@ pub struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A provider.
-    Provider {
-        /// Which.
-        provider: Provider,
-        /// Text that has to be shown next to the GIFs; may be empty.
-        attribution: &'static str,
-    },
+    Provider(Provider),
     /// The catalogue itself, because no provider answered.
     Catalogue {
         /// After how long a provider may answer again.
@@ -78,9 +75,8 @@ pub enum CatalogueError {
     Event(#[from] CodecError),
 }
 
-impl CatalogueError {
-    /// The kind, which determines the status code of each protocol.
-    pub const fn kind(&self) -> ErrorKind {
+impl ServiceError for CatalogueError {
+    fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownGif(_) | Self::NothingMatches => ErrorKind::NotFound,
             Self::UnknownPage => ErrorKind::Invalid,
@@ -90,8 +86,7 @@ impl CatalogueError {
         }
     }
 
-    /// When to retry, if known.
-    pub const fn retry_after(&self) -> Option<Duration> {
+    fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoProvider { retry_after } => Some(*retry_after),
             _ => None,
@@ -152,7 +147,7 @@ impl CatalogueService {
     }
 
     /// Finds one GIF at random.
-    pub async fn random(&self, request: FindRequest) -> Result<(Gif, Origin, Timestamp), CatalogueError> {
+    pub async fn random(&self, request: FindRequest) -> Result<Found, CatalogueError> {
         let mut found = self.find(request, None).await?;
         let count = found.gifs.len() as u128;
         if count == 0 {
@@ -160,7 +155,7 @@ impl CatalogueService {
         }
         // The low bits of an id are random.
         let index = usize::try_from(self.ids.next().as_u128() % count).unwrap_or_default();
-        Ok((found.gifs.swap_remove(index), found.origin, found.at))
+        Ok(Found { gifs: vec![found.gifs.swap_remove(index)], next: None, ..found })
     }
 
     /// The GIF with this id.
@@ -214,9 +209,9 @@ impl CatalogueService {
             Err(error) => return Ok(Err(error)),
         };
         let gifs = self.record(page.gifs, provider.stores_media()).await?;
-        let origin = Origin::Provider { provider: provider.provider(), attribution: provider.attribution() };
+        let (origin, attribution) = (Origin::Provider(provider.provider()), provider.attribution().to_owned());
         let next = page.next.map(|position| Position::Provider(provider.provider(), position));
-        Ok(Ok(Found { gifs, next, origin, at: self.clock.now() }))
+        Ok(Ok(Found { gifs, next, origin, attribution, at: self.clock.now() }))
     }
 
     /// Adds to the catalogue what is new, and what has changed. Nothing is written if there is none.
@@ -298,7 +293,16 @@ impl CatalogueService {
         let has_more = gifs.len() > request.size as usize;
         gifs.truncate(request.size as usize);
         let next = gifs.last().filter(|_| has_more).map(|last| Position::Catalogue(last.id));
-        Ok(Found { gifs, next, origin: Origin::Catalogue { retry_after }, at: self.clock.now() })
+        let (origin, attribution) = (Origin::Catalogue { retry_after }, self.attribution(&gifs));
+        Ok(Found { gifs, next, origin, attribution, at: self.clock.now() })
+    }
+
+    /// The texts of the providers that these GIFs are from.
+    fn attribution(&self, gifs: &[Gif]) -> String {
+        let is_among = |provider: Provider| gifs.iter().any(|gif| gif.key.provider == provider);
+        let providers = self.providers.iter().filter(|provider| is_among(provider.provider()));
+        let texts = providers.map(|provider| provider.attribution()).filter(|text| !text.is_empty());
+        texts.collect::<Vec<_>>().join(", ")
     }
 
     fn event<E: EventType>(&self, at: Timestamp, data: &E) -> Result<Event, CodecError> {

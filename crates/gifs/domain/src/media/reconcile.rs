@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use gifs_contracts::{GifId, Sha256};
 use kennel_core::ObjectKey;
-use kennel_core::objects::ObjectMeta;
+use kennel_core::objects::{ObjectError, ObjectMeta};
 
 use super::model::{Blob, PREFIX, StoredFile};
 use super::ports::{CatalogueReader, FetchError};
@@ -195,10 +195,11 @@ impl MediaService {
         file: StoredFile,
         options: Options,
     ) -> Result<Option<Finding>, MediaError> {
-        let difference = match self.ports.objects.head(&file.key).await? {
-            None => Difference::Lost,
-            Some(object) if object.size != file.size => Difference::WrongSize,
-            Some(_) => return Ok(None),
+        let difference = match self.ports.objects.head(&file.key).await {
+            Ok(None) | Err(ObjectError::Damaged(_)) => Difference::Lost,
+            Ok(Some(object)) if object.size != file.size => Difference::WrongSize,
+            Ok(Some(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
         let repair = if options.repair { Some(self.restore(blob, &file).await?) } else { None };
         Ok(Some(Finding { difference, subject: Subject::Object(file.key), repair }))

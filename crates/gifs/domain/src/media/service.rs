@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use gifs_contracts::{GifId, MediaRefused, MediaStored, Sha256};
 use kennel_core::objects::{ByteStream, InvalidObjectKey, ObjectError, PutOptions};
 use kennel_core::{
     BoxError, Clock, CodecError, ErrorKind, Event, EventType, IdSource, ObjectKey, ObjectStore, Receipt, RepoError,
-    TraceContext,
+    ServiceError, TraceContext,
 };
 
 use super::model::{Blob, Outcome, StoredFile, Variant, Verdict, file_key};
@@ -72,9 +73,8 @@ pub enum MediaError {
     Event(#[from] CodecError),
 }
 
-impl MediaError {
-    /// The kind, which determines the status code of each protocol.
-    pub const fn kind(&self) -> ErrorKind {
+impl ServiceError for MediaError {
+    fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownBlob(_) | Self::UnknownVariant { .. } => ErrorKind::NotFound,
             Self::Upstream(_) | Self::Local(_) | Self::Catalogue(_) => ErrorKind::Unavailable,
@@ -203,10 +203,8 @@ impl MediaService {
     /// Stores the files, each under its key.
     async fn store_files(&self, fetched: &Fetched) -> Result<Blob, MediaError> {
         let is_known = self.ports.blobs.find(&fetched.sha256).await?.is_some();
-        let mut files = Vec::new();
-        for file in &fetched.files {
-            files.push(self.store_file(&fetched.sha256, file, is_known).await?);
-        }
+        let stored = fetched.files.iter().map(|file| self.store_file(&fetched.sha256, file, is_known));
+        let mut files = try_join_all(stored).await?;
         if let Some(original) = files.first()
             && files.iter().all(|file| file.variant != Variant::Small)
         {

@@ -5,34 +5,28 @@
 mod cases;
 mod store;
 
-/// Expands to one test per case on the store that `$setup` opens, so that a failure names both.
+/// The list of cases.
 macro_rules! conformance {
     ($setup:path) => {
-        conformance! { @cases $setup:
-            what_was_settled_is_read_as_written
-            unknown_gifs_and_blobs_are_none
-            texts_and_numbers_are_stored_exactly
-            settling_commits_the_answer_and_the_receipt
-            an_outcome_never_changes
-            an_event_that_was_seen_stores_nothing
-            of_concurrent_settlements_of_one_gif_one_is_recorded
-            of_concurrent_deliveries_of_one_event_one_is_recorded
-            a_blob_of_several_gifs_is_stored_once
-            gifs_with_the_same_bytes_settle_at_once
-            an_answer_is_stored_once_for_an_event
-            lists_by_hash_in_pages
-            lists_outcomes_from_the_newest_gif_in_pages
-            urls_are_those_of_the_blob
-            down_reverts_up
+        kennel_testkit::cases! { $setup;
+            cases {
+                what_was_settled_is_read_as_written
+                unknown_gifs_and_blobs_are_none
+                texts_and_numbers_are_stored_exactly
+                settling_commits_the_answer_and_the_receipt
+                an_outcome_never_changes
+                an_event_that_was_seen_stores_nothing
+                of_concurrent_settlements_of_one_gif_one_is_recorded
+                of_concurrent_deliveries_of_one_event_one_is_recorded
+                a_blob_of_several_gifs_is_stored_once
+                gifs_with_the_same_bytes_settle_at_once
+                an_answer_is_stored_once_for_an_event
+                lists_by_hash_in_pages
+                lists_outcomes_from_the_newest_gif_in_pages
+                urls_are_those_of_the_blob
+                down_reverts_up
+            }
         }
-    };
-    (@cases $setup:path: $($case:ident)+) => {
-        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            let Some(store) = $setup().await else { return };
-            crate::cases::$case(&store).await;
-            store.database.close().await;
-        })+
     };
 }
 

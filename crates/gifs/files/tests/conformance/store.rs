@@ -24,6 +24,10 @@ impl Store {
         Self { blobs: repository::blobs(&database), database, _resource: Box::new(resource) }
     }
 
+    pub(crate) async fn close(&self) {
+        self.database.close().await;
+    }
+
     /// Settles with an answer and a receipt of its own.
     pub(crate) async fn settle(&self, outcome: &Outcome, blob: Option<&Blob>) -> Result<Settling, RepoError> {
         self.blobs.settle(outcome, blob, &answer(outcome.id), &receipt()).await

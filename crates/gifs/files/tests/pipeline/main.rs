@@ -19,7 +19,7 @@ use gifs_contracts::{GifDiscovered, GifId};
 use gifs_domain::media::{BlobRepository, MediaPorts, MediaService, PREFIX};
 use kennel_client::{Client, ClientMetrics};
 use kennel_core::objects::ObjectMeta;
-use kennel_core::{Event, IdSource as _, ManualClock, ObjectStore, Receipt, Timestamp, UuidV7};
+use kennel_core::{Event, IdSource as _, ManualClock, ObjectKey, ObjectStore, Receipt, Timestamp, UuidV7};
 use kennel_objects::FsObjects;
 use kennel_outbox::{Handled, Handler as _, HandlerError};
 use kennel_storage::{Database, StorageConfig};
@@ -36,7 +36,7 @@ struct Bench {
     database: Database,
     media: MediaService,
     clock: Arc<ManualClock>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Bench {
@@ -63,13 +63,13 @@ impl Bench {
             ids: Arc::new(UuidV7),
             trace: || None,
         });
-        Self { upstream: Upstream::start().await, objects, blobs, database, media, clock, _folder: folder }
+        Self { upstream: Upstream::start().await, objects, blobs, database, media, clock, folder }
     }
 
     /// Handles an event; the result is that of the handler.
     async fn deliver(&self, event: &Event) -> Result<Handled, HandlerError> {
         let receipt = Receipt { group: Downloader::GROUP.to_owned(), event: event.id, at: event.time };
-        Downloader::new(self.media.clone()).handle(event, &receipt).await
+        Downloader::new(self.media.clone(), 1).handle(event, &receipt).await
     }
 
     /// Handles the discovery of a new GIF at this URL, and returns the GIF.
@@ -82,6 +82,12 @@ impl Bench {
     /// The events that are not published yet.
     async fn answers(&self) -> Vec<Event> {
         self.database.outbox.pending(1_000).await.unwrap()
+    }
+
+    /// Cuts the file of an object off.
+    fn truncate(&self, key: &ObjectKey, bytes: u64) {
+        let path = self.folder.path().join("objects").join(key.as_str().replace('/', "@/"));
+        std::fs::File::options().write(true).open(path).unwrap().set_len(bytes).unwrap();
     }
 
     async fn objects(&self) -> Vec<ObjectMeta> {

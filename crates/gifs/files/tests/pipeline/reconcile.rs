@@ -51,6 +51,10 @@ async fn exactly_the_injected_differences_are_found_and_repaired() {
         assert!(bench.objects.delete(&key).await.unwrap());
         lost.insert(key);
     }
+    // Another program has cut this one off.
+    let cut = blobs[21].files[0].key.clone();
+    bench.truncate(&cut, 3);
+    lost.insert(cut);
     let damaged = blobs[20].files[0].key.clone();
     put(&bench, &damaged, &b"GIF89a"[..]).await;
     let mut orphans = BTreeSet::new();
@@ -61,17 +65,17 @@ async fn exactly_the_injected_differences_are_found_and_repaired() {
         orphans.insert(key);
     }
     let (young, findings) = reconcile(&bench, false).await;
-    assert_eq!((young.found, keys(&findings, Difference::Lost)), (11, lost.clone()), "young orphans are expected");
+    assert_eq!((young.found, keys(&findings, Difference::Lost)), (12, lost.clone()), "young orphans are expected");
 
     bench.clock.advance(GRACE * 2);
     let (found, findings) = reconcile(&bench, false).await;
-    assert_eq!((found.found, found.repaired), (21, 0));
+    assert_eq!((found.found, found.repaired), (22, 0));
     assert_eq!(keys(&findings, Difference::Lost), lost);
     assert_eq!(keys(&findings, Difference::Orphan), orphans);
     assert_eq!(keys(&findings, Difference::WrongSize), BTreeSet::from([damaged]));
 
     let (repaired, findings) = reconcile(&bench, true).await;
-    assert_eq!((repaired.found, repaired.repaired), (21, 21), "{findings:?}");
+    assert_eq!((repaired.found, repaired.repaired), (22, 22), "{findings:?}");
     assert_eq!(reconcile(&bench, false).await.0.found, 0);
     bench.assert_consistent().await;
     for blob in blobs {

@@ -85,18 +85,19 @@ fn rendition(rendition: Rendition) -> pb::Rendition {
     }
 }
 
-pub(super) fn source(origin: Origin, at: Timestamp) -> pb::Source {
+pub(super) fn source(origin: Origin, attribution: String, at: Timestamp) -> pb::Source {
     let fetched_at = Some(timestamp(at.as_millis()));
     match origin {
-        Origin::Provider { provider, attribution } => pb::Source {
+        Origin::Provider(provider) => pb::Source {
             origin: pb::Origin::Provider.into(),
             provider: provider.name().to_owned(),
-            attribution: attribution.to_owned(),
+            attribution,
             fetched_at,
             retry_after: None,
         },
         Origin::Catalogue { retry_after } => pb::Source {
             origin: pb::Origin::Catalogue.into(),
+            attribution,
             fetched_at,
             retry_after: Some(duration(retry_after)),
             ..Default::default()

@@ -3,47 +3,9 @@
 use gifs_contracts::GifId;
 use gifs_domain::catalogue::{Gif, GifKey, GifQuery, Rating, Settlement, StateName};
 use kennel_core::RepoError;
-use kennel_storage::{Columns, classify};
-use uuid::Uuid;
+use kennel_storage::{Columns, Statement, classify};
 
 use super::rows::{json, key, outcome, state};
-
-/// A statement under construction, with the placeholders of its database.
-pub(super) trait Statement {
-    fn new(sql: &str) -> Self;
-    fn sql(&mut self, sql: &str) -> &mut Self;
-    fn text(&mut self, value: Option<String>) -> &mut Self;
-    fn number(&mut self, value: i64) -> &mut Self;
-    fn id(&mut self, value: Uuid) -> &mut Self;
-}
-
-/// Implements [`Statement`] for a database.
-macro_rules! statement {
-    ($database:ty) => {
-        impl crate::repository::statements::Statement for sqlx::QueryBuilder<$database> {
-            fn new(sql: &str) -> Self {
-                Self::new(sql)
-            }
-
-            fn sql(&mut self, sql: &str) -> &mut Self {
-                self.push(sql)
-            }
-
-            fn text(&mut self, value: Option<String>) -> &mut Self {
-                self.push_bind(value)
-            }
-
-            fn number(&mut self, value: i64) -> &mut Self {
-                self.push_bind(value)
-            }
-
-            fn id(&mut self, value: uuid::Uuid) -> &mut Self {
-                self.push_bind(value)
-            }
-        }
-    };
-}
-pub(super) use statement;
 
 /// Maximum number of words per statement; below the limit of 32,766 parameters of SQLite.
 pub(super) const MAX_WORD_ROWS: usize = 1_000;
@@ -62,8 +24,8 @@ pub(super) fn by_keys<S: Statement>(keys: &[&GifKey]) -> S {
     let mut select = S::new(SELECT);
     for (index, key) in keys.iter().enumerate() {
         select.sql(if index == 0 { " WHERE (provider = " } else { " OR (provider = " });
-        select.text(Some(key.provider.name().to_owned())).sql(" AND provider_id = ");
-        select.text(Some(key.id.as_str().to_owned())).sql(")");
+        select.text(key.provider.name()).sql(" AND provider_id = ");
+        select.text(key.id.as_str()).sql(")");
     }
     select
 }
@@ -72,13 +34,13 @@ pub(super) fn page<S: Statement>(query: &GifQuery) -> S {
     let mut select = S::new(SELECT);
     select.sql(" WHERE rating <= ").number(query.rating.level().into());
     if let Some(state) = query.state {
-        select.sql(" AND state = ").text(Some(state.name().to_owned()));
+        select.sql(" AND state = ").text(state.name());
     }
     if let Some(after) = query.after {
         select.sql(" AND id < ").id(after.0);
     }
     for word in &query.words {
-        select.sql(" AND id IN (SELECT gif_id FROM gif_words WHERE word = ").text(Some(word.clone())).sql(")");
+        select.sql(" AND id IN (SELECT gif_id FROM gif_words WHERE word = ").text(word).sql(")");
     }
     select.sql(" ORDER BY id DESC LIMIT ").number(query.limit.into());
     select
@@ -89,10 +51,10 @@ pub(super) fn insert<S: Statement>(gif: &Gif) -> Result<S, RepoError> {
     let mut insert = S::new(
         "INSERT INTO gifs (id, provider, provider_id, rating, details, state, facts, refusal, created_at, updated_at) VALUES (",
     );
-    insert.id(gif.id.0).sql(", ").text(Some(gif.key.provider.name().to_owned())).sql(", ");
-    insert.text(Some(gif.key.id.as_str().to_owned())).sql(", ").number(gif.rating.level().into()).sql(", ");
-    insert.text(Some(json(&gif.details)?)).sql(", ").text(Some(gif.state.name().name().to_owned())).sql(", ");
-    insert.text(facts).sql(", ").text(refusal).sql(", ");
+    insert.id(gif.id.0).sql(", ").text(gif.key.provider.name()).sql(", ");
+    insert.text(gif.key.id.as_str()).sql(", ").number(gif.rating.level().into()).sql(", ");
+    insert.text(&json(&gif.details)?).sql(", ").text(gif.state.name().name()).sql(", ");
+    insert.maybe_text(facts).sql(", ").maybe_text(refusal).sql(", ");
     insert.number(gif.created_at.as_millis()).sql(", ").number(gif.updated_at.as_millis()).sql(")");
     Ok(insert)
 }
@@ -100,16 +62,16 @@ pub(super) fn insert<S: Statement>(gif: &Gif) -> Result<S, RepoError> {
 /// Changes a row only if nobody else has asked for the bytes of the GIF.
 pub(super) fn start_fetching<S: Statement>(gif: &Gif) -> S {
     let mut update = S::new("UPDATE gifs SET state = ");
-    update.text(Some(StateName::Fetching.name().to_owned())).sql(", updated_at = ");
+    update.text(StateName::Fetching.name()).sql(", updated_at = ");
     update.number(gif.updated_at.as_millis()).sql(" WHERE id = ").id(gif.id.0).sql(" AND state = ");
-    update.text(Some(StateName::Known.name().to_owned()));
+    update.text(StateName::Known.name());
     update
 }
 
 /// Replaces the details of the GIF `id` by those of `gif`.
 pub(super) fn replace_details<S: Statement>(id: GifId, gif: &Gif) -> Result<S, RepoError> {
     let mut update = S::new("UPDATE gifs SET details = ");
-    update.text(Some(json(&gif.details)?)).sql(", updated_at = ").number(gif.updated_at.as_millis());
+    update.text(&json(&gif.details)?).sql(", updated_at = ").number(gif.updated_at.as_millis());
     update.sql(" WHERE id = ").id(id.0);
     Ok(update)
 }
@@ -124,7 +86,7 @@ pub(super) fn delete_words<S: Statement>(id: GifId) -> S {
 pub(super) fn insert_words<S: Statement>(words: &[(String, GifId)]) -> S {
     let mut insert = S::new("INSERT INTO gif_words (word, gif_id) VALUES ");
     for (index, (word, id)) in words.iter().enumerate() {
-        insert.sql(if index == 0 { "(" } else { ", (" }).text(Some(word.clone())).sql(", ").id(id.0).sql(")");
+        insert.sql(if index == 0 { "(" } else { ", (" }).text(word).sql(", ").id(id.0).sql(")");
     }
     insert
 }
@@ -133,8 +95,8 @@ pub(super) fn insert_words<S: Statement>(words: &[(String, GifId)]) -> S {
 pub(super) fn settle<S: Statement>(settlement: &Settlement) -> Result<S, RepoError> {
     let (facts, refusal) = outcome(&settlement.state)?;
     let mut update = S::new("UPDATE gifs SET state = ");
-    update.text(Some(settlement.state.name().name().to_owned())).sql(", facts = ").text(facts);
-    update.sql(", refusal = ").text(refusal).sql(", updated_at = ").number(settlement.at.as_millis());
+    update.text(settlement.state.name().name()).sql(", facts = ").maybe_text(facts);
+    update.sql(", refusal = ").maybe_text(refusal).sql(", updated_at = ").number(settlement.at.as_millis());
     update.sql(" WHERE id = ").id(settlement.id.0).sql(" AND state IN ('known', 'fetching')");
     Ok(update)
 }

@@ -8,22 +8,10 @@ mod settlements;
 mod store;
 mod upserts;
 
-/// Expands to one test per case on the store that `$setup` opens, so that a failure names both.
-macro_rules! expand {
-    ($setup:path; $($module:ident { $($case:ident)+ })+) => {
-        $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            let Some(store) = $setup().await else { return };
-            crate::$module::$case(&store).await;
-            store.database.close().await;
-        })+)+
-    };
-}
-
 /// The list of cases.
 macro_rules! conformance {
     ($setup:path) => {
-        expand! { $setup;
+        kennel_testkit::cases! { $setup;
             upserts {
                 a_gif_is_read_as_written
                 a_gif_without_what_is_optional_is_read_as_written

@@ -10,7 +10,7 @@ use gifs_domain::catalogue::{
     CatalogueError, CatalogueService, FindRequest, FoundGif, FoundPage, Gif, GifProvider, GifState, Origin, Position,
     Provider, ProviderError, Rating, SOURCE, Settled, StateName, Wanted,
 };
-use kennel_core::{ErrorKind, EventType as _, ManualClock, PageSize, Receipt, UuidV7};
+use kennel_core::{ErrorKind, EventType as _, ManualClock, PageSize, Receipt, ServiceError as _, UuidV7};
 
 use crate::store::{Store, at, details, facts, gif, key, settlement, trace};
 
@@ -87,7 +87,8 @@ pub(crate) async fn what_is_found_is_stored_and_published(store: &Store) {
     let local = fake(Provider::Local, true, vec![page(Provider::Local, &["cat", "dog"], Some(7))]);
     let answer = service(store, &[local]).find(search("pet"), None).await.unwrap();
     assert_eq!(titles(&answer.gifs), ["cat", "dog"]);
-    assert_eq!(answer.origin, Origin::Provider { provider: Provider::Local, attribution: "by a fake" });
+    assert_eq!(answer.origin, Origin::Provider(Provider::Local));
+    assert_eq!(answer.attribution, "by a fake");
     assert_eq!((answer.next, answer.at), (Some(Position::Provider(Provider::Local, 7)), at(5)));
 
     let cat = &answer.gifs[0];
@@ -187,6 +188,7 @@ pub(crate) async fn without_providers_the_catalogue_is_searched(store: &Store) {
     let first = service.find(request.clone(), None).await.unwrap();
     assert_eq!(titles(&first.gifs), ["cat 3", "cat 2"]);
     assert_eq!(first.origin, Origin::Catalogue { retry_after: Duration::from_secs(30) });
+    assert_eq!(first.attribution, "by a fake", "only of the provider that the gifs are from");
     let last = service.find(request, first.next).await.unwrap();
     assert_eq!((titles(&last.gifs), last.next), (vec!["cat 1"], None));
     let trending = FindRequest { wanted: Wanted::Trending, ..search("x") };
@@ -211,12 +213,13 @@ pub(crate) async fn a_random_gif_is_one_of_those_found(store: &Store) {
     let random = || FindRequest { wanted: Wanted::Random(None), ..search("x") };
     let answers = vec![page(Provider::Local, &["a", "b", "c"], Some(3)), page(Provider::Local, &[], None)];
     let service = service(store, &[fake(Provider::Local, true, answers)]);
-    let (gif, origin, _) = service.random(random()).await.unwrap();
+    let found = service.random(random()).await.unwrap();
+    let [gif] = &found.gifs[..] else { panic!("{found:?}") };
     assert!(["a", "b", "c"].contains(&gif.details.title.as_str()));
-    assert!(matches!(origin, Origin::Provider { .. }));
+    assert_eq!(found.origin, Origin::Provider(Provider::Local));
     assert_eq!(service.random(random()).await.unwrap_err().kind(), ErrorKind::NotFound);
-    let (_, origin, _) = service.random(random()).await.unwrap();
-    assert!(matches!(origin, Origin::Catalogue { .. }));
+    let found = service.random(random()).await.unwrap();
+    assert!(matches!(found.origin, Origin::Catalogue { .. }));
 }
 
 pub(crate) async fn what_media_reports_is_recorded_once(store: &Store) {

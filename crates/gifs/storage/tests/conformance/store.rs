@@ -28,6 +28,10 @@ impl Store {
         Self { gifs: repository::gifs(&database), database, _resource: Box::new(resource) }
     }
 
+    pub(crate) async fn close(&self) {
+        self.database.close().await;
+    }
+
     /// Adds GIFs without events.
     pub(crate) async fn insert(&self, gifs: &[&Gif]) {
         let found: Vec<_> = gifs.iter().map(|gif| Discovery { gif: (*gif).clone(), event: None }).collect();

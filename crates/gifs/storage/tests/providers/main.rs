@@ -14,6 +14,7 @@ use gif_storage::ProviderConfig;
 use gif_storage::providers::connect;
 use gifs_domain::catalogue::{FindRequest, GifProvider, Rating, Wanted};
 use kennel_cache::{Connected, Counters};
+use kennel_client::ClientMetrics;
 use kennel_config::{HumanDuration, Section as _};
 use kennel_core::{Clock, SystemClock};
 use prometheus::Registry;
@@ -50,7 +51,9 @@ impl Fixture {
         config.validate().unwrap();
         let counters = Counters::new(&Connected::memory(1 << 20), "quotas");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let mut providers = connect(&config, "http://localhost:8082/", &counters, &clock, &Registry::new()).unwrap();
+        let registry = Registry::new();
+        let clients = ClientMetrics::register(&registry).unwrap();
+        let mut providers = connect(&config, "http://localhost:8082/", &counters, &clock, &registry, &clients).unwrap();
         let provider = providers.pop().unwrap();
         assert_eq!((provider.provider().name(), providers.len()), (name, 0));
         Self { name, provider, server }

@@ -11,6 +11,15 @@ pub(crate) async fn postgres_kafka() -> Option<(Variables, impl Sized)> {
     Some((store.into_iter().chain(broker.direct().iter().cloned()).collect(), (database, broker)))
 }
 
+/// With a cache that collectors share.
+#[cfg(all(feature = "postgres", feature = "kafka", feature = "redis"))]
+pub(crate) async fn postgres_kafka_redis() -> Option<(Variables, impl Sized)> {
+    let redis = kennel_testkit::Backend::Redis.address()?;
+    let (mut variables, resources) = postgres_kafka().await?;
+    variables.extend([("CACHE", "redis".to_owned()), ("REDIS_ADDR", redis)]);
+    Some((variables, resources))
+}
+
 #[cfg(all(feature = "mysql", feature = "nats"))]
 pub(crate) async fn mysql_nats() -> Option<(Variables, impl Sized)> {
     let database = kennel_testkit::TestDatabase::mysql().await?;

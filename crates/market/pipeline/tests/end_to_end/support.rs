@@ -40,6 +40,10 @@ impl Ports {
         self.address(1)
     }
 
+    pub(crate) fn api_grpc(&self) -> SocketAddr {
+        self.address(3)
+    }
+
     pub(crate) fn sys(&self) -> SocketAddr {
         self.address(2)
     }
@@ -54,8 +58,15 @@ impl Ports {
         let mut env = BTreeMap::new();
         let mut set = |name: &str, value: String| env.insert(name.to_owned(), value);
         set("PROMETHEUS_PORT", sys.to_string());
+        // Its store has nothing to do with the candles, and need not be one with conditional updates.
+        set("AUTH_STORAGE", "sqlite".to_owned());
+        set("AUTH_SERVER_PORT", "0".to_owned());
+        set("AUTH_ISSUER", "http://auth.test".to_owned());
+        set("AUTH_AUDIENCE", "kennel".to_owned());
+        set("TOKEN_SECRET", "a secret of at least 32 characters".to_owned());
         set("ANALYTICS_API_SERVER_PORT", api.to_string());
         set("ANALYTICS_API_GRPC_PORT", api_grpc.to_string());
+        set("API_GATEWAY_SERVER_PORT", "0".to_owned());
         set("MARKET_PREPROCESSOR_GRPC_PORT", candles.to_string());
         set("CANDLES_GRPC_URL", format!("http://127.0.0.1:{candles}"));
         for (venue, path) in [("BINANCE", "binance/ws"), ("COINBASE", "coinbase/ws"), ("KRAKEN", "kraken/v2")] {
@@ -159,6 +170,22 @@ pub(crate) async fn stream(address: SocketAddr, last: Option<&str>, count: usize
         }
     }
     events
+}
+
+/// The position at which a stream starts.
+#[cfg(any(all(feature = "postgres", feature = "kafka"), all(feature = "mysql", feature = "nats")))]
+pub(crate) async fn position(address: SocketAddr) -> String {
+    let mut socket = BufReader::new(TcpStream::connect(address).await.unwrap());
+    let request = format!("GET /api/v1/stream HTTP/1.0\r\nhost: {address}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    loop {
+        let mut line = String::new();
+        let read = timeout(STOP_LIMIT, socket.read_line(&mut line)).await.expect("the stream has a position");
+        assert!(read.unwrap() > 0, "the stream ended");
+        if let Some(id) = line.trim_end().strip_prefix("id: ") {
+            return id.to_owned();
+        }
+    }
 }
 
 pub(crate) async fn stop(mut process: ServiceProcess) {

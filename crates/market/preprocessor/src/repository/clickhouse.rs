@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kennel_core::RepoError;
-use kennel_storage::clickhouse::{ClickHouse, KeyRange, RecordKey, RecordKind, Write, receipt};
+use kennel_storage::clickhouse::{ClickHouse, KeyRange, RecordKey, RecordKind, Write};
 use market_domain::{Candle, Instrument, Micros, Timeframe, Venue};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ pub(super) struct ClickHouseCandles(pub(super) ClickHouse);
 #[async_trait]
 impl CandleRepository for ClickHouseCandles {
     async fn commit(&self, commit: &Commit) -> Result<(), RepoError> {
-        let mut reads: Vec<_> = commit.receipts.iter().map(|given| receipt(&given.group, given.event)).collect();
+        let mut reads = Vec::new();
         for change in &commit.changes {
             reads.push(book_key(&change.book.instrument));
             reads.extend(change.candles.iter().map(candle_key));
@@ -107,7 +107,6 @@ impl CandleRepository for ClickHouseCandles {
         let commit = commit.clone();
         let apply = move |write: &mut Write<'_>| {
             commit.changes.iter().try_for_each(|given| change(write, given))?;
-            write.record_all(&commit.receipts)?;
             write.append(&commit.events)
         };
         self.0.write(reads, apply).await

@@ -1,92 +1,79 @@
-//! Candles in the SQL databases: one implementation, because they differ only in their drivers and in how they replace rows.
+//! Candles in the SQL databases.
 
-/// Implements the port for `$candles`, which has a function `reader`, the executor of single statements, and `run`, which runs a
-/// call within the limits of the engine and repeats it after a deadlock.
-macro_rules! sql_candles {
-    ($candles:ident, $database:ty, $engine:ident, $upsert:expr) => {
-        use async_trait::async_trait;
-        use kennel_core::RepoError;
-        use kennel_storage::$engine::{Write, classify};
-        use market_domain::{Candle, Instrument, Venue};
-        use sqlx::QueryBuilder;
+use async_trait::async_trait;
+use kennel_core::RepoError;
+use kennel_storage::{SqlStore, SqlWrite as _, Storage};
+use market_domain::{Candle, Instrument, Venue};
 
-        use super::statements;
-        use crate::store::{CandleQuery, CandleRepository, Commit, StoredBook, StoredGap};
+use super::statements::{self, Upsert};
+use crate::store::{BookChange, CandleQuery, CandleRepository, Commit, StoredBook, StoredGap};
 
-        statements::statement!($database);
+/// The candles of a SQL database.
+pub(super) struct SqlCandles<S>(pub(super) S);
 
-        impl $candles {
-            async fn select(
-                &self,
-                mut select: QueryBuilder<$database>,
-            ) -> Result<Vec<<$database as sqlx::Database>::Row>, RepoError> {
-                select.build().fetch_all(self.reader()).await.map_err(classify)
-            }
+impl<S: SqlStore> SqlCandles<S> {
+    const UPSERT: Upsert = Upsert::of(S::STORAGE);
+    /// The end of a query that locks its rows. In SQLite, a transaction that writes is the only one.
+    const LOCK: &'static str = if matches!(S::STORAGE, Storage::Sqlite) { "" } else { " FOR UPDATE" };
 
-            async fn try_commit(&self, commit: &Commit) -> Result<(), RepoError> {
-                let mut write = self.0.write().await?;
-                // One order in all calls: fewer deadlocks.
-                let mut changes: Vec<_> = commit.changes.iter().collect();
-                changes.sort_by_key(|change| &change.book.instrument);
-                for change in &changes {
-                    if execute(&mut write, statements::write_book(&change.book)?).await? != 1 {
-                        return Err(RepoError::Conflict);
-                    }
-                }
-                let candles: Vec<_> = changes.iter().flat_map(|change| &change.candles).collect();
-                for candles in candles.chunks(statements::MAX_ROWS) {
-                    execute(&mut write, statements::write_candles(candles, &$upsert)).await?;
-                }
-                let of_book = |change: &&crate::store::BookChange| {
-                    let instrument = change.book.instrument.clone();
-                    change.gaps.iter().map(move |gap| (instrument.clone(), *gap)).collect::<Vec<_>>()
-                };
-                let gaps: Vec<_> = changes.iter().flat_map(of_book).collect();
-                for gaps in gaps.chunks(statements::MAX_ROWS) {
-                    execute(&mut write, statements::write_gaps(gaps, &$upsert)).await?;
-                }
-                write.record_all(&commit.receipts).await?;
-                write.append(&commit.events).await?;
-                write.commit().await
-            }
+    async fn try_commit(&self, commit: &Commit) -> Result<(), RepoError> {
+        let mut write = self.0.write().await?;
+        // One order in all calls: fewer deadlocks.
+        let mut changes: Vec<_> = commit.changes.iter().collect();
+        changes.sort_by_key(|change| &change.book.instrument);
+        let (new, known): (Vec<_>, Vec<_>) =
+            changes.iter().map(|change| &change.book).partition(|book| book.version == 1);
+        for books in new.chunks(statements::MAX_ROWS) {
+            // Fails with a conflict if one of them exists.
+            write.execute(statements::insert_books(books)?).await?;
         }
-
-        /// Returns the number of changed rows.
-        async fn execute(write: &mut Write, mut statement: QueryBuilder<$database>) -> Result<u64, RepoError> {
-            let result = statement.build().execute(write.connection()).await.map_err(classify)?;
-            Ok(result.rows_affected())
+        for books in known.chunks(statements::MAX_ROWS) {
+            let stored = write.fetch(statements::lock_books(books, Self::LOCK)).await?;
+            if !statements::precede(&stored, books)? {
+                return Err(RepoError::Conflict);
+            }
+            write.execute(statements::update_books(books, &Self::UPSERT)?).await?;
         }
-
-        #[async_trait]
-        impl CandleRepository for $candles {
-            async fn commit(&self, commit: &Commit) -> Result<(), RepoError> {
-                self.run(|| self.try_commit(commit)).await
-            }
-
-            async fn book(&self, instrument: &Instrument) -> Result<Option<StoredBook>, RepoError> {
-                let rows = self.run(|| self.select(statements::book(instrument))).await?;
-                rows.first().map(statements::read_book).transpose()
-            }
-
-            async fn books(&self, venue: Option<Venue>) -> Result<Vec<StoredBook>, RepoError> {
-                let rows = self.run(|| self.select(statements::books(venue))).await?;
-                rows.iter().map(statements::read_book).collect()
-            }
-
-            async fn candles(&self, query: &CandleQuery) -> Result<Vec<Candle>, RepoError> {
-                let rows = self.run(|| self.select(statements::candles(query))).await?;
-                let mut candles: Vec<_> = rows.iter().map(statements::read_candle).collect::<Result<_, _>>()?;
-                if query.from.is_none() {
-                    candles.reverse();
-                }
-                Ok(candles)
-            }
-
-            async fn gaps(&self, instrument: &Instrument, limit: u32) -> Result<Vec<StoredGap>, RepoError> {
-                let rows = self.run(|| self.select(statements::gaps(instrument, limit))).await?;
-                rows.iter().map(statements::read_gap).collect()
-            }
+        let candles: Vec<_> = changes.iter().flat_map(|change| &change.candles).collect();
+        for candles in candles.chunks(statements::MAX_ROWS) {
+            write.execute(statements::write_candles(candles, &Self::UPSERT)).await?;
         }
-    };
+        let gaps: Vec<_> = changes.iter().flat_map(|change| gaps_of(change)).collect();
+        for gaps in gaps.chunks(statements::MAX_ROWS) {
+            write.execute(statements::write_gaps(gaps, &Self::UPSERT)).await?;
+        }
+        write.append(&commit.events).await?;
+        write.commit().await
+    }
 }
-pub(super) use sql_candles;
+
+fn gaps_of(change: &BookChange) -> Vec<(Instrument, StoredGap)> {
+    change.gaps.iter().map(|gap| (change.book.instrument.clone(), *gap)).collect()
+}
+
+#[async_trait]
+impl<S: SqlStore> CandleRepository for SqlCandles<S> {
+    async fn commit(&self, commit: &Commit) -> Result<(), RepoError> {
+        self.0.run(|| self.try_commit(commit)).await
+    }
+
+    async fn book(&self, instrument: &Instrument) -> Result<Option<StoredBook>, RepoError> {
+        Ok(self.0.select(|| statements::book(instrument), statements::read_book).await?.pop())
+    }
+
+    async fn books(&self, venue: Option<Venue>) -> Result<Vec<StoredBook>, RepoError> {
+        self.0.select(|| statements::books(venue), statements::read_book).await
+    }
+
+    async fn candles(&self, query: &CandleQuery) -> Result<Vec<Candle>, RepoError> {
+        let mut candles = self.0.select(|| statements::candles(query), statements::read_candle).await?;
+        if query.from.is_none() {
+            candles.reverse();
+        }
+        Ok(candles)
+    }
+
+    async fn gaps(&self, instrument: &Instrument, limit: u32) -> Result<Vec<StoredGap>, RepoError> {
+        self.0.select(|| statements::gaps(instrument, limit), statements::read_gap).await
+    }
+}

@@ -1,42 +1,12 @@
 //! The statements of the SQL databases.
 
+use std::collections::HashMap;
+
 use kennel_core::RepoError;
-use kennel_storage::{Columns, classify};
+use kennel_storage::{Columns, Statement, Storage, classify};
 use market_domain::{Bar, Candle, CandleKey, Decimal, GapState, Instrument, Micros, Missing, Timeframe, Venue, Window};
 
 use crate::store::{CandleQuery, StoredBook, StoredGap};
-
-/// A statement under construction, with the placeholders of its database.
-pub(super) trait Statement {
-    fn new(sql: &str) -> Self;
-    fn sql(&mut self, sql: &str) -> &mut Self;
-    fn text(&mut self, value: &str) -> &mut Self;
-    fn number(&mut self, value: i64) -> &mut Self;
-}
-
-/// Implements [`Statement`] for a database.
-macro_rules! statement {
-    ($database:ty) => {
-        impl crate::repository::statements::Statement for sqlx::QueryBuilder<$database> {
-            fn new(sql: &str) -> Self {
-                Self::new(sql)
-            }
-
-            fn sql(&mut self, sql: &str) -> &mut Self {
-                self.push(sql)
-            }
-
-            fn text(&mut self, value: &str) -> &mut Self {
-                self.push_bind(value.to_owned())
-            }
-
-            fn number(&mut self, value: i64) -> &mut Self {
-                self.push_bind(value)
-            }
-        }
-    };
-}
-pub(super) use statement;
 
 /// How a database replaces rows that exist.
 pub(super) struct Upsert {
@@ -47,14 +17,18 @@ pub(super) struct Upsert {
 }
 
 /// `PostgreSQL` and SQLite.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(super) const UPSERT: Upsert = Upsert { conflict: Some(" ON CONFLICT "), value: "{} = excluded.{}" };
+const UPSERT: Upsert = Upsert { conflict: Some(" ON CONFLICT "), value: "{} = excluded.{}" };
 /// MySQL. Each column is replaced only if the condition is true.
-#[cfg(feature = "mysql")]
-pub(super) const MYSQL_UPSERT: Upsert =
-    Upsert { conflict: None, value: "{} = IF(VALUES({guard}) > {guard}, VALUES({}), {})" };
+const MYSQL_UPSERT: Upsert = Upsert { conflict: None, value: "{} = IF(VALUES({guard}) > {guard}, VALUES({}), {})" };
 
 impl Upsert {
+    pub(super) const fn of(storage: Storage) -> Self {
+        match storage {
+            Storage::Mysql => MYSQL_UPSERT,
+            _ => UPSERT,
+        }
+    }
+
     /// The end of an insert that replaces `columns` of existing rows if the value of `guard`, the last of them, increases.
     fn clause(&self, table: &str, key: &str, columns: &[&str], guard: &str) -> String {
         let sets = columns.iter().map(|column| self.value.replace("{}", column).replace("{guard}", guard));
@@ -98,20 +72,43 @@ fn of_instrument<S: Statement>(statement: &mut S, instrument: &Instrument) {
     statement.sql(" AND symbol = ").text(instrument.symbol.as_str());
 }
 
-/// Changes no row, or fails with a conflict, unless the version before is stored.
-pub(super) fn write_book<S: Statement>(book: &StoredBook) -> Result<S, RepoError> {
-    let state = serde_json::to_string(&book.state).map_err(|error| RepoError::Backend(error.into()))?;
-    let Instrument { venue, symbol } = &book.instrument;
-    if book.version == 1 {
-        let mut insert = S::new("INSERT INTO books (venue, symbol, version, state) VALUES (");
-        insert.text(venue.name()).sql(", ").text(symbol.as_str()).sql(", ").number(1).sql(", ").text(&state).sql(")");
-        return Ok(insert);
+/// The insert of books. There is at least one.
+pub(super) fn insert_books<S: Statement>(books: &[&StoredBook]) -> Result<S, RepoError> {
+    let mut insert = S::new("INSERT INTO books (venue, symbol, version, state) VALUES ");
+    for (index, book) in books.iter().enumerate() {
+        let state = serde_json::to_string(&book.state).map_err(|error| RepoError::Backend(error.into()))?;
+        insert.sql(if index == 0 { "(" } else { ", (" }).text(book.instrument.venue.name());
+        insert.sql(", ").text(book.instrument.symbol.as_str()).sql(", ").number(book.version).sql(", ").text(&state);
+        insert.sql(")");
     }
-    let mut update = S::new("UPDATE books SET state = ");
-    update.text(&state).sql(", version = ").number(book.version);
-    of_instrument(&mut update, &book.instrument);
-    update.sql(" AND version = ").number(book.version - 1);
-    Ok(update)
+    Ok(insert)
+}
+
+/// Replaces books that are locked.
+pub(super) fn update_books<S: Statement>(books: &[&StoredBook], upsert: &Upsert) -> Result<S, RepoError> {
+    let mut insert: S = insert_books(books)?;
+    insert.sql(&upsert.clause("books", "venue, symbol", &["state", "version"], "version"));
+    Ok(insert)
+}
+
+/// Locks books, in one order in all calls: fewer deadlocks. There is at least one.
+pub(super) fn lock_books<S: Statement>(books: &[&StoredBook], lock: &str) -> S {
+    let mut select = S::new("SELECT venue, symbol, version FROM books WHERE ");
+    for (index, book) in books.iter().enumerate() {
+        select.sql(if index == 0 { "(venue = " } else { " OR (venue = " }).text(book.instrument.venue.name());
+        select.sql(" AND symbol = ").text(book.instrument.symbol.as_str()).sql(")");
+    }
+    select.sql(" ORDER BY venue, symbol").sql(lock);
+    select
+}
+
+/// Whether the stored versions are those before the given ones.
+pub(super) fn precede(stored: &[impl Columns], books: &[&StoredBook]) -> Result<bool, RepoError> {
+    let mut versions = HashMap::new();
+    for row in stored {
+        versions.insert(instrument(row)?, row.number("version").map_err(classify)?);
+    }
+    Ok(books.iter().all(|book| versions.get(&book.instrument) == Some(&(book.version - 1))))
 }
 
 /// `candles` has at least one.

@@ -10,9 +10,9 @@ use market_preprocessor::store::{BookChange, CandleQuery, Commit};
 
 use tokio::task::JoinSet;
 
-use crate::store::{HOLD, START, Store, at, change, first_change, instrument, query, receipt, trade};
+use crate::store::{HOLD, START, Store, at, change, first_change, instrument, query, trade};
 
-fn commit(changes: Vec<BookChange>) -> Commit {
+pub(crate) fn commit(changes: Vec<BookChange>) -> Commit {
     Commit { changes, ..Commit::default() }
 }
 
@@ -20,8 +20,7 @@ pub(crate) async fn a_commit_is_read_as_written(store: &Store) {
     let kraken = instrument(Venue::Kraken, "BTC-USD");
     let change = first_change(&[trade(&kraken, 7, 59, "1.5"), trade(&kraken, 9, 61, "2")]);
     let event = Event::new(UuidV7.next(), "/test", at(3), &CandleChanged::from(&change.candles[0])).unwrap();
-    let receipts = vec![receipt(), receipt()];
-    let commit = Commit { changes: vec![change.clone()], receipts: receipts.clone(), events: vec![event.clone()] };
+    let commit = Commit { changes: vec![change.clone()], events: vec![event.clone()] };
     store.candles.commit(&commit).await.unwrap();
     assert_eq!(store.candles.book(&kraken).await.unwrap(), Some(change.book.clone()));
     let mut stored = Vec::new();
@@ -32,9 +31,6 @@ pub(crate) async fn a_commit_is_read_as_written(store: &Store) {
     assert_eq!(store.candles.gaps(&kraken, 10).await.unwrap(), change.gaps);
     assert_eq!(change.gaps.len(), 1);
     assert_eq!(store.pending().await, [event]);
-    for receipt in receipts {
-        assert!(store.database.inbox.seen(&receipt.group, receipt.event).await.unwrap());
-    }
 }
 
 pub(crate) async fn unknown_instruments_have_nothing(store: &Store) {
@@ -66,16 +62,15 @@ pub(crate) async fn a_change_of_another_version_conflicts_and_stores_nothing(sto
         change
     };
     for version in [1, 3] {
-        let receipts = vec![receipt()];
         let other = first_change(&[trade(&coinbase, 1, 0, "1")]);
-        let given =
-            Commit { changes: vec![other, with_version(version)], receipts: receipts.clone(), events: Vec::new() };
+        let event = Event::new(UuidV7.next(), "/test", at(3), &CandleChanged::from(&other.candles[0])).unwrap();
+        let given = Commit { changes: vec![other, with_version(version)], events: vec![event] };
         let result = store.candles.commit(&given).await;
         assert!(matches!(result, Err(RepoError::Conflict)), "version {version}: {result:?}");
         assert_eq!(store.candles.book(&kraken).await.unwrap(), Some(first.book.clone()));
         assert_eq!(store.candles.book(&coinbase).await.unwrap(), None);
         assert_eq!(store.all(&kraken, Timeframe::M1).await, &first.candles[..1]);
-        assert!(!store.database.inbox.seen(&receipts[0].group, receipts[0].event).await.unwrap());
+        assert_eq!(store.pending().await, []);
     }
     store.candles.commit(&commit(vec![second.clone()])).await.unwrap();
     assert_eq!(store.candles.book(&kraken).await.unwrap(), Some(second.book));
@@ -105,12 +100,25 @@ pub(crate) async fn of_concurrent_changes_of_one_book_one_is_stored(store: &Stor
 
 pub(crate) async fn several_books_are_stored_together(store: &Store) {
     let instruments: Vec<_> = ["AAA-USD", "BBB-USD", "CCC-USD"].map(|symbol| instrument(Venue::Binance, symbol)).into();
-    let changes = instruments.iter().rev().map(|instrument| first_change(&[trade(instrument, 1, 0, "1")]));
-    store.candles.commit(&commit(changes.collect())).await.unwrap();
-    for instrument in &instruments {
+    let mut books: Vec<_> =
+        instruments.iter().map(|instrument| Book::new(instrument.clone(), BookState::default(), HOLD)).collect();
+    let mut store_next = async |ids: &[(usize, i64)]| {
+        // In another order than that of the instruments.
+        let each = ids.iter().rev();
+        let changes = each.map(|(n, id)| change(&mut books[*n], *id, &[trade(&instruments[*n], *id, *id, "1")]));
+        store.candles.commit(&commit(changes.collect())).await
+    };
+    store_next(&[(0, 1), (1, 1)]).await.unwrap();
+    // New ones together with others.
+    store_next(&[(0, 2), (1, 2), (2, 1)]).await.unwrap();
+    for (instrument, trades) in instruments.iter().zip([2, 2, 1]) {
         let [candle] = &store.all(instrument, Timeframe::M1).await[..] else { panic!("one candle of {instrument}") };
-        assert_eq!(&candle.key.instrument, instrument);
+        assert_eq!((&candle.key.instrument, candle.bar.trades), (instrument, trades));
+        assert_eq!(store.candles.book(instrument).await.unwrap().unwrap().version, trades);
     }
+    let outdated = store_next(&[(0, 3), (1, 4)]).await;
+    assert!(matches!(outdated, Err(RepoError::Conflict)), "{outdated:?}");
+    assert_eq!(store.candles.book(&instruments[0]).await.unwrap().unwrap().version, 2, "all or nothing");
 }
 
 pub(crate) async fn a_lower_revision_does_not_replace_a_candle(store: &Store) {

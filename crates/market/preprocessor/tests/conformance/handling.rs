@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use kennel_core::{Event, EventType as _, Receipt, UuidV7};
+use kennel_core::{Event, EventType as _, Receipt, SystemClock, UuidV7};
 use kennel_outbox::{BatchHandler as _, BatchItem, Handled, HandlerError};
-use market_contracts::{CandleChanged, TradeReported};
+use market_contracts::{CandleChanged, TradeReported, TradeReportedV2};
 use market_domain::{GapState, Limits, Timeframe, Trade, Venue};
 use market_preprocessor::handler::TradeHandler;
 use market_preprocessor::metrics::PreprocessorMetrics;
@@ -16,9 +16,15 @@ use tokio::task::JoinSet;
 
 use crate::store::{HOLD, Store, at, instrument, trade};
 
-fn handler(store: &Store) -> TradeHandler {
+pub(crate) fn handler(store: &Store) -> TradeHandler {
     let metrics = PreprocessorMetrics::register(&Registry::new()).unwrap();
-    TradeHandler::new(Arc::clone(&store.candles), Arc::new(UuidV7), metrics, Limits::default(), HOLD)
+    TradeHandler::new(
+        Arc::clone(&store.candles),
+        (Arc::new(UuidV7), Arc::new(SystemClock)),
+        metrics,
+        Limits::default(),
+        HOLD,
+    )
 }
 
 fn item(trade: &Trade) -> BatchItem {
@@ -29,14 +35,14 @@ fn item(trade: &Trade) -> BatchItem {
 }
 
 /// Handles trades that are all accepted.
-async fn handle(handler: &TradeHandler, trades: &[Trade]) {
+pub(crate) async fn handle(handler: &TradeHandler, trades: &[Trade]) {
     let items: Vec<_> = trades.iter().map(item).collect();
     let results = handler.handle(&items).await.unwrap();
     assert_eq!(results.len(), trades.len());
     assert!(results.iter().all(|result| matches!(result, Ok(Handled::Recorded))), "{results:?}");
 }
 
-pub(crate) async fn trades_become_candles_with_receipts_and_events(store: &Store) {
+pub(crate) async fn trades_become_candles_and_events(store: &Store) {
     let (kraken, binance) = (instrument(Venue::Kraken, "BTC-USD"), instrument(Venue::Binance, "BTC-USD"));
     let trades = [trade(&kraken, 1, 0, "1"), trade(&binance, 1, 0, "2")];
     handle(&handler(store), &trades).await;
@@ -53,7 +59,8 @@ pub(crate) async fn trades_become_candles_with_receipts_and_events(store: &Store
         (2, "1", "3")
     );
     for trade in &trades {
-        assert!(store.database.inbox.seen(TradeHandler::GROUP, TradeReported::event_id(trade)).await.unwrap());
+        let is_seen = store.database.inbox.seen(TradeHandler::GROUP, TradeReported::event_id(trade)).await.unwrap();
+        assert!(!is_seen, "the book knows the trade, without a receipt");
     }
     let changed = |event: &Event| {
         let candle = event.decode::<CandleChanged>().unwrap().unwrap();
@@ -70,6 +77,19 @@ pub(crate) async fn trades_become_candles_with_receipts_and_events(store: &Store
     assert!(store.pending().await.iter().all(|event| event.topic == CandleChanged::TOPIC));
 }
 
+pub(crate) async fn a_batch_of_many_trades_of_an_instrument_is_one_revision(store: &Store) {
+    let (kraken, binance) = (instrument(Venue::Kraken, "BTC-USD"), instrument(Venue::Binance, "BTC-USD"));
+    let mut trades: Vec<_> = (1..=600).map(|n| trade(&kraken, n, n / 10, &format!("{}", 100 + n % 7))).collect();
+    trades.extend((1..=300).map(|n| trade(&binance, n, n / 10, "5")));
+    handle(&handler(store), &trades).await;
+    let [first, second] = &store.all(&kraken, Timeframe::M1).await[..] else { panic!("two candles") };
+    assert_eq!((first.bar.trades, first.revision, first.is_final), (599, 1, true));
+    assert_eq!((second.bar.trades, second.revision, second.is_final), (1, 1, false));
+    let changed = store.pending().await;
+    assert_eq!(changed.len(), 3, "one event for each changed candle: {changed:?}");
+    assert_eq!(store.candles.book(&kraken).await.unwrap().unwrap().version, 1);
+}
+
 pub(crate) async fn a_trade_that_is_delivered_again_changes_nothing(store: &Store) {
     let kraken = instrument(Venue::Kraken, "BTC-USD");
     let trades = [trade(&kraken, 1, 0, "1"), trade(&kraken, 2, 1, "2")];
@@ -79,6 +99,23 @@ pub(crate) async fn a_trade_that_is_delivered_again_changes_nothing(store: &Stor
     handle(&first, &trades[..1]).await;
     handle(&handler(store), &trades).await;
     assert_eq!((store.all(&kraken, Timeframe::M1).await, store.candles.book(&kraken).await.unwrap()), before);
+}
+
+pub(crate) async fn a_trade_in_the_topics_of_both_versions_is_counted_once(store: &Store) {
+    let kraken = instrument(Venue::Kraken, "BTC-USD");
+    let trades: Vec<_> = (1..=4).map(|id| trade(&kraken, id, id, "2")).collect();
+    let of_version_2 = |trade: &Trade| {
+        let event = TradeReportedV2::new(trade, trade.received);
+        let event = Event::new(TradeReported::event_id(trade), "/test", at(0), &event).unwrap();
+        let receipt = Receipt { group: TradeHandler::GROUP_V2.to_owned(), event: event.id, at: at(1) };
+        BatchItem { event, receipt }
+    };
+    let handler = handler(store);
+    handle(&handler, &trades[..3]).await;
+    let results = handler.handle(&trades[1..].iter().map(of_version_2).collect::<Vec<_>>()).await.unwrap();
+    assert!(results.iter().all(|result| matches!(result, Ok(Handled::Recorded))), "{results:?}");
+    let [candle] = &store.all(&kraken, Timeframe::M1).await[..] else { panic!("one candle") };
+    assert_eq!((candle.bar.trades, candle.bar.quote_volume.to_string().as_str()), (4, "0.00000008"));
 }
 
 pub(crate) async fn a_trade_that_cannot_be_true_is_refused_and_leaves_a_gap(store: &Store) {

@@ -2,26 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod cases;
 mod handling;
+mod handover;
 mod store;
-
-/// Expands to one test per case on the store that `$setup` opens, so that a failure names both.
-macro_rules! expand {
-    ($setup:path; $($module:ident { $($case:ident)+ })+) => {
-        $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            let Some(store) = $setup().await else { return };
-            crate::$module::$case(&store).await;
-            store.database.close().await;
-        })+)+
-    };
-}
 
 /// The list of cases.
 macro_rules! conformance {
     ($setup:path) => {
-        expand! { $setup;
+        kennel_testkit::cases! { $setup;
             cases {
                 a_commit_is_read_as_written
                 unknown_instruments_have_nothing
@@ -37,10 +27,19 @@ macro_rules! conformance {
                 down_reverts_up
             }
             handling {
-                trades_become_candles_with_receipts_and_events
+                trades_become_candles_and_events
+                a_batch_of_many_trades_of_an_instrument_is_one_revision
                 a_trade_that_is_delivered_again_changes_nothing
+                a_trade_in_the_topics_of_both_versions_is_counted_once
                 a_trade_that_cannot_be_true_is_refused_and_leaves_a_gap
                 members_that_handle_one_instrument_lose_and_double_nothing
+            }
+            audit {
+                an_audit_finds_exactly_what_differs_and_repairs_it
+                a_minute_that_its_trades_do_not_explain_stays_as_it_is
+                a_repair_completes_every_window_that_missed_a_trade
+                only_what_the_venue_can_still_tell_is_compared
+                a_venue_that_refuses_requests_is_left_alone
             }
         }
     };

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use kennel_core::{Event, IdSource as _, Receipt, Timestamp, UuidV7};
+use kennel_core::{Event, Timestamp};
 use kennel_storage::{Database, StorageConfig};
 use market_domain::{Book, BookState, Candle, Instrument, Micros, Side, Timeframe, Trade, Venue};
 use market_preprocessor::repository::{self, MIGRATIONS};
@@ -23,6 +23,10 @@ impl Store {
             kennel_storage::open(config, "market-preprocessor", &MIGRATIONS, &Registry::new()).await.unwrap();
         database.migrator.up(at(0)).await.unwrap();
         Self { candles: repository::candles(&database), database, _resource: Box::new(resource) }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.database.close().await;
     }
 
     /// All candles of an instrument and timeframe, in the order of time.
@@ -111,9 +115,4 @@ pub(crate) fn change(book: &mut Book, version: i64, trades: &[Trade]) -> BookCha
 /// The change of a new book.
 pub(crate) fn first_change(trades: &[Trade]) -> BookChange {
     change(&mut Book::new(trades[0].instrument.clone(), BookState::default(), HOLD), 1, trades)
-}
-
-/// The receipt of a new event.
-pub(crate) fn receipt() -> Receipt {
-    Receipt { group: "market-preprocessor.trades".to_owned(), event: UuidV7.next(), at: at(4) }
 }

@@ -51,7 +51,7 @@ struct BufferState<H> {
 }
 
 impl<H: MessageHandle> DeliveryBuffer<H> {
-    /// Creates the buffer of a member of `group` with at most `limit` unsettled deliveries. `tasks` belongs to the
+    /// Creates the buffer of a member of `group` with unsettled deliveries of at most `limit` keys. `tasks` belongs to the
     /// broker.
     pub(crate) fn new(group: &str, limit: usize, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Arc<Self> {
         let state = BufferState { queues: KeyQueues::default(), errors: VecDeque::new(), has_ended: false };
@@ -126,15 +126,28 @@ impl<H: MessageHandle> DeliveryBuffer<H> {
         if let Some(error) = state.errors.pop_front() {
             return Ok(Next::Item(Err(error)));
         }
-        if state.queues.claimed() >= self.limit {
+        if state.queues.claimed_keys() >= self.limit {
             return Ok(Next::Wait(None));
         }
         let Some((claim, received)) = state.queues.claim(Instant::now().into_std()) else {
             return Ok(Next::Wait(state.queues.next_due().map(Instant::from_std)));
         };
+        Ok(Next::Item(Ok(self.delivery(claim, received))))
+    }
+
+    /// Returns the delivery that follows a claimed one in its key.
+    fn successor(self: &Arc<Self>, claim: &Claim<u16>) -> Option<Delivery> {
+        let mut state = self.lock();
+        if state.has_ended {
+            return None;
+        }
+        let (claim, received) = state.queues.claim_next(claim)?;
+        Some(self.delivery(claim, received))
+    }
+
+    fn delivery(self: &Arc<Self>, claim: Claim<u16>, received: &Received<H>) -> Delivery {
         let pending = PendingAck { buffer: Arc::clone(self), claim: Some(claim), handle: received.handle.clone() };
-        let delivery = Delivery::new(received.event.clone(), received.attempt, Box::new(pending));
-        Ok(Next::Item(Ok(delivery)))
+        Delivery::new(received.event.clone(), received.attempt, Box::new(pending))
     }
 
     /// Rejects a delivery. Returns the request for its redelivery, if the server redelivers it; the delivery already
@@ -217,6 +230,10 @@ impl<H: MessageHandle> PendingAck<H> {
 
 #[async_trait]
 impl<H: MessageHandle> Settle for PendingAck<H> {
+    fn successor(&self) -> Option<Delivery> {
+        self.buffer.successor(self.claim.as_ref()?)
+    }
+
     /// After an error the server redelivers the event. The following events of the key continue, because the receiver
     /// has processed this one.
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::TOPICS_REFRESH;
 use super::context::{ReplacementWatch, report};
 use super::error::{TopicRemoved, classify, is_topic_removed};
-use super::offsets::{ends, is_replaced, partitions};
+use super::offsets::{ends, partitions, unread};
 use super::record;
 use super::window::PartitionId;
 use crate::delivery::NoopAck;
@@ -30,6 +30,8 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 /// Interval between checks whether an unreachable cluster responds again.
 const RECONNECT_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// After this time, a client that has not reached the cluster is replaced by another one.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 type Received = Result<Event, BrokerError>;
 
@@ -39,24 +41,83 @@ pub(super) struct BroadcastSubscription {
     ended: Arc<AtomicBool>,
 }
 
+type Client = BaseConsumer<ReplacementWatch>;
+
 /// A client, and the next offset of each partition.
 struct PositionedConsumer {
-    consumer: BaseConsumer<ReplacementWatch>,
+    consumer: Client,
     positions: HashMap<PartitionId, i64>,
 }
 
 impl PositionedConsumer {
-    fn assign(consumer: BaseConsumer<ReplacementWatch>, positions: HashMap<PartitionId, i64>) -> KafkaResult<Self> {
-        let mut assignment = TopicPartitionList::with_capacity(positions.len());
-        for (id, next) in &positions {
-            assignment.add_partition_offset(&id.topic, id.number, Offset::Offset(*next))?;
-        }
-        consumer.assign(&assignment)?;
+    fn assign(consumer: Client, positions: HashMap<PartitionId, i64>) -> KafkaResult<Self> {
+        assign(&consumer, &positions)?;
         Ok(Self { consumer, positions })
     }
 
-    fn positions(&self) -> Vec<(PartitionId, i64)> {
-        self.positions.iter().map(|(id, next)| (id.clone(), *next)).collect()
+    /// Continues with another client, which has reached the cluster.
+    fn replace(&mut self, successor: Client) -> KafkaResult<()> {
+        // What it met before it reached the cluster.
+        while successor.poll(Duration::ZERO).is_some() {}
+        assign(&successor, &self.positions)?;
+        let old = std::mem::replace(&mut self.consumer, successor);
+        // Waits for its threads. If there is no thread for that, it is dropped here.
+        thread::Builder::new().spawn(move || drop(old)).ok();
+        Ok(())
+    }
+}
+
+fn assign(consumer: &Client, positions: &HashMap<PartitionId, i64>) -> KafkaResult<()> {
+    let mut assignment = TopicPartitionList::with_capacity(positions.len());
+    for (id, next) in positions {
+        assignment.add_partition_offset(&id.topic, id.number, Offset::Offset(*next))?;
+    }
+    consumer.assign(&assignment)
+}
+
+/// A client that will replace the one of a subscription when it reaches the cluster.
+///
+/// The cluster may have lost its data: the old client would reject leaders that are older than those it knows. And reading
+/// continues without it, whatever has happened to its connections.
+struct Successor {
+    consumer: Client,
+    created: Instant,
+}
+
+/// What the checks of a subscription have found.
+struct Checks {
+    /// When the last one ended.
+    at: Instant,
+    /// Whether something was received since.
+    has_received: bool,
+    successor: Option<Successor>,
+    /// Where the cluster had more.
+    behind: HashMap<PartitionId, i64>,
+    /// Where a client was replaced for that: records of transactions, which no client returns, count as more, too.
+    stalled: HashMap<PartitionId, i64>,
+}
+
+impl Checks {
+    fn new() -> Self {
+        let (at, behind, stalled) = (Instant::now(), HashMap::new(), HashMap::new());
+        Self { at, has_received: false, successor: None, behind, stalled }
+    }
+
+    fn are_due(&self) -> bool {
+        // A check delays what other leaders deliver.
+        let is_silent = self.successor.is_some() && !self.has_received;
+        self.at.elapsed() >= if is_silent { RECONNECT_CHECK_INTERVAL } else { TOPICS_REFRESH }
+    }
+
+    /// Records where the cluster has more than what was read; returns whether a partition is where it was at the last check.
+    fn are_stalled(&mut self, unread: HashMap<PartitionId, i64>) -> bool {
+        let is_at = |at: &HashMap<_, _>, (id, next)| at.get(id) == Some(next);
+        let is_stalled = unread.iter().any(|each| is_at(&self.behind, each) && !is_at(&self.stalled, each));
+        if is_stalled {
+            self.stalled.clone_from(&unread);
+        }
+        self.behind = unread;
+        is_stalled
     }
 }
 
@@ -115,13 +176,14 @@ impl BroadcastReader {
     }
 
     /// Forwards events until the subscription is dropped; fails when a topic was deleted or replaced.
-    fn read(&self, mut consumer: PositionedConsumer, received: &mpsc::Sender<Received>) -> Result<(), BrokerError> {
-        let (mut checked, mut was_disconnected) = (Instant::now(), false);
+    fn read(&self, mut current: PositionedConsumer, received: &mpsc::Sender<Received>) -> Result<(), BrokerError> {
+        let mut checks = Checks::new();
         while !self.is_over(received) {
-            match consumer.consumer.poll(POLL_TIMEOUT) {
+            match current.consumer.poll(POLL_TIMEOUT) {
                 Some(Ok(message)) => {
                     let id = PartitionId { topic: message.topic().into(), number: message.partition() };
-                    consumer.positions.insert(id, message.offset() + 1);
+                    current.positions.insert(id, message.offset() + 1);
+                    checks.has_received = true;
                     let event = record::read(&self.topic, &message);
                     if event.as_ref().map_or(true, |event| self.filter.includes(event)) {
                         self.forward(received, event);
@@ -130,34 +192,54 @@ impl BroadcastReader {
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(classify(error)),
                 Some(Err(error)) if is_topic_removed(&error) => return Err(TopicRemoved.into()),
                 Some(Err(error)) => {
-                    was_disconnected |= error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown)
+                        && checks.successor.is_none()
+                    {
+                        checks.successor = Some(self.successor(&current)?);
+                    }
                     report(&error, "kafka broadcast subscription continues after an error");
                 }
                 None => {}
             }
-            if consumer.consumer.context().is_replaced() {
+            if current.consumer.context().is_replaced() {
                 return Err(TopicRemoved.into());
             }
-            if checked.elapsed() < if was_disconnected { RECONNECT_CHECK_INTERVAL } else { TOPICS_REFRESH } {
-                continue;
+            if checks.are_due() {
+                self.check(&mut checks, &mut current)?;
             }
-            match is_replaced(&consumer.consumer, &consumer.positions()) {
-                Ok(true) => return Err(TopicRemoved.into()),
-                // The cluster may have lost its data: the old client would reject leaders that are older than those it
-                // knows.
-                Ok(false) if was_disconnected => {
-                    let client = self.settings.create_with_context(ReplacementWatch::default()).map_err(classify)?;
-                    consumer = PositionedConsumer::assign(client, consumer.positions).map_err(classify)?;
-                    was_disconnected = false;
-                }
-                Err(error) if is_topic_removed(&error) => return Err(TopicRemoved.into()),
-                Ok(false) => {}
-                // A client that lost its only connection before it was up does not report that all brokers are down.
-                Err(_) => was_disconnected = true,
-            }
-            checked = Instant::now();
         }
         Ok(())
+    }
+
+    /// Checks that the topics are still the same, and replaces a client that has lost the cluster or receives nothing.
+    fn check(&self, checks: &mut Checks, current: &mut PositionedConsumer) -> Result<(), BrokerError> {
+        let client = checks.successor.as_ref().map_or(&current.consumer, |successor| &successor.consumer);
+        match unread(client, current.positions.clone()) {
+            Ok(None) => return Err(TopicRemoved.into()),
+            Err(error) if is_topic_removed(&error) => return Err(TopicRemoved.into()),
+            Ok(Some(unread)) => {
+                let is_stalled = checks.are_stalled(unread);
+                if let Some(successor) = checks.successor.take() {
+                    current.replace(successor.consumer).map_err(classify)?;
+                } else if is_stalled {
+                    tracing::warn!(topic = self.topic, "kafka client receives nothing, and is replaced");
+                    checks.successor = Some(self.successor(current)?);
+                }
+            }
+            // A client that lost its only connection before it was up does not report that all brokers are down.
+            Err(_) if checks.successor.as_ref().is_none_or(|of| of.created.elapsed() > CONNECT_LIMIT) => {
+                checks.successor = Some(self.successor(current)?);
+            }
+            Err(_) => {}
+        }
+        (checks.has_received, checks.at) = (false, Instant::now());
+        Ok(())
+    }
+
+    fn successor(&self, current: &PositionedConsumer) -> Result<Successor, BrokerError> {
+        let watch = ReplacementWatch::clone(current.consumer.context());
+        let consumer = self.settings.create_with_context(watch).map_err(classify)?;
+        Ok(Successor { consumer, created: Instant::now() })
     }
 
     fn is_over(&self, received: &mpsc::Sender<Received>) -> bool {
@@ -180,5 +262,25 @@ impl Subscription for BroadcastSubscription {
     async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
         let received = self.received.recv().await.filter(|_| !self.ended.load(Ordering::Acquire))?;
         Some(received.map(|event| Delivery::new(event, 1, Box::new(NoopAck))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at<const N: usize>(positions: [(i32, i64); N]) -> HashMap<PartitionId, i64> {
+        positions.map(|(number, next)| (PartitionId { topic: "dogs".into(), number }, next)).into()
+    }
+
+    #[test]
+    fn a_partition_that_stays_behind_replaces_the_client_once() {
+        let mut checks = Checks::new();
+        assert!(!checks.are_stalled(at([(0, 7), (1, 1)])));
+        assert!(checks.are_stalled(at([(0, 7), (1, 2)])), "one of them is where it was");
+        assert!(!checks.are_stalled(at([(0, 7), (1, 3)])), "another client did not help");
+        assert!(!checks.are_stalled(at([])));
+        assert!(!checks.are_stalled(at([(0, 9)])));
+        assert!(checks.are_stalled(at([(0, 9)])));
     }
 }

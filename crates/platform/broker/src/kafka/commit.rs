@@ -23,7 +23,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::TOPICS_REFRESH;
 use super::delivery_buffer::DeliveryBuffer;
 use super::error::{TopicRemoved, is_topic_removed, is_transient};
-use super::offsets::is_replaced;
+use super::offsets::unread;
 use super::window::{PartitionId, Window};
 
 /// Time limit for the last commits of a member that loses partitions. After a broken connection, the driver was seen to
@@ -158,11 +158,11 @@ impl Drop for CommitGuard<'_> {
 
 fn check_topics<C: ConsumerContext>(buffer: &DeliveryBuffer, consumer: &BaseConsumer<C>) {
     let positions = buffer.with_window(|window| window.positions());
-    match is_replaced(consumer, &positions) {
-        Ok(true) => buffer.fail(TopicRemoved),
+    match unread(consumer, positions) {
+        Ok(None) => buffer.fail(TopicRemoved),
         Err(error) if is_topic_removed(&error) => buffer.fail(TopicRemoved),
         // The cluster does not respond, or the partition has no leader.
-        Ok(false) | Err(_) => {}
+        Ok(Some(_)) | Err(_) => {}
     }
 }
 

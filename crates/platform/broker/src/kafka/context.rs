@@ -1,6 +1,9 @@
 //! Forwards the driver's logs and errors.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::consumer::ConsumerContext;
@@ -23,21 +26,43 @@ impl ClientContext for LoggingContext {
 
 impl ConsumerContext for LoggingContext {}
 
-/// A client that detects when a topic that it reads is replaced by another one of the same name.
+/// Detects when a topic is replaced by another one of the same name. Clones share what they know, so that a client that
+/// replaces another one detects what happened in between.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReplacementWatch(Arc<TopicIds>);
+
 #[derive(Debug, Default)]
-pub(super) struct ReplacementWatch(AtomicBool);
+struct TopicIds {
+    /// The first known id of each topic.
+    first: Mutex<HashMap<String, String>>,
+    is_replaced: AtomicBool,
+}
 
 impl ReplacementWatch {
     pub(super) fn is_replaced(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_replaced.load(Ordering::Acquire)
+    }
+
+    /// Reads a line of the driver's log; returns whether it reports that a known topic was replaced.
+    pub(super) fn read(&self, line: &str) -> bool {
+        let Some((topic, id)) = new_id(line) else { return false };
+        let is_other = match self.0.first.lock().unwrap_or_else(PoisonError::into_inner).entry(topic.to_owned()) {
+            Entry::Occupied(first) => first.get() != id,
+            Entry::Vacant(first) => {
+                first.insert(id.to_owned());
+                false
+            }
+        };
+        if is_other {
+            self.0.is_replaced.store(true, Ordering::Release);
+        }
+        is_other
     }
 }
 
 impl ClientContext for ReplacementWatch {
     fn log(&self, level: Level, facility: &str, message: &str) {
-        if is_replacement(message) {
-            self.0.store(true, Ordering::Release);
-        }
+        self.read(message);
         log(level, facility, message);
     }
 
@@ -48,7 +73,7 @@ impl ClientContext for ReplacementWatch {
 
 impl ConsumerContext for ReplacementWatch {}
 
-/// Enables the log lines that [`is_replacement`] recognizes.
+/// Enables the log lines that [`ReplacementWatch`] reads.
 ///
 /// The driver continues with the new topic at the old offset, so that nobody would receive the events before it. As of
 /// librdkafka 2.12, it reports this only in its debug log.
@@ -56,11 +81,12 @@ pub(super) fn report_replacements(settings: &mut ClientConfig) {
     settings.set("debug", "topic").set_log_level(Level::Debug);
 }
 
-/// Returns whether a log line reports that the id of a known topic has changed.
-pub(super) fn is_replacement(line: &str) -> bool {
-    let ids = line.split_once(" changed id from ").and_then(|(_, ids)| ids.split_once(" to "));
-    // The id is all zeros before the topic is known.
-    ids.is_some_and(|(from, to)| from != to && from.bytes().any(|byte| byte != b'A'))
+/// Returns the topic and its id when a line of the log reports that the driver learns the id.
+fn new_id(line: &str) -> Option<(&str, &str)> {
+    let (topic, ids) = line.split_once(" changed id from ")?;
+    let (_, id) = ids.split_once(" to ")?;
+    let (_, topic) = topic.rsplit_once(' ')?;
+    Some((topic, id))
 }
 
 pub(super) fn log(level: Level, facility: &str, message: &str) {
@@ -110,17 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn another_id_of_a_topic_that_was_there_is_a_replacement() {
-        let zero = "A".repeat(22);
-        for (line, expected) in [
-            (
-                "[thrd:main]: Topic dogs changed id from q3Jz0vYIQmKkqg4Vb3qOxw to 4pUu3w7bT4mUu3w7bT4mUA".to_owned(),
-                true,
-            ),
-            (format!("[thrd:main]: Topic dogs changed id from {zero} to 4pUu3w7bT4mUu3w7bT4mUA"), false),
-            ("[thrd:main]: Topic dogs [0]: leader 1 epoch 0".to_owned(), false),
-        ] {
-            assert_eq!(is_replacement(&line), expected, "{line}");
-        }
+    fn another_id_of_a_known_topic_is_a_replacement_also_for_a_new_client() {
+        const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+        let changed =
+            |topic: &str, from: &str, to: &str| format!("[thrd:main]: Topic {topic} changed id from {from} to {to}");
+        let watch = ReplacementWatch::default();
+        assert!(!watch.read("[thrd:main]: Topic dogs [0]: leader 1 epoch 0"));
+        assert!(!watch.read(&changed("dogs", UNKNOWN, "q3Jz0vYIQmKkqg4Vb3qOxw")));
+        assert!(!watch.read(&changed("cats", UNKNOWN, "4pUu3w7bT4mUu3w7bT4mUA")));
+        let next = watch.clone();
+        assert!(!next.read(&changed("dogs", UNKNOWN, "q3Jz0vYIQmKkqg4Vb3qOxw")));
+        assert!(!watch.is_replaced());
+        assert!(next.read(&changed("cats", UNKNOWN, "Hm1sQJ2wQz6vK8bqV0c3Jg")));
+        assert!(watch.is_replaced());
     }
 }

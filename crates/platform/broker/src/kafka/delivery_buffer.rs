@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as WallInstant};
 
-use kennel_core::EventFilter;
 use kennel_core::broker::BrokerError;
+use kennel_core::{Claim, EventFilter};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -154,6 +154,12 @@ impl DeliveryBuffer {
             return Ok(Next::Item(Err(error)));
         }
         Ok(state.window.poll(self.in_flight, Instant::now()))
+    }
+
+    /// Claims the event that follows a claimed one in its key.
+    pub(super) fn claim_next(&self, claim: &Claim<PartitionId>) -> Option<Claimed> {
+        let mut state = self.lock();
+        if state.is_closed { None } else { state.window.claim_next(claim) }
     }
 
     /// Settles a delivery; `work` returns whether it still belonged to this member.

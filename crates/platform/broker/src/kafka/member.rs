@@ -12,7 +12,7 @@ use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
-use super::context;
+use super::context::{self, ReplacementWatch};
 use super::delivery_buffer::DeliveryBuffer;
 use super::error::{TopicRemoved, classify, is_topic_removed};
 use super::record;
@@ -20,6 +20,9 @@ use super::window::PartitionId;
 
 /// Maximum time between two iterations of a member's loop.
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
+/// Time limit of a request whose result is not needed. An expired one closes the connection (see `offsets`), but leaving waits
+/// for it.
+const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Delay before a member rejoins after a fatal client error or a lost assignment.
 const REJOIN_DELAY: Duration = Duration::from_millis(500);
 
@@ -75,7 +78,8 @@ impl GroupMember {
     }
 
     fn join(&self) -> KafkaResult<BaseConsumer<RebalanceHandler>> {
-        let handler = RebalanceHandler { buffer: Arc::clone(&self.buffer), grace: self.revoke_grace };
+        let (buffer, watch) = (Arc::clone(&self.buffer), ReplacementWatch::default());
+        let handler = RebalanceHandler { buffer, watch, grace: self.revoke_grace };
         let consumer: BaseConsumer<RebalanceHandler> = self.settings.create_with_context(handler)?;
         let sources: Vec<_> = self.sources.iter().map(String::as_str).collect();
         consumer.subscribe(&sources)?;
@@ -131,6 +135,9 @@ impl GroupMember {
         }
         if !mark_resumed.is_empty() {
             consumer.resume(&list(&mark_resumed))?;
+            // The driver's thread for the leader is asleep, for up to a second; a request wakes it, and then it fetches, too.
+            let woken = |id: &PartitionId| consumer.fetch_watermarks(&id.topic, id.number, WAKE_TIMEOUT).is_ok();
+            mark_resumed.iter().all(|id| !self.buffer.is_closed() && woken(id));
         }
         Ok(())
     }
@@ -151,12 +158,13 @@ fn partition_ids(list: &TopicPartitionList) -> Vec<PartitionId> {
 /// Handles rebalances, from the driver's callbacks.
 struct RebalanceHandler {
     buffer: Arc<DeliveryBuffer>,
+    watch: ReplacementWatch,
     grace: Duration,
 }
 
 impl ClientContext for RebalanceHandler {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if context::is_replacement(message) {
+        if self.watch.read(message) {
             self.buffer.fail(TopicRemoved);
         }
         context::log(level, facility, message);

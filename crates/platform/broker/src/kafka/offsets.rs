@@ -1,11 +1,13 @@
 //! Reads the partitions of topics and their offsets; blocking.
 
+use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kennel_core::broker::BrokerError;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::context::LoggingContext;
 use super::error::classify;
@@ -14,8 +16,9 @@ use super::window::PartitionId;
 
 /// Time limit of a request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time limit of a request whose result is optional.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time limit of a request whose result is optional. When a request expires, the driver closes the connection, as of
+/// librdkafka 2.12, and what is being fetched through it is lost: longer than a slow connection takes.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Delay between requests about a topic that was just created.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -44,19 +47,32 @@ pub(super) fn ends<C: ConsumerContext>(
     retry(|| consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(classify))
 }
 
-/// Returns whether one of these logs ends before the given next offset: then another log has replaced it. Also fails
-/// when a topic does not exist.
-pub(super) fn is_replaced<C: ConsumerContext>(
+/// Returns those of these partitions, with their next offsets, of which the cluster has more; `None` if a log ends before its
+/// offset: then another one has replaced it. Also fails when a topic does not exist.
+pub(super) fn unread<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    positions: &[(PartitionId, i64)],
-) -> KafkaResult<bool> {
+    positions: impl IntoIterator<Item = (PartitionId, i64)>,
+) -> KafkaResult<Option<HashMap<PartitionId, i64>>> {
+    let mut unread = HashMap::new();
     for (id, next) in positions {
-        let (_, end) = consumer.fetch_watermarks(&id.topic, id.number, CHECK_TIMEOUT)?;
-        if end < *next {
-            return Ok(true);
+        let end = match consumer.fetch_watermarks(&id.topic, id.number, CHECK_TIMEOUT) {
+            Ok((_, end)) => end,
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition) => {
+                // The driver also says so of a partition without a leader.
+                let metadata = consumer.fetch_metadata(Some(&id.topic), CHECK_TIMEOUT)?;
+                let is_removed = metadata.topics().iter().any(is_missing);
+                let leaderless = KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable);
+                return Err(if is_removed { error } else { leaderless });
+            }
+            Err(error) => return Err(error),
+        };
+        match end.cmp(&next) {
+            Ordering::Less => return Ok(None),
+            Ordering::Equal => {}
+            Ordering::Greater => drop(unread.insert(id, next)),
         }
     }
-    Ok(false)
+    Ok(Some(unread))
 }
 
 /// Retries transient errors: a topic that was just created has no leaders for a moment.

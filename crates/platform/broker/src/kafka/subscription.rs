@@ -19,17 +19,15 @@ pub(super) struct GroupSubscription {
     pub(super) buffer: Arc<DeliveryBuffer>,
 }
 
-impl GroupSubscription {
-    fn delivery(&self, claimed: Claimed) -> Delivery {
-        let pending = PendingAck {
-            core: Arc::clone(&self.core),
-            buffer: Arc::clone(&self.buffer),
-            partition: claimed.claim.partition().clone(),
-            offset: claimed.offset,
-            claim: Some(claimed.claim),
-        };
-        Delivery::new(claimed.event, claimed.attempt, Box::new(pending))
-    }
+fn delivery(core: &Arc<Core>, buffer: &Arc<DeliveryBuffer>, claimed: Claimed) -> Delivery {
+    let pending = PendingAck {
+        core: Arc::clone(core),
+        buffer: Arc::clone(buffer),
+        partition: claimed.claim.partition().clone(),
+        offset: claimed.offset,
+        claim: Some(claimed.claim),
+    };
+    Delivery::new(claimed.event, claimed.attempt, Box::new(pending))
 }
 
 #[async_trait]
@@ -39,7 +37,7 @@ impl Subscription for GroupSubscription {
             let mut changed = pin!(self.buffer.changed.notified());
             changed.as_mut().enable();
             match self.buffer.poll().ok()? {
-                Next::Item(item) => return Some(item.map(|claimed| self.delivery(claimed))),
+                Next::Item(item) => return Some(item.map(|claimed| delivery(&self.core, &self.buffer, claimed))),
                 Next::Wait(due) => changed_or_due(changed, due).await,
             }
         }
@@ -82,6 +80,11 @@ impl PendingAck {
 
 #[async_trait]
 impl Settle for PendingAck {
+    fn successor(&self) -> Option<Delivery> {
+        let claimed = self.buffer.claim_next(self.claim.as_ref()?)?;
+        Some(delivery(&self.core, &self.buffer, claimed))
+    }
+
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
         self.complete()
     }

@@ -167,9 +167,9 @@ impl Window {
         true
     }
 
-    /// Claims the next event, if less than `limit` are claimed.
+    /// Claims the next event, if those of less than `limit` keys are claimed.
     pub(super) fn poll(&mut self, limit: usize, now: Instant) -> Next<Claimed> {
-        if self.queues.claimed() >= limit {
+        if self.queues.claimed_keys() >= limit {
             return Next::Wait(None);
         }
         match self.claim(now) {
@@ -180,6 +180,16 @@ impl Window {
 
     fn claim(&mut self, now: Instant) -> Option<Claimed> {
         let (claim, &mut offset) = self.queues.claim(now.into_std())?;
+        self.claimed(claim, offset)
+    }
+
+    /// Claims the event that follows a claimed one in its key.
+    pub(super) fn claim_next(&mut self, claim: &Claim<PartitionId>) -> Option<Claimed> {
+        let (claim, &mut offset) = self.queues.claim_next(claim)?;
+        self.claimed(claim, offset)
+    }
+
+    fn claimed(&mut self, claim: Claim<PartitionId>, offset: i64) -> Option<Claimed> {
         let entry = self.partitions.get_mut(claim.partition())?.entry(offset)?;
         entry.attempts = entry.attempts.saturating_add(1);
         Some(Claimed { event: entry.event.clone()?, attempt: entry.attempts, offset, claim })

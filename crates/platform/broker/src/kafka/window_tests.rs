@@ -177,7 +177,7 @@ fn attempts_of_a_revoked_partition_are_restored_with_it() {
     let attempts = window.revoke(&id(0));
     assert_eq!(attempts, Attempts::from([(10, 1)]));
     assert!(!release(&mut window, &b, None));
-    assert_eq!((window.partition_ids(), window.queues.claimed()), (vec![], 0));
+    assert_eq!((window.partition_ids(), window.queues.claimed_keys()), (vec![], 0));
     window.assign(id(0), attempts);
     for offset in 10..13 {
         window.push(&id(0), offset, Some(event("a")));

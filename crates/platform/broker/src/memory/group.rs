@@ -1,6 +1,6 @@
 //! The queue of one group on one topic. Pure: no waiting and no locks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -50,8 +50,8 @@ pub(super) struct GroupState {
     queues: KeyQueues<(), QueuedEvent>,
     /// The publishers that wait for each unsettled event.
     publishers: HashMap<Uuid, Vec<Weak<PublishTicket>>>,
-    /// The claims of each member.
-    members: HashMap<u64, HashSet<Claim<()>>>,
+    /// The claims of each member, by key.
+    members: HashMap<u64, HashMap<String, Vec<Claim<()>>>>,
     filter: EventFilter,
     changed: Arc<Notify>,
 }
@@ -86,20 +86,20 @@ impl GroupState {
     /// Adds a member, with the filter that the group has from now on. The returned value is notified when a member may
     /// find an event.
     pub(super) fn join(&mut self, member: u64, filter: &EventFilter) -> Arc<Notify> {
-        self.members.insert(member, HashSet::new());
+        self.members.insert(member, HashMap::new());
         self.filter = filter.clone();
         Arc::clone(&self.changed)
     }
 
     /// Removes a member; its unsettled events are redelivered to others.
     pub(super) fn leave(&mut self, member: u64) {
-        for claim in self.members.remove(&member).unwrap_or_default() {
+        for claim in self.members.remove(&member).unwrap_or_default().into_values().flatten() {
             self.queues.release(&claim, None);
         }
         self.changed.notify_waiters();
     }
 
-    /// Claims the next event for a member with less than `limit` claims.
+    /// Claims the next event for a member with claims of less than `limit` keys.
     pub(super) fn poll(&mut self, member: u64, limit: usize, now: Instant) -> Next<Claimed> {
         if self.members.get(&member).is_none_or(|claims| claims.len() >= limit) {
             return Next::Wait(None);
@@ -110,12 +110,30 @@ impl GroupState {
                 self.complete(member, &claim);
                 continue;
             }
-            queued.attempts = queued.attempts.saturating_add(1);
-            let claimed = Claimed { event: queued.event.clone(), attempt: queued.attempts, claim: claim.clone() };
-            self.members.entry(member).or_default().insert(claim);
+            let claimed = claimed(queued, claim);
+            self.remember(member, &claimed.claim);
             return Next::Item(Ok(claimed));
         }
         Next::Wait(self.queues.next_due().map(Instant::from_std))
+    }
+
+    /// Claims the event that follows one that the member has claimed, in its key.
+    pub(super) fn claim_next(&mut self, member: u64, claim: &Claim<()>) -> Option<Claimed> {
+        loop {
+            let (next, queued) = self.queues.claim_next(claim)?;
+            if self.filter.includes(&queued.event) {
+                let claimed = claimed(queued, next);
+                self.remember(member, &claimed.claim);
+                return Some(claimed);
+            }
+            // Queued when the group had another filter.
+            self.complete(member, &next);
+        }
+    }
+
+    fn remember(&mut self, member: u64, claim: &Claim<()>) {
+        let claims = self.members.entry(member).or_default();
+        claims.entry(claim.key().to_owned()).or_default().push(claim.clone());
     }
 
     /// Settles a claimed event. Returns false when it was delivered to another member since.
@@ -151,8 +169,16 @@ impl GroupState {
     }
 
     fn forget(&mut self, member: u64, claim: &Claim<()>) {
-        if let Some(claims) = self.members.get_mut(&member) {
-            claims.remove(claim);
+        let Some(keys) = self.members.get_mut(&member) else { return };
+        let Some(claims) = keys.get_mut(claim.key()) else { return };
+        claims.retain(|other| other != claim);
+        if claims.is_empty() {
+            keys.remove(claim.key());
         }
     }
+}
+
+fn claimed(queued: &mut QueuedEvent, claim: Claim<()>) -> Claimed {
+    queued.attempts = queued.attempts.saturating_add(1);
+    Claimed { event: queued.event.clone(), attempt: queued.attempts, claim }
 }

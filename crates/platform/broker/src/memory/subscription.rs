@@ -14,32 +14,36 @@ use super::group::{Claimed, GroupState};
 use super::{Core, Lagged};
 use crate::delivery::{Closed, DEAD_LETTER_RETRY_DELAY, DeliveredElsewhere, Next, NoopAck, changed_or_due, due};
 
-/// A subscription as a member of a group.
-pub(super) struct GroupSubscription {
+/// A member of a group.
+#[derive(Clone)]
+pub(super) struct Member {
     pub(super) core: Arc<Core>,
     pub(super) sink: Arc<dyn DeadLetterSink>,
     pub(super) topic: String,
     pub(super) group: String,
-    pub(super) member: u64,
+    pub(super) id: u64,
+}
+
+impl Member {
+    fn with_group<T>(&self, work: impl FnOnce(&mut GroupState) -> T) -> Result<T, Closed> {
+        self.core.with_group(&self.topic, &self.group, work)
+    }
+
+    fn delivery(&self, Claimed { event, attempt, claim }: Claimed) -> Delivery {
+        Delivery::new(event, attempt, Box::new(PendingAck { member: self.clone(), claim: Some(claim) }))
+    }
+}
+
+/// A subscription as a member of a group.
+pub(super) struct GroupSubscription {
+    pub(super) member: Member,
     pub(super) changed: Arc<Notify>,
 }
 
 impl GroupSubscription {
     fn poll(&self) -> Result<Next<Claimed>, Closed> {
-        let limit = self.core.limits.in_flight.get();
-        self.core.with_group(&self.topic, &self.group, |group| group.poll(self.member, limit, Instant::now()))
-    }
-
-    fn delivery(&self, claimed: Claimed) -> Delivery {
-        let pending = PendingAck {
-            core: Arc::clone(&self.core),
-            sink: Arc::clone(&self.sink),
-            topic: self.topic.clone(),
-            group: self.group.clone(),
-            member: self.member,
-            claim: Some(claimed.claim),
-        };
-        Delivery::new(claimed.event, claimed.attempt, Box::new(pending))
+        let limit = self.member.core.limits.in_flight.get();
+        self.member.with_group(|group| group.poll(self.member.id, limit, Instant::now()))
     }
 }
 
@@ -50,7 +54,7 @@ impl Subscription for GroupSubscription {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             match self.poll().ok()? {
-                Next::Item(item) => return Some(item.map(|claimed| self.delivery(claimed))),
+                Next::Item(item) => return Some(item.map(|claimed| self.member.delivery(claimed))),
                 Next::Wait(due) => changed_or_due(changed, due).await,
             }
         }
@@ -60,17 +64,13 @@ impl Subscription for GroupSubscription {
 impl Drop for GroupSubscription {
     fn drop(&mut self) {
         // Fails after the broker is closed; then there is nothing to redeliver.
-        let _closed = self.core.with_group(&self.topic, &self.group, |group| group.leave(self.member));
+        let _closed = self.member.with_group(|group| group.leave(self.member.id));
     }
 }
 
 /// Settles one delivery.
 struct PendingAck {
-    core: Arc<Core>,
-    sink: Arc<dyn DeadLetterSink>,
-    topic: String,
-    group: String,
-    member: u64,
+    member: Member,
     /// `None` after it is settled.
     claim: Option<Claim<()>>,
 }
@@ -78,7 +78,7 @@ struct PendingAck {
 impl PendingAck {
     fn complete(&mut self) -> Result<(), BrokerError> {
         self.settle(GroupState::complete)?;
-        self.core.capacity.notify_waiters();
+        self.member.core.capacity.notify_waiters();
         Ok(())
     }
 
@@ -91,13 +91,19 @@ impl PendingAck {
         let Some(claim) = self.claim.take() else {
             return Ok(());
         };
-        let is_valid = self.core.with_group(&self.topic, &self.group, |group| work(group, self.member, &claim))?;
+        let is_valid = self.member.with_group(|group| work(group, self.member.id, &claim))?;
         if is_valid { Ok(()) } else { Err(DeliveredElsewhere.into()) }
     }
 }
 
 #[async_trait]
 impl Settle for PendingAck {
+    fn successor(&self) -> Option<Delivery> {
+        let claim = self.claim.as_ref()?;
+        let next = self.member.with_group(|group| group.claim_next(self.member.id, claim)).ok()??;
+        Some(self.member.delivery(next))
+    }
+
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
         self.complete()
     }
@@ -109,12 +115,12 @@ impl Settle for PendingAck {
     async fn dead_letter(mut self: Box<Self>, event: &Event, attempts: u32, reason: &str) -> Result<(), BrokerError> {
         let dead_letter = DeadLetter {
             event: event.clone(),
-            group: self.group.clone(),
+            group: self.member.group.clone(),
             attempts,
             reason: reason.to_owned(),
-            at: self.core.clock.now(),
+            at: self.member.core.clock.now(),
         };
-        if let Err(error) = self.sink.store(&dead_letter).await {
+        if let Err(error) = self.member.sink.store(&dead_letter).await {
             self.release(DEAD_LETTER_RETRY_DELAY)?;
             return Err(match error {
                 RepoError::Unavailable(_) => BrokerError::Unavailable(error.into()),

@@ -44,7 +44,7 @@ pub(super) struct BroadcastSubscription {
 
 impl BroadcastSubscription {
     pub(super) async fn new(core: Arc<Core>, topic: &str, filter: &EventFilter) -> Result<Self, BrokerError> {
-        let stream = core.jetstream.get_stream(core.names.topic_stream(topic)).await.map_err(unavailable)?;
+        let stream = core.jetstream.get_stream(core.topic(topic).await?).await.map_err(unavailable)?;
         let (created, last) = (stream.cached_info().created, stream.cached_info().state.last_sequence);
         let messages = Some(messages_after(&core, topic, last).await?);
         let (check_at, failure_timer) = (Instant::now() + check_interval(&core), FailureTimer::default());
@@ -147,12 +147,10 @@ impl BroadcastSubscription {
 
 /// Returns the stream of a topic, created again if it does not exist.
 async fn stream(core: &Core, topic: &str) -> Result<Stream, BrokerError> {
-    let name = core.names.topic_stream(topic);
-    match core.jetstream.get_stream(&name).await {
+    match core.jetstream.get_stream(core.topic(topic).await?).await {
         Err(error) if is_not_found(&error.kind()) => {
             core.mark_topic_lost(topic);
-            core.topic(topic).await?;
-            core.jetstream.get_stream(&name).await.map_err(unavailable)
+            core.jetstream.get_stream(core.topic(topic).await?).await.map_err(unavailable)
         }
         stream => stream.map_err(unavailable),
     }
@@ -174,7 +172,7 @@ async fn next_message(messages: &mut Option<Ordered>) -> Option<Message> {
 
 /// Reads the messages of a topic after a sequence number.
 async fn messages_after(core: &Core, topic: &str, last: u64) -> Result<Ordered, BrokerError> {
-    let stream = core.jetstream.get_stream_no_info(core.names.topic_stream(topic)).await.map_err(unavailable)?;
+    let stream = core.jetstream.get_stream_no_info(core.topic(topic).await?).await.map_err(unavailable)?;
     let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: last + 1 };
     let config = OrderedConfig { deliver_policy, ..OrderedConfig::default() };
     let consumer = stream.create_consumer(config).await.map_err(unavailable)?;

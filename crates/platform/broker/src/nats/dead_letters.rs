@@ -19,15 +19,14 @@ pub struct NatsDeadLetters(Arc<Core>);
 
 impl Core {
     async fn dead_stream(&self) -> Result<Stream<()>, BrokerError> {
-        let created = self.stream(StreamConfig {
+        let stream = self.stored_stream(StreamConfig {
             name: self.names.dead_stream(),
             subjects: vec![self.names.dead_subjects(None)],
             max_messages_per_subject: 1,
             storage: StorageType::File,
             ..StreamConfig::default()
         });
-        created.await?;
-        self.jetstream.get_stream_no_info(self.names.dead_stream()).await.map_err(unavailable)
+        self.jetstream.get_stream_no_info(stream.await?).await.map_err(unavailable)
     }
 
     /// Stores a dead letter durably.

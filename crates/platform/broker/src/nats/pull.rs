@@ -77,7 +77,6 @@ pub(super) async fn consumer(
     match create_consumer(core, topic, group, partition).await? {
         Err(error) if is_without_stream(&error) => {
             core.mark_topic_lost(topic);
-            core.topic(topic).await?;
             create_consumer(core, topic, group, partition).await?.map_err(unavailable)
         }
         created => created.map_err(unavailable),
@@ -95,7 +94,7 @@ async fn create_consumer(
     group: &str,
     partition: u16,
 ) -> Result<Result<PullConsumer, ConsumerError>, BrokerError> {
-    let stream = core.jetstream.get_stream_no_info(core.names.topic_stream(topic)).await.map_err(unavailable)?;
+    let stream = core.jetstream.get_stream_no_info(core.topic(topic).await?).await.map_err(unavailable)?;
     let config = pull::Config {
         durable_name: Some(Names::consumer(group, partition)),
         filter_subject: core.names.partition_subject(topic, partition),

@@ -21,6 +21,7 @@ impl Names {
         Self { prefix: encode_name(prefix) }
     }
 
+    /// The name of the stream of a topic, until it is lost.
     pub(super) fn topic_stream(&self, topic: &str) -> String {
         format!("{}-topic-{}", self.prefix, encode_name(topic))
     }
@@ -37,6 +38,7 @@ impl Names {
         format!("{}-{partition}", encode_name(group))
     }
 
+    /// The name of the stream of dead letters, until it is lost.
     pub(super) fn dead_stream(&self) -> String {
         format!("{}-dead", self.prefix)
     }

@@ -88,11 +88,12 @@ impl BroadcastSubscription {
             };
             let message = tokio::select! {
                 biased;
-                message = consumer.messages.next() => message,
+                // First: the subscriber is to know that events were missed before it gets newer ones.
                 () = sleep_until(self.redeclare_at) => {
                     self.redeclare().await?;
                     continue;
                 }
+                message = consumer.messages.next() => message,
             };
             let Some(Ok(message)) = message else {
                 self.consumer = None;
@@ -131,13 +132,15 @@ impl BroadcastSubscription {
     /// Declares the bindings again: somebody may have removed one, which the server does not report. Fails when events
     /// were missed.
     async fn redeclare(&mut self) -> Result<(), BrokerError> {
-        self.redeclare_at = Instant::now() + topology::DECLARE_INTERVAL;
         let Some(OpenConsumer { session, channel, .. }) = &self.consumer else { return Ok(()) };
         let bound = with_timeout(async {
             topology::topic(session, channel, &self.core.names, &self.topic).await?;
             topology::broadcast_queue(channel, &self.core.names, &self.topic, self.queue.clone()).await
         });
-        if bound.await.is_err() {
+        let is_bound = bound.await.is_ok();
+        // Afterwards, because the caller may be cancelled at any point.
+        self.redeclare_at = Instant::now() + topology::DECLARE_INTERVAL;
+        if !is_bound {
             self.consumer = None;
             return Ok(());
         }

@@ -14,17 +14,15 @@ use kennel_core::{DeadLetter, DeadLetters, Event, RepoError, Timestamp};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Acker, BasicProperties, Channel, Consumer};
+use lapin::{Acker, Channel, Consumer};
 use uuid::Uuid;
 
+use super::marker::Marker;
 use super::session::Session;
 use super::{Core, send, topology, unavailable, wire, with_timeout};
 use crate::dead_letters::latest;
 use crate::group::dead_letters::{FAILURE_HEADER, FailureDetails, page};
-use crate::group::unique_name;
 
-/// Message type of a marker.
-const END_MARKER: &str = "kennel.mark";
 /// More dead letters than the queue can contain.
 const MAX_PREFETCH: u16 = u16::MAX;
 
@@ -117,16 +115,15 @@ impl RabbitDeadLetters {
         let channel = session.confirming().await?;
         topology::dead(&channel, &self.0.names).await?;
         channel.basic_qos(MAX_PREFETCH, BasicQosOptions::default()).await.map_err(unavailable)?;
-        let marker = self.publish_marker(&channel).await?;
+        let marker = Marker::publish(&channel, self.0.names.dead()).await?;
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         let messages = channel.basic_consume(self.0.names.dead(), "".into(), options, arguments).await;
         let mut messages = messages.map_err(unavailable)?;
         let mut dead_letters = Vec::new();
         while let Some(message) = messages.next().await {
             let message = message.map_err(unavailable)?;
-            if message.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == END_MARKER) {
+            if let Some(is_ours) = marker.is(&message.properties) {
                 message.acker.ack(BasicAckOptions::default()).await.map_err(unavailable)?;
-                let is_ours = message.properties.message_id().as_ref().is_some_and(|id| id.as_str() == marker);
                 if is_ours {
                     return Ok(Snapshot { session, _consumer: (channel, messages), dead_letters });
                 }
@@ -135,14 +132,6 @@ impl RabbitDeadLetters {
             }
         }
         Err(unavailable("the connection is closed"))
-    }
-
-    /// Publishes a marker after all dead letters; returns its name.
-    async fn publish_marker(&self, channel: &Channel) -> Result<String, BrokerError> {
-        let name = unique_name();
-        let properties = BasicProperties::default().with_type(END_MARKER.into()).with_message_id(name.as_str().into());
-        send(channel, "".into(), self.0.names.dead(), &[], properties).await?;
-        Ok(name)
     }
 
     async fn publish(&self, event: &Event) -> Result<(), BrokerError> {

@@ -128,7 +128,7 @@ impl PartitionConsumer {
     async fn declare(&self, session: &Session, control: &Channel) -> Result<(), BrokerError> {
         let Self { core, topic, group, .. } = self;
         topology::topic(session, control, &core.names, topic).await?;
-        topology::group(control, &core.names, topic, group, core.config.partitions.get()).await
+        topology::group(session, control, &core.names, topic, group, core.config.partitions.get()).await
     }
 
     /// Runs until `leaving` is cancelled; reconnects as often as needed.
@@ -284,19 +284,13 @@ impl PartitionConsumer {
     /// Returns whether a partition has no consumer.
     async fn is_free(&self, control: &Channel, partition: u16) -> Result<bool, BrokerError> {
         let queue = self.core.names.queue(&self.topic, &self.group, partition);
-        let options = QueueDeclareOptions::durable().passive();
-        let queue = control.queue_declare(queue, options, FieldTable::default()).await.map_err(unavailable)?;
-        Ok(queue.consumer_count() == 0)
+        Ok(topology::inspect(control, queue).await?.consumer_count() == 0)
     }
 
     /// Takes a partition, unless another member was faster.
     async fn take(&self, membership: &mut Membership, partition: u16) -> Result<(), BrokerError> {
-        let channel = membership.session.channel().await?;
         let lock = self.core.names.lock(&self.topic, &self.group, partition);
-        let locked = channel.queue_declare(lock, QueueDeclareOptions::exclusive(), FieldTable::default()).await;
-        if let Err(error) = locked {
-            return if membership.session.is_open() { Ok(()) } else { Err(unavailable(error)) };
-        }
+        let Some(channel) = membership.session.lock(lock).await? else { return Ok(()) };
         channel.basic_qos(self.core.config.buffer.get(), BasicQosOptions::default()).await.map_err(unavailable)?;
         let queue = self.core.names.queue(&self.topic, &self.group, partition);
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());

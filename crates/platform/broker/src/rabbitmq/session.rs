@@ -3,8 +3,9 @@
 use futures_util::TryFutureExt as _;
 use kennel_core::broker::BrokerError;
 use lapin::options::{ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, ExchangeKind};
 
 use super::{Core, REQUEST_TIMEOUT, unavailable};
 
@@ -48,6 +49,17 @@ impl Session {
         self.found(&channel, found).await
     }
 
+    /// Takes the exclusive queue `name`, which the server deletes with the connection. Returns the channel that did; `None` if
+    /// another connection has the queue.
+    pub(super) async fn lock(&self, name: ShortString) -> Result<Option<Channel>, BrokerError> {
+        let channel = self.channel().await?;
+        match channel.queue_declare(name, QueueDeclareOptions::exclusive(), FieldTable::default()).await {
+            Ok(_) => Ok(Some(channel)),
+            Err(error) if is_locked(&error) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
     /// The server closes a channel that asks for a missing object.
     async fn found(&self, channel: &Channel, found: Result<(), lapin::Error>) -> Result<bool, BrokerError> {
         match found {
@@ -68,6 +80,11 @@ impl Session {
     pub(super) async fn close(&self) {
         let _late_or_closed = tokio::time::timeout(REQUEST_TIMEOUT, self.0.close(SUCCESS, "done".into())).await;
     }
+}
+
+fn is_locked(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
 }
 
 /// Closes a channel and waits for it. Ignores a channel that is closed already.

@@ -14,14 +14,13 @@ use std::time::Duration;
 
 use kennel_core::broker::BrokerError;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ExchangeBindOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions,
+    BasicPublishOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, ExchangeKind};
+use lapin::{BasicProperties, Channel, ExchangeKind, Queue};
 
 use super::session::Session;
-use super::unavailable;
+use super::{unavailable, unclaimed};
 use crate::group::encode_name;
 
 /// How often exchanges and queues are declared again.
@@ -59,12 +58,17 @@ impl Names {
         format!("{}.renewed.{}", self.prefix, encode_name(topic)).into()
     }
 
-    fn groups(&self, topic: &str) -> ShortString {
+    pub(super) fn groups(&self, topic: &str) -> ShortString {
         format!("{}.groups.{}", self.prefix, encode_name(topic)).into()
     }
 
     pub(super) fn unclaimed(&self, topic: &str) -> ShortString {
         format!("{}.unclaimed.{}", self.prefix, encode_name(topic)).into()
+    }
+
+    /// The exchange that shows that the topic has or had a group.
+    fn grouped(&self, topic: &str) -> ShortString {
+        format!("{}.grouped.{}", self.prefix, encode_name(topic)).into()
     }
 
     pub(super) fn queue(&self, topic: &str, group: &str, partition: u16) -> ShortString {
@@ -73,6 +77,11 @@ impl Names {
 
     pub(super) fn lock(&self, topic: &str, group: &str, partition: u16) -> ShortString {
         format!("{}.lock.{}.{}.{partition}", self.prefix, encode_name(topic), encode_name(group)).into()
+    }
+
+    /// The exclusive queue of the member that moves the unclaimed events.
+    pub(super) fn claim(&self, topic: &str) -> ShortString {
+        format!("{}.claim.{}", self.prefix, encode_name(topic)).into()
     }
 
     pub(super) fn members(&self, topic: &str, group: &str) -> ShortString {
@@ -109,6 +118,12 @@ async fn exchange(
 ) -> Result<(), BrokerError> {
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     channel.exchange_declare(name, kind, options, arguments).await.map_err(unavailable)
+}
+
+/// Returns how many messages and consumers a durable queue has. Fails, and closes the channel, when it does not exist.
+pub(super) async fn inspect(channel: &Channel, queue: ShortString) -> Result<Queue, BrokerError> {
+    let options = QueueDeclareOptions::durable().passive();
+    channel.queue_declare(queue, options, FieldTable::default()).await.map_err(unavailable)
 }
 
 /// Declares a durable queue and binds it.
@@ -150,6 +165,11 @@ pub(super) async fn bind_groups(channel: &Channel, names: &Names, topic: &str) -
     channel.exchange_bind(groups, topic, "".into(), options, FieldTable::default()).await.map_err(unavailable)
 }
 
+/// Returns whether a topic has or had a group.
+pub(super) async fn is_grouped(session: &Session, names: &Names, topic: &str) -> Result<bool, BrokerError> {
+    session.has_exchange(names.grouped(topic), ExchangeKind::Fanout).await
+}
+
 /// Declares the exchange and the queue of dead letters.
 pub(super) async fn dead(channel: &Channel, names: &Names) -> Result<(), BrokerError> {
     exchange(channel, names.dead(), ExchangeKind::Fanout, FieldTable::default()).await?;
@@ -165,6 +185,7 @@ pub(super) async fn dead(channel: &Channel, names: &Names) -> Result<(), BrokerE
 
 /// Declares the queues of a group, and claims the events that were published before the topic had a group.
 pub(super) async fn group(
+    session: &Session,
     channel: &Channel,
     names: &Names,
     topic: &str,
@@ -172,6 +193,7 @@ pub(super) async fn group(
     partitions: u16,
 ) -> Result<(), BrokerError> {
     dead(channel, names).await?;
+    exchange(channel, names.grouped(topic), ExchangeKind::Fanout, FieldTable::default()).await?;
     for partition in 0..partitions {
         let arguments = table([
             ("x-queue-type", text("quorum")),
@@ -184,30 +206,7 @@ pub(super) async fn group(
         let bound = (names.groups(topic), partition.to_string().into());
         queue(channel, names.queue(topic, group, partition), bound, arguments).await?;
     }
-    claim(channel, names, topic).await
-}
-
-/// Moves the unclaimed events to the groups.
-async fn claim(channel: &Channel, names: &Names, topic: &str) -> Result<(), BrokerError> {
-    let (unclaimed, options) = (names.unclaimed(topic), QueueDeclareOptions::durable().passive());
-    let waiting =
-        channel.queue_declare(unclaimed.clone(), options, FieldTable::default()).await.map_err(unavailable)?;
-    // Events that no group accepts return to the queue and are not claimed again now.
-    for _ in 0..waiting.message_count() {
-        let got = channel.basic_get(unclaimed.clone(), BasicGetOptions::default()).await.map_err(unavailable)?;
-        let Some(found) = got.map(|got| got.delivery) else {
-            return Ok(());
-        };
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let (to, key) = (names.groups(topic), found.routing_key.clone());
-        let sent = channel.basic_publish(to, key, options, &found.data, found.properties.clone());
-        let confirmed = sent.await.map_err(unavailable)?.await.map_err(unavailable)?;
-        if !confirmed.is_ack() {
-            return Err(unavailable("event was not accepted"));
-        }
-        found.acker.ack(BasicAckOptions::default()).await.map_err(unavailable)?;
-    }
-    Ok(())
+    unclaimed::claim(session, channel, names, topic).await
 }
 
 /// Declares the queue of a broadcast subscription, which survives a lost connection for a while.

@@ -167,6 +167,51 @@ async fn a_listener_continues_after_an_outage() {
     assert_eq!(settle(&mut listener, 1).await, [2]);
 }
 
+/// Longer than a second for each request and its response.
+const SLOW: Mode = Mode::Delay(Duration::from_millis(600));
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_continues_over_a_slow_connection() {
+    for outage in [None, Some(Mode::Drop)] {
+        let Some((mut cluster, proxy, broker)) = proxied_broker().await else { return };
+        let (topic, direct) = (cluster.topic.clone(), cluster.broker());
+        let mut listener = broker.subscribe(&topic, &Group::Broadcast, &EventFilter::All).await.unwrap();
+        direct.publish(&[event(&topic, 1, "rex")]).await.unwrap();
+        assert_eq!(settle(&mut listener, 1).await, [1]);
+        if let Some(outage) = outage {
+            proxy.faults.set(outage);
+            direct.publish(&[event(&topic, 2, "rex")]).await.unwrap();
+            // Until the client has lost its connection.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        proxy.faults.set(SLOW);
+        // Longer than the interval between the checks of the topics.
+        for number in 3..10 {
+            direct.publish(&[event(&topic, number, "rex")]).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let expected: Vec<_> = if outage.is_some() { (2..10).collect() } else { (3..10).collect() };
+        assert_eq!(settle(&mut listener, expected.len()).await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_with_a_full_window_continues_over_a_slow_connection() {
+    let Some(mut cluster) = Cluster::find() else { return };
+    let proxy = KafkaProxy::new(&cluster.brokers).await;
+    let (topic, direct) = (cluster.topic.clone(), cluster.broker());
+    let mut config = cluster.config();
+    config.kafka_brokers = Some(proxy.brokers.clone());
+    config.tuning.window = NonZeroUsize::new(10).unwrap();
+    let broker = cluster.broker_with(&config);
+    let mut member = join(&broker, &topic, "g").await;
+    direct.publish(&[event(&topic, 0, "rex")]).await.unwrap();
+    assert_eq!(settle(&mut member, 1).await, [0]);
+    proxy.faults.set(SLOW);
+    direct.publish(&(1..40).map(|n| event(&topic, n, "rex")).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(settle(&mut member, 39).await, (1..40).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_follows_the_cluster() {
     let Some((_cluster, proxy, broker)) = proxied_broker().await else { return };

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use kennel_broker::Broker as _;
-use kennel_core::Group;
+use kennel_core::broker::BrokerError;
+use kennel_core::{EventFilter, Group, Publisher as _, Subscriber as _};
 use kennel_testkit::conformance::broker::DeadLetterReader as _;
-use kennel_testkit::{PrivateServer, Server};
-use tokio::time::{Instant, sleep};
+use kennel_testkit::fault::kafka::KafkaProxy;
+use kennel_testkit::{Mode, PrivateServer, Server};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::kafka::{Cluster, DeadLetterList};
+use crate::kafka_events::{self, TEST_TIMEOUT, event, eventually};
 use crate::resilient::{RECOVERY_LIMIT, ResilientSubscriber, publish, settle};
 
 /// Publishes these events until the subscriptions have received them.
@@ -72,6 +75,28 @@ async fn recovers(members: usize, is_wiped: bool) {
     assert_eq!(DeadLetterList(publisher.dead_letters()).all().await.len(), 1);
     publisher.ping().await.unwrap();
     publisher.lag().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcast_subscription_reports_that_the_cluster_lost_its_data_when_the_new_log_is_longer() {
+    let Some(mut server) = PrivateServer::start(Server::Kafka).await else { return };
+    let mut cluster = Cluster::at(&server.url(), "tests", None);
+    let proxy = KafkaProxy::new(&cluster.brokers).await;
+    let (topic, publisher) = (cluster.topic.clone(), cluster.broker());
+    let mut config = cluster.config();
+    config.kafka_brokers = Some(proxy.brokers.clone());
+    let broker = cluster.broker_with(&config);
+    let mut listener = broker.subscribe(&topic, &Group::Broadcast, &EventFilter::All).await.unwrap();
+    publisher.publish(&[event(&topic, 0, "rex")]).await.unwrap();
+    assert_eq!(kafka_events::settle(&mut listener, 1).await, [0]);
+    // It connects again when the new log is longer than the old one.
+    proxy.faults.set(Mode::Drop);
+    server.restart_empty().await;
+    let events: Vec<_> = (1..10).map(|number| event(&topic, number, "rex")).collect();
+    eventually("events are published", async || publisher.publish(&events).await.ok()).await;
+    proxy.faults.set(Mode::Pass);
+    let next = timeout(TEST_TIMEOUT, listener.next()).await.expect("an event or an error").expect("the broker is open");
+    assert!(matches!(next, Err(BrokerError::Unavailable(_))), "{next:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

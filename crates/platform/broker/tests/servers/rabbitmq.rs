@@ -151,3 +151,73 @@ mod losses {
 
     loss_cases!(RabbitNamespace);
 }
+
+/// The member declares its queues slowly, so that many events are published between the first of its requests and the last.
+mod order {
+    use std::collections::BTreeMap;
+
+    use futures_util::future::join;
+    use kennel_core::{EventFilter, Group};
+    use kennel_testkit::{FaultProxy, Mode};
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::cases::{POLL, TEST_TIMEOUT, event, publish};
+
+    const KEYS: u128 = 8;
+    /// With a pause after each, they take longer than it takes until the member declares its queues again.
+    const EVENTS: u128 = 320;
+
+    async fn events_are_in_order_after_the_loss_of(object: &str) {
+        let Some(namespace) = RabbitNamespace::new() else { return };
+        let proxy = FaultProxy::new(namespace.server()).await;
+        let ((publisher, _), (member, _)) = (namespace.open(None).await, namespace.open(Some(proxy.address())).await);
+        let group = Group::Shared("g".to_owned());
+        let mut events = member.subscribe(TOPIC, &group, &EventFilter::All).await.unwrap();
+        let event = |number: u128| event(number, &format!("k{}", number % KEYS));
+        publish(&publisher, &(0..KEYS).map(event).collect::<Vec<_>>()).await;
+        for _ in 0..KEYS {
+            events.next().await.unwrap().unwrap().ack().await.unwrap();
+        }
+        proxy.set(Mode::Delay(Duration::from_millis(10)));
+        namespace.remove(object).await;
+        let publishing = async {
+            for number in KEYS..EVENTS {
+                publish(&publisher, &[event(number)]).await;
+                sleep(POLL).await;
+            }
+        };
+        let mut by_key = BTreeMap::<_, Vec<_>>::new();
+        let receiving = async {
+            while by_key.values().map(Vec::len).sum::<usize>() < usize::try_from(EVENTS - KEYS).unwrap() {
+                let next = timeout(TEST_TIMEOUT, events.next()).await;
+                let Ok(delivery) = next.expect("a delivery arrives").expect("the broker is open") else { continue };
+                let received = by_key.entry(delivery.event.key.clone()).or_default();
+                let number = delivery.event.id.as_u128();
+                // Some are published again.
+                if !received.contains(&number) {
+                    received.push(number);
+                }
+                // Otherwise it is delivered again.
+                let _lost_connection = delivery.ack().await;
+            }
+        };
+        join(publishing, receiving).await;
+        assert!(by_key.values().all(|received| received.is_sorted()), "{object}: {by_key:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn events_are_in_order_after_the_loss_of_the_exchange_of_groups() {
+        events_are_in_order_after_the_loss_of("exchange groups").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn events_are_in_order_after_the_loss_of_a_queue() {
+        events_are_in_order_after_the_loss_of("queue of a partition").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn events_are_in_order_after_the_loss_of_a_binding() {
+        events_are_in_order_after_the_loss_of("binding of a partition").await;
+    }
+}

@@ -1,16 +1,20 @@
 //! The addresses of a server: what is configured, what host names resolve to, and the state of each.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use kennel_core::BoxError;
-use tokio::net::lookup_host;
+use rustls::RootCertStore;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tokio::time::{sleep, timeout};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
+use tower::service_fn;
 
 use super::config::GrpcClientTuning;
 use super::metrics::AddressGauges;
@@ -18,36 +22,67 @@ use super::metrics::AddressGauges;
 /// How long a call without an address waits for another connection attempt.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// A configured URL. TLS is not supported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Origin(Uri);
+/// Parses `http://host:port` or `https://host:port`.
+pub(crate) fn parse_url(url: &str) -> Option<Uri> {
+    let uri: Uri = url.trim().parse().ok()?;
+    let authority = uri.authority()?;
+    let is_origin = (is_https(&uri) || uri.scheme_str() == Some("http"))
+        && matches!(uri.path(), "" | "/")
+        && uri.query().is_none()
+        && !authority.as_str().contains('@')
+        && authority.port_u16().is_some();
+    is_origin.then_some(uri)
+}
+
+pub(crate) fn is_https(url: &Uri) -> bool {
+    url.scheme_str() == Some("https")
+}
+
+/// A configured URL, with what the connections to its addresses share.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    endpoint: Endpoint,
+    connect_timeout: Duration,
+}
 
 impl Origin {
-    /// Parses `http://host:port`.
-    pub(crate) fn parse(url: &str) -> Option<Self> {
-        let uri: Uri = url.trim().parse().ok()?;
-        let authority = uri.authority()?;
-        let is_plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/") && uri.query().is_none();
-        (is_plain && !authority.as_str().contains('@') && authority.port_u16().is_some()).then_some(Self(uri))
+    /// With `roots`, connections have TLS: the server needs a certificate for the host of the URL that one of them has issued.
+    pub(crate) fn new(
+        url: Uri,
+        roots: Option<&RootCertStore>,
+        tuning: &GrpcClientTuning,
+    ) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from(url)
+            .http2_keep_alive_interval(tuning.keepalive_interval)
+            .keep_alive_timeout(tuning.keepalive_timeout)
+            .keep_alive_while_idle(true);
+        let endpoint = match roots {
+            Some(roots) => {
+                let trusted = ClientTlsConfig::new().trust_anchors(roots.roots.iter().cloned());
+                endpoint.tls_config(trusted.timeout(tuning.connect_timeout))?
+            }
+            None => endpoint,
+        };
+        Ok(Self { endpoint, connect_timeout: tuning.connect_timeout })
     }
 
     /// The addresses of the host.
     pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, BoxError> {
-        let authority = self.0.authority().ok_or("the URL has no host")?;
+        let authority = self.endpoint.uri().authority().ok_or("the URL has no host")?;
         Ok(lookup_host(authority.as_str()).await?.collect())
     }
 
     /// A channel to one address, which connects when it is used.
-    pub(crate) fn channel(&self, address: SocketAddr, tuning: &GrpcClientTuning) -> Result<Channel, BoxError> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
-            .origin(self.0.clone())
-            .connect_timeout(tuning.connect_timeout)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(tuning.keepalive_interval)
-            .keep_alive_timeout(tuning.keepalive_timeout)
-            .keep_alive_while_idle(true);
-        Ok(endpoint.connect_lazy())
+    pub(crate) fn channel(&self, address: SocketAddr) -> Channel {
+        let limit = self.connect_timeout;
+        self.endpoint.connect_with_connector_lazy(service_fn(move |_: Uri| connect(address, limit)))
     }
+}
+
+async fn connect(address: SocketAddr, limit: Duration) -> io::Result<TokioIo<TcpStream>> {
+    let stream = timeout(limit, TcpStream::connect(address)).await??;
+    stream.set_nodelay(true)?;
+    Ok(TokioIo::new(stream))
 }
 
 /// Whether an address gets calls.
@@ -201,28 +236,30 @@ mod tests {
 
     #[test]
     fn origins_are_plain_urls_with_a_port() {
-        for valid in ["http://localhost:50051", " http://127.0.0.1:1/ ", "http://[::1]:50051"] {
-            assert!(Origin::parse(valid).is_some(), "{valid}");
+        for valid in ["http://localhost:50051", " http://127.0.0.1:1/ ", "http://[::1]:50051", "https://a:1"] {
+            assert!(parse_url(valid).is_some(), "{valid}");
         }
         for invalid in [
             "",
             "localhost:50051",
             "http://localhost",
-            "https://a:1",
+            "https://a",
+            "ftp://a:1",
             "http://u@a:1",
             "http://a:1/path",
             "http://a:1?b",
         ] {
-            assert!(Origin::parse(invalid).is_none(), "{invalid}");
+            assert!(parse_url(invalid).is_none(), "{invalid}");
         }
     }
 
     fn addresses(states: &[AddressState]) -> Addresses {
         let addresses = Addresses::new(AddressGauges::unregistered());
-        let origin = Origin::parse("http://localhost:1").unwrap();
+        let url = parse_url("http://localhost:1").unwrap();
+        let origin = Origin::new(url, None, &GrpcClientTuning::default()).unwrap();
         let address = |(port, state): (u16, &AddressState)| {
             let socket = SocketAddr::from(([127, 0, 0, 1], port));
-            let channel = origin.channel(socket, &GrpcClientTuning::default()).unwrap();
+            let channel = origin.channel(socket);
             Address { socket, channel, state: *state }
         };
         addresses.replace((1..).zip(states).map(address).collect());

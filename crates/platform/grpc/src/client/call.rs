@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use kennel_net::RequestContext;
 use kennel_telemetry::{as_i64, propagation};
@@ -21,7 +21,7 @@ use tracing::{Instrument as _, Span, field};
 use super::addresses::Address;
 use super::metrics::ClientTimer;
 use super::tracked_body::{ActiveCall, TrackedBody};
-use super::{ChannelInner, Idempotent};
+use super::{ChannelInner, GrpcClientConfig, Idempotent};
 use crate::body::outcome;
 use crate::deadline;
 use crate::methods::Method;
@@ -118,7 +118,7 @@ async fn attempts(
     deadline: Option<Instant>,
     timer: &ClientTimer,
 ) -> Response<Body> {
-    let is_idempotent = method.idempotent || request.extensions().get::<Idempotent>().is_some();
+    let is_idempotent = method.is_idempotent() || request.extensions().get::<Idempotent>().is_some();
     let mut outgoing = match Outgoing::of(request, method).await {
         Ok(outgoing) => outgoing,
         Err(status) => return status.into_http(),
@@ -127,7 +127,7 @@ async fn attempts(
     let mut tried: Vec<SocketAddr> = Vec::new();
     loop {
         let mut request = outgoing.next();
-        prepare(request.headers_mut(), deadline);
+        prepare(request.headers_mut(), &channel.config, deadline);
         let address = match channel.addresses.pick(&tried).await {
             Ok(address) => address,
             Err(error) => return unavailable(&error.to_string()),
@@ -155,9 +155,15 @@ async fn attempts(
     }
 }
 
-/// Sets what the server gets to know about the surrounding request.
-fn prepare(headers: &mut HeaderMap, deadline: Option<Instant>) {
+/// The header with the API key of this service.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Sets what the server gets to know about this service and the surrounding request.
+fn prepare(headers: &mut HeaderMap, config: &GrpcClientConfig, deadline: Option<Instant>) {
     propagation::inject(headers);
+    if let Some(key) = config.api_key() {
+        headers.insert(API_KEY, key);
+    }
     if let Some(context) = RequestContext::current() {
         context.request_id().insert_into(headers);
     }

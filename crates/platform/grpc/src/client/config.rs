@@ -1,23 +1,30 @@
 //! Settings of a client.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use kennel_config::{HumanDuration, Problems, Section};
+use http::HeaderValue;
+use kennel_config::{HumanDuration, Problems, Secret, Section};
 use kennel_core::Backoff;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tonic::transport::Uri;
 
-use super::addresses::Origin;
+use super::addresses::{is_https, parse_url};
 
 /// A gRPC server that the service calls. A service reads one with the server's name as prefix: `CATALOGUE_GRPC_URL`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GrpcClientConfig {
-    /// URLs of the server, such as `http://catalogue:50052`, separated by commas. Calls are balanced over all of them, and over
-    /// all addresses of a host name.
+    /// URLs of the server, such as `http://catalogue:50052`, separated by commas; with TLS, `https`. Calls are balanced over all
+    /// of them, and over all addresses of a host name.
     pub grpc_url: Vec<String>,
+    /// File with the CA certificates, in PEM, that may issue the certificate of a server with TLS. Unset: those of the system.
+    pub grpc_ca: Option<PathBuf>,
     /// Maximum duration of a call, except for streams. The rest of the time of the request that causes it may be shorter.
     pub grpc_timeout: HumanDuration,
+    /// The API key of this service at the server, for servers with `AUTH`.
+    pub grpc_api_key: Option<Secret>,
     /// What is not a setting.
     #[serde(skip)]
     pub tuning: GrpcClientTuning,
@@ -53,7 +60,13 @@ pub struct GrpcClientTuning {
 
 impl Default for GrpcClientConfig {
     fn default() -> Self {
-        Self { grpc_url: Vec::new(), grpc_timeout: HumanDuration::from_secs(10), tuning: GrpcClientTuning::default() }
+        Self {
+            grpc_url: Vec::new(),
+            grpc_ca: None,
+            grpc_timeout: HumanDuration::from_secs(10),
+            grpc_api_key: None,
+            tuning: GrpcClientTuning::default(),
+        }
     }
 }
 
@@ -81,9 +94,31 @@ impl Section for GrpcClientConfig {
     fn check(&self, problems: &mut Problems) {
         if self.grpc_url.is_empty() {
             problems.add("grpc_url", "must be set, such as http://localhost:50051");
-        } else if let Some(invalid) = self.grpc_url.iter().find(|url| Origin::parse(url).is_none()) {
+        } else if let Some(invalid) = self.grpc_url.iter().find(|url| parse_url(url).is_none()) {
             problems.add("grpc_url", format!("must be URLs such as http://localhost:50051, not {invalid:?}"));
         }
+        if self.grpc_ca.as_ref().is_some_and(|file| !file.is_file()) {
+            problems.add("grpc_ca", "must be a file");
+        } else if self.grpc_ca.is_some() && !self.urls().any(|url| is_https(&url)) {
+            problems.add("grpc_ca", "has no effect without a https URL");
+        }
         problems.check_not_zero("grpc_timeout", self.grpc_timeout);
+        if self.grpc_api_key.is_some() && self.api_key().is_none() {
+            problems.add("grpc_api_key", "must be printable ASCII");
+        }
+    }
+}
+
+impl GrpcClientConfig {
+    /// The URLs that are valid.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = Uri> {
+        self.grpc_url.iter().filter_map(|url| parse_url(url))
+    }
+
+    /// The value of the header with the API key, which is not shown.
+    pub(crate) fn api_key(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_str(self.grpc_api_key.as_ref()?.expose().trim()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 }

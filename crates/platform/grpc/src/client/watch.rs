@@ -80,10 +80,10 @@ impl Watcher {
                 }
                 let same = known.iter().find(|known| known.socket == address).cloned();
                 let new = || {
-                    let channel = origin.channel(address, &self.tuning).ok()?;
-                    Some(Address { socket: address, channel, state: AddressState::Connecting })
+                    let channel = origin.channel(address);
+                    Address { socket: address, channel, state: AddressState::Connecting }
                 };
-                found.extend(same.or_else(new));
+                found.push(same.unwrap_or_else(new));
             }
         }
         found

@@ -21,22 +21,24 @@ use crate::support::{Client, Probe, Server, config, descriptors, raw_call, start
 const DO: &str = "/test.v1.Probe/Do";
 const GET: &str = "/test.v1.Probe/Get";
 
-struct TestClient {
-    client: Client<GrpcChannel>,
+pub(crate) struct TestClient {
+    pub(crate) client: Client<GrpcChannel>,
     channel: GrpcChannel,
     registry: Registry,
 }
 
-fn settings(urls: impl IntoIterator<Item = String>) -> GrpcClientConfig {
+pub(crate) fn settings(urls: impl IntoIterator<Item = String>) -> GrpcClientConfig {
     let short = Backoff::new(Duration::from_millis(10), Duration::from_millis(50));
     GrpcClientConfig {
         grpc_url: urls.into_iter().collect(),
+        grpc_ca: None,
         grpc_timeout: HumanDuration::from_secs(10),
+        grpc_api_key: None,
         tuning: GrpcClientTuning { reconnect: short, retry: short, ..GrpcClientTuning::default() },
     }
 }
 
-fn connect(config: &GrpcClientConfig) -> TestClient {
+pub(crate) fn connect(config: &GrpcClientConfig) -> TestClient {
     let registry = Registry::new();
     let metrics = GrpcClientMetrics::register(&registry).unwrap();
     let channel = GrpcChannel::connect("probe", config, &[descriptors()], &metrics).unwrap();
@@ -394,7 +396,7 @@ fn invalid_settings_are_reported() {
     let metrics = GrpcClientMetrics::register(&Registry::new()).unwrap();
     for (url, expected) in [
         (None, "GRPC_URL (not set): must be set, such as http://localhost:50051"),
-        (Some("https://a:1"), "GRPC_URL (not set): must be URLs such as http://localhost:50051, not \"https://a:1\""),
+        (Some("ftp://a:1"), "GRPC_URL (not set): must be URLs such as http://localhost:50051, not \"ftp://a:1\""),
     ] {
         let config = settings(url.map(str::to_owned));
         let error = GrpcChannel::connect("probe", &config, &[], &metrics).unwrap_err();

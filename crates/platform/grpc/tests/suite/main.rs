@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails at the first error")]
 
+mod access;
 mod calls;
 mod client;
 mod compression;
 mod server;
 mod support;
+mod tls;
 mod trace;

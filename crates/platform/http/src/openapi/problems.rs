@@ -1,9 +1,11 @@
 //! The problem responses of operations, each described once and referenced by name.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, ResponsesBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema as _};
 
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem};
@@ -73,15 +75,29 @@ problem_responses! {
 pub struct Failures;
 
 impl IntoResponses for Failures {
-    fn responses() -> std::collections::BTreeMap<String, RefOr<Response>> {
-        let named = |name| RefOr::Ref(Ref::from_response_name(name));
-        ResponsesBuilder::new()
-            .response("500", named("Internal"))
-            .response("503", named("Unavailable"))
-            .response("504", named("Timeout"))
-            .build()
-            .responses
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        named(&[("500", "Internal"), ("503", "Unavailable"), ("504", "Timeout")])
     }
+}
+
+/// The problems of a body: those of [`Json`](crate::Json) and of reading it.
+#[derive(Debug)]
+pub struct InvalidBody;
+
+impl IntoResponses for InvalidBody {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        named(&[
+            ("400", "Malformed"),
+            ("408", "ClientTimeout"),
+            ("413", "TooLarge"),
+            ("415", "UnsupportedMediaType"),
+            ("422", "Invalid"),
+        ])
+    }
+}
+
+fn named(problems: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
+    problems.iter().map(|(status, name)| ((*status).to_owned(), RefOr::Ref(Ref::from_response_name(*name)))).collect()
 }
 
 /// Adds `problems` to the components of a description, so that operations can reference them.

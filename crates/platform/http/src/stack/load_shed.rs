@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::{Layer, Service};
 
 use super::body_timing::BodyTiming;
-use crate::config::HttpConfig;
+use crate::config::{HttpConfig, RequestTimeout};
 use crate::problem::HttpError;
 
 /// Time for a handler to respond after the body's idle timeout.
@@ -28,7 +28,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The limits of one server.
 pub(super) struct Limits {
     permits: Semaphore,
-    timeout: Duration,
+    timeout: RequestTimeout,
     body_idle: Duration,
     exempt: HashSet<&'static str>,
 }
@@ -37,16 +37,19 @@ impl Limits {
     pub(super) fn new(config: &HttpConfig, exempt: HashSet<&'static str>) -> Self {
         Self {
             permits: Semaphore::new((config.server.max_in_flight as usize).min(Semaphore::MAX_PERMITS)),
-            timeout: config.server.request_timeout.get(),
+            timeout: config
+                .timeout
+                .clone()
+                .unwrap_or_else(|| RequestTimeout::fixed(config.server.request_timeout.get())),
             body_idle: config.body_idle_timeout.get(),
             exempt,
         }
     }
 
     fn deadline(&self, timing: &BodyTiming) -> Instant {
-        let (last, is_awaited) = timing.last();
+        let ((last, is_awaited), timeout) = (timing.last(), self.timeout.get());
         // While the handler waits for the body, the body's idle timeout must fire first: it returns 408, not 504.
-        last + if is_awaited { self.timeout.max(self.body_idle + IDLE_TIMEOUT_MARGIN) } else { self.timeout }
+        last + if is_awaited { timeout.max(self.body_idle + IDLE_TIMEOUT_MARGIN) } else { timeout }
     }
 
     fn is_exempt(&self, request: &Request) -> bool {
@@ -64,7 +67,7 @@ impl Limits {
         };
         let timed_out = || Ok(HttpError::new(ErrorKind::Timeout).into_response());
         let Some(timing) = timing else {
-            let deadline = Instant::now() + self.timeout;
+            let deadline = Instant::now() + self.timeout.get();
             set_deadline(move || deadline);
             return timeout_at(deadline, work).await.unwrap_or_else(|_| timed_out());
         };

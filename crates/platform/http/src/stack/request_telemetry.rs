@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
-use futures_util::future::BoxFuture;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
@@ -16,11 +15,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use kennel_core::UuidV7;
 use kennel_net::{RequestContext, RequestId};
 use kennel_telemetry::metrics::NO_ROUTE;
-use kennel_telemetry::{UNTRACED, as_i64, propagation};
+use kennel_telemetry::{InSpan, UNTRACED, as_i64, is_sampled, propagation};
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::Span;
 use tracing::field::Empty;
-use tracing::{Instrument as _, Span};
 
 use super::SkipProblemDetails;
 use super::body_timing::BodyTiming;
@@ -72,7 +71,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = InSpan<dyn Future<Output = Result<Response, Infallible>> + Send>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -90,16 +89,21 @@ where
         let timer = RequestTimer::start(self.settings.metrics.as_ref(), request.method().clone(), route, timing);
         let context = RequestContext::new(id.clone());
         // Routes do their work when they are polled, which is inside the span and the context.
-        let work = context.clone().scope(self.inner.call(request)).instrument(span.clone());
-        Box::pin(async move {
+        let work = context.clone().scope(self.inner.call(request));
+        let recorded = span.clone();
+        let work = Box::pin(async move {
             let response = finish(work.await?, &id);
             if let Some(principal) = context.principal() {
-                span.record("enduser.id", principal.subject());
+                recorded.record("enduser.id", principal.subject());
             }
-            record_status(&span, response.status());
-            span.in_scope(|| timer.stop(response.status()));
+            // No log line follows that could show it.
+            if is_sampled() {
+                record_status(&recorded, response.status());
+            }
+            timer.stop(response.status());
             Ok(response)
-        })
+        });
+        InSpan::new(span, work)
     }
 }
 
@@ -187,7 +191,7 @@ impl Drop for RequestTimer {
 }
 
 /// Renders every error as problem details, and adds the request id and the security headers.
-fn finish(response: Response, id: &RequestId) -> Response {
+pub(crate) fn finish(response: Response, id: &RequestId) -> Response {
     let failed = response.status().is_client_error() || response.status().is_server_error();
     let mut response = if failed { with_problem(response, id) } else { response };
     let headers = response.headers_mut();

@@ -8,6 +8,7 @@ use axum::Router;
 use kennel_app::{Component as _, Stop};
 use kennel_core::BoxError;
 use kennel_http::{HttpConfig, HttpMetrics, HttpServer};
+use kennel_net::ServerTls;
 use kennel_telemetry::{OtelConfig, Process, Telemetry, TelemetryConfig};
 use prometheus::Registry;
 use reqwest::RequestBuilder;
@@ -26,7 +27,11 @@ impl Server {
     }
 
     pub(crate) async fn start(router: Router, config: &HttpConfig) -> Self {
-        let mut server = Box::new(HttpServer::new("http", config, router));
+        Self::with_tls(router, config, None).await
+    }
+
+    pub(crate) async fn with_tls(router: Router, config: &HttpConfig, tls: Option<ServerTls>) -> Self {
+        let mut server = Box::new(HttpServer::new("http", config, router).with_tls(tls));
         let mut address = server.address();
         server.init().await.unwrap();
         let (addr, stop) = (address.bound().await.unwrap(), Stop::new());

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::harness::{self, Server, get_text, problem};
@@ -14,7 +14,7 @@ use http::StatusCode;
 use kennel_app::Stop;
 use kennel_config::{ByteSize, HumanDuration};
 use kennel_core::ErrorKind;
-use kennel_http::{HttpConfig, HttpError, HttpMetrics, Json, Path, Query, RequestId, Stack};
+use kennel_http::{HttpConfig, HttpError, HttpMetrics, Json, Path, Query, RequestId, RequestTimeout, Stack};
 use kennel_net::ServerConfig;
 use serde::Deserialize;
 use serde_json::json;
@@ -118,6 +118,27 @@ async fn a_slow_handler_times_out() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_timeout_that_changes_applies_to_the_next_request() {
+    let millis = Arc::new(AtomicU64::new(20));
+    let current = Arc::clone(&millis);
+    let timeout = RequestTimeout::new(move || Duration::from_millis(current.load(Ordering::Relaxed)));
+    let config = HttpConfig { timeout: Some(timeout), ..config() };
+    let (gate, _started, release) = gate();
+    let server = Server::stacked(gate, &config).await;
+    let client = harness::client();
+    let (parts, _) = problem(client.get(server.url("/gate"))).await;
+    assert_eq!(parts.status, 504);
+    millis.store(60_000, Ordering::Relaxed);
+    let release_late = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        release.notify_one();
+    };
+    let (response, ()) = tokio::join!(client.get(server.url("/gate")).send(), release_late);
+    assert_eq!(response.unwrap().status(), 200);
+    server.stop().await;
+}
+
 /// A route that notifies when a request has started, and responds once it is notified.
 fn gate() -> (Router, Arc<Notify>, Arc<Notify>) {
     let (started, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -206,6 +227,28 @@ async fn responses_are_compressed_and_have_security_headers() {
     assert_eq!(headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
     assert_eq!(headers["referrer-policy"], "no-referrer");
     assert!(response.bytes().await.unwrap().len() < 1_000);
+    server.stop().await;
+}
+
+/// The first two requests take different ways through the layers.
+#[tokio::test]
+async fn a_response_has_the_same_headers_without_a_coding() {
+    let server = Server::stacked(routes(), &config()).await;
+    let client = harness::client();
+    for path in ["/big", "/dogs/1", "/bare"] {
+        let mut seen = Vec::new();
+        for accepted in [None, Some("identity")] {
+            let request = client.get(server.url(path)).header("x-request-id", "same");
+            let request =
+                accepted.into_iter().fold(request, |request, coding| request.header("accept-encoding", coding));
+            let mut headers = request.send().await.unwrap().headers().clone();
+            headers.remove("date");
+            assert!(!headers.contains_key("content-encoding"), "{headers:?}");
+            seen.push(headers);
+        }
+        assert_eq!(seen[0], seen[1], "{path}");
+        assert_eq!(seen[0].contains_key("vary"), path == "/big", "{path}: short bodies are not compressed");
+    }
     server.stop().await;
 }
 

@@ -156,14 +156,19 @@ pub(super) fn trailer(content_type: &str) -> io::Result<Vec<u8>> {
     Ok(trailer)
 }
 
-/// Reads the metadata of the object in `file`.
+/// The file has no trailer, as when another program cut it off.
+#[derive(Debug, thiserror::Error)]
+#[error("file of `{0}` is not an object")]
+pub(super) struct Damaged(pub(super) ObjectKey);
+
+/// Reads the metadata of the object in `file`. Fails with [`Damaged`].
 pub(super) fn read_meta(key: &ObjectKey, file: &mut File) -> io::Result<ObjectMeta> {
     let metadata = file.metadata()?;
     let start = metadata.len().saturating_sub(1 + u64::from(u8::MAX));
     file.seek(SeekFrom::Start(start))?;
     let mut tail = Vec::with_capacity(1 + usize::from(u8::MAX));
     file.read_to_end(&mut tail)?;
-    let content_type = content_type(&tail).ok_or_else(|| io::Error::other("file is not an object"))?;
+    let content_type = content_type(&tail).ok_or_else(|| io::Error::other(Damaged(key.clone())))?;
     Ok(ObjectMeta {
         key: key.clone(),
         size: metadata.len() - content_type.len() as u64 - 1,

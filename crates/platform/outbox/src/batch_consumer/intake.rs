@@ -1,6 +1,6 @@
 //! Collects deliveries into batches.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::pin::pin;
 
 use futures_util::FutureExt as _;
@@ -22,8 +22,16 @@ pub(super) struct Intake {
 #[derive(Default)]
 struct Collected {
     deliveries: Vec<Delivery>,
-    keys: HashSet<String>,
+    /// The runs of consecutive events, by key.
+    runs: HashMap<String, Run>,
     bytes: usize,
+}
+
+/// Consecutive events of one key.
+struct Run {
+    count: usize,
+    /// The index of the last one.
+    last: usize,
 }
 
 impl Intake {
@@ -40,7 +48,9 @@ impl Intake {
     pub(super) async fn next(&mut self, subscription: &mut ResilientSubscription) -> Vec<Delivery> {
         let mut batch = Collected::default();
         if let Some(next) = self.next.take() {
+            let key = next.event.key.clone();
             batch.add(next);
+            self.extend_run(&mut batch, &key);
         }
         let mut linger_until = None;
         while !self.is_full(&batch) {
@@ -51,13 +61,18 @@ impl Intake {
             } else {
                 let now = Instant::now();
                 let until = *linger_until.get_or_insert_with(|| self.linger_until(now));
-                match timeout_at(until, subscription.next()).await {
-                    Ok(received) => received,
-                    Err(_) => break,
-                }
+                let Ok(received) = timeout_at(until, subscription.next()).await else {
+                    self.extend_runs(&mut batch);
+                    break;
+                };
+                received
             };
             match received {
-                Some(delivery) if self.fits(&batch, &delivery) => batch.add(delivery),
+                Some(delivery) if self.fits(&batch, &delivery) => {
+                    let key = delivery.event.key.clone();
+                    batch.add(delivery);
+                    self.extend_run(&mut batch, &key);
+                }
                 Some(delivery) => {
                     self.next = Some(delivery);
                     break;
@@ -67,6 +82,24 @@ impl Intake {
             }
         }
         batch.deliveries
+    }
+
+    /// Adds the events that were received since to the runs, if more than one event of a key is permitted.
+    fn extend_runs(&self, batch: &mut Collected) {
+        let keys: Vec<_> = batch.runs.keys().cloned().collect();
+        for key in keys {
+            self.extend_run(batch, &key);
+        }
+    }
+
+    fn extend_run(&self, batch: &mut Collected, key: &str) {
+        while !self.is_full(batch)
+            && let Some(run) = batch.runs.get(key)
+            && run.count < self.limits.of_key
+            && let Some(next) = batch.deliveries.get(run.last).and_then(Delivery::successor)
+        {
+            batch.add(next);
+        }
     }
 
     /// Returns until when an incomplete batch waits for more; `now` if the consumer is idle.
@@ -83,14 +116,18 @@ impl Intake {
     /// may deliver one again while an earlier delivery of it is unsettled.
     fn fits(&self, batch: &Collected, delivery: &Delivery) -> bool {
         let has_space = batch.bytes + delivery.event.data.len() <= self.limits.bytes;
-        batch.deliveries.is_empty() || (has_space && !batch.keys.contains(&delivery.event.key))
+        batch.deliveries.is_empty() || (has_space && !batch.runs.contains_key(&delivery.event.key))
     }
 }
 
 impl Collected {
     fn add(&mut self, delivery: Delivery) {
         self.bytes += delivery.event.data.len();
-        self.keys.insert(delivery.event.key.clone());
+        let last = self.deliveries.len();
+        match self.runs.get_mut(&delivery.event.key) {
+            Some(run) => *run = Run { count: run.count + 1, last },
+            None => drop(self.runs.insert(delivery.event.key.clone(), Run { count: 1, last })),
+        }
         self.deliveries.push(delivery);
     }
 }

@@ -1,6 +1,6 @@
 //! Handles the deliveries of a batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,37 +42,46 @@ impl Started {
     }
 }
 
+/// Keys of events.
+type Keys = HashSet<String>;
+
 impl BatchWorker {
-    /// Processes the deliveries, together as far as possible. Returns how long to wait before the next ones.
+    /// Processes the deliveries, together as far as possible, and in the order of each key. Returns how long to wait before
+    /// the next ones.
     pub(super) async fn process(&self, deliveries: Vec<Delivery>) -> Option<Duration> {
-        let take_previous = |delivery: Delivery| {
+        let (mut together, mut alone, mut keys) = (Vec::new(), Vec::new(), Keys::new());
+        for delivery in deliveries {
             let previous = self.settlement.attempts.take_previous(delivery.event.id);
-            Item { delivery, previous }
-        };
-        let is_isolated = |item: &Item| item.previous.as_ref().is_some_and(|previous| previous.is_isolated);
-        let (mut alone, together): (Vec<_>, Vec<_>) = deliveries.into_iter().map(take_previous).partition(is_isolated);
-        let mut pause = None;
+            let is_isolated = previous.as_ref().is_some_and(|previous| previous.is_isolated);
+            let items = if is_diverted(&delivery, is_isolated, &mut keys) { &mut alone } else { &mut together };
+            items.push(Item { delivery, previous });
+        }
+        let (mut pause, mut blocked) = (None, Keys::new());
         if !together.is_empty() {
             let span = self.span(&together);
-            let (rest, after) = self.process_together(together).instrument(span).await;
-            alone.extend(rest);
-            pause = after;
+            let (mut rest, after) = self.process_together(together, &mut blocked).instrument(span).await;
+            // What is diverted here is before the others of its key.
+            rest.append(&mut alone);
+            (alone, pause) = (rest, after);
         }
         for item in alone {
             let span = self.settlement.span(&item.delivery, item.previous.as_ref());
-            pause = pause.max(self.process_alone(item).instrument(span).await);
+            pause = pause.max(self.process_alone(item, &mut blocked).instrument(span).await);
         }
         pause
     }
 
-    /// Processes deliveries with one call of the handler. Returns those that must be processed alone, and the pause.
-    async fn process_together(&self, items: Vec<Item>) -> (Vec<Item>, Option<Duration>) {
+    /// Processes deliveries with one call of the handler. Returns those that must be processed alone, and the pause. The keys
+    /// of events that come again are added to `blocked`.
+    async fn process_together(&self, items: Vec<Item>, blocked: &mut Keys) -> (Vec<Item>, Option<Duration>) {
         let settlement = &self.settlement;
-        let ids: Vec<_> = items.iter().map(|item| item.delivery.event.id).collect();
-        let seen = match settlement.ports.inbox.list_seen(settlement.group, &ids).await {
+        let recognizes = self.handler.recognizes_duplicates();
+        let needs_lookup = |item: &&Item| !recognizes || settlement.attempts.may_be_redelivery(&item.delivery);
+        let ids: Vec<_> = items.iter().filter(needs_lookup).map(|item| item.delivery.event.id).collect();
+        let seen = match self.list_seen(&ids).await {
             Ok(seen) => seen,
             Err(error) => {
-                return (Vec::new(), self.retry(items, &error).await);
+                return (Vec::new(), self.retry(items, &error, blocked).await);
             }
         };
         let (duplicates, new): (Vec<_>, Vec<_>) =
@@ -80,16 +89,16 @@ impl BatchWorker {
         let attempts: Vec<_> = new.iter().map(|item| (&item.delivery, item.previous.as_ref())).collect();
         let mut concluded: Vec<_> =
             duplicates.into_iter().map(|item| (item.delivery, Decision::Done(Outcome::Duplicate))).collect();
-        let begun = match settlement.attempts.begin_batch(&attempts).await {
+        let begun = match settlement.attempts.begin_batch(&attempts, recognizes).await {
             Ok(begun) => begun,
             Err(error) => {
-                self.conclude(concluded).await;
-                return (Vec::new(), self.retry(new, &error).await);
+                self.conclude(concluded, blocked).await;
+                return (Vec::new(), self.retry(new, &error, blocked).await);
             }
         };
-        let (mut alone, mut started) = (Vec::new(), Vec::new());
+        let (mut alone, mut started, mut keys) = (Vec::new(), Vec::new(), Keys::new());
         for (mut item, number) in new.into_iter().zip(&begun.numbers) {
-            let Some(attempt) = *number else {
+            let (false, Some(attempt)) = (is_diverted(&item.delivery, number.is_none(), &mut keys), *number) else {
                 alone.push(item);
                 continue;
             };
@@ -105,20 +114,31 @@ impl BatchWorker {
             concluded.extend(self.handle(started).await);
         }
         drop(begun);
-        (alone, self.conclude(concluded).await)
+        (alone, self.conclude(concluded, blocked).await)
     }
 
-    /// Processes a delivery in a batch of its own.
-    async fn process_alone(&self, item: Item) -> Option<Duration> {
+    async fn list_seen(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        self.settlement.ports.inbox.list_seen(self.settlement.group, ids).await
+    }
+
+    /// Processes a delivery in a batch of its own, unless an earlier one of its key comes again.
+    async fn process_alone(&self, item: Item, blocked: &mut Keys) -> Option<Duration> {
         let settlement = &self.settlement;
         let Item { mut delivery, previous } = item;
+        if blocked.contains(&delivery.event.key) {
+            return self.conclude(vec![(delivery, Decision::Follow(previous))], blocked).await;
+        }
         let seen = settlement.ports.inbox.seen(settlement.group, delivery.event.id).await;
         let begun = match seen {
-            Ok(true) => return self.conclude(vec![(delivery, Decision::Done(Outcome::Duplicate))]).await,
+            Ok(true) => return self.conclude(vec![(delivery, Decision::Done(Outcome::Duplicate))], blocked).await,
             Ok(false) => settlement.attempts.begin(&delivery, previous.as_ref()).await,
             Err(error) => Err(error),
         };
-        let concluded = match begun {
+        let is_isolated = previous.as_ref().is_some_and(|previous| previous.is_isolated);
+        let mut concluded = match begun {
             Err(error) => {
                 let decision = settlement.on_inbox_error(&error, &delivery, previous.as_ref());
                 vec![(delivery, decision)]
@@ -133,7 +153,13 @@ impl BatchWorker {
                 }
             }
         };
-        self.conclude(concluded).await
+        for (_, decision) in &mut concluded {
+            if let Decision::Retry(previous) = decision {
+                // Others would fail together with it again.
+                previous.is_isolated |= is_isolated;
+            }
+        }
+        self.conclude(concluded, blocked).await
     }
 
     /// Calls the handler, and records the receipts with one write.
@@ -149,24 +175,24 @@ impl BatchWorker {
             Err(error @ HandlerError::Unavailable(_)) => return self.wait(started, &error),
             Err(error) => return self.isolate(started, &error).await,
         };
-        let is_done = |result: &Result<Handled, HandlerError>| matches!(result, Ok(Handled::Done));
-        let done: Vec<_> = items.into_iter().zip(&results).filter(|(_, result)| is_done(result)).collect();
-        let receipts: Vec<Receipt> = done.into_iter().map(|(item, _)| item.receipt).collect();
+        let results = in_order(&items, results);
+        let receipts = self.receipts(items, &started, &results);
         let recorded = if receipts.is_empty() { Ok(()) } else { self.record(&receipts).await };
-        let has_failed = |result: &Result<Handled, HandlerError>| {
-            matches!(result, Err(HandlerError::Retry(_) | HandlerError::Permanent(_)))
+        let has_failed = |result: &Option<Result<Handled, HandlerError>>| {
+            matches!(result, Some(Err(HandlerError::Retry(_) | HandlerError::Permanent(_))))
         };
         let failed: Vec<_> =
             started.iter().zip(&results).filter(|(_, result)| has_failed(result)).map(|(started, _)| started).collect();
         let numbers = self.count_failed(&failed).await;
-        let decide = |(Started { mut delivery, .. }, result): (Started, Result<Handled, HandlerError>)| {
+        let decide = |(Started { mut delivery, .. }, result): (Started, Option<Result<Handled, HandlerError>>)| {
             let decision = match (result, &recorded) {
-                (Ok(Handled::Recorded), _) | (Ok(Handled::Done), Ok(())) => Decision::Done(Outcome::Ok),
-                (Ok(Handled::Done), Err(error)) => {
+                (None, _) => Decision::Follow(Some(PreviousAttempt::uncounted())),
+                (Some(Ok(Handled::Recorded)), _) | (Some(Ok(Handled::Done)), Ok(())) => Decision::Done(Outcome::Ok),
+                (Some(Ok(Handled::Done)), Err(error)) => {
                     self.settlement.on_inbox_error(error, &delivery, Some(&PreviousAttempt::uncounted()))
                 }
-                (Err(error @ HandlerError::Unavailable(_)), _) => self.settlement.wait(&error, &delivery),
-                (Err(error), _) => {
+                (Some(Err(error @ HandlerError::Unavailable(_))), _) => self.settlement.wait(&error, &delivery),
+                (Some(Err(error)), _) => {
                     delivery.attempt = numbers.get(&delivery.event.id).copied().unwrap_or(delivery.attempt);
                     self.settlement.after_failure(&error, &delivery)
                 }
@@ -191,6 +217,19 @@ impl BatchWorker {
             let (found, expected) = (results.len(), items.len());
             if found == expected { Ok(results) } else { Err(WrongNumberOfResults { found, expected }.into()) }
         })
+    }
+
+    /// The receipts to record: of what is done, and of what was counted before it was handled, so that it is known that the
+    /// attempt has ended.
+    fn receipts(&self, items: Vec<BatchItem>, started: &[Started], results: &[OrderedResult]) -> Vec<Receipt> {
+        let recognizes = self.handler.recognizes_duplicates();
+        let is_due = |started: &Started, result: &OrderedResult| match result {
+            Some(Ok(Handled::Done)) => true,
+            Some(Ok(Handled::Recorded)) => recognizes && started.attempt.is_counted,
+            _ => false,
+        };
+        let due = items.into_iter().zip(started.iter().zip(results));
+        due.filter(|(_, (started, result))| is_due(started, result)).map(|(item, _)| item.receipt).collect()
     }
 
     async fn record(&self, receipts: &[Receipt]) -> Result<(), RepoError> {
@@ -230,16 +269,19 @@ impl BatchWorker {
         }
     }
 
-    async fn retry(&self, items: Vec<Item>, error: &RepoError) -> Option<Duration> {
+    async fn retry(&self, items: Vec<Item>, error: &RepoError, blocked: &mut Keys) -> Option<Duration> {
         let decide = |Item { delivery, previous }: Item| {
             let decision = self.settlement.on_inbox_error(error, &delivery, previous.as_ref());
             (delivery, decision)
         };
-        self.conclude(items.into_iter().map(decide).collect()).await
+        self.conclude(items.into_iter().map(decide).collect(), blocked).await
     }
 
-    /// Settles deliveries; returns how long to wait before others are begun.
-    async fn conclude(&self, concluded: Vec<(Delivery, Decision)>) -> Option<Duration> {
+    /// Settles deliveries; returns how long to wait before others are begun. Adds the keys of those that come again.
+    async fn conclude(&self, concluded: Vec<(Delivery, Decision)>, blocked: &mut Keys) -> Option<Duration> {
+        let comes_again = |decision: &Decision| !matches!(decision, Decision::Done(_) | Decision::GiveUp { .. });
+        let again = concluded.iter().filter(|(_, decision)| comes_again(decision));
+        blocked.extend(again.map(|(delivery, _)| delivery.event.key.clone()));
         let conclude = |(delivery, decision)| self.settlement.conclude(delivery, decision);
         let settled = join_all(concluded.into_iter().map(conclude)).await;
         let pause = |settled| if let Settled::ForAfter(pause) = settled { Some(pause) } else { None };
@@ -250,14 +292,43 @@ impl BatchWorker {
     fn span(&self, items: &[Item]) -> Span {
         let Settlement { ports, group, topic, .. } = &self.settlement;
         let span = span::process_batch(ports.system, group, topic, items.len());
+        let mut linked = HashSet::new();
         for item in items {
             let previous = item.previous.as_ref().and_then(|previous| previous.trace.as_ref());
             for trace in item.delivery.event.trace.iter().chain(previous) {
-                propagation::add_link(&span, trace);
+                if linked.insert(&trace.traceparent) {
+                    propagation::add_link(&span, trace);
+                }
             }
         }
         span
     }
+}
+
+/// What became of an event; `None` if an earlier one of its key is to be retried.
+type OrderedResult = Option<Result<Handled, HandlerError>>;
+
+/// Drops the results of events that follow one of their key that is to be retried.
+fn in_order(items: &[BatchItem], results: BatchResults) -> Vec<OrderedResult> {
+    let mut blocked = HashSet::new();
+    let mut ordered = Vec::with_capacity(results.len());
+    for (item, result) in items.iter().zip(results) {
+        let key = item.event.key.as_str();
+        let is_blocked = blocked.contains(key);
+        if let Err(HandlerError::Retry(_) | HandlerError::Unavailable(_)) = result {
+            blocked.insert(key);
+        }
+        ordered.push((!is_blocked).then_some(result));
+    }
+    ordered
+}
+
+/// Whether the delivery is handled alone: because it must be, or because an earlier one of its key is.
+fn is_diverted(delivery: &Delivery, must_be: bool, keys: &mut Keys) -> bool {
+    if must_be {
+        keys.insert(delivery.event.key.clone());
+    }
+    must_be || keys.contains(&delivery.event.key)
 }
 
 /// The handler returned no result for some of the events, or too many.

@@ -25,6 +25,8 @@ pub(crate) enum Decision {
     Retry(PreviousAttempt),
     /// A dependency is unavailable: retry after this time, and begin nothing else before.
     Wait(Duration),
+    /// An earlier event of its key comes again: this one follows it. What is known of its previous attempt is retained.
+    Follow(Option<PreviousAttempt>),
     GiveUp {
         reason: String,
     },
@@ -34,7 +36,7 @@ impl Decision {
     pub(crate) const fn outcome(&self) -> Outcome {
         match self {
             Self::Done(outcome) => *outcome,
-            Self::Retry(_) | Self::Wait(_) => Outcome::Retry,
+            Self::Retry(_) | Self::Wait(_) | Self::Follow(_) => Outcome::Retry,
             Self::GiveUp { .. } => Outcome::DeadLetter,
         }
     }
@@ -75,6 +77,7 @@ impl Settlement {
         let (previous, settled) = match &decision {
             Decision::Retry(previous) => (Some(previous.clone()), Settled::ForLater),
             Decision::Wait(pause) => (Some(PreviousAttempt::uncounted()), Settled::ForAfter(*pause)),
+            Decision::Follow(previous) => (previous.clone(), Settled::ForLater),
             Decision::Done(_) | Decision::GiveUp { .. } => (None, Settled::Finally),
         };
         if let Some(previous) = previous {
@@ -186,6 +189,8 @@ impl Settlement {
                 delivery.nack(delay).await
             }
             Decision::Wait(pause) => delivery.nack(pause).await,
+            // Dropped unsettled, it is delivered again without a delay of its own.
+            Decision::Follow(_) => return,
             Decision::GiveUp { reason } => delivery.dead_letter(&reason).await,
         };
         // The broker delivers it again, and the inbox recognizes it.

@@ -1,7 +1,7 @@
 //! An in-memory broker that can be paused, interrupted and set to fail.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Delivery, Event, EventFilter, Group, Publisher, Settle, Subscriber, Subscription};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::numbers;
 
@@ -37,6 +37,7 @@ struct BrokerState {
     taken: Mutex<Vec<Event>>,
     blocked: watch::Sender<bool>,
     blocked_key: watch::Sender<&'static str>,
+    most_of_key: AtomicUsize,
     started: AtomicU32,
 }
 
@@ -54,6 +55,12 @@ impl Broker {
     /// The next `count` calls of `publish` and `subscribe` fail.
     pub(crate) fn refuse(&self, count: u32) {
         self.0.refused.store(count, Ordering::SeqCst);
+    }
+
+    /// A call of `publish` with more events of a key than this fails after ten seconds, as RabbitMQ's does, which confirms
+    /// those of a key one after the other; 0 is no limit.
+    pub(crate) fn limit_key(&self, most: usize) {
+        self.0.most_of_key.store(most, Ordering::SeqCst);
     }
 
     pub(crate) fn refusals_left(&self) -> u32 {
@@ -135,6 +142,12 @@ impl Publisher for Broker {
     async fn publish(&self, batch: &[Event]) -> Result<(), BrokerError> {
         self.0.started.fetch_add(1, Ordering::SeqCst);
         self.accept()?;
+        let most = self.0.most_of_key.load(Ordering::SeqCst);
+        let of_key = |key: &str| batch.iter().filter(|event| event.key == key).count();
+        if most > 0 && batch.iter().any(|event| of_key(&event.key) > most) {
+            sleep(Duration::from_secs(10)).await;
+            return Err(unavailable());
+        }
         self.0.blocked.subscribe().wait_for(|blocked| !blocked).await.unwrap();
         let mut blocked_key = self.0.blocked_key.subscribe();
         blocked_key.wait_for(|blocked| batch.iter().all(|event| event.key != *blocked)).await.unwrap();
@@ -217,6 +230,14 @@ impl Drop for PendingDelivery {
 
 #[async_trait]
 impl Settle for PendingDelivery {
+    fn successor(&self) -> Option<Delivery> {
+        let key = &self.event.as_ref()?.0.key;
+        let mut queue = self.broker.0.queue.lock().unwrap();
+        let (event, attempt) = queue.iter().position(|(event, _)| event.key == *key).and_then(|at| queue.remove(at))?;
+        drop(queue);
+        Some(self.broker.delivery(event, attempt))
+    }
+
     async fn ack(mut self: Box<Self>) -> Result<(), BrokerError> {
         let id = self.id();
         self.event = None;

@@ -24,8 +24,9 @@ pub(crate) struct FeedSubscription {
     pub(crate) latest: Vec<Arc<Event>>,
     /// The position before the first of them, if no event between can be missing.
     pub(crate) start: Option<Uuid>,
-    /// Position of a listener that subscribes now and has received no event.
-    pub(crate) position: Uuid,
+    /// Position of a listener that subscribes now and has received no event: the nil id before the first event ever; `None` if
+    /// it is unknown.
+    pub(crate) position: Option<Uuid>,
     /// False while missed events may not be in the history yet.
     pub(crate) is_complete: bool,
 }
@@ -42,26 +43,29 @@ struct HubState {
     /// The latest events without a gap, oldest first. They cover the time between the publishing of an event and its
     /// appearance in the history.
     latest: VecDeque<Arc<Event>>,
+    /// The ids of `latest`.
+    ids: HashSet<Uuid>,
     /// See [`FeedSubscription::start`]; only without a history.
     start: Option<Uuid>,
-    /// The id of the last event; before the first one, of the last event that was published before the subscription.
-    position: Uuid,
+    /// The id of the last event; before the first one, of the last event that was published before the subscription, or the
+    /// nil id if there was none. `None` while it is unknown.
+    position: Option<Uuid>,
     capacity: usize,
 }
 
 impl Hub {
     pub(crate) fn new(capacity: usize) -> Self {
         let live = Some(broadcast::Sender::new(capacity));
-        let state =
-            Mutex::new(HubState { live, latest: VecDeque::new(), start: None, position: Uuid::nil(), capacity });
+        let (latest, ids, start, position) = (VecDeque::new(), HashSet::new(), None, None);
+        let state = Mutex::new(HubState { live, latest, ids, start, position, capacity });
         Self { state, is_complete: watch::Sender::new(true) }
     }
 
-    /// Sets the initial position to an event that was published before the subscription started.
-    pub(crate) fn begin_after(&self, event: Uuid) {
+    /// Sets the initial position to the event that was published last before the subscription started, if there was one.
+    pub(crate) fn begin_after(&self, event: Option<Uuid>) {
         let mut state = self.state();
         if state.latest.is_empty() {
-            state.position = event;
+            state.position = event.or(state.position).or(Some(Uuid::nil()));
         }
     }
 
@@ -69,22 +73,27 @@ impl Hub {
         let mut state = self.state();
         let state = &mut *state;
         // A duplicate, published again after a failure; every listener has received it.
-        if state.latest.iter().rev().any(|known| known.id == event.id) {
+        if !state.ids.insert(event.id) {
             return;
         }
         if state.latest.len() == state.capacity {
             let removed = state.latest.pop_front().map(|removed| removed.id);
+            if let Some(removed) = &removed {
+                state.ids.remove(removed);
+            }
             state.start = state.start.and(removed);
         }
         state.latest.push_back(Arc::clone(&event));
-        state.position = event.id;
+        state.position = Some(event.id);
         send(state.live.as_ref(), Live::Event(event));
     }
 
     /// Records that events may be missing and notifies the listeners.
     pub(crate) fn mark_gap(&self) {
         let mut state = self.state();
-        state.latest.clear();
+        state.clear();
+        // Unknown until the gap is recovered; listeners that have started know it of their start.
+        state.position = state.position.filter(|position| !position.is_nil());
         self.is_complete.send_replace(false);
         send(state.live.as_ref(), Live::Gap);
     }
@@ -93,9 +102,9 @@ impl Hub {
     /// `start`, an id that no event has, after which clients can resume.
     pub(crate) fn restart(&self, start: Uuid) {
         let mut state = self.state();
-        state.latest.clear();
+        state.clear();
         state.start = Some(start);
-        state.position = start;
+        state.position = Some(start);
         send(state.live.as_ref(), Live::Restart(start));
     }
 
@@ -131,6 +140,13 @@ impl Hub {
 
     fn state(&self) -> MutexGuard<'_, HubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HubState {
+    fn clear(&mut self) {
+        self.latest.clear();
+        self.ids.clear();
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct FeedListener {
     max_reordering: usize,
     /// The event id after which to continue in the history.
     last: Option<Uuid>,
+    /// Whether it started before the first event: without `last`, it continues with all events of the history.
+    is_first: bool,
     /// Where to continue if the history does not contain `last`.
     fallback: Option<Uuid>,
     /// The id of the last event that was returned, after which a new listener can resume.
@@ -51,9 +53,21 @@ impl FeedListener {
         let recent = RecentIds::new(config.buffer.max(1) * 4 + config.page as usize);
         let max_reordering = if let FeedHistory::Outbox(_) = history { config.buffer.max(1) } else { 0 };
         let (page, ready, state) = (config.page.max(1), VecDeque::new(), ListenerState::Ended);
-        let (fallback, position) = (None, last.unwrap_or_default());
-        let mut listener =
-            Self { hub, history, topic, page, max_reordering, last, fallback, position, recent, ready, state };
+        let (is_first, fallback, position) = (false, None, last.unwrap_or_default());
+        let mut listener = Self {
+            hub,
+            history,
+            topic,
+            page,
+            max_reordering,
+            last,
+            is_first,
+            fallback,
+            position,
+            recent,
+            ready,
+            state,
+        };
         match listener.last {
             Some(last) => {
                 listener.recent.insert(last);
@@ -100,8 +114,9 @@ impl FeedListener {
             return;
         };
         // After a gap it continues from where a client would resume, also before it has returned an event.
-        self.last = Some(subscription.position).filter(|position| !position.is_nil());
-        self.position = subscription.position;
+        self.last = subscription.position.filter(|position| !position.is_nil());
+        self.is_first = subscription.position == Some(Uuid::nil());
+        self.position = subscription.position.unwrap_or_default();
         // Earlier events must not be returned, also when the history is read after a gap.
         for id in subscription.latest.iter().map(|event| event.id).chain(self.last) {
             self.recent.insert(id);
@@ -145,6 +160,8 @@ impl FeedListener {
             return;
         }
         match self.history.after(self.last, self.page).await {
+            // The latest events, which may not be all since the first one.
+            Ok(History::Events(events)) if self.last.is_none() && events.len() >= self.page as usize => self.reset(),
             Ok(History::Events(events)) => {
                 let more = events.len() >= self.page as usize;
                 // Events of other topics also advance the position in the history.
@@ -158,16 +175,20 @@ impl FeedListener {
                 }
             }
             Ok(History::UnknownEvent) if self.fallback.is_some() => self.last = self.fallback.take(),
-            Ok(History::UnknownEvent) => {
-                self.ready.push_back(FeedItem::Reset);
-                self.go_live(false);
-            }
+            Ok(History::UnknownEvent) => self.reset(),
             Err(error) => {
                 let cause = &error as &dyn std::error::Error;
                 tracing::warn!(error = cause, topic = self.topic, "cannot read history");
                 self.state = ListenerState::Ended;
             }
         }
+    }
+
+    /// Continues with live events, although events are missing that the history does not have.
+    fn reset(&mut self) {
+        self.is_first = false;
+        self.ready.push_back(FeedItem::Reset);
+        self.go_live(false);
     }
 
     /// Switches from the history to live events. The events that were live when reading started follow, or are skipped
@@ -181,7 +202,7 @@ impl FeedListener {
             self.enqueue_new(subscription.latest);
         } else {
             self.last = subscription.latest.last().map(|event| event.id).or(subscription.start);
-            self.position = subscription.position;
+            self.position = subscription.position.unwrap_or_default();
         }
     }
 
@@ -198,7 +219,7 @@ impl FeedListener {
         }
     }
 
-    /// Reads missed events from the history; returns a reset if nothing was ever published before. Reading starts some
+    /// Reads missed events from the history; returns a reset if it is unknown where they begin. Reading starts some
     /// events before the last returned one, because events of other keys may have been published in another order.
     fn recover_gap(&mut self) {
         if let Some(last) = self.last {
@@ -206,6 +227,8 @@ impl FeedListener {
             let before = self.recent.nth_last(self.max_reordering).unwrap_or(last);
             self.last = Some(before);
             self.catch_up(before);
+        } else if self.is_first {
+            self.start_catch_up();
         } else {
             self.ready.push_back(FeedItem::Reset);
         }

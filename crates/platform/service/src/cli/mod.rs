@@ -13,11 +13,11 @@ use kennel_telemetry::{LogTarget, Process as ProcessName};
 use self::dlq::Dlq;
 use self::migrate::Migrate;
 use crate::output::{exit_code, print_text};
-use crate::ports::{Ports, check_ports};
+use crate::ports::{Ports, check_exposure, check_ports};
 use crate::process::Process;
 use crate::scope::Scope;
 use crate::settings::{ProcessSettings, ServiceSettings};
-use crate::{BuildInfo, Service, contracts};
+use crate::{BuildInfo, Service, Uses, contracts};
 
 /// The arguments of a service's program.
 #[derive(Debug, Parser)]
@@ -92,14 +92,18 @@ pub(crate) enum Format {
     Yaml,
 }
 
-/// The command line of a service: its standard commands, and its own.
+/// The command line of a service: its standard commands, and its own. Its help leaves out what the service has nothing for.
 pub(crate) fn command<S: Service>(scope: Scope) -> clap::Command {
     let components = crate::serve::selectable::<S>(scope).join(", ");
     let only = format!("Run only these components: {components}, sys; separated by commas");
+    let has_schema = S::USES.includes(Uses::STORAGE);
+    let has_consumers = S::USES.includes(Uses::STORAGE.and(Uses::BROKER));
     Cli::<S::Command>::command()
         .name(S::NAME)
         .about(S::ABOUT)
         .mut_subcommand("serve", |serve| serve.mut_arg("only", |arg| arg.help(only)))
+        .mut_subcommand("migrate", |migrate| migrate.hide(!has_schema))
+        .mut_subcommand("dlq", |dlq| dlq.hide(!has_consumers))
 }
 
 /// Runs the program of a service. Reports an error on standard error.
@@ -159,7 +163,11 @@ pub(crate) async fn run<S: Service>(
     know(&mut reader);
     let settings: (ProcessSettings, ServiceSettings<S>) = (reader.read(None), reader.read(scope.0));
     let ports = Ports::of::<S>(&settings.1.standard);
-    reader.check(|problems| check_ports(settings.0.sys.prometheus_port, &[(scope, ports)], problems));
+    reader.check(|problems| {
+        let services = [(scope, ports)];
+        check_ports(settings.0.sys.prometheus_port, &services, problems);
+        check_exposure(settings.0.server.server_host, &services, problems);
+    });
     let loaded = match finish(reader, settings) {
         Ok(loaded) => loaded,
         Err(code) => return code,

@@ -155,6 +155,12 @@ impl Fixture {
         BatchConsumer::new(GROUP, TOPIC, handler, Self::config(), BatchLimits::default(), self.ports(inbox))
     }
 
+    /// A consumer whose batches have any number of events of a key.
+    pub(crate) fn run_consumer(&self, handler: Arc<dyn BatchHandler>) -> BatchConsumer {
+        let limits = BatchLimits { of_key: usize::MAX, ..BatchLimits::default() };
+        BatchConsumer::new(GROUP, TOPIC, handler, Self::config(), limits, self.ports(Arc::clone(&self.database.inbox)))
+    }
+
     pub(crate) fn relay(&self) -> Relay {
         let (outbox, metrics) = (Arc::clone(&self.database.outbox), RelayMetrics::register(&Registry::new()).unwrap());
         let publisher: Arc<dyn Publisher> = Arc::<dyn Broker>::clone(&self.broker);

@@ -6,19 +6,12 @@ mod batches;
 mod events;
 mod feeds;
 mod fixture;
+mod runs;
 
-/// Expands to one test per case. `$setup` is an `async fn() -> Option<Fixture>`.
+/// The list of cases.
 macro_rules! consumer_conformance {
-    ($setup:path; $($module:ident { $($case:ident)+ })+) => {
-        $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            let Some(fixture) = $setup().await else { return };
-            crate::$module::$case(&fixture).await;
-            fixture.close().await;
-        })+)+
-    };
     ($setup:path) => {
-        crate::consumer_conformance! { $setup;
+        kennel_testkit::cases! { $setup;
             events {
                 a_protobuf_event_passes_from_the_outbox_to_a_handler
                 a_protobuf_event_is_replayed_from_the_dead_letters
@@ -31,6 +24,13 @@ macro_rules! consumer_conformance {
                 after_a_batch_fails_its_other_events_are_settled
                 a_batch_that_ends_before_its_receipts_has_one_effect
                 a_batch_that_ends_after_its_receipts_is_not_handled_again
+            }
+            runs {
+                several_events_of_a_key_are_one_batch_in_order
+                a_poisoned_event_becomes_a_dead_letter_alone
+                what_follows_a_retried_event_waits_for_it
+                after_a_batch_fails_a_key_is_handled_in_order
+                a_handler_that_recognizes_duplicates_has_no_receipts
             }
             feeds {
                 a_feed_without_an_outbox_resumes_from_memory

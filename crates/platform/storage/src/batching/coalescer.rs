@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use kennel_core::RepoError;
 use tracing::Span;
 
+use super::queue::{Queue, QueueLimits};
 use super::{BatchLimits, Group, GroupCommit};
 use crate::metrics::BatchMetrics;
 
@@ -48,7 +49,8 @@ impl<T: Clone + Send + 'static> Value for T {}
 impl<K: Key, V: Value> Coalescer<K, V> {
     /// Finds values with `lookup`, within `limits`.
     pub fn new(lookup: impl Lookup<K, V>, limits: BatchLimits, metrics: BatchMetrics) -> Self {
-        Self(GroupCommit::with_alone(Reads(Box::new(lookup)), limits, metrics, limits.reads_alone))
+        let queue = Queue::new(QueueLimits::of_reads(&limits));
+        Self(GroupCommit::with_queue(Reads(Box::new(lookup)), limits, metrics, queue))
     }
 
     /// The value of a key, found alone or together with others. Fails with [`RepoError::Unavailable`] when the queue is

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kennel_core::{BoxError, RepoError};
-use kennel_telemetry::{as_i64, propagation};
+use kennel_telemetry::{as_i64, is_sampled, propagation};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span};
 
 use super::BatchLimits;
-use super::queue::{Admission, Queue};
+use super::queue::{Admission, Queue, QueueLimits};
 use crate::error::SharedError;
 use crate::metrics::BatchMetrics;
 
@@ -54,7 +55,7 @@ struct Shared<G: Group> {
 }
 
 /// An operation in the queue.
-struct Waiting<G: Group> {
+pub(super) struct Waiting<G: Group> {
     operation: G::Operation,
     caller: Caller<G::Output>,
 }
@@ -62,6 +63,7 @@ struct Waiting<G: Group> {
 /// The caller of an operation that is executed with others.
 struct Caller<T> {
     reply: oneshot::Sender<Reply<T>>,
+    /// Only in a trace that is recorded.
     span: Span,
     since: Instant,
 }
@@ -75,12 +77,10 @@ struct Reply<T> {
 impl<G: Group> GroupCommit<G> {
     /// Executes operations with `group`, within `limits`.
     pub fn new(group: G, limits: BatchLimits, metrics: BatchMetrics) -> Self {
-        Self::with_alone(group, limits, metrics, limits.in_flight)
+        Self::with_queue(group, limits, metrics, Queue::new(QueueLimits::of_writes(&limits)))
     }
 
-    /// The same, but so many operations are executed alone before further ones wait.
-    pub(super) fn with_alone(group: G, limits: BatchLimits, metrics: BatchMetrics, alone: usize) -> Self {
-        let queue = Queue::new(alone, limits.in_flight.max(1), limits.queue);
+    pub(super) fn with_queue(group: G, limits: BatchLimits, metrics: BatchMetrics, queue: Queue<Waiting<G>>) -> Self {
         Self(Arc::new(Shared { group, limits, metrics, queue }))
     }
 
@@ -93,7 +93,8 @@ impl<G: Group> GroupCommit<G> {
         let admission = self.0.queue.admit(operation, |operation| {
             let (reply, receiver) = oneshot::channel();
             response = Some(receiver);
-            Waiting { operation, caller: Caller { reply, span: Span::current(), since: Instant::now() } }
+            let span = if is_sampled() { Span::current() } else { Span::none() };
+            Waiting { operation, caller: Caller { reply, span, since: Instant::now() } }
         });
         match (admission, response) {
             (Admission::Now(operation), _) => self.run_alone(operation).await,
@@ -103,7 +104,7 @@ impl<G: Group> GroupCommit<G> {
     }
 
     async fn run_alone(&self, operation: G::Operation) -> Result<G::Output, RepoError> {
-        let _running = Running(&self.0);
+        let _running = Running { shared: &self.0, calls: 1 };
         self.0.metrics.size(1);
         self.0.metrics.queued(Duration::ZERO);
         let results = self.0.group.execute(std::slice::from_ref(&operation)).await?;
@@ -116,17 +117,36 @@ impl<G: Group> GroupCommit<G> {
         mut response: oneshot::Receiver<Reply<G::Output>>,
     ) -> Result<G::Output, RepoError> {
         let mut waiter = Waiter { shared: &self.0, ticket, queued: true };
-        let replied = match timeout(self.0.limits.wait, &mut response).await {
-            Ok(replied) => replied,
-            Err(elapsed) if self.0.queue.remove(ticket) => return Err(RepoError::Unavailable(elapsed.into())),
-            // The batch runs already.
-            Err(_) => response.await,
-        };
+        let replied = self.reply(ticket, &mut response).await?;
         waiter.queued = false;
         let reply = replied.map_err(|_| unanswered())?;
         self.0.metrics.queued(reply.queued);
-        Span::current().record("db.operation.batch.size", as_i64(reply.batch_size));
+        if is_sampled() {
+            Span::current().record("db.operation.batch.size", as_i64(reply.batch_size));
+        }
         reply.result
+    }
+
+    /// Waits until the batch of a call has ended. Fails when it has not started in time.
+    async fn reply(
+        &self,
+        ticket: u64,
+        response: &mut oneshot::Receiver<Reply<G::Output>>,
+    ) -> Result<Result<Reply<G::Output>, RecvError>, RepoError> {
+        let limits = &self.0.limits;
+        let early = if self.0.queue.may_overlap() { limits.overlap_after.min(limits.wait) } else { limits.wait };
+        if let Ok(replied) = timeout(early, &mut *response).await {
+            return Ok(replied);
+        }
+        if self.0.queue.overlap() {
+            run_next(Arc::clone(&self.0));
+        }
+        match timeout(limits.wait.saturating_sub(early), &mut *response).await {
+            Ok(replied) => Ok(replied),
+            Err(elapsed) if self.0.queue.remove(ticket) => Err(RepoError::Unavailable(elapsed.into())),
+            // The batch runs already.
+            Err(_) => Ok(response.await),
+        }
     }
 }
 
@@ -146,12 +166,15 @@ impl<G: Group> Drop for Waiter<'_, G> {
 }
 
 /// A running operation or batch. However it ends, dropping this starts the next batch, if it is time for one.
-struct Running<'a, G: Group>(&'a Arc<Shared<G>>);
+struct Running<'a, G: Group> {
+    shared: &'a Arc<Shared<G>>,
+    calls: usize,
+}
 
 impl<G: Group> Drop for Running<'_, G> {
     fn drop(&mut self) {
-        if self.0.queue.end() {
-            run_next(Arc::clone(self.0));
+        if self.shared.queue.end(self.calls) {
+            run_next(Arc::clone(self.shared));
         }
     }
 }
@@ -161,8 +184,8 @@ fn run_next<G: Group>(shared: Arc<Shared<G>>) {
     // Without a runtime the process is about to end, and so are the callers.
     let Ok(runtime) = Handle::try_current() else { return };
     drop(runtime.spawn(async move {
-        let _running = Running(&shared);
         let batch = shared.queue.take(shared.limits.batch);
+        let _running = Running { shared: &shared, calls: batch.len() };
         if !batch.is_empty() {
             shared.execute(batch).await;
         }
@@ -179,7 +202,7 @@ impl<G: Group> Shared<G> {
         self.execute_all(&operations, &mut batch).instrument(span).await;
     }
 
-    /// The span of a batch: a trace of its own, unless no caller is traced.
+    /// The span of a batch: a trace of its own, unless no caller's trace is recorded.
     fn span(&self, callers: &[Caller<G::Output>]) -> Span {
         if callers.iter().all(|caller| caller.span.is_disabled()) {
             return Span::none();

@@ -1,8 +1,10 @@
 //! Batches of calls to a database that form only while it is busy.
 //!
-//! A call that arrives while few others run is executed at once, alone and in its caller's task. Other calls queue. When
-//! fewer than [`BatchLimits::in_flight`] calls and batches run, the next batch takes the calls that are waiting then, the
-//! oldest first. So an idle database adds no wait and no timer, and a busy one executes many calls at the price of a few.
+//! A call that arrives while few others run is executed at once, alone and in its caller's task. Other calls queue, and
+//! the next batch takes those that are waiting when it starts, the oldest first. A batch of reads starts when fewer than
+//! [`BatchLimits::in_flight`] calls and batches run. One of writes starts when none runs; once a call has waited for
+//! [`BatchLimits::overlap_after`], it starts as one of reads does. So an idle database adds no wait and no timer, and a
+//! busy one executes many calls at the price of a few.
 //!
 //! - [`Coalescer`] finds single values by key: concurrent calls become one query for many keys.
 //! - [`GroupCommit`] executes operations: concurrent calls become one transaction.
@@ -32,6 +34,10 @@ const MAX_QUEUE: usize = 4_096;
 /// Number of batches in flight. With one, the database idles while the next batch is prepared; with more than two,
 /// batches are smaller and cost more per call; see docs/performance.md.
 const IN_FLIGHT: usize = 2;
+/// How long a call waits before the next batch of writes starts while another one runs. A fast database commits more per
+/// second in one large batch after the other; with a slow one, or if a batch waits for a lock, the next batch must not
+/// wait for its end.
+const OVERLAP_AFTER: Duration = Duration::from_millis(3);
 /// Number of reads that run at once before further ones wait. A few callers are served sooner by a query each than by a
 /// batch of two. Commits are not: each waits for the disk.
 const READS_ALONE: usize = 4;
@@ -41,6 +47,8 @@ const READS_ALONE: usize = 4;
 pub struct BatchLimits {
     /// Maximum number of batches that run at the same time, calls that are executed alone included.
     pub in_flight: usize,
+    /// How long a write waits before a batch starts although another one runs.
+    pub overlap_after: Duration,
     /// How many reads may run at the same time, each alone, before further ones wait. For writes it is `in_flight`.
     pub reads_alone: usize,
     /// Maximum number of calls per batch.
@@ -58,6 +66,7 @@ impl BatchLimits {
         let connections = usize::try_from(config.database_max_connections.get()).unwrap_or(usize::MAX);
         Self {
             in_flight: IN_FLIGHT.min(connections),
+            overlap_after: OVERLAP_AFTER,
             reads_alone: READS_ALONE.min(connections),
             batch: MAX_BATCH,
             queue: MAX_QUEUE,

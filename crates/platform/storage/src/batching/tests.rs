@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, poll};
 use kennel_core::RepoError;
 use prometheus::{Registry, TextEncoder};
 use tokio::sync::Semaphore;
-use tokio::task::yield_now;
+use tokio::task::{JoinSet, yield_now};
 use tracing::{Instrument as _, Span, info_span};
 
 use super::*;
@@ -79,7 +79,8 @@ struct Fixture {
 }
 
 fn limits() -> BatchLimits {
-    BatchLimits { in_flight: 1, reads_alone: 1, batch: 100, queue: 100, wait: Duration::from_secs(5) }
+    let (overlap_after, wait) = (Duration::from_millis(3), Duration::from_secs(5));
+    BatchLimits { in_flight: 1, overlap_after, reads_alone: 1, batch: 100, queue: 100, wait }
 }
 
 fn fixture(limits: BatchLimits) -> Fixture {
@@ -280,6 +281,24 @@ async fn a_cancelled_caller_that_runs_alone_starts_the_next_batch() {
     fixture.pass(1);
     assert!(join_all(calls).await.iter().all(Result::is_ok));
     assert_eq!(fixture.batches(), [vec![0], vec![1, 2]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_overlap_only_while_a_batch_is_slow() {
+    let fixture = fixture(BatchLimits { in_flight: 2, ..limits() });
+    let mut calls = fixture.start_all(0..4).await;
+    fixture.pass(1);
+    calls.remove(0).await.unwrap();
+    settle().await;
+    assert_eq!(fixture.batches(), [vec![0], vec![1]], "one is still running");
+    let mut waiting = JoinSet::new();
+    waiting.spawn(join_all(calls));
+    settle().await;
+    tokio::time::sleep(limits().overlap_after * 2).await;
+    settle().await;
+    assert_eq!(fixture.batches(), [vec![0], vec![1], vec![2, 3]], "it takes long");
+    fixture.pass(2);
+    assert!(waiting.join_next().await.unwrap().unwrap().iter().all(Result::is_ok));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

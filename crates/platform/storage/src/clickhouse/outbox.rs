@@ -199,6 +199,11 @@ pub(super) async fn pending_keys(
 
 #[async_trait]
 impl Outbox for ClickHouseOutbox {
+    async fn append(&self, events: &[Event]) -> Result<(), RepoError> {
+        let events = events.to_vec();
+        self.database.write(Vec::new(), move |write| write.append(&events)).await
+    }
+
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         let (stored, now) = tokio::try_join!(self.stored_lease(), self.now())?;
         if let Some(stored) = stored.as_ref().filter(|stored| stored.holder != holder && stored.expires_at > now) {

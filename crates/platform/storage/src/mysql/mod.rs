@@ -1,6 +1,5 @@
 //! MySQL from 8 and `MariaDB` from 10.11 on: a pool of connections to one database, shared with other processes.
 
-mod dead_letters;
 mod dsn;
 mod errors;
 mod events;
@@ -9,7 +8,6 @@ mod migrate;
 mod outbox;
 mod pool;
 
-pub use dead_letters::MysqlDeadLetters;
 pub(crate) use dsn::parse_dsn;
 pub use errors::classify;
 pub use events::append;

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::events::{event, read_all, timestamp};
 use super::{Mysql, classify};
 use crate::lease::{Lease, LeaseWatch, as_millis};
+use crate::sql::SqlStore;
 
 /// How often a waiting outbox polls for events that other processes committed.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -176,6 +177,10 @@ fn last_commit_seq(database: Mysql) -> JoinHandle<Result<Option<u64>, RepoError>
 
 #[async_trait]
 impl Outbox for MysqlOutbox {
+    async fn append(&self, events: &[Event]) -> Result<(), RepoError> {
+        SqlStore::append(&self.0, events).await
+    }
+
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         self.0.run(|| self.try_lease(holder, ttl)).await
     }

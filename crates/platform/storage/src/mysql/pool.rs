@@ -162,9 +162,11 @@ impl Write {
 
 impl Probe for MySqlConnection {
     /// The driver does not track the response to a statement whose call was cancelled while it was prepared: the next
-    /// request can receive that response, and so on for every later request. So the probe selects a unique number.
+    /// request can receive that response, and so on for every later request. So the probe selects a unique number. Nor does
+    /// it end a transaction that was cancelled while it began.
     async fn probe(&mut self) -> Result<bool, sqlx::Error> {
         static NEXT_PROBE: AtomicI64 = AtomicI64::new(1 << 62);
+        self.execute(sqlx::raw_sql("ROLLBACK")).await?;
         let number = NEXT_PROBE.fetch_add(1, Ordering::Relaxed);
         let row = self.fetch_one(sqlx::raw_sql(AssertSqlSafe(format!("SELECT {number}")))).await?;
         Ok(row.try_get::<i64, _>(0)? == number)

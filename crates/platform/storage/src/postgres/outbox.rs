@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::events::{event, read_all, timestamp};
 use super::{Postgres, classify};
 use crate::lease::{Lease, LeaseWatch, as_millis};
+use crate::sql::SqlStore;
 
 /// The server's clock, in milliseconds.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -136,6 +137,10 @@ impl PostgresOutbox {
 
 #[async_trait]
 impl Outbox for PostgresOutbox {
+    async fn append(&self, events: &[Event]) -> Result<(), RepoError> {
+        SqlStore::append(&self.0, events).await
+    }
+
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         self.0.run(|| self.try_lease(holder, ttl)).await
     }

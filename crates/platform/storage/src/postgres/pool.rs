@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kennel_core::{Event, Receipt, RepoError, Timestamp};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::notifier::CommitNotifier;
@@ -74,6 +75,17 @@ impl Postgres {
     pub async fn write(&self) -> Result<Write, RepoError> {
         let session = self.sessions.begin().await.map_err(classify)?;
         Ok(Write { session, notifier: Arc::clone(&self.notifier), has_events: false })
+    }
+
+    /// Executes a statement of [`with_events`](super::with_events), and wakes callers that wait for events. Returns the
+    /// number of events that it added: none if it changed nothing. After an error it is unknown whether it took effect,
+    /// as after one of a commit.
+    pub async fn execute_with_events(
+        &self,
+        statement: Query<'_, sqlx::Postgres, PgArguments>,
+    ) -> Result<u64, RepoError> {
+        let _notify = NotifyOnDrop(&self.notifier);
+        Ok(statement.execute(self.single()).await.map_err(classify)?.rows_affected())
     }
 
     /// Removes a batch of old rows with `delete`, whose parameters are the time before which a row is old and the
@@ -157,18 +169,28 @@ impl Write {
     /// Commits, and wakes callers that wait for events. After an error it is unknown whether the transaction was
     /// committed.
     pub async fn commit(self) -> Result<(), RepoError> {
-        self.session.commit().await.map_err(classify)?;
-        if self.has_events {
-            self.notifier.committed();
-        }
-        Ok(())
+        let _notify = self.has_events.then(|| NotifyOnDrop(&self.notifier));
+        self.session.commit().await.map_err(classify)
+    }
+}
+
+/// Wakes callers that wait for events when a commit has ended, also if it was cancelled or has failed: the server may
+/// have committed then.
+struct NotifyOnDrop<'n>(&'n CommitNotifier);
+
+impl Drop for NotifyOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.committed();
     }
 }
 
 impl Probe for PgConnection {
-    /// A ping is enough: the driver skips the remaining responses of cancelled calls.
+    /// The driver skips the remaining responses of cancelled calls. But a transaction whose `BEGIN` was cancelled before its
+    /// response stays open (sqlx 0.9.0): later statements on the connection would not be committed, or be refused. In an
+    /// open transaction, a statement is later than its transaction.
     async fn probe(&mut self) -> Result<bool, sqlx::Error> {
-        self.ping().await.map(|()| true)
+        let probe = sqlx::raw_sql("SELECT transaction_timestamp() = statement_timestamp()");
+        probe.fetch_one(self).await?.try_get(0)
     }
 }
 

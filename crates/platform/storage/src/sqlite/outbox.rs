@@ -16,6 +16,7 @@ use super::events::{event, read_all, timestamp};
 use super::inbox::json;
 use super::{Sqlite, classify};
 use crate::lease::{Lease, LeaseWatch, as_millis};
+use crate::sql::SqlStore;
 
 /// The process's clock, in milliseconds.
 const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
@@ -33,6 +34,10 @@ impl SqliteOutbox {
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
+    async fn append(&self, events: &[Event]) -> Result<(), RepoError> {
+        SqlStore::append(&self.0, events).await
+    }
+
     async fn lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, RepoError> {
         let mut write = self.0.write().await?;
         let abandoned = self.1.abandoned(ttl);

@@ -154,6 +154,27 @@ pub(crate) async fn calls_in_a_deadlock_all_succeed<S: Server>(home: &TestDataba
     assert!(rendezvous.1.into_inner() > 2, "one of the two was retried");
 }
 
+/// With the drivers alone, the next statements would be in that transaction, and lost with it.
+pub(crate) async fn a_call_that_is_cancelled_while_its_transaction_begins_leaves_none<S: Server>(home: &TestDatabase) {
+    let reader = opened::<S>(home).await;
+    let one = StorageConfig { database_max_connections: NonZeroU32::MIN, ..StorageConfig::default() };
+    let server = S::open(home.dsn(), one).await.unwrap();
+    for polls in 0..40 {
+        let mut call = Box::pin(server.begin_only());
+        for _ in 0..polls {
+            if futures_util::poll!(&mut call).is_ready() {
+                break;
+            }
+            sleep(Duration::from_micros(20)).await;
+        }
+        drop(call);
+        server.put_alone(polls, 1).await.unwrap();
+        let committed = reader.get(polls).await;
+        assert!(matches!(committed, Ok(1)), "after {polls} polls: {committed:?}");
+    }
+    server.database().close().await;
+}
+
 pub(crate) async fn a_dropped_call_leaves_the_connection_usable<S: Server>(home: &TestDatabase) {
     opened::<S>(home).await.put(1, 0).await.unwrap();
     let one = StorageConfig { database_max_connections: NonZeroU32::MIN, ..StorageConfig::default() };

@@ -41,6 +41,7 @@ macro_rules! server_cases {
                 a_missing_server_is_unavailable
                 passwords_are_never_printed
                 calls_in_a_deadlock_all_succeed
+                a_call_that_is_cancelled_while_its_transaction_begins_leaves_none
                 a_dropped_call_leaves_the_connection_usable
             }
             migrations {

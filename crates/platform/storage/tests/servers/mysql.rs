@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError};
-use kennel_storage::mysql::{EVENTS, Mysql, MysqlDeadLetters, MysqlMigrator, MysqlOutbox, Write, classify};
-use kennel_storage::{Driver, Migration, Migrator, StorageConfig};
+use kennel_storage::mysql::{EVENTS, Mysql, MysqlMigrator, MysqlOutbox, Write, classify};
+use kennel_storage::{Driver, Migration, Migrator, SqlDeadLetters, StorageConfig};
 use kennel_testkit::TestDatabase;
 
 use crate::server::{Pause, Server};
@@ -51,8 +51,8 @@ impl Server for Mysql {
     }
 
     fn dead_letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>) {
-        let dead_letters = Arc::new(MysqlDeadLetters::new(self.clone()));
-        (Arc::<MysqlDeadLetters>::clone(&dead_letters), dead_letters)
+        let dead_letters = Arc::new(SqlDeadLetters::new(self.clone()));
+        (Arc::clone(&dead_letters) as _, dead_letters)
     }
 
     async fn tables(&self) -> Vec<String> {
@@ -116,6 +116,18 @@ impl Server for Mysql {
             write.commit().await
         };
         self.run(put).await
+    }
+
+    async fn put_alone(&self, id: i64, n: i64) -> Result<(), RepoError> {
+        let put = || async {
+            let put = sqlx::query("INSERT INTO t VALUES (?, ?)").bind(id).bind(n);
+            put.execute(self.pool()).await.map(drop).map_err(classify)
+        };
+        self.run(put).await
+    }
+
+    async fn begin_only(&self) -> Result<(), RepoError> {
+        self.run(|| async { self.write().await.map(drop) }).await
     }
 }
 

@@ -2,16 +2,24 @@
 
 mod pooled;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError};
 use kennel_storage::postgres::{
-    EVENTS, Postgres, PostgresDeadLetters, PostgresMigrator, PostgresOutbox, Write, classify,
+    EVENTS, Postgres, PostgresMigrator, PostgresOutbox, Write, bind_events, classify, with_events,
 };
-use kennel_storage::{Driver, Migration, Migrator, StorageConfig};
+use kennel_storage::{Driver, Migration, Migrator, SqlDeadLetters, StorageConfig};
 use kennel_testkit::TestDatabase;
+use sqlx::SqlStr;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use tokio::time::{sleep, timeout};
 
-use crate::server::{Pause, Server};
+use crate::server::{Pause, Server, event, opened};
+
+const LONG: Duration = Duration::from_secs(20);
 
 const TABLE: Migration = Migration {
     version: 2,
@@ -51,8 +59,8 @@ impl Server for Postgres {
     }
 
     fn dead_letters(&self) -> (Arc<dyn DeadLetterSink>, Arc<dyn DeadLetters>) {
-        let dead_letters = Arc::new(PostgresDeadLetters::new(self.clone()));
-        (Arc::<PostgresDeadLetters>::clone(&dead_letters), dead_letters)
+        let dead_letters = Arc::new(SqlDeadLetters::new(self.clone()));
+        (Arc::clone(&dead_letters) as _, dead_letters)
     }
 
     async fn tables(&self) -> Vec<String> {
@@ -116,6 +124,63 @@ impl Server for Postgres {
             write.commit().await
         };
         self.run(put).await
+    }
+
+    async fn put_alone(&self, id: i64, n: i64) -> Result<(), RepoError> {
+        let put = || async {
+            let put = sqlx::query("INSERT INTO t VALUES ($1, $2)").bind(id).bind(n);
+            put.execute(self.pool()).await.map(drop).map_err(classify)
+        };
+        self.run(put).await
+    }
+
+    async fn begin_only(&self) -> Result<(), RepoError> {
+        self.run(|| async { self.write().await.map(drop) }).await
+    }
+}
+
+fn with_event(change: &SqlStr, id: i64, event: Event) -> Query<'static, sqlx::Postgres, PgArguments> {
+    bind_events(sqlx::query(change.clone()).bind(id), &[event])
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_adds_no_event() {
+    let Some(home) = TestDatabase::postgres().await else { return };
+    let database: Postgres = opened(&home).await;
+    database.put(1, 1).await.unwrap();
+    let change = with_events("UPDATE t SET n = n + 1 WHERE id = $1", 1);
+    for (id, added) in [(2, 0), (1, 1)] {
+        let event = event(u128::try_from(id).unwrap(), "k");
+        assert_eq!(database.execute_with_events(with_event(&change, id, event)).await.unwrap(), added);
+    }
+    assert_eq!(database.get(1).await.unwrap(), 2);
+    assert_eq!(database.outbox().pending(9).await.unwrap(), [event(1, "k")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_call_is_cancelled_wakes_those_that_wait_for_events() {
+    let Some(home) = TestDatabase::postgres().await else { return };
+    opened::<Postgres>(&home).await.close().await;
+    // The next statement comes after the cancelled one.
+    let one = StorageConfig { database_max_connections: NonZeroU32::MIN, ..StorageConfig::postgres(home.dsn()) };
+    let database = Postgres::open(&one).await.unwrap();
+    let (outbox, change) = (database.outbox(), with_events("INSERT INTO t VALUES ($1, 1)", 1));
+    for polls in 0..40 {
+        // Takes the wake-up of an earlier round.
+        while timeout(Duration::from_millis(20), outbox.wait(LONG)).await.is_ok() {}
+        let event = event(u128::try_from(polls).unwrap(), "k");
+        let insert = || async { database.execute_with_events(with_event(&change, polls, event.clone())).await };
+        let mut call = Box::pin(database.run(insert));
+        for _ in 0..polls {
+            if futures_util::poll!(&mut call).is_ready() {
+                break;
+            }
+            sleep(Duration::from_micros(20)).await;
+        }
+        drop(call);
+        if outbox.pending(99).await.unwrap().contains(&event) {
+            timeout(LONG / 2, outbox.wait(LONG)).await.expect("it is committed, and nobody was woken");
+        }
     }
 }
 

@@ -45,6 +45,10 @@ pub(crate) trait Server: Clone + Send + Sync + Sized + 'static {
     async fn add_two(&self, first: i64, second: i64, pause: &(dyn Pause + Sync)) -> Result<(), RepoError>;
     /// [`Server::add`] in a transaction of its own, within the database's limits.
     async fn put(&self, id: i64, n: i64) -> Result<(), RepoError>;
+    /// Creates a row with a statement outside of transactions, within the database's limits.
+    async fn put_alone(&self, id: i64, n: i64) -> Result<(), RepoError>;
+    /// Begins a transaction without any statements, within the database's limits.
+    async fn begin_only(&self) -> Result<(), RepoError>;
 }
 
 /// A pause in the middle of a transaction.

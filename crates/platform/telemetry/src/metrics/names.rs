@@ -20,6 +20,15 @@ names! {
     /// Gauge of HTTP requests whose response has not started.
     HTTP_IN_FLIGHT = "http_requests_in_flight";
 
+    /// Gauge of the time at which the certificate of the servers expires, in seconds since 1970.
+    TLS_EXPIRY = "tls_certificate_expiry_timestamp_seconds";
+    /// Gauge: 1 while the files of the certificate are refused, and an older one is used.
+    TLS_REFUSED = "tls_certificate_refused";
+    /// Counter of changed certificates that were read, by `outcome`.
+    TLS_RELOADS = "tls_certificate_reloads_total";
+    /// Counter of TLS handshakes, by `outcome`.
+    TLS_HANDSHAKES = "tls_handshakes_total";
+
     /// Counter of gRPC calls, by `service`, `method`, `code` and `fault`: who caused the failure, `none`, `caller` or
     /// `server`.
     GRPC_HANDLED = "grpc_server_handled_total";
@@ -29,6 +38,11 @@ names! {
     GRPC_IN_FLIGHT = "grpc_server_in_flight";
     /// Gauge of open gRPC connections.
     GRPC_CONNECTIONS = "grpc_server_connections";
+
+    /// Counter of requests that were refused before their handler, over HTTP and gRPC, by `reason`.
+    AUTH_REFUSED = "auth_refused_total";
+    /// Counter of reads of the keys that tokens are verified with, by `outcome`.
+    AUTH_KEY_READS = "auth_key_reads_total";
 
     /// Counter of gRPC calls to other services, by `upstream`, `service`, `method` and `code`.
     GRPC_CLIENT_HANDLED = "grpc_client_handled_total";
@@ -89,6 +103,8 @@ names! {
 
     /// Histogram of operations on an object store, by `operation` and `outcome`.
     OBJECTS_DURATION = "objects_operation_duration_seconds";
+    /// Counter of reads of objects that never change, by `outcome`: from memory, into it, or past it.
+    OBJECTS_HOT_READS = "objects_hot_reads_total";
     /// Histogram of the duration of attempts to call an upstream, by `upstream` and `outcome`.
     UPSTREAM_DURATION = "upstream_request_duration_seconds";
 

@@ -3,13 +3,13 @@
 use axum::extract::State;
 use axum::{Json as Body, http::StatusCode, response::IntoResponse};
 use kennel_core::Timestamp;
-use kennel_http::openapi::problems::{Failures, Invalid, NotFound};
-use kennel_http::{HttpError, Json, PageParams, PageResponse, Path, Query};
+use kennel_http::openapi::problems::{Failures, Invalid, InvalidBody, NotFound};
+use kennel_http::{HttpError, Json, PageParams, PageResponse, Path, Query, failed};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
-use «ident»_domain::{Note, NoteError, NoteId, NoteService, NoteText};
+use «ident»_domain::{Note, NoteId, NoteService, NoteText};
 
 /// A note to create.
 #[derive(Deserialize, ToSchema)]
@@ -34,10 +34,6 @@ impl From<Note> for NoteResponse {
     }
 }
 
-fn failed(error: NoteError) -> HttpError {
-    HttpError::from_error(error.kind(), error)
-}
-
 /// The routes, with their descriptions.
 pub fn routes() -> OpenApiRouter<NoteService> {
     OpenApiRouter::with_openapi(kennel_http::openapi::document("«project»", "«about»"))
@@ -47,7 +43,7 @@ pub fn routes() -> OpenApiRouter<NoteService> {
 
 /// Create a note
 #[utoipa::path(post, path = "/api/v1/notes", operation_id = "createNote",
-    responses((status = 201, body = NoteResponse), (status = 422, response = Invalid), Failures))]
+    responses((status = 201, body = NoteResponse), InvalidBody, Failures))]
 async fn create(notes: State<NoteService>, new: Json<CreateNoteRequest>) -> Result<impl IntoResponse, HttpError> {
     Ok((StatusCode::CREATED, Body(NoteResponse::from(notes.create(new.0.text).await.map_err(failed)?))))
 }

@@ -6,6 +6,15 @@ mod grpc;
 //% if rest
 mod http;
 //% endif
+//% for server in servers
+pub mod «server»;
+//% endfor
+//% for service in services
+pub mod «service»;
+//% endfor
+//% for command_line in command_lines
+pub mod «command_line»;
+//% endfor
 
 //% if grpc
 pub use grpc::NoteRpc;

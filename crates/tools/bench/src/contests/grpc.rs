@@ -1,33 +1,30 @@
 //! A contest of gRPC calls.
 
-use std::path::Path;
-use std::time::Duration;
-
 use anyhow::Context as _;
 use kennel_proto::dogs::v1::dog_service_client::DogServiceClient;
 use kennel_proto::dogs::v1::{CreateDogRequest, GetDogRequest, GetDogResponse};
 use prost::Message as _;
 use tempfile::NamedTempFile;
 
+use super::{MANY, Setup};
 use crate::baseline::Baseline;
-use crate::contest::{self, Contestant, Rounds, Score, Work};
+use crate::contest::{self, Contestant, Score};
 use crate::h2load;
 use crate::service::Running;
 
 const METHOD: &str = "/dogs.v1.DogService/GetDog";
 
 /// Reads one dog of the memory cache; `None` if h2load is not installed.
-pub(super) fn hot(service: &Path, clients: usize, rounds: Rounds) -> anyhow::Result<Option<Vec<Score>>> {
+pub(super) fn hot(setup: &Setup) -> anyhow::Result<Option<Vec<Score>>> {
     if !h2load::is_installed() {
         return Ok(None);
     }
-    let dogs = Running::service(service, &[])?;
+    let dogs = Running::service(&setup.service, &[])?;
     let runtime = tokio::runtime::Runtime::new()?;
     let (request, response) = runtime.block_on(create(&dogs))?;
     let bare = Running::baseline(&Baseline::Tonic { message: serde_json::to_string(&response.encode_to_vec())? })?;
-    let contestants =
-        [calls("dogs", dogs, &request, clients)?, calls("tonic, the same message", bare, &request, clients)?];
-    contest::run(&contestants, clients, rounds).map(Some)
+    let contestants = vec![calls("dogs", dogs, &request)?, calls("tonic, the same message", bare, &request)?];
+    contest::run(contestants, setup.rounds).map(Some)
 }
 
 /// Creates a dog, and reads it.
@@ -40,12 +37,12 @@ async fn create(dogs: &Running) -> anyhow::Result<(GetDogRequest, GetDogResponse
     Ok((request.clone(), client.get_dog(request).await?.into_inner()))
 }
 
-fn calls(name: &'static str, process: Running, request: &GetDogRequest, clients: usize) -> anyhow::Result<Contestant> {
+fn calls(name: &str, process: Running, request: &GetDogRequest) -> anyhow::Result<Contestant> {
     let body = NamedTempFile::new()?;
     std::fs::write(body.path(), framed(request)?)?;
     let server = process.grpc.unwrap_or(process.http);
-    let command = move |duration: Duration| h2load::calls(server, METHOD, body.path(), clients, duration);
-    Ok(Contestant { name, work: Work::Command { process: Some(process), command: Box::new(command) } })
+    let command = move |duration| h2load::calls(server, METHOD, body.path(), MANY, duration);
+    Ok(Contestant::command(name, Some(process), command))
 }
 
 /// A message as gRPC sends it: not compressed, with its length in front.

@@ -20,7 +20,7 @@ fn selected(name: &'static str) -> Series {
     series(name).selected()
 }
 
-fn outbox() -> Vec<Panel> {
+pub(super) fn outbox() -> Vec<Panel> {
     let mut relay = Panel::lines("Time from commit to publish", Unit::Seconds);
     for (expr, legend) in quantiles(&selected(names::OUTBOX_RELAY)) {
         relay = relay.metric(&expr, legend);
@@ -49,7 +49,7 @@ fn outbox() -> Vec<Panel> {
     ]
 }
 
-fn broker() -> Vec<Panel> {
+pub(super) fn broker() -> Vec<Panel> {
     let durations = selected(names::BROKER_PUBLISH_DURATION);
     vec![
         Panel::lines("Events published", Unit::PerSecond)
@@ -62,7 +62,7 @@ fn broker() -> Vec<Panel> {
     ]
 }
 
-fn consumers() -> Vec<Panel> {
+pub(super) fn consumers() -> Vec<Panel> {
     let consumed = selected(names::BROKER_CONSUMED);
     let by = ["topic", "group", "outcome"];
     let failures = consumed.clone().matches("outcome", "retry|dead_letter");

@@ -51,7 +51,11 @@ fn objects() -> Vec<Panel> {
             .metric(&quantile(0.95, operations, &["operation"]), "{{operation}}"),
         Panel::lines("Refused and failed operations", Unit::PerSecond)
             .describe("`refused`: the body is too large or ended early. `error`: the store failed.")
-            .wide(24)
             .metric(&sum(&["operation", "outcome"], &failed.rate()), "{{operation}} {{outcome}}"),
+        Panel::lines("Reads of objects that never change", Unit::PerSecond)
+            .describe(
+                "`hit`: from memory. `miss`: into memory. `bypass`: from the store only, as ranges and large objects.",
+            )
+            .metric(&sum(&["outcome"], &selected(names::OBJECTS_HOT_READS).rate()), "{{outcome}}"),
     ]
 }

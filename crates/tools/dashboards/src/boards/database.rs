@@ -16,7 +16,7 @@ fn selected(name: &'static str) -> Series {
     series(name).selected()
 }
 
-fn calls() -> Vec<Panel> {
+pub(super) fn calls() -> Vec<Panel> {
     let calls = selected(names::DATABASE_DURATION);
     let by = ["backend", "operation"];
     let mut durations = Panel::lines("Duration", Unit::Seconds);
@@ -35,7 +35,7 @@ fn calls() -> Vec<Panel> {
     ]
 }
 
-fn errors() -> Vec<Panel> {
+pub(super) fn errors() -> Vec<Panel> {
     let connections = selected(names::DATABASE_CONNECTIONS);
     let all = sum(&["backend"], &connections.now());
     let used = sum(&["backend"], &connections.clone().is("state", "used").now());

@@ -15,6 +15,7 @@ pub(super) fn dashboard() -> Dashboard {
     .row("Now", now())
     .row("HTTP", http())
     .row("gRPC", grpc())
+    .row("Callers", callers())
     .row("Upstreams", upstreams())
     .row("Dependencies", dependencies())
     .row("Process", process())
@@ -29,7 +30,7 @@ fn error_ratio(all: &Series, label: &str, failures: &str, by: &[&str]) -> Expr {
     sum(by, &all.clone().matches(label, failures).rate()).or_zero_of(&total).over(&total)
 }
 
-fn now() -> Vec<Panel> {
+pub(super) fn now() -> Vec<Panel> {
     let (requests, calls) = (selected(names::HTTP_REQUESTS), selected(names::GRPC_HANDLED));
     let latency = quantile(0.99, selected(names::HTTP_DURATION), &[]);
     vec![
@@ -53,7 +54,7 @@ fn now() -> Vec<Panel> {
     ]
 }
 
-fn http() -> Vec<Panel> {
+pub(super) fn http() -> Vec<Panel> {
     let requests = selected(names::HTTP_REQUESTS);
     let duration = selected(names::HTTP_DURATION);
     let mut durations = Panel::lines("HTTP duration", Unit::Seconds)
@@ -74,10 +75,14 @@ fn http() -> Vec<Panel> {
         Panel::lines("HTTP requests in flight", Unit::Number)
             .describe("Above MAX_IN_FLIGHT, requests are refused with 503.")
             .metric(&sum(&["job"], &selected(names::HTTP_IN_FLIGHT).now()), "{{job}}"),
+        Panel::lines("TLS handshakes", Unit::PerSecond)
+            .describe("Of HTTP and gRPC, and how often other certificates were read.")
+            .metric(&sum(&["outcome"], &selected(names::TLS_HANDSHAKES).rate()), "{{outcome}}")
+            .metric(&sum(&["outcome"], &selected(names::TLS_RELOADS).rate()), "certificate {{outcome}}"),
     ]
 }
 
-fn grpc() -> Vec<Panel> {
+pub(super) fn grpc() -> Vec<Panel> {
     let calls = selected(names::GRPC_HANDLED);
     vec![
         Panel::lines("gRPC calls by method", Unit::PerSecond)
@@ -94,7 +99,20 @@ fn grpc() -> Vec<Panel> {
     ]
 }
 
-fn dependencies() -> Vec<Panel> {
+fn callers() -> Vec<Panel> {
+    vec![
+        Panel::lines("Requests refused by reason", Unit::PerSecond)
+            .describe(
+                "Requests without valid credentials or without the scope, over HTTP and gRPC; nothing with AUTH=none.",
+            )
+            .metric(&sum(&["reason"], &selected(names::AUTH_REFUSED).rate()), "{{reason}}"),
+        Panel::lines("Reads of the issuer's keys", Unit::PerSecond)
+            .describe("While they fail, the keys that are known stay valid.")
+            .metric(&sum(&["outcome"], &selected(names::AUTH_KEY_READS).rate()), "{{outcome}}"),
+    ]
+}
+
+pub(super) fn dependencies() -> Vec<Panel> {
     vec![
         Panel::lines("Dependencies up", Unit::Number)
             .describe(
@@ -105,7 +123,7 @@ fn dependencies() -> Vec<Panel> {
     ]
 }
 
-fn upstreams() -> Vec<Panel> {
+pub(super) fn upstreams() -> Vec<Panel> {
     let attempts = selected(names::UPSTREAM_DURATION);
     vec![
         Panel::lines("Upstream attempts by outcome", Unit::PerSecond)
@@ -133,7 +151,7 @@ fn upstreams() -> Vec<Panel> {
     ]
 }
 
-fn process() -> Vec<Panel> {
+pub(super) fn process() -> Vec<Panel> {
     let busy = sum(&["instance"], &selected(names::TOKIO_BUSY).rate());
     let workers = sum(&["instance"], &selected(names::TOKIO_WORKERS).now());
     let open = selected(names::PROCESS_OPEN_FDS).now();

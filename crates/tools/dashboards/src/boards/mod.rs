@@ -1,13 +1,17 @@
 //! All dashboards.
 
+mod application;
 mod brokers;
 mod cache;
 mod database;
+mod market;
 mod metrics;
 mod slo;
 mod tracing;
 
 use crate::{Dashboard, Expr, Series, quantile};
+
+pub use application::dashboard as application;
 
 /// Every dashboard.
 pub fn all() -> Vec<Dashboard> {
@@ -17,6 +21,7 @@ pub fn all() -> Vec<Dashboard> {
         database::dashboard(),
         brokers::dashboard(),
         cache::dashboard(),
+        market::dashboard(),
         slo::dashboard(),
     ]
 }

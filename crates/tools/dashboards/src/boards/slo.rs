@@ -20,7 +20,7 @@ fn of_budget(ratio: &Expr) -> Expr {
     Expr::raw(format!("({ratio} / on (job, slo) {own} or {ratio} / on (slo) group_left () {shared})"))
 }
 
-fn budgets() -> Vec<Panel> {
+pub(super) fn budgets() -> Vec<Panel> {
     let spent = of_budget(&selected(ERROR_RATIO_5M).mean("30d"));
     vec![
         Panel::stat("Budget left", Unit::Ratio)
@@ -36,7 +36,7 @@ fn budgets() -> Vec<Panel> {
     ]
 }
 
-fn burning() -> Vec<Panel> {
+pub(super) fn burning() -> Vec<Panel> {
     let burn = |title, ratio, page: f64| {
         Panel::lines(title, Unit::Number)
             .describe("How many times faster the budget is spent than allowed.")
@@ -51,7 +51,7 @@ fn burning() -> Vec<Panel> {
     ]
 }
 
-fn alerts() -> Vec<Panel> {
+pub(super) fn alerts() -> Vec<Panel> {
     let by = ["alertname", "alertstate", "severity", "job", "slo"];
     vec![
         Panel::table("Alerts", Unit::Number)

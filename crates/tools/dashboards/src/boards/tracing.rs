@@ -34,7 +34,7 @@ fn spans() -> Vec<Panel> {
     ]
 }
 
-fn traces() -> Vec<Panel> {
+pub(super) fn traces() -> Vec<Panel> {
     let table = |title, query| Panel::table(title, Unit::Number).wide(12).query(Source::Tempo, query, "");
     vec![
         table("Failed traces", r#"{resource.service.name =~ "$job" && status = error}"#),
@@ -42,7 +42,7 @@ fn traces() -> Vec<Panel> {
     ]
 }
 
-fn logs() -> Vec<Panel> {
+pub(super) fn logs() -> Vec<Panel> {
     let query = r#"{service_name=~"$job"} | severity_text=~"(?i)warn|error""#;
     vec![Panel::logs("Warnings and errors").query(Source::Loki, query, "")]
 }

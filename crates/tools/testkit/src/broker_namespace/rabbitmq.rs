@@ -29,7 +29,7 @@ impl Rabbit {
         let escaped = |name: &str| name.replace('.', "_");
         for topic in topics.iter().map(|topic| escaped(topic)) {
             let name = |kind: &str| format!("{}.{kind}.{topic}", self.prefix);
-            self.exchanges.extend(["topic", "groups", "unclaimed", "renewed"].map(name));
+            self.exchanges.extend(["topic", "groups", "grouped", "unclaimed", "renewed"].map(name));
             self.queues.push(name("unclaimed"));
             for group in groups.iter().map(|group| escaped(group)) {
                 let queue = |number| format!("{}.{group}.{number}", name("queue"));

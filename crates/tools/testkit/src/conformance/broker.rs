@@ -10,6 +10,7 @@ mod filters;
 mod groups;
 mod order;
 mod settling;
+mod successors;
 
 use std::sync::{Arc, Mutex};
 
@@ -31,6 +32,7 @@ pub use filters::*;
 pub use groups::*;
 pub use order::*;
 pub use settling::*;
+pub use successors::*;
 
 /// A broker and its dead letters.
 pub struct BrokerUnderTest {
@@ -44,7 +46,7 @@ pub struct BrokerUnderTest {
     pub lag: Arc<dyn LagReader>,
     /// A unique topic; the cases use it, and topics with it as a prefix.
     pub topic: String,
-    /// Maximum number of unsettled deliveries of a subscription.
+    /// Maximum number of keys with unsettled deliveries of a subscription.
     pub in_flight: usize,
 }
 
@@ -121,6 +123,12 @@ macro_rules! broker_conformance {
             broadcasts_each_event_once
             broadcasts_independently_of_groups
             loses_nothing_among_nacks
+            delivers_successors_of_an_unsettled_event_in_order
+            a_key_waits_until_all_of_its_unsettled_events_are_settled
+            redelivers_a_rejected_event_before_its_rejected_successors
+            a_dropped_run_is_redelivered_in_order
+            successors_do_not_count_towards_the_limit_of_deliveries
+            a_successor_can_become_a_dead_letter_alone
             delivers_the_events_that_the_filter_includes
             preserves_the_order_of_a_key_among_excluded_events
             settles_excluded_events_without_a_call_of_next

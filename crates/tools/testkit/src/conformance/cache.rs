@@ -49,6 +49,9 @@ macro_rules! cache_conformance {
             concurrent_increments_are_exact,
             a_counter_expires_after_its_creation,
             a_counter_out_of_range_is_an_error,
+            a_lock_has_one_holder_until_it_expires,
+            of_concurrent_callers_one_gets_a_lock,
+            a_lock_is_ended_by_its_holder_only,
             answers_pings
         }
     };
@@ -301,6 +304,46 @@ pub async fn a_counter_out_of_range_is_an_error(cache: &dyn Cache) {
     assert_eq!(count(cache, "full", i64::MAX).await, i64::MAX);
     cache.increment("full", 1, LONG_TTL).await.unwrap_err();
     assert_eq!(count(cache, "full", -1).await, i64::MAX - 1, "the counter is unchanged");
+}
+
+pub async fn a_lock_has_one_holder_until_it_expires(cache: &dyn Cache) {
+    let brief = SHORT_TTL * 5;
+    assert!(cache.lock("a", "one", LONG_TTL).await.unwrap());
+    assert!(!cache.lock("a", "other", LONG_TTL).await.unwrap());
+    assert!(cache.lock("b", "other", brief).await.unwrap(), "another lock");
+    assert!(cache.lock("a", "one", brief).await.unwrap(), "it is renewed, also for a shorter time");
+    set(cache, "a", "a value", LONG_TTL).await;
+    cache.remove("a").await.unwrap();
+    let mut calls = 0;
+    eventually("the lock expires", async || {
+        calls += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        cache.lock("a", "other", LONG_TTL).await.unwrap().then_some(())
+    })
+    .await;
+    assert!(calls > 2, "not at once");
+    assert!(!cache.lock("a", "one", brief).await.unwrap());
+    assert!(cache.lock("longest", "one", Duration::MAX).await.unwrap());
+    assert!(!cache.lock("longest", "other", Duration::MAX).await.unwrap());
+}
+
+pub async fn of_concurrent_callers_one_gets_a_lock(cache: &dyn Cache) {
+    for round in 0..20 {
+        let key = format!("shared-{round}");
+        let locked = async |caller: usize| cache.lock(&key, &format!("caller {caller}"), LONG_TTL).await.unwrap();
+        let locked = join_all((0..16).map(locked)).await;
+        assert_eq!(locked.into_iter().filter(|locked| *locked).count(), 1);
+    }
+}
+
+pub async fn a_lock_is_ended_by_its_holder_only(cache: &dyn Cache) {
+    assert!(cache.lock("a", "one", LONG_TTL).await.unwrap());
+    cache.unlock("a", "other").await.unwrap();
+    assert!(!cache.lock("a", "other", LONG_TTL).await.unwrap());
+    cache.unlock("a", "one").await.unwrap();
+    cache.unlock("a", "one").await.unwrap();
+    assert!(cache.lock("a", "other", LONG_TTL).await.unwrap());
+    cache.unlock("unknown", "one").await.unwrap();
 }
 
 pub async fn answers_pings(cache: &dyn Cache) {

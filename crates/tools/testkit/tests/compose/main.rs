@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod model;
+mod project;
 mod rules;
 mod with_servers;
 
@@ -34,7 +35,11 @@ fn text(path: &str) -> String {
 
 /// The variables of `.env-docker`.
 fn variables() -> BTreeMap<String, String> {
-    let file = text(".env-docker");
+    variables_of(".env-docker")
+}
+
+fn variables_of(path: &str) -> BTreeMap<String, String> {
+    let file = text(path);
     let lines = file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| line.split_once('=').expect("NAME=value"))
@@ -149,6 +154,61 @@ fn the_gif_pipeline_runs_with_every_store_and_broker() {
             assert!(service.read_only && service.cap_drop == ["ALL"] && service.profiles == ["gifs"]);
         }
     }
+}
+
+/// The services of the market analytics, and whether they use the broker.
+const MARKET: [(&str, bool); 6] = [
+    ("market-simulator", false),
+    ("market-data-collector", true),
+    ("market-preprocessor", true),
+    ("analytics-api", true),
+    ("auth", false),
+    ("api-gateway", false),
+];
+
+#[test]
+fn the_market_analytics_run_with_every_store_and_broker() {
+    for (store, broker) in STORES.into_iter().flat_map(|store| BROKERS.map(|broker| (store, broker))) {
+        let mut stack = stack(store, Some(broker));
+        for part in ["market".to_owned(), format!("market-{store}"), format!("market-{broker}")] {
+            stack.merge(load(&format!("compose.{part}.yml")));
+        }
+        assert_eq!(problems(&stack, &folder()), Vec::<String>::new(), "{store} with {broker}");
+        for (name, has_broker) in MARKET {
+            let service = &stack.services[name];
+            assert!(service.read_only && service.cap_drop == ["ALL"] && service.profiles == ["market"], "{name}");
+            let setting = |name: &str| service.environment.get(name).map(model::Scalar::text);
+            assert_eq!(setting("BROKER"), has_broker.then(|| broker.to_owned()), "{name}");
+            assert_eq!(service.depends_on.contains_key(broker), has_broker, "{name}");
+        }
+        let scripts = fs::read_dir(folder().join("market")).unwrap().map(|entry| entry.unwrap().path());
+        let script = scripts.filter(|path| path.file_stem().is_some_and(|stem| stem == store)).collect::<Vec<_>>();
+        let script = fs::read_to_string(&script[0]).unwrap();
+        for (name, database) in [("market-preprocessor", "market_preprocessor"), ("auth", "market_auth")] {
+            let service = &stack.services[name];
+            if service.environment["STORAGE"].text() == "sqlite" {
+                assert!(store == "clickhouse" && name == "auth" && service.volumes.len() == 1, "{name}");
+                continue;
+            }
+            let dsn = service.environment[&format!("{}_DSN", store.to_uppercase())].text();
+            assert!(dsn.ends_with(&format!("/{database}")) && service.depends_on.contains_key(store), "{dsn}");
+            assert!(script.contains(&format!("CREATE DATABASE {database}")) || store == "clickhouse", "{script}");
+        }
+        let gateway = &stack.services["api-gateway"];
+        for upstream in gateway.environment["GATEWAY_UPSTREAMS"].text().split(',') {
+            let address = upstream.split_once("=http://").unwrap().1;
+            assert!(stack.services.contains_key(address.split_once(':').unwrap().0), "{upstream}");
+        }
+    }
+}
+
+#[test]
+fn prometheus_finds_the_services_of_the_market_analytics() {
+    let targets = text("infra/prometheus/targets/market/services.yml");
+    for (name, _) in MARKET {
+        assert!(targets.contains(&format!("[{name}:9090]")) && targets.contains(&format!("job: {name} ")), "{targets}");
+    }
+    assert!(text("Makefile").contains("SCRAPE=market $(COMPOSE)"));
 }
 
 #[test]

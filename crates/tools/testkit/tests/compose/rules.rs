@@ -6,11 +6,18 @@ use std::path::Path;
 use crate::model::{File, Service, bytes};
 
 /// The documented ports of each server: on the host and in its container.
-pub(crate) const PORTS: [(&str, &[(u16, u16)]); 17] = [
+pub(crate) const PORTS: [(&str, &[(u16, u16)]); 24] = [
     ("dogs", &[(8080, 8080), (50051, 50051), (9090, 9090)]),
     ("gif-api", &[(8081, 8081)]),
     ("gif-storage", &[(50052, 50052)]),
     ("gif-files", &[(50053, 50053)]),
+    ("market-simulator", &[]),
+    ("market-data-collector", &[]),
+    ("market-preprocessor", &[(50054, 50054)]),
+    ("analytics-api", &[(8083, 8083), (50055, 50055)]),
+    ("api-gateway", &[(8084, 8084)]),
+    ("auth", &[]),
+    ("traefik", &[(8000, 8000)]),
     ("grafana", &[(3000, 3000)]),
     ("prometheus", &[(9091, 9090)]),
     ("tempo", &[(3200, 3200), (9095, 9095)]),

@@ -7,21 +7,21 @@ use shop_domain::{ItemCreated, ItemService, SOURCE};
 use shop_proto::v1::{FILE_DESCRIPTOR_SET, item_service_server::ItemServiceServer};
 use shop_transport::ItemRpc;
 
+kennel_service::contract_test!(crate::App, "../..");
+
 /// The application, as the platform runs it.
+#[derive(Clone)]
 pub struct App(ItemService);
 
 impl Service for App {
     const NAME: &'static str = "shop-rpc";
     const ABOUT: &'static str = "Items of a small shop";
-    const USES: Uses = Uses::STORAGE.and(Uses::BROKER).and(Uses::GRPC);
+    const USES: Uses = Uses::STORAGE.and(Uses::BROKER).and(Uses::GRPC).and(Uses::LIVE);
+    const MIGRATIONS: Migrations = shop_storages::MIGRATIONS;
 
-    type State = ();
+    type State = Self;
     type Config = ();
     type Command = NoCommand;
-
-    fn migrations() -> Migrations {
-        shop_storages::MIGRATIONS
-    }
 
     fn events() -> EventSet {
         EventSet::new(SOURCE, "the id of an item").with::<ItemCreated>()
@@ -31,8 +31,6 @@ impl Service for App {
         let items = shop_storages::items(cx.database().await?);
         Ok(Self(ItemService::new(items, cx.clock(), cx.ids(), kennel_service::current_trace)))
     }
-
-    fn state(&self) {}
 
     fn grpc(&self, _: &Context<Self>, server: GrpcServer) -> GrpcServer {
         server.add_service(ItemServiceServer::new(ItemRpc(self.0.clone()))).descriptors(FILE_DESCRIPTOR_SET)

@@ -2,6 +2,10 @@
 //!
 //! Nothing here depends on a database, a broker or a protocol.
 
+pub mod mailer;
+pub mod order_events;
+pub mod orders;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,8 +13,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use kennel_core::codec::Json;
 use kennel_core::{
-    Clock, CodecError, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, RepoError, Timestamp,
-    TraceContext,
+    Clock, CodecError, Cursor, ErrorKind, Event, EventType, IdSource, Page, PageSize, RepoError, ServiceError,
+    Timestamp, TraceContext,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -156,9 +160,8 @@ pub enum ItemError {
     Event(#[from] CodecError),
 }
 
-impl ItemError {
-    /// The kind, which determines the status code of each protocol.
-    pub const fn kind(&self) -> ErrorKind {
+impl ServiceError for ItemError {
+    fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownItem(_) => ErrorKind::NotFound,
             Self::Repo(error) => error.kind(),

@@ -1,50 +1,42 @@
-//! Items in every store: one file per store, and a decorator with spans and metrics.
+//! Items in every store, and a decorator with spans and metrics.
 
 #[cfg(feature = "clickhouse")]
 mod clickhouse;
-#[cfg(feature = "mysql")]
-mod mysql;
-#[cfg(feature = "postgres")]
-mod postgres;
-#[cfg(feature = "sqlite")]
-mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod sql;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use kennel_core::{Event, RepoError};
-use kennel_storage::{Database, DatabaseMetrics, Engine, Migrations, database_span, migration};
+use kennel_storage::{Database, DatabaseMetrics, Migrations, database_span};
 use shop_domain::{Item, ItemId, ItemRepository};
 
 /// The migrations of the schema.
-#[expect(clippy::allow_attributes, reason = "whether a store is left out depends on the features")]
-#[allow(clippy::needless_update)]
-pub const MIGRATIONS: Migrations = Migrations {
+pub const MIGRATIONS: Migrations = kennel_storage::migrations! {
+    "../../../migrations", [(2, "0002_items")];
     #[cfg(feature = "sqlite")]
-    sqlite: &[kennel_storage::sqlite::EVENTS, migration!("../../../migrations/sqlite", 2, "0002_items")],
+    sqlite,
     #[cfg(feature = "postgres")]
-    postgres: &[kennel_storage::postgres::EVENTS, migration!("../../../migrations/postgres", 2, "0002_items")],
+    postgres,
     #[cfg(feature = "mysql")]
-    mysql: &[kennel_storage::mysql::EVENTS, migration!("../../../migrations/mysql", 2, "0002_items")],
+    mysql,
     #[cfg(feature = "clickhouse")]
-    clickhouse: &[kennel_storage::clickhouse::EVENTS, migration!("../../../migrations/clickhouse", 2, "0002_items")],
-    ..Migrations::NONE
+    clickhouse,
 };
 
 /// The items in `database`, which has the tables of [`MIGRATIONS`]. Calls record metrics and spans.
 pub fn items(database: &Database) -> Arc<dyn ItemRepository> {
-    let inner: Arc<dyn ItemRepository> = match &database.engine {
+    let inner: Arc<dyn ItemRepository> = kennel_storage::adapter! {
+        database;
         #[cfg(feature = "sqlite")]
-        Engine::Sqlite(engine) => Arc::new(sqlite::SqliteItems(engine.clone())),
+        Sqlite => sql::SqlItems,
         #[cfg(feature = "postgres")]
-        Engine::Postgres(engine) => Arc::new(postgres::PostgresItems(engine.clone())),
+        Postgres => sql::SqlItems,
         #[cfg(feature = "mysql")]
-        Engine::Mysql(engine) => Arc::new(mysql::MysqlItems(engine.clone())),
+        Mysql => sql::SqlItems,
         #[cfg(feature = "clickhouse")]
-        Engine::ClickHouse(engine) => Arc::new(clickhouse::ClickHouseItems(engine.clone())),
-        #[expect(clippy::allow_attributes, reason = "whether there is another one depends on the features")]
-        #[allow(unreachable_patterns)]
-        _ => unreachable!("the build of this crate has the same stores as the platform's"),
+        ClickHouse => clickhouse::ClickHouseItems,
     };
     Arc::new(InstrumentedItemRepository { inner, metrics: database.metrics.clone() })
 }
@@ -76,16 +68,4 @@ impl ItemRepository for InstrumentedItemRepository {
         let span = database_span!(self.metrics.system(), "items", "delete", "items", item.id = %id);
         self.metrics.instrument("items.delete", span, self.inner.delete(id)).await
     }
-}
-
-/// Reads the item in a row of any SQL database.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-fn read_item(row: &impl kennel_storage::Columns) -> Result<Item, RepoError> {
-    use kennel_storage::classify;
-
-    Ok(Item {
-        id: ItemId(row.id("id").map_err(classify)?),
-        text: row.text("text").map_err(classify)?.try_into().map_err(RepoError::corrupt)?,
-        created_at: row.time("created_at").map_err(classify)?,
-    })
 }

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::{Json as Body, http::StatusCode, response::IntoResponse};
 use kennel_core::Timestamp;
-use kennel_http::openapi::problems::{Failures, Invalid, NotFound};
-use kennel_http::{HttpError, Json, PageParams, PageResponse, Path, Query};
+use kennel_http::openapi::problems::{Failures, Invalid, InvalidBody, NotFound};
+use kennel_http::{HttpError, Json, PageParams, PageResponse, Path, Query, failed};
 use serde::{Deserialize, Serialize};
-use shop_domain::{Item, ItemError, ItemId, ItemService, ItemText};
+use shop_domain::{Item, ItemId, ItemService, ItemText};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -34,10 +34,6 @@ impl From<Item> for ItemResponse {
     }
 }
 
-fn failed(error: ItemError) -> HttpError {
-    HttpError::from_error(error.kind(), error)
-}
-
 /// The routes, with their descriptions.
 pub fn routes() -> OpenApiRouter<ItemService> {
     OpenApiRouter::with_openapi(kennel_http::openapi::document("shop", "Items of a small shop"))
@@ -47,7 +43,7 @@ pub fn routes() -> OpenApiRouter<ItemService> {
 
 /// Create an item
 #[utoipa::path(post, path = "/api/v1/items", operation_id = "createItem",
-    responses((status = 201, body = ItemResponse), (status = 422, response = Invalid), Failures))]
+    responses((status = 201, body = ItemResponse), InvalidBody, Failures))]
 async fn create(items: State<ItemService>, new: Json<CreateItemRequest>) -> Result<impl IntoResponse, HttpError> {
     Ok((StatusCode::CREATED, Body(ItemResponse::from(items.create(new.0.text).await.map_err(failed)?))))
 }

@@ -5,8 +5,8 @@ const [form, box, list, more] = ["search", "q", "gifs", "more"].map((id) => docu
 const [status, attribution] = ["status", "attribution"].map((id) => document.getElementById(id));
 
 // How often, and how long in milliseconds, an image is requested again that is not stored yet.
-const RETRIES = 8;
-const RETRY_AFTER = 500;
+const RETRIES = 12;
+const RETRY_AFTER = 200;
 
 let latest = 0;
 
@@ -16,15 +16,18 @@ function element(name, properties, ...children) {
   return created;
 }
 
-/** Shows an image, and tries again while its file is being stored. */
+/** Shows an image when it is there, and tries again while its file is being stored. */
 function load(image, url) {
   let tries = 0;
+  image.onload = () => image.classList.remove("waits");
   image.onerror = () => {
     tries += 1;
-    if (tries <= RETRIES && image.dataset.url === url) {
+    if (tries > RETRIES) image.classList.remove("waits");
+    else if (image.dataset.url === url) {
       setTimeout(() => { if (image.dataset.url === url) image.src = url; }, RETRY_AFTER * tries);
     }
   };
+  image.classList.add("waits");
   image.dataset.url = url;
   image.src = url;
 }

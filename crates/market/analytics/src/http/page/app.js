@@ -1,30 +1,34 @@
 // The chart: the newest candles, and every change of them as it happens.
 
-const SHOWN = 120;
-const instrument = document.querySelector("#instrument");
-const timeframe = document.querySelector("#timeframe");
-const status = document.querySelector("#status");
-const rows = document.querySelector("#rows");
-const chart = document.querySelector("#chart");
+import { draw } from "./chart.js";
+import { request } from "./session.js";
+import { follow } from "./stream.js";
 
-// The candles that are shown, by the start of their window.
+const LOADED = 120;
+/** How often the page changes, in milliseconds, for people who want less motion. */
+const CALM = 5000;
+const find = (id) => document.getElementById(id);
+const [instrument, timeframe, pause, status, rows, plot, canvas] =
+  ["instrument", "timeframe", "pause", "status", "rows", "plot", "chart"].map(find);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+// The candles by the start of their window, and the start of the selected one; null for the newest.
 let candles = new Map();
-let source = null;
-let isDrawing = false;
+let selected = null;
+let unfollow = null;
+let isOpen = false;
+let planned = null;
+let paintedAt = -CALM;
 
 const query = () => {
   const [venue, symbol] = instrument.value.split(":");
   return new URLSearchParams({ venue, symbol, timeframe: timeframe.value });
 };
 
-const get = async (path) => {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`the server answered ${response.status}`);
-  return response.json();
-};
+const get = async (path) => (await request(path)).json();
 
-const say = (text) => {
-  if (status.textContent !== text) status.textContent = text;
+const write = (element, text) => {
+  if (element.textContent !== text) element.textContent = text;
 };
 
 // The newer of two revisions of a candle is right.
@@ -33,96 +37,100 @@ const put = (candle) => {
   if (!known || known.revision < candle.revision) candles.set(candle.open_time, candle);
 };
 
-const shown = () => [...candles.values()].sort((a, b) => (a.open_time < b.open_time ? -1 : 1)).slice(-SHOWN);
+const all = () => [...candles.values()].sort((a, b) => (a.open_time < b.open_time ? -1 : 1)).slice(-LOADED);
+const minute = (candle) => candle.open_time.slice(0, 16).replace("T", " ");
+const state = (candle) => `${candle.final ? "final" : "live"}${candle.complete ? "" : ", incomplete"}`;
 
 const row = (candle) => {
-  const state = `${candle.final ? "final" : "live"}${candle.complete ? "" : ", incomplete"}`;
-  const start = candle.open_time.slice(0, 16).replace("T", " ");
-  const texts = [start, candle.open, candle.high, candle.low, candle.close, candle.volume, candle.trades, state];
+  const { open, high, low, close, volume, trades } = candle;
   const line = document.createElement("tr");
-  line.append(...texts.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+  if (candle.open_time === selected) line.setAttribute("aria-current", "true");
+  const cells = [minute(candle), open, high, low, close, volume, trades, state(candle)];
+  line.append(...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
   return line;
 };
 
-const paint = () => {
-  isDrawing = false;
-  const list = shown();
-  rows.replaceChildren(...list.slice(-40).reverse().map(row));
-  const scale = devicePixelRatio;
-  const [width, height] = [chart.clientWidth, chart.clientHeight];
-  [chart.width, chart.height] = [width * scale, height * scale];
-  const pen = chart.getContext("2d");
-  pen.scale(scale, scale);
-  if (list.length === 0) return;
-  const style = getComputedStyle(document.documentElement);
-  const color = (name) => style.getPropertyValue(name);
-  const [low, high] = [Math.min(...list.map((c) => +c.low)), Math.max(...list.map((c) => +c.high))];
-  const y = (price) => 16 + ((high - price) / (high - low || 1)) * (height - 32);
-  const step = width / SHOWN;
-  // The names of colours of light-dark() are resolved by an element.
-  const resolve = (name) => {
-    chart.style.color = `var(${name})`;
-    const resolved = getComputedStyle(chart).color;
-    chart.style.color = "";
-    return resolved;
-  };
-  const [up, down, soft] = color("--up") ? ["--up", "--down", "--soft"].map(resolve) : ["green", "red", "grey"];
-  list.forEach((candle, index) => {
-    const x = width - (list.length - index) * step + step / 2;
-    pen.strokeStyle = pen.fillStyle = +candle.close >= +candle.open ? up : down;
-    pen.globalAlpha = candle.complete ? 1 : 0.5;
-    pen.beginPath();
-    pen.moveTo(x, y(+candle.high));
-    pen.lineTo(x, y(+candle.low));
-    pen.stroke();
-    const [top, bottom] = [y(Math.max(+candle.open, +candle.close)), y(Math.min(+candle.open, +candle.close))];
-    pen.fillRect(x - step * 0.35, top, step * 0.7, Math.max(bottom - top, 1));
-  });
-  pen.globalAlpha = 1;
-  pen.fillStyle = soft;
-  pen.font = "12px system-ui, sans-serif";
-  pen.fillText(String(high), 8, 14);
-  pen.fillText(String(low), 8, height - 4);
+// The selected candle, or the newest one, as text.
+const describe = (list) => {
+  if (list.length === 0) {
+    for (const id of ["price", "change", "details"]) write(find(id), "");
+    plot.ariaValueMax = plot.ariaValueNow = "0";
+    plot.ariaValueText = "none";
+    return;
+  }
+  const index = list.findIndex((candle) => candle.open_time === selected);
+  const shown = list[index < 0 ? list.length - 1 : index];
+  const { open, high, low, close, volume } = shown;
+  const change = +open === 0 ? 0 : (close / open - 1) * 100;
+  const percent = `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)} %`;
+  write(find("price"), close);
+  write(find("change"), percent);
+  find("change").className = change < 0 ? "down" : "up";
+  write(find("details"), `${minute(shown)} UTC · open ${open} · high ${high} · low ${low} · volume ${volume} · ${state(shown)}`);
+  plot.ariaValueMax = String(list.length - 1);
+  plot.ariaValueNow = String(index < 0 ? list.length - 1 : index);
+  plot.ariaValueText = `${minute(shown)}, open ${open}, high ${high}, low ${low}, close ${close}, ${percent}, ${state(shown)}`;
 };
 
-const draw = () => {
-  if (!isDrawing) {
-    isDrawing = true;
-    requestAnimationFrame(paint);
-  }
+const paint = () => {
+  clearTimeout(planned?.timer);
+  planned = null;
+  const list = all();
+  // The first candles are no change.
+  paintedAt = list.length > 0 ? performance.now() : -CALM;
+  rows.replaceChildren(...list.slice(-40).reverse().map(row));
+  draw(canvas, list, selected);
+  describe(list);
 };
+
+/** Paints soon: at the next frame, or later for live changes if less motion is wanted. */
+const update = ({ live = false } = {}) => {
+  const wait = live && calm.matches ? Math.max(0, paintedAt + CALM - performance.now()) : 0;
+  if (planned !== null && !(wait === 0 && planned.isLate)) return;
+  if (planned !== null) clearTimeout(planned.timer);
+  planned = { isLate: wait > 0, timer: setTimeout(() => requestAnimationFrame(paint), wait) };
+};
+
+// While the page is paused, its candles stay as they are, so that keys select among those that are shown.
+const isPaused = () => pause.ariaPressed === "true";
 
 const load = async () => {
   const asked = candles;
-  const list = await get(`api/v1/candles?${query()}&limit=${SHOWN}`);
+  const list = await get(`api/v1/candles?${query()}&limit=${LOADED}`);
   // Another instrument or timeframe may have been chosen meanwhile.
-  if (candles !== asked) return;
+  if (candles !== asked || (isPaused() && candles.size > 0)) return;
   list.items.forEach(put);
-  draw();
+  update({ live: true });
 };
 
 // Opens the stream first, so that no change between both is missed.
 const show = () => {
-  source?.close();
-  candles = new Map();
-  const opened = new EventSource(`api/v1/stream?${query()}`);
-  source = opened;
-  const reload = () => {
-    if (source !== opened) return;
-    load().catch((error) => source === opened && say(`Cannot load candles: ${error.message}.`));
-  };
-  opened.addEventListener("open", () => {
-    if (source !== opened) return;
-    say(`${instrument.value}, ${timeframe.value}: live.`);
-    reload();
+  unfollow?.();
+  isOpen = false;
+  selected = null;
+  const shown = new Map();
+  candles = shown;
+  const reload = () => load().catch((error) => candles === shown && write(status, `Cannot load candles: ${error.message}.`));
+  unfollow = follow(`api/v1/stream?${query()}`, {
+    opened: () => {
+      isOpen = true;
+      write(status, `${instrument.value}, ${timeframe.value}: live.`);
+      reload();
+    },
+    failed: (error) => {
+      isOpen = false;
+      write(status, `The connection is lost: ${error.message}. It is opened again.`);
+    },
+    received: ({ event, data }) => {
+      // Candles are missing from the stream: the stored ones have them.
+      if (event === "reset") reload();
+      if (event !== "candle" || isPaused()) return;
+      put(JSON.parse(data));
+      update({ live: true });
+    },
   });
-  opened.addEventListener("error", () => say("The connection is lost; it is opened again."));
-  opened.addEventListener("reset", reload);
-  opened.addEventListener("candle", (event) => {
-    if (source !== opened) return;
-    put(JSON.parse(event.data));
-    draw();
-  });
+  // At once: what is shown is of another instrument or timeframe.
+  paint();
 };
 
 const start = async () => {
@@ -134,18 +142,53 @@ const start = async () => {
       show();
       return;
     }
-    say("There are no trades yet.");
+    write(status, "There are no trades yet.");
   } catch (error) {
-    say(`Cannot load instruments: ${error.message}.`);
+    write(status, `Cannot load instruments: ${error.message}.`);
   }
   setTimeout(start, 1000);
 };
 
+const select = (choose) => {
+  const list = all();
+  const now = list.findIndex((candle) => candle.open_time === selected);
+  const index = choose(now < 0 ? list.length - 1 : now);
+  selected = list[Math.max(0, Math.min(index, list.length - 1))]?.open_time ?? null;
+  update();
+};
+
+const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
+plot.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    selected = null;
+    update();
+  } else if (event.key in KEYS) {
+    event.preventDefault();
+    select((now) => now + KEYS[event.key]);
+  }
+});
+plot.addEventListener("pointermove", (event) => {
+  const index = draw.indexAt(canvas, event.offsetX);
+  if (index !== null) select(() => index);
+});
+plot.addEventListener("pointerleave", () => {
+  selected = null;
+  update();
+});
+pause.addEventListener("click", () => {
+  pause.ariaPressed = String(!isPaused());
+  write(pause, isPaused() ? "Resume" : "Pause");
+  // What happened meanwhile.
+  if (!isPaused()) load().then(() => update()).catch(() => {});
+});
 instrument.addEventListener("change", show);
 timeframe.addEventListener("change", show);
-addEventListener("resize", draw);
+// What is shown is not for the next one who logs in.
+find("log-out").addEventListener("click", () => instrument.value && show());
+addEventListener("resize", () => update());
+for (const query of [calm, matchMedia("(prefers-color-scheme: dark)")]) query.addEventListener("change", () => update());
 // Longer candles are streamed when they are final: their live state is read again.
 setInterval(() => {
-  if (source?.readyState === EventSource.OPEN && timeframe.value !== "1m") load().catch(() => {});
+  if (isOpen && timeframe.value !== "1m") load().catch(() => {});
 }, 5000);
 start();

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use kennel_app::{Component as _, Health, Stop};
 use kennel_core::{BoxError, UuidV7};
 use kennel_grpc::{GrpcConfig, GrpcMetrics, GrpcServer};
+use kennel_net::ServerTls;
 use prometheus::Registry;
 use tokio::task::JoinSet;
 use tonic::body::Body;
@@ -38,11 +39,21 @@ pub(crate) fn config() -> GrpcConfig {
 }
 
 pub(crate) async fn start(config: GrpcConfig) -> Server {
+    start_with(config, |server| server).await
+}
+
+pub(crate) async fn start_with_tls(config: GrpcConfig, tls: Option<ServerTls>) -> Server {
+    start_with(config, |server| server.with_tls(tls)).await
+}
+
+/// Starts a server that `change` has configured further.
+pub(crate) async fn start_with(config: GrpcConfig, change: impl FnOnce(GrpcServer) -> GrpcServer) -> Server {
     let (stop, health, registry, probe) = (Stop::new(), Health::new(), Registry::new(), Probe::default());
     let metrics = GrpcMetrics::register(&registry).unwrap();
-    let mut server = GrpcServer::new("grpc", config, health.clone(), Arc::new(UuidV7), metrics)
+    let server = GrpcServer::new("grpc", config, health.clone(), Arc::new(UuidV7), metrics)
         .add_service(probe.clone())
         .descriptors(descriptors());
+    let mut server = change(server);
     server.init().await.unwrap();
     let addr = server.address().get().unwrap();
     let mut running = JoinSet::new();

@@ -6,22 +6,10 @@ mod cases;
 mod service;
 mod store;
 
-/// Expands to one test per case on the store that `$setup` opens, so that a failure names both.
-macro_rules! expand {
-    ($setup:path; $($module:ident { $($case:ident)+ })+) => {
-        $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $case() {
-            let Some(store) = $setup().await else { return };
-            crate::$module::$case(&store).await;
-            store.database.close().await;
-        })+)+
-    };
-}
-
 /// The list of cases.
 macro_rules! conformance {
     ($setup:path) => {
-        expand! { $setup;
+        kennel_testkit::cases! { $setup;
             cases {
                 an_item_is_read_as_written
                 times_are_stored_to_the_millisecond

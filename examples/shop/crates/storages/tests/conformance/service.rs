@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kennel_core::{ErrorKind, EventType as _, ManualClock, PageSize, UuidV7};
+use kennel_core::{ErrorKind, EventType as _, ManualClock, PageSize, ServiceError as _, UuidV7};
 use shop_domain::{ItemCreated, ItemId, ItemService, SOURCE, TOPIC};
 
 use crate::store::{Store, at, item, trace};

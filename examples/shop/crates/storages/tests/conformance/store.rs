@@ -24,6 +24,10 @@ impl Store {
         Self { items: repository::items(&database), database, _resource: Box::new(resource) }
     }
 
+    pub(crate) async fn close(&self) {
+        self.database.close().await;
+    }
+
     pub(crate) async fn insert(&self, item: &Item) {
         self.items.insert(item, &[]).await.unwrap();
     }

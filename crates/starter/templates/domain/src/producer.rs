@@ -1,0 +1,42 @@
+//! The producer `«name»`.
+
+use std::sync::Arc;
+
+use kennel_core::{Clock, ErrorKind, Event, EventType, Failure, IdSource, Publisher, TraceContext, Validate, contract};
+use «ident»_contracts::{«% for set in sets %»«set», «% endfor %»};
+
+use crate::SOURCE;
+
+/// Publishes events directly: they are not in the transaction of a change. An event that has to be published if, and only if, a
+/// change is stored, is given to the repository instead.
+#[derive(Clone)]
+pub struct «Name»Producer {
+    publisher: Arc<dyn Publisher>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    trace: fn() -> Option<TraceContext>,
+}
+
+impl «Name»Producer {
+    /// Creates a producer. `trace` returns the trace context of the current request, which its events propagate.
+    pub fn new(
+        publisher: Arc<dyn Publisher>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        trace: fn() -> Option<TraceContext>,
+    ) -> Self {
+        Self { publisher, clock, ids, trace }
+    }
+
+//% for event in events
+    /// Publishes `«event.name»`. Returns after the broker has stored it.
+    pub async fn «event.fn»(&self, data: &«event.set»::«event.module»::«event.ty») -> Result<(), Failure> {
+        self.publish(data).await
+    }
+
+//% endfor
+    async fn publish<E: EventType + Validate + Sync>(&self, data: &E) -> Result<(), Failure> {
+        let event = Event { trace: (self.trace)(), ..contract::event(self.ids.next(), SOURCE, self.clock.now(), data)? };
+        self.publisher.publish(&[event]).await.map_err(|error| Failure::new(ErrorKind::Unavailable, error))
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE IF EXISTS signing_keys;
+DROP TABLE IF EXISTS sessions;
+DROP TABLE IF EXISTS roles;
+DROP TABLE IF EXISTS accounts;
