@@ -115,7 +115,6 @@ impl Book {
         for (window, bar) in merged.into_iter().flatten() {
             self.replace(window, bar, trade.received);
         }
-        self.settle();
         Ok(Applied::New)
     }
 
@@ -163,7 +162,6 @@ impl Book {
                 self.replace(window, bar, received);
             }
         }
-        self.settle();
         Ok(())
     }
 
@@ -192,7 +190,8 @@ impl Book {
         self.changed.insert(window);
     }
 
-    /// Brings up to date what the loaded candles say about themselves. A final candle stays final.
+    /// Brings up to date what the loaded candles say about themselves, once for all trades since the last time. A final candle
+    /// stays final.
     fn settle(&mut self) {
         let Some(continuity) = &self.state.continuity else { return };
         let watermark = continuity.watermark();
@@ -214,6 +213,7 @@ impl Book {
 
     /// Returns what has changed, with the next revision of each candle, and unloads what the next trades hardly need.
     pub fn take_changes(&mut self) -> Changes {
+        self.settle();
         let changed = std::mem::take(&mut self.changed);
         let revise = |window: &Window| {
             let candle = self.candles.get_mut(window)?.as_mut()?;

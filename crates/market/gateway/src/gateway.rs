@@ -5,7 +5,7 @@ mod forward;
 mod target;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -160,11 +160,8 @@ impl GatewayState {
             (Some(check), Access::Scopes(_)) => authenticate(&**check, request.headers()).await.map(Some),
             _ => Ok(None),
         };
-        // Requests whose caller is unknown count for their address, also those with wrong tokens.
         let known = authenticated.as_ref().ok().and_then(Option::as_ref);
-        let counted = known
-            .map_or_else(|| format!("ip:{}", client_network(ip)), |known| format!("sub:{}", known.principal.subject()));
-        let standing = self.count(&route, &counted).await;
+        let standing = self.count(&route, known, ip).await;
         let describe = |mut refusal: Refusal| {
             if let Some(standing) = &standing {
                 standing.describe(&mut refusal.headers);
@@ -202,9 +199,13 @@ impl GatewayState {
         }
     }
 
-    async fn count(&self, route: &Route, caller: &str) -> Option<Standing<'_>> {
+    /// Counts the request, if the route has a limit. Requests whose caller is unknown count for their address, also those with
+    /// wrong tokens.
+    async fn count(&self, route: &Route, known: Option<&Authenticated>, ip: IpAddr) -> Option<Standing<'_>> {
         let policy: &LimitPolicy = &self.routes.limits[route.limit?];
-        Some(self.limiter.count(policy, &route.name, caller).await)
+        let caller = known
+            .map_or_else(|| format!("ip:{}", client_network(ip)), |known| format!("sub:{}", known.principal.subject()));
+        Some(self.limiter.count(policy, &route.name, &caller).await)
     }
 }
 

@@ -145,7 +145,7 @@ mod tests {
         };
         let receive = async {
             let delivery = member.next().await.unwrap().unwrap();
-            let received = delivery.event.clone();
+            let received = Event::clone(&delivery.event);
             delivery.ack().await.unwrap();
             received
         };

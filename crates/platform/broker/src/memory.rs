@@ -161,12 +161,13 @@ impl Core {
         if topic.groups.values().any(|group| !group.has_capacity(event, limit)) {
             return Ok(false);
         }
+        let event = Arc::new(event.clone());
         for group in topic.groups.values_mut() {
-            group.push(event, ticket);
+            group.push(&event, ticket);
         }
         if let Some(broadcast) = &topic.broadcast {
             // Fails only without subscriptions.
-            let _no_subscriptions = broadcast.send(Arc::new(event.clone()));
+            let _no_subscriptions = broadcast.send(event);
         }
         Ok(true)
     }

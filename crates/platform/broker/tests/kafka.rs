@@ -388,7 +388,7 @@ async fn an_event_with_a_route_goes_to_its_own_topic_and_to_those_who_read_its_t
         let mut found = Vec::new();
         for _ in 0..2 {
             let delivery = next(subscription).await;
-            found.push(delivery.event.clone());
+            found.push(Event::clone(&delivery.event));
             delivery.ack().await.unwrap();
         }
         found.sort_by_key(|event| event.id);

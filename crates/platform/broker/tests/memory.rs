@@ -151,7 +151,7 @@ async fn an_unsettled_event_is_not_queued_twice() {
     next(&mut group).await.ack().await.unwrap();
     again.await.unwrap();
     let delivery = next(&mut group).await;
-    assert_eq!(delivery.event, event(2, "rex"));
+    assert_eq!(*delivery.event, event(2, "rex"));
     delivery.ack().await.unwrap();
     later.await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! The broker port: durable publishing, and at-least-once delivery to consumer groups.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -113,8 +114,8 @@ pub trait Subscription: Send {
 /// An event that was delivered to one member of a group and is not settled yet. Dropped unsettled, it is delivered
 /// again.
 pub struct Delivery {
-    /// The event, as it was published.
-    pub event: Event,
+    /// The event, as it was published. Whoever may deliver it again shares it.
+    pub event: Arc<Event>,
     /// Number of deliveries of this event to the group, including this one; the first is 1.
     pub attempt: u32,
     settle: Box<dyn Settle>,
@@ -131,8 +132,8 @@ impl std::fmt::Debug for Delivery {
 
 impl Delivery {
     /// Creates a delivery; for adapters.
-    pub fn new(event: Event, attempt: u32, settle: Box<dyn Settle>) -> Self {
-        Self { event, attempt, settle }
+    pub fn new(event: impl Into<Arc<Event>>, attempt: u32, settle: Box<dyn Settle>) -> Self {
+        Self { event: event.into(), attempt, settle }
     }
 
     /// Delivers the next event of this one's key, although this one is not settled. `None` if the member has not received

@@ -23,7 +23,7 @@ use crate::{ConsumerConfig, ConsumerPorts, Handled, HandlerError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchItem {
     /// The event.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// The receipt of the group for it.
     pub receipt: Receipt,
 }

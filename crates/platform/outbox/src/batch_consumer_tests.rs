@@ -68,7 +68,7 @@ impl BatchHandler for Scripted {
 
     async fn handle(&self, batch: &[BatchItem]) -> Result<BatchResults, HandlerError> {
         assert!(batch.iter().all(|item| (item.receipt.group.as_str(), item.receipt.event) == ("index", item.event.id)));
-        let ids = numbers(batch.iter().map(|item| &item.event));
+        let ids = numbers(batch.iter().map(|item| &*item.event));
         self.batches.lock().unwrap().push(ids.clone());
         self.traces.lock().unwrap().extend(propagation::current().map(|trace| trace.traceparent));
         self.paused.subscribe().wait_for(|paused| !paused).await.unwrap();

@@ -290,7 +290,7 @@ impl Component for EventFeed {
                     FeedHistory::None => self.hub.restart(UuidV7.next()),
                 },
                 Some(delivery) => {
-                    self.hub.push(Arc::new(delivery.event.clone()));
+                    self.hub.push(Arc::clone(&delivery.event));
                     if let Err(error) = delivery.ack().await {
                         let cause = &error as &dyn std::error::Error;
                         tracing::warn!(error = cause, topic = self.topic, "cannot settle delivery");

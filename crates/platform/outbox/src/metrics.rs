@@ -90,11 +90,12 @@ impl ConsumerMetrics {
 
     /// Creates the series of a consumer with the value 0: a rate does not see the first increase of a series that
     /// starts at 1.
-    pub(crate) fn announce(&self, topic: &'static str, group: &'static str) {
-        for outcome in Outcome::ALL {
-            self.consumed.with_label_values(&[topic, group, outcome.label()]);
+    pub(crate) fn group(&self, topic: &'static str, group: &'static str) -> GroupMetrics {
+        GroupMetrics {
+            consumed: Outcome::ALL.map(|outcome| self.consumed.with_label_values(&[topic, group, outcome.label()])),
+            handle: self.handle.series(&[group]),
+            age: self.age.series(&[group]),
         }
-        self.age.series(&[group]);
     }
 
     /// Creates the series of a subscription, for the same reason.
@@ -102,21 +103,31 @@ impl ConsumerMetrics {
         self.errors.with_label_values(&[topic, group]);
     }
 
-    pub(crate) fn consumed(&self, topic: &'static str, group: &'static str, outcome: Outcome) {
-        self.consumed.with_label_values(&[topic, group, outcome.label()]).inc();
+    pub(crate) fn subscription_error(&self, topic: &'static str, group: &'static str) {
+        self.errors.with_label_values(&[topic, group]).inc();
+    }
+}
+
+/// The series of one consumer group, looked up once.
+#[derive(Debug)]
+pub(crate) struct GroupMetrics {
+    consumed: [IntCounter; Outcome::ALL.len()],
+    handle: LatencySeries,
+    age: LatencySeries,
+}
+
+impl GroupMetrics {
+    pub(crate) fn consumed(&self, outcome: Outcome) {
+        self.consumed[outcome as usize].inc();
     }
 
-    pub(crate) fn handled(&self, group: &'static str, took: Duration) {
-        self.handle.observe(&[group], took);
+    pub(crate) fn handled(&self, took: Duration) {
+        self.handle.observe(took);
     }
 
     /// An event was handled this long after it had been created.
-    pub(crate) fn fresh(&self, group: &'static str, age: Duration) {
-        self.age.observe(&[group], age);
-    }
-
-    pub(crate) fn subscription_error(&self, topic: &'static str, group: &'static str) {
-        self.errors.with_label_values(&[topic, group]).inc();
+    pub(crate) fn fresh(&self, age: Duration) {
+        self.age.observe(age);
     }
 }
 
@@ -128,7 +139,7 @@ mod tests {
     fn counters_start_at_zero() {
         let registry = Registry::new();
         let consumer = ConsumerMetrics::register(&registry).unwrap();
-        consumer.announce("dogs", "thumbnails");
+        consumer.group("dogs", "thumbnails");
         consumer.announce_subscription("dogs", "thumbnails");
         let text = kennel_telemetry::metrics::encode(&registry);
         for line in [
@@ -146,11 +157,12 @@ mod tests {
         let relay = RelayMetrics::register(&registry).unwrap();
         relay.published.inc();
         let consumer = ConsumerMetrics::register(&registry).unwrap();
+        let group = consumer.group("dogs", "thumbnails");
         for outcome in Outcome::ALL {
-            consumer.consumed("dogs", "thumbnails", outcome);
+            group.consumed(outcome);
         }
-        consumer.handled("thumbnails", Duration::from_millis(1));
-        consumer.fresh("thumbnails", Duration::from_millis(1));
+        group.handled(Duration::from_millis(1));
+        group.fresh(Duration::from_millis(1));
         consumer.subscription_error("dogs", "thumbnails");
 
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();

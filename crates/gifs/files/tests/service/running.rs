@@ -120,7 +120,7 @@ impl Catalogue {
             Self::InProcess(outbox) => timeout(limit, outbox.next()).await.ok(),
             Self::Server { answers, .. } => {
                 let delivery = timeout(limit, answers.next()).await.ok()?.unwrap().unwrap();
-                let event = delivery.event.clone();
+                let event = Event::clone(&delivery.event);
                 delivery.ack().await.unwrap();
                 Some(event)
             }

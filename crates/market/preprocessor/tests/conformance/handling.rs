@@ -29,7 +29,7 @@ pub(crate) fn handler(store: &Store) -> TradeHandler {
 
 fn item(trade: &Trade) -> BatchItem {
     let id = TradeReported::event_id(trade);
-    let event = Event::new(id, "/test", at(0), &TradeReported::from(trade)).unwrap();
+    let event = Event::new(id, "/test", at(0), &TradeReported::from(trade)).unwrap().into();
     let receipt = Receipt { group: TradeHandler::GROUP.to_owned(), event: id, at: at(1) };
     BatchItem { event, receipt }
 }
@@ -106,8 +106,9 @@ pub(crate) async fn a_trade_in_the_topics_of_both_versions_is_counted_once(store
     let trades: Vec<_> = (1..=4).map(|id| trade(&kraken, id, id, "2")).collect();
     let of_version_2 = |trade: &Trade| {
         let event = TradeReportedV2::new(trade, trade.received);
-        let event = Event::new(TradeReported::event_id(trade), "/test", at(0), &event).unwrap();
-        let receipt = Receipt { group: TradeHandler::GROUP_V2.to_owned(), event: event.id, at: at(1) };
+        let id = TradeReported::event_id(trade);
+        let event = Event::new(id, "/test", at(0), &event).unwrap().into();
+        let receipt = Receipt { group: TradeHandler::GROUP_V2.to_owned(), event: id, at: at(1) };
         BatchItem { event, receipt }
     };
     let handler = handler(store);
@@ -140,7 +141,7 @@ pub(crate) async fn a_trade_that_cannot_be_true_is_refused_and_leaves_a_gap(stor
     assert_eq!((candle.bar.trades, candle.is_complete), (2, false));
     // A message that is no trade does not stop the others.
     let mut broken = item(&trade(&kraken, 5, 4, "5"));
-    broken.event.data = vec![0xff].into();
+    Arc::make_mut(&mut broken.event).data = vec![0xff].into();
     let results = handler(store).handle(&[broken, item(&trade(&kraken, 6, 5, "6"))]).await.unwrap();
     assert!(is_permanent(&results[0]) && results[1].is_ok(), "{results:?}");
 }

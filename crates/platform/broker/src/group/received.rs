@@ -1,12 +1,14 @@
 //! Received messages, in order for each key.
 
+use std::sync::Arc;
+
 use kennel_core::Event;
 use kennel_core::key_queues::KeyQueues;
 
 /// A message as it was received from the server.
 pub(crate) struct Received<H> {
     /// The event.
-    pub(crate) event: Event,
+    pub(crate) event: Arc<Event>,
     /// Number of deliveries of the event to the group, including this one.
     pub(crate) attempt: u32,
     /// Its partition.
@@ -59,7 +61,7 @@ mod tests {
             data: Bytes::new(),
             trace: None,
         };
-        Received { event, attempt: 1, partition: 0, position: Some(number), handle: "first" }
+        Received { event: event.into(), attempt: 1, partition: 0, position: Some(number), handle: "first" }
     }
 
     fn filled(numbers: &[u64]) -> Queues {

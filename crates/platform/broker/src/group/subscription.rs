@@ -147,7 +147,7 @@ impl<H: MessageHandle> DeliveryBuffer<H> {
 
     fn delivery(self: &Arc<Self>, claim: Claim<u16>, received: &Received<H>) -> Delivery {
         let pending = PendingAck { buffer: Arc::clone(self), claim: Some(claim), handle: received.handle.clone() };
-        Delivery::new(received.event.clone(), received.attempt, Box::new(pending))
+        Delivery::new(Arc::clone(&received.event), received.attempt, Box::new(pending))
     }
 
     /// Rejects a delivery. Returns the request for its redelivery, if the server redelivers it; the delivery already

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as WallInstant};
+use std::time::Duration;
 
 use kennel_core::broker::BrokerError;
 use kennel_core::{Claim, EventFilter};
@@ -45,6 +45,26 @@ struct BufferState {
     is_assignment_lost: bool,
     /// Why the membership has ended, for the subscription to report.
     failure: Option<BrokerError>,
+    /// What the member's thread waits for.
+    awaited: Option<Awaited>,
+}
+
+/// What the settling of deliveries ends the wait for.
+enum Awaited {
+    /// The partition has capacity.
+    Capacity(PartitionId),
+    /// None of the partitions has unsettled deliveries.
+    Settled(Vec<PartitionId>),
+}
+
+impl BufferState {
+    /// Whether what the member's thread waits for has happened.
+    fn has_awaited(&self) -> bool {
+        self.awaited.as_ref().is_some_and(|awaited| match awaited {
+            Awaited::Capacity(id) => self.window.has_capacity(id),
+            Awaited::Settled(ids) => self.window.claimed_count(ids) == 0,
+        })
+    }
 }
 
 /// See the [module](self).
@@ -56,7 +76,8 @@ pub(super) struct DeliveryBuffer {
     pub(super) commits: Commits,
     filter: EventFilter,
     state: Mutex<BufferState>,
-    drained: Condvar,
+    /// Notified when `awaited` has happened, or the membership has ended.
+    woken: Condvar,
     attempt_store: Arc<AttemptStore>,
     in_flight: usize,
 }
@@ -78,6 +99,7 @@ impl DeliveryBuffer {
             had_partitions: false,
             is_assignment_lost: false,
             failure: None,
+            awaited: None,
         };
         Self {
             topic: topic.to_owned(),
@@ -87,7 +109,7 @@ impl DeliveryBuffer {
             commits: Commits::default(),
             filter,
             state: Mutex::new(state),
-            drained: Condvar::new(),
+            woken: Condvar::new(),
             attempt_store,
             in_flight,
         }
@@ -101,7 +123,7 @@ impl DeliveryBuffer {
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_waiters();
-        self.drained.notify_all();
+        self.woken.notify_all();
     }
 
     /// Ends the membership with an error: nothing of it can be settled or committed any more. A new subscription uses
@@ -119,7 +141,7 @@ impl DeliveryBuffer {
             state.is_closed = true;
         }
         self.changed.notify_waiters();
-        self.drained.notify_all();
+        self.woken.notify_all();
     }
 
     /// Records that the member lost its whole assignment. The cluster may have lost its data, and this client would
@@ -169,11 +191,32 @@ impl DeliveryBuffer {
             if state.is_closed {
                 return Err(Closed);
             }
-            work(&mut state.window)
+            let settled = work(&mut state.window);
+            // A wake-up is a system call, which most settled deliveries have no use for.
+            if state.has_awaited() {
+                self.woken.notify_all();
+            }
+            settled
         };
         self.changed.notify_waiters();
-        self.drained.notify_all();
         Ok(settled)
+    }
+
+    /// If the partition is read too far ahead, waits until it has capacity, up to `limit`. Pausing it would drop what the
+    /// driver has fetched of it.
+    pub(super) fn await_capacity(&self, id: &PartitionId, limit: Duration) {
+        let state = self.lock();
+        if state.window.is_overfull(id) {
+            self.wait_for(state, Awaited::Capacity(id.clone()), limit);
+        }
+    }
+
+    /// Waits for what settled deliveries bring about, the end of the membership, or `limit`.
+    fn wait_for(&self, mut state: MutexGuard<'_, BufferState>, awaited: Awaited, limit: Duration) {
+        state.awaited = Some(awaited);
+        let is_waiting = |state: &mut BufferState| !state.is_closed && !state.has_awaited();
+        let waited = self.woken.wait_timeout_while(state, limit, is_waiting);
+        waited.unwrap_or_else(PoisonError::into_inner).0.awaited = None;
     }
 
     /// Adds a record that was read; an excluded one counts as settled. After [`Self::close`], it belongs to the next member,
@@ -218,19 +261,11 @@ impl DeliveryBuffer {
 
     /// Stops deliveries of these partitions and waits, up to `grace`, until they have no unsettled ones.
     pub(super) fn drain(&self, partition_ids: &[PartitionId], grace: Duration) {
-        let deadline = WallInstant::now() + grace;
         let mut state = self.lock();
         for id in partition_ids {
             state.window.drain(id);
         }
-        while !state.is_closed && state.window.claimed_count(partition_ids) > 0 {
-            let left = deadline.saturating_duration_since(WallInstant::now());
-            if left.is_zero() {
-                return;
-            }
-            let waited = self.drained.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.wait_for(state, Awaited::Settled(partition_ids.to_vec()), grace);
     }
 
     pub(super) fn revoke(&self, partition_ids: Vec<PartitionId>) {
@@ -239,5 +274,71 @@ impl DeliveryBuffer {
             self.attempt_store.store(&self.group_id, id, attempts);
         }
         self.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use bytes::Bytes;
+    use kennel_core::{Event, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NEVER: Duration = Duration::from_hours(1);
+
+    /// A buffer that has as many events of a partition as it may have.
+    fn full() -> (DeliveryBuffer, PartitionId) {
+        let id = PartitionId { topic: "tests".into(), number: 0 };
+        let limits = WindowLimits { entries: 2, bytes: 1_000 };
+        let buffer = DeliveryBuffer::new(("tests", "g"), "g", EventFilter::All, limits, 8, Arc::default());
+        buffer.assign(vec![id.clone()]);
+        for number in 1..=2_u8 {
+            let event = Event {
+                id: Uuid::from_u128(number.into()),
+                name: "tests.happened".to_owned(),
+                source: "/tests".to_owned(),
+                topic: "tests".to_owned(),
+                key: number.to_string(),
+                time: Timestamp::from_millis(0).unwrap(),
+                content_type: "application/json".to_owned(),
+                data: Bytes::new(),
+                trace: None,
+            };
+            buffer.push(&id, number.into(), Ok(event));
+        }
+        (buffer, id)
+    }
+
+    #[test]
+    fn a_settled_delivery_ends_the_wait_for_capacity() {
+        let (buffer, id) = full();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| buffer.await_capacity(&id, NEVER));
+            let Ok(Next::Item(Ok(first))) = buffer.poll() else { panic!("no event") };
+            assert!(!waiting.is_finished());
+            assert!(buffer.settle(|window| window.complete(&first.claim)).unwrap());
+        });
+        assert_eq!(buffer.with_window(Window::mark_paused), []);
+    }
+
+    #[test]
+    fn a_partition_that_stays_full_is_paused() {
+        let (buffer, id) = full();
+        buffer.await_capacity(&id, Duration::from_millis(1));
+        assert_eq!(buffer.with_window(Window::mark_paused), std::slice::from_ref(&id));
+        // Others are read, and nothing waits for it.
+        buffer.await_capacity(&id, NEVER);
+    }
+
+    #[test]
+    fn the_end_of_the_membership_ends_the_wait() {
+        let (buffer, id) = full();
+        thread::scope(|scope| {
+            scope.spawn(|| buffer.await_capacity(&id, NEVER));
+            buffer.close();
+        });
     }
 }

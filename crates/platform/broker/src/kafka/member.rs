@@ -20,6 +20,8 @@ use super::window::PartitionId;
 
 /// Maximum time between two iterations of a member's loop.
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long a partition that is read too far ahead has to stay so until it is paused. Until then, nothing is read.
+const CAPACITY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Time limit of a request whose result is not needed. An expired one closes the connection (see `offsets`), but leaving waits
 /// for it.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -108,6 +110,7 @@ impl GroupMember {
                 Some(Ok(message)) => {
                     let id = PartitionId { topic: message.topic().into(), number: message.partition() };
                     self.buffer.push(&id, message.offset(), record::read(&self.buffer.topic, &message));
+                    self.buffer.await_capacity(&id, CAPACITY_TIMEOUT);
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(error),
                 Some(Err(error)) if is_topic_removed(&error) => self.buffer.topic_missing(),

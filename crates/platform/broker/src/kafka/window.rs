@@ -31,7 +31,7 @@ pub(super) struct WindowLimits {
 struct WindowEntry {
     offset: i64,
     /// `None` after it is settled.
-    event: Option<Event>,
+    event: Option<Arc<Event>>,
     attempts: u32,
 }
 
@@ -52,7 +52,7 @@ struct Partition {
 
 /// An event that is to be delivered.
 pub(super) struct Claimed {
-    pub(super) event: Event,
+    pub(super) event: Arc<Event>,
     pub(super) attempt: u32,
     pub(super) offset: i64,
     pub(super) claim: Claim<PartitionId>,
@@ -162,7 +162,7 @@ impl Window {
             partition.bytes += event.data.len();
             self.queues.push(id.clone(), event.key.clone(), offset);
         }
-        partition.entries.push_back(WindowEntry { offset, event, attempts });
+        partition.entries.push_back(WindowEntry { offset, event: event.map(Arc::new), attempts });
         partition.advance();
         true
     }
@@ -240,6 +240,16 @@ impl Window {
     /// Returns the number of partitions with settled events that are not confirmed as committed.
     pub(super) fn uncommitted(&self) -> usize {
         self.partitions.values().filter(|partition| partition.due().is_some()).count()
+    }
+
+    /// Returns whether the partition is not paused although it is read too far ahead.
+    pub(super) fn is_overfull(&self, id: &PartitionId) -> bool {
+        self.partitions.get(id).is_some_and(|partition| !partition.is_paused && partition.is_full(self.limits))
+    }
+
+    /// Returns whether the partition is not read too far ahead any more, or not assigned to this member.
+    pub(super) fn has_capacity(&self, id: &PartitionId) -> bool {
+        self.partitions.get(id).is_none_or(|partition| partition.has_capacity(self.limits))
     }
 
     /// Returns the partitions to pause, and marks them as paused.

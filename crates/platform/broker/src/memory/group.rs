@@ -34,13 +34,13 @@ impl PublishTicket {
 }
 
 struct QueuedEvent {
-    event: Event,
+    event: Arc<Event>,
     attempts: u32,
 }
 
 /// An event that a member has claimed.
 pub(super) struct Claimed {
-    pub(super) event: Event,
+    pub(super) event: Arc<Event>,
     pub(super) attempt: u32,
     pub(super) claim: Claim<()>,
 }
@@ -68,7 +68,7 @@ impl GroupState {
     }
 
     /// Queues an event, unless it is queued already or the group excludes it; `ticket` counts it until it is settled.
-    pub(super) fn push(&mut self, event: &Event, ticket: &Arc<PublishTicket>) {
+    pub(super) fn push(&mut self, event: &Arc<Event>, ticket: &Arc<PublishTicket>) {
         if !self.filter.includes(event) {
             return;
         }
@@ -78,7 +78,7 @@ impl GroupState {
         publishers.retain(|publisher| publisher.strong_count() > 0);
         publishers.push(Arc::downgrade(ticket));
         if !is_queued {
-            self.queues.push((), event.key.clone(), QueuedEvent { event: event.clone(), attempts: 0 });
+            self.queues.push((), event.key.clone(), QueuedEvent { event: Arc::clone(event), attempts: 0 });
             self.changed.notify_waiters();
         }
     }
@@ -180,5 +180,5 @@ impl GroupState {
 
 fn claimed(queued: &mut QueuedEvent, claim: Claim<()>) -> Claimed {
     queued.attempts = queued.attempts.saturating_add(1);
-    Claimed { event: queued.event.clone(), attempt: queued.attempts, claim }
+    Claimed { event: Arc::clone(&queued.event), attempt: queued.attempts, claim }
 }

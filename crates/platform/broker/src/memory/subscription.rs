@@ -150,7 +150,7 @@ impl Subscription for BroadcastSubscription {
         loop {
             return match self.events.recv().await {
                 Ok(event) if !self.filter.includes(&event) => continue,
-                Ok(event) => Some(Ok(Delivery::new(Event::clone(&event), 1, Box::new(NoopAck)))),
+                Ok(event) => Some(Ok(Delivery::new(event, 1, Box::new(NoopAck)))),
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     Some(Err(BrokerError::Backend(Lagged { missed }.into())))
                 }

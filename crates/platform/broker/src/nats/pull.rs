@@ -320,7 +320,7 @@ impl PartitionPull {
                 if self.source.filter.includes(&event) {
                     let attempt = u32::try_from(delivered).unwrap_or(u32::MAX);
                     let (partition, position) = (self.source.partition, Some(sequence));
-                    self.source.buffer.push(Received { event, attempt, partition, position, handle });
+                    self.source.buffer.push(Received { event: event.into(), attempt, partition, position, handle });
                 } else if self.stop.is_cancelled() {
                     // It belongs to the next member, whose filter may be another one.
                     let _unconfirmed = handle.send(AckKind::Nak(None)).await;

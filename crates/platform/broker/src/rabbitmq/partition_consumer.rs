@@ -237,7 +237,7 @@ impl PartitionConsumer {
         let handle = RabbitHandle { core: Arc::clone(&self.core), acker: Arc::new(delivery.acker) };
         match wire::event(&self.topic, &delivery.properties, delivery.data) {
             Ok(event) if self.filter.includes(&event) => {
-                self.buffer.push(Received { event, attempt, partition, position: None, handle });
+                self.buffer.push(Received { event: event.into(), attempt, partition, position: None, handle });
             }
             Ok(_) => {
                 // The server requeues it when the connection is lost, and it is acknowledged again.

@@ -329,7 +329,7 @@ pub(crate) async fn replays_dead_letters<H: ServerNamespace>(namespace: &H) {
     for time in 0..2 {
         assert!(dead_letters.replay(Uuid::from_u128(1), at(time)).await.unwrap());
         let again = next(&mut group).await;
-        assert_eq!((again.event.clone(), again.attempt), (event(1, "rex"), 1));
+        assert_eq!((&*again.event, again.attempt), (&event(1, "rex"), 1));
         again.dead_letter("still bad").await.unwrap();
     }
     let found = dead_letters.list(None, 10).await.unwrap();

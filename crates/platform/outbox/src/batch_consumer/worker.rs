@@ -5,8 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use kennel_core::{Delivery, Receipt, RepoError};
 use kennel_telemetry::propagation;
 use tokio::time::{Instant, timeout};
@@ -18,6 +17,10 @@ use crate::attempts::{AttemptNumber, PreviousAttempt};
 use crate::consumer::settlement::{Decision, Settled, Settlement, panicked};
 use crate::metrics::Outcome;
 use crate::{Handled, HandlerError, span};
+
+/// How many deliveries of a batch are settled at once: enough to wait for the server once, and few enough for the caches of the
+/// processor.
+const MAX_SETTLING: usize = 256;
 
 pub(super) struct BatchWorker {
     pub(super) settlement: Settlement,
@@ -165,7 +168,7 @@ impl BatchWorker {
     /// Calls the handler, and records the receipts with one write.
     async fn handle(&self, started: Vec<Started>) -> Vec<(Delivery, Decision)> {
         let item = |started: &Started| BatchItem {
-            event: started.delivery.event.clone(),
+            event: Arc::clone(&started.delivery.event),
             receipt: self.settlement.receipt(started.id()),
         };
         let items: Vec<_> = started.iter().map(item).collect();
@@ -204,7 +207,7 @@ impl BatchWorker {
 
     /// Calls the handler; converts a panic, a timeout and a wrong number of results to an error.
     async fn call(&self, items: &[BatchItem]) -> Result<BatchResults, HandlerError> {
-        let Settlement { config, ports, group, .. } = &self.settlement;
+        let Settlement { config, metrics, .. } = &self.settlement;
         let started = Instant::now();
         let call = AssertUnwindSafe(async { self.handler.handle(items).await }).catch_unwind();
         let results = match timeout(config.handler_timeout, call).await {
@@ -212,7 +215,7 @@ impl BatchWorker {
             Ok(Err(panic)) => Err(panicked(panic.as_ref())),
             Err(elapsed) => Err(HandlerError::Retry(elapsed.into())),
         };
-        ports.metrics.handled(group, started.elapsed());
+        metrics.handled(started.elapsed());
         results.and_then(|results| {
             let (found, expected) = (results.len(), items.len());
             if found == expected { Ok(results) } else { Err(WrongNumberOfResults { found, expected }.into()) }
@@ -282,10 +285,11 @@ impl BatchWorker {
         let comes_again = |decision: &Decision| !matches!(decision, Decision::Done(_) | Decision::GiveUp { .. });
         let again = concluded.iter().filter(|(_, decision)| comes_again(decision));
         blocked.extend(again.map(|(delivery, _)| delivery.event.key.clone()));
-        let conclude = |(delivery, decision)| self.settlement.conclude(delivery, decision);
-        let settled = join_all(concluded.into_iter().map(conclude)).await;
-        let pause = |settled| if let Settled::ForAfter(pause) = settled { Some(pause) } else { None };
-        settled.into_iter().filter_map(pause).max()
+        let settled = stream::iter(concluded)
+            .map(|(delivery, decision)| self.settlement.conclude(delivery, decision))
+            .buffer_unordered(MAX_SETTLING);
+        let pause = |settled| future::ready(if let Settled::ForAfter(pause) = settled { Some(pause) } else { None });
+        settled.filter_map(pause).fold(None, |longest, pause| future::ready(Some(pause).max(longest))).await
     }
 
     /// Creates the span of a batch, with links to the spans that published its events and to their previous attempts.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{ConsumerConfig, ConsumerPorts, HandlerError};
 use crate::attempts::{Attempt, Attempts, PreviousAttempt};
-use crate::metrics::Outcome;
+use crate::metrics::{GroupMetrics, Outcome};
 use crate::span;
 
 /// Maximum length of the reason in a dead letter, in bytes.
@@ -59,16 +59,17 @@ pub(crate) struct Settlement {
     pub(crate) config: ConsumerConfig,
     pub(crate) ports: ConsumerPorts,
     pub(crate) attempts: Attempts,
+    pub(crate) metrics: GroupMetrics,
     /// Attempts since the last success that failed because a dependency was unavailable.
     unavailable: AtomicU32,
 }
 
 impl Settlement {
     pub(crate) fn new(group: &'static str, topic: &'static str, config: ConsumerConfig, ports: ConsumerPorts) -> Self {
-        ports.metrics.announce(topic, group);
+        let metrics = ports.metrics.group(topic, group);
         let (inbox, clock) = (Arc::clone(&ports.inbox), Arc::clone(&ports.clock));
         let attempts = Attempts::new(group, inbox, clock, ports.quarantine.clone());
-        Self { group, topic, config, ports, attempts, unavailable: AtomicU32::new(0) }
+        Self { group, topic, config, ports, attempts, metrics, unavailable: AtomicU32::new(0) }
     }
 
     /// Settles a delivery inside the span of its attempt.
@@ -85,13 +86,13 @@ impl Settlement {
             self.attempts.store_previous(delivery.event.id, previous);
         }
         if outcome == Outcome::Ok {
-            self.ports.metrics.fresh(self.group, self.ports.clock.now().since(delivery.event.time));
+            self.metrics.fresh(self.ports.clock.now().since(delivery.event.time));
             if self.unavailable.swap(0, Ordering::Relaxed) > 0 {
                 tracing::info!(group = self.group, "dependency is available again");
             }
         }
         self.settle(delivery, decision).await;
-        self.ports.metrics.consumed(self.topic, self.group, outcome);
+        self.metrics.consumed(outcome);
         settled
     }
 

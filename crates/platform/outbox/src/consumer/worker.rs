@@ -70,7 +70,7 @@ impl Worker {
 
     /// Calls the handler; converts a panic or a timeout to an error.
     async fn handle(&self, event: &Event, receipt: &Receipt) -> Result<Handled, HandlerError> {
-        let Settlement { config, ports, group, .. } = &self.settlement;
+        let Settlement { config, metrics, .. } = &self.settlement;
         let started = Instant::now();
         let call = AssertUnwindSafe(async { self.handler.handle(event, receipt).await }).catch_unwind();
         let handled = match timeout(config.handler_timeout, call).await {
@@ -78,7 +78,7 @@ impl Worker {
             Ok(Err(panic)) => Err(panicked(panic.as_ref())),
             Err(elapsed) => Err(HandlerError::Retry(elapsed.into())),
         };
-        ports.metrics.handled(group, started.elapsed());
+        metrics.handled(started.elapsed());
         handled
     }
 }

@@ -40,7 +40,7 @@ impl BatchHandler for Index {
     }
 
     async fn handle(&self, batch: &[BatchItem]) -> Result<BatchResults, HandlerError> {
-        self.batches.lock().unwrap().push(batch.iter().map(|item| item.event.clone()).collect());
+        self.batches.lock().unwrap().push(batch.iter().map(|item| Event::clone(&item.event)).collect());
         assert!(!self.panics || batch.iter().all(|item| number(&item.event) >= 0), "negative");
         let handle = |item: &BatchItem| {
             let number = number(&item.event);

@@ -12,7 +12,7 @@ pub async fn redelivers_a_nacked_event(broker: &BrokerUnderTest) {
     background.publish(broker, vec![broker.event(1, "rex")]);
     next(&mut group).await.nack(Duration::ZERO).await.unwrap();
     let redelivered = next(&mut group).await;
-    assert_eq!((redelivered.event.clone(), redelivered.attempt), (broker.event(1, "rex"), 2));
+    assert_eq!((&*redelivered.event, redelivered.attempt), (&broker.event(1, "rex"), 2));
     redelivered.ack().await.unwrap();
     background.done().await;
 }
