@@ -58,7 +58,7 @@ impl Book {
         Self { instrument, hold, state, candles, changed, gaps }
     }
 
-    /// What to store.
+    /// What to store, after [`Book::take_changes`].
     pub const fn state(&self) -> &BookState {
         &self.state
     }

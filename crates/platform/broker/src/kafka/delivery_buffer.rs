@@ -281,33 +281,19 @@ impl DeliveryBuffer {
 mod tests {
     use std::thread;
 
-    use bytes::Bytes;
-    use kennel_core::{Event, Timestamp};
-    use uuid::Uuid;
-
+    use super::super::window::tests::{event, id};
     use super::*;
 
     const NEVER: Duration = Duration::from_hours(1);
 
     /// A buffer that has as many events of a partition as it may have.
     fn full() -> (DeliveryBuffer, PartitionId) {
-        let id = PartitionId { topic: "tests".into(), number: 0 };
+        let id = id(0);
         let limits = WindowLimits { entries: 2, bytes: 1_000 };
         let buffer = DeliveryBuffer::new(("tests", "g"), "g", EventFilter::All, limits, 8, Arc::default());
         buffer.assign(vec![id.clone()]);
-        for number in 1..=2_u8 {
-            let event = Event {
-                id: Uuid::from_u128(number.into()),
-                name: "tests.happened".to_owned(),
-                source: "/tests".to_owned(),
-                topic: "tests".to_owned(),
-                key: number.to_string(),
-                time: Timestamp::from_millis(0).unwrap(),
-                content_type: "application/json".to_owned(),
-                data: Bytes::new(),
-                trace: None,
-            };
-            buffer.push(&id, number.into(), Ok(event));
+        for (offset, key) in [(0, "rex"), (1, "bella")] {
+            buffer.push(&id, offset, Ok(event(key)));
         }
         (buffer, id)
     }

@@ -278,4 +278,4 @@ impl Window {
 
 #[cfg(test)]
 #[path = "window_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -8,11 +8,11 @@ use super::*;
 
 const LIMITS: WindowLimits = WindowLimits { entries: 8, bytes: 100 };
 
-fn id(number: i32) -> PartitionId {
+pub(in crate::kafka) fn id(number: i32) -> PartitionId {
     PartitionId { topic: "t".into(), number }
 }
 
-fn event(key: &str) -> Event {
+pub(in crate::kafka) fn event(key: &str) -> Event {
     Event {
         id: Uuid::nil(),
         name: "tests.happened".to_owned(),
