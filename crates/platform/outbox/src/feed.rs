@@ -180,6 +180,7 @@ impl EventFeed {
         let heartbeat = self.config.heartbeat;
         unfold((self.listener(last), true), move |(mut listener, is_first)| async move {
             let item = if is_first {
+                listener.start().await;
                 None
             } else {
                 match timeout(heartbeat, listener.next()).await {

@@ -213,6 +213,32 @@ async fn who_was_given_nothing_yet_misses_nothing_in_a_break() {
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_starts_while_a_gap_is_recovered_misses_nothing_in_the_next_one() {
+    // With an event in the history, and before the first event ever.
+    for past in [0, 1] {
+        let setup = setup(16);
+        (1..=past).for_each(|number| setup.outbox.past(event(number, "rex")));
+        // The first subscription is a gap too, which this event leaves open.
+        setup.outbox.commit([event(2, "rex")]);
+        run_alongside(setup.feed.clone(), async {
+            setup.joined(1).await;
+            let mut opened = pin!(setup.feed.open(None));
+            assert_eq!(opened.next().now_or_never(), None);
+            let mut watched = pin!(setup.feed.watch(None));
+            assert_eq!(watched.next().await.map(|start| start.position), Some(id(past)));
+            setup.mark(2).await;
+            setup.broker.interrupt(None);
+            setup.outbox.past(event(3, "rex"));
+            setup.joined(2).await;
+            assert_eq!(take(&mut opened, 2).await, [2, 3]);
+            let items = watched.filter_map(async |update| update.item);
+            assert_eq!(take(&mut pin!(items), 2).await, [2, 3]);
+        })
+        .await;
+    }
+}
+
 impl Setup {
     /// Loses the subscription until the second one exists. In between, event 2 is published but not marked as published
     /// yet; the listener has received event 1 before.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use kennel_core::Event;
 use kennel_core::outbox::History;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 use uuid::Uuid;
 
 use crate::feed::hub::{FeedSubscription, Hub, Live, RecentIds};
@@ -33,6 +36,8 @@ pub(crate) struct FeedListener {
 }
 
 enum ListenerState {
+    /// Receiving live events; the event before them is to be looked up in the history.
+    Starting(broadcast::Receiver<Live>),
     /// Waiting until missed events are in the history.
     Waiting,
     /// Reading the history; the events that were live when this started, and later ones, follow it.
@@ -88,6 +93,7 @@ impl FeedListener {
                 return Some(item);
             }
             match &mut self.state {
+                ListenerState::Starting(_) => self.start().await,
                 ListenerState::Waiting => {
                     self.hub.wait_until_complete().await;
                     self.start_catch_up();
@@ -107,6 +113,39 @@ impl FeedListener {
         self.position
     }
 
+    /// Looks up where it starts, if the feed did not know that when it was opened: while the feed recovers a gap, and
+    /// before it has read the history for the first time. After a later gap it continues from there. Cancel-safe.
+    pub(crate) async fn start(&mut self) {
+        if !matches!(self.state, ListenerState::Starting(_)) {
+            return;
+        }
+        let found = self.history.after(None, 1).await;
+        let ListenerState::Starting(live) = std::mem::replace(&mut self.state, ListenerState::Ended) else { return };
+        self.state = ListenerState::Live(live);
+        // First what came since it was opened: a gap may be older than what the history has now.
+        while let ListenerState::Live(live) = &mut self.state {
+            match live.try_recv() {
+                Ok(item) => self.receive(Ok(item)),
+                Err(TryRecvError::Lagged(events)) => self.receive(Err(RecvError::Lagged(events))),
+                // Also when the feed has ended, which `next` finds out.
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        match found {
+            Ok(History::Events(events)) if self.last.is_none() => {
+                self.last = events.last().map(|event| event.id);
+                self.is_first = self.last.is_none();
+                self.position = self.last.unwrap_or_default();
+            }
+            Ok(_) => {}
+            // A later gap is a reset.
+            Err(error) => {
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(error = cause, topic = self.topic, "cannot read where a listener starts");
+            }
+        }
+    }
+
     /// Starts with live events only.
     fn follow(&mut self) {
         let Some(subscription) = self.hub.subscribe() else {
@@ -121,7 +160,9 @@ impl FeedListener {
         for id in subscription.latest.iter().map(|event| event.id).chain(self.last) {
             self.recent.insert(id);
         }
-        self.state = ListenerState::Live(subscription.live);
+        let is_unknown = subscription.position.is_none() && matches!(self.history, FeedHistory::Outbox(_));
+        let state = if is_unknown { ListenerState::Starting } else { ListenerState::Live };
+        self.state = state(subscription.live);
     }
 
     /// Starts after `last`: from memory if `last` is still there, else from the history.
