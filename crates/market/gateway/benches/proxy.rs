@@ -1,4 +1,5 @@
-//! Compares the gateway with nginx, and with Caddy if there is one, as proxies of the same upstream.
+//! Compares the gateway with nginx, with what its libraries do at least, and with Caddy if there is one, as proxies of the
+//! same upstream.
 //!
 //! `TEST_NGINX` names nginx and `TEST_CADDY` Caddy. The upstream is nginx too. Proxies take turns in rounds; the results are
 //! medians. Load, upstream and proxy share the machine, so the CPU time that a proxy needs for a request says more than the rate.
@@ -23,6 +24,7 @@ use kennel_loadgen::{Load, Measured, get, median};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 const CALLERS: usize = 32;
+const BARE: &str = "bare axum and hyper";
 const CADDY: &str = "Caddy";
 const CADDY_AUTHENTICATING: &str = "Caddy with forward_auth";
 const BODY: &str = r#"{"items":[{"venue":"kraken","symbol":"BTC-USD","open":"105944.2","high":"105999.9","low":"105900.1","close":"105950.0"}]}"#;
@@ -161,6 +163,30 @@ fn gateway(name: &'static str, upstream: SocketAddr, token: Option<&Token>) -> a
     proxy(name, program, address, folder, request)
 }
 
+/// A proxy with the libraries of the gateway and nothing else: no log, metric, limit, timeout or rule for headers.
+fn bare(upstream: SocketAddr) -> anyhow::Result<Proxy> {
+    let (folder, address) = (tempfile::tempdir()?, free_port()?);
+    let (own, upstream) = (address.to_string(), upstream.to_string());
+    let program = Program::start(&std::env::current_exe()?, &[BARE, &own, &upstream], &[], folder.path())?;
+    proxy(BARE, program, address, folder, get("/api/v1/candles"))
+}
+
+/// The process of [`bare`].
+#[tokio::main]
+async fn serve_bare(address: &str, upstream: &str) -> anyhow::Result<()> {
+    let authority: http::uri::Authority = upstream.parse()?;
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let forward = async move |mut request: axum::extract::Request| {
+        let path = request.uri().path_and_query().cloned();
+        let uri = http::Uri::builder().scheme("http").authority(authority.clone());
+        let uri = uri.path_and_query(path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"))).build();
+        *request.uri_mut() = uri.map_err(|_| http::StatusCode::BAD_REQUEST)?;
+        client.request(request).await.map_err(|_| http::StatusCode::BAD_GATEWAY)
+    };
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    Ok(axum::serve(listener, axum::Router::new().fallback(forward)).await?)
+}
+
 /// An access token that is valid for a day, and the key set of its issuer.
 struct Token {
     text: String,
@@ -220,6 +246,12 @@ fn measure(proxy: &mut Proxy, duration: Duration) -> anyhow::Result<()> {
 }
 
 fn main() -> anyhow::Result<()> {
+    let args: Vec<_> = std::env::args().collect();
+    if let [_, mode, address, upstream] = &args[..]
+        && mode == BARE
+    {
+        return serve_bare(address, upstream);
+    }
     let Some(nginx_program) = std::env::var_os("TEST_NGINX").map(PathBuf::from) else {
         println!("skipped: TEST_NGINX is not set");
         return Ok(());
@@ -239,6 +271,7 @@ fn main() -> anyhow::Result<()> {
     let token = Token::new()?;
     let mut proxies = vec![
         nginx("nginx", &nginx_program, &block, address)?,
+        bare(upstream)?,
         gateway("gateway", upstream, None)?,
         gateway("gateway with JWT", upstream, Some(&token))?,
     ];
