@@ -92,8 +92,8 @@ pub fn files(config: &Config, contracts: &Contracts) -> anyhow::Result<Files> {
     let Renderer { mut texts, mut ids, .. } = renderer;
     if !config.platform.workspace {
         ids.insert("Cargo.toml".to_owned(), "Cargo.toml".to_owned());
-        let needed = workspace::dependencies(&texts)?;
-        texts.insert("Cargo.toml".to_owned(), workspace::manifest(config, &needed)?);
+        let manifest = workspace::manifest(config, &texts)?;
+        texts.insert("Cargo.toml".to_owned(), manifest);
     }
     rustfmt::format(&mut texts)?;
     let file = |(path, text): (String, String)| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use toml_edit::{DocumentMut, InlineTable, Item, Table, Value, value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use crate::config::Config;
 
@@ -13,7 +13,7 @@ const PLATFORM: &str = include_str!("../../../../Cargo.toml");
 const DEPENDENCY_TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// The dependencies that the manifests among `files` take from the workspace.
-pub(super) fn dependencies(files: &BTreeMap<String, String>) -> anyhow::Result<BTreeSet<String>> {
+fn dependencies(files: &BTreeMap<String, String>) -> anyhow::Result<BTreeSet<String>> {
     let mut needed = BTreeSet::new();
     for (path, text) in files.iter().filter(|(path, _)| path.ends_with("/Cargo.toml")) {
         let manifest: DocumentMut = text.parse().with_context(|| format!("generated {path}"))?;
@@ -24,15 +24,28 @@ pub(super) fn dependencies(files: &BTreeMap<String, String>) -> anyhow::Result<B
     Ok(needed)
 }
 
-/// The manifest with these dependencies.
-pub(super) fn manifest(config: &Config, needed: &BTreeSet<String>) -> anyhow::Result<String> {
+/// The folders of the packages among `files`, each in a line of its own. Not patterns: a folder of a package that is not
+/// generated any more remains if somebody changed a file in it, and Cargo reads no workspace in which such a folder matches.
+fn members(files: &BTreeMap<String, String>) -> Array {
+    let mut members: Array = files.keys().filter_map(|path| path.strip_suffix("/Cargo.toml")).collect();
+    for member in members.iter_mut() {
+        member.decor_mut().set_prefix("\n    ");
+    }
+    members.set_trailing("\n");
+    members.set_trailing_comma(true);
+    members
+}
+
+/// The manifest for the packages among `files`.
+pub(super) fn manifest(config: &Config, files: &BTreeMap<String, String>) -> anyhow::Result<String> {
+    let needed = dependencies(files)?;
     let platform: DocumentMut = PLATFORM.parse().context("the platform's manifest")?;
     let mut manifest = DocumentMut::new();
     let mut workspace = Table::new();
     workspace.insert("resolver", value("3"));
-    workspace.insert("members", value(["crates/*", "apps/*"].into_iter().collect::<toml_edit::Array>()));
+    workspace.insert("members", value(members(files)));
     workspace.insert("package", package(&platform)?);
-    workspace.insert("dependencies", Item::Table(shared(config, &platform, needed)?));
+    workspace.insert("dependencies", Item::Table(shared(config, &platform, &needed)?));
     workspace.insert("lints", section(&platform, &["workspace", "lints"])?);
     manifest.insert("workspace", Item::Table(workspace));
     let mut profile = Table::new();

@@ -235,13 +235,40 @@ fn answers_without_a_platform_use_the_clone_around_them() {
     let lock = |folder: &Path| fs::read(folder.join("Cargo.lock")).unwrap();
     assert!(lock(&target) == lock(&clone), "its dependencies start with the tested versions");
     assert_eq!(target.join(path).canonicalize().unwrap(), clone.join("crates/platform/core"));
-    // Cargo reads the whole project.
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .current_dir(&target)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let applications = |applications: &[&str]| {
+        // Cargo reads the whole project.
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+            .current_dir(&target)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let names = metadata["packages"].as_array().unwrap().iter().map(|package| package["name"].as_str().unwrap());
+        let found: Vec<_> = names.filter(|name| name.starts_with("shop-web") || *name == "mine").collect();
+        assert_eq!(found, applications);
+    };
+    applications(&["shop-web"]);
+
+    // Also if it has what is left of an application that is not generated any more, and a member of yours.
+    let configuration = fs::read_to_string(target.join("kennel.yaml")).unwrap();
+    let second = "applications:\n  - name: shop-web2\n    transport: [{name: web}]\n";
+    fs::write(target.join("kennel.yaml"), configuration.replace("applications:\n", second)).unwrap();
+    assert_eq!(run(&target, &["generate"]).0, 0);
+    applications(&["shop-web", "shop-web2"]);
+    let own = target.join("apps/shop-web2/src/main.rs");
+    let text = format!("// mine\n{}", fs::read_to_string(&own).unwrap());
+    fs::write(&own, &text).unwrap();
+    let manifest = fs::read_to_string(target.join("Cargo.toml")).unwrap();
+    fs::write(target.join("Cargo.toml"), manifest.replace("members = [", "members = [\n    \"mine\",")).unwrap();
+    fs::create_dir_all(target.join("mine/src")).unwrap();
+    fs::write(target.join("mine/src/lib.rs"), "").unwrap();
+    fs::write(target.join("mine/Cargo.toml"), "[package]\nname = \"mine\"\n").unwrap();
+    fs::write(target.join("kennel.yaml"), configuration).unwrap();
+    let (code, text) = (run(&target, &["generate"]), text);
+    assert!(code.0 == 0 && code.1.contains("not generated any more, but changed by you"), "{}", code.1);
+    assert_eq!(fs::read_to_string(&own).unwrap(), text);
+    applications(&["mine", "shop-web"]);
 }
 
 /// The command in the README, in a clone: nothing in the path of the project is the clone's.

@@ -1,5 +1,6 @@
 //! What needs a compiler: all projects in one workspace, of which every application is linted, started, scraped and stopped.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -10,8 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kennel_starter::config::Config;
+use kennel_starter::generate::{self, Files};
 use kennel_starter::state::Base;
-use kennel_starter::{generate, update};
+use kennel_starter::update;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -31,7 +33,10 @@ fn root() -> PathBuf {
 /// A workspace with the dependencies, profiles and versions of this one, and a program that is all applications.
 struct Workspace {
     folder: PathBuf,
-    applications: Vec<String>,
+    /// The folders of the packages.
+    packages: BTreeSet<String>,
+    /// The project of each.
+    applications: BTreeMap<String, String>,
 }
 
 impl Workspace {
@@ -42,12 +47,7 @@ impl Workspace {
         for file in ["Cargo.lock", "rustfmt.toml", "clippy.toml"] {
             fs::copy(repository.join(file), folder.join(file)).unwrap();
         }
-        let manifest = fs::read_to_string(repository.join("Cargo.toml")).unwrap();
-        let members = manifest.lines().find(|line| line.starts_with("members = ")).unwrap();
-        let manifest = manifest.replace(members, "members = [\"all\", \"*/crates/*\", \"*/apps/*\"]");
-        let manifest = manifest.replace("path = \"", &format!("path = \"{}/", repository.display()));
-        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-        Self { folder: folder.to_owned(), applications: Vec::new() }
+        Self { folder: folder.to_owned(), packages: BTreeSet::new(), applications: BTreeMap::new() }
     }
 
     fn add(&mut self, name: &str, text: &str) {
@@ -58,11 +58,19 @@ impl Workspace {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         };
-        for (path, file) in generate::files(&config, &contracts).unwrap() {
-            write(&path, &file.text);
+        let files = generate::files(&config, &contracts).unwrap();
+        for (path, file) in &files {
+            write(path, &file.text);
         }
-        self.copy_documents(name, &config);
-        self.applications.extend(config.applications.iter().map(|application| application.name.clone()));
+        self.add_documents_and_packages(name, &config, &files);
+    }
+
+    fn add_documents_and_packages(&mut self, project: &str, config: &Config, files: &Files) {
+        self.copy_documents(project, config);
+        let packages = files.keys().filter_map(|path| path.strip_suffix("/Cargo.toml"));
+        self.packages.extend(packages.map(|package| format!("{project}/{package}")));
+        let names = config.applications.iter().map(|application| application.name.clone());
+        self.applications.extend(names.map(|name| (name, project.to_owned())));
     }
 
     fn copy_documents(&self, name: &str, config: &Config) {
@@ -76,11 +84,17 @@ impl Workspace {
         copy(&options::documents_folder().join("proto/billing"), &project.join("proto/billing"));
     }
 
-    /// The program that is the application by whose name it is called: one link instead of a hundred.
-    fn write_launcher(&self) {
+    /// The manifest, and the program that is the application by whose name it is called: one link instead of a hundred.
+    fn write_manifest_and_launcher(&self) {
+        let repository = root();
+        let manifest = fs::read_to_string(repository.join("Cargo.toml")).unwrap();
+        let members = manifest.lines().find(|line| line.starts_with("members = ")).unwrap();
+        let packages: Vec<_> = self.packages.iter().map(String::as_str).chain(["all"]).collect();
+        let manifest = manifest.replace(members, &format!("members = {packages:?}"));
+        let manifest = manifest.replace("path = \"", &format!("path = \"{}/", repository.display()));
+        fs::write(self.folder.join("Cargo.toml"), manifest).unwrap();
         let (mut dependencies, mut arms) = (String::new(), String::new());
-        for name in &self.applications {
-            let project = name.split('-').next().unwrap();
+        for (name, project) in &self.applications {
             writeln!(dependencies, "{name} = {{ path = \"../{project}/apps/{name}\" }}").unwrap();
             let module = name.replace('-', "_");
             writeln!(
@@ -208,7 +222,7 @@ fn every_pair_of_options_compiles_and_runs() {
         let name = format!("p{number:02}");
         workspace.add(&name, &options::configuration(&name, row, PLATFORM));
     }
-    workspace.write_launcher();
+    workspace.write_manifest_and_launcher();
     workspace.cargo(&[
         "clippy",
         "--workspace",
@@ -226,7 +240,7 @@ fn every_pair_of_options_compiles_and_runs() {
     let program = target.join("debug/all");
     let mut table = String::from("| project | application | start, s | series | options |\n|---|---|---|---|---|\n");
     // A command line does not serve.
-    for name in workspace.applications.iter().filter(|name| !name.ends_with("-tool")) {
+    for name in workspace.applications.keys().filter(|name| !name.ends_with("-tool")) {
         let Scraped { seconds, series } = run(&program, name);
         let number: usize = name[1..3].parse().unwrap();
         let options: Vec<_> = PARAMETERS.iter().map(|(option, _)| options::value(&rows[number], option)).collect();
@@ -264,8 +278,10 @@ fn random_cycles_compile() {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, content).unwrap();
         }
-        workspace.copy_documents("shop", &config);
-        workspace.applications = config.applications.iter().map(|application| application.name.clone()).collect();
+        workspace.packages.clear();
+        workspace.applications.clear();
+        workspace.add_documents_and_packages("shop", &config, &new);
+        workspace.write_manifest_and_launcher();
         workspace.cargo(&["check", "--workspace", "--all-targets", "--all-features"]);
         println!("cycle {cycle}: {} files, {edits} edits, {conflicts} conflicts\n{text}", disk.len());
         edit(&mut random, &mut disk, &mut edits);
