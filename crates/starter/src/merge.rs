@@ -32,7 +32,7 @@ impl Format {
     fn of(path: &str) -> Option<Self> {
         let is_any = |extensions: &[&str]| extensions.iter().any(|extension| has_extension(path, extension));
         if is_any(&["toml"]) {
-            return Some(Self { is_valid: toml::is_valid, merge: toml::merge, is_equal: |_, _| true });
+            return Some(Self { is_valid: toml::is_valid, merge: toml::merge, is_equal: toml::is_equal });
         }
         let is_valid = if is_any(&["json"]) { yaml::is_valid_json } else { yaml::is_valid };
         is_any(&["yaml", "yml", "json"]).then_some(Self { is_valid, merge: yaml::merge, is_equal: yaml::is_equal })

@@ -138,6 +138,12 @@ fn toml_is_merged_by_key() {
             manifest(&[("[\"sqlite\"]", "[\"postgres\"]")]),
             manifest(&[("[\"sqlite\"]", "[\"mine\", \"postgres\"]")]),
         ),
+        (
+            "a key that one moved and the other removed, whose lines merge with the key",
+            manifest(&[("a = \"1\"\n", ""), ("b = \"1\"\n", "b = \"1\"\na = \"1\"\n")]),
+            manifest(&[("a = \"1\"\n", "")]),
+            manifest(&[("a = \"1\"\n", "")]),
+        ),
     ];
     for (case, ours, theirs, expected) in cases {
         assert_eq!(clean("Cargo.toml", MANIFEST, &ours, &theirs), expected, "{case}");

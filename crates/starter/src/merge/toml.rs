@@ -8,6 +8,35 @@ pub(super) fn is_valid(text: &str) -> bool {
     text.parse::<DocumentMut>().is_ok()
 }
 
+/// Whether the texts have the same values, in whatever order.
+pub(super) fn is_equal(one: &str, other: &str) -> bool {
+    let sorted = |text: &str| text.parse::<DocumentMut>().map(|document| sorted(document.as_item())).ok();
+    sorted(one) == sorted(other)
+}
+
+fn sorted(item: &Item) -> String {
+    let joined = |mut parts: Vec<String>| {
+        parts.sort();
+        parts.join(",")
+    };
+    if let Some(table) = item.as_table_like() {
+        return format!(
+            "{{{}}}",
+            joined(table.iter().map(|(key, item)| format!("{key:?}={}", sorted(item))).collect())
+        );
+    }
+    match item {
+        Item::ArrayOfTables(tables) => {
+            format!("[{}]", joined(tables.iter().map(|table| sorted(&Item::Table(table.clone()))).collect()))
+        }
+        Item::Value(Value::Array(array)) => {
+            format!("[{}]", joined(array.iter().map(|value| sorted(&Item::Value(value.clone()))).collect()))
+        }
+        Item::Value(value) => plain(value),
+        Item::None | Item::Table(_) => String::new(),
+    }
+}
+
 /// Applies what changed from `base` to `theirs` to `ours`. `None` if both changed the same key, or one text is not TOML.
 pub(super) fn merge(base: &str, ours: &str, theirs: &str) -> Option<String> {
     let base: DocumentMut = base.parse().ok()?;

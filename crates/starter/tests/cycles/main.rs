@@ -9,9 +9,9 @@ mod pairs;
 
 use std::collections::BTreeMap;
 
+use kennel_starter::generate::{self, Files};
 use kennel_starter::state::Base;
-use kennel_starter::update::Update;
-use kennel_starter::{generate, update};
+use kennel_starter::update::{self, Update};
 use options::PARAMETERS;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -82,6 +82,18 @@ fn apply(disk: &mut Disk, update: &Update) {
     }
 }
 
+/// A generated manifest names no package that is not generated any more.
+fn assert_dependencies_exist(disk: &Disk, new: &Files) {
+    for path in new.keys().filter(|path| path.ends_with("/Cargo.toml")) {
+        let text = String::from_utf8_lossy(&disk[path]);
+        let folders = text.split("path = \"../").skip(1).map(|rest| rest.split('"').next().unwrap());
+        for folder in folders {
+            let manifest = format!("crates/{}/Cargo.toml", folder.trim_start_matches("../crates/"));
+            assert!(new.contains_key(&manifest), "{path} needs {manifest}");
+        }
+    }
+}
+
 fn count(disk: &Disk, line: &str) -> usize {
     disk.values().map(|text| String::from_utf8_lossy(text).matches(line).count()).sum()
 }
@@ -98,6 +110,9 @@ fn real_projects_lose_no_edit() {
         apply(&mut disk, &update);
         for edit in 1..=edits {
             assert_eq!(count(&disk, &format!("user-{edit};")), 1, "cycle {cycle}, edit {edit}:\n{text}");
+        }
+        if update.conflicts.is_empty() {
+            assert_dependencies_exist(&disk, &new);
         }
         let again = update::plan(&update.base, &|path| disk.get(path).cloned(), &new);
         assert!(again.changes.is_empty() && again.base == update.base, "cycle {cycle}: {:?}", again.events);
