@@ -83,6 +83,8 @@ run-market: export KRAKEN_REST_URL ?= http://127.0.0.1:8095/kraken
 run-market: export BINANCE_ALLOW_PRIVATE ?= true
 run-market: export COINBASE_ALLOW_PRIVATE ?= true
 run-market: export KRAKEN_ALLOW_PRIVATE ?= true
+# Exchanges go on while this is stopped; without data/, they open anew.
+run-market: export SIMULATOR_START_FILE ?= data/exchanges-opened
 run-market: export API_GATEWAY_AUTH ?= jwt
 # Who may log in: `admin`, with the password in data/admin-password.
 run-market: export AUTH ?= none

@@ -1,6 +1,7 @@
 //! Settings of the simulator.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use kennel_config::{HumanDuration, Problems, Reader, Section, Settings};
 use market_domain::Symbol;
@@ -40,6 +41,10 @@ pub struct SimulatorConfig {
     pub simulator_speed: u32,
     /// How far behind the real time the clock of the exchange starts.
     pub simulator_start_ago: HumanDuration,
+    /// A file with the time at which the exchanges opened for the first time, which is created if it does not exist.
+    /// Exchanges that are started again have gone on meanwhile, so that trades have the ids that they had before. Without
+    /// it, each start begins anew, with the same ids for other trades.
+    pub simulator_start_file: Option<PathBuf>,
     /// Number of trades of each symbol; 0 for no limit.
     pub simulator_trades: u64,
     /// Of 1,000 trades, how many a connection loses.
@@ -68,6 +73,7 @@ impl Default for SimulatorConfig {
             simulator_interval: HumanDuration::from_millis(250),
             simulator_speed: 60,
             simulator_start_ago: HumanDuration::from_mins(20),
+            simulator_start_file: None,
             simulator_trades: 0,
             simulator_drop: 2,
             simulator_double: 2,

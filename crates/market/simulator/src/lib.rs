@@ -9,6 +9,7 @@ mod faults;
 mod frames;
 mod klines;
 mod ledger;
+mod opening;
 mod server;
 mod service;
 mod socket;

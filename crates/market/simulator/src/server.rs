@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::SimulatorConfig;
 use crate::ledger::Ledger;
+use crate::opening::{Opening, micros};
 use crate::socket::Connection;
 use crate::{frames, klines};
 
@@ -36,8 +37,7 @@ pub(crate) struct Exchange {
     pub(crate) config: SimulatorConfig,
     ledger: Mutex<Ledger>,
     clock: Arc<dyn Clock>,
-    /// When the exchanges opened, by the real clock.
-    opened: Micros,
+    opening: Opening,
     connections: AtomicU64,
     requests: AtomicU64,
     stop: Stop,
@@ -45,24 +45,21 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    fn new(config: SimulatorConfig, clock: Arc<dyn Clock>, stop: Stop) -> Self {
-        let opened = micros(&*clock);
+    fn new(config: SimulatorConfig, opening: Opening, clock: Arc<dyn Clock>, stop: Stop) -> Self {
         let symbols = config.symbols();
         let of_venue = |venue| symbols.iter().cloned().map(move |symbol| Instrument { venue, symbol });
         let instruments: Vec<_> = Venue::ALL.into_iter().flat_map(of_venue).collect();
         let interval = duration(config.simulator_interval.get());
-        let start = Micros(opened.0 - duration(config.simulator_start_ago.get()));
-        let ledger = Ledger::new(&instruments, config.simulator_seed, start, interval, config.simulator_trades);
+        let ledger = Ledger::new(&instruments, config.simulator_seed, opening.first, interval, config.simulator_trades);
         let (connections, requests, tasks) = (AtomicU64::new(0), AtomicU64::new(0), TaskTracker::new());
-        Self { config, ledger: Mutex::new(ledger), clock, opened, connections, requests, stop, tasks }
+        Self { config, ledger: Mutex::new(ledger), clock, opening, connections, requests, stop, tasks }
     }
 
     /// The time of the exchanges: fast until it reaches the real time.
     pub(crate) fn now(&self) -> Micros {
-        let real = micros(&*self.clock);
-        let start = self.opened.0 - duration(self.config.simulator_start_ago.get());
-        let passed = real.0.saturating_sub(self.opened.0).saturating_mul(self.config.simulator_speed.into());
-        Micros(start.saturating_add(passed).min(real.0))
+        let (real, opening) = (micros(self.clock.now()), &self.opening);
+        let passed = real.0.saturating_sub(opening.real.0).saturating_mul(self.config.simulator_speed.into());
+        Micros(opening.resumed.0.saturating_add(passed).min(real.0))
     }
 
     /// The ledger, up to now.
@@ -77,10 +74,6 @@ impl Exchange {
     }
 }
 
-pub(crate) fn micros(clock: &dyn Clock) -> Micros {
-    Micros(clock.now().as_millis() * 1_000)
-}
-
 fn duration(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -89,12 +82,12 @@ fn duration(duration: Duration) -> i64 {
 pub(crate) struct SimulatorServer {
     config: SimulatorConfig,
     clock: Arc<dyn Clock>,
-    listener: Option<TcpListener>,
+    opened: Option<(TcpListener, Opening)>,
 }
 
 impl SimulatorServer {
     pub(crate) const fn new(config: SimulatorConfig, clock: Arc<dyn Clock>) -> Self {
-        Self { config, clock, listener: None }
+        Self { config, clock, opened: None }
     }
 }
 
@@ -108,13 +101,13 @@ impl Component for SimulatorServer {
         let address = SocketAddr::new(self.config.simulator_host, self.config.simulator_port);
         let listener = TcpListener::bind(address).await?;
         tracing::info!(address = %listener.local_addr()?, "exchanges are open");
-        self.listener = Some(listener);
+        self.opened = Some((listener, Opening::now(&self.config, &*self.clock).await?));
         Ok(())
     }
 
     async fn run(self: Box<Self>, stop: Stop) -> Result<(), BoxError> {
-        let Some(listener) = self.listener else { return Err("the listener is not bound".into()) };
-        let exchange = Arc::new(Exchange::new(self.config, self.clock, stop.clone()));
+        let Some((listener, opening)) = self.opened else { return Err("the listener is not bound".into()) };
+        let exchange = Arc::new(Exchange::new(self.config, opening, self.clock, stop.clone()));
         let tasks = exchange.tasks.clone();
         let requested = stop.clone();
         let serve =
