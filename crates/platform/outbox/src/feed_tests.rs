@@ -215,14 +215,14 @@ async fn who_was_given_nothing_yet_misses_nothing_in_a_break() {
 
 #[tokio::test(start_paused = true)]
 async fn who_starts_while_a_gap_is_recovered_misses_nothing_in_the_next_one() {
-    // With an event in the history, and before the first event ever.
+    // Before the first event ever, and with an event in the history since then.
     for past in [0, 1] {
         let setup = setup(16);
-        (1..=past).for_each(|number| setup.outbox.past(event(number, "rex")));
         // The first subscription is a gap too, which this event leaves open.
         setup.outbox.commit([event(2, "rex")]);
         run_alongside(setup.feed.clone(), async {
             setup.joined(1).await;
+            (1..=past).for_each(|number| setup.outbox.past(event(number, "rex")));
             let mut opened = pin!(setup.feed.open(None));
             assert_eq!(opened.next().now_or_never(), None);
             let mut watched = pin!(setup.feed.watch(None));
@@ -232,11 +232,49 @@ async fn who_starts_while_a_gap_is_recovered_misses_nothing_in_the_next_one() {
             setup.outbox.past(event(3, "rex"));
             setup.joined(2).await;
             assert_eq!(take(&mut opened, 2).await, [2, 3]);
-            let items = watched.filter_map(async |update| update.item);
-            assert_eq!(take(&mut pin!(items), 2).await, [2, 3]);
+            let mut items = pin!(watched.filter_map(async |update| update.item));
+            assert_eq!(take(&mut items, 2).await, [2, 3]);
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_before_the_first_live_one_in_the_history_is_not_missed() {
+    let setup = setup(16);
+    setup.outbox.commit([event(2, "rex")]);
+    run_alongside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        setup.outbox.past(event(1, "rex"));
+        let mut opened = pin!(setup.feed.open(None));
+        assert_eq!(opened.next().now_or_never(), None);
+        setup.mark(2).await;
+        // Event 3, of another key, is published before it, but the connection breaks before it arrives.
+        setup.go_live(4).await;
+        assert_eq!(take(&mut opened, 1).await, [4]);
+        setup.broker.interrupt(None);
+        setup.outbox.past(event(3, "bella"));
+        setup.outbox.past(event(4, "rex"));
+        setup.joined(2).await;
+        assert_eq!(take(&mut opened, 2).await, [2, 3]);
+    })
+    .await;
+}
+
+/// A slow history delays nothing that is live, nor the end.
+#[tokio::test(start_paused = true)]
+async fn what_is_live_does_not_wait_for_the_start() {
+    let setup = setup(16);
+    setup.outbox.down.store(true, Ordering::SeqCst);
+    let mut opened = pin!(setup.feed.open(None));
+    run_alongside(setup.feed.clone(), async {
+        setup.joined(1).await;
+        let mut late = pin!(setup.feed.open(None));
+        setup.go_live(1).await;
+        assert_eq!(take(&mut late, 1).await, [1]);
+        assert_eq!(take(&mut opened, 2).await, [0, 1], "opened before the first subscription");
+    })
+    .await;
 }
 
 impl Setup {

@@ -18,8 +18,8 @@ use crate::consumer::settlement::{Decision, Settled, Settlement, panicked};
 use crate::metrics::Outcome;
 use crate::{Handled, HandlerError, span};
 
-/// How many deliveries of a batch are settled at once: enough to wait for the server once, and few enough for the caches of the
-/// processor.
+/// How many deliveries of a batch are settled at once: enough to wait for the server once in a batch of the default size, and few
+/// enough for the caches of the processor. While a broker does not respond, a larger batch waits for it several times.
 const MAX_SETTLING: usize = 256;
 
 pub(super) struct BatchWorker {

@@ -183,6 +183,10 @@ impl RecentIds {
         true
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// Returns the id `steps` before the last one, or the oldest known one.
     pub(crate) fn nth_last(&self, steps: usize) -> Option<Uuid> {
         let index = self.order.len().saturating_sub(steps.saturating_add(1));

@@ -26,6 +26,8 @@ pub(crate) struct FeedListener {
     last: Option<Uuid>,
     /// Whether it started before the first event: without `last`, it continues with all events of the history.
     is_first: bool,
+    /// The event id that was found when it started: a few events later, it is still before all that can be missing.
+    origin: Option<Uuid>,
     /// Where to continue if the history does not contain `last`.
     fallback: Option<Uuid>,
     /// The id of the last event that was returned, after which a new listener can resume.
@@ -58,7 +60,7 @@ impl FeedListener {
         let recent = RecentIds::new(config.buffer.max(1) * 4 + config.page as usize);
         let max_reordering = if let FeedHistory::Outbox(_) = history { config.buffer.max(1) } else { 0 };
         let (page, ready, state) = (config.page.max(1), VecDeque::new(), ListenerState::Ended);
-        let (is_first, fallback, position) = (false, None, last.unwrap_or_default());
+        let (is_first, origin, fallback, position) = (false, None, None, last.unwrap_or_default());
         let mut listener = Self {
             hub,
             history,
@@ -67,6 +69,7 @@ impl FeedListener {
             max_reordering,
             last,
             is_first,
+            origin,
             fallback,
             position,
             recent,
@@ -116,12 +119,19 @@ impl FeedListener {
     /// Looks up where it starts, if the feed did not know that when it was opened: while the feed recovers a gap, and
     /// before it has read the history for the first time. After a later gap it continues from there. Cancel-safe.
     pub(crate) async fn start(&mut self) {
-        if !matches!(self.state, ListenerState::Starting(_)) {
-            return;
-        }
-        let found = self.history.after(None, 1).await;
+        let ListenerState::Starting(live) = &mut self.state else { return };
+        // What is live does not wait for a slow history, which is read after a later gap only.
+        let (received, found) = tokio::select! {
+            biased;
+            received = live.recv() => (Some(received), None),
+            found = self.history.after(None, 1) => (None, Some(found)),
+        };
         let ListenerState::Starting(live) = std::mem::replace(&mut self.state, ListenerState::Ended) else { return };
         self.state = ListenerState::Live(live);
+        if let Some(received) = received {
+            self.receive(received);
+            return;
+        }
         // First what came since it was opened: a gap may be older than what the history has now.
         while let ListenerState::Live(live) = &mut self.state {
             match live.try_recv() {
@@ -132,14 +142,14 @@ impl FeedListener {
             }
         }
         match found {
-            Ok(History::Events(events)) if self.last.is_none() => {
-                self.last = events.last().map(|event| event.id);
-                self.is_first = self.last.is_none();
+            Some(Ok(History::Events(events))) if self.last.is_none() => {
+                self.origin = events.last().map(|event| event.id);
+                (self.last, self.is_first) = (self.origin, self.origin.is_none());
                 self.position = self.last.unwrap_or_default();
             }
-            Ok(_) => {}
+            Some(Ok(_)) | None => {}
             // A later gap is a reset.
-            Err(error) => {
+            Some(Err(error)) => {
                 let cause = &error as &dyn std::error::Error;
                 tracing::warn!(error = cause, topic = self.topic, "cannot read where a listener starts");
             }
@@ -265,7 +275,8 @@ impl FeedListener {
     fn recover_gap(&mut self) {
         if let Some(last) = self.last {
             self.fallback = Some(last);
-            let before = self.recent.nth_last(self.max_reordering).unwrap_or(last);
+            let origin = self.origin.filter(|_| self.recent.len() <= self.max_reordering);
+            let before = origin.or_else(|| self.recent.nth_last(self.max_reordering)).unwrap_or(last);
             self.last = Some(before);
             self.catch_up(before);
         } else if self.is_first {
