@@ -48,6 +48,8 @@ pub struct Book {
     /// The loaded windows; `None` for those that have no candle.
     candles: BTreeMap<Window, Option<Candle>>,
     changed: BTreeSet<Window>,
+    /// Whether a trade was observed since the changes were taken: a batch of duplicates says nothing new about a candle.
+    is_observed: bool,
     gaps: BTreeMap<i64, Gap>,
 }
 
@@ -55,7 +57,7 @@ impl Book {
     /// Creates or continues a book. Candles wait for missing trades for `hold` microseconds of event time.
     pub fn new(instrument: Instrument, state: BookState, hold: i64) -> Self {
         let (candles, changed, gaps) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        Self { instrument, hold, state, candles, changed, gaps }
+        Self { instrument, hold, state, candles, changed, is_observed: false, gaps }
     }
 
     /// What to store, after [`Book::take_changes`].
@@ -166,6 +168,7 @@ impl Book {
     }
 
     fn observe(&mut self, trade: &Trade) {
+        self.is_observed = true;
         let Some(continuity) = &mut self.state.continuity else {
             self.state.continuity = Some(Continuity::start(trade.id, trade.time));
             return;
@@ -213,7 +216,9 @@ impl Book {
 
     /// Returns what has changed, with the next revision of each candle, and unloads what the next trades hardly need.
     pub fn take_changes(&mut self) -> Changes {
-        self.settle();
+        if std::mem::take(&mut self.is_observed) {
+            self.settle();
+        }
         let changed = std::mem::take(&mut self.changed);
         let revise = |window: &Window| {
             let candle = self.candles.get_mut(window)?.as_mut()?;
