@@ -57,17 +57,14 @@ use kennel_config::Problems;
 use kennel_core::broker::BrokerError;
 use kennel_core::{Clock, Event, EventFilter, Group, Publisher, Subscriber, Subscription};
 use rdkafka::ClientConfig;
-use rdkafka::admin::AdminClient;
-use rdkafka::config::FromClientConfigAndContext as _;
 use tokio::sync::mpsc;
 
 pub use self::dead_letters::KafkaDeadLetters;
 pub use crate::config::{Auth, KafkaConfig, Route, Tuning};
 
 use self::broadcast::BroadcastReader;
-use self::context::{LoggingContext, report_replacements};
+use self::context::{BrokerWatch, report_replacements};
 use self::delivery_buffer::{AttemptStore, DeliveryBuffer};
-use self::error::classify;
 use self::lag::Probes;
 use self::member::GroupMember;
 use self::producer::{Producer, Record};
@@ -117,13 +114,12 @@ impl KafkaBroker {
         let mut problems = Problems::default();
         config.check_as_broker(&mut problems);
         problems.into_result()?;
-        let admin = AdminClient::from_config_and_context(&config.client(), LoggingContext).map_err(classify)?;
         let (alive, ended) = mpsc::channel(1);
         let state =
             KafkaState { members: Vec::new(), listeners: Vec::new(), groups: BTreeMap::new(), alive: Some(alive) };
         Ok(Self(Arc::new(Core {
             producer: Producer::new(config)?,
-            topics: Topics::new(admin, config),
+            topics: Topics::new(config)?,
             router: Router::new(config.prefix.clone(), config.routes.clone()),
             attempt_store: Arc::default(),
             probes: Arc::default(),
@@ -247,6 +243,7 @@ impl Core {
         let subscription = GroupSubscription { core: Arc::clone(self), buffer: Arc::clone(&buffer) };
         let mut settings = self.reader(&group_id);
         report_replacements(&mut settings);
+        BrokerWatch::enable(&mut settings);
         settings.set("partition.assignment.strategy", "cooperative-sticky");
         settings.set("session.timeout.ms", tuning.session_timeout.as_millis().to_string());
         settings.set("heartbeat.interval.ms", (tuning.session_timeout / 4).as_millis().to_string());

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::consumer::ConsumerContext;
@@ -25,6 +26,55 @@ impl ClientContext for LoggingContext {
 }
 
 impl ConsumerContext for LoggingContext {}
+
+/// The statistics are read this often; see [`BrokerWatch`].
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(5);
+/// With so many statistics in a row without a broker, a client has lost them: one may be taken while it looks for them.
+const LOST_AFTER: u32 = 2;
+
+/// Detects a client that has no broker left.
+///
+/// A starting cluster can say for a moment that it has no brokers. The driver then forgets those that it knows, and
+/// starts again with the configured ones. If that comes together with a good response, it never does, as of librdkafka
+/// 2.12.1 (issue 5301, and the second part of pull request 5606), and reports nothing: the client has to be replaced.
+/// Clones share what they know.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BrokerWatch(Arc<AtomicU32>);
+
+impl BrokerWatch {
+    /// Enables the statistics.
+    pub(super) fn enable(settings: &mut ClientConfig) {
+        settings.set("statistics.interval.ms", STATISTICS_INTERVAL.as_millis().to_string());
+    }
+
+    /// Reads the driver's statistics, which is JSON. Brokers are configured or learned; a coordinator is a logical one.
+    pub(super) fn read(&self, statistics: &[u8]) {
+        let names = |source: &[u8]| statistics.windows(source.len()).any(|window| window == source);
+        if names(br#""source":"learned""#) || names(br#""source":"configured""#) {
+            self.0.store(0, Ordering::Release);
+        } else {
+            self.0.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= LOST_AFTER
+    }
+}
+
+impl ClientContext for BrokerWatch {
+    fn log(&self, level: Level, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        report(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.read(statistics);
+    }
+}
 
 /// Detects when a topic is replaced by another one of the same name. Clones share what they know, so that a client that
 /// replaces another one detects what happened in between.
@@ -125,6 +175,8 @@ fn is_unreachable(error: &KafkaError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::consumer::BaseConsumer;
+
     use super::*;
 
     #[test]
@@ -133,6 +185,52 @@ mod tests {
 
         assert!(is_unreachable(&KafkaError::Global(Code::AllBrokersDown)));
         assert!(!is_unreachable(&KafkaError::Global(Code::Authentication)));
+    }
+
+    #[test]
+    fn a_client_whose_statistics_have_no_broker_is_lost() {
+        const LOGICAL: &[u8] = br#"{"brokers":{"GroupCoordinator":{"source":"logical"}}}"#;
+        let watch = BrokerWatch::default();
+        for found in [br#"{"source":"configured"}"#.as_slice(), br#"{"source":"learned"}"#] {
+            watch.read(LOGICAL);
+            assert!(!watch.is_lost(), "it may be looking for brokers");
+            watch.read(found);
+        }
+        watch.read(LOGICAL);
+        assert!(!watch.is_lost(), "it had one in between");
+        watch.read(LOGICAL);
+        assert!(watch.is_lost());
+    }
+
+    /// Counts the statistics.
+    #[derive(Clone, Default)]
+    struct Counting(BrokerWatch, Arc<AtomicU32>);
+
+    impl ClientContext for Counting {
+        fn stats_raw(&self, statistics: &[u8]) {
+            self.0.read(statistics);
+            self.1.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    impl ConsumerContext for Counting {}
+
+    /// Real statistics: of a client whose broker does not respond, and of one without brokers.
+    #[test]
+    fn a_client_without_brokers_is_lost_and_one_of_an_outage_is_not() {
+        for (brokers, is_lost) in [(Some("127.0.0.1:1"), false), (None, true)] {
+            let mut settings = ClientConfig::new();
+            settings.set("group.id", "tests").set("statistics.interval.ms", "10");
+            if let Some(brokers) = brokers {
+                settings.set("bootstrap.servers", brokers);
+            }
+            let counting = Counting::default();
+            let consumer: BaseConsumer<Counting> = settings.create_with_context(counting.clone()).unwrap();
+            while counting.1.load(Ordering::Acquire) < 3 * LOST_AFTER {
+                drop(consumer.poll(Duration::from_millis(10)));
+            }
+            assert_eq!(counting.0.is_lost(), is_lost, "{brokers:?}");
+        }
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::delivery::{Closed, Next};
 /// Maximum number of stored errors of unreadable records; further ones are only logged.
 const MAX_REPORTS: usize = 64;
 
+/// After this time without capacity, a partition is paused although some of its events are settled: others have to be read.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
+
 /// Attempts of events whose partitions were revoked from members of this process.
 #[derive(Default)]
 pub(super) struct AttemptStore(Mutex<HashMap<(String, PartitionId), Attempts>>);
@@ -207,16 +210,24 @@ impl DeliveryBuffer {
     pub(super) fn await_capacity(&self, id: &PartitionId, limit: Duration) {
         let state = self.lock();
         if state.window.is_overfull(id) {
-            self.wait_for(state, Awaited::Capacity(id.clone()), limit);
+            let mut state = self.wait_for(state, Awaited::Capacity(id.clone()), limit);
+            state.window.end_wait(id, Instant::now(), SLOW_AFTER);
         }
     }
 
     /// Waits for what settled deliveries bring about, the end of the membership, or `limit`.
-    fn wait_for(&self, mut state: MutexGuard<'_, BufferState>, awaited: Awaited, limit: Duration) {
+    fn wait_for<'a>(
+        &self,
+        mut state: MutexGuard<'a, BufferState>,
+        awaited: Awaited,
+        limit: Duration,
+    ) -> MutexGuard<'a, BufferState> {
         state.awaited = Some(awaited);
         let is_waiting = |state: &mut BufferState| !state.is_closed && !state.has_awaited();
         let waited = self.woken.wait_timeout_while(state, limit, is_waiting);
-        waited.unwrap_or_else(PoisonError::into_inner).0.awaited = None;
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.awaited = None;
+        state
     }
 
     /// Adds a record that was read; an excluded one counts as settled. After [`Self::close`], it belongs to the next member,
@@ -265,7 +276,7 @@ impl DeliveryBuffer {
         for id in partition_ids {
             state.window.drain(id);
         }
-        self.wait_for(state, Awaited::Settled(partition_ids.to_vec()), grace);
+        drop(self.wait_for(state, Awaited::Settled(partition_ids.to_vec()), grace));
     }
 
     pub(super) fn revoke(&self, partition_ids: Vec<PartitionId>) {

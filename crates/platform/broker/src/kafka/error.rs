@@ -14,6 +14,17 @@ struct SettingRefused(String);
 #[error("topic was deleted or replaced")]
 pub(super) struct TopicRemoved;
 
+/// The driver knows no broker any more; see `BrokerWatch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("kafka client has lost all brokers")]
+pub(super) struct BrokersLost;
+
+impl From<BrokersLost> for BrokerError {
+    fn from(lost: BrokersLost) -> Self {
+        Self::Unavailable(lost.into())
+    }
+}
+
 impl From<TopicRemoved> for BrokerError {
     fn from(removed: TopicRemoved) -> Self {
         Self::Unavailable(removed.into())

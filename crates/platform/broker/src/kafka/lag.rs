@@ -40,6 +40,12 @@ impl Probes {
         Ok(probe)
     }
 
+    /// Closes a client after a failed request: it may have lost all brokers (see `BrokerWatch`).
+    fn forget(&self, group_id: &str) {
+        let probe = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(group_id);
+        drop(probe);
+    }
+
     /// Closes the clients.
     pub(super) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -51,7 +57,8 @@ pub(super) async fn ping(core: &Core) -> Result<(), BrokerError> {
     let (probes, settings) = (Arc::clone(&core.probes), core.reader(PROBE));
     blocking(move || {
         let probe = probes.of(&settings, PROBE)?;
-        probe.fetch_metadata(Some(PROBE), REQUEST_TIMEOUT).map_err(classify).map(drop)
+        let metadata = probe.fetch_metadata(Some(PROBE), REQUEST_TIMEOUT);
+        metadata.map(drop).inspect_err(|_| probes.forget(PROBE)).map_err(classify)
     })
     .await
 }
@@ -70,7 +77,8 @@ pub(super) async fn all(core: &Core) -> Result<Vec<Lag>, BrokerError> {
     }
     let probes = Arc::clone(&core.probes);
     let lag = move |(lag, group_id, sources, settings): (Lag, String, Vec<String>, ClientConfig)| {
-        let events = unsettled(&*probes.of(&settings, &group_id)?, &sources)?;
+        let events = unsettled(&*probes.of(&settings, &group_id)?, &sources);
+        let events = events.inspect_err(|_| probes.forget(&group_id))?;
         Ok(Lag { events, ..lag })
     };
     blocking(move || groups.into_iter().map(lag).collect()).await

@@ -12,9 +12,9 @@ use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
-use super::context::{self, ReplacementWatch};
+use super::context::{self, BrokerWatch, ReplacementWatch};
 use super::delivery_buffer::DeliveryBuffer;
-use super::error::{TopicRemoved, classify, is_topic_removed};
+use super::error::{BrokersLost, TopicRemoved, classify, is_topic_removed};
 use super::record;
 use super::window::PartitionId;
 
@@ -80,8 +80,8 @@ impl GroupMember {
     }
 
     fn join(&self) -> KafkaResult<BaseConsumer<RebalanceHandler>> {
-        let (buffer, watch) = (Arc::clone(&self.buffer), ReplacementWatch::default());
-        let handler = RebalanceHandler { buffer, watch, grace: self.revoke_grace };
+        let (buffer, watch, brokers) = (Arc::clone(&self.buffer), ReplacementWatch::default(), BrokerWatch::default());
+        let handler = RebalanceHandler { buffer, watch, brokers, grace: self.revoke_grace };
         let consumer: BaseConsumer<RebalanceHandler> = self.settings.create_with_context(handler)?;
         let sources: Vec<_> = self.sources.iter().map(String::as_str).collect();
         consumer.subscribe(&sources)?;
@@ -162,6 +162,7 @@ fn partition_ids(list: &TopicPartitionList) -> Vec<PartitionId> {
 struct RebalanceHandler {
     buffer: Arc<DeliveryBuffer>,
     watch: ReplacementWatch,
+    brokers: BrokerWatch,
     grace: Duration,
 }
 
@@ -175,6 +176,14 @@ impl ClientContext for RebalanceHandler {
 
     fn error(&self, error: KafkaError, reason: &str) {
         context::report(&error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.brokers.read(statistics);
+        // The subscription ends, and does not rejoin here: a commit under way can block this thread for minutes.
+        if self.brokers.is_lost() {
+            self.buffer.fail(BrokersLost);
+        }
     }
 }
 

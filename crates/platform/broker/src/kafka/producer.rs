@@ -12,7 +12,7 @@ use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig};
 use tokio::time::{Instant, sleep};
 
-use super::context::LoggingContext;
+use super::context::BrokerWatch;
 use super::error::classify;
 use crate::config::KafkaConfig;
 use crate::delivery::Closed;
@@ -46,7 +46,7 @@ impl<'a> Record<'a> {
 pub(super) struct Producer {
     settings: ClientConfig,
     timeout: Duration,
-    current: Mutex<Option<FutureProducer<LoggingContext>>>,
+    current: Mutex<Option<(FutureProducer<BrokerWatch>, BrokerWatch)>>,
 }
 
 impl Producer {
@@ -58,13 +58,14 @@ impl Producer {
         settings.set("partitioner", "murmur2");
         settings.set("message.timeout.ms", config.tuning.publish_timeout.as_millis().to_string());
         settings.set("queue.buffering.max.kbytes", "65536");
-        let producer = FutureProducer::from_config_and_context(&settings, LoggingContext).map_err(classify)?;
-        Ok(Self { settings, timeout: config.tuning.publish_timeout, current: Mutex::new(Some(producer)) })
+        BrokerWatch::enable(&mut settings);
+        let current = Mutex::new(Some(producer(&settings)?));
+        Ok(Self { settings, timeout: config.tuning.publish_timeout, current })
     }
 
     /// Returns after every record is stored durably. After an error any subset may be stored.
     pub(super) async fn send(&self, records: Vec<Record<'_>>) -> Result<(), BrokerError> {
-        let producer = self.current()?;
+        let (producer, brokers) = self.current()?;
         let mut sent = Vec::with_capacity(records.len());
         for record in records {
             sent.push(self.enqueue(&producer, record).await?);
@@ -74,6 +75,10 @@ impl Producer {
                 // Queued records would otherwise overtake this one when it is sent again.
                 producer.purge(PurgeConfig::default().queue());
                 self.replace_if_fatal(&producer)?;
+                if brokers.is_lost() {
+                    tracing::warn!("kafka producer has lost all brokers, and is replaced");
+                    self.renew()?;
+                }
                 return Err(classify(error));
             }
         }
@@ -82,7 +87,7 @@ impl Producer {
 
     async fn enqueue(
         &self,
-        producer: &FutureProducer<LoggingContext>,
+        producer: &FutureProducer<BrokerWatch>,
         record: Record<'_>,
     ) -> Result<DeliveryFuture, BrokerError> {
         let deadline = Instant::now() + self.timeout;
@@ -102,20 +107,20 @@ impl Producer {
         }
     }
 
-    fn current(&self) -> Result<FutureProducer<LoggingContext>, Closed> {
+    fn current(&self) -> Result<(FutureProducer<BrokerWatch>, BrokerWatch), Closed> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Closed)
     }
 
-    fn replace_if_fatal(&self, failed: &FutureProducer<LoggingContext>) -> Result<(), BrokerError> {
+    fn replace_if_fatal(&self, failed: &FutureProducer<BrokerWatch>) -> Result<(), BrokerError> {
         let Some((code, reason)) = failed.client().fatal_error() else {
             return Ok(());
         };
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current =
-            |current: &FutureProducer<LoggingContext>| current.client().native_ptr() == failed.client().native_ptr();
+            |(current, _): &(FutureProducer<_>, _)| current.client().native_ptr() == failed.client().native_ptr();
         if current.as_ref().is_some_and(is_current) {
             tracing::error!(%code, reason, "kafka producer is recreated after a fatal error");
-            *current = Some(FutureProducer::from_config_and_context(&self.settings, LoggingContext).map_err(classify)?);
+            *current = Some(producer(&self.settings)?);
         }
         Ok(())
     }
@@ -123,13 +128,13 @@ impl Producer {
     /// Replaces the producer; pending records fail. The new producer has another producer id: in a cluster that lost
     /// its data, the old id may belong to another producer, and the cluster would drop records of both as duplicates.
     pub(super) fn renew(&self) -> Result<(), BrokerError> {
-        let fresh = FutureProducer::from_config_and_context(&self.settings, LoggingContext).map_err(classify)?;
+        let fresh = producer(&self.settings)?;
         let old = {
             let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
             // A closed producer remains closed.
             if current.is_some() { current.replace(fresh) } else { None }
         };
-        if let Some(old) = old {
+        if let Some((old, _)) = old {
             old.purge(PurgeConfig::default().queue().inflight());
             // Dropping waits for its thread.
             drop(tokio::task::spawn_blocking(move || drop(old)));
@@ -140,13 +145,19 @@ impl Producer {
     /// Stops sending; waits for pending records.
     pub(super) async fn close(&self) {
         let producer = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(producer) = producer else { return };
+        let Some((producer, _)) = producer else { return };
         let timeout = self.timeout;
         let flushed = tokio::task::spawn_blocking(move || producer.flush(timeout)).await;
         if let Ok(Err(error)) = flushed {
             tracing::warn!(error = &error as &dyn std::error::Error, "kafka producer is closed with unsent records");
         }
     }
+}
+
+fn producer(settings: &ClientConfig) -> Result<(FutureProducer<BrokerWatch>, BrokerWatch), BrokerError> {
+    let brokers = BrokerWatch::default();
+    let producer = FutureProducer::from_config_and_context(settings, brokers.clone()).map_err(classify)?;
+    Ok((producer, brokers))
 }
 
 /// Returns the outcome of a record; a dropped producer counts as a failure.

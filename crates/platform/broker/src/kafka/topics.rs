@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use kennel_core::Event;
 use kennel_core::broker::BrokerError;
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaRespErr;
@@ -92,9 +94,15 @@ struct CreateForbidden(String, Code);
 /// Time limit of a metadata request.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 
+fn admin(settings: &ClientConfig) -> Result<Arc<AdminClient<LoggingContext>>, BrokerError> {
+    AdminClient::from_config_and_context(settings, LoggingContext).map(Arc::new).map_err(classify)
+}
+
 /// Creates topics, each one once, and again after it was deleted.
 pub(super) struct Topics {
-    admin: Arc<AdminClient<LoggingContext>>,
+    settings: ClientConfig,
+    /// Replaced after a failed request: it may have lost all brokers (see `BrokerWatch`).
+    admin: Mutex<Arc<AdminClient<LoggingContext>>>,
     known: Mutex<HashSet<String>>,
     /// Missing topics that may not be created and have been reported.
     forbidden: Mutex<HashSet<String>>,
@@ -105,15 +113,40 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    pub(super) fn new(admin: AdminClient<LoggingContext>, config: &KafkaConfig) -> Self {
-        Self {
-            admin: Arc::new(admin),
+    pub(super) fn new(config: &KafkaConfig) -> Result<Self, BrokerError> {
+        let settings = config.client();
+        Ok(Self {
+            admin: Mutex::new(admin(&settings)?),
+            settings,
             known: Mutex::default(),
             forbidden: Mutex::default(),
             partitions: config.kafka_partitions.get().into(),
             replication: config.kafka_replication.map_or(-1, |copies| copies.get().into()),
             timeout: config.tuning.publish_timeout,
+        })
+    }
+
+    fn admin(&self) -> MutexGuard<'_, Arc<AdminClient<LoggingContext>>> {
+        self.admin.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request; after a failed one, the next one has a new client.
+    async fn request<T>(
+        &self,
+        work: impl AsyncFnOnce(Arc<AdminClient<LoggingContext>>) -> Result<T, BrokerError>,
+    ) -> Result<T, BrokerError> {
+        let client = Arc::clone(&self.admin());
+        let done = work(Arc::clone(&client)).await;
+        if done.is_err() {
+            let fresh = admin(&self.settings)?;
+            let mut current = self.admin();
+            if Arc::ptr_eq(&current, &client) {
+                *current = fresh;
+            }
         }
+        // Dropping the last reference waits for its thread.
+        drop(tokio::task::spawn_blocking(move || drop(client)));
+        done
     }
 
     fn known(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -137,7 +170,8 @@ impl Topics {
         }
         let timeout = Some(self.timeout);
         let options = AdminOptions::new().operation_timeout(timeout).request_timeout(timeout);
-        let results = self.admin.create_topics([&topic], &options).await.map_err(classify)?;
+        let create = async |admin: Arc<AdminClient<_>>| admin.create_topics([&topic], &options).await.map_err(classify);
+        let results = self.request(create).await?;
         for result in results {
             let Err((_, code)) = result else { continue };
             match code {
@@ -169,12 +203,15 @@ impl Topics {
 
     /// Returns whether the cluster reports that the topic does not exist.
     async fn is_missing(&self, name: &str) -> Result<bool, BrokerError> {
-        let (admin, name) = (Arc::clone(&self.admin), name.to_owned());
-        let request = tokio::task::spawn_blocking(move || {
-            let metadata = admin.inner().fetch_metadata(Some(&name), METADATA_TIMEOUT).map_err(classify)?;
-            Ok(metadata.topics().iter().any(|topic| topic.name() == name && is_missing(topic)))
-        });
-        request.await.map_err(|error| BrokerError::Backend(error.into()))?
+        let name = name.to_owned();
+        let fetch = async |admin: Arc<AdminClient<_>>| {
+            let request = tokio::task::spawn_blocking(move || {
+                let metadata = admin.inner().fetch_metadata(Some(&name), METADATA_TIMEOUT).map_err(classify)?;
+                Ok(metadata.topics().iter().any(|topic| topic.name() == name && is_missing(topic)))
+            });
+            request.await.map_err(|error| BrokerError::Backend(error.into()))?
+        };
+        self.request(fetch).await
     }
 
     /// Returns whether the cluster reports that one of these topics does not exist. It then no longer counts as known.

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kennel_core::{Claim, Event, KeyQueues};
 use tokio::time::Instant;
@@ -47,6 +48,10 @@ struct Partition {
     committing: Option<i64>,
     bytes: usize,
     is_paused: bool,
+    /// Since when it has had no capacity at the end of each wait for it.
+    full_since: Option<Instant>,
+    /// Whether it is paused next, although it is not full at the moment.
+    is_slow: bool,
     is_draining: bool,
 }
 
@@ -252,10 +257,23 @@ impl Window {
         self.partitions.get(id).is_none_or(|partition| partition.has_capacity(self.limits))
     }
 
+    /// Notes the end of a wait for capacity. A partition that had none for `limit` is paused, because no other one is read
+    /// while it is waited for.
+    pub(super) fn end_wait(&mut self, id: &PartitionId, now: Instant, limit: Duration) {
+        let limits = self.limits;
+        let Some(partition) = self.partitions.get_mut(id) else { return };
+        if partition.has_capacity(limits) {
+            partition.full_since = None;
+        } else {
+            let since = *partition.full_since.get_or_insert(now);
+            partition.is_slow = now.saturating_duration_since(since) >= limit;
+        }
+    }
+
     /// Returns the partitions to pause, and marks them as paused.
     pub(super) fn mark_paused(&mut self) -> Vec<PartitionId> {
         let limits = self.limits;
-        self.update_paused(true, |partition| partition.is_full(limits))
+        self.update_paused(true, |partition| partition.is_slow || partition.is_full(limits))
     }
 
     /// Returns the partitions to resume, and marks them as not paused.
@@ -268,7 +286,7 @@ impl Window {
         let mut changed = Vec::new();
         for (id, partition) in &mut self.partitions {
             if partition.is_paused != pause && is_due(partition) {
-                partition.is_paused = pause;
+                (partition.is_paused, partition.full_since, partition.is_slow) = (pause, None, false);
                 changed.push(id.clone());
             }
         }

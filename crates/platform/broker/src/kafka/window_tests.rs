@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use bytes::Bytes;
 use kennel_core::Timestamp;
 use uuid::Uuid;
@@ -225,6 +223,29 @@ fn reading_pauses_at_the_limit_and_resumes_with_capacity() {
         complete(&mut window, &claimed);
     }
     assert_eq!(window.mark_resumed(), [id(0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_slow_for_long_is_paused_although_it_is_not_full() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let mut window = window(&["a"; 8]);
+    let complete_next = |window: &mut Window| {
+        let claimed = claim(window).unwrap();
+        complete(window, &claimed);
+    };
+    complete_next(&mut window);
+    window.end_wait(&id(0), Instant::now(), LIMIT);
+    assert_eq!(window.mark_paused(), [], "it may only just have been full");
+    tokio::time::advance(LIMIT).await;
+    window.end_wait(&id(0), Instant::now(), LIMIT);
+    assert_eq!(window.mark_paused(), [id(0)]);
+    for _ in 0..3 {
+        complete_next(&mut window);
+    }
+    assert_eq!((window.mark_resumed(), window.mark_paused()), (vec![id(0)], vec![]));
+    // With capacity in between, the time begins anew.
+    window.end_wait(&id(0), Instant::now(), LIMIT);
+    assert_eq!(window.mark_paused(), []);
 }
 
 #[test]
