@@ -3,7 +3,10 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
 
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -12,6 +15,7 @@ use kennel_storage::Migrator as _;
 use kennel_storage::StorageConfig;
 use kennel_storage::sqlite::{EVENTS, Sqlite, SqliteMigrator, classify};
 use kennel_storage::{Driver as _, Migration};
+use tokio::task::JoinSet;
 
 const TABLE: Migration = Migration {
     version: 2,
@@ -126,6 +130,53 @@ async fn a_cancelled_caller_blocks_nobody() {
     }
     let stored = numbers(&database).await;
     assert_eq!(stored.iter().filter(|&&number| number >= 200).count(), 80);
+}
+
+/// Writes the number in its own task, which is cancelled at this step: whenever it waits for something, that is one.
+fn put_until(tasks: &mut JoinSet<()>, database: &Sqlite, number: i64, mut steps: usize) {
+    let database = database.clone();
+    tasks.spawn(async move {
+        let mut write = pin!(put(&database, number));
+        poll_fn(|cx| {
+            steps -= 1;
+            match write.as_mut().poll(cx) {
+                Poll::Pending if steps > 0 => Poll::Pending,
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+    });
+}
+
+/// Every pair of steps at which two writes of a group are cancelled, ten times: whether the database executes a statement before
+/// or after its caller is cancelled differs.
+#[tokio::test]
+async fn what_succeeds_between_cancelled_writes_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = migrated(folder.path()).await;
+    for round in 0..640 {
+        let (one, other) = (1 + round / 8 % 8, 1 + round % 8);
+        let number = |place: i64| i64::try_from(round).unwrap() * 10 + place;
+        let mut first = database.write().await.unwrap();
+        sqlx::query("INSERT INTO t VALUES (?)").bind(number(0)).execute(first.connection()).await.unwrap();
+        // They queue in this order, and join the group of the first.
+        let mut cancelled = JoinSet::new();
+        put_until(&mut cancelled, &database, number(1), one);
+        tokio::task::yield_now().await;
+        let mut between = Box::pin(put(&database, number(2)));
+        assert!(poll!(&mut between).is_pending());
+        put_until(&mut cancelled, &database, number(3), other);
+        tokio::task::yield_now().await;
+        let mut last = Box::pin(put(&database, number(4)));
+        assert!(poll!(&mut last).is_pending());
+        let (first, between, last) = tokio::join!(first.commit(), between, last);
+        assert!(first.is_ok() && between.is_ok() && last.is_ok(), "{between:?} {last:?}");
+        cancelled.join_all().await;
+        let stored = numbers(&database).await;
+        for place in [0, 2, 4] {
+            assert!(stored.contains(&number(place)), "{place}, cancelled at steps {one} and {other}");
+        }
+    }
 }
 
 #[tokio::test]

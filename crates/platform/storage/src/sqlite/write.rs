@@ -42,7 +42,8 @@ struct CommitGroup {
     outcome: watch::Sender<Option<CommitOutcome>>,
     /// Number of finished writes; the first of them starts the commit.
     finished_writes: usize,
-    /// A write was cancelled, and its savepoint is not rolled back yet.
+    /// There may be a savepoint that belongs to no write: one was cancelled, and it is not rolled back yet. There is never
+    /// more than one: rolling back would otherwise undo what succeeded after the older one.
     rollback_pending: bool,
     has_events: bool,
 }
@@ -139,23 +140,30 @@ impl Writer {
 }
 
 impl CommitGroup {
+    /// Starts a savepoint, which belongs to the caller from then on.
     async fn savepoint(&mut self) -> Result<(), sqlx::Error> {
         self.roll_back_abandoned().await?;
+        // The statement is executed also if this is cancelled while it waits.
+        self.rollback_pending = true;
         sqlx::query("SAVEPOINT kennel_write").execute(&mut *self.transaction).await?;
+        self.rollback_pending = false;
         Ok(())
     }
 
     /// Rolls back the savepoint of a cancelled write. A write that was cancelled during its commit may have released
-    /// its savepoint already; it is then committed with the group.
+    /// its savepoint already; it is then committed with the group. If this is cancelled, it is done again.
     async fn roll_back_abandoned(&mut self) -> Result<(), sqlx::Error> {
-        if !std::mem::take(&mut self.rollback_pending) {
+        if !self.rollback_pending {
             return Ok(());
         }
         match sqlx::query("ROLLBACK TO kennel_write").execute(&mut *self.transaction).await {
-            Err(sqlx::Error::Database(error)) if error.message().starts_with("no such savepoint") => return Ok(()),
-            ended => ended?,
-        };
-        sqlx::query("RELEASE kennel_write").execute(&mut *self.transaction).await?;
+            Err(sqlx::Error::Database(error)) if error.message().starts_with("no such savepoint") => {}
+            ended => {
+                ended?;
+                sqlx::query("RELEASE kennel_write").execute(&mut *self.transaction).await?;
+            }
+        }
+        self.rollback_pending = false;
         Ok(())
     }
 }
