@@ -7,7 +7,6 @@ pub mod grpc;
 pub mod http;
 pub mod picture_check;
 mod service;
-pub mod source;
 pub mod workers;
 
 pub use self::service::Dogs;

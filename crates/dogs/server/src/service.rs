@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dogs_domain::events::{self, DogCreated, DogDeleted, DogUpdated, DogsImported, ImageStored, ThumbnailStored};
 use dogs_domain::service::Ports;
 use dogs_domain::{DogImports, DogRepository, DogService, DogSource};
+use dogs_sources::{DogCeoSource, EmbeddedSource};
 use dogs_storages::{CachedDogImports, CachedDogRepository, Stores};
 use kennel_broker::Broker as _;
 use kennel_core::{BackendKind as _, ObjectStore};
@@ -22,7 +23,6 @@ use crate::config::DogsConfig;
 use crate::grpc::DogRpc;
 use crate::http::{self, ApiContext, ApiState, BackendNames, DogUrls};
 use crate::picture_check::DecodedPictureCheck;
-use crate::source::{DogCeoSource, EmbeddedSource};
 use crate::workers::{StaleDogs, Thumbnailer, expiry_worker};
 
 /// Dogs by breed.

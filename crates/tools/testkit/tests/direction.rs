@@ -44,6 +44,7 @@ fn allowed(name: &str) -> Option<Allowed> {
         "gifs-contracts" | "shop-contracts" => Allowed::Only(&["kennel-core"]),
         "shop-domain" => Allowed::Only(&["kennel-core", "shop-contracts"]),
         name if name.ends_with("-domain") => Allowed::Only(&["kennel-core"]),
+        "dogs-sources" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-drawing".to_owned()]),
         "dogs-store-copy" => Allowed::Platform(vec!["dogs-domain".to_owned(), "dogs-storages".to_owned()]),
         // What the programs of a generated project share.
         "shop-proto" | "shop-transport" | "shop-workers" | "shop-clients" | "shop-drivers" => {

@@ -1,14 +1,13 @@
 //! The settings that only dogs has. `docs/configuration.md` has all settings of the service.
 
 mod gallery;
-mod source;
 
+use dogs_sources::SourceSettings;
 use kennel_config::{Reader, Settings};
 use kennel_images::ImageConfig;
 use kennel_service::ProcessSettings;
 
 pub use gallery::GalleryConfig;
-pub use source::SourceSettings;
 
 /// The settings of dogs.
 #[derive(Debug, Clone)]

@@ -1,11 +1,13 @@
 //! Sources of dog images: drawn in-process, or fetched from a dog API.
 
-pub mod breeds;
-pub mod dog_ceo;
-pub mod embedded;
+mod breeds;
+mod dog_ceo;
+mod embedded;
+mod settings;
 
 pub use dog_ceo::{DogCeoSource, InvalidBaseUrl};
 pub use embedded::EmbeddedSource;
+pub use settings::SourceSettings;
 
 /// An image is larger than the caller allows.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use crate::config::SourceSettings;
+use crate::SourceSettings;
 
 /// How long a list of breeds is cached.
 const CACHE_TTL: Duration = Duration::from_hours(1);

@@ -12,7 +12,7 @@ use dogs_domain::ports::{DogSource, Picture, SourceError};
 use tokio::sync::Semaphore;
 use tokio::task;
 
-use super::{TooLarge, breeds};
+use crate::{TooLarge, breeds};
 
 /// Draws a new dog for every call.
 #[derive(Debug)]

@@ -144,7 +144,7 @@ const BREEDS: &[(&str, &[&str])] = &[
 ];
 
 /// All breeds and sub-breeds, sorted by name.
-pub fn all() -> Vec<Breed> {
+pub(crate) fn all() -> Vec<Breed> {
     let names = BREEDS.iter().flat_map(|(main, subs)| {
         let subs = subs.iter().map(move |sub| format!("{main}-{sub}"));
         std::iter::once((*main).to_owned()).chain(subs)
@@ -156,7 +156,7 @@ pub fn all() -> Vec<Breed> {
 
 /// The sub-breeds of the breed, possibly none; `None` when the breed or sub-breed does not exist.
 /// A sub-breed has no sub-breeds of its own.
-pub fn subs(breed: &Breed) -> Option<&'static [&'static str]> {
+pub(crate) fn subs(breed: &Breed) -> Option<&'static [&'static str]> {
     let (_, subs) = BREEDS.iter().find(|(main, _)| *main == breed.main())?;
     match breed.sub() {
         None => Some(subs),
