@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use dogs_domain::ports::{ImportBatch, ImportEvent, ImportProgress};
 use dogs_domain::{Dog, DogId};
 use kennel_core::{RepoError, Timestamp};
-use kennel_storage::mysql::{Mysql, Write, classify};
+use kennel_storage::mysql::{Bulk, Mysql, Write, classify, json_array};
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::bulk::Bulk;
+use super::rows::DogRow;
 
 /// Maximum number of attempts of a batch when concurrent calls insert its ids.
 const MAX_ATTEMPTS: u32 = 5;
@@ -72,7 +72,7 @@ async fn try_store(database: &Mysql, batch: &ImportBatch, event: ImportEvent<'_>
         return Ok(Vec::new());
     }
     let (new, existing) = split_new(&batch.dogs, stored_ids(&mut write, &batch.dogs).await?);
-    INSERT.execute(&mut write, &new).await?;
+    INSERT.execute(write.connection(), &new).await?;
     if !new.is_empty() {
         let event = event(new.len() as u64).map_err(|error| RepoError::Backend(error.into()))?;
         write.append(&[event]).await?;
@@ -112,13 +112,11 @@ async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoErr
 
 /// Which of the dogs' ids exist already.
 async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, RepoError> {
-    let ids: Vec<_> = dogs.iter().map(|dog| dog.id.0.simple()).collect();
-    let ids = serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))?;
     let found: Vec<(Uuid,)> = sqlx::query_as(
         "SELECT dogs.id FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
          STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
     )
-    .bind(ids)
+    .bind(json_array(dogs.iter().map(|dog| dog.id.0))?)
     .fetch_all(write.connection())
     .await
     .map_err(classify)?;
@@ -126,7 +124,7 @@ async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, Re
 }
 
 /// Splits the dogs into new ones and the ids of existing ones. Of several with the same id, the first is new.
-fn split_new(dogs: &[Dog], mut known: HashSet<Uuid>) -> (Vec<&Dog>, Vec<DogId>) {
-    let (new, old): (Vec<_>, Vec<_>) = dogs.iter().partition(|dog| known.insert(dog.id.0));
-    (new, old.into_iter().map(|dog| dog.id).collect())
+fn split_new(dogs: &[Dog], mut known: HashSet<Uuid>) -> (Vec<DogRow<'_>>, Vec<DogId>) {
+    let (new, old): (Vec<&Dog>, Vec<&Dog>) = dogs.iter().partition(|dog| known.insert(dog.id.0));
+    (new.into_iter().map(DogRow).collect(), old.into_iter().map(|dog| dog.id).collect())
 }

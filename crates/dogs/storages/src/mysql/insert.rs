@@ -6,27 +6,20 @@ use std::sync::LazyLock;
 use dogs_domain::Dog;
 use dogs_domain::ports::{IdempotencyKey, Inserted};
 use kennel_core::{Event, RepoError};
-use kennel_storage::mysql::{Mysql, Write, classify};
+use kennel_storage::mysql::{Bulk, BulkRow, Mysql, Write, classify};
 use sqlx::AssertSqlSafe;
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 
-use super::bulk::{Bulk, BulkRow};
 use super::import::INSERT;
+use super::rows::DogRow;
 use crate::batched::{NewDog, new_dogs};
 use crate::rows::earlier_result;
 
-/// Maximum number of events of several dogs per statement, so that it usually fits into one TLS record; see [`Bulk`].
-const MAX_EVENTS: usize = 32;
-
 static INSERT_KEYS: LazyLock<Bulk> = LazyLock::new(|| {
-    Bulk::new(|rows| {
-        format!(
-            "INSERT INTO idempotency_keys (`key`, fingerprint, snapshot, used_at, uses) VALUES {}
-             ON DUPLICATE KEY UPDATE used_at = GREATEST(used_at, VALUES(used_at)), uses = uses + 1",
-            vec!["(?, ?, ?, ?, 1)"; rows].join(", ")
-        )
-    })
+    let columns = "idempotency_keys (`key`, fingerprint, snapshot, used_at, uses)";
+    let end = " ON DUPLICATE KEY UPDATE used_at = GREATEST(used_at, VALUES(used_at)), uses = uses + 1";
+    Bulk::insert(columns, "(?, ?, ?, ?, 1)", end)
 });
 
 pub(super) async fn insert_all(database: &Mysql, inserts: &[NewDog<'_>]) -> Result<Vec<Inserted>, RepoError> {
@@ -35,26 +28,14 @@ pub(super) async fn insert_all(database: &Mysql, inserts: &[NewDog<'_>]) -> Resu
     let earlier = |insert: &NewDog<'_>| earlier.remove(insert.key?.key.as_bytes());
     let results: Vec<_> = inserts.iter().map(earlier).map(|earlier| earlier.unwrap_or(Inserted::New)).collect();
     let new: Vec<&NewDog<'_>> = new_dogs(inserts, &results).collect();
-    let mut dogs: Vec<&Dog> = new.iter().map(|insert| insert.dog).collect();
+    let mut dogs: Vec<_> = new.iter().map(|insert| DogRow(insert.dog)).collect();
     // In one order in all transactions, so that two with the same ids do not wait for each other.
-    dogs.sort_unstable_by_key(|dog| dog.id);
-    INSERT.execute(&mut write, &dogs).await?;
-    append_events(&mut write, &new).await?;
+    dogs.sort_unstable_by_key(|row| row.0.id);
+    INSERT.execute(write.connection(), &dogs).await?;
+    let events: Vec<&Event> = new.iter().flat_map(|insert| insert.events).collect();
+    write.append(&events).await?;
     write.commit().await?;
     Ok(results)
-}
-
-/// Appends the events of the dogs, those of each dog in one statement, which gives them consecutive numbers.
-async fn append_events(write: &mut Write, new: &[&NewDog<'_>]) -> Result<(), RepoError> {
-    let mut events: Vec<&Event> = Vec::new();
-    for insert in new {
-        if !events.is_empty() && events.len() + insert.events.len() > MAX_EVENTS {
-            write.append(&events).await?;
-            events.clear();
-        }
-        events.extend(insert.events);
-    }
-    write.append(&events).await
 }
 
 /// A key with the dog that is about to be created.
@@ -77,13 +58,13 @@ impl BulkRow for NewKey<'_> {
     }
 
     fn bind<'q>(
-        &self,
+        &'q self,
         query: Query<'q, sqlx::MySql, MySqlArguments>,
     ) -> Result<Query<'q, sqlx::MySql, MySqlArguments>, RepoError> {
         Ok(query
-            .bind(self.key.key.clone().into_bytes())
-            .bind(self.key.fingerprint.to_vec())
-            .bind(self.snapshot.clone())
+            .bind(self.key.key.as_bytes())
+            .bind(&self.key.fingerprint[..])
+            .bind(&self.snapshot)
             .bind(self.dog.created_at.as_millis()))
     }
 }
@@ -99,7 +80,7 @@ async fn insert_idempotency_keys(
     let mut given: Vec<_> = given.collect::<Result<_, _>>()?;
     // In one order in all transactions, so that two with the same keys do not wait for each other.
     given.sort_unstable_by_key(|given| &given.key.key);
-    INSERT_KEYS.execute(write, &given).await?;
+    INSERT_KEYS.execute(write.connection(), &given).await?;
     let rows = stored_keys(write, &given).await?;
     let given: HashMap<_, _> = given.iter().map(|given| (given.key.key.as_bytes(), given.key)).collect();
     let mut earlier = HashMap::new();

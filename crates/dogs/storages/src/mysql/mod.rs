@@ -1,6 +1,5 @@
 //! Dogs in MySQL.
 
-mod bulk;
 mod import;
 mod insert;
 #[cfg(test)]

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use dogs_domain::replica::{Checkpoint, CopyStep};
 use dogs_domain::{Dog, DogId, DogReplica};
 use kennel_core::RepoError;
-use kennel_storage::mysql::{Mysql, classify};
+use kennel_storage::mysql::{Bulk, Mysql, classify, json_array};
 
-use super::bulk::Bulk;
 use super::import::insert;
+use super::rows::DogRow;
 use super::{MysqlDogs, read_dog};
 
 static PUT: LazyLock<Bulk> = LazyLock::new(|| Bulk::new(put));
@@ -48,18 +48,12 @@ impl DogReplica for MysqlDogs {
     }
 }
 
-/// Ids as a JSON array.
-fn array(ids: &[DogId]) -> Result<String, RepoError> {
-    let ids: Vec<_> = ids.iter().map(|id| id.0.simple()).collect();
-    serde_json::to_string(&ids).map_err(|error| RepoError::Backend(error.into()))
-}
-
 async fn find_all(database: &Mysql, ids: &[DogId]) -> Result<Vec<Dog>, RepoError> {
     let rows = sqlx::query(
         "SELECT dogs.* FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
          STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
     )
-    .bind(array(ids)?)
+    .bind(json_array(ids.iter().map(|id| id.0))?)
     .fetch_all(database.pool())
     .await
     .map_err(classify)?;
@@ -72,7 +66,8 @@ async fn apply(database: &Mysql, step: &CopyStep) -> Result<(), RepoError> {
         let delete = sqlx::query("DELETE FROM dogs WHERE id = ?").bind(id.0);
         delete.execute(write.connection()).await.map_err(classify)?;
     }
-    PUT.execute(&mut write, &step.dogs).await?;
+    let dogs: Vec<_> = step.dogs.iter().map(DogRow).collect();
+    PUT.execute(write.connection(), &dogs).await?;
     let text = serde_json::to_string(&step.checkpoint).map_err(|error| RepoError::Backend(error.into()))?;
     sqlx::query(
         "INSERT INTO copies (source, checkpoint) VALUES (?, ?) ON DUPLICATE KEY UPDATE checkpoint = VALUES(checkpoint)",

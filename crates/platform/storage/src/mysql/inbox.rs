@@ -1,16 +1,47 @@
 //! The inbox.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use kennel_core::{Inbox, Receipt, RepoError, Timestamp};
-use sqlx::{AssertSqlSafe, MySqlConnection, MySqlExecutor};
+use sqlx::mysql::MySqlArguments;
+use sqlx::query::Query;
+use sqlx::{MySql, MySqlConnection, MySqlExecutor};
 use uuid::Uuid;
 
-use super::{Mysql, classify};
+use super::{Bulk, BulkRow, Mysql, classify, json_array};
 
-/// Maximum number of rows per statement.
-const MAX_ROWS: usize = 500;
+/// Maximum number of events per query, whose ids are a text of 35 bytes each: it fits into one TLS record; see [`Bulk`].
+const MAX_EVENTS: usize = 450;
+
+static INSERT: LazyLock<Bulk> =
+    LazyLock::new(|| Bulk::insert("inbox (group_name, event, created_at)", "(?, ?, ?)", ""));
+static COUNT: LazyLock<Bulk> = LazyLock::new(|| {
+    let columns = "inbox_attempts (group_name, event, attempts, last_attempt_at)";
+    let end = " ON DUPLICATE KEY UPDATE attempts = attempts + 1, last_attempt_at = VALUES(last_attempt_at)";
+    Bulk::insert(columns, "(?, ?, 1, ?)", end)
+});
+
+/// An attempt to handle an event.
+struct Attempt<'a> {
+    group: &'a str,
+    event: Uuid,
+    now: Timestamp,
+}
+
+impl BulkRow for Attempt<'_> {
+    fn size(&self) -> usize {
+        self.group.len()
+    }
+
+    fn bind<'q>(
+        &'q self,
+        query: Query<'q, MySql, MySqlArguments>,
+    ) -> Result<Query<'q, MySql, MySqlArguments>, RepoError> {
+        Ok(query.bind(self.group.as_bytes()).bind(self.event).bind(self.now.as_millis()))
+    }
+}
 
 /// Adds a receipt with `executor`, which may be a transaction's connection. Returns false when it was already recorded.
 pub async fn record(executor: impl MySqlExecutor<'_>, receipt: &Receipt) -> Result<bool, RepoError> {
@@ -35,12 +66,14 @@ pub async fn record_all(connection: &mut MySqlConnection, receipts: &[Receipt]) 
     // In one order for all processes, so that concurrent calls seldom deadlock.
     let mut receipts = receipts.to_vec();
     receipts.sort_unstable_by_key(|receipt| receipt.event);
-    for receipts in receipts.chunks(MAX_ROWS) {
-        match insert(connection, receipts).await {
-            Ok(()) => recorded.extend(receipts.iter().map(|receipt| receipt.event)),
+    let mut rest = &receipts[..];
+    while let Some((now, later)) = Bulk::split(rest) {
+        rest = later;
+        match INSERT.execute(connection, now).await {
+            Ok(()) => recorded.extend(now.iter().map(|receipt| receipt.event)),
             // MySQL does not report which of them exist. That is rare, so only then each is inserted alone.
             Err(RepoError::Conflict) => {
-                for receipt in receipts {
+                for receipt in now {
                     if record(&mut *connection, receipt).await? {
                         recorded.insert(receipt.event);
                     }
@@ -52,34 +85,16 @@ pub async fn record_all(connection: &mut MySqlConnection, receipts: &[Receipt]) 
     Ok(recorded)
 }
 
-/// Inserts receipts with one statement: all of them, or none if one exists.
-async fn insert(connection: &mut MySqlConnection, receipts: &[Receipt]) -> Result<(), RepoError> {
-    let rows = vec!["(?, ?, ?)"; receipts.len()].join(", ");
-    let sql = format!("INSERT INTO inbox (group_name, event, created_at) VALUES {rows}");
-    let mut insert = sqlx::query(AssertSqlSafe(sql));
-    for receipt in receipts {
-        insert = insert.bind(receipt.group.as_bytes()).bind(receipt.event).bind(receipt.at.as_millis());
-    }
-    insert.execute(connection).await.map_err(classify)?;
-    Ok(())
-}
-
 /// Adds one attempt at each event; returns the new numbers of attempts.
 async fn count(database: &Mysql, group: &str, events: &[Uuid], now: Timestamp) -> Result<Vec<(Uuid, i64)>, RepoError> {
     let mut write = database.write().await?;
-    let mut attempts = Vec::with_capacity(events.len());
     let mut events = events.to_vec();
+    // In one order for all processes, so that concurrent calls seldom deadlock.
     events.sort_unstable();
-    for events in events.chunks(MAX_ROWS) {
-        let rows = vec!["(?, ?, 1, ?)"; events.len()].join(", ");
-        let mut count = sqlx::query(AssertSqlSafe(format!(
-            "INSERT INTO inbox_attempts (group_name, event, attempts, last_attempt_at) VALUES {rows}
-             ON DUPLICATE KEY UPDATE attempts = attempts + 1, last_attempt_at = VALUES(last_attempt_at)"
-        )));
-        for event in events {
-            count = count.bind(group.as_bytes()).bind(event).bind(now.as_millis());
-        }
-        count.execute(write.connection()).await.map_err(classify)?;
+    let started: Vec<_> = events.iter().map(|&event| Attempt { group, event, now }).collect();
+    COUNT.execute(write.connection(), &started).await?;
+    let mut attempts = Vec::with_capacity(events.len());
+    for events in events.chunks(MAX_EVENTS) {
         attempts.extend(attempts_of(write.connection(), group, events).await?);
     }
     write.commit().await?;
@@ -91,26 +106,21 @@ async fn attempts_of(
     group: &str,
     events: &[Uuid],
 ) -> Result<Vec<(Uuid, i64)>, RepoError> {
-    let sql = format!("SELECT event, attempts FROM inbox_attempts WHERE group_name = ? AND event IN {}", list(events));
-    let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(group.as_bytes());
-    for event in events {
-        query = query.bind(event);
-    }
-    query.fetch_all(executor).await.map_err(classify)
+    let attempts = sqlx::query_as(
+        "SELECT event, attempts FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
+         STRAIGHT_JOIN inbox_attempts FORCE INDEX (PRIMARY) ON group_name = ? AND event = UNHEX(given.id)",
+    );
+    let attempts = attempts.bind(json_array(events.iter().copied())?).bind(group.as_bytes());
+    attempts.fetch_all(executor).await.map_err(classify)
 }
 
 async fn seen_of(executor: impl MySqlExecutor<'_>, group: &str, events: &[Uuid]) -> Result<Vec<Uuid>, RepoError> {
-    let sql = format!("SELECT event FROM inbox WHERE group_name = ? AND event IN {}", list(events));
-    let mut query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(group.as_bytes());
-    for event in events {
-        query = query.bind(event);
-    }
-    query.fetch_all(executor).await.map_err(classify)
-}
-
-/// Placeholders for these events.
-fn list(events: &[Uuid]) -> String {
-    format!("({})", vec!["?"; events.len()].join(", "))
+    let seen = sqlx::query_scalar(
+        "SELECT event FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
+         STRAIGHT_JOIN inbox FORCE INDEX (PRIMARY) ON group_name = ? AND event = UNHEX(given.id)",
+    );
+    let seen = seen.bind(json_array(events.iter().copied())?).bind(group.as_bytes());
+    seen.fetch_all(executor).await.map_err(classify)
 }
 
 async fn forget(database: &Mysql, group: &str, event: Uuid) -> Result<(), RepoError> {
@@ -140,7 +150,7 @@ impl MysqlInbox {
 impl Inbox for MysqlInbox {
     async fn list_seen(&self, group: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
         let mut seen = HashSet::new();
-        for events in events.chunks(MAX_ROWS) {
+        for events in events.chunks(MAX_EVENTS) {
             seen.extend(self.0.run(|| seen_of(self.0.pool(), group, events)).await?);
         }
         Ok(seen)
@@ -171,7 +181,7 @@ impl Inbox for MysqlInbox {
 
     async fn list_attempts(&self, group: &str, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
         let mut attempts = HashMap::new();
-        for events in events.chunks(MAX_ROWS) {
+        for events in events.chunks(MAX_EVENTS) {
             attempts.extend(by_event(self.0.run(|| attempts_of(self.0.pool(), group, events)).await?));
         }
         Ok(attempts)

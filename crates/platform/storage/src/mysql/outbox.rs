@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
-use super::{Mysql, classify};
+use super::{Mysql, classify, json_array};
 use crate::lease::{Lease, LeaseWatch, as_millis};
 use crate::sql::SqlStore;
 
@@ -81,8 +81,7 @@ impl MysqlOutbox {
 
     async fn try_mark(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
         let count = i64::try_from(ids.len()).map_err(|error| RepoError::Backend(error.into()))?;
-        let given: Vec<_> = ids.iter().map(|id| id.simple()).collect();
-        let given = serde_json::to_string(&given).map_err(|error| RepoError::Backend(error.into()))?;
+        let given = json_array(ids.iter().copied())?;
         let mut write = self.0.write().await?;
         sqlx::query("UPDATE outbox_position SET publish_seq = publish_seq + ?")
             .bind(count)
