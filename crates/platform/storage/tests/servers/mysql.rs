@@ -1,13 +1,14 @@
 //! MySQL and `MariaDB`.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use kennel_core::{DeadLetterSink, DeadLetters, Event, Outbox, RepoError};
-use kennel_storage::mysql::{EVENTS, Mysql, MysqlMigrator, MysqlOutbox, Write, classify};
+use kennel_core::{DeadLetterSink, DeadLetters, Event, Inbox as _, Outbox, Receipt, RepoError};
+use kennel_storage::mysql::{EVENTS, Mysql, MysqlInbox, MysqlMigrator, MysqlOutbox, Write, classify};
 use kennel_storage::{Driver, Migration, Migrator, SqlDeadLetters, StorageConfig};
 use kennel_testkit::TestDatabase;
 
-use crate::server::{Pause, Server};
+use crate::server::{Pause, Server, commit_events, event, now};
 
 const TABLE: Migration = Migration {
     version: 2,
@@ -132,3 +133,31 @@ impl Server for Mysql {
 }
 
 crate::server_cases!(Mysql);
+
+/// What follows a statement that is closed waits 40 ms; see [`kennel_storage::mysql::Bulk`].
+#[tokio::test]
+async fn batches_of_any_length_close_no_statement() {
+    let Some(home) = TestDatabase::mysql().await else { return };
+    let one = StorageConfig { database_max_connections: NonZeroU32::MIN, ..StorageConfig::mysql(home.dsn()) };
+    let database = Mysql::open(&one).await.unwrap();
+    database.migrator(Mysql::STEPS).up(now()).await.unwrap();
+    let inbox = MysqlInbox::new(database.clone());
+    let mut number = 0;
+    for length in (1..100).chain([500, 1_000]) {
+        let events: Vec<Event> = (number..number + length).map(|number| event(number, "k")).collect();
+        number += length;
+        commit_events(&database, &events).await;
+        let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+        let receipt = |&event| Receipt { group: "g".to_owned(), event, at: now() };
+        let receipts: Vec<_> = ids.iter().map(receipt).collect();
+        assert_eq!(inbox.record_all(&receipts).await.unwrap().len(), ids.len());
+        assert_eq!(inbox.list_seen("g", &ids).await.unwrap().len(), ids.len());
+        let started = inbox.count_attempts("g", &ids, now()).await.unwrap();
+        assert!(started.len() == ids.len() && started.values().all(|&attempts| attempts == 1), "{started:?}");
+        assert_eq!(inbox.list_attempts("g", &ids).await.unwrap(), started);
+        database.outbox().mark_published(&ids, now()).await.unwrap();
+    }
+    let closed = sqlx::query_as("SHOW SESSION STATUS LIKE 'Com_stmt_close'").fetch_one(database.pool());
+    let (_, closed): (String, String) = closed.await.unwrap();
+    assert_eq!(closed, "0");
+}
