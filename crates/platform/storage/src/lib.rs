@@ -57,6 +57,6 @@ pub use rows::{Columns, Value};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlMigrator;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-pub use sql::{Parameter, SqlDeadLetters, SqlStore, SqlWrite, Statement, statement_chunks};
+pub use sql::{Parameter, SqlDeadLetters, SqlStore, SqlWrite, Statement};
 #[doc(hidden)]
 pub use tracing;

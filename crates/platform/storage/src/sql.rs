@@ -38,20 +38,6 @@ pub trait Statement: Sized + Send {
     fn id(&mut self, value: Uuid) -> &mut Self;
 }
 
-/// Splits the rows of statements whose text depends on their number, into slices of a power of two, at most `max`, the
-/// longest first.
-///
-/// So few statements stay prepared, whatever numbers of rows occur. Each further one would evict another from its
-/// connection's cache, and `MySQL` lets the next statement wait 40 ms then (`findings/sqlx_mysql_closed_statement.sh`).
-pub fn statement_chunks<T>(mut rows: &[T], max: usize) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let length = 1 << rows.len().min(max).checked_ilog2()?;
-        let (now, later) = rows.split_at(length);
-        rows = later;
-        Some(now)
-    })
-}
-
 /// A type that a driver can encode.
 pub trait Parameter<D: Database>: for<'q> Encode<'q, D> + Type<D> {}
 
@@ -111,6 +97,25 @@ pub trait SqlStore: Send + Sync + 'static {
 
     /// Executes a single query, outside a transaction.
     fn fetch(&self, query: Self::Statement) -> impl Future<Output = Result<Vec<Self::Row>, RepoError>> + Send;
+
+    /// Splits the rows of statements whose text depends on their number, at most `max` in each.
+    ///
+    /// In `MySQL` the numbers are powers of two, the largest first, so that few statements stay prepared: each further one
+    /// would evict another from its connection's cache, and what follows would wait 40 ms
+    /// (`findings/sqlx_mysql_closed_statement.sh`).
+    fn chunks<T: Sync>(mut rows: &[T], max: usize) -> impl Iterator<Item = &[T]> + Send {
+        std::iter::from_fn(move || {
+            let most = rows.len().min(max);
+            let length = match Self::STORAGE {
+                Storage::Mysql => 1 << most.checked_ilog2()?,
+                _ if most == 0 => return None,
+                _ => most,
+            };
+            let (now, later) = rows.split_at(length);
+            rows = later;
+            Some(now)
+        })
+    }
 
     /// Runs a call within the configured limits. It may be repeated after a deadlock, so it must be a complete transaction or
     /// a single statement.

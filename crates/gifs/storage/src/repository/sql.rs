@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use gifs_contracts::GifId;
 use gifs_domain::catalogue::{Discovery, Gif, GifKey, GifQuery, GifRepository, Settled, Settlement};
 use kennel_core::RepoError;
-use kennel_storage::{SqlStore, SqlWrite as _, statement_chunks};
+use kennel_storage::{SqlStore, SqlWrite as _};
 
 use super::{MAX_ATTEMPTS, in_order, statements};
 
@@ -41,7 +41,7 @@ impl<S: SqlStore> SqlGifs<S> {
                 words.extend(gif.details.words().into_iter().map(|word| (word, stored.id)));
             }
         }
-        for words in statement_chunks(&words, statements::MAX_WORD_ROWS) {
+        for words in S::chunks(&words, statements::MAX_WORD_ROWS) {
             write.execute(statements::insert_words(words)).await?;
         }
         write.append(&events).await?;

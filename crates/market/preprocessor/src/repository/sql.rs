@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use kennel_core::RepoError;
-use kennel_storage::{SqlStore, SqlWrite as _, Storage, statement_chunks};
+use kennel_storage::{SqlStore, SqlWrite as _, Storage};
 use market_domain::{Candle, Instrument, Venue};
 
 use super::statements::{self, Upsert};
@@ -23,11 +23,11 @@ impl<S: SqlStore> SqlCandles<S> {
         changes.sort_by_key(|change| &change.book.instrument);
         let (new, known): (Vec<_>, Vec<_>) =
             changes.iter().map(|change| &change.book).partition(|book| book.version == 1);
-        for books in statement_chunks(&new, statements::MAX_ROWS) {
+        for books in S::chunks(&new, statements::MAX_ROWS) {
             // Fails with a conflict if one of them exists.
             write.execute(statements::insert_books(books)?).await?;
         }
-        for books in statement_chunks(&known, statements::MAX_ROWS) {
+        for books in S::chunks(&known, statements::MAX_ROWS) {
             let stored = write.fetch(statements::lock_books(books, Self::LOCK)).await?;
             if !statements::precede(&stored, books)? {
                 return Err(RepoError::Conflict);
@@ -35,11 +35,11 @@ impl<S: SqlStore> SqlCandles<S> {
             write.execute(statements::update_books(books, &Self::UPSERT)?).await?;
         }
         let candles: Vec<_> = changes.iter().flat_map(|change| &change.candles).collect();
-        for candles in statement_chunks(&candles, statements::MAX_ROWS) {
+        for candles in S::chunks(&candles, statements::MAX_ROWS) {
             write.execute(statements::write_candles(candles, &Self::UPSERT)).await?;
         }
         let gaps: Vec<_> = changes.iter().flat_map(|change| gaps_of(change)).collect();
-        for gaps in statement_chunks(&gaps, statements::MAX_ROWS) {
+        for gaps in S::chunks(&gaps, statements::MAX_ROWS) {
             write.execute(statements::write_gaps(gaps, &Self::UPSERT)).await?;
         }
         write.append(&commit.events).await?;
