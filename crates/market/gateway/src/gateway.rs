@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
-use futures_util::future::BoxFuture;
 use http::header::HOST;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use kennel_app::Stop;
@@ -20,10 +19,10 @@ use kennel_http::metrics::method_label;
 use kennel_http::{HttpError, HttpMetrics, RequestId};
 use kennel_net::{AccessCheck, Authenticated, client_network};
 use kennel_telemetry::metrics::NO_ROUTE;
-use kennel_telemetry::propagation;
+use kennel_telemetry::{InSpan, is_sampled, propagation};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::Span;
 use tracing::field::Empty;
 
 use self::target::{check_length, check_target, last_hop, not_allowed, target};
@@ -59,7 +58,7 @@ pub(crate) struct GatewayState {
 impl tower::Service<Request> for Gateway {
     type Response = Response;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = InSpan<dyn Future<Output = Result<Response, Infallible>> + Send>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -67,7 +66,10 @@ impl tower::Service<Request> for Gateway {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let state = Arc::clone(&self.0);
-        Box::pin(async move { Ok(state.handle(request).await) })
+        let id = RequestId::of(request.headers(), &UuidV7);
+        let span = span(&request, &id);
+        let recorded = span.clone();
+        InSpan::new(span, Box::pin(async move { Ok(state.handle(request, &id, &recorded).await) }))
     }
 }
 
@@ -105,32 +107,34 @@ impl Drop for RequestTimer<'_> {
 }
 
 impl GatewayState {
-    async fn handle(&self, request: Request) -> Response {
-        let id = RequestId::of(request.headers(), &UuidV7);
+    /// Runs inside `span`, which is that of the request.
+    async fn handle(&self, request: Request, id: &RequestId, span: &Span) -> Response {
         let started = Instant::now();
         self.http.start();
         let client_closed = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
         let (method, metrics) = (request.method().clone(), &self.http);
         let mut timer = RequestTimer { metrics, method, route: None, started, status: client_closed };
         let is_grpc = is_grpc(request.headers());
-        let span = span(&request, &id);
         let exchange = Exchange {
-            id: &id,
+            id,
             peer: request.extensions().get().map_or(([0; 4], 0).into(), |ConnectInfo(peer): &ConnectInfo<_>| *peer),
             stop: request.extensions().get().cloned().unwrap_or_default(),
             started,
             is_grpc,
             caller: None,
         };
-        let answered = self.answer(request, exchange, &mut timer.route).instrument(span.clone()).await;
+        let answered = self.answer(request, exchange, &mut timer.route).await;
         let response = answered.unwrap_or_else(|refusal| {
             let route = timer.route.as_ref().map_or(NO_ROUTE, |route| route.name.as_str());
             self.metrics.refused(route, refusal.reason);
-            span.in_scope(|| refusal.respond(&id, is_grpc))
+            refusal.respond(id, is_grpc)
         });
-        span.record("http.response.status_code", response.status().as_u16());
-        if let Some(route) = &timer.route {
-            span.record("http.route", route.name.as_str());
+        // No log line follows that could show them.
+        if is_sampled() {
+            span.record("http.response.status_code", response.status().as_u16());
+            if let Some(route) = &timer.route {
+                span.record("http.route", route.name.as_str());
+            }
         }
         timer.status = response.status();
         response
@@ -210,7 +214,7 @@ impl GatewayState {
 }
 
 /// A new trace, since callers are strangers; theirs is linked.
-fn span(request: &Request, id: &RequestId) -> tracing::Span {
+fn span(request: &Request, id: &RequestId) -> Span {
     let method = method_label(request.method());
     let span = tracing::info_span!(
         "request",
