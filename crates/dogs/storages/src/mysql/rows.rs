@@ -2,7 +2,7 @@
 
 use dogs_domain::Dog;
 use dogs_domain::ports::DogQuery;
-use kennel_core::{Order, RepoError};
+use kennel_core::{ObjectKey, Order, RepoError};
 use kennel_storage::mysql::{BulkRow, classify};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::query::Query;
@@ -45,7 +45,7 @@ impl BulkRow for DogRow<'_> {
             .bind(photo.map(|photo| photo.key.as_str()))
             .bind(photo.map(|photo| &photo.content_type))
             .bind(size.map_err(|error| RepoError::Backend(error.into()))?)
-            .bind(photo.and_then(|photo| photo.thumbnail.as_ref()).map(|key| key.as_str()))
+            .bind(photo.and_then(|photo| photo.thumbnail.as_ref()).map(ObjectKey::as_str))
             .bind(dog.revision.0)
             .bind(dog.created_at.as_millis())
             .bind(dog.updated_at.as_millis()))

@@ -50,7 +50,7 @@ impl BulkRow for Event {
             .as_ref()
             .map_or(0, |trace| trace.traceparent.len() + trace.tracestate.as_ref().map_or(0, String::len));
         let texts = [&self.name, &self.source, &self.topic, &self.key, &self.content_type];
-        texts.into_iter().map(|text| text.len()).sum::<usize>() + self.data.len() + trace
+        texts.into_iter().map(String::len).sum::<usize>() + self.data.len() + trace
     }
 
     fn bind<'q>(
