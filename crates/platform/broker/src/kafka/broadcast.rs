@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use kennel_core::broker::BrokerError;
-use kennel_core::{Delivery, Event, EventFilter, Subscription};
+use kennel_core::{Backoff, Delivery, Event, EventFilter, Subscription};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -84,6 +84,9 @@ struct Successor {
     created: Instant,
 }
 
+/// Delays until a client that receives nothing is replaced again at the same position.
+const STALL_BACKOFF: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(10));
+
 /// What the checks of a subscription have found.
 struct Checks {
     /// When the last one ended.
@@ -93,14 +96,19 @@ struct Checks {
     successor: Option<Successor>,
     /// Where the cluster had more.
     behind: HashMap<PartitionId, i64>,
-    /// Where a client was replaced for that: records of transactions, which no client returns, count as more, too.
+    /// Where a client was replaced for that, and how often, without an event since.
     stalled: HashMap<PartitionId, i64>,
+    replacements: u32,
+    /// When it may be replaced there again. Records of transactions, which no client returns, count as more, too: so each
+    /// further client waits longer.
+    next_replacement: Instant,
 }
 
 impl Checks {
     fn new() -> Self {
-        let (at, behind, stalled) = (Instant::now(), HashMap::new(), HashMap::new());
-        Self { at, has_received: false, successor: None, behind, stalled }
+        let (now, behind, stalled) = (Instant::now(), HashMap::new(), HashMap::new());
+        let (at, next_replacement) = (now, now);
+        Self { at, has_received: false, successor: None, behind, stalled, replacements: 0, next_replacement }
     }
 
     fn are_due(&self) -> bool {
@@ -109,12 +117,17 @@ impl Checks {
         self.at.elapsed() >= if is_silent { RECONNECT_CHECK_INTERVAL } else { TOPICS_REFRESH }
     }
 
-    /// Records where the cluster has more than what was read; returns whether a partition is where it was at the last check.
-    fn are_stalled(&mut self, unread: HashMap<PartitionId, i64>) -> bool {
+    /// Records where the cluster has more than what was read; returns whether the client has to be replaced because a
+    /// partition is where it was at the last check.
+    fn are_stalled(&mut self, unread: HashMap<PartitionId, i64>, now: Instant) -> bool {
         let is_at = |at: &HashMap<_, _>, (id, next)| at.get(id) == Some(next);
-        let is_stalled = unread.iter().any(|each| is_at(&self.behind, each) && !is_at(&self.stalled, each));
+        let is_new = unread.iter().any(|each| is_at(&self.behind, each) && !is_at(&self.stalled, each));
+        let is_behind = unread.iter().any(|each| is_at(&self.behind, each));
+        let is_stalled = is_new || (is_behind && now >= self.next_replacement);
         if is_stalled {
             self.stalled.clone_from(&unread);
+            self.replacements = if is_new { 1 } else { self.replacements.saturating_add(1) };
+            self.next_replacement = now + STALL_BACKOFF.delay(self.replacements);
         }
         self.behind = unread;
         is_stalled
@@ -218,7 +231,7 @@ impl BroadcastReader {
             Ok(None) => return Err(TopicRemoved.into()),
             Err(error) if is_topic_removed(&error) => return Err(TopicRemoved.into()),
             Ok(Some(unread)) => {
-                let is_stalled = checks.are_stalled(unread);
+                let is_stalled = checks.are_stalled(unread, Instant::now());
                 if let Some(successor) = checks.successor.take() {
                     current.replace(successor.consumer).map_err(classify)?;
                 } else if is_stalled {
@@ -274,13 +287,19 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_that_stays_behind_replaces_the_client_once() {
+    fn a_partition_that_stays_behind_replaces_the_client_again_and_again() {
         let mut checks = Checks::new();
-        assert!(!checks.are_stalled(at([(0, 7), (1, 1)])));
-        assert!(checks.are_stalled(at([(0, 7), (1, 2)])), "one of them is where it was");
-        assert!(!checks.are_stalled(at([(0, 7), (1, 3)])), "another client did not help");
-        assert!(!checks.are_stalled(at([])));
-        assert!(!checks.are_stalled(at([(0, 9)])));
-        assert!(checks.are_stalled(at([(0, 9)])));
+        let start = checks.at;
+        let mut after = |seconds, unread| checks.are_stalled(unread, start + Duration::from_secs(seconds));
+        assert!(!after(0, at([(0, 7), (1, 1)])));
+        assert!(after(5, at([(0, 7), (1, 2)])), "one of them is where it was");
+        assert!(!after(10, at([(0, 7), (1, 3)])), "the other client has just begun");
+        let is_replaced: Vec<u64> = (3..60).map(|n| n * 5).filter(|&seconds| after(seconds, at([(0, 7)]))).collect();
+        assert!(is_replaced.len() > 1, "{is_replaced:?}");
+        let waits: Vec<u64> = is_replaced.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(is_replaced[0] >= 20 && waits.is_sorted() && waits[0] > 20, "each waits longer: {is_replaced:?}");
+        assert!(!after(400, at([])));
+        assert!(!after(405, at([(0, 9)])));
+        assert!(after(410, at([(0, 9)])), "at another position at once");
     }
 }
