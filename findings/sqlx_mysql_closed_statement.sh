@@ -93,6 +93,7 @@ async fn main() {
 RUST
 cargo build -q --release --manifest-path program/Cargo.toml
 for _ in $(seq 100); do program/target/release/finding "$server" >output 2>error && break; sleep 0.2; done
+[ -s output ] || { cat error; exit 1; }
 cat output
 
 # slow NAME, fast NAME: whether the time is over 30 ms, or below 10 ms.

@@ -12,7 +12,7 @@ pub use settings::SourceSettings;
 /// An image is larger than the caller allows.
 #[derive(Debug, thiserror::Error)]
 #[error("image is larger than {limit} bytes")]
-pub struct TooLarge {
+struct TooLarge {
     /// The maximum size, in bytes.
-    pub limit: u64,
+    limit: u64,
 }

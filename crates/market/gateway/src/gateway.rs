@@ -19,7 +19,7 @@ use kennel_http::metrics::method_label;
 use kennel_http::{HttpError, HttpMetrics, RequestId};
 use kennel_net::{AccessCheck, Authenticated, client_network};
 use kennel_telemetry::metrics::NO_ROUTE;
-use kennel_telemetry::{InSpan, is_sampled, propagation};
+use kennel_telemetry::{InSpan, as_i64, is_sampled, propagation};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Span;
@@ -131,7 +131,10 @@ impl GatewayState {
         });
         // No log line follows that could show them.
         if is_sampled() {
-            span.record("http.response.status_code", response.status().as_u16());
+            span.record("http.response.status_code", as_i64(response.status().as_u16()));
+            if response.status().is_server_error() {
+                span.record("otel.status_code", "ERROR");
+            }
             if let Some(route) = &timer.route {
                 span.record("http.route", route.name.as_str());
             }
@@ -220,6 +223,7 @@ fn span(request: &Request, id: &RequestId) -> Span {
         "request",
         otel.name = method,
         otel.kind = "server",
+        otel.status_code = Empty,
         http.request.method = method,
         http.route = Empty,
         http.response.status_code = Empty,

@@ -16,6 +16,9 @@ use super::rows::DogRow;
 use crate::batched::{NewDog, new_dogs};
 use crate::rows::earlier_result;
 
+/// Maximum number of events of several dogs per statement, so that it usually fits into one TLS record; see [`Bulk`].
+const MAX_EVENTS: usize = 32;
+
 static INSERT_KEYS: LazyLock<Bulk> = LazyLock::new(|| {
     let columns = "idempotency_keys (`key`, fingerprint, snapshot, used_at, uses)";
     let end = " ON DUPLICATE KEY UPDATE used_at = GREATEST(used_at, VALUES(used_at)), uses = uses + 1";
@@ -32,10 +35,30 @@ pub(super) async fn insert_all(database: &Mysql, inserts: &[NewDog<'_>]) -> Resu
     // In one order in all transactions, so that two with the same ids do not wait for each other.
     dogs.sort_unstable_by_key(|row| row.0.id);
     INSERT.execute(write.connection(), &dogs).await?;
-    let events: Vec<&Event> = new.iter().flat_map(|insert| insert.events).collect();
-    write.append(&events).await?;
+    append_events(&mut write, &new).await?;
     write.commit().await?;
     Ok(results)
+}
+
+/// Appends the events of the dogs, those of each dog in one statement, which gives them consecutive numbers.
+async fn append_events(write: &mut Write, mut new: &[&NewDog<'_>]) -> Result<(), RepoError> {
+    while !new.is_empty() {
+        let (mut events, mut dogs) = (0, 1);
+        for (index, insert) in new.iter().enumerate() {
+            events += insert.events.len();
+            if events > MAX_EVENTS {
+                break;
+            }
+            if Bulk::has_length(events) {
+                dogs = index + 1;
+            }
+        }
+        let (now, later) = new.split_at(dogs);
+        let events: Vec<&Event> = now.iter().flat_map(|insert| insert.events).collect();
+        write.append(&events).await?;
+        new = later;
+    }
+    Ok(())
 }
 
 /// A key with the dog that is about to be created.

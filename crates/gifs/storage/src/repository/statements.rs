@@ -22,7 +22,7 @@ pub(super) fn by_id<S: Statement>(id: GifId) -> S {
 /// `keys` has at least one key.
 pub(super) fn by_keys<S: Statement>(keys: &[&GifKey]) -> S {
     let mut select = S::new(SELECT);
-    // Padded with repetitions to a power of two, so that few statements stay prepared; see `SqlStore::chunks`.
+    // Padded with repetitions to a power of two, so that few statements stay prepared, in every database.
     let padded = keys.iter().chain(keys.last().into_iter().cycle()).take(keys.len().next_power_of_two());
     for (index, key) in padded.enumerate() {
         select.sql(if index == 0 { " WHERE (provider = " } else { " OR (provider = " });

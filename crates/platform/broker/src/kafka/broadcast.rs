@@ -32,6 +32,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 const RECONNECT_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// After this time, a client that has not reached the cluster is replaced by another one.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// Delays until a client that receives nothing is replaced again at the same position.
+const STALL_BACKOFF: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(10));
 
 type Received = Result<Event, BrokerError>;
 
@@ -84,9 +86,6 @@ struct Successor {
     created: Instant,
 }
 
-/// Delays until a client that receives nothing is replaced again at the same position.
-const STALL_BACKOFF: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(10));
-
 /// What the checks of a subscription have found.
 struct Checks {
     /// When the last one ended.
@@ -96,8 +95,9 @@ struct Checks {
     successor: Option<Successor>,
     /// Where the cluster had more.
     behind: HashMap<PartitionId, i64>,
-    /// Where a client was replaced for that, and how often, without an event since.
+    /// Where a client was replaced for that.
     stalled: HashMap<PartitionId, i64>,
+    /// How often it was replaced there.
     replacements: u32,
     /// When it may be replaced there again. Records of transactions, which no client returns, count as more, too: so each
     /// further client waits longer.
