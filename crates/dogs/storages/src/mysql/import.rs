@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use dogs_domain::ports::{ImportBatch, ImportEvent, ImportProgress};
 use dogs_domain::{Dog, DogId};
 use kennel_core::{RepoError, Timestamp};
-use kennel_storage::mysql::{Bulk, Mysql, Write, classify, json_array};
+use kennel_storage::mysql::{Bulk, MAX_IDS, Mysql, Write, classify, json_array};
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -112,15 +112,17 @@ async fn advance(write: &mut Write, batch: &ImportBatch) -> Result<bool, RepoErr
 
 /// Which of the dogs' ids exist already.
 async fn stored_ids(write: &mut Write, dogs: &[Dog]) -> Result<HashSet<Uuid>, RepoError> {
-    let found: Vec<(Uuid,)> = sqlx::query_as(
-        "SELECT dogs.id FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
-         STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
-    )
-    .bind(json_array(dogs.iter().map(|dog| dog.id.0))?)
-    .fetch_all(write.connection())
-    .await
-    .map_err(classify)?;
-    Ok(found.into_iter().map(|(id,)| id).collect())
+    let mut found = HashSet::new();
+    for dogs in dogs.chunks(MAX_IDS) {
+        let stored = sqlx::query_scalar(
+            "SELECT dogs.id FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
+             STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
+        );
+        let stored = stored.bind(json_array(dogs.iter().map(|dog| dog.id.0))?).fetch_all(write.connection());
+        let stored: Vec<Uuid> = stored.await.map_err(classify)?;
+        found.extend(stored);
+    }
+    Ok(found)
 }
 
 /// Splits the dogs into new ones and the ids of existing ones. Of several with the same id, the first is new.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use dogs_domain::replica::{Checkpoint, CopyStep};
 use dogs_domain::{Dog, DogId, DogReplica};
 use kennel_core::RepoError;
-use kennel_storage::mysql::{Bulk, Mysql, classify, json_array};
+use kennel_storage::mysql::{Bulk, MAX_IDS, Mysql, classify, json_array};
 
 use super::import::insert;
 use super::rows::DogRow;
@@ -49,15 +49,19 @@ impl DogReplica for MysqlDogs {
 }
 
 async fn find_all(database: &Mysql, ids: &[DogId]) -> Result<Vec<Dog>, RepoError> {
-    let rows = sqlx::query(
-        "SELECT dogs.* FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
-         STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
-    )
-    .bind(json_array(ids.iter().map(|id| id.0))?)
-    .fetch_all(database.pool())
-    .await
-    .map_err(classify)?;
-    rows.iter().map(read_dog).collect()
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(MAX_IDS) {
+        let dogs = sqlx::query(
+            "SELECT dogs.* FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given
+             STRAIGHT_JOIN dogs FORCE INDEX (PRIMARY) ON dogs.id = UNHEX(given.id)",
+        );
+        let rows =
+            dogs.bind(json_array(ids.iter().map(|id| id.0))?).fetch_all(database.pool()).await.map_err(classify)?;
+        for row in &rows {
+            found.push(read_dog(row)?);
+        }
+    }
+    Ok(found)
 }
 
 async fn apply(database: &Mysql, step: &CopyStep) -> Result<(), RepoError> {

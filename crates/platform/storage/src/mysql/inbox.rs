@@ -10,10 +10,7 @@ use sqlx::query::Query;
 use sqlx::{MySql, MySqlConnection, MySqlExecutor};
 use uuid::Uuid;
 
-use super::{Bulk, BulkRow, Mysql, classify, json_array};
-
-/// Maximum number of events per query, whose ids are a text of 35 bytes each: it fits into one TLS record; see [`Bulk`].
-const MAX_EVENTS: usize = 450;
+use super::{Bulk, BulkRow, MAX_IDS, Mysql, classify, json_array};
 
 static INSERT: LazyLock<Bulk> =
     LazyLock::new(|| Bulk::insert("inbox (group_name, event, created_at)", "(?, ?, ?)", ""));
@@ -94,7 +91,7 @@ async fn count(database: &Mysql, group: &str, events: &[Uuid], now: Timestamp) -
     let started: Vec<_> = events.iter().map(|&event| Attempt { group, event, now }).collect();
     COUNT.execute(write.connection(), &started).await?;
     let mut attempts = Vec::with_capacity(events.len());
-    for events in events.chunks(MAX_EVENTS) {
+    for events in events.chunks(MAX_IDS) {
         attempts.extend(attempts_of(write.connection(), group, events).await?);
     }
     write.commit().await?;
@@ -150,7 +147,7 @@ impl MysqlInbox {
 impl Inbox for MysqlInbox {
     async fn list_seen(&self, group: &str, events: &[Uuid]) -> Result<HashSet<Uuid>, RepoError> {
         let mut seen = HashSet::new();
-        for events in events.chunks(MAX_EVENTS) {
+        for events in events.chunks(MAX_IDS) {
             seen.extend(self.0.run(|| seen_of(self.0.pool(), group, events)).await?);
         }
         Ok(seen)
@@ -181,7 +178,7 @@ impl Inbox for MysqlInbox {
 
     async fn list_attempts(&self, group: &str, events: &[Uuid]) -> Result<HashMap<Uuid, u32>, RepoError> {
         let mut attempts = HashMap::new();
-        for events in events.chunks(MAX_EVENTS) {
+        for events in events.chunks(MAX_IDS) {
             attempts.extend(by_event(self.0.run(|| attempts_of(self.0.pool(), group, events)).await?));
         }
         Ok(attempts)

@@ -26,6 +26,9 @@ use crate::{Migration, migration};
 /// The tables of the outbox, the inbox and the dead letters: the first migration of every service's schema.
 pub const EVENTS: Migration = migration!("../../../../../migrations/events/mysql", 1, "0001_events");
 
+/// Maximum number of ids in one [`json_array`], which has 35 bytes for each: it fits into one TLS record; see [`Bulk`].
+pub const MAX_IDS: usize = 450;
+
 /// Ids as a JSON array, for statements that read a list of any length as one parameter:
 /// `JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) PATH '$')) AS given`, with `UNHEX(given.id)`.
 pub fn json_array(ids: impl IntoIterator<Item = Uuid>) -> Result<String, RepoError> {

@@ -16,13 +16,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kennel_core::outbox::{Backlog, History};
 use kennel_core::{Event, Outbox, RepoError, Timestamp};
+use kennel_telemetry::as_i64;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::events::{event, read_all, timestamp};
-use super::{Mysql, classify, json_array};
+use super::{MAX_IDS, Mysql, classify, json_array};
 use crate::lease::{Lease, LeaseWatch, as_millis};
 use crate::sql::SqlStore;
 
@@ -81,7 +82,6 @@ impl MysqlOutbox {
 
     async fn try_mark(&self, ids: &[Uuid], now: Timestamp) -> Result<(), RepoError> {
         let count = i64::try_from(ids.len()).map_err(|error| RepoError::Backend(error.into()))?;
-        let given = json_array(ids.iter().copied())?;
         let mut write = self.0.write().await?;
         sqlx::query("UPDATE outbox_position SET publish_seq = publish_seq + ?")
             .bind(count)
@@ -92,18 +92,22 @@ impl MysqlOutbox {
             .fetch_one(write.connection())
             .await
             .map_err(classify)?;
-        // FORCE INDEX, however small the table is: a full scan would wait for locks on uncommitted rows.
-        sqlx::query(
-            "UPDATE JSON_TABLE(?, '$[*]' COLUMNS (ordinal FOR ORDINALITY, id CHAR(32) PATH '$')) AS given
-             STRAIGHT_JOIN outbox FORCE INDEX (outbox_pending_id) ON outbox.pending_id = UNHEX(given.id)
-             SET outbox.publish_seq = ? + given.ordinal, outbox.published_at = ?",
-        )
-        .bind(given)
-        .bind(last - count)
-        .bind(now.as_millis())
-        .execute(write.connection())
-        .await
-        .map_err(classify)?;
+        let mut before = last - count;
+        for ids in ids.chunks(MAX_IDS) {
+            // FORCE INDEX, however small the table is: a full scan would wait for locks on uncommitted rows.
+            sqlx::query(
+                "UPDATE JSON_TABLE(?, '$[*]' COLUMNS (ordinal FOR ORDINALITY, id CHAR(32) PATH '$')) AS given
+                 STRAIGHT_JOIN outbox FORCE INDEX (outbox_pending_id) ON outbox.pending_id = UNHEX(given.id)
+                 SET outbox.publish_seq = ? + given.ordinal, outbox.published_at = ?",
+            )
+            .bind(json_array(ids.iter().copied())?)
+            .bind(before)
+            .bind(now.as_millis())
+            .execute(write.connection())
+            .await
+            .map_err(classify)?;
+            before += as_i64(ids.len());
+        }
         write.commit().await
     }
 

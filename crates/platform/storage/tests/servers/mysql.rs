@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use kennel_core::outbox::History;
 use kennel_core::{DeadLetterSink, DeadLetters, Event, Inbox as _, Outbox, Receipt, RepoError};
 use kennel_storage::mysql::{EVENTS, Mysql, MysqlInbox, MysqlMigrator, MysqlOutbox, Write, classify};
 use kennel_storage::{Driver, Migration, Migrator, SqlDeadLetters, StorageConfig};
@@ -155,7 +156,10 @@ async fn batches_of_any_length_close_no_statement() {
         let started = inbox.count_attempts("g", &ids, now()).await.unwrap();
         assert!(started.len() == ids.len() && started.values().all(|&attempts| attempts == 1), "{started:?}");
         assert_eq!(inbox.list_attempts("g", &ids).await.unwrap(), started);
-        database.outbox().mark_published(&ids, now()).await.unwrap();
+        let outbox = database.outbox();
+        outbox.mark_published(&ids, now()).await.unwrap();
+        let published = outbox.history(Some(ids[0]), 2_000).await.unwrap();
+        assert_eq!(published, History::Events(events[1..].to_vec()), "in the order in which they were marked");
     }
     let closed = sqlx::query_as("SHOW SESSION STATUS LIKE 'Com_stmt_close'").fetch_one(database.pool());
     let (_, closed): (String, String) = closed.await.unwrap();
