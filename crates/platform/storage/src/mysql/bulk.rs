@@ -1,6 +1,6 @@
 //! Writes many rows with few statements.
 
-use kennel_core::{Event, Receipt, RepoError};
+use kennel_core::{Event, RepoError};
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 use sqlx::{MySql, MySqlConnection};
@@ -67,19 +67,6 @@ impl BulkRow for Event {
             .bind(&self.data[..])
             .bind(self.trace.as_ref().map(|trace| &trace.traceparent))
             .bind(self.trace.as_ref().and_then(|trace| trace.tracestate.as_ref())))
-    }
-}
-
-impl BulkRow for Receipt {
-    fn size(&self) -> usize {
-        self.group.len()
-    }
-
-    fn bind<'q>(
-        &'q self,
-        query: Query<'q, MySql, MySqlArguments>,
-    ) -> Result<Query<'q, MySql, MySqlArguments>, RepoError> {
-        Ok(query.bind(self.group.as_bytes()).bind(self.event).bind(self.at.as_millis()))
     }
 }
 
@@ -153,11 +140,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::mysql::inbox::InboxRow;
 
     fn rows(group: usize, receipts: usize) -> Option<usize> {
         let at = Timestamp::from_millis(1_700_000_000_000).unwrap();
-        let receipt = Receipt { group: "g".repeat(group), event: Uuid::from_u128(1), at };
-        Bulk::split(&vec![receipt; receipts]).map(|(now, _)| now.len())
+        let (group, event) = ("g".repeat(group), Uuid::from_u128(1));
+        Bulk::split(&vec![InboxRow { group: &group, event, at }; receipts]).map(|(now, _)| now.len())
     }
 
     #[test]

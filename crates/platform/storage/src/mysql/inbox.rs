@@ -20,14 +20,21 @@ static COUNT: LazyLock<Bulk> = LazyLock::new(|| {
     Bulk::insert(columns, "(?, ?, 1, ?)", end)
 });
 
-/// An attempt to handle an event.
-struct Attempt<'a> {
-    group: &'a str,
-    event: Uuid,
-    now: Timestamp,
+/// A receipt, or an attempt to handle an event.
+#[derive(Clone, Copy)]
+pub(super) struct InboxRow<'a> {
+    pub(super) group: &'a str,
+    pub(super) event: Uuid,
+    pub(super) at: Timestamp,
 }
 
-impl BulkRow for Attempt<'_> {
+impl<'a> InboxRow<'a> {
+    fn of(receipt: &'a Receipt) -> Self {
+        Self { group: &receipt.group, event: receipt.event, at: receipt.at }
+    }
+}
+
+impl BulkRow for InboxRow<'_> {
     fn size(&self) -> usize {
         self.group.len()
     }
@@ -36,17 +43,21 @@ impl BulkRow for Attempt<'_> {
         &'q self,
         query: Query<'q, MySql, MySqlArguments>,
     ) -> Result<Query<'q, MySql, MySqlArguments>, RepoError> {
-        Ok(query.bind(self.group.as_bytes()).bind(self.event).bind(self.now.as_millis()))
+        Ok(query.bind(self.group.as_bytes()).bind(self.event).bind(self.at.as_millis()))
     }
 }
 
 /// Adds a receipt with `executor`, which may be a transaction's connection. Returns false when it was already recorded.
 pub async fn record(executor: impl MySqlExecutor<'_>, receipt: &Receipt) -> Result<bool, RepoError> {
+    record_row(executor, &InboxRow::of(receipt)).await
+}
+
+async fn record_row(executor: impl MySqlExecutor<'_>, row: &InboxRow<'_>) -> Result<bool, RepoError> {
     // Not `INSERT IGNORE`, which would truncate a group name that is too long instead of rejecting it.
     let recorded = sqlx::query("INSERT INTO inbox (group_name, event, created_at) VALUES (?, ?, ?)")
-        .bind(receipt.group.as_bytes())
-        .bind(receipt.event)
-        .bind(receipt.at.as_millis())
+        .bind(row.group.as_bytes())
+        .bind(row.event)
+        .bind(row.at.as_millis())
         .execute(executor)
         .await
         .map_err(classify);
@@ -61,18 +72,18 @@ pub async fn record(executor: impl MySqlExecutor<'_>, receipt: &Receipt) -> Resu
 pub async fn record_all(connection: &mut MySqlConnection, receipts: &[Receipt]) -> Result<HashSet<Uuid>, RepoError> {
     let mut recorded = HashSet::new();
     // In one order for all processes, so that concurrent calls seldom deadlock.
-    let mut receipts = receipts.to_vec();
-    receipts.sort_unstable_by_key(|receipt| receipt.event);
-    let mut rest = &receipts[..];
+    let mut rows: Vec<_> = receipts.iter().map(InboxRow::of).collect();
+    rows.sort_unstable_by_key(|row| row.event);
+    let mut rest = &rows[..];
     while let Some((now, later)) = Bulk::split(rest) {
         rest = later;
         match INSERT.execute(connection, now).await {
-            Ok(()) => recorded.extend(now.iter().map(|receipt| receipt.event)),
+            Ok(()) => recorded.extend(now.iter().map(|row| row.event)),
             // MySQL does not report which of them exist. That is rare, so only then each is inserted alone.
             Err(RepoError::Conflict) => {
-                for receipt in now {
-                    if record(&mut *connection, receipt).await? {
-                        recorded.insert(receipt.event);
+                for row in now {
+                    if record_row(&mut *connection, row).await? {
+                        recorded.insert(row.event);
                     }
                 }
             }
@@ -88,7 +99,7 @@ async fn count(database: &Mysql, group: &str, events: &[Uuid], now: Timestamp) -
     let mut events = events.to_vec();
     // In one order for all processes, so that concurrent calls seldom deadlock.
     events.sort_unstable();
-    let started: Vec<_> = events.iter().map(|&event| Attempt { group, event, now }).collect();
+    let started: Vec<_> = events.iter().map(|&event| InboxRow { group, event, at: now }).collect();
     COUNT.execute(write.connection(), &started).await?;
     let mut attempts = Vec::with_capacity(events.len());
     for events in events.chunks(MAX_IDS) {
